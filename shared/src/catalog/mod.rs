@@ -1,0 +1,147 @@
+//! The catalogue: all that is known of patients, studies, series and instances, in one SQLite
+//! file. There is no SQL outside this module.
+//!
+//! The indexer owns the catalogue: it alone migrates and announces. The api reads it and writes
+//! what `POST /store` says.
+
+mod instances;
+mod outbox;
+mod series;
+
+pub use instances::{Batch, Bookmark, Received};
+pub use outbox::Announcement;
+pub use series::{Completion, OpenSeries, SeriesRecord, StoreOutcome, StoredSeries};
+
+use clap::Args;
+use jiff::Timestamp;
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use std::str::FromStr;
+use std::time::Duration;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+
+/// How long a statement waits for another writer.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Connections of a process that reads. SQLite has one writer whatever this is.
+const READERS: u32 = 4;
+
+/// How a write begins: with the write lock. A transaction that reads first and writes later can be
+/// refused in the middle, whatever the busy time-out.
+const BEGIN_WRITE: &str = "begin immediate";
+
+/// Where the catalogue is.
+#[derive(Debug, Clone, Args)]
+pub struct CatalogSettings {
+    /// The catalogue: `sqlite://` and the path of a file
+    #[arg(long, env = "DATABASE_URL", default_value = "sqlite://data/catalog.db")]
+    pub database_url: String,
+}
+
+/// The catalogue can't do what was asked of it.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// SQLite says no.
+    #[error("catalogue: {0}")]
+    Sqlite(#[from] sqlx::Error),
+    /// The file was made by a later version, or is damaged in its migrations.
+    #[error("catalogue: {0}")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+    /// The url names no SQLite file.
+    #[error("DATABASE_URL must be `sqlite://` and the path of a file, not {0:?}")]
+    Url(String),
+    /// The indexer has not made or brought up the file yet.
+    #[error("the catalogue is not there yet; start the indexer, which makes it")]
+    NotMigrated,
+    /// What it holds is not what this version writes.
+    #[error("catalogue: unreadable value: {0}")]
+    Unreadable(String),
+}
+
+/// The catalogue. Clones share its connections.
+#[derive(Debug, Clone)]
+pub struct Catalog {
+    pool: SqlitePool,
+}
+
+impl Catalog {
+    /// Opens the catalogue as its owner: makes the file and its folder where they are missing, and
+    /// brings its tables up to this version.
+    ///
+    /// # Errors
+    /// When the file can't be made, opened or migrated.
+    pub async fn own(settings: &CatalogSettings) -> Result<Self, CatalogError> {
+        let options = options(settings)?.create_if_missing(true);
+        if let Some(folder) = options.get_filename().parent() {
+            std::fs::create_dir_all(folder).map_err(sqlx::Error::Io)?;
+        }
+        // One connection: what the owner writes is written in order.
+        let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await?;
+        MIGRATIONS.run(&pool).await?;
+        Ok(Self { pool })
+    }
+
+    /// Opens the catalogue of somebody else, when it is first used.
+    ///
+    /// # Errors
+    /// When the url names no SQLite file.
+    pub fn open(settings: &CatalogSettings) -> Result<Self, CatalogError> {
+        let pool = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .acquire_timeout(BUSY_TIMEOUT)
+            .connect_lazy_with(options(settings)?);
+        Ok(Self { pool })
+    }
+
+    /// Whether the owner has brought the catalogue up to this version.
+    ///
+    /// # Errors
+    /// [`CatalogError::NotMigrated`] when not, or what is wrong with the file.
+    pub async fn check(&self) -> Result<(), CatalogError> {
+        let wanted = MIGRATIONS.iter().map(|migration| migration.version).max();
+        let query = "select max(version) from _sqlx_migrations where success";
+        let applied: Result<Option<i64>, _> = sqlx::query_scalar(query).fetch_one(&self.pool).await;
+        match applied {
+            Ok(applied) if applied == wanted => Ok(()),
+            Ok(_) => Err(CatalogError::NotMigrated),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Closes all connections, once what runs on them has ended.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+fn options(settings: &CatalogSettings) -> Result<SqliteConnectOptions, CatalogError> {
+    let url = &settings.database_url;
+    let in_memory = url.contains(":memory:") || url.contains("mode=memory");
+    if !url.starts_with("sqlite:") || in_memory {
+        return Err(CatalogError::Url(url.clone()));
+    }
+    Ok(SqliteConnectOptions::from_str(url)
+        .map_err(|_| CatalogError::Url(url.clone()))?
+        .journal_mode(SqliteJournalMode::Wal)
+        // With WAL, NORMAL may lose the last commits in a power cut; those were acknowledged.
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(BUSY_TIMEOUT)
+        .foreign_keys(true))
+}
+
+/// A time as the catalogue keeps it: nanoseconds since 1970, UTC. Good until the year 2262.
+fn nanoseconds(time: Timestamp) -> i64 {
+    i64::try_from(time.as_nanosecond()).unwrap_or(i64::MAX)
+}
+
+fn timestamp(nanoseconds: i64) -> Result<Timestamp, CatalogError> {
+    Timestamp::from_nanosecond(nanoseconds.into())
+        .map_err(|error| CatalogError::Unreadable(format!("time {nanoseconds}: {error}")))
+}
+
+fn optional_timestamp(nanoseconds: Option<i64>) -> Result<Option<Timestamp>, CatalogError> {
+    nanoseconds.map(timestamp).transpose()
+}

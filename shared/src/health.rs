@@ -1,0 +1,133 @@
+//! Whether a service is alive and ready, and where that is asked.
+
+use anyhow::Context;
+use poem::http::StatusCode;
+use poem::listener::TcpAcceptor;
+use poem::web::{Data, Json};
+use poem::{EndpointExt, IntoResponse, Response, Route, Server, get, handler};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// What a service needs in order to do its work, each part with its state. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Health(Arc<Mutex<BTreeMap<&'static str, State>>>);
+
+/// `None` is ready; else the reason why not.
+type State = Option<String>;
+
+impl Health {
+    /// Adds a part, which is not ready until it says so.
+    #[must_use]
+    pub fn part(&self, name: &'static str) -> Part {
+        let part = Part { health: self.clone(), name };
+        part.not_ready("starting");
+        part
+    }
+
+    /// The parts that are not ready, with the reason of each. Ready is when there are none.
+    #[must_use]
+    pub fn not_ready(&self) -> Vec<(&'static str, String)> {
+        let parts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        parts.iter().filter_map(|(name, state)| Some((*name, state.clone()?))).collect()
+    }
+
+    fn report(&self) -> Value {
+        let parts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let parts: Map<String, Value> = parts
+            .iter()
+            .map(|(name, state)| ((*name).to_owned(), state.as_deref().unwrap_or("ready").into()))
+            .collect();
+        json!(parts)
+    }
+}
+
+/// One part of a service's health, held by the code that knows its state.
+#[derive(Debug, Clone)]
+pub struct Part {
+    health: Health,
+    name: &'static str,
+}
+
+impl Part {
+    /// The part does its work.
+    pub fn ready(&self) {
+        self.set(None);
+    }
+
+    /// The part can't do its work, for this reason (which names no patient).
+    pub fn not_ready(&self, reason: impl Into<String>) {
+        self.set(Some(reason.into()));
+    }
+
+    fn set(&self, state: State) {
+        let mut parts = self.health.0.lock().unwrap_or_else(PoisonError::into_inner);
+        parts.insert(self.name, state);
+    }
+}
+
+/// `/health/live` (200 while the process answers) and `/health/ready` (200, or 503 with what is
+/// missing).
+#[must_use]
+pub fn routes(health: Health) -> impl poem::Endpoint<Output = Response> + use<> {
+    Route::new().at("/live", get(live)).at("/ready", get(ready)).data(health).map_to_response()
+}
+
+#[handler]
+fn live() -> Json<Value> {
+    Json(json!({ "status": "live" }))
+}
+
+#[handler]
+fn ready(Data(health): Data<&Health>) -> Response {
+    let (status, word) = match health.not_ready().is_empty() {
+        true => (StatusCode::OK, "ready"),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "not ready"),
+    };
+    Json(json!({ "status": word, "parts": health.report() })).with_status(status).into_response()
+}
+
+/// Serves the health of a service that has no HTTP of its own, until `stop`.
+///
+/// # Errors
+/// When `addr` can't be listened on.
+pub async fn serve(
+    addr: SocketAddr,
+    health: Health,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(addr).await.with_context(|| {
+        format!(
+            "cannot listen on {addr} for health checks; stop the other program or set ADMIN_ADDR"
+        )
+    })?;
+    let acceptor = TcpAcceptor::from_tokio(listener).context("cannot serve health checks")?;
+    Server::new_with_acceptor(acceptor)
+        .run_with_graceful_shutdown(
+            Route::new().nest("/health", routes(health)),
+            stop.cancelled(),
+            Some(std::time::Duration::from_secs(1)),
+        )
+        .await
+        .context("health checks ended")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_is_ready_when_all_its_parts_are() {
+        let health = Health::default();
+        let (nats, catalogue) = (health.part("nats"), health.part("catalogue"));
+        nats.ready();
+        assert_eq!(health.not_ready(), [("catalogue", "starting".to_owned())]);
+        catalogue.ready();
+        assert!(health.not_ready().is_empty());
+        nats.not_ready("disconnected");
+        assert_eq!(health.report(), json!({"catalogue": "ready", "nats": "disconnected"}));
+    }
+}

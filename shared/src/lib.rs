@@ -1,0 +1,13 @@
+//! What Collimator's services say to each other (events, subjects, streams), the catalogue they
+//! agree on, and how each of them starts and stops.
+
+#[cfg(feature = "catalog")]
+pub mod catalog;
+pub mod event;
+pub mod health;
+pub mod settings;
+pub mod shutdown;
+pub mod stream;
+pub mod subject;
+pub mod telemetry;
+pub mod uid;

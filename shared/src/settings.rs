@@ -1,0 +1,136 @@
+//! The settings that services have in common, and how any of them is read: a flag, else the
+//! environment variable of the same name, else the default. A bad value stops the start.
+
+use bytesize::ByteSize;
+use clap::{Args, Parser, ValueEnum};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// What every program of the pipeline can be told.
+#[derive(Debug, Clone, Args)]
+pub struct CommonSettings {
+    /// What to log: `error`, `warn`, `info`, `debug`, `trace`, or directives such as
+    /// `info,ingest=debug`
+    #[arg(long, env = "RUST_LOG", default_value = "info", global = true)]
+    pub rust_log: String,
+
+    /// How to log [default: `pretty` on a terminal, else `json`]
+    #[arg(long, env = "LOG_FORMAT", global = true)]
+    pub log_format: Option<LogFormat>,
+
+    /// How long a stop may take before what is left is cut off
+    #[arg(long, env = "SHUTDOWN_GRACE", default_value = "10s", value_parser = duration, global = true)]
+    pub shutdown_grace: Duration,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Pretty,
+    /// For machines: one JSON object a line.
+    Json,
+}
+
+/// Where the broker is, for a service that is told.
+#[derive(Debug, Clone, Args)]
+pub struct NatsSettings {
+    /// Where the NATS server is
+    #[arg(long, env = "NATS_URL", default_value = "nats://127.0.0.1:4222")]
+    pub nats_url: String,
+}
+
+/// How the streams are kept.
+#[derive(Debug, Clone, Args)]
+pub struct StreamSettings {
+    /// Size of the INSTANCES stream at which senders are refused until the indexer has caught up;
+    /// the same for ingest and indexer
+    #[arg(long, env = "INSTANCES_MAX_BYTES", default_value = "4GiB", value_parser = positive_size)]
+    pub instances_max_bytes: ByteSize,
+}
+
+/// Reads a duration such as `10s` or `1m 30s`; zero is refused, since every wait here needs one.
+///
+/// # Errors
+/// What is wrong with `text`, for clap to show.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(Duration::ZERO) => Err("must be longer than zero".to_owned()),
+        Ok(duration) => Ok(duration),
+        Err(error) => Err(format!("{error}; write it like `10s`, `500ms` or `1m 30s`")),
+    }
+}
+
+/// Reads a size such as `16MiB` or `1000000`; zero is refused.
+///
+/// # Errors
+/// What is wrong with `text`, for clap to show.
+pub fn positive_size(text: &str) -> Result<ByteSize, String> {
+    match text.parse::<ByteSize>() {
+        Ok(ByteSize(0)) => Err("must be more than zero".to_owned()),
+        Ok(size) if size.0 > i64::MAX as u64 => Err("is out of range".to_owned()),
+        Ok(size) => Ok(size),
+        Err(_) => Err("is no size; write it like `16MiB` or `1000000`".to_owned()),
+    }
+}
+
+/// Reads the program's settings from its flags and its environment.
+///
+/// # Errors
+/// The exit code to end with: what was wrong has then been said in one line, or the help or
+/// version that was asked for has been printed.
+pub fn read<A: Parser>() -> Result<A, ExitCode> {
+    A::try_parse().map_err(|error| {
+        if !error.use_stderr() {
+            print!("{error}");
+            return ExitCode::SUCCESS;
+        }
+        eprintln!("{}", one_line(&error.to_string()));
+        ExitCode::from(2)
+    })
+}
+
+/// Clap's message without its hints: all of the first paragraph, in one line.
+fn one_line(message: &str) -> String {
+    let paragraph = message.split("\n\n").next().unwrap_or(message);
+    paragraph.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_has_a_unit_and_is_not_zero() {
+        assert_eq!(duration("1m 30s"), Ok(Duration::from_secs(90)));
+        for bad in ["", "10", "0s", "-1s", "soon"] {
+            assert!(duration(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_size_is_bytes_or_has_a_unit() {
+        assert_eq!(positive_size("16MiB"), Ok(ByteSize::mib(16)));
+        assert_eq!(positive_size("1000"), Ok(ByteSize(1000)));
+        for bad in ["", "0", "-1", "many", "99999999999999999999"] {
+            assert!(positive_size(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_setting_is_one_clear_line() {
+        #[derive(Debug, Parser)]
+        struct Program {
+            #[command(flatten)]
+            common: CommonSettings,
+        }
+        let error = Program::try_parse_from(["x", "--shutdown-grace", "soon"]).unwrap_err();
+        let line = one_line(&error.to_string());
+        assert!(line.contains("'soon' for '--shutdown-grace"), "{line}");
+        assert!(!line.contains('\n'));
+        let error = Program::try_parse_from(["x", "--no-such-flag"]).unwrap_err();
+        assert!(one_line(&error.to_string()).contains("--no-such-flag"));
+        let defaults = Program::try_parse_from(["x"]).unwrap();
+        assert_eq!(defaults.common.shutdown_grace, Duration::from_secs(10));
+    }
+}

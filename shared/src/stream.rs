@@ -1,0 +1,237 @@
+//! The streams of the pipeline on the broker: how they are made, and what the broker says of them.
+
+use crate::event::{self, Event};
+use crate::health::Part;
+use crate::settings::StreamSettings;
+use anyhow::{Context as _, anyhow, bail, ensure};
+use async_nats::jetstream::context::GetStreamErrorKind;
+use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
+use async_nats::jetstream::{self, Context, ErrorCode};
+use async_nats::{Client, ConnectOptions, HeaderMap};
+use jiff::Timestamp;
+use serde::Deserialize;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// What was received: instances and the associations that brought them.
+pub const INSTANCES: &str = "INSTANCES";
+/// What was decided: completed series.
+pub const SERIES: &str = "SERIES";
+/// What could not be processed.
+pub const DEAD: &str = "DEAD";
+
+/// The oldest server that keeps the promise of a durable acknowledgement: 2.9 refuses
+/// `sync_interval: always`.
+pub const OLDEST_SERVER: (i64, i64, i64) = (2, 10, 0);
+
+/// How long completions and dead letters are kept.
+const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// How long the broker recognises an announcement that is published again. The outbox tries again
+/// until it is told of success, so this must outlast an outage of the broker's answers.
+const SERIES_DUPLICATE_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// First and longest pause between two tries to reach the broker.
+const CONNECT_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// Connects to the broker, however long it takes to come up, and keeps `part` of the health up to
+/// date from then on. Reconnects by itself.
+///
+/// # Errors
+/// When told to stop before there was a connection, or the server is older than
+/// [`OLDEST_SERVER`].
+pub async fn connect(
+    url: &str,
+    name: &str,
+    part: Part,
+    stop: &CancellationToken,
+) -> anyhow::Result<Client> {
+    let mut pause = CONNECT_PAUSE.0;
+    let client = loop {
+        let options = options(name, part.clone());
+        let error = tokio::select! {
+            connected = options.connect(url) => match connected {
+                Ok(client) => break client,
+                Err(error) => error,
+            },
+            () = stop.cancelled() => bail!("told to stop before NATS was there"),
+        };
+        part.not_ready(format!("NATS can't be reached: {error}"));
+        tracing::warn!(%error, "NATS can't be reached; trying again (see NATS_URL)");
+        tokio::select! {
+            () = tokio::time::sleep(pause) => pause = (pause * 2).min(CONNECT_PAUSE.1),
+            () = stop.cancelled() => {}
+        }
+    };
+    let version = client.server_info().version;
+    let (major, minor, patch) = OLDEST_SERVER;
+    ensure!(
+        client.is_server_compatible(major, minor, patch),
+        "nats-server {version} can't keep an acknowledgement through a power cut; use {major}.{minor} or newer"
+    );
+    part.ready();
+    Ok(client)
+}
+
+fn options(name: &str, part: Part) -> ConnectOptions {
+    ConnectOptions::new().name(name).event_callback(move |event| {
+        let part = part.clone();
+        async move {
+            match event {
+                async_nats::Event::Connected => part.ready(),
+                async_nats::Event::Disconnected => part.not_ready("NATS is disconnected"),
+                event => tracing::warn!("NATS: {event}"),
+            }
+        }
+    })
+}
+
+/// The headers of an event, for async-nats.
+#[must_use]
+pub fn headers<E: Event>(id: &str, time: Timestamp) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in event::headers::<E>(id, time) {
+        headers.insert(name, value);
+    }
+    headers
+}
+
+/// Makes the streams, or brings them up to what this version wants, and reads back that they are:
+/// an old server drops what it doesn't know without a word.
+///
+/// # Errors
+/// When the broker can't or won't keep the streams as the promises need them.
+pub async fn ensure_streams(jetstream: &Context, settings: &StreamSettings) -> anyhow::Result<()> {
+    for wanted in wanted(settings) {
+        let name = wanted.name.clone();
+        ensure_stream(jetstream, wanted).await.with_context(|| format!("stream {name}"))?;
+    }
+    Ok(())
+}
+
+fn wanted(settings: &StreamSettings) -> [Config; 3] {
+    let kept = |name: &str, subject: &str| Config {
+        name: name.to_owned(),
+        subjects: vec![subject.to_owned()],
+        retention: RetentionPolicy::Limits,
+        storage: StorageType::File,
+        max_age: KEPT,
+        allow_direct: true,
+        ..Config::default()
+    };
+    let instances = Config {
+        subjects: vec!["dicom.instance.>".to_owned(), "dicom.association.>".to_owned()],
+        // A full stream refuses the publish, and so the sender is refused; with the default it
+        // would drop its oldest events, which nobody may have read yet.
+        discard: DiscardPolicy::New,
+        max_bytes: settings.instances_max_bytes.0 as i64,
+        max_age: Duration::ZERO,
+        ..kept(INSTANCES, "")
+    };
+    let series =
+        Config { duplicate_window: SERIES_DUPLICATE_WINDOW, ..kept(SERIES, "dicom.series.>") };
+    [instances, series, kept(DEAD, "dicom.dead.>")]
+}
+
+async fn ensure_stream(jetstream: &Context, wanted: Config) -> anyhow::Result<()> {
+    match jetstream.get_stream(&wanted.name).await {
+        Ok(stream) => {
+            // What an operator added (replicas, placement, a description) stays.
+            let mut config = stream.cached_info().config.clone();
+            impose(&mut config, &wanted);
+            if config != stream.cached_info().config {
+                jetstream.update_stream(&config).await?;
+            }
+        }
+        Err(error) if is_stream_not_found(&error) => {
+            jetstream.create_stream(&wanted).await.map_err(|error| {
+                anyhow!("{error} (INSTANCES_MAX_BYTES must fit the server's JetStream storage)")
+            })?;
+        }
+        Err(error) => return Err(error.into()),
+    }
+    let kept = jetstream.get_stream(&wanted.name).await?.cached_info().config.clone();
+    let mut imposed = kept.clone();
+    impose(&mut imposed, &wanted);
+    ensure!(kept == imposed, "the server did not keep its configuration: {kept:?}");
+    Ok(())
+}
+
+/// Sets in `config` what the promises rest on, and leaves the rest.
+fn impose(config: &mut Config, wanted: &Config) {
+    config.subjects.clone_from(&wanted.subjects);
+    config.retention = wanted.retention;
+    config.storage = wanted.storage;
+    config.discard = wanted.discard;
+    config.max_bytes = match wanted.max_bytes {
+        0 => config.max_bytes,
+        bytes => bytes,
+    };
+    config.max_age = wanted.max_age;
+    config.allow_direct = wanted.allow_direct;
+    if !wanted.duplicate_window.is_zero() {
+        config.duplicate_window = wanted.duplicate_window;
+    }
+}
+
+fn is_stream_not_found(error: &jetstream::context::GetStreamError) -> bool {
+    match error.kind() {
+        GetStreamErrorKind::JetStream(error) => error.error_code() == ErrorCode::STREAM_NOT_FOUND,
+        _ => false,
+    }
+}
+
+/// Where the INSTANCES stream stands, in one answer of the broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// When the stream was made: tells it from a later one of the same name.
+    pub created: Timestamp,
+    /// Sequence of its oldest event; one more than `last` when it is empty.
+    pub first: u64,
+    /// Sequence of its latest event; 0 when there never was one.
+    pub last: u64,
+    /// Its size on disk.
+    pub bytes: u64,
+    /// The broker's time when it answered.
+    pub now: Timestamp,
+}
+
+/// Asks the broker where the INSTANCES stream stands.
+///
+/// The reply is read raw: it carries the broker's own time, which async-nats drops.
+///
+/// # Errors
+/// When the broker does not answer, or not with a stream.
+pub async fn position(client: &Client) -> anyhow::Result<Position> {
+    #[derive(Deserialize)]
+    struct Reply {
+        created: Option<Timestamp>,
+        state: Option<State>,
+        ts: Option<Timestamp>,
+        error: Option<serde_json::Value>,
+    }
+    #[derive(Deserialize)]
+    struct State {
+        bytes: u64,
+        first_seq: u64,
+        last_seq: u64,
+    }
+
+    let subject = format!("$JS.API.STREAM.INFO.{INSTANCES}");
+    let reply = client.request(subject, "".into()).await.context("asking for INSTANCES")?;
+    let reply: Reply =
+        serde_json::from_slice(&reply.payload).context("stream info of INSTANCES")?;
+    match reply {
+        Reply { created: Some(created), state: Some(state), ts: Some(now), error: None } => {
+            Ok(Position {
+                created,
+                first: state.first_seq,
+                last: state.last_seq,
+                bytes: state.bytes,
+                now,
+            })
+        }
+        Reply { error: Some(error), .. } => bail!("the broker has no INSTANCES stream: {error}"),
+        _ => bail!("the broker's stream info lacks its time; use nats-server 2.10 or newer"),
+    }
+}

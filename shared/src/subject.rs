@@ -1,0 +1,328 @@
+//! The NATS subjects of the pipeline: how they are built, and read back.
+
+use crate::uid::SeriesInstanceUid;
+use std::fmt::{self, Display, Formatter};
+use std::str::FromStr;
+
+/// How many partitions the series are spread over. Fixed for good: a subject of last year must
+/// name the partition of today.
+pub const PARTITIONS: u64 = 64;
+
+/// One legal subject token made of text that a peer chose: anything outside `[A-Za-z0-9_-]`
+/// becomes `_`, so no AE title or modality can inject a token or a wildcard.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Token(String);
+
+impl Token {
+    /// The token for `text`; blank text becomes `none`.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        match sanitise(text.trim_matches([' ', '\0'])) {
+            empty if empty.is_empty() => Self("none".to_owned()),
+            token => Self(token),
+        }
+    }
+
+    /// The token's text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A Series Instance UID as trailing tokens: the dots stay, so the UID can be pasted into a
+/// subscription and a UID root is a wildcard. For a legal UID this is the UID itself; in others
+/// illegal characters become `_` and empty tokens vanish.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct UidTokens(String);
+
+impl UidTokens {
+    /// The tokens for `series`.
+    #[must_use]
+    pub fn new(series: &SeriesInstanceUid) -> Self {
+        Self::from_text(series.as_str())
+    }
+
+    /// The tokens' text, parted by dots.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn from_text(text: &str) -> Self {
+        let tokens: Vec<String> = text.split('.').filter(|t| !t.is_empty()).map(sanitise).collect();
+        match tokens.join(".") {
+            empty if empty.is_empty() => Self("none".to_owned()),
+            tokens => Self(tokens),
+        }
+    }
+}
+
+fn sanitise(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') { c } else { '_' })
+        .collect()
+}
+
+/// The partition of a series, below [`PARTITIONS`]: a stable hash of its UID, so that all
+/// instances of one series are in one partition on every machine and in every version.
+#[must_use]
+pub fn partition(series: &SeriesInstanceUid) -> u8 {
+    let hash = blake3::hash(series.as_str().as_bytes());
+    (u64::from_le_bytes(hash.as_bytes()[..8].try_into().unwrap_or_default()) % PARTITIONS) as u8
+}
+
+/// What happened to an association.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AssociationChange {
+    /// Its first C-STORE arrived.
+    Opened,
+    /// Closed by A-RELEASE.
+    Released,
+    /// Closed by A-ABORT, a lost connection or our own limits.
+    Aborted,
+    /// Never accepted.
+    Rejected,
+}
+
+impl AssociationChange {
+    const ALL: [(Self, &'static str); 4] = [
+        (Self::Opened, "opened"),
+        (Self::Released, "released"),
+        (Self::Aborted, "aborted"),
+        (Self::Rejected, "rejected"),
+    ];
+
+    fn as_str(self) -> &'static str {
+        Self::ALL.iter().find(|(change, _)| *change == self).map_or("opened", |(_, name)| name)
+    }
+}
+
+/// A subject of the pipeline. `Display` builds it, `FromStr` reads it back.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Subject {
+    /// `dicom.instance.stored.<partition>.<Modality>.<SeriesInstanceUID>`: an instance was
+    /// received whole.
+    InstanceStored {
+        /// Of the series, below [`PARTITIONS`].
+        partition: u8,
+        /// Modality (0008,0060).
+        modality: Token,
+        /// The series of the instance.
+        series: UidTokens,
+    },
+    /// `dicom.instance.receiving.<partition>.<Modality>.<SeriesInstanceUID>`: heartbeat of an
+    /// instance that takes long to arrive.
+    InstanceReceiving {
+        /// Of the series, below [`PARTITIONS`].
+        partition: u8,
+        /// Modality (0008,0060).
+        modality: Token,
+        /// The series of the instance.
+        series: UidTokens,
+    },
+    /// `dicom.association.<opened|released|aborted|rejected>.<CallingAETitle>`.
+    Association {
+        /// What happened.
+        change: AssociationChange,
+        /// Who called.
+        calling_ae: Token,
+    },
+    /// `dicom.series.completed.<Modality>.<SeriesInstanceUID>`.
+    SeriesCompleted {
+        /// Modality (0008,0060).
+        modality: Token,
+        /// The series.
+        series: UidTokens,
+    },
+    /// `dicom.dead.<reason>`: a message that can't be processed.
+    Dead {
+        /// Why, in one word.
+        reason: Token,
+    },
+}
+
+impl Subject {
+    /// Where the event of a stored instance goes.
+    #[must_use]
+    pub fn instance_stored(modality: &str, series: &SeriesInstanceUid) -> Self {
+        Self::InstanceStored {
+            partition: partition(series),
+            modality: Token::new(modality),
+            series: UidTokens::new(series),
+        }
+    }
+
+    /// Where the completion of a series goes.
+    #[must_use]
+    pub fn series_completed(modality: &str, series: &SeriesInstanceUid) -> Self {
+        Self::SeriesCompleted { modality: Token::new(modality), series: UidTokens::new(series) }
+    }
+
+    /// Where a message goes that can't be processed.
+    #[must_use]
+    pub fn dead(reason: &str) -> Self {
+        Self::Dead { reason: Token::new(reason) }
+    }
+}
+
+impl Display for Subject {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InstanceStored { partition, modality, series } => {
+                write!(f, "dicom.instance.stored.{partition:02}.{}.{}", modality.0, series.0)
+            }
+            Self::InstanceReceiving { partition, modality, series } => {
+                write!(f, "dicom.instance.receiving.{partition:02}.{}.{}", modality.0, series.0)
+            }
+            Self::Association { change, calling_ae } => {
+                write!(f, "dicom.association.{}.{}", change.as_str(), calling_ae.0)
+            }
+            Self::SeriesCompleted { modality, series } => {
+                write!(f, "dicom.series.completed.{}.{}", modality.0, series.0)
+            }
+            Self::Dead { reason } => write!(f, "dicom.dead.{}", reason.0),
+        }
+    }
+}
+
+/// The text is no subject of this pipeline.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a subject of the pipeline: {0:?}")]
+pub struct UnknownSubject(String);
+
+impl FromStr for Subject {
+    type Err = UnknownSubject;
+
+    fn from_str(text: &str) -> Result<Self, UnknownSubject> {
+        read(text)
+            // Only what we would build ourselves is ours: this refuses wildcards, stray
+            // characters, one-digit partitions and empty tokens in one stroke.
+            .filter(|subject| subject.to_string() == text)
+            .ok_or_else(|| UnknownSubject(text.to_owned()))
+    }
+}
+
+fn read(text: &str) -> Option<Subject> {
+    let (kind, rest) = text.strip_prefix("dicom.")?.split_once('.')?;
+    if kind == "dead" {
+        return Some(Subject::dead(rest));
+    }
+    let (what, rest) = rest.split_once('.')?;
+    match (kind, what) {
+        ("instance", "stored" | "receiving") => {
+            let (partition, rest) = rest.split_once('.')?;
+            let partition = partition.parse().ok().filter(|p| u64::from(*p) < PARTITIONS)?;
+            let (modality, series) = rest.split_once('.')?;
+            let (modality, series) = (Token::new(modality), UidTokens::from_text(series));
+            Some(if what == "stored" {
+                Subject::InstanceStored { partition, modality, series }
+            } else {
+                Subject::InstanceReceiving { partition, modality, series }
+            })
+        }
+        ("association", change) => {
+            let (change, _) = AssociationChange::ALL.into_iter().find(|(_, n)| *n == change)?;
+            Some(Subject::Association { change, calling_ae: Token::new(rest) })
+        }
+        ("series", "completed") => {
+            let (modality, series) = rest.split_once('.')?;
+            Some(Subject::SeriesCompleted {
+                modality: Token::new(modality),
+                series: UidTokens::from_text(series),
+            })
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn series(uid: &str) -> SeriesInstanceUid {
+        SeriesInstanceUid::parse(uid).unwrap()
+    }
+
+    #[test]
+    fn a_uid_keeps_its_dots_and_the_partition_is_stable() {
+        let subject = Subject::instance_stored("MR", &series("1.2.840.113619.2.410"));
+        assert_eq!(subject.to_string(), "dicom.instance.stored.27.MR.1.2.840.113619.2.410");
+    }
+
+    #[test]
+    fn hostile_names_become_one_legal_token() {
+        for (text, token) in [
+            ("", "none"),
+            ("  ", "none"),
+            ("MY PACS", "MY_PACS"),
+            ("a.b", "a_b"),
+            (">", "_"),
+            ("*", "_"),
+            ("ÄRZTE", "_RZTE"),
+            ("A\r\nPUB x", "A__PUB_x"),
+        ] {
+            assert_eq!(Token::new(text).as_str(), token, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_uid_that_is_none_gives_a_legal_subject() {
+        for (uid, tokens) in
+            [("..", "none"), ("1..2", "1.2"), (".>", "_"), ("a b.*", "a_b._"), ("1.2.", "1.2")]
+        {
+            assert_eq!(UidTokens::new(&series(uid)).as_str(), tokens, "{uid:?}");
+        }
+    }
+
+    #[test]
+    fn foreign_subjects_are_not_ours() {
+        for text in [
+            "",
+            "dicom",
+            "dicom.",
+            "dicom.dead.",
+            "dicom.instance.stored.7.MR.1.2",
+            "dicom.instance.stored.64.MR.1.2",
+            "dicom.instance.stored.07.MR",
+            "dicom.instance.stored.07.MR.1..2",
+            "dicom.instance.stored.07.*.>",
+            "dicom.association.lost.PACS",
+            "dicom.association.opened.A.B",
+            "other.instance.stored.07.MR.1.2",
+        ] {
+            assert!(text.parse::<Subject>().is_err(), "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_subject_is_legal_and_reads_back(
+            modality in ".{0,20}", ae in ".{0,20}", uid in "[ -~]{1,64}",
+        ) {
+            // All-blank text is no UID and never gets this far.
+            prop_assume!(!uid.trim().is_empty());
+            let series = series(&uid);
+            for subject in [
+                Subject::instance_stored(&modality, &series),
+                Subject::InstanceReceiving {
+                    partition: partition(&series),
+                    modality: Token::new(&modality),
+                    series: UidTokens::new(&series),
+                },
+                Subject::series_completed(&modality, &series),
+                Subject::Association {
+                    change: AssociationChange::Aborted,
+                    calling_ae: Token::new(&ae),
+                },
+                Subject::dead(&ae),
+            ] {
+                let text = subject.to_string();
+                prop_assert!(text.split('.').all(|token| !token.is_empty()
+                    && token.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))));
+                prop_assert_eq!(text.parse::<Subject>(), Ok(subject));
+            }
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! The catalogue on a real SQLite file: what is counted, what is complete, what is announced.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+use shared::catalog::{
+    Batch, Bookmark, Catalog, CatalogError, CatalogSettings, Completion, Received, StoreOutcome,
+    StoredSeries,
+};
+use shared::event::{InstanceStored, Reason, SeriesCompleted};
+use shared::uid::{SeriesInstanceUid, StudyInstanceUid};
+use tempfile::TempDir;
+
+/// A catalogue of its own, and the stream that feeds it.
+struct Feed {
+    catalog: Catalog,
+    sequence: u64,
+    settings: CatalogSettings,
+    _folder: TempDir,
+}
+
+impl Feed {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("made/on/demand/catalog.db");
+        let settings = CatalogSettings { database_url: format!("sqlite://{}", path.display()) };
+        let catalog = Catalog::own(&settings).await.unwrap();
+        Self { catalog, sequence: 0, settings, _folder: folder }
+    }
+
+    /// Records one batch and gives the series that it was activity for.
+    async fn receive(&mut self, events: impl IntoIterator<Item = InstanceStored>) -> Vec<String> {
+        let instances: Vec<_> = events
+            .into_iter()
+            .map(|event| {
+                self.sequence += 1;
+                Received { sequence: self.sequence, at: second(self.sequence), event }
+            })
+            .collect();
+        let bookmark = Bookmark { stream_created: second(0), last_sequence: self.sequence };
+        let activity = self.catalog.record(&Batch { instances, bookmark }).await.unwrap();
+        activity.into_iter().map(|(series, _)| series.to_string()).collect()
+    }
+
+    async fn complete(&self, series: &str) -> Option<SeriesCompleted> {
+        let completion = Completion {
+            series: SeriesInstanceUid::parse(series).unwrap(),
+            reason: Reason::Quiet,
+            decided_at: second(self.sequence + 10),
+        };
+        self.catalog.complete(&[completion]).await.unwrap().pop()
+    }
+
+    /// UID and count of the series that are listed.
+    async fn listed(&self) -> Vec<(String, i64)> {
+        let records = self.catalog.complete_series().await.unwrap();
+        records.into_iter().map(|r| (r.series_instance_uid, r.instances_count)).collect()
+    }
+}
+
+fn second(number: u64) -> Timestamp {
+    Timestamp::UNIX_EPOCH + SignedDuration::from_secs(number as i64)
+}
+
+fn instance(series: &str, sop: &str) -> InstanceStored {
+    changed(series, sop, |_| {})
+}
+
+fn changed(series: &str, sop: &str, change: impl FnOnce(&mut serde_json::Value)) -> InstanceStored {
+    let mut event = json!({
+        "SOPInstanceUID": sop, "SOPClassUID": "1.2.840.10008.5.1.4.1.1.4",
+        "SeriesInstanceUID": series, "StudyInstanceUID": "2.25.1",
+        "PatientID": "7", "PatientName": "Roe^Jane", "Modality": "MR", "Rows": 64,
+        "TransferSyntaxUID": "1.2.840.10008.1.2.1", "Bytes": 100, "Digest": "d0",
+        "CallingAETitle": "MR1", "CalledAETitle": "COLLIMATOR", "PeerAddress": "192.0.2.7",
+        "AssociationID": "a", "Ordinal": 1, "ReceivedAt": "2026-02-03T04:05:06Z",
+    });
+    change(&mut event);
+    serde_json::from_value(event).unwrap()
+}
+
+#[tokio::test]
+async fn an_instance_is_counted_once_however_often_it_comes() {
+    let mut feed = Feed::new().await;
+    feed.receive([instance("2.1", "3.1"), instance("2.1", "3.2"), instance("2.1", "3.1")]).await;
+    feed.receive([instance("2.1", "3.2")]).await;
+    let completed = feed.complete("2.1").await.unwrap();
+    assert_eq!((completed.instances_count, completed.instances_added), (2, 2));
+    assert_eq!(completed.instances_sequence, Some(4));
+    assert_eq!(feed.listed().await, [("2.1".to_owned(), 2)]);
+}
+
+#[tokio::test]
+async fn a_resend_is_activity_of_an_open_series_and_reopens_none() {
+    let mut feed = Feed::new().await;
+    assert_eq!(feed.receive([instance("2.1", "3.1")]).await, ["2.1"]);
+    assert_eq!(feed.receive([instance("2.1", "3.1")]).await, ["2.1"]);
+    feed.complete("2.1").await.unwrap();
+    assert!(feed.receive([instance("2.1", "3.1")]).await.is_empty());
+    assert_eq!(feed.catalog.open_series().await.unwrap(), []);
+    assert_eq!(feed.complete("2.1").await, None);
+}
+
+#[tokio::test]
+async fn a_late_instance_reopens_its_series_and_brings_the_next_revision() {
+    let mut feed = Feed::new().await;
+    feed.receive([instance("2.1", "3.1")]).await;
+    feed.complete("2.1").await.unwrap();
+    assert_eq!(feed.receive([instance("2.1", "3.2")]).await, ["2.1"]);
+    // Until it is complete again it is listed as it last was.
+    assert_eq!(feed.listed().await, [("2.1".to_owned(), 1)]);
+    assert_eq!(feed.catalog.open_series().await.unwrap()[0].last_activity, second(2));
+    let completed = feed.complete("2.1").await.unwrap();
+    assert_eq!((completed.revision, completed.instances_count), (2, 2));
+    assert_eq!(completed.instances_added, 1);
+    assert_eq!(feed.listed().await, [("2.1".to_owned(), 2)]);
+}
+
+#[tokio::test]
+async fn a_corrected_instance_keeps_the_count_and_brings_a_revision() {
+    let mut feed = Feed::new().await;
+    feed.receive([instance("2.1", "3.1"), instance("2.1", "3.2")]).await;
+    feed.complete("2.1").await.unwrap();
+    let correction = changed("2.1", "3.1", |e| {
+        e["Digest"] = json!("d1");
+        e["PatientName"] = json!("Doe^Jane");
+    });
+    feed.receive([correction]).await;
+    let completed = feed.complete("2.1").await.unwrap();
+    assert_eq!((completed.revision, completed.instances_count), (2, 2));
+    assert_eq!((completed.instances_added, completed.instances_corrected), (0, 1));
+    assert_eq!(completed.patient_name, "Doe^Jane");
+}
+
+#[tokio::test]
+async fn an_instance_that_moves_changes_both_series() {
+    let mut feed = Feed::new().await;
+    feed.receive([instance("2.1", "3.1"), instance("2.2", "3.2")]).await;
+    feed.complete("2.1").await.unwrap();
+    feed.complete("2.2").await.unwrap();
+    let mut touched = feed.receive([instance("2.2", "3.1")]).await;
+    touched.sort();
+    assert_eq!(touched, ["2.1", "2.2"]);
+    assert_eq!(feed.complete("2.1").await.unwrap().instances_count, 0);
+    let completed = feed.complete("2.2").await.unwrap();
+    assert_eq!((completed.instances_count, completed.instances_added), (2, 1));
+    // The emptied series has said so, and is listed no more.
+    assert_eq!(feed.listed().await, [("2.2".to_owned(), 2)]);
+}
+
+#[tokio::test]
+async fn an_instance_that_moves_twice_in_one_batch_ends_where_it_came_last() {
+    let mut feed = Feed::new().await;
+    feed.receive([instance("2.1", "3.1"), instance("2.2", "3.1"), instance("2.1", "3.1")]).await;
+    assert_eq!(feed.complete("2.1").await.unwrap().instances_count, 1);
+    assert_eq!(feed.complete("2.2").await.unwrap().instances_count, 0);
+}
+
+#[tokio::test]
+async fn two_patients_with_one_id_keep_their_names() {
+    let mut feed = Feed::new().await;
+    let other = changed("2.2", "3.2", |e| {
+        e["StudyInstanceUID"] = json!("2.25.9");
+        e["PatientName"] = json!("Bloggs^Joe");
+    });
+    feed.receive([instance("2.1", "3.1"), other]).await;
+    assert_eq!(feed.complete("2.1").await.unwrap().patient_name, "Roe^Jane");
+    assert_eq!(feed.complete("2.2").await.unwrap().patient_name, "Bloggs^Joe");
+}
+
+#[tokio::test]
+async fn no_event_can_make_the_catalogue_fail() {
+    let mut feed = Feed::new().await;
+    let odd = changed("2.1", "3.1", |e| {
+        e["Rows"] = json!("many");
+        e["PatientID"] = json!({"deep": ["x", null]});
+        e["PatientName"] = json!(17);
+        e["NumberOfFrames"] = json!(1e300);
+        e["StudyDate"] = json!("\u{0}a");
+        e["RequestAttributesSequence"] = json!("no list");
+        e.as_object_mut().unwrap().remove("StudyInstanceUID");
+        e["Bytes"] = json!(u64::MAX);
+    });
+    feed.receive([odd]).await;
+    let completed = feed.complete("2.1").await.unwrap();
+    assert_eq!((completed.instances_count, completed.study_instance_uid.as_str()), (1, ""));
+    assert_eq!(feed.listed().await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_was_committed_is_there_after_a_restart() {
+    let mut feed = Feed::new().await;
+    feed.receive([instance("2.1", "3.1"), instance("2.2", "3.2")]).await;
+    feed.complete("2.2").await.unwrap();
+    feed.catalog.close().await;
+    let catalog = Catalog::own(&feed.settings).await.unwrap();
+    let open = catalog.open_series().await.unwrap();
+    assert_eq!(open.iter().map(|o| o.series.as_str()).collect::<Vec<_>>(), ["2.1"]);
+    assert_eq!(
+        catalog.bookmark().await.unwrap(),
+        Some(Bookmark { stream_created: second(0), last_sequence: 2 })
+    );
+    assert_eq!(catalog.waiting_announcements(10).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn announcements_wait_in_order_until_the_broker_has_them() {
+    let mut feed = Feed::new().await;
+    feed.receive([instance("2.1", "3.1"), instance("2.2", "3.2")]).await;
+    feed.complete("2.1").await.unwrap();
+    feed.complete("2.2").await.unwrap();
+    let waiting = feed.catalog.waiting_announcements(10).await.unwrap();
+    let ids: Vec<_> = waiting.iter().map(|a| a.message_id.as_str()).collect();
+    assert_eq!(ids, ["2.1:1", "2.2:1"]);
+    assert_eq!(waiting[0].subject, "dicom.series.completed.MR.2.1");
+    feed.catalog.announced(waiting[0].id).await.unwrap();
+    assert_eq!(feed.catalog.waiting_announcements(10).await.unwrap(), waiting[1..]);
+}
+
+#[tokio::test]
+async fn a_stored_series_is_complete_announced_and_stays_as_it_was() {
+    let feed = Feed::new().await;
+    let mut stored = StoredSeries {
+        series: SeriesInstanceUid::parse("2.25.5").unwrap(),
+        study: StudyInstanceUid::parse("2.25.6").unwrap(),
+        patient_id: "7".into(),
+        patient_name: "Roe^Jane".into(),
+        instances_count: 12,
+        at: second(1),
+    };
+    assert_eq!(feed.catalog.store(&stored).await.unwrap(), StoreOutcome::Stored);
+    stored.instances_count = 99;
+    stored.patient_id = "8".into();
+    assert_eq!(feed.catalog.store(&stored).await.unwrap(), StoreOutcome::AlreadyExists);
+    assert_eq!(feed.listed().await, [("2.25.5".to_owned(), 12)]);
+    let waiting = feed.catalog.waiting_announcements(10).await.unwrap();
+    assert_eq!(waiting.len(), 1);
+    let event: SeriesCompleted = serde_json::from_str(&waiting[0].payload).unwrap();
+    assert_eq!((event.reason, event.instances_count), (Reason::Stored, 12));
+    assert_eq!(event.patient_id, "7");
+}
+
+#[tokio::test]
+async fn a_series_that_is_arriving_already_exists_for_post_store() {
+    let mut feed = Feed::new().await;
+    feed.receive([instance("2.1", "3.1")]).await;
+    let stored = StoredSeries {
+        series: SeriesInstanceUid::parse("2.1").unwrap(),
+        study: StudyInstanceUid::parse("2.25.6").unwrap(),
+        patient_id: "7".into(),
+        patient_name: "Roe^Jane".into(),
+        instances_count: 12,
+        at: second(1),
+    };
+    assert_eq!(feed.catalog.store(&stored).await.unwrap(), StoreOutcome::AlreadyExists);
+    assert_eq!(feed.complete("2.1").await.unwrap().instances_count, 1);
+}
+
+#[tokio::test]
+async fn instances_that_arrive_for_a_claimed_series_are_counted() {
+    let mut feed = Feed::new().await;
+    let stored = StoredSeries {
+        series: SeriesInstanceUid::parse("2.1").unwrap(),
+        study: StudyInstanceUid::parse("2.25.6").unwrap(),
+        patient_id: "other".into(),
+        patient_name: "Roe^Jane".into(),
+        instances_count: 12,
+        at: second(1),
+    };
+    feed.catalog.store(&stored).await.unwrap();
+    feed.receive([instance("2.1", "3.1")]).await;
+    assert_eq!(feed.listed().await, [("2.1".to_owned(), 12)]);
+    let completed = feed.complete("2.1").await.unwrap();
+    assert_eq!((completed.revision, completed.instances_count), (2, 1));
+    assert_eq!(completed.patient_id, "7");
+}
+
+#[tokio::test]
+async fn a_reader_waits_for_the_owner_to_make_the_catalogue() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("catalog.db");
+    let settings = CatalogSettings { database_url: format!("sqlite://{}", path.display()) };
+    let reader = Catalog::open(&settings).unwrap();
+    assert!(reader.check().await.is_err());
+    let _owner = Catalog::own(&settings).await.unwrap();
+    reader.check().await.unwrap();
+    assert!(reader.complete_series().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_url_that_names_no_file_is_refused() {
+    for url in ["postgres://x/y", "", "sqlite::memory:", "catalog.db"] {
+        let settings = CatalogSettings { database_url: url.into() };
+        assert!(matches!(Catalog::own(&settings).await, Err(CatalogError::Url(_))), "{url:?}");
+    }
+}
