@@ -18,6 +18,7 @@ use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -39,6 +40,16 @@ pub struct CatalogSettings {
     /// The catalogue: `sqlite://` and the path of a file
     #[arg(long, env = "DATABASE_URL", default_value = "sqlite://data/catalog.db")]
     pub database_url: String,
+}
+
+impl CatalogSettings {
+    /// The catalogue's file.
+    ///
+    /// # Errors
+    /// When the url names none.
+    pub fn path(&self) -> Result<PathBuf, CatalogError> {
+        Ok(options(self)?.get_filename().to_owned())
+    }
 }
 
 /// The catalogue can't do what was asked of it.

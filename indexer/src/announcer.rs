@@ -1,0 +1,68 @@
+//! The announcer: empties the outbox into the SERIES stream, oldest first.
+
+use anyhow::Context as _;
+use async_nats::jetstream::Context;
+use shared::catalog::{Announcement, Catalog};
+use shared::event::SeriesCompleted;
+use shared::health::Part;
+use shared::stream::headers;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// Announcements that are published before the outbox is brought up to date.
+const BATCH: u32 = 100;
+
+/// How often the outbox is looked into without being told: the api fills it too, from another
+/// process, and what failed is tried again.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Announces what is in the outbox of `catalog` until told to stop.
+pub async fn run(
+    catalog: Catalog,
+    jetstream: Context,
+    filled: Arc<Notify>,
+    health: Part,
+    stop: CancellationToken,
+) {
+    while !stop.is_cancelled() {
+        match announce_all(&catalog, &jetstream).await {
+            Ok(()) => health.ready(),
+            Err(error) => {
+                health.not_ready(format!("{error:#}"));
+                tracing::warn!("announcing failed and will be tried again: {error:#}");
+            }
+        }
+        tokio::select! {
+            () = filled.notified() => {}
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}
+
+async fn announce_all(catalog: &Catalog, jetstream: &Context) -> anyhow::Result<()> {
+    loop {
+        let waiting = catalog.waiting_announcements(BATCH).await?;
+        let Some(last) = waiting.last() else { return Ok(()) };
+        for announcement in &waiting {
+            announce(jetstream, announcement).await?;
+        }
+        catalog.announced(last.id).await?;
+    }
+}
+
+/// Publishes one announcement and waits until the broker has it. Published before and not
+/// forgotten in time, it is recognised by its id and stored once.
+async fn announce(jetstream: &Context, announcement: &Announcement) -> anyhow::Result<()> {
+    let Announcement { subject, message_id, time, payload, .. } = announcement;
+    let headers = headers::<SeriesCompleted>(message_id, *time);
+    jetstream
+        .publish_with_headers(subject.clone(), headers, payload.clone().into())
+        .await
+        .with_context(|| format!("announcing {message_id}"))?
+        .await
+        .with_context(|| format!("announcing {message_id}"))?;
+    Ok(())
+}

@@ -1,0 +1,188 @@
+//! The durable consumer on INSTANCES: what has been read, in the order of the stream and without
+//! a gap.
+
+use anyhow::{Context as _, bail};
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
+use async_nats::jetstream::{self, Message};
+use futures_util::StreamExt;
+use futures_util::stream::ReadyChunks;
+use jiff::Timestamp;
+use shared::catalog::Bookmark;
+use shared::stream::{INSTANCES, Position};
+use std::time::Duration;
+
+/// Name of the consumer.
+pub const NAME: &str = "indexer";
+
+/// Events in one batch, which is one transaction.
+pub const BATCH: usize = 1000;
+
+/// How long the broker waits for an acknowledgement before it delivers again. A commit takes
+/// milliseconds; one that takes longer than this is delivered twice and counted once.
+const ACK_WAIT: Duration = Duration::from_secs(30);
+
+/// How long one request for events stands, and how often the broker says that it still does.
+const PULL_EXPIRES: Duration = Duration::from_secs(30);
+const PULL_HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// One event of the stream.
+#[derive(Debug)]
+pub struct Delivery {
+    /// Its sequence in INSTANCES.
+    pub sequence: u64,
+    /// When the broker stored it.
+    pub at: Timestamp,
+    /// The event, to be acknowledged once it is committed.
+    pub message: Message,
+}
+
+/// What one look at the stream brought.
+#[derive(Debug, Default)]
+pub struct Deliveries {
+    /// Events to commit, in the order of the stream and without a gap.
+    pub new: Vec<Delivery>,
+    /// Events that are committed already and only need their acknowledgement.
+    pub committed: Vec<Delivery>,
+}
+
+/// Reads INSTANCES from where the catalogue ends.
+pub struct Consumer {
+    deliveries: ReadyChunks<pull::Stream>,
+    /// Sequence of the last event that was handed out.
+    last: u64,
+    /// Nothing was handed out yet: what is missing before the first event is not in the stream.
+    fresh: bool,
+}
+
+/// Where to go on reading: after the sequence given, which is 0 for the beginning.
+///
+/// The catalogue's bookmark decides, not the consumer's own position: a restored catalogue lies
+/// behind the acknowledgements, and a consumer knows nothing of what its dead client committed.
+/// A bookmark in another stream, or beyond the end of this one, says nothing; reading an event
+/// twice is harmless, missing one is not.
+#[must_use]
+pub fn resume_after(bookmark: Option<Bookmark>, position: &Position) -> u64 {
+    match bookmark {
+        Some(bookmark)
+            if bookmark.stream_created == position.created
+                && bookmark.last_sequence <= position.last =>
+        {
+            bookmark.last_sequence
+        }
+        _ => 0,
+    }
+}
+
+impl Consumer {
+    /// Makes the consumer anew, so that it delivers what comes after `last` and nothing waits for
+    /// the acknowledgement of a client that is gone.
+    ///
+    /// # Errors
+    /// When the broker can't.
+    pub async fn start(jetstream: &jetstream::Context, last: u64) -> anyhow::Result<Self> {
+        let stream = jetstream.get_stream(INSTANCES).await.context("INSTANCES")?;
+        if stream.consumer_info(NAME).await.is_ok() {
+            stream.delete_consumer(NAME).await.context("the old consumer")?;
+        }
+        let consumer = stream
+            .create_consumer(pull::Config {
+                durable_name: Some(NAME.to_owned()),
+                description: Some("writes the catalogue".to_owned()),
+                deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: last + 1 },
+                ack_policy: AckPolicy::Explicit,
+                ack_wait: ACK_WAIT,
+                // One that reaches a limit would vanish from the backlog without a word.
+                max_deliver: -1,
+                max_ack_pending: 4 * BATCH as i64,
+                ..pull::Config::default()
+            })
+            .await
+            .context("the consumer")?;
+        let messages = consumer
+            .stream()
+            .max_messages_per_batch(BATCH)
+            .expires(PULL_EXPIRES)
+            .heartbeat(PULL_HEARTBEAT)
+            .messages()
+            .await
+            .context("reading INSTANCES")?;
+        Ok(Self { deliveries: messages.ready_chunks(BATCH), last, fresh: true })
+    }
+
+    /// The next events, as many as are there. Can be cancelled without loss.
+    ///
+    /// # Errors
+    /// When the broker is gone, or events came out of order: start again from the catalogue.
+    pub async fn next(&mut self) -> anyhow::Result<Deliveries> {
+        let Some(messages) = self.deliveries.next().await else { bail!("the broker ended it") };
+        let mut deliveries = Deliveries::default();
+        for message in messages {
+            let delivery = Delivery::read(message.context("reading INSTANCES")?)?;
+            if delivery.sequence <= self.last {
+                // Delivered again although it is committed: its acknowledgement was late or lost.
+                deliveries.committed.push(delivery);
+                continue;
+            }
+            let missing = delivery.sequence - self.last - 1;
+            if missing > 0 && !self.fresh {
+                // They were delivered to a connection that broke, and will come again, later. To
+                // keep the order, what was not handed out yet is read again.
+                bail!("{missing} events are missing before {}", delivery.sequence);
+            }
+            if missing > 0 && self.last > 0 {
+                tracing::warn!(missing, after = self.last, "events are gone from INSTANCES");
+            }
+            (self.last, self.fresh) = (delivery.sequence, false);
+            deliveries.new.push(delivery);
+        }
+        Ok(deliveries)
+    }
+}
+
+impl Delivery {
+    fn read(message: Message) -> anyhow::Result<Self> {
+        let info = message.info().map_err(|error| anyhow::anyhow!("a delivery: {error}"))?;
+        let sequence = info.stream_sequence;
+        let at = Timestamp::from_nanosecond(info.published.unix_timestamp_nanos())
+            .context("the time of a delivery")?;
+        Ok(Self { sequence, at, message })
+    }
+
+    /// Tells the broker that the event is committed.
+    ///
+    /// # Errors
+    /// When the connection is gone for good.
+    pub async fn acknowledge(&self) -> anyhow::Result<()> {
+        self.message.ack().await.map_err(|error| anyhow::anyhow!("acknowledging: {error}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn position(created: i64, last: u64) -> Position {
+        Position { created: at(created), first: 1, last, bytes: 0, now: at(100) }
+    }
+
+    fn bookmark(created: i64, last_sequence: u64) -> Option<Bookmark> {
+        Some(Bookmark { stream_created: at(created), last_sequence })
+    }
+
+    #[test]
+    fn reading_goes_on_after_the_bookmark() {
+        assert_eq!(resume_after(bookmark(1, 7), &position(1, 9)), 7);
+        assert_eq!(resume_after(bookmark(1, 9), &position(1, 9)), 9);
+    }
+
+    #[test]
+    fn a_bookmark_that_is_not_of_this_stream_is_not_believed() {
+        assert_eq!(resume_after(None, &position(1, 9)), 0);
+        assert_eq!(resume_after(bookmark(1, 7), &position(2, 9)), 0, "made again");
+        assert_eq!(resume_after(bookmark(1, 12), &position(1, 9)), 0, "restored from a backup");
+    }
+}

@@ -1,0 +1,202 @@
+//! The indexer's loop: read a batch, commit it, acknowledge it; ask the broker for its time when a
+//! series is due; write down what is complete.
+//!
+//! All that it knows is in the catalogue and in the stream. So there is one way to recover from
+//! anything, a failed commit, a lost connection, a restart: begin again from the catalogue.
+
+use crate::consumer::{Consumer, Deliveries, Delivery, resume_after};
+use crate::dead::{self, Reading};
+use crate::debounce::Debouncer;
+use anyhow::{Context as _, ensure};
+use async_nats::{Client, jetstream};
+use jiff::{SignedDuration, Timestamp};
+use shared::catalog::{Batch, Bookmark, Catalog, Received};
+use shared::health::Part;
+use shared::stream::{self, Position};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+/// Shortest time between two questions for the broker's time.
+const ASK_PAUSE: Duration = Duration::from_millis(10);
+
+/// First and longest pause before beginning again after a failure.
+const RECOVERY_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+
+/// What the loop works with.
+pub struct Driver {
+    /// The broker.
+    pub nats: Client,
+    /// The catalogue, which this process owns.
+    pub catalog: Catalog,
+    /// See the settings.
+    pub quiet_period: SignedDuration,
+    /// Told when there is something in the outbox.
+    pub outbox_filled: std::sync::Arc<Notify>,
+    /// Whether the loop does its work.
+    pub health: Part,
+}
+
+impl Driver {
+    /// Runs until told to stop, and begins again after every failure.
+    pub async fn run(&self, stop: CancellationToken) {
+        let mut pause = RECOVERY_PAUSE.0;
+        while !stop.is_cancelled() {
+            let began = Instant::now();
+            let error = tokio::select! {
+                ended = self.read_on() => match ended {
+                    Ok(never) => match never {},
+                    Err(error) => error,
+                },
+                () = stop.cancelled() => return,
+            };
+            if began.elapsed() > RECOVERY_PAUSE.1 {
+                pause = RECOVERY_PAUSE.0;
+            }
+            self.health.not_ready(format!("{error:#}"));
+            tracing::warn!("indexing stopped and will go on: {error:#}");
+            tokio::select! {
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(RECOVERY_PAUSE.1),
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    /// Goes on from the catalogue, until something fails. A transaction that is cut off by a stop
+    /// is rolled back and read again at the next start.
+    async fn read_on(&self) -> anyhow::Result<std::convert::Infallible> {
+        let jetstream = jetstream::new(self.nats.clone());
+        let position = stream::position(&self.nats).await?;
+        let bookmark = self.catalog.bookmark().await?;
+        let last_sequence = resume_after(bookmark, &position);
+        if bookmark.is_some_and(|bookmark| bookmark.last_sequence != last_sequence) {
+            tracing::warn!("INSTANCES is not the stream that was read before: reading all of it");
+        }
+        let mut session = Session {
+            driver: self,
+            consumer: Consumer::start(&jetstream, last_sequence).await?,
+            jetstream,
+            debouncer: Debouncer::new(self.quiet_period),
+            bookmark: Bookmark { stream_created: position.created, last_sequence },
+            broker_clock: BrokerClock::new(position.now),
+            asked: Instant::now(),
+        };
+        let open = self.catalog.open_series().await?;
+        tracing::info!(after = last_sequence, open_series = open.len(), "indexing");
+        for series in open {
+            session.debouncer.restore(series);
+        }
+        self.health.ready();
+        loop {
+            let ask_at = session.ask_at();
+            tokio::select! {
+                deliveries = session.consumer.next() => session.commit(deliveries?).await?,
+                () = sleep_until(ask_at.unwrap_or_else(Instant::now)), if ask_at.is_some() => {
+                    session.decide().await?;
+                }
+            }
+        }
+    }
+}
+
+/// One run from the catalogue's state to the next failure.
+struct Session<'a> {
+    driver: &'a Driver,
+    jetstream: jetstream::Context,
+    consumer: Consumer,
+    debouncer: Debouncer,
+    bookmark: Bookmark,
+    broker_clock: BrokerClock,
+    /// When the broker was last asked for its time.
+    asked: Instant,
+}
+
+impl Session<'_> {
+    /// One batch: one transaction, then an acknowledgement of each of its events.
+    async fn commit(&mut self, deliveries: Deliveries) -> anyhow::Result<()> {
+        self.record(&deliveries.new).await?;
+        for delivery in deliveries.committed.iter().chain(&deliveries.new) {
+            delivery.acknowledge().await?;
+        }
+        Ok(())
+    }
+
+    async fn record(&mut self, deliveries: &[Delivery]) -> anyhow::Result<()> {
+        let Some(last) = deliveries.last() else { return Ok(()) };
+        let bookmark = Bookmark { last_sequence: last.sequence, ..self.bookmark };
+        let mut instances = Vec::with_capacity(deliveries.len());
+        for delivery in deliveries {
+            let (sequence, at) = (delivery.sequence, delivery.at);
+            match dead::read(&delivery.message.subject, &delivery.message.payload) {
+                Reading::Instance(event) => {
+                    instances.push(Received { sequence, at, event: *event });
+                }
+                Reading::Other => {}
+                Reading::Dead { reason, error } => {
+                    dead::bury(&self.jetstream, delivery, reason, &error).await?;
+                }
+            }
+        }
+        let activity = self.driver.catalog.record(&Batch { instances, bookmark }).await?;
+        self.bookmark = bookmark;
+        for (series, at) in activity {
+            self.debouncer.observe(series, at);
+        }
+        Ok(())
+    }
+
+    /// When to ask the broker for its time, if any series waits for it.
+    fn ask_at(&self) -> Option<Instant> {
+        let due = self.broker_clock.when(self.debouncer.next_due()?);
+        Some(due.max(self.asked + ASK_PAUSE))
+    }
+
+    /// Moves the watermark up to the broker's time, if everything in the stream is committed, and
+    /// writes down which series are complete by it.
+    async fn decide(&mut self) -> anyhow::Result<()> {
+        let Position { created, last, now, .. } = stream::position(&self.driver.nats).await?;
+        self.asked = Instant::now();
+        self.broker_clock = BrokerClock::new(now);
+        ensure!(created == self.bookmark.stream_created, "INSTANCES was made anew");
+        if self.bookmark.last_sequence < last {
+            return Ok(());
+        }
+        self.debouncer.advance(now);
+        let completions: Vec<_> = std::iter::from_fn(|| self.debouncer.poll()).collect();
+        if completions.is_empty() {
+            return Ok(());
+        }
+        let events = self.driver.catalog.complete(&completions).await.context("completing")?;
+        for event in events {
+            tracing::info!(
+                series = %event.series_instance_uid,
+                revision = event.revision,
+                reason = event.reason.as_str(),
+                instances = event.instances_count,
+                "series complete"
+            );
+        }
+        self.driver.outbox_filled.notify_one();
+        Ok(())
+    }
+}
+
+/// The broker's time as estimated here. It only says when to ask; it decides nothing.
+struct BrokerClock {
+    then: Timestamp,
+    at: Instant,
+}
+
+impl BrokerClock {
+    fn new(now: Timestamp) -> Self {
+        Self { then: now, at: Instant::now() }
+    }
+
+    /// When the broker's clock will be past `time`, by ours.
+    fn when(&self, time: Timestamp) -> Instant {
+        // One more millisecond, since due is strictly before.
+        let wait = time.duration_since(self.then).saturating_add(SignedDuration::from_millis(1));
+        self.at + Duration::try_from(wait).unwrap_or(Duration::ZERO)
+    }
+}

@@ -1,0 +1,86 @@
+//! The indexer: reads INSTANCES, writes the catalogue, decides which series are complete, and
+//! announces them.
+
+pub mod announcer;
+pub mod consumer;
+pub mod dead;
+pub mod debounce;
+pub mod driver;
+pub mod history;
+pub mod lock;
+pub mod settings;
+
+use anyhow::Context as _;
+use async_nats::{Client, jetstream};
+use driver::Driver;
+use jiff::SignedDuration;
+pub use settings::Settings;
+use shared::catalog::{Catalog, CatalogSettings};
+use shared::health::{Health, Part};
+use shared::settings::StreamSettings;
+use shared::stream;
+use std::sync::Arc;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// The indexer, not yet at work.
+#[derive(Debug)]
+pub struct Indexer {
+    settings: Settings,
+    catalog: CatalogSettings,
+    indexer_health: Part,
+    announcer_health: Part,
+}
+
+impl Indexer {
+    /// With its parts in `health`, not ready yet.
+    #[must_use]
+    pub fn new(settings: Settings, catalog: CatalogSettings, health: &Health) -> Self {
+        let (indexer_health, announcer_health) = (health.part("indexer"), health.part("announcer"));
+        Self { settings, catalog, indexer_health, announcer_health }
+    }
+
+    /// Waits until it is the only one on its catalogue, then indexes until told to stop.
+    ///
+    /// # Errors
+    /// When the catalogue can't be made or brought up to this version, or the broker won't keep
+    /// the streams.
+    pub async fn run(
+        self,
+        nats: &Client,
+        streams: &StreamSettings,
+        stop: CancellationToken,
+    ) -> anyhow::Result<()> {
+        let path = self.catalog.path()?;
+        let Some(_lock) = lock::acquire(&path, &self.indexer_health, &stop).await? else {
+            return Ok(());
+        };
+        let catalog = Catalog::own(&self.catalog)
+            .await
+            .with_context(|| format!("cannot open {} (see DATABASE_URL)", path.display()))?;
+        let jetstream = jetstream::new(nats.clone());
+        stream::ensure_streams(&jetstream, streams).await?;
+
+        let outbox_filled = Arc::new(Notify::new());
+        let driver = Driver {
+            nats: nats.clone(),
+            catalog: catalog.clone(),
+            quiet_period: SignedDuration::try_from(self.settings.quiet_period)?,
+            outbox_filled: outbox_filled.clone(),
+            health: self.indexer_health,
+        };
+        tokio::join!(
+            driver.run(stop.clone()),
+            announcer::run(
+                catalog.clone(),
+                jetstream.clone(),
+                outbox_filled,
+                self.announcer_health,
+                stop.clone()
+            ),
+            history::run(nats.clone(), jetstream, self.settings.history, stop),
+        );
+        catalog.close().await;
+        Ok(())
+    }
+}

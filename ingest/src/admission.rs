@@ -1,0 +1,276 @@
+//! Who gets an association, and with which presentation contexts: the answer to an
+//! A-ASSOCIATE-RQ (PS3.8 section 9.3).
+
+use crate::header::Encoding;
+use dicom_core::dictionary::UidDictionary;
+use dicom_dictionary_std::StandardSopClassDictionary;
+use dicom_ul::pdu::{
+    AssociationAC, AssociationRJ, AssociationRJResult, AssociationRJServiceProviderASCEReason,
+    AssociationRJServiceUserReason, AssociationRJSource, AssociationRQ,
+    PresentationContextProposed, PresentationContextResult, PresentationContextResultReason,
+    UserVariableItem,
+};
+use std::collections::BTreeMap;
+
+/// Longest P-DATA-TF PDU that we take, in bytes without its header (PS3.8 annex D.1).
+pub const MAX_PDU_LENGTH: u32 = 128 * 1024;
+
+/// What identifies this implementation to its peers (PS3.7 section D.3.3.2).
+const IMPLEMENTATION_CLASS_UID: &str = "2.25.205469134063298372154862046173825196527";
+const IMPLEMENTATION_VERSION_NAME: &str = concat!("COLLIMATOR_", env!("CARGO_PKG_VERSION"));
+
+/// The only application context there is (PS3.7 section A.2.1).
+const DICOM_APPLICATION_CONTEXT: &str = "1.2.840.10008.3.1.1.1";
+/// Verification SOP Class: C-ECHO.
+const VERIFICATION: &str = "1.2.840.10008.1.1";
+/// Under this root DICOM itself names SOP classes; all others are private.
+const STANDARD_ROOT: &str = "1.2.840.10008.";
+/// Where DICOM puts most of its storage SOP classes, those of the future too.
+const STANDARD_STORAGE_ROOT: &str = "1.2.840.10008.5.1.4.1.1.";
+/// Protocol version 1 (PS3.8 section 9.3.2).
+const PROTOCOL_VERSION: u16 = 1;
+/// Longest PDU that the shortest of peers takes; one that claims less still gets this.
+const SMALLEST_PDU_LENGTH: u32 = 128;
+
+/// An accepted presentation context.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AcceptedContext {
+    /// The transfer syntax of its data sets.
+    pub transfer_syntax_uid: String,
+    /// How their elements are written.
+    pub encoding: Encoding,
+}
+
+/// An association that was accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    /// What to answer.
+    pub answer: AssociationAC,
+    /// The accepted presentation contexts by id.
+    pub contexts: BTreeMap<u8, AcceptedContext>,
+    /// Longest P-DATA-TF PDU that the peer takes.
+    pub peer_max_pdu_length: u32,
+    /// AE title of the peer.
+    pub calling_ae_title: String,
+    /// AE title that the peer called us by.
+    pub called_ae_title: String,
+}
+
+/// Decides on a request. `called_ae_title` is the one that a caller has to use, if any.
+///
+/// # Errors
+/// The answer to send when there is to be no association.
+pub fn admit(
+    request: &AssociationRQ,
+    called_ae_title: Option<&str>,
+) -> Result<Accepted, AssociationRJ> {
+    if request.protocol_version & PROTOCOL_VERSION == 0 {
+        let reason = AssociationRJServiceProviderASCEReason::ProtocolVersionNotSupported;
+        return Err(rejection(AssociationRJSource::ServiceProviderASCE(reason)));
+    }
+    if trimmed(&request.application_context_name) != DICOM_APPLICATION_CONTEXT {
+        let reason = AssociationRJServiceUserReason::ApplicationContextNameNotSupported;
+        return Err(rejection(AssociationRJSource::ServiceUser(reason)));
+    }
+    let called = trimmed(&request.called_ae_title);
+    if called_ae_title.is_some_and(|ours| ours != called) {
+        let reason = AssociationRJServiceUserReason::CalledAETitleNotRecognized;
+        return Err(rejection(AssociationRJSource::ServiceUser(reason)));
+    }
+
+    let results: Vec<_> = request.presentation_contexts.iter().map(answer_context).collect();
+    let contexts = results
+        .iter()
+        .filter(|result| result.reason == PresentationContextResultReason::Acceptance)
+        .map(|result| {
+            let transfer_syntax_uid = result.transfer_syntax.clone();
+            let encoding = Encoding::of(&transfer_syntax_uid);
+            (result.id, AcceptedContext { transfer_syntax_uid, encoding })
+        })
+        .collect();
+    Ok(Accepted {
+        answer: AssociationAC {
+            protocol_version: PROTOCOL_VERSION,
+            // Both are sent back as they came (PS3.8 section 9.3.3).
+            calling_ae_title: request.calling_ae_title.clone(),
+            called_ae_title: request.called_ae_title.clone(),
+            application_context_name: DICOM_APPLICATION_CONTEXT.to_owned(),
+            presentation_contexts: results,
+            user_variables: vec![
+                UserVariableItem::MaxLength(MAX_PDU_LENGTH),
+                UserVariableItem::ImplementationClassUID(IMPLEMENTATION_CLASS_UID.to_owned()),
+                UserVariableItem::ImplementationVersionName(IMPLEMENTATION_VERSION_NAME.to_owned()),
+            ],
+        },
+        contexts,
+        peer_max_pdu_length: peer_max_pdu_length(request),
+        calling_ae_title: trimmed(&request.calling_ae_title).to_owned(),
+        called_ae_title: called.to_owned(),
+    })
+}
+
+fn rejection(source: AssociationRJSource) -> AssociationRJ {
+    AssociationRJ { result: AssociationRJResult::Permanent, source }
+}
+
+fn answer_context(proposed: &PresentationContextProposed) -> PresentationContextResult {
+    let abstract_syntax = trimmed(&proposed.abstract_syntax);
+    // All transfer syntaxes are taken, so the sender's first choice is: nothing is gained by
+    // making it transcode pixel data that is not kept.
+    let first =
+        proposed.transfer_syntaxes.iter().map(|uid| trimmed(uid)).find(|uid| !uid.is_empty());
+    let (reason, transfer_syntax) = match first {
+        _ if !is_taken(abstract_syntax) => {
+            (PresentationContextResultReason::AbstractSyntaxNotSupported, "")
+        }
+        None => (PresentationContextResultReason::TransferSyntaxesNotSupported, ""),
+        Some(uid) => (PresentationContextResultReason::Acceptance, uid),
+    };
+    PresentationContextResult {
+        id: proposed.id,
+        reason,
+        transfer_syntax: transfer_syntax.to_owned(),
+    }
+}
+
+/// Whether a SOP class is one to receive: verification, any storage class of the standard, and all
+/// that are not of the standard, since only their makers know what those are.
+fn is_taken(sop_class_uid: &str) -> bool {
+    if sop_class_uid == VERIFICATION || sop_class_uid.starts_with(STANDARD_STORAGE_ROOT) {
+        return true;
+    }
+    if sop_class_uid.starts_with(STANDARD_ROOT) {
+        let name = StandardSopClassDictionary.by_uid(sop_class_uid).map_or("", |entry| entry.name);
+        return name.contains("Storage") && !name.contains("Commitment");
+    }
+    !sop_class_uid.is_empty()
+}
+
+fn peer_max_pdu_length(request: &AssociationRQ) -> u32 {
+    let said = request.user_variables.iter().find_map(|item| match item {
+        UserVariableItem::MaxLength(length) => Some(*length),
+        _ => None,
+    });
+    match said {
+        // Zero is "unlimited" (PS3.8 annex D.1).
+        None | Some(0) => MAX_PDU_LENGTH,
+        Some(length) => length.clamp(SMALLEST_PDU_LENGTH, MAX_PDU_LENGTH),
+    }
+}
+
+/// Without the padding that AE titles and UIDs may have.
+fn trimmed(text: &str) -> &str {
+    text.trim_matches([' ', '\0'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(contexts: Vec<PresentationContextProposed>) -> AssociationRQ {
+        AssociationRQ {
+            protocol_version: 1,
+            calling_ae_title: "PACS ".into(),
+            called_ae_title: "COLLIMATOR".into(),
+            application_context_name: DICOM_APPLICATION_CONTEXT.into(),
+            presentation_contexts: contexts,
+            user_variables: vec![UserVariableItem::MaxLength(16384)],
+        }
+    }
+
+    fn proposed(
+        id: u8,
+        sop_class: &str,
+        transfer_syntaxes: &[&str],
+    ) -> PresentationContextProposed {
+        PresentationContextProposed {
+            id,
+            abstract_syntax: sop_class.into(),
+            transfer_syntaxes: transfer_syntaxes.iter().map(|uid| (*uid).into()).collect(),
+        }
+    }
+
+    #[test]
+    fn storage_and_verification_are_taken_and_other_services_are_not() {
+        for taken in [
+            VERIFICATION,
+            "1.2.840.10008.5.1.4.1.1.4",
+            "1.2.840.10008.5.1.4.1.1.4\0",
+            "1.2.840.10008.5.1.4.1.1.999.1", // of a later edition
+            "1.2.840.10008.5.1.4.38.1",      // Hanging Protocol Storage
+            "1.2.840.113619.4.26",           // private
+            "2.25.1",
+        ] {
+            assert!(is_taken(trimmed(taken)), "{taken}");
+        }
+        for refused in [
+            "1.2.840.10008.5.1.4.1.2.2.1", // Study Root Query/Retrieve - FIND
+            "1.2.840.10008.1.20.1",        // Storage Commitment Push Model
+            "1.2.840.10008.3.1.2.3.3",     // Modality Performed Procedure Step
+            "1.2.840.10008.5.1.4.31",      // Modality Worklist - FIND
+            "",
+        ] {
+            assert!(!is_taken(refused), "{refused}");
+        }
+    }
+
+    #[test]
+    fn each_context_gets_its_senders_first_choice_known_or_not() {
+        let accepted = admit(
+            &request(vec![
+                proposed(
+                    1,
+                    "1.2.840.10008.5.1.4.1.1.4",
+                    &["1.2.840.10008.1.2.4.70", "1.2.840.10008.1.2"],
+                ),
+                proposed(3, "1.2.840.10008.5.1.4.1.1.4", &["1.3.46.670589.33.1.4.1"]),
+                proposed(5, "1.2.840.10008.1.20.1", &["1.2.840.10008.1.2"]),
+                proposed(7, "1.2.840.10008.5.1.4.1.1.4", &[]),
+                proposed(9, "1.2.840.113619.4.26", &["1.2.840.113619.5.2\0"]),
+            ]),
+            None,
+        )
+        .unwrap();
+        let encodings: Vec<_> = accepted.contexts.iter().map(|(id, c)| (*id, c.encoding)).collect();
+        assert_eq!(
+            encodings,
+            [(1, Encoding::Explicit), (3, Encoding::Explicit), (9, Encoding::Implicit)]
+        );
+        let reasons: Vec<_> =
+            accepted.answer.presentation_contexts.iter().map(|c| c.reason.clone() as u8).collect();
+        assert_eq!(reasons, [0, 0, 3, 4, 0]);
+        assert_eq!(accepted.peer_max_pdu_length, 16384);
+        assert_eq!(accepted.calling_ae_title, "PACS");
+    }
+
+    #[test]
+    fn a_foreign_called_ae_title_is_rejected_only_when_told_so() {
+        let request = request(vec![]);
+        assert!(admit(&request, None).is_ok());
+        assert!(admit(&request, Some("COLLIMATOR")).is_ok());
+        let rejected = admit(&request, Some("OTHER")).unwrap_err();
+        let reason = AssociationRJServiceUserReason::CalledAETitleNotRecognized;
+        assert_eq!(rejected.source, AssociationRJSource::ServiceUser(reason));
+    }
+
+    #[test]
+    fn another_protocol_is_rejected() {
+        let mut other = request(vec![]);
+        other.protocol_version = 2;
+        assert!(admit(&other, None).is_err());
+        let mut other = request(vec![]);
+        other.application_context_name = "1.2.3".into();
+        assert!(admit(&other, None).is_err());
+    }
+
+    #[test]
+    fn an_unlimited_pdu_length_is_ours_and_a_tiny_one_still_carries_an_answer() {
+        for (said, used) in
+            [(0, MAX_PDU_LENGTH), (4096, 4096), (u32::MAX, MAX_PDU_LENGTH), (1, 128)]
+        {
+            let mut request = request(vec![]);
+            request.user_variables = vec![UserVariableItem::MaxLength(said)];
+            assert_eq!(admit(&request, None).unwrap().peer_max_pdu_length, used);
+        }
+    }
+}

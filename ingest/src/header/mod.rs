@@ -1,0 +1,164 @@
+//! The header of a data set: the attributes that are asked for, picked out of the bytes as they
+//! stream past, up to the pixel data.
+//!
+//! Nothing else is kept, so the memory for one instance does not depend on its size, nor on what
+//! its sender put before the pixel data. A data set that ends in the middle of an element is told
+//! from a whole one.
+
+mod scanner;
+#[cfg(test)]
+mod tests;
+
+use flate2::{Decompress, FlushDecompress, Status};
+use scanner::{MAX_DEPTH, Scanner};
+use std::collections::BTreeMap;
+
+/// A tag as one number: group in the upper half, element in the lower.
+pub type Tag = u32;
+
+/// Longest value that is kept of one attribute, in bytes; the rest of a longer one is cut off.
+/// The longest text that may be queried for has 10240 characters (VR LT), but none of the
+/// attributes kept here is of that VR, and an event with all of them must fit a NATS message.
+pub const MAX_VALUE_LENGTH: usize = 4096;
+
+/// Bytes inflated at a time.
+const INFLATE_BUFFER: usize = 16 * 1024;
+
+/// How the elements of a data set are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// Implicit VR little endian.
+    Implicit,
+    /// Explicit VR little endian.
+    Explicit,
+    /// Explicit VR big endian.
+    ExplicitBigEndian,
+    /// Explicit VR little endian, deflated as a whole.
+    Deflated,
+}
+
+impl Encoding {
+    /// How the data sets of a transfer syntax are written. One that is unknown here is explicit VR
+    /// little endian: all are, by PS3.5 section 10 and A.4, but for the ones named below.
+    #[must_use]
+    pub fn of(transfer_syntax_uid: &str) -> Self {
+        match transfer_syntax_uid {
+            "1.2.840.10008.1.2" => Self::Implicit,
+            // GE's private syntax: implicit VR little endian, with big endian pixel data.
+            "1.2.840.113619.5.2" => Self::Implicit,
+            "1.2.840.10008.1.2.2" => Self::ExplicitBigEndian,
+            // Deflated, and the two that refer to pixel data by JPIP.
+            "1.2.840.10008.1.2.1.99" | "1.2.840.10008.1.2.4.95" | "1.2.840.10008.1.2.4.205" => {
+                Self::Deflated
+            }
+            _ => Self::Explicit,
+        }
+    }
+}
+
+/// What to keep: the tags of the data set, and of the items of the sequences among them.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted {
+    /// Attributes of the data set itself, sequences included.
+    pub tags: &'static [Tag],
+    /// Sequences among `tags` whose items are kept, with the tags kept of each item.
+    pub sequences: &'static [(Tag, &'static [Tag])],
+}
+
+/// The values that were kept, as they were on the wire.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Header {
+    /// Of the data set, by tag.
+    pub values: BTreeMap<Tag, Vec<u8>>,
+    /// The items of sequences, by the sequence's tag.
+    pub items: BTreeMap<Tag, Vec<BTreeMap<Tag, Vec<u8>>>>,
+    /// Whether binary values are big endian.
+    pub big_endian: bool,
+}
+
+/// The data set can't be taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HeaderError {
+    /// More bytes than the limit before the pixel data.
+    #[error("more than {0} bytes before the pixel data (see HEADER_LIMIT)")]
+    TooLong(u64),
+    /// It ends in the middle of an element, before any pixel data.
+    #[error("the data set ends in the middle of an element")]
+    Truncated,
+    /// Sequences in sequences without end.
+    #[error("sequences are nested more than {MAX_DEPTH} deep")]
+    TooDeep,
+    /// The deflated stream is broken.
+    #[error("the deflated data set can't be inflated")]
+    Inflate,
+}
+
+/// Reads the header of one data set from its fragments.
+pub struct HeaderReader {
+    scanner: Scanner,
+    inflater: Option<Inflater>,
+}
+
+struct Inflater {
+    stream: Decompress,
+    buffer: Box<[u8]>,
+    ended: bool,
+}
+
+impl HeaderReader {
+    /// For a data set in `encoding`, of which up to `limit` bytes may stand before the pixel data.
+    #[must_use]
+    pub fn new(encoding: Encoding, wanted: Wanted, limit: u64) -> Self {
+        let inflater = (encoding == Encoding::Deflated).then(|| Inflater {
+            stream: Decompress::new(false),
+            buffer: vec![0; INFLATE_BUFFER].into_boxed_slice(),
+            ended: false,
+        });
+        Self { scanner: Scanner::new(encoding, wanted, limit), inflater }
+    }
+
+    /// Takes the next bytes of the data set. After the pixel data was reached this costs nothing.
+    ///
+    /// # Errors
+    /// When the data set can't be taken; it stays so.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<(), HeaderError> {
+        match &mut self.inflater {
+            None => self.scanner.push(bytes),
+            Some(inflater) => inflater.push(bytes, &mut self.scanner),
+        }
+    }
+
+    /// The header, once the whole data set was pushed.
+    ///
+    /// # Errors
+    /// When the data set ended too early.
+    pub fn finish(self) -> Result<Header, HeaderError> {
+        let inflated = self.inflater.is_none_or(|inflater| inflater.ended);
+        if self.scanner.at_pixel_data() || (inflated && self.scanner.at_end()) {
+            return Ok(self.scanner.header);
+        }
+        Err(HeaderError::Truncated)
+    }
+}
+
+impl Inflater {
+    fn push(&mut self, mut bytes: &[u8], scanner: &mut Scanner) -> Result<(), HeaderError> {
+        // Bytes after the end of the stream are padding to an even length (PS3.5 section A.5).
+        while !bytes.is_empty() && !self.ended && !scanner.at_pixel_data() {
+            let (taken, given) = (self.stream.total_in(), self.stream.total_out());
+            let status = self
+                .stream
+                .decompress(bytes, &mut self.buffer, FlushDecompress::None)
+                .map_err(|_| HeaderError::Inflate)?;
+            let taken = (self.stream.total_in() - taken) as usize;
+            let given = (self.stream.total_out() - given) as usize;
+            scanner.push(&self.buffer[..given])?;
+            bytes = &bytes[taken..];
+            self.ended = status == Status::StreamEnd;
+            if taken == 0 && given == 0 && !self.ended {
+                return Err(HeaderError::Inflate);
+            }
+        }
+        Ok(())
+    }
+}

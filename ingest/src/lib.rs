@@ -1,0 +1,78 @@
+//! The receiver: a C-STORE and C-ECHO SCP that publishes one durable event per instance and says
+//! Success only once the broker has it on disk.
+
+pub mod admission;
+pub mod association;
+pub mod attributes;
+pub mod dimse;
+pub mod framer;
+pub mod header;
+pub mod listener;
+pub mod publisher;
+pub mod settings;
+pub mod text;
+pub mod wire;
+
+use anyhow::Context;
+use association::Service;
+use async_nats::Client;
+use publisher::Publisher;
+pub use settings::Settings;
+use shared::health::{Health, Part};
+use shared::settings::StreamSettings;
+use shared::stream;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// The receiver, with its port open and nobody served yet.
+#[derive(Debug)]
+pub struct Ingest {
+    listener: TcpListener,
+    settings: Settings,
+    health: Part,
+}
+
+impl Ingest {
+    /// Opens the port.
+    ///
+    /// # Errors
+    /// When it can't be listened on.
+    pub async fn bind(settings: Settings, health: &Health) -> anyhow::Result<Self> {
+        let health = health.part("ingest");
+        let listener = TcpListener::bind(settings.dicom_addr).await.with_context(|| {
+            let addr = settings.dicom_addr;
+            format!("cannot listen on {addr} for DICOM; stop the other program or set DICOM_ADDR")
+        })?;
+        Ok(Self { listener, settings, health })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// When the operating system does not say.
+    pub fn addr(&self) -> anyhow::Result<SocketAddr> {
+        self.listener.local_addr().context("where ingest listens")
+    }
+
+    /// Serves associations until told to stop; then no new ones are accepted, the message that
+    /// each has begun is finished and answered, and A-ABORT ends it.
+    ///
+    /// # Errors
+    /// When the broker won't keep the streams.
+    pub async fn run(
+        self,
+        nats: &Client,
+        streams: &StreamSettings,
+        stop: CancellationToken,
+    ) -> anyhow::Result<()> {
+        let jetstream = async_nats::jetstream::new(nats.clone());
+        stream::ensure_streams(&jetstream, streams).await?;
+        let publisher = Publisher::new(jetstream, self.settings.publish_timeout);
+        let service = Service { settings: self.settings, publisher, stop };
+        self.health.ready();
+        listener::run(self.listener, Arc::new(service)).await;
+        Ok(())
+    }
+}

@@ -1,0 +1,63 @@
+//! The port: accepts connections, up to a limit, and gives each its association.
+
+use crate::association::{self, Service};
+use dicom_ul::pdu::{
+    AssociationRJ, AssociationRJResult, AssociationRJServiceProviderPresentationReason,
+    AssociationRJSource,
+};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+
+/// Callers that are told at one time that there is no room; any more are hung up on.
+const MAX_REJECTIONS: usize = 100;
+
+/// Pause after an accept that failed: out of file descriptors, mostly, and those come back.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Accepts associations until told to stop, then waits for those that are open.
+pub async fn run(listener: TcpListener, service: Arc<Service>) {
+    let room = Arc::new(Semaphore::new(service.settings.max_associations as usize));
+    let rejections = Arc::new(Semaphore::new(MAX_REJECTIONS));
+    let associations = TaskTracker::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = service.stop.cancelled() => break,
+        };
+        let (socket, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "an association could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let service = service.clone();
+        if let Ok(permit) = room.clone().try_acquire_owned() {
+            associations.spawn(async move {
+                association::serve(service, socket, peer.ip().to_canonical()).await;
+                drop(permit);
+            });
+        } else if let Ok(permit) = rejections.clone().try_acquire_owned() {
+            associations.spawn(async move {
+                association::reject(&service, socket, no_room()).await;
+                drop(permit);
+            });
+        }
+    }
+    drop(listener);
+    associations.close();
+    associations.wait().await;
+}
+
+/// PS3.8 section 9.3.4: rejected-transient, service-provider, local-limit-exceeded.
+fn no_room() -> AssociationRJ {
+    let reason = AssociationRJServiceProviderPresentationReason::LocalLimitExceeded;
+    AssociationRJ {
+        result: AssociationRJResult::Transient,
+        source: AssociationRJSource::ServiceProviderPresentation(reason),
+    }
+}

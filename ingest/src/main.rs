@@ -1,0 +1,44 @@
+//! `ingest`: the receiver as a service of its own.
+
+use clap::Parser;
+use ingest::{Ingest, Settings};
+use shared::health::{self, Health};
+use shared::settings::{CommonSettings, NatsSettings, StreamSettings};
+use shared::{shutdown, stream};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use tokio_util::sync::CancellationToken;
+
+/// Receives DICOM instances (C-STORE, C-ECHO) and publishes one durable event for each.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Args {
+    #[command(flatten)]
+    ingest: Settings,
+    #[command(flatten)]
+    nats: NatsSettings,
+    #[command(flatten)]
+    streams: StreamSettings,
+    /// Where to answer health checks
+    #[arg(long, env = "ADMIN_ADDR", default_value = "127.0.0.1:9101")]
+    admin_addr: SocketAddr,
+    #[command(flatten)]
+    common: CommonSettings,
+}
+
+fn main() -> ExitCode {
+    shutdown::main(|args: &Args| &args.common, run)
+}
+
+async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
+    let health = Health::default();
+    let nats_health = health.part("nats");
+    let ingest = Ingest::bind(args.ingest, &health).await?;
+    tracing::info!(addr = %ingest.addr()?, "ingest listens");
+    let serve = async {
+        let nats = stream::connect(&args.nats.nats_url, "ingest", nats_health, &stop).await?;
+        ingest.run(&nats, &args.streams, stop.clone()).await
+    };
+    tokio::try_join!(health::serve(args.admin_addr, health, stop.clone()), serve)?;
+    Ok(ExitCode::SUCCESS)
+}

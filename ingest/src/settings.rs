@@ -1,0 +1,72 @@
+//! What the receiver can be told. Each is also an environment variable of the same name.
+
+use bytesize::ByteSize;
+use clap::Args;
+use shared::settings::{duration, positive_size};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Settings of the C-STORE and C-ECHO SCP.
+#[derive(Debug, Clone, Args)]
+pub struct Settings {
+    /// Where to listen for associations
+    #[arg(long, env = "DICOM_ADDR", default_value = "0.0.0.0:11112")]
+    pub dicom_addr: SocketAddr,
+
+    /// Our AE title, 1 to 16 characters
+    #[arg(long, env = "AE_TITLE", default_value = "COLLIMATOR", value_parser = ae_title)]
+    pub ae_title: String,
+
+    /// Reject associations that call us by another AE title
+    #[arg(long, env = "CHECK_CALLED_AE")]
+    pub check_called_ae: bool,
+
+    /// Associations at one time; further ones are rejected for the time being
+    #[arg(long, env = "MAX_ASSOCIATIONS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub max_associations: u32,
+
+    /// Size of what may stand before the pixel data of an instance
+    #[arg(long, env = "HEADER_LIMIT", default_value = "16MiB", value_parser = positive_size)]
+    pub header_limit: ByteSize,
+
+    /// How long a caller may take to ask for an association (ARTIM, PS3.8 section 9.1.4)
+    #[arg(long, env = "ARTIM_TIMEOUT", default_value = "10s", value_parser = duration)]
+    pub artim_timeout: Duration,
+
+    /// How long an association may be idle between two messages
+    #[arg(long, env = "IDLE_TIMEOUT", default_value = "30m", value_parser = duration)]
+    pub idle_timeout: Duration,
+
+    /// How long a sender may pause in the middle of a message
+    #[arg(long, env = "RECEIVE_TIMEOUT", default_value = "60s", value_parser = duration)]
+    pub receive_timeout: Duration,
+
+    /// How long the broker may take to acknowledge an instance before its sender is refused
+    #[arg(long, env = "PUBLISH_TIMEOUT", default_value = "5s", value_parser = duration)]
+    pub publish_timeout: Duration,
+}
+
+/// An AE title (PS3.5 section 6.2, VR AE): 1 to 16 characters of the default repertoire.
+fn ae_title(text: &str) -> Result<String, String> {
+    let title = text.trim_matches(' ');
+    let legal = (1..=16).contains(&title.len())
+        && title.bytes().all(|b| matches!(b, b' '..=b'~') && b != b'\\');
+    match legal {
+        true => Ok(title.to_owned()),
+        false => Err("must be 1 to 16 printable ASCII characters without backslash".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ae_title_has_1_to_16_printable_characters() {
+        assert_eq!(ae_title(" COLLIMATOR "), Ok("COLLIMATOR".to_owned()));
+        assert!(ae_title(&"A".repeat(16)).is_ok());
+        for bad in ["", "   ", "SEVENTEEN_LETTERS", "A\\B", "Ä", "A\tB"] {
+            assert!(ae_title(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! The socket of one association: frames in, PDUs out, through one buffer of constant size.
+
+use crate::dimse::CommandError;
+use crate::framer::{Frame, Framer, FramingError, Kind};
+use dicom_ul::pdu::{AbortRQServiceProviderReason, AbortRQSource, Pdu, read_pdu, write_pdu};
+use std::io;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{error::Elapsed, timeout};
+
+/// Bytes read at a time, and the memory of one association for what it receives.
+const BUFFER_LENGTH: usize = 64 * 1024;
+
+/// Longest A-ASSOCIATE-RQ, in bytes: 128 presentation contexts with some twenty transfer syntaxes
+/// each have a quarter of it.
+const MAX_ASSOCIATE_LENGTH: u32 = 1024 * 1024;
+
+/// Type and length of a PDU (PS3.8 section 9.3.1).
+const PDU_HEADER_LENGTH: usize = 6;
+
+/// How long a peer may take to take an answer off our hands.
+const SEND_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Why an association ends before it was released.
+#[derive(Debug, thiserror::Error)]
+pub enum WireError {
+    /// The connection is gone, without A-RELEASE or A-ABORT.
+    #[error("the connection was lost: {0}")]
+    Lost(#[from] io::Error),
+    /// Nothing came for too long.
+    #[error("nothing came for {}", humantime::format_duration(*.0))]
+    Silent(Duration),
+    /// The peer breaks the protocol.
+    #[error(transparent)]
+    Protocol(#[from] FramingError),
+    /// A fragment that belongs to no message: of a context that was not accepted, of a data set
+    /// that nobody announced, of a second command set before the end of the first.
+    #[error("a fragment came out of order")]
+    OutOfOrder,
+    /// A command set that can't be answered.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    /// The first PDU was no A-ASSOCIATE-RQ.
+    #[error("no A-ASSOCIATE-RQ came first")]
+    NoAssociate,
+}
+
+impl WireError {
+    /// The reason that an A-ABORT would give to the peer, if there is still somebody to tell.
+    #[must_use]
+    pub fn abort_reason(&self) -> Option<AbortRQServiceProviderReason> {
+        match self {
+            Self::Lost(_) => None,
+            Self::Silent(_) => Some(AbortRQServiceProviderReason::ReasonNotSpecified),
+            Self::Protocol(FramingError::UnexpectedPdu(1..=7))
+            | Self::NoAssociate
+            | Self::OutOfOrder => Some(AbortRQServiceProviderReason::UnexpectedPdu),
+            Self::Protocol(FramingError::UnexpectedPdu(_)) => {
+                Some(AbortRQServiceProviderReason::UnrecognizedPdu)
+            }
+            Self::Protocol(_) | Self::Command(_) => {
+                Some(AbortRQServiceProviderReason::InvalidPduParameter)
+            }
+        }
+    }
+}
+
+/// What came from the peer.
+#[derive(Debug)]
+pub enum Incoming<'a> {
+    /// A piece of a message.
+    Fragment {
+        /// The presentation context it came through.
+        context_id: u8,
+        /// What it is part of.
+        kind: Kind,
+        /// Whether the command set or data set ends with it.
+        last: bool,
+        /// Its bytes.
+        bytes: &'a [u8],
+    },
+    /// A-RELEASE-RQ.
+    Release,
+    /// A-ABORT.
+    Abort,
+}
+
+/// The socket of one association.
+#[derive(Debug)]
+pub struct Wire {
+    socket: TcpStream,
+    framer: Framer,
+    buffer: Box<[u8]>,
+    /// What of the buffer has been read and not yet taken.
+    unread: std::ops::Range<usize>,
+}
+
+impl Wire {
+    /// For a socket on which nothing has been read yet.
+    #[must_use]
+    pub fn new(socket: TcpStream, max_pdu_length: u32) -> Self {
+        // Answers are short and awaited: sent at once.
+        if let Err(error) = socket.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY");
+        }
+        let buffer = vec![0; BUFFER_LENGTH].into_boxed_slice();
+        Self { socket, framer: Framer::new(max_pdu_length), buffer, unread: 0..0 }
+    }
+
+    /// Reads the first PDU, which has to be an A-ASSOCIATE-RQ.
+    ///
+    /// # Errors
+    /// When it is not, or the peer is gone or silent.
+    pub async fn associate_request(
+        &mut self,
+        limit: Duration,
+    ) -> Result<dicom_ul::pdu::AssociationRQ, WireError> {
+        let read = async {
+            let mut pdu = vec![0; PDU_HEADER_LENGTH];
+            self.socket.read_exact(&mut pdu).await?;
+            let length = u32::from_be_bytes([pdu[2], pdu[3], pdu[4], pdu[5]]);
+            if pdu[0] != 1 || length > MAX_ASSOCIATE_LENGTH {
+                return Err(WireError::NoAssociate);
+            }
+            // Grows with what really arrives, not with what the peer claims.
+            let body = (&mut self.socket).take(length.into()).read_to_end(&mut pdu).await?;
+            match read_pdu(pdu.as_slice(), MAX_ASSOCIATE_LENGTH, true) {
+                Ok(Some(Pdu::AssociationRQ(request))) if body == length as usize => Ok(request),
+                _ => Err(WireError::NoAssociate),
+            }
+        };
+        timeout(limit, read).await.map_err(|_: Elapsed| WireError::Silent(limit))?
+    }
+
+    /// Whether the next frame begins a message of its own, as far as framing knows.
+    #[must_use]
+    pub fn is_inside_pdu(&self) -> bool {
+        self.framer.is_inside_pdu() || !self.unread.is_empty()
+    }
+
+    /// The next frame; `limit` is for each wait for bytes. Can be cancelled without loss.
+    ///
+    /// # Errors
+    /// When the peer is gone, silent, or breaks the protocol.
+    pub async fn next(&mut self, limit: Duration) -> Result<Incoming<'_>, WireError> {
+        let frame = loop {
+            let (taken, frame) = self.framer.next(&self.buffer[self.unread.clone()])?;
+            let start = self.unread.start;
+            self.unread.start += taken;
+            if let Some(frame) = frame {
+                break (frame, start);
+            }
+            self.read_more(limit).await?;
+        };
+        Ok(match frame {
+            (Frame::Release, _) => Incoming::Release,
+            (Frame::Abort, _) => Incoming::Abort,
+            (Frame::Fragment { context_id, kind, last, bytes }, start) => {
+                let bytes = &self.buffer[start + bytes.start..start + bytes.end];
+                Incoming::Fragment { context_id, kind, last, bytes }
+            }
+        })
+    }
+
+    async fn read_more(&mut self, limit: Duration) -> Result<(), WireError> {
+        // Only the start of a header can be left, so this moves a few bytes at most.
+        self.buffer.copy_within(self.unread.clone(), 0);
+        self.unread = 0..self.unread.len();
+        let room = &mut self.buffer[self.unread.end..];
+        let read = timeout(limit, self.socket.read(room))
+            .await
+            .map_err(|_: Elapsed| WireError::Silent(limit))??;
+        if read == 0 {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
+        self.unread.end += read;
+        self.acknowledge_now();
+        Ok(())
+    }
+
+    /// Has the kernel acknowledge what was read at once. Most senders leave Nagle's algorithm on
+    /// and so wait for that, 40 ms for each instance. The option does not stick: it is set again
+    /// after every read.
+    fn acknowledge_now(&self) {
+        #[cfg(target_os = "linux")]
+        if let Err(error) = self.socket.set_quickack(true) {
+            tracing::trace!(%error, "TCP_QUICKACK");
+        }
+    }
+
+    /// Sends a PDU.
+    ///
+    /// # Errors
+    /// When the peer is gone or takes nothing.
+    pub async fn send(&mut self, pdu: &Pdu) -> Result<(), WireError> {
+        let mut bytes = Vec::with_capacity(1024);
+        write_pdu(&mut bytes, pdu).map_err(io::Error::other)?;
+        self.send_bytes(&bytes).await
+    }
+
+    /// Sends bytes that are whole PDUs.
+    ///
+    /// # Errors
+    /// When the peer is gone or takes nothing.
+    pub async fn send_bytes(&mut self, bytes: &[u8]) -> Result<(), WireError> {
+        timeout(SEND_TIMEOUT, self.socket.write_all(bytes))
+            .await
+            .map_err(|_: Elapsed| WireError::Silent(SEND_TIMEOUT))??;
+        Ok(())
+    }
+
+    /// Tells the peer that the association is over (PS3.8 section 9.3.8), if it still listens.
+    pub async fn abort(&mut self, reason: AbortRQServiceProviderReason) {
+        let abort = Pdu::AbortRQ { source: AbortRQSource::ServiceProvider(reason) };
+        if let Err(error) = self.send(&abort).await {
+            tracing::debug!(%error, "A-ABORT could not be sent");
+        }
+        self.close().await;
+    }
+
+    /// Ends our side of the connection.
+    pub async fn close(&mut self) {
+        if let Err(error) = self.socket.shutdown().await {
+            tracing::trace!(%error, "closing");
+        }
+    }
+}
