@@ -14,10 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 /// What a service needs in order to do its work, each part with its state. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Health(Arc<Mutex<BTreeMap<&'static str, State>>>);
-
-/// `None` is ready; else the reason why not.
-type State = Option<String>;
+pub struct Health(Arc<Mutex<BTreeMap<&'static str, Option<String>>>>);
 
 impl Health {
     /// Adds a part, which is not ready until it says so.
@@ -33,6 +30,12 @@ impl Health {
     pub fn not_ready(&self) -> Vec<(&'static str, String)> {
         let parts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         parts.iter().filter_map(|(name, state)| Some((*name, state.clone()?))).collect()
+    }
+
+    /// Sets the state of a part from outside: `None` is ready, else the reason why not.
+    pub fn set(&self, name: &'static str, state: Option<String>) {
+        let mut parts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        parts.insert(name, state);
     }
 
     fn report(&self) -> Value {
@@ -55,17 +58,12 @@ pub struct Part {
 impl Part {
     /// The part does its work.
     pub fn ready(&self) {
-        self.set(None);
+        self.health.set(self.name, None);
     }
 
     /// The part can't do its work, for this reason (which names no patient).
     pub fn not_ready(&self, reason: impl Into<String>) {
-        self.set(Some(reason.into()));
-    }
-
-    fn set(&self, state: State) {
-        let mut parts = self.health.0.lock().unwrap_or_else(PoisonError::into_inner);
-        parts.insert(self.name, state);
+        self.health.set(self.name, Some(reason.into()));
     }
 }
 

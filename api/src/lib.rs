@@ -1,0 +1,73 @@
+//! The HTTP API over the catalogue: the seed's two operations, health, and their documentation.
+
+pub mod payload;
+pub mod problem;
+pub mod routes;
+pub mod series;
+pub mod settings;
+pub mod store;
+
+use anyhow::Context as _;
+use poem::Server;
+use poem::listener::TcpAcceptor;
+pub use settings::Settings;
+use shared::catalog::Catalog;
+use shared::health::Health;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// How long answers that have begun may take after a stop. Without a limit, one slow reader would
+/// hold the process up for ever.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// The HTTP API, with its port open and nobody served yet.
+#[derive(Debug)]
+pub struct Api {
+    listener: TcpListener,
+    catalog: Catalog,
+    health: Health,
+}
+
+impl Api {
+    /// Opens the port. The catalogue may come later: until then it answers 503.
+    ///
+    /// # Errors
+    /// When it can't be listened on.
+    pub async fn bind(
+        settings: &Settings,
+        catalog: Catalog,
+        health: Health,
+    ) -> anyhow::Result<Self> {
+        let addr = settings.api_addr;
+        let listener = TcpListener::bind(addr).await.with_context(|| {
+            format!("cannot listen on {addr} for HTTP; stop the other program or set API_ADDR")
+        })?;
+        Ok(Self { listener, catalog, health })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// When the operating system does not say.
+    pub fn addr(&self) -> anyhow::Result<SocketAddr> {
+        self.listener.local_addr().context("where the API listens")
+    }
+
+    /// Serves until told to stop.
+    ///
+    /// # Errors
+    /// When the port fails.
+    pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+        let acceptor = TcpAcceptor::from_tokio(self.listener).context("cannot serve HTTP")?;
+        Server::new_with_acceptor(acceptor)
+            .run_with_graceful_shutdown(
+                routes::routes(self.catalog, self.health),
+                stop.cancelled(),
+                Some(DRAIN),
+            )
+            .await
+            .context("the API ended")
+    }
+}
