@@ -6,6 +6,8 @@ use std::time::Duration;
 
 /// Settings of the indexer.
 #[derive(Debug, Clone, Args)]
+// The all-in-one has several `Settings`, and a group is named by its type.
+#[group(skip)]
 pub struct Settings {
     /// How long a series must be without activity before it is complete
     #[arg(long, env = "QUIET_PERIOD", default_value = "10s", value_parser = duration)]

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 /// Settings of the C-STORE and C-ECHO SCP.
 #[derive(Debug, Clone, Args)]
+// The all-in-one has several `Settings`, and a group is named by its type.
+#[group(skip)]
 pub struct Settings {
     /// Where to listen for associations
     #[arg(long, env = "DICOM_ADDR", default_value = "0.0.0.0:11112")]

@@ -212,6 +212,7 @@ pub async fn position(client: &Client) -> anyhow::Result<Position> {
     }
     #[derive(Deserialize)]
     struct State {
+        messages: u64,
         bytes: u64,
         first_seq: u64,
         last_seq: u64,
@@ -225,7 +226,8 @@ pub async fn position(client: &Client) -> anyhow::Result<Position> {
         Reply { created: Some(created), state: Some(state), ts: Some(now), error: None } => {
             Ok(Position {
                 created,
-                first: state.first_seq,
+                // The broker says 0 of a new stream and something else of a purged one.
+                first: if state.messages == 0 { state.last_seq + 1 } else { state.first_seq },
                 last: state.last_seq,
                 bytes: state.bytes,
                 now,

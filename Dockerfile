@@ -1,0 +1,49 @@
+# One image for all services: `ingest`, `indexer`, `api`, and `collimator`, which is all three in one
+# process and sends DICOM (`collimator send`). docker-compose.yml says which one a container runs.
+# Needs nothing newer than the classic builder, so that Debian's docker.io can build it.
+
+FROM rust:1.95-slim-bookworm AS build
+WORKDIR /build
+
+# The dependencies in a layer of their own, built against empty packages: they take minutes and
+# change rarely. A new member of the workspace is added here too, and a test that a manifest names.
+COPY Cargo.toml Cargo.lock ./
+COPY api/Cargo.toml api/
+COPY indexer/Cargo.toml indexer/
+COPY ingest/Cargo.toml ingest/
+COPY shared/Cargo.toml shared/
+RUN for package in . api indexer ingest shared; do \
+        mkdir $package/src && touch $package/src/lib.rs && echo 'fn main() {}' >$package/src/main.rs; \
+    done \
+    && rm shared/src/main.rs \
+    && mkdir shared/tests && touch shared/tests/catalogue.rs \
+    && cargo build --release --locked --workspace \
+    && rm -r src */src
+
+COPY . .
+# A copied file keeps its time, which may lie before that of the empty packages; cargo would then take
+# those for up to date.
+RUN find . -path ./target -prune -o -name '*.rs' -exec touch {} + \
+    && cargo build --release --locked --workspace --bins
+
+FROM debian:bookworm-slim
+# The number is fixed because it owns the files in the volume, and is named as a number below because
+# Kubernetes takes no name for a proof of `runAsNonRoot`. A new volume at /data takes over its owner.
+RUN groupadd --gid 10001 collimator \
+    && useradd --uid 10001 --gid 10001 --home-dir /data --no-create-home --shell /usr/sbin/nologin collimator \
+    && install --directory --owner=10001 --group=10001 --mode=0750 /data
+COPY container/ready /usr/local/bin/
+COPY --from=build \
+    /build/target/release/api \
+    /build/target/release/collimator \
+    /build/target/release/indexer \
+    /build/target/release/ingest \
+    /usr/local/bin/
+# Where the catalogue is, and that a published port finds the API: loopback in a container is nobody's.
+ENV DATA_DIR=/data \
+    DATABASE_URL=sqlite:///data/catalog.db \
+    API_ADDR=0.0.0.0:8000
+USER 10001:10001
+WORKDIR /data
+EXPOSE 11112 8000
+CMD ["collimator"]

@@ -1,0 +1,7 @@
+//! Collimator in one process: its own nats-server, the three services, and the commands around
+//! them.
+
+pub mod embedded_nats;
+pub mod pipeline;
+pub mod send;
+pub mod synthetic;

@@ -1,0 +1,76 @@
+//! `collimator`: the whole pipeline in one process, and the commands around it.
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use collimator::embedded_nats::guard_if_asked;
+use collimator::pipeline::{self, Addresses, PipelineSettings};
+use collimator::send::{self, SendSettings};
+use collimator::synthetic::SyntheticStudy;
+use shared::settings::CommonSettings;
+use shared::shutdown;
+use std::process::ExitCode;
+use tokio_util::sync::CancellationToken;
+
+/// Receives DICOM, knows when each series is complete, and tells everyone.
+///
+/// Without a command it runs the whole pipeline: a C-STORE SCP, the indexer, the HTTP API, and a
+/// nats-server of its own unless NATS_URL names one.
+#[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    pipeline: PipelineSettings,
+    #[command(flatten)]
+    common: CommonSettings,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Send instances to a C-STORE SCP
+    Send(Box<SendSettings>),
+    /// Run the whole pipeline and send it a small synthetic study
+    Demo(Box<PipelineSettings>),
+}
+
+fn main() -> ExitCode {
+    guard_if_asked();
+    shutdown::main(|args: &Args| &args.common, run)
+}
+
+async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
+    match args.command {
+        None => {
+            pipeline::run(args.pipeline, stop, async |addresses: Addresses| {
+                println!("{}", addresses.welcome());
+                Ok(())
+            })
+            .await?;
+        }
+        Some(Command::Demo(settings)) => pipeline::run(*settings, stop, demo).await?,
+        Some(Command::Send(settings)) => {
+            let report = tokio::select! {
+                report = send::run(*settings) => report?,
+                () = stop.cancelled() => return Ok(ExitCode::FAILURE),
+            };
+            if !report.is_complete() {
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Sends a small study to the pipeline that has just come up.
+async fn demo(addresses: Addresses) -> anyhow::Result<()> {
+    println!("{}", addresses.welcome());
+    let folder = tempfile::tempdir().context("a folder for the demo's instances")?;
+    let study = SyntheticStudy::new().series("MR", 17).series("CT", 8);
+    let paths = study.write_to(folder.path())?;
+    let mut settings = SendSettings::new(addresses.dicom_here().to_string(), paths);
+    settings.called_ae = addresses.ae_title;
+    send::run(settings).await?;
+    println!("One quiet period from now both series are at http://{}/series", addresses.api);
+    Ok(())
+}

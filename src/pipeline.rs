@@ -1,0 +1,208 @@
+//! The whole pipeline in one process: how its parts are put together, and what is printed once
+//! they work.
+
+use crate::embedded_nats::{EmbeddedNats, Finder};
+use anyhow::Context as _;
+use api::Api;
+use clap::Args;
+use indexer::Indexer;
+use ingest::Ingest;
+use shared::catalog::{Catalog, CatalogSettings};
+use shared::health::Health;
+use shared::settings::StreamSettings;
+use shared::stream;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// How often it is looked whether all parts are ready, after a start.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// What is left of the time for a stop once the services have ended, for the broker.
+const BROKER_GRACE: Duration = Duration::from_secs(5);
+
+/// Settings of the whole pipeline.
+#[derive(Debug, Clone, Args)]
+pub struct PipelineSettings {
+    /// Where the NATS server is [default: none, an own one is run]
+    #[arg(long, env = "NATS_URL")]
+    pub nats_url: Option<String>,
+
+    /// The nats-server to run, 2.10 or newer [default: one on the PATH, else one is fetched]
+    #[arg(long, env = "NATS_SERVER")]
+    pub nats_server: Option<PathBuf>,
+
+    /// Where the own nats-server listens
+    #[arg(long, env = "NATS_ADDR", default_value = "127.0.0.1:4222")]
+    pub nats_addr: SocketAddr,
+
+    /// Where the catalogue and the own nats-server's files are
+    #[arg(long, env = "DATA_DIR", default_value = "./data")]
+    pub data_dir: PathBuf,
+
+    /// The catalogue: `sqlite://` and the path of a file [default: catalog.db in DATA_DIR]
+    #[arg(long, env = "DATABASE_URL")]
+    pub database_url: Option<String>,
+
+    /// Of the receiver.
+    #[command(flatten)]
+    pub ingest: ingest::Settings,
+
+    /// Of the indexer.
+    #[command(flatten)]
+    pub indexer: indexer::Settings,
+
+    /// Of the streams.
+    #[command(flatten)]
+    pub streams: StreamSettings,
+
+    /// Of the HTTP API.
+    #[command(flatten)]
+    pub api: api::Settings,
+}
+
+/// Where the parts of a running pipeline are.
+#[derive(Debug, Clone)]
+pub struct Addresses {
+    /// The C-STORE SCP.
+    pub dicom: SocketAddr,
+    /// Its AE title.
+    pub ae_title: String,
+    /// The HTTP API.
+    pub api: SocketAddr,
+    /// The broker.
+    pub nats: String,
+    /// The data folder.
+    pub data_dir: PathBuf,
+}
+
+/// Runs the pipeline until told to stop. `ready` is called once everything works.
+///
+/// # Errors
+/// What could not be started, or what failed for good.
+pub async fn run(
+    settings: PipelineSettings,
+    stop: CancellationToken,
+    ready: impl AsyncFnOnce(Addresses) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let health = Health::default();
+    let nats_health = health.part("nats");
+    let catalog_settings = CatalogSettings {
+        database_url: settings.database_url.clone().unwrap_or_else(|| {
+            format!("sqlite://{}", settings.data_dir.join("catalog.db").display())
+        }),
+    };
+    let ingest = Ingest::bind(settings.ingest.clone(), &health).await?;
+    let catalog = Catalog::open(&catalog_settings)?;
+    let api = Api::bind(&settings.api, catalog, health.clone()).await?;
+
+    let broker = match &settings.nats_url {
+        Some(_) => None,
+        None => Some(start_broker(&settings).await?),
+    };
+    let nats_url = match (&settings.nats_url, &broker) {
+        (None, Some(broker)) => broker.url(),
+        (url, _) => url.clone().unwrap_or_default(),
+    };
+    let addresses = Addresses {
+        dicom: ingest.addr()?,
+        ae_title: settings.ingest.ae_title.clone(),
+        api: api.addr()?,
+        nats: nats_url.clone(),
+        data_dir: std::path::absolute(&settings.data_dir).context("DATA_DIR")?,
+    };
+
+    let indexer = Indexer::new(settings.indexer.clone(), catalog_settings, &health);
+    let ended = async {
+        let nats = stream::connect(&nats_url, "collimator", nats_health, &stop).await?;
+        // Whatever ends one of them ends all, in order.
+        let (ingest, indexer, api, ready) = tokio::join!(
+            stopping(&stop, ingest.run(&nats, &settings.streams, stop.clone())),
+            stopping(&stop, indexer.run(&nats, &settings.streams, stop.clone())),
+            stopping(&stop, api.run(stop.clone())),
+            stopping(&stop, when_ready(&health, &stop, ready(addresses))),
+        );
+        ingest.and(indexer).and(api).and(ready)
+    }
+    .await;
+    if let Some(broker) = broker {
+        broker.stop(BROKER_GRACE).await;
+    }
+    ended
+}
+
+async fn start_broker(settings: &PipelineSettings) -> anyhow::Result<EmbeddedNats> {
+    let finder = Finder::new(settings.nats_server.clone(), &settings.data_dir);
+    let server = finder.find_or_fetch().await?;
+    let folder = settings.data_dir.join("nats");
+    EmbeddedNats::start(&server, settings.nats_addr, &folder, None).await
+}
+
+/// Runs one part; if it fails, the others are told to stop.
+async fn stopping(
+    stop: &CancellationToken,
+    part: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    let ended = part.await;
+    if let Err(error) = &ended
+        && !stop.is_cancelled()
+    {
+        tracing::debug!("stopping: {error:#}");
+        stop.cancel();
+    }
+    ended
+}
+
+async fn when_ready(
+    health: &Health,
+    stop: &CancellationToken,
+    then: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    while !health.not_ready().is_empty() {
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = stop.cancelled() => return Ok(()),
+        }
+    }
+    tokio::select! {
+        done = then => done,
+        () = stop.cancelled() => Ok(()),
+    }
+}
+
+impl Addresses {
+    /// The C-STORE SCP as a sender on this machine reaches it.
+    #[must_use]
+    pub fn dicom_here(&self) -> SocketAddr {
+        here(self.dicom)
+    }
+
+    /// What to tell people who have just started the pipeline.
+    #[must_use]
+    pub fn welcome(&self) -> String {
+        let (dicom, api) = (self.dicom_here(), here(self.api));
+        let (ip, port) = (dicom.ip(), dicom.port());
+        format!(
+            "Collimator is ready; Ctrl-C ends it.
+
+  DICOM  {ae} on {listens}      dcmsend -aec {ae} {ip} {port} --scan-directories --recurse FOLDER
+  API    http://{api}      docs: http://{api}/docs      series: http://{api}/series
+  NATS   {nats}      nats sub --server {nats} 'dicom.>'
+  data   {data}
+",
+            ae = self.ae_title,
+            listens = self.dicom,
+            nats = self.nats,
+            data = self.data_dir.display(),
+        )
+    }
+}
+
+/// An address to connect to, where `addr` may be "all addresses".
+fn here(addr: SocketAddr) -> SocketAddr {
+    match addr.ip().is_unspecified() {
+        true => SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), addr.port()),
+        false => addr,
+    }
+}

@@ -1,0 +1,106 @@
+//! The seed's HTTP contract, on the running pipeline.
+
+use crate::harness::{Collimator, eventually};
+use reqwest::{Client, Method, StatusCode};
+use serde_json::{Value, json};
+use shared::event::SeriesCompleted;
+
+fn series() -> Value {
+    json!({
+        "SeriesInstanceUID": "1.2.3.4", "PatientID": "7", "PatientName": "Roe^Jane",
+        "StudyInstanceUID": "1.2.3", "InstancesCount": 12
+    })
+}
+
+async fn ask(
+    collimator: &Collimator,
+    method: Method,
+    path: &str,
+    body: Option<Value>,
+) -> (StatusCode, Value) {
+    let mut request = Client::new().request(method, format!("{}{path}", collimator.api));
+    if let Some(body) = body {
+        request = request.json(&body);
+    }
+    let answer = request.send().await.unwrap();
+    (answer.status(), answer.json().await.unwrap_or_default())
+}
+
+#[tokio::test]
+async fn a_stored_series_is_listed_and_announced_and_stays_as_it_was() {
+    let collimator = Collimator::start().await;
+    assert_eq!(ask(&collimator, Method::GET, "/series", None).await.1, json!([]));
+    let (status, answer) = ask(&collimator, Method::POST, "/store", Some(series())).await;
+    assert_eq!((status.as_u16(), answer), (200, json!({"message": "Series stored successfully"})));
+    let mut again = series();
+    again["InstancesCount"] = json!(99);
+    let (status, answer) = ask(&collimator, Method::POST, "/store", Some(again)).await;
+    assert_eq!((status.as_u16(), answer), (200, json!({"message": "Series already exists"})));
+
+    let listed = collimator.lists("1.2.3.4", 12).await;
+    assert_eq!(listed["Source"], "api");
+    let announced = eventually("the announcement", async || {
+        let events = collimator.events("SERIES").await;
+        Some(events.first()?.payload.clone())
+    })
+    .await;
+    let announced: SeriesCompleted = serde_json::from_slice(&announced).unwrap();
+    assert_eq!((announced.instances_count, announced.revision), (12, 1));
+}
+
+#[tokio::test]
+async fn a_bad_body_is_422_and_names_the_field() {
+    let collimator = Collimator::start().await;
+    for field in ["SeriesInstanceUID", "PatientID", "PatientName", "StudyInstanceUID"] {
+        for wrong in [json!(17), json!(null), json!(["1.2"])] {
+            let mut body = series();
+            body[field] = wrong;
+            let (status, problem) = ask(&collimator, Method::POST, "/store", Some(body)).await;
+            assert_eq!(status, 422, "{field}: {problem}");
+            assert!(problem.to_string().contains(field), "{field}: {problem}");
+        }
+        let mut body = series();
+        body.as_object_mut().unwrap().remove(field);
+        let (status, problem) = ask(&collimator, Method::POST, "/store", Some(body)).await;
+        assert_eq!(status, 422);
+        assert!(problem.to_string().contains(field), "{field}: {problem}");
+    }
+    for wrong in [json!("17"), json!(-1), json!(1.5), json!(null), json!(true)] {
+        let mut body = series();
+        body["InstancesCount"] = wrong;
+        let (status, problem) = ask(&collimator, Method::POST, "/store", Some(body)).await;
+        assert_eq!(status, 422);
+        assert!(problem.to_string().contains("InstancesCount"), "{problem}");
+    }
+    for uid in ["", "1..2", "1.02", "abc", &"1".repeat(65)] {
+        let mut body = series();
+        body["SeriesInstanceUID"] = json!(uid);
+        let (status, problem) = ask(&collimator, Method::POST, "/store", Some(body)).await;
+        assert_eq!(status, 422, "{uid}");
+        assert!(problem.to_string().contains("SeriesInstanceUID"), "{problem}");
+        assert!(!problem.to_string().contains("Roe"), "a patient in an error: {problem}");
+    }
+    assert!(collimator.series().await.is_empty());
+}
+
+#[tokio::test]
+async fn another_method_is_405_and_an_unknown_path_404() {
+    let collimator = Collimator::start().await;
+    let (status, problem) = ask(&collimator, Method::PUT, "/store", Some(series())).await;
+    assert_eq!((status.as_u16(), &problem["status"]), (405, &json!(405)));
+    let (status, problem) = ask(&collimator, Method::GET, "/nowhere", None).await;
+    assert_eq!((status.as_u16(), &problem["status"]), (404, &json!(404)));
+}
+
+#[tokio::test]
+async fn health_spec_and_docs_are_served() {
+    let collimator = Collimator::start().await;
+    assert_eq!(ask(&collimator, Method::GET, "/health/live", None).await.0, 200);
+    let (status, ready) = ask(&collimator, Method::GET, "/health/ready", None).await;
+    assert_eq!((status.as_u16(), &ready["status"]), (200, &json!("ready")));
+    let (_, spec) = ask(&collimator, Method::GET, "/openapi.json", None).await;
+    assert!(spec["paths"]["/store"]["post"].is_object());
+    let docs = reqwest::get(format!("{}/docs", collimator.api)).await.unwrap();
+    assert_eq!(docs.status(), 200);
+    assert!(docs.text().await.unwrap().contains("SwaggerUI"));
+}

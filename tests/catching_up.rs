@@ -1,0 +1,121 @@
+//! An indexer that was away: killed, stopped, or standing by.
+
+use crate::harness::Services;
+use collimator::send::{SendSettings, send};
+use collimator::synthetic::SyntheticStudy;
+use shared::event::SeriesCompleted;
+use std::path::PathBuf;
+
+async fn send_to(services: &Services, paths: Vec<PathBuf>) {
+    let report = send(&SendSettings::new(services.dicom.to_string(), paths)).await.unwrap();
+    assert!(report.is_complete(), "{report:?}");
+}
+
+async fn completions(services: &Services) -> Vec<SeriesCompleted> {
+    let events = services.events("SERIES").await;
+    events.iter().map(|event| serde_json::from_slice(&event.payload).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn an_indexer_that_is_killed_in_the_middle_of_a_send_loses_and_doubles_nothing() {
+    let mut services = Services::start_with(&[("QUIET_PERIOD", "3s")]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let study = SyntheticStudy::new().series("MR", 60).series("CT", 60);
+    let paths = study.write_to(folder.path()).unwrap();
+    for (round, paths) in paths.chunks(20).enumerate() {
+        send_to(&services, paths.to_vec()).await;
+        // At different moments of reading, committing and acknowledging.
+        services.indexer.kill();
+        if round % 2 == 0 {
+            services.start_indexer().await;
+        }
+    }
+    services.start_indexer().await;
+    for uid in study.series_instance_uids() {
+        let listed = services.lists(&uid, 60).await;
+        assert_eq!(listed["Revision"], 1);
+    }
+    assert_eq!(completions(&services).await.len(), 2);
+    assert!(services.events("DEAD").await.is_empty());
+}
+
+#[tokio::test]
+async fn nothing_is_announced_while_instances_wait_unread() {
+    let mut services = Services::start_with(&[]).await;
+    services.indexer.kill();
+    // Sent in two halves with a pause that is longer than the quiet period, by the broker's clock.
+    let folder = tempfile::tempdir().unwrap();
+    let study = SyntheticStudy::new().series("MR", 10).series("CT", 10);
+    let paths = study.write_to(folder.path()).unwrap();
+    let (first, second) =
+        paths.iter().cloned().enumerate().partition::<Vec<_>, _>(|p| p.0 % 2 == 0);
+    send_to(&services, first.into_iter().map(|p| p.1).collect()).await;
+    let paused = shared::stream::position(&services.nats).await.unwrap().now;
+    crate::harness::eventually("a pause longer than the quiet period", async || {
+        let now = shared::stream::position(&services.nats).await.unwrap().now;
+        (now.duration_since(paused).as_secs() >= 2).then_some(())
+    })
+    .await;
+    send_to(&services, second.into_iter().map(|p| p.1).collect()).await;
+
+    services.start_indexer().await;
+    for uid in study.series_instance_uids() {
+        assert_eq!(services.lists(&uid, 10).await["Revision"], 1);
+    }
+    let told: Vec<_> = completions(&services).await.iter().map(|c| c.instances_count).collect();
+    assert_eq!(told, [10, 10]);
+}
+
+#[tokio::test]
+async fn a_series_that_was_open_at_the_kill_is_completed_after_the_restart() {
+    let mut services = Services::start_with(&[("QUIET_PERIOD", "5s")]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let study = SyntheticStudy::new().series("MR", 3);
+    send_to(&services, study.write_to(folder.path()).unwrap()).await;
+    services.indexer.kill();
+    services.start_indexer().await;
+    services.lists(&study.series_instance_uids()[0], 3).await;
+    assert_eq!(completions(&services).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_second_indexer_stands_by_and_takes_over() {
+    let mut services = Services::start_with(&[]).await;
+    let mut second = services.another_indexer().await;
+    second.says("that it stands by", |l| l.contains("standing by").then_some(())).await;
+    services.indexer.kill();
+    second.says("that it indexes", |l| l.contains("\"indexing\"").then_some(())).await;
+    let folder = tempfile::tempdir().unwrap();
+    let study = SyntheticStudy::new().series("MR", 3);
+    send_to(&services, study.write_to(folder.path()).unwrap()).await;
+    services.lists(&study.series_instance_uids()[0], 3).await;
+}
+
+#[tokio::test]
+async fn an_event_that_can_not_be_read_becomes_a_dead_letter_and_the_rest_goes_on() {
+    let services = Services::start_with(&[]).await;
+    let jetstream = async_nats::jetstream::new(services.nats.clone());
+    for (subject, payload) in [
+        ("dicom.instance.stored.07.MR.1.2.3", r#"{"PatientName":"Roe^Jane","#),
+        ("dicom.instance.stored.07.MR.1.2.3", r#"{"SeriesInstanceUID":"1.2.3"}"#),
+        ("dicom.instance.stored.xx", "{}"),
+    ] {
+        jetstream.publish(subject, payload.into()).await.unwrap().await.unwrap();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let study = SyntheticStudy::new().series("MR", 3);
+    send_to(&services, study.write_to(folder.path()).unwrap()).await;
+    services.lists(&study.series_instance_uids()[0], 3).await;
+
+    let dead = services.events("DEAD").await;
+    let subjects: Vec<_> = dead.iter().map(|letter| letter.subject.as_str()).collect();
+    assert_eq!(
+        subjects,
+        ["dicom.dead.unreadable", "dicom.dead.unreadable", "dicom.dead.unknown-subject"]
+    );
+    assert_eq!(dead[0].payload, r#"{"PatientName":"Roe^Jane","#);
+    let header = |name| dead[0].headers.get(name).unwrap().as_str().to_owned();
+    assert_eq!(header("Collimator-Subject"), "dicom.instance.stored.07.MR.1.2.3");
+    assert_eq!(header("Collimator-Sequence"), "1");
+    assert!(!services.indexer.printed().contains("Roe"), "a patient in the log");
+}

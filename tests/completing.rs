@@ -1,0 +1,147 @@
+//! From a send to a complete series in the catalogue: counted once, complete once.
+
+use crate::harness::tools::{dcmsend, dcmtk, have, sample};
+use crate::harness::{Collimator, Services};
+use collimator::send::{SendSettings, send};
+use collimator::synthetic::SyntheticStudy;
+use serde_json::json;
+use shared::event::SeriesCompleted;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Sends with our own sender.
+async fn send_to(receiver: SocketAddr, paths: Vec<PathBuf>) {
+    let report = send(&SendSettings::new(receiver.to_string(), paths)).await.unwrap();
+    assert!(report.is_complete(), "{report:?}");
+}
+
+fn announced(events: &[async_nats::jetstream::message::StreamMessage]) -> Vec<SeriesCompleted> {
+    events.iter().map(|event| serde_json::from_slice(&event.payload).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_series_is_listed_and_announced_once_it_was_quiet() {
+    let collimator = Collimator::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let study = SyntheticStudy::new().patient("Roe^Jane", "17").series("MR", 5).series("CT", 3);
+    send_to(collimator.dicom, study.write_to(folder.path()).unwrap()).await;
+
+    let [mr, ct] = study.series_instance_uids().try_into().unwrap();
+    let listed = collimator.lists(&mr, 5).await;
+    collimator.lists(&ct, 3).await;
+    assert_eq!(listed["PatientName"], "Roe^Jane");
+    assert_eq!(listed["StudyInstanceUID"], study.study_instance_uid());
+    assert_eq!((&listed["Revision"], &listed["Reason"]), (&json!(1), &json!("quiet")));
+
+    let completions = announced(&collimator.events("SERIES").await);
+    assert_eq!(completions.len(), 2);
+    assert_eq!(completions[0].instances_added, completions[0].instances_count);
+    assert!(collimator.events("DEAD").await.is_empty());
+}
+
+#[tokio::test]
+async fn the_same_series_twice_is_counted_and_announced_once() {
+    let collimator = Collimator::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let study = SyntheticStudy::new().series("MR", 4);
+    let paths = study.write_to(folder.path()).unwrap();
+    let [uid] = study.series_instance_uids().try_into().unwrap();
+    send_to(collimator.dicom, paths.clone()).await;
+    collimator.lists(&uid, 4).await;
+    send_to(collimator.dicom, paths).await;
+
+    // A second series, complete later than the resend could be, shows that it was passed over.
+    let witness = SyntheticStudy::new().series("MR", 1);
+    send_to(collimator.dicom, witness.write_to(&folder.path().join("w")).unwrap()).await;
+    collimator.lists(&witness.series_instance_uids()[0], 1).await;
+    collimator.lists(&uid, 4).await;
+    let completions = announced(&collimator.events("SERIES").await);
+    let of_series = completions.iter().filter(|c| c.series_instance_uid.as_str() == uid).count();
+    assert_eq!(of_series, 1);
+    assert_eq!(collimator.events("INSTANCES").await.len(), 9);
+}
+
+#[tokio::test]
+async fn a_late_instance_brings_the_next_revision() {
+    let collimator = Collimator::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let study = SyntheticStudy::new().series("MR", 4);
+    let mut paths = study.write_to(folder.path()).unwrap();
+    let late = paths.split_off(3);
+    let [uid] = study.series_instance_uids().try_into().unwrap();
+    send_to(collimator.dicom, paths).await;
+    collimator.lists(&uid, 3).await;
+    send_to(collimator.dicom, late).await;
+    let listed = collimator.lists(&uid, 4).await;
+    assert_eq!(listed["Revision"], 2);
+    let completions = announced(&collimator.events("SERIES").await);
+    let told: Vec<_> =
+        completions.iter().map(|c| (c.revision, c.instances_count, c.instances_added)).collect();
+    assert_eq!(told, [(1, 3, 3), (2, 4, 1)]);
+}
+
+#[tokio::test]
+async fn the_real_sample_gives_the_contracts_five_fields() {
+    let Some(lehmann) = sample("lehmann-t1-tse-sag") else { return };
+    if !have("dcmsend") {
+        return;
+    }
+    let collimator = Collimator::start().await;
+    dcmsend(collimator.dicom, &[&lehmann]).await;
+    let uid = "2.25.265891057852514317505363974980016867097";
+    collimator.lists(uid, 17).await;
+    let text = reqwest::get(format!("{}/series", collimator.api)).await.unwrap().text().await;
+    let expected = concat!(
+        r#"[{"SeriesInstanceUID":"2.25.265891057852514317505363974980016867097","#,
+        r#""PatientID":"1","PatientName":"Lehmann^Guido","#,
+        r#""StudyInstanceUID":"2.25.195279363403791191586079347607892107643","#,
+        r#""InstancesCount":17,"#
+    );
+    let text = text.unwrap();
+    assert!(text.starts_with(expected), "{text}");
+    let log = collimator.process.printed();
+    assert!(!log.contains("Lehmann") && !log.contains("19670609"), "a patient in the log");
+}
+
+#[tokio::test]
+async fn two_series_interleaved_over_two_associations_are_told_apart() {
+    let (Some(lehmann), Some(becker)) = (sample("lehmann-t1-tse-sag"), sample("becker-cor-stir"))
+    else {
+        return;
+    };
+    if !have("storescu") {
+        return;
+    }
+    // Each association sends half of both series, and both are open at the same time.
+    let files = |folder: PathBuf| {
+        let mut files: Vec<_> =
+            std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        files
+    };
+    let mixed: Vec<_> =
+        files(lehmann).into_iter().zip(files(becker)).flat_map(|(a, b)| [a, b]).collect();
+    let (first, second) = mixed.split_at(mixed.len() / 2);
+    let collimator = Collimator::start().await;
+    let store = async |files: &[PathBuf]| {
+        let paths: Vec<_> = files.iter().map(PathBuf::as_path).collect();
+        let output = dcmtk("storescu", collimator.dicom, &["-R"], &paths).await;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    tokio::join!(store(first), store(second));
+    collimator.lists("2.25.265891057852514317505363974980016867097", 17).await;
+    collimator.lists("1.2.840.113619.2.410.2807.1589496.16368.1623732908.744", 17).await;
+    assert_eq!(collimator.series().await.len(), 2);
+}
+
+#[tokio::test]
+async fn each_service_as_a_process_of_its_own_does_the_same() {
+    let services = Services::start_with(&[]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let study = SyntheticStudy::new().series("MR", 7);
+    send_to(services.dicom, study.write_to(folder.path()).unwrap()).await;
+    let [uid] = study.series_instance_uids().try_into().unwrap();
+    services.lists(&uid, 7).await;
+    assert_eq!(services.series().await.len(), 1);
+    assert_eq!(announced(&services.events("SERIES").await).len(), 1);
+}

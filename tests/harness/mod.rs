@@ -1,0 +1,32 @@
+//! What tests do: start a pipeline of their own, send to it with real senders, and wait for what
+//! must come of it.
+
+pub mod pipeline;
+pub mod python;
+pub mod scu;
+pub mod tools;
+
+pub use pipeline::{Collimator, Services};
+
+use std::time::{Duration, Instant};
+
+/// How long a test waits for something that must happen. Generous: machines are shared.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+
+/// How often a condition is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Waits until `look` finds what it looks for.
+///
+/// # Panics
+/// When it is not there by the deadline.
+pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(began.elapsed() < DEADLINE, "still waiting for {what}");
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}

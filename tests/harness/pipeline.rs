@@ -1,0 +1,328 @@
+//! The pipeline under test: as one process, or as its services. Each has its own nats-server,
+//! store, catalogue and ports.
+
+use super::eventually;
+use async_nats::jetstream;
+use collimator::embedded_nats::{EmbeddedNats, Finder};
+use serde_json::Value;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use tempfile::TempDir;
+use tokio::sync::OnceCell;
+
+/// The all-in-one binary.
+pub const COLLIMATOR: &str = env!("CARGO_BIN_EXE_collimator");
+
+/// A child process that is killed when it is dropped, and what it has printed.
+pub struct Process {
+    child: Child,
+    name: String,
+    output: PathBuf,
+}
+
+impl Process {
+    /// Starts a program with environment variables; its output goes to a file in `folder`.
+    pub fn start(program: &Path, folder: &Path, environment: &[(&str, String)]) -> Self {
+        Self::start_with(program, &[], folder, environment)
+    }
+
+    /// As [`Process::start`], with arguments.
+    pub fn start_with(
+        program: &Path,
+        arguments: &[&str],
+        folder: &Path,
+        environment: &[(&str, String)],
+    ) -> Self {
+        let name = program.file_name().unwrap().to_string_lossy().into_owned();
+        let output = folder.join(format!("{name}-{}.log", uuid::Uuid::new_v4()));
+        let log = std::fs::File::create(&output).unwrap();
+        let child = Command::new(program)
+            .args(arguments)
+            .env_clear()
+            .envs(std::env::vars_os().filter(|(key, _)| is_passed_on(&key.to_string_lossy())))
+            .envs(environment.iter().map(|(key, value)| (key, value)))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+        Self { child, name, output }
+    }
+
+    /// All that it has printed so far.
+    pub fn printed(&self) -> String {
+        std::fs::read_to_string(&self.output).unwrap()
+    }
+
+    /// SIGKILL: no time for last words.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Sends a signal by name, such as `TERM` or `STOP`.
+    pub fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args([format!("-{name}"), id]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits for its end and gives its exit code.
+    pub async fn ended(&mut self) -> Option<i32> {
+        let what = format!("the end of {}", self.name);
+        eventually(&what, async || self.child.try_wait().unwrap()).await.code()
+    }
+
+    /// Waits until it has printed a line that `find` finds something in.
+    pub async fn says<T>(&mut self, what: &str, find: impl Fn(&str) -> Option<T>) -> T {
+        eventually(&format!("{} to say {what}", self.name), async || {
+            let printed = self.printed();
+            let found = printed.lines().find_map(&find);
+            if found.is_none()
+                && let Some(status) = self.child.try_wait().unwrap()
+            {
+                panic!("{} ended with {status}:\n{printed}", self.name);
+            }
+            found
+        })
+        .await
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            eprintln!("--- {} printed:\n{}", self.name, self.printed());
+        }
+    }
+}
+
+/// What of the environment a program under test gets: what it takes to find and fetch a
+/// nats-server, and no setting of ours.
+fn is_passed_on(key: &str) -> bool {
+    matches!(key, "PATH" | "HOME" | "XDG_CACHE_HOME" | "TMPDIR" | "SSL_CERT_FILE")
+        || key.starts_with("PIP_")
+        || key.to_ascii_lowercase().ends_with("_proxy")
+}
+
+/// The settings of every test: free ports, short waits.
+fn test_settings(folder: &Path) -> Vec<(&'static str, String)> {
+    let loopback = || "127.0.0.1:0".to_owned();
+    vec![
+        ("DATA_DIR", folder.join("data").display().to_string()),
+        ("DICOM_ADDR", loopback()),
+        ("API_ADDR", loopback()),
+        ("NATS_ADDR", loopback()),
+        ("ADMIN_ADDR", loopback()),
+        ("QUIET_PERIOD", "1s".to_owned()),
+        ("INSTANCES_MAX_BYTES", "64MiB".to_owned()),
+        ("RUST_LOG", "info,ingest=debug,indexer=debug,api=debug".to_owned()),
+        ("LOG_FORMAT", "json".to_owned()),
+    ]
+}
+
+fn with(
+    mut settings: Vec<(&'static str, String)>,
+    more: &[(&'static str, &str)],
+) -> Vec<(&'static str, String)> {
+    settings.extend(more.iter().map(|(key, value)| (*key, (*value).to_owned())));
+    settings
+}
+
+/// What a running pipeline is asked, however it was started.
+pub struct Collimator {
+    /// Where it receives.
+    pub dicom: SocketAddr,
+    /// Its HTTP API: `http://` and an address.
+    pub api: String,
+    /// Its broker.
+    pub nats: async_nats::Client,
+    /// The processes, by name.
+    pub process: Process,
+    _folder: TempDir,
+}
+
+impl Collimator {
+    /// All in one process.
+    pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// All in one process, with settings of its own.
+    pub async fn start_with(settings: &[(&'static str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = with(test_settings(folder.path()), settings);
+        let mut process = Process::start(Path::new(COLLIMATOR), folder.path(), &settings);
+        let word_after = |start: &'static str, before: &'static str| {
+            move |line: &str| {
+                let rest = line.trim_start().strip_prefix(start)?.split_once(before)?.1;
+                Some(rest.split_whitespace().next()?.to_owned())
+            }
+        };
+        let dicom = process.says("where it receives", word_after("DICOM", " on ")).await;
+        let api = process.says("where its API is", word_after("API", "  ")).await;
+        let nats = process.says("where its broker is", word_after("NATS", "  ")).await;
+        let nats = async_nats::connect(nats).await.unwrap();
+        Self { dicom: dicom.parse().unwrap(), api, nats, process, _folder: folder }
+    }
+
+    /// The series that the API lists.
+    pub async fn series(&self) -> Vec<Value> {
+        series(&self.api).await
+    }
+
+    /// Waits until the API lists this series with this count, and gives what it says of it.
+    pub async fn lists(&self, series: &str, count: u64) -> Value {
+        lists(&self.api, series, count).await
+    }
+
+    /// All events of a stream so far.
+    pub async fn events(&self, stream: &str) -> Vec<jetstream::message::StreamMessage> {
+        events(&self.nats, stream).await
+    }
+}
+
+async fn series(api: &str) -> Vec<Value> {
+    let answer = reqwest::get(format!("{api}/series")).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    answer.json().await.unwrap()
+}
+
+async fn lists(api: &str, uid: &str, count: u64) -> Value {
+    eventually(&format!("{uid} with {count} instances in GET /series"), async || {
+        series(api)
+            .await
+            .into_iter()
+            .find(|series| series["SeriesInstanceUID"] == uid && series["InstancesCount"] == count)
+    })
+    .await
+}
+
+async fn events(nats: &async_nats::Client, stream: &str) -> Vec<jetstream::message::StreamMessage> {
+    let mut stream = jetstream::new(nats.clone()).get_stream(stream).await.unwrap();
+    let state = stream.info().await.unwrap().state.clone();
+    let mut events = Vec::new();
+    for sequence in state.first_sequence.max(1)..=state.last_sequence {
+        events.push(stream.get_raw_message(sequence).await.unwrap());
+    }
+    events
+}
+
+/// The services as processes of their own, on a broker that outlives them.
+pub struct Services {
+    /// Where it receives.
+    pub dicom: SocketAddr,
+    /// Its HTTP API: `http://` and an address.
+    pub api: String,
+    /// Its broker.
+    pub nats: async_nats::Client,
+    /// The catalogue's writer.
+    pub indexer: Process,
+    _ingest: Process,
+    _api: Process,
+    settings: Vec<(&'static str, String)>,
+    _broker: EmbeddedNats,
+    folder: TempDir,
+}
+
+impl Services {
+    /// Three processes and a broker.
+    pub async fn start_with(settings: &[(&'static str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let broker = broker(&folder.path().join("nats")).await;
+        let mut all = with(test_settings(folder.path()), settings);
+        all.push(("NATS_URL", broker.url()));
+        let catalog = folder.path().join("catalog.db");
+        all.push(("DATABASE_URL", format!("sqlite://{}", catalog.display())));
+        let start = async |name| Process::start(&service(name).await, folder.path(), &all);
+        let (mut ingest, indexer) = (start("ingest").await, start("indexer").await);
+        let mut api_service = start("api").await;
+        let dicom = ingest.says("where it receives", |line| address(line, "ingest listens")).await;
+        let api = api_service.says("where it is", |line| address(line, "api listens")).await;
+        let api = format!("http://{api}");
+        let nats = async_nats::connect(broker.url()).await.unwrap();
+        let mut services = Self {
+            dicom,
+            api,
+            nats,
+            indexer,
+            _ingest: ingest,
+            _api: api_service,
+            settings: all,
+            _broker: broker,
+            folder,
+        };
+        services.indexer_is_at_work().await;
+        services
+    }
+
+    /// Starts the indexer again, after it was killed.
+    pub async fn start_indexer(&mut self) {
+        let program = service("indexer").await;
+        self.indexer = Process::start(&program, self.folder.path(), &self.settings);
+        self.indexer_is_at_work().await;
+    }
+
+    /// A second indexer on the same catalogue.
+    pub async fn another_indexer(&self) -> Process {
+        Process::start(&service("indexer").await, self.folder.path(), &self.settings)
+    }
+
+    async fn indexer_is_at_work(&mut self) {
+        self.indexer.says("that it indexes", |line| line.contains("indexing").then_some(())).await;
+    }
+
+    /// The series that the API lists.
+    pub async fn series(&self) -> Vec<Value> {
+        series(&self.api).await
+    }
+
+    /// Waits until the API lists this series with this count, and gives what it says of it.
+    pub async fn lists(&self, series: &str, count: u64) -> Value {
+        lists(&self.api, series, count).await
+    }
+
+    /// All events of a stream so far.
+    pub async fn events(&self, stream: &str) -> Vec<jetstream::message::StreamMessage> {
+        events(&self.nats, stream).await
+    }
+}
+
+/// A broker of the test's own, in `folder`.
+pub async fn broker(folder: &Path) -> EmbeddedNats {
+    let server = Finder::new(None, folder).find_or_fetch().await.unwrap();
+    let listen = "127.0.0.1:0".parse().unwrap();
+    EmbeddedNats::start(&server, listen, folder, Some(Path::new(COLLIMATOR))).await.unwrap()
+}
+
+/// The address in a line such as `{"message":"ingest listens","addr":"127.0.0.1:4711"}`.
+fn address(line: &str, message: &str) -> Option<SocketAddr> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    (line["message"] == message).then(|| line["addr"].as_str()?.parse().ok())?
+}
+
+/// The binary of a service. Cargo builds those of this package only for its tests, so the others
+/// are built here, once, the way the tests were.
+pub async fn service(name: &str) -> PathBuf {
+    static BUILT: OnceCell<()> = OnceCell::const_new();
+    let folder = Path::new(COLLIMATOR).parent().unwrap();
+    BUILT
+        .get_or_init(|| async {
+            let mut build = tokio::process::Command::new(env!("CARGO"));
+            build.args(["build", "--quiet", "--workspace", "--bins"]);
+            if folder.ends_with("release") {
+                build.arg("--release");
+            }
+            let built = build.current_dir(env!("CARGO_MANIFEST_DIR")).status().await.unwrap();
+            assert!(built.success(), "the services could not be built");
+        })
+        .await;
+    folder.join(name)
+}

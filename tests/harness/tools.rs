@@ -1,0 +1,133 @@
+//! Programs that are not ours: the senders of the real world.
+
+use super::eventually;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use tokio::process::Command;
+
+/// Whether a test can use `program`. On a user's machine it is skipped without, and says so; in CI
+/// (`COLLIMATOR_CI=1`) that is a failure.
+///
+/// # Panics
+/// In CI, when the program isn't there.
+pub fn have(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let sbin = [PathBuf::from("/usr/sbin")];
+    let found = std::env::split_paths(&path).chain(sbin).any(|p| p.join(program).is_file());
+    found || skip(&format!("{program} is not installed"))
+}
+
+/// Says that a test is skipped; gives `false`, for the caller to return on.
+///
+/// # Panics
+/// In CI, where nothing is skipped.
+pub fn skip(reason: &str) -> bool {
+    assert!(std::env::var_os("COLLIMATOR_CI").is_none(), "nothing is skipped in CI: {reason}");
+    eprintln!("skipped: {reason}");
+    false
+}
+
+/// Real series, where they are beside the project.
+pub fn sample(series: &str) -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/seed-sample");
+    let folder = folder.join(series);
+    if !folder.is_dir() {
+        eprintln!("skipped: {} is not there", folder.display());
+        return None;
+    }
+    Some(folder)
+}
+
+/// Runs one of dcmtk's programs against a receiver and gives what it said.
+pub async fn dcmtk(program: &str, to: SocketAddr, arguments: &[&str], paths: &[&Path]) -> Output {
+    let output = Command::new(program)
+        .args(arguments)
+        .arg(to.ip().to_string())
+        .arg(to.port().to_string())
+        .args(paths)
+        .output()
+        .await;
+    output.unwrap_or_else(|error| panic!("{program}: {error}"))
+}
+
+/// Sends folders with dcmsend, one association.
+///
+/// # Panics
+/// When any instance of them was not stored.
+pub async fn dcmsend(to: SocketAddr, folders: &[&Path]) {
+    let arguments = ["--scan-directories", "--recurse"];
+    let output = dcmtk("dcmsend", to, &arguments, folders).await;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "dcmsend: {said}");
+    assert!(!said.contains("E:"), "dcmsend: {said}");
+}
+
+/// A running Orthanc that knows the receiver as the modality `collimator`.
+pub struct Orthanc {
+    /// Its REST API.
+    pub url: String,
+    _process: tokio::process::Child,
+    _folder: tempfile::TempDir,
+}
+
+impl Orthanc {
+    /// Starts it and waits for its REST API.
+    pub async fn start(receiver: SocketAddr) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        // Orthanc takes no "any free port".
+        let free_port = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let (http, dicom) = (free_port(), free_port());
+        let configuration = serde_json::json!({
+            "Name": "PACS",
+            "StorageDirectory": folder.path().join("storage"),
+            "IndexDirectory": folder.path().join("storage"),
+            "HttpPort": http,
+            "DicomPort": dicom,
+            "DicomAet": "PACS",
+            "RemoteAccessAllowed": false,
+            "AuthenticationEnabled": false,
+            "Plugins": [],
+            "DicomModalities": {
+                "collimator": ["COLLIMATOR", receiver.ip().to_string(), receiver.port()],
+            },
+        });
+        let path = folder.path().join("orthanc.json");
+        std::fs::write(&path, configuration.to_string()).unwrap();
+        let log = std::fs::File::create(folder.path().join("orthanc.log")).unwrap();
+        let process = Command::new("Orthanc")
+            .arg(&path)
+            .env("PATH", "/usr/sbin:/usr/bin:/bin")
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let url = format!("http://127.0.0.1:{http}");
+        eventually("Orthanc", async || {
+            reqwest::get(format!("{url}/system")).await.ok().filter(|r| r.status() == 200)
+        })
+        .await;
+        Self { url, _process: process, _folder: folder }
+    }
+
+    /// Puts an instance into it.
+    pub async fn import(&self, path: &Path) {
+        let client = reqwest::Client::new();
+        let body = std::fs::read(path).unwrap();
+        let answer =
+            client.post(format!("{}/instances", self.url)).body(body).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+    }
+
+    /// Has it push all that it has to the receiver; gives its answer.
+    pub async fn push_everything(&self) -> serde_json::Value {
+        let studies: Vec<String> =
+            reqwest::get(format!("{}/studies", self.url)).await.unwrap().json().await.unwrap();
+        let client = reqwest::Client::new();
+        let store = format!("{}/modalities/collimator/store", self.url);
+        let answer = client.post(store).json(&studies).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        answer.json().await.unwrap()
+    }
+}

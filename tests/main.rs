@@ -1,0 +1,15 @@
+//! The pipeline from outside: real senders, a real broker, real files, processes that are killed.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(unreachable_pub, reason = "the harness is a library to the tests beside it")]
+
+mod harness;
+
+mod api;
+mod catching_up;
+mod completing;
+mod events;
+mod orthanc;
+mod pydicom_files;
+mod receiving;
+mod starting;
+mod streams;

@@ -1,0 +1,83 @@
+//! Every storable instance that pydicom ships, sent by pynetdicom: all character sets, transfer
+//! syntaxes and oddities that somebody found worth keeping.
+
+use crate::harness::Collimator;
+use crate::harness::python::{python, run};
+use serde_json::Value;
+use std::collections::HashMap;
+
+/// Sends each file as its author wrote it and prints, for each, what became of it and what pydicom
+/// makes of the patient's name.
+const SEND: &str = r#"
+import json, sys, pathlib, pydicom, warnings, logging
+from pydicom.data import get_testdata_files, get_charset_files
+from pynetdicom import AE
+warnings.simplefilter("ignore"); logging.disable(logging.CRITICAL)
+host, port = sys.argv[1], int(sys.argv[2])
+root = pathlib.Path(pydicom.__file__).parent / "data"
+paths = sorted(p for d in ("test_files", "charset_files") for p in (root / d).rglob("*") if p.is_file())
+for path in paths:
+    row = {"file": path.name}
+    try:
+        ds = pydicom.dcmread(path)
+        sop, syntax = ds.SOPClassUID, ds.file_meta.TransferSyntaxUID
+        row["sop"] = str(ds.SOPInstanceUID)
+        if sop == "1.2.840.10008.1.3.10" or not row["sop"]:
+            raise AttributeError("DICOMDIR")
+    except Exception as error:
+        row["unstorable"] = type(error).__name__ + ": " + str(error)[:80]
+        print(json.dumps(row)); continue
+    row["name"] = str(ds.get("PatientName", ""))
+    ae = AE(ae_title="PYNETDICOM")
+    ae.add_requested_context(sop, [syntax])
+    assoc = ae.associate(host, port)
+    if not assoc.is_established:
+        row["unsent"] = "no association"
+    else:
+        try:
+            status = assoc.send_c_store(ds)
+            row["status"] = status.Status if "Status" in status else None
+            row["comment"] = str(status.get("ErrorComment", ""))
+        except Exception as error:
+            row["unsent"] = type(error).__name__ + ": " + str(error)[:80]
+        assoc.release()
+    print(json.dumps(row))
+"#;
+
+#[tokio::test]
+async fn every_storable_file_of_pydicom_is_taken_and_its_name_is_what_pydicom_decodes() {
+    let Some(packages) = python().await else { return };
+    let collimator = Collimator::start().await;
+    let (host, port) = (collimator.dicom.ip().to_string(), collimator.dicom.port().to_string());
+    let printed = run(packages, SEND, &[&host, &port]).await;
+    let rows: Vec<Value> = printed.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+
+    let mut stored: HashMap<String, Vec<Value>> = HashMap::new();
+    for event in collimator.events("INSTANCES").await {
+        let payload: Value = serde_json::from_slice(&event.payload).unwrap();
+        let sop = payload["SOPInstanceUID"].as_str().unwrap().to_owned();
+        stored.entry(sop).or_default().push(payload);
+    }
+    let (mut taken, mut wrong) = (0, Vec::new());
+    for row in &rows {
+        if row["unstorable"].is_string() || row["unsent"].is_string() {
+            println!("not sent: {row}");
+            continue;
+        }
+        if row["status"] != 0 {
+            wrong.push(format!("refused: {row}"));
+            continue;
+        }
+        taken += 1;
+        // Some files are the same instance in several forms: one of the events must be this one.
+        let events = &stored[row["sop"].as_str().unwrap()];
+        let named = |event: &Value| event["PatientName"].as_str().unwrap_or("") == row["name"];
+        if !events.iter().any(named) {
+            let names: Vec<_> = events.iter().map(|event| &event["PatientName"]).collect();
+            wrong.push(format!("named {names:?}: {row}"));
+        }
+    }
+    println!("{taken} of {} files stored", rows.len());
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(taken > 100, "only {taken} files were sent");
+}

@@ -1,0 +1,180 @@
+//! Starting and stopping: one clear line for what is wrong, nothing left behind.
+
+use crate::harness::pipeline::{COLLIMATOR, Process};
+use crate::harness::{Collimator, eventually};
+use collimator::send::{SendSettings, send};
+use collimator::synthetic::SyntheticStudy;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// Runs `collimator` to its end with these settings on top of free ports.
+fn run(folder: &Path, settings: &[(&str, &str)], arguments: &[&str]) -> Output {
+    Command::new(COLLIMATOR)
+        .args(arguments)
+        .current_dir(folder)
+        .envs(["DICOM_ADDR", "API_ADDR", "NATS_ADDR"].map(|key| (key, "127.0.0.1:0")))
+        .env("LOG_FORMAT", "pretty")
+        .envs(settings.iter().copied())
+        .output()
+        .unwrap()
+}
+
+/// The one line that it ended with.
+fn complaint(output: &Output) -> String {
+    assert_ne!(output.status.code(), Some(0), "it must fail");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    said.lines().last().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_port_in_use_is_one_clear_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = taken.local_addr().unwrap().to_string();
+    for setting in ["DICOM_ADDR", "API_ADDR", "NATS_ADDR"] {
+        let line = complaint(&run(folder.path(), &[(setting, &addr)], &[]));
+        assert!(line.contains(&addr) && line.contains(setting), "{setting}: {line}");
+    }
+}
+
+#[test]
+fn a_data_folder_that_can_not_be_written_is_one_clear_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a-file");
+    std::fs::write(&file, "").unwrap();
+    let line = complaint(&run(folder.path(), &[("DATA_DIR", file.to_str().unwrap())], &[]));
+    assert!(line.contains("a-file") && line.contains("DATA_DIR"), "{line}");
+}
+
+#[test]
+fn no_nats_server_to_be_had_is_one_clear_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let empty = folder.path().to_str().unwrap();
+    let nowhere = [("PATH", empty), ("HOME", empty), ("XDG_CACHE_HOME", empty)];
+    let line = complaint(&run(folder.path(), &nowhere, &[]));
+    assert!(line.contains("nats-server") && line.contains("NATS_URL"), "{line}");
+    let line = complaint(&run(folder.path(), &[("NATS_SERVER", "/nowhere/nats-server")], &[]));
+    assert!(line.contains("NATS_SERVER"), "{line}");
+}
+
+#[test]
+fn a_bad_setting_is_one_clear_line() {
+    let folder = tempfile::tempdir().unwrap();
+    for (setting, value) in
+        [("QUIET_PERIOD", "soon"), ("DICOM_ADDR", "here"), ("AE_TITLE", "SEVENTEEN_LETTERS")]
+    {
+        let output = run(folder.path(), &[(setting, value)], &[]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!((output.status.code(), said.lines().count()), (Some(2), 1), "{said}");
+        assert!(said.contains(value), "{said}");
+    }
+    let output = run(folder.path(), &[], &["--no-such-setting"]);
+    assert_eq!(output.status.code(), Some(2));
+    let output = run(folder.path(), &[("RUST_LOG", "ingest=loud")], &[]);
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[tokio::test]
+async fn an_interrupt_ends_everything_in_order() {
+    let mut collimator = Collimator::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let study = SyntheticStudy::new().series("MR", 3);
+    let paths = study.write_to(folder.path()).unwrap();
+    send(&SendSettings::new(collimator.dicom.to_string(), paths)).await.unwrap();
+    let children = children_of(collimator.process.id());
+    assert_eq!(children.len(), 1, "one nats-server");
+    collimator.process.signal("INT");
+    assert_eq!(collimator.process.ended().await, Some(0), "{}", collimator.process.printed());
+    assert!(!is_alive(children[0]), "the nats-server is gone with it");
+}
+
+#[tokio::test]
+async fn the_nats_server_dies_with_its_parent_even_on_sigkill() {
+    let mut collimator = Collimator::start().await;
+    let children = children_of(collimator.process.id());
+    assert_eq!(children.len(), 1, "one nats-server");
+    collimator.process.kill();
+    eventually("the nats-server's end", async || (!is_alive(children[0])).then_some(())).await;
+}
+
+#[tokio::test]
+async fn data_is_there_after_a_kill_and_a_restart() {
+    let data = tempfile::tempdir().unwrap();
+    let data_dir = data.path().to_str().unwrap().to_owned().leak() as &'static str;
+    let folder = tempfile::tempdir().unwrap();
+    let study = SyntheticStudy::new().series("MR", 5);
+    let paths = study.write_to(folder.path()).unwrap();
+    let mut first = Collimator::start_with(&[("DATA_DIR", data_dir)]).await;
+    send(&SendSettings::new(first.dicom.to_string(), paths)).await.unwrap();
+    first.process.kill();
+    // Complete only now: what was acknowledged was on disk.
+    let second = Collimator::start_with(&[("DATA_DIR", data_dir)]).await;
+    second.lists(&study.series_instance_uids()[0], 5).await;
+    assert_eq!(second.events("SERIES").await.len(), 1);
+}
+
+#[tokio::test]
+async fn the_demo_sends_itself_two_series() {
+    let folder = tempfile::tempdir().unwrap();
+    let free = "127.0.0.1:0".to_owned();
+    let settings = [
+        ("DATA_DIR", folder.path().join("data").display().to_string()),
+        ("DICOM_ADDR", free.clone()),
+        ("API_ADDR", free.clone()),
+        ("NATS_ADDR", free),
+        ("QUIET_PERIOD", "1s".to_owned()),
+    ];
+    let mut demo = Process::start_with(Path::new(COLLIMATOR), &["demo"], folder.path(), &settings);
+    let url = demo
+        .says("where the series are", |line| {
+            Some(line.split_once("both series are at ")?.1.trim().to_owned())
+        })
+        .await;
+    eventually("both series of the demo", async || {
+        let series: Vec<serde_json::Value> = reqwest::get(&url).await.ok()?.json().await.ok()?;
+        let mut counts: Vec<_> = series.iter().map(|s| s["InstancesCount"].as_u64()).collect();
+        counts.sort();
+        (counts == [Some(8), Some(17)]).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn send_lists_what_was_refused_and_fails() {
+    let collimator = Collimator::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let good = SyntheticStudy::new().series("MR", 2);
+    good.write_to(&folder.path().join("good")).unwrap();
+    let bad = SyntheticStudy::new().series("MR", 1).extra(|data_set| {
+        data_set.remove_element(dicom_core::Tag(0x0020, 0x000e));
+    });
+    bad.write_to(&folder.path().join("bad")).unwrap();
+    std::fs::write(folder.path().join("readme.txt"), "no instance").unwrap();
+    let to = collimator.dicom.to_string();
+    let sent = run(folder.path(), &[], &["send", "--to", &to, "."]);
+    let said = String::from_utf8_lossy(&sent.stderr).into_owned();
+    assert_eq!(sent.status.code(), Some(1), "{said}");
+    assert!(said.contains("A900") && said.contains("SeriesInstanceUID is empty"), "{said}");
+    let summary = String::from_utf8_lossy(&sent.stdout).into_owned();
+    assert!(summary.contains("sent 2 of 3 instances"), "{summary}");
+}
+
+/// The process ids of a process' children.
+fn children_of(id: u32) -> Vec<u32> {
+    let mut children = Vec::new();
+    for task in std::fs::read_dir(format!("/proc/{id}/task")).unwrap() {
+        let path = task.unwrap().path().join("children");
+        let listed = std::fs::read_to_string(path).unwrap_or_default();
+        children.extend(listed.split_whitespace().map(|id| id.parse::<u32>().unwrap()));
+    }
+    children
+}
+
+fn is_alive(id: u32) -> bool {
+    match std::fs::read_to_string(format!("/proc/{id}/stat")) {
+        // A zombie is dead: its parent has only not looked yet.
+        Ok(stat) => !stat.contains(") Z "),
+        Err(_) => false,
+    }
+}

@@ -1,0 +1,70 @@
+//! The streams on the oldest server that is supported and on the newest.
+
+use crate::harness::pipeline::COLLIMATOR;
+use async_nats::jetstream;
+use bytesize::ByteSize;
+use collimator::embedded_nats::{EmbeddedNats, Finder, NATS_SERVER, Pin};
+use jetstream::stream::{DiscardPolicy, StorageType};
+use shared::settings::StreamSettings;
+use shared::stream::{DEAD, INSTANCES, SERIES, ensure_streams, position};
+use std::path::Path;
+use std::time::Duration;
+
+const OLDEST: Pin = Pin {
+    version: "2.10.26",
+    sha256_x86_64: "8c575d7ec94ffeb505b5a019e239e3b5895f4acf462c8f2f520470ded07223c2",
+    sha256_aarch64: "bf7807e75ee0d69659f40238eab9df5ad96a89e2c7e548c79b744a0705447687",
+};
+
+async fn broker(pin: Pin, folder: &Path) -> EmbeddedNats {
+    let caches = vec![Path::new(env!("CARGO_TARGET_TMPDIR")).join("nats-server")];
+    let finder = Finder { setting: None, path: None, caches, pin };
+    let server = finder.find_or_fetch().await.unwrap();
+    let listen = "127.0.0.1:0".parse().unwrap();
+    EmbeddedNats::start(&server, listen, folder, Some(Path::new(COLLIMATOR))).await.unwrap()
+}
+
+async fn streams_are_made_and_kept(pin: Pin) {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = broker(pin, folder.path()).await;
+    let client = async_nats::connect(broker.url()).await.unwrap();
+    let jetstream = jetstream::new(client.clone());
+    let mut settings = StreamSettings { instances_max_bytes: ByteSize::mib(8) };
+    ensure_streams(&jetstream, &settings).await.unwrap();
+    // An operator's word stays; ours is brought up to date; doing it twice changes nothing.
+    let mut config = jetstream.get_stream(INSTANCES).await.unwrap().cached_info().config.clone();
+    config.description = Some("of the radiology".to_owned());
+    jetstream.update_stream(&config).await.unwrap();
+    settings.instances_max_bytes = ByteSize::mib(16);
+    for _ in 0..2 {
+        ensure_streams(&jetstream, &settings).await.unwrap();
+    }
+    let stream =
+        async |name| jetstream.get_stream(name).await.unwrap().cached_info().config.clone();
+    let instances = stream(INSTANCES).await;
+    assert_eq!(instances.description.as_deref(), Some("of the radiology"));
+    assert_eq!(instances.discard, DiscardPolicy::New);
+    assert_eq!((instances.max_bytes, instances.max_age), (16 << 20, Duration::ZERO));
+    assert_eq!(instances.storage, StorageType::File);
+    for name in [SERIES, DEAD] {
+        assert_eq!(stream(name).await.max_age, Duration::from_secs(30 * 24 * 60 * 60));
+    }
+
+    let before = position(&client).await.unwrap();
+    assert_eq!((before.first, before.last), (1, 0));
+    let subject = "dicom.instance.stored.00.MR.1.2";
+    jetstream.publish(subject, "{}".into()).await.unwrap().await.unwrap();
+    let after = position(&client).await.unwrap();
+    assert_eq!((after.last, after.created), (1, before.created));
+    assert!(after.now > before.now);
+}
+
+#[tokio::test]
+async fn on_the_oldest_server_that_is_supported() {
+    streams_are_made_and_kept(OLDEST).await;
+}
+
+#[tokio::test]
+async fn on_the_newest_server() {
+    streams_are_made_and_kept(NATS_SERVER).await;
+}
