@@ -1,10 +1,10 @@
 //! Every storable instance that pydicom ships, sent by pynetdicom: all character sets, transfer
 //! syntaxes and oddities that somebody found worth keeping.
 
-use crate::harness::Collimator;
 use crate::harness::python::{python, run};
+use crate::harness::{Collimator, eventually};
 use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Sends each file as its author wrote it and prints, for each, what became of it and what pydicom
 /// makes of the patient's name.
@@ -28,6 +28,7 @@ for path in paths:
         row["unstorable"] = type(error).__name__ + ": " + str(error)[:80]
         print(json.dumps(row)); continue
     row["name"] = str(ds.get("PatientName", ""))
+    row["series"] = str(ds.get("SeriesInstanceUID", ""))
     ae = AE(ae_title="PYNETDICOM")
     ae.add_requested_context(sop, [syntax])
     assoc = ae.associate(host, port)
@@ -64,6 +65,11 @@ async fn every_storable_file_of_pydicom_is_taken_and_its_name_is_what_pydicom_de
             println!("not sent: {row}");
             continue;
         }
+        // An instance that names no series can't be counted in one, and is told so.
+        if row["series"] == "" && row["status"] == 0xa900 {
+            println!("refused: {row}");
+            continue;
+        }
         if row["status"] != 0 {
             wrong.push(format!("refused: {row}"));
             continue;
@@ -80,4 +86,27 @@ async fn every_storable_file_of_pydicom_is_taken_and_its_name_is_what_pydicom_de
     println!("{taken} of {} files stored", rows.len());
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(taken > 100, "only {taken} files were sent");
+
+    // The catalogue has each instance in the series that it came in last, under a name that a file
+    // of that series has.
+    let stored_rows: Vec<&Value> = rows.iter().filter(|row| row["status"] == 0).collect();
+    let last_of_instance: HashMap<&str, &str> =
+        stored_rows.iter().map(|row| (word(row, "sop"), word(row, "series"))).collect();
+    let expected: HashSet<&str> = last_of_instance.values().copied().collect();
+    let listed = eventually("all series to be complete", async || {
+        let listed = collimator.series().await;
+        (listed.len() == expected.len()).then_some(listed)
+    })
+    .await;
+    for series in listed {
+        let uid = word(&series, "SeriesInstanceUID");
+        let instances = last_of_instance.values().filter(|series| **series == uid).count();
+        assert_eq!(series["InstancesCount"], instances, "{uid}");
+        let mut of_series = stored_rows.iter().filter(|row| word(row, "series") == uid);
+        assert!(of_series.any(|row| row["name"] == series["PatientName"]), "{series}");
+    }
+}
+
+fn word<'a>(row: &'a Value, key: &str) -> &'a str {
+    row[key].as_str().unwrap()
 }

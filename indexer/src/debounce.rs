@@ -7,7 +7,7 @@
 //!
 //! There is one rule so far, `quiet`. The others of the design (`released`, `expected`,
 //! `interrupted`, `requested`, `overdue`) each give an open series another due time in
-//! [`Debouncer::due_of`], and another [`Reason`].
+//! `Debouncer::due_of`, and another [`Reason`].
 
 use jiff::{SignedDuration, Timestamp};
 use shared::catalog::{Completion, OpenSeries};
