@@ -115,7 +115,8 @@ pub async fn run(
 
     let indexer = Indexer::new(settings.indexer.clone(), catalog_settings, &health);
     let ended = async {
-        let nats = stream::connect(&nats_url, "collimator", nats_health, &stop).await?;
+        let connected = stream::connect(&nats_url, "collimator", nats_health, &stop).await?;
+        let Some(nats) = connected else { return Ok(()) };
         // Whatever ends one of them ends all, in order.
         let (ingest, indexer, api, ready) = tokio::join!(
             stopping(&stop, ingest.run(&nats, &settings.streams, stop.clone())),

@@ -38,8 +38,10 @@ async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
     let nats_health = health.part("nats");
     let indexer = Indexer::new(args.indexer, args.catalog, &health);
     let serve = async {
-        let nats = stream::connect(&args.nats.nats_url, "indexer", nats_health, &stop).await?;
-        indexer.run(&nats, &args.streams, stop.clone()).await
+        match stream::connect(&args.nats.nats_url, "indexer", nats_health, &stop).await? {
+            Some(nats) => indexer.run(&nats, &args.streams, stop.clone()).await,
+            None => Ok(()),
+        }
     };
     tokio::try_join!(health::serve(args.admin_addr, health, stop.clone()), serve)?;
     Ok(ExitCode::SUCCESS)

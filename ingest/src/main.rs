@@ -36,8 +36,10 @@ async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
     let ingest = Ingest::bind(args.ingest, &health).await?;
     tracing::info!(addr = %ingest.addr()?, "ingest listens");
     let serve = async {
-        let nats = stream::connect(&args.nats.nats_url, "ingest", nats_health, &stop).await?;
-        ingest.run(&nats, &args.streams, stop.clone()).await
+        match stream::connect(&args.nats.nats_url, "ingest", nats_health, &stop).await? {
+            Some(nats) => ingest.run(&nats, &args.streams, stop.clone()).await,
+            None => Ok(()),
+        }
     };
     tokio::try_join!(health::serve(args.admin_addr, health, stop.clone()), serve)?;
     Ok(ExitCode::SUCCESS)

@@ -35,17 +35,16 @@ const SERIES_DUPLICATE_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
 const CONNECT_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 /// Connects to the broker, however long it takes to come up, and keeps `part` of the health up to
-/// date from then on. Reconnects by itself.
+/// date from then on. Reconnects by itself. `None` when told to stop before there was a connection.
 ///
 /// # Errors
-/// When told to stop before there was a connection, or the server is older than
-/// [`OLDEST_SERVER`].
+/// When the server is older than [`OLDEST_SERVER`].
 pub async fn connect(
     url: &str,
     name: &str,
     part: Part,
     stop: &CancellationToken,
-) -> anyhow::Result<Client> {
+) -> anyhow::Result<Option<Client>> {
     let mut pause = CONNECT_PAUSE.0;
     let client = loop {
         let options = options(name, part.clone());
@@ -54,7 +53,7 @@ pub async fn connect(
                 Ok(client) => break client,
                 Err(error) => error,
             },
-            () = stop.cancelled() => bail!("told to stop before NATS was there"),
+            () = stop.cancelled() => return Ok(None),
         };
         part.not_ready(format!("NATS can't be reached: {error}"));
         tracing::warn!(%error, "NATS can't be reached; trying again (see NATS_URL)");
@@ -70,7 +69,7 @@ pub async fn connect(
         "nats-server {version} can't keep an acknowledgement through a power cut; use {major}.{minor} or newer"
     );
     part.ready();
-    Ok(client)
+    Ok(Some(client))
 }
 
 fn options(name: &str, part: Part) -> ConnectOptions {
@@ -80,6 +79,7 @@ fn options(name: &str, part: Part) -> ConnectOptions {
             match event {
                 async_nats::Event::Connected => part.ready(),
                 async_nats::Event::Disconnected => part.not_ready("NATS is disconnected"),
+                async_nats::Event::Closed => tracing::debug!("NATS: closed"),
                 event => tracing::warn!("NATS: {event}"),
             }
         }
