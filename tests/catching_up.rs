@@ -1,20 +1,7 @@
 //! An indexer that was away: killed, stopped, or standing by.
 
 use crate::harness::Services;
-use collimator::send::{SendSettings, send};
 use collimator::synthetic::SyntheticStudy;
-use shared::event::SeriesCompleted;
-use std::path::PathBuf;
-
-async fn send_to(services: &Services, paths: Vec<PathBuf>) {
-    let report = send(&SendSettings::new(services.dicom.to_string(), paths)).await.unwrap();
-    assert!(report.is_complete(), "{report:?}");
-}
-
-async fn completions(services: &Services) -> Vec<SeriesCompleted> {
-    let events = services.events("SERIES").await;
-    events.iter().map(|event| serde_json::from_slice(&event.payload).unwrap()).collect()
-}
 
 #[tokio::test]
 async fn an_indexer_that_is_killed_in_the_middle_of_a_send_loses_and_doubles_nothing() {
@@ -23,7 +10,7 @@ async fn an_indexer_that_is_killed_in_the_middle_of_a_send_loses_and_doubles_not
     let study = SyntheticStudy::new().series("MR", 60).series("CT", 60);
     let paths = study.write_to(folder.path()).unwrap();
     for (round, paths) in paths.chunks(20).enumerate() {
-        send_to(&services, paths.to_vec()).await;
+        services.receives(paths.to_vec()).await;
         // At different moments of reading, committing and acknowledging.
         services.indexer.kill();
         if round % 2 == 0 {
@@ -35,7 +22,7 @@ async fn an_indexer_that_is_killed_in_the_middle_of_a_send_loses_and_doubles_not
         let listed = services.lists(&uid, 60).await;
         assert_eq!(listed["Revision"], 1);
     }
-    assert_eq!(completions(&services).await.len(), 2);
+    assert_eq!(services.completions().await.len(), 2);
     assert!(services.events("DEAD").await.is_empty());
 }
 
@@ -49,20 +36,20 @@ async fn nothing_is_announced_while_instances_wait_unread() {
     let paths = study.write_to(folder.path()).unwrap();
     let (first, second) =
         paths.iter().cloned().enumerate().partition::<Vec<_>, _>(|p| p.0 % 2 == 0);
-    send_to(&services, first.into_iter().map(|p| p.1).collect()).await;
+    services.receives(first.into_iter().map(|p| p.1).collect()).await;
     let paused = shared::stream::position(&services.nats).await.unwrap().now;
     crate::harness::eventually("a pause longer than the quiet period", async || {
         let now = shared::stream::position(&services.nats).await.unwrap().now;
         (now.duration_since(paused).as_secs() >= 2).then_some(())
     })
     .await;
-    send_to(&services, second.into_iter().map(|p| p.1).collect()).await;
+    services.receives(second.into_iter().map(|p| p.1).collect()).await;
 
     services.start_indexer().await;
     for uid in study.series_instance_uids() {
         assert_eq!(services.lists(&uid, 10).await["Revision"], 1);
     }
-    let told: Vec<_> = completions(&services).await.iter().map(|c| c.instances_count).collect();
+    let told: Vec<_> = services.completions().await.iter().map(|c| c.instances_count).collect();
     assert_eq!(told, [10, 10]);
 }
 
@@ -71,11 +58,11 @@ async fn a_series_that_was_open_at_the_kill_is_completed_after_the_restart() {
     let mut services = Services::start_with(&[("QUIET_PERIOD", "5s")]).await;
     let folder = tempfile::tempdir().unwrap();
     let study = SyntheticStudy::new().series("MR", 3);
-    send_to(&services, study.write_to(folder.path()).unwrap()).await;
+    services.receives(study.write_to(folder.path()).unwrap()).await;
     services.indexer.kill();
     services.start_indexer().await;
     services.lists(&study.series_instance_uids()[0], 3).await;
-    assert_eq!(completions(&services).await.len(), 1);
+    assert_eq!(services.completions().await.len(), 1);
 }
 
 #[tokio::test]
@@ -87,7 +74,7 @@ async fn a_second_indexer_stands_by_and_takes_over() {
     second.says("that it indexes", |l| l.contains("\"indexing\"").then_some(())).await;
     let folder = tempfile::tempdir().unwrap();
     let study = SyntheticStudy::new().series("MR", 3);
-    send_to(&services, study.write_to(folder.path()).unwrap()).await;
+    services.receives(study.write_to(folder.path()).unwrap()).await;
     services.lists(&study.series_instance_uids()[0], 3).await;
 }
 
@@ -104,7 +91,7 @@ async fn an_event_that_can_not_be_read_becomes_a_dead_letter_and_the_rest_goes_o
     }
     let folder = tempfile::tempdir().unwrap();
     let study = SyntheticStudy::new().series("MR", 3);
-    send_to(&services, study.write_to(folder.path()).unwrap()).await;
+    services.receives(study.write_to(folder.path()).unwrap()).await;
     services.lists(&study.series_instance_uids()[0], 3).await;
 
     let dead = services.events("DEAD").await;

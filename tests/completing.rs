@@ -2,29 +2,16 @@
 
 use crate::harness::tools::{dcmsend, dcmtk, have, sample};
 use crate::harness::{Collimator, Services};
-use collimator::send::{SendSettings, send};
 use collimator::synthetic::SyntheticStudy;
 use serde_json::json;
-use shared::event::SeriesCompleted;
-use std::net::SocketAddr;
 use std::path::PathBuf;
-
-/// Sends with our own sender.
-async fn send_to(receiver: SocketAddr, paths: Vec<PathBuf>) {
-    let report = send(&SendSettings::new(receiver.to_string(), paths)).await.unwrap();
-    assert!(report.is_complete(), "{report:?}");
-}
-
-fn announced(events: &[async_nats::jetstream::message::StreamMessage]) -> Vec<SeriesCompleted> {
-    events.iter().map(|event| serde_json::from_slice(&event.payload).unwrap()).collect()
-}
 
 #[tokio::test]
 async fn a_series_is_listed_and_announced_once_it_was_quiet() {
     let collimator = Collimator::start().await;
     let folder = tempfile::tempdir().unwrap();
     let study = SyntheticStudy::new().patient("Roe^Jane", "17").series("MR", 5).series("CT", 3);
-    send_to(collimator.dicom, study.write_to(folder.path()).unwrap()).await;
+    collimator.receives(study.write_to(folder.path()).unwrap()).await;
 
     let [mr, ct] = study.series_instance_uids().try_into().unwrap();
     let listed = collimator.lists(&mr, 5).await;
@@ -33,7 +20,7 @@ async fn a_series_is_listed_and_announced_once_it_was_quiet() {
     assert_eq!(listed["StudyInstanceUID"], study.study_instance_uid());
     assert_eq!((&listed["Revision"], &listed["Reason"]), (&json!(1), &json!("quiet")));
 
-    let completions = announced(&collimator.events("SERIES").await);
+    let completions = collimator.completions().await;
     assert_eq!(completions.len(), 2);
     assert_eq!(completions[0].instances_added, completions[0].instances_count);
     assert!(collimator.events("DEAD").await.is_empty());
@@ -46,16 +33,16 @@ async fn the_same_series_twice_is_counted_and_announced_once() {
     let study = SyntheticStudy::new().series("MR", 4);
     let paths = study.write_to(folder.path()).unwrap();
     let [uid] = study.series_instance_uids().try_into().unwrap();
-    send_to(collimator.dicom, paths.clone()).await;
+    collimator.receives(paths.clone()).await;
     collimator.lists(&uid, 4).await;
-    send_to(collimator.dicom, paths).await;
+    collimator.receives(paths).await;
 
     // A second series, complete later than the resend could be, shows that it was passed over.
     let witness = SyntheticStudy::new().series("MR", 1);
-    send_to(collimator.dicom, witness.write_to(&folder.path().join("w")).unwrap()).await;
+    collimator.receives(witness.write_to(&folder.path().join("w")).unwrap()).await;
     collimator.lists(&witness.series_instance_uids()[0], 1).await;
     collimator.lists(&uid, 4).await;
-    let completions = announced(&collimator.events("SERIES").await);
+    let completions = collimator.completions().await;
     let of_series = completions.iter().filter(|c| c.series_instance_uid.as_str() == uid).count();
     assert_eq!(of_series, 1);
     assert_eq!(collimator.events("INSTANCES").await.len(), 9);
@@ -69,12 +56,12 @@ async fn a_late_instance_brings_the_next_revision() {
     let mut paths = study.write_to(folder.path()).unwrap();
     let late = paths.split_off(3);
     let [uid] = study.series_instance_uids().try_into().unwrap();
-    send_to(collimator.dicom, paths).await;
+    collimator.receives(paths).await;
     collimator.lists(&uid, 3).await;
-    send_to(collimator.dicom, late).await;
+    collimator.receives(late).await;
     let listed = collimator.lists(&uid, 4).await;
     assert_eq!(listed["Revision"], 2);
-    let completions = announced(&collimator.events("SERIES").await);
+    let completions = collimator.completions().await;
     let told: Vec<_> =
         completions.iter().map(|c| (c.revision, c.instances_count, c.instances_added)).collect();
     assert_eq!(told, [(1, 3, 3), (2, 4, 1)]);
@@ -139,9 +126,9 @@ async fn each_service_as_a_process_of_its_own_does_the_same() {
     let services = Services::start_with(&[]).await;
     let folder = tempfile::tempdir().unwrap();
     let study = SyntheticStudy::new().series("MR", 7);
-    send_to(services.dicom, study.write_to(folder.path()).unwrap()).await;
+    services.receives(study.write_to(folder.path()).unwrap()).await;
     let [uid] = study.series_instance_uids().try_into().unwrap();
     services.lists(&uid, 7).await;
     assert_eq!(services.series().await.len(), 1);
-    assert_eq!(announced(&services.events("SERIES").await).len(), 1);
+    assert_eq!(services.completions().await.len(), 1);
 }

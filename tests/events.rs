@@ -2,7 +2,6 @@
 
 use crate::harness::tools::{dcmsend, have, sample};
 use crate::harness::{Collimator, DEADLINE};
-use collimator::send::{SendSettings, send};
 use collimator::synthetic::SyntheticStudy;
 use futures_util::StreamExt;
 use serde_json::Value;
@@ -59,7 +58,7 @@ async fn a_subscriber_sees_each_instance_and_one_completion() {
     let study = SyntheticStudy::new().series("MR", 6);
     let paths = study.write_to(folder.path()).unwrap();
     let seen = tapped(&collimator, async {
-        send(&SendSettings::new(collimator.dicom.to_string(), paths)).await.unwrap();
+        collimator.receives(paths).await;
     })
     .await;
     check(&seen, &study.series_instance_uids()[0], 6);

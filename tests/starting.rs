@@ -2,7 +2,6 @@
 
 use crate::harness::pipeline::{COLLIMATOR, Process};
 use crate::harness::{Collimator, eventually};
-use collimator::send::{SendSettings, send};
 use collimator::synthetic::SyntheticStudy;
 use std::net::TcpListener;
 use std::path::Path;
@@ -81,7 +80,7 @@ async fn an_interrupt_ends_everything_in_order() {
     let folder = tempfile::tempdir().unwrap();
     let study = SyntheticStudy::new().series("MR", 3);
     let paths = study.write_to(folder.path()).unwrap();
-    send(&SendSettings::new(collimator.dicom.to_string(), paths)).await.unwrap();
+    collimator.receives(paths).await;
     let children = children_of(collimator.process.id());
     assert_eq!(children.len(), 1, "one nats-server");
     collimator.process.signal("INT");
@@ -106,7 +105,7 @@ async fn data_is_there_after_a_kill_and_a_restart() {
     let study = SyntheticStudy::new().series("MR", 5);
     let paths = study.write_to(folder.path()).unwrap();
     let mut first = Collimator::start_with(&[("DATA_DIR", data_dir)]).await;
-    send(&SendSettings::new(first.dicom.to_string(), paths)).await.unwrap();
+    first.receives(paths).await;
     first.process.kill();
     // Complete only now: what was acknowledged was on disk.
     let second = Collimator::start_with(&[("DATA_DIR", data_dir)]).await;

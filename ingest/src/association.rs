@@ -2,17 +2,16 @@
 //! answered with Success only once the broker has acknowledged its event.
 
 use crate::admission::{self, Accepted, AcceptedContext};
-use crate::attributes::{self, SERIES_INSTANCE_UID, SOP_CLASS_UID, SOP_INSTANCE_UID};
+use crate::attributes;
 use crate::dimse::{self, MAX_COMMAND_LENGTH, Operation, Request, Status};
 use crate::framer::Kind;
 use crate::header::{Header, HeaderError, HeaderReader};
-use crate::publisher::{PublishRefused, Publisher};
+use crate::instance::{Arrival, Refusal};
+use crate::publisher::Publisher;
 use crate::settings::Settings;
 use crate::wire::{Incoming, Wire, WireError};
 use dicom_ul::pdu::{AbortRQServiceProviderReason, AssociationRJ, Pdu};
 use jiff::Timestamp;
-use shared::event::InstanceStored;
-use shared::uid::{SeriesInstanceUid, SopInstanceUid, StudyInstanceUid, UidError};
 use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::net::TcpStream;
@@ -36,13 +35,6 @@ enum End {
     Released,
     AbortedByPeer,
     Stopped,
-}
-
-/// Why an instance is not taken: what its sender is told.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Refusal {
-    status: Status,
-    comment: String,
 }
 
 /// Serves one association on a socket that was just accepted.
@@ -280,7 +272,20 @@ impl Association<'_> {
         header: &Header,
         bytes: u64,
     ) -> Result<(), Refusal> {
-        let event = self.event(context_id, request, header, bytes)?;
+        let accepted = &self.accepted;
+        let arrival = Arrival {
+            header,
+            request,
+            bytes,
+            transfer_syntax_uid: &accepted.contexts[&context_id].transfer_syntax_uid,
+            calling_ae_title: &accepted.calling_ae_title,
+            called_ae_title: &accepted.called_ae_title,
+            peer: self.peer,
+            association_id: &self.id,
+            ordinal: self.stores,
+            received_at: Timestamp::now(),
+        };
+        let event = arrival.event()?;
         self.service.publisher.publish(&event).await?;
         tracing::debug!(
             series = %event.series_instance_uid,
@@ -290,54 +295,6 @@ impl Association<'_> {
             "stored"
         );
         Ok(())
-    }
-
-    /// What there is to say of an instance that was received whole.
-    fn event(
-        &self,
-        context_id: u8,
-        request: &Request,
-        header: &Header,
-        bytes: u64,
-    ) -> Result<InstanceStored, Refusal> {
-        let series = attributes::uid(header, SERIES_INSTANCE_UID);
-        let series_instance_uid = SeriesInstanceUid::parse(&series)
-            .map_err(|error| does_not_match("SeriesInstanceUID", &error))?;
-        let sop_instance_uid = sop_instance_uid(header, request)?;
-        let sop_class_uid = sop_class_uid(header, request)?;
-        let study = attributes::uid(header, attributes::STUDY_INSTANCE_UID);
-        let study_instance_uid = match StudyInstanceUid::parse(&study) {
-            Ok(uid) => Some(uid),
-            Err(UidError::Empty) => None,
-            Err(error) => return Err(does_not_match("StudyInstanceUID", &error)),
-        };
-        let decoded = attributes::decode(header);
-        let digest = attributes::digest(
-            [
-                &sop_class_uid,
-                sop_instance_uid.as_str(),
-                study_instance_uid.as_ref().map_or("", |uid| uid.as_str()),
-                series_instance_uid.as_str(),
-            ],
-            &decoded,
-        );
-        let accepted = &self.accepted;
-        Ok(InstanceStored {
-            sop_instance_uid,
-            sop_class_uid,
-            series_instance_uid,
-            study_instance_uid,
-            attributes: decoded,
-            transfer_syntax_uid: accepted.contexts[&context_id].transfer_syntax_uid.clone(),
-            bytes,
-            digest,
-            calling_ae_title: accepted.calling_ae_title.clone(),
-            called_ae_title: accepted.called_ae_title.clone(),
-            peer_address: self.peer.to_string(),
-            association_id: self.id.clone(),
-            ordinal: self.stores,
-            received_at: Timestamp::now(),
-        })
     }
 
     /// Sends a command set, in as many PDUs as the peer's maximum length asks for.
@@ -355,73 +312,5 @@ impl Association<'_> {
             pdus.extend_from_slice(piece);
         }
         self.wire.send_bytes(&pdus).await
-    }
-}
-
-/// The data set says which instance it is; the command set says it for one that does not. Where
-/// they differ it can't be told which one the sender would believe to be safe.
-fn sop_instance_uid(header: &Header, request: &Request) -> Result<SopInstanceUid, Refusal> {
-    let mismatch = |error: &UidError| does_not_match("SOPInstanceUID", error);
-    let in_data_set = attributes::uid(header, SOP_INSTANCE_UID);
-    match SopInstanceUid::parse(&in_data_set) {
-        Ok(uid) if request.sop_instance_uid.is_empty() => Ok(uid),
-        Ok(uid) if uid.as_str() == request.sop_instance_uid => Ok(uid),
-        Ok(_) => Err(Refusal::new(
-            Status::DataSetDoesNotMatch,
-            "SOP Instance UIDs of command and data set differ",
-        )),
-        Err(UidError::Empty) => {
-            SopInstanceUid::parse(&request.sop_instance_uid).map_err(|error| mismatch(&error))
-        }
-        Err(error) => Err(mismatch(&error)),
-    }
-}
-
-fn sop_class_uid(header: &Header, request: &Request) -> Result<String, Refusal> {
-    let in_data_set = attributes::uid(header, SOP_CLASS_UID);
-    let in_data_set = in_data_set.trim_matches(['\0', ' ']);
-    match (in_data_set, request.sop_class_uid.as_str()) {
-        (uid, "") | ("", uid) => Ok(uid.to_owned()),
-        (uid, same) if uid == same => Ok(uid.to_owned()),
-        _ => Err(Refusal::new(
-            Status::DataSetDoesNotMatch,
-            "SOP Class UIDs of command and data set differ",
-        )),
-    }
-}
-
-fn does_not_match(keyword: &str, error: &UidError) -> Refusal {
-    Refusal::new(Status::DataSetDoesNotMatch, format!("{keyword} {error}"))
-}
-
-impl Refusal {
-    fn new(status: Status, comment: impl Into<String>) -> Self {
-        Self { status, comment: comment.into() }
-    }
-}
-
-/// The table from what is wrong with a data set to the Status its sender gets.
-impl From<HeaderError> for Refusal {
-    fn from(error: HeaderError) -> Self {
-        let status = match error {
-            HeaderError::TooLong(_) => Status::OutOfResources,
-            HeaderError::Truncated | HeaderError::TooDeep | HeaderError::Inflate => {
-                Status::CannotUnderstand
-            }
-        };
-        Self::new(status, error.to_string())
-    }
-}
-
-/// The table from what the broker says to the Status that the sender gets.
-impl From<PublishRefused> for Refusal {
-    fn from(error: PublishRefused) -> Self {
-        let status = match error {
-            PublishRefused::TimedOut(_)
-            | PublishRefused::Duplicate
-            | PublishRefused::Refused(_) => Status::OutOfResources,
-            PublishRefused::TooLarge => Status::CannotUnderstand,
-        };
-        Self::new(status, error.to_string())
     }
 }

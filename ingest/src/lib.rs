@@ -7,6 +7,7 @@ pub mod attributes;
 pub mod dimse;
 pub mod framer;
 pub mod header;
+pub mod instance;
 pub mod listener;
 pub mod publisher;
 pub mod settings;

@@ -113,7 +113,8 @@ create index instances_of_series on instances (series_instance_uid, added_sequen
 -- Announcements that were decided and not yet acknowledged by the broker. Written in the
 -- transaction of what they announce, so neither exists without the other.
 create table outbox (
-    id         integer primary key,
+    -- Never used twice: what is acknowledged is forgotten up to an id.
+    id         integer primary key autoincrement,
     subject    text not null,
     message_id text not null unique,
     time       integer not null,

@@ -2,10 +2,13 @@
 //! store, catalogue and ports.
 
 use super::eventually;
-use async_nats::jetstream;
+use async_nats::jetstream::{self, message::StreamMessage};
 use collimator::embedded_nats::{EmbeddedNats, Finder};
+use collimator::send::{SendSettings, send};
 use serde_json::Value;
+use shared::event::SeriesCompleted;
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
@@ -136,16 +139,69 @@ fn with(
     settings
 }
 
-/// What a running pipeline is asked, however it was started.
-pub struct Collimator {
+/// Where a pipeline is reached, however it was started.
+pub struct Ends {
     /// Where it receives.
     pub dicom: SocketAddr,
     /// Its HTTP API: `http://` and an address.
     pub api: String,
     /// Its broker.
     pub nats: async_nats::Client,
-    /// The processes, by name.
+}
+
+impl Ends {
+    async fn new(dicom: SocketAddr, api: String, nats: String) -> Self {
+        let nats = async_nats::connect(nats).await.unwrap();
+        Self { dicom, api, nats }
+    }
+
+    /// Sends instances with our own sender; all of them must be stored.
+    pub async fn receives(&self, paths: Vec<PathBuf>) {
+        let report = send(&SendSettings::new(self.dicom.to_string(), paths)).await.unwrap();
+        assert!(report.is_complete(), "{report:?}");
+    }
+
+    /// The series that the API lists.
+    pub async fn series(&self) -> Vec<Value> {
+        let answer = reqwest::get(format!("{}/series", self.api)).await.unwrap();
+        assert_eq!(answer.status(), 200);
+        answer.json().await.unwrap()
+    }
+
+    /// Waits until the API lists this series with this count, and gives what it says of it.
+    pub async fn lists(&self, uid: &str, count: u64) -> Value {
+        let is_it = |series: &Value| {
+            series["SeriesInstanceUID"] == uid && series["InstancesCount"] == count
+        };
+        eventually(&format!("{uid} with {count} instances in GET /series"), async || {
+            self.series().await.into_iter().find(is_it)
+        })
+        .await
+    }
+
+    /// All events of a stream so far.
+    pub async fn events(&self, stream: &str) -> Vec<StreamMessage> {
+        let mut stream = jetstream::new(self.nats.clone()).get_stream(stream).await.unwrap();
+        let state = stream.info().await.unwrap().state.clone();
+        let mut events = Vec::new();
+        for sequence in state.first_sequence.max(1)..=state.last_sequence {
+            events.push(stream.get_raw_message(sequence).await.unwrap());
+        }
+        events
+    }
+
+    /// All completions that were announced so far.
+    pub async fn completions(&self) -> Vec<SeriesCompleted> {
+        let events = self.events("SERIES").await;
+        events.iter().map(|event| serde_json::from_slice(&event.payload).unwrap()).collect()
+    }
+}
+
+/// The pipeline in one process, with a broker of its own.
+pub struct Collimator {
+    /// The process.
     pub process: Process,
+    ends: Ends,
     _folder: TempDir,
 }
 
@@ -169,62 +225,16 @@ impl Collimator {
         let dicom = process.says("where it receives", word_after("DICOM", " on ")).await;
         let api = process.says("where its API is", word_after("API", "  ")).await;
         let nats = process.says("where its broker is", word_after("NATS", "  ")).await;
-        let nats = async_nats::connect(nats).await.unwrap();
-        Self { dicom: dicom.parse().unwrap(), api, nats, process, _folder: folder }
+        let ends = Ends::new(dicom.parse().unwrap(), api, nats).await;
+        Self { process, ends, _folder: folder }
     }
-
-    /// The series that the API lists.
-    pub async fn series(&self) -> Vec<Value> {
-        series(&self.api).await
-    }
-
-    /// Waits until the API lists this series with this count, and gives what it says of it.
-    pub async fn lists(&self, series: &str, count: u64) -> Value {
-        lists(&self.api, series, count).await
-    }
-
-    /// All events of a stream so far.
-    pub async fn events(&self, stream: &str) -> Vec<jetstream::message::StreamMessage> {
-        events(&self.nats, stream).await
-    }
-}
-
-async fn series(api: &str) -> Vec<Value> {
-    let answer = reqwest::get(format!("{api}/series")).await.unwrap();
-    assert_eq!(answer.status(), 200);
-    answer.json().await.unwrap()
-}
-
-async fn lists(api: &str, uid: &str, count: u64) -> Value {
-    eventually(&format!("{uid} with {count} instances in GET /series"), async || {
-        series(api)
-            .await
-            .into_iter()
-            .find(|series| series["SeriesInstanceUID"] == uid && series["InstancesCount"] == count)
-    })
-    .await
-}
-
-async fn events(nats: &async_nats::Client, stream: &str) -> Vec<jetstream::message::StreamMessage> {
-    let mut stream = jetstream::new(nats.clone()).get_stream(stream).await.unwrap();
-    let state = stream.info().await.unwrap().state.clone();
-    let mut events = Vec::new();
-    for sequence in state.first_sequence.max(1)..=state.last_sequence {
-        events.push(stream.get_raw_message(sequence).await.unwrap());
-    }
-    events
 }
 
 /// The services as processes of their own, on a broker that outlives them.
 pub struct Services {
-    /// Where it receives.
-    pub dicom: SocketAddr,
-    /// Its HTTP API: `http://` and an address.
-    pub api: String,
-    /// Its broker.
-    pub nats: async_nats::Client,
     /// The catalogue's writer.
     pub indexer: Process,
+    ends: Ends,
     _ingest: Process,
     _api: Process,
     settings: Vec<(&'static str, String)>,
@@ -246,13 +256,9 @@ impl Services {
         let mut api_service = start("api").await;
         let dicom = ingest.says("where it receives", |line| address(line, "ingest listens")).await;
         let api = api_service.says("where it is", |line| address(line, "api listens")).await;
-        let api = format!("http://{api}");
-        let nats = async_nats::connect(broker.url()).await.unwrap();
         let mut services = Self {
-            dicom,
-            api,
-            nats,
             indexer,
+            ends: Ends::new(dicom, format!("http://{api}"), broker.url()).await,
             _ingest: ingest,
             _api: api_service,
             settings: all,
@@ -278,20 +284,19 @@ impl Services {
     async fn indexer_is_at_work(&mut self) {
         self.indexer.says("that it indexes", |line| line.contains("indexing").then_some(())).await;
     }
+}
 
-    /// The series that the API lists.
-    pub async fn series(&self) -> Vec<Value> {
-        series(&self.api).await
+impl Deref for Collimator {
+    type Target = Ends;
+    fn deref(&self) -> &Ends {
+        &self.ends
     }
+}
 
-    /// Waits until the API lists this series with this count, and gives what it says of it.
-    pub async fn lists(&self, series: &str, count: u64) -> Value {
-        lists(&self.api, series, count).await
-    }
-
-    /// All events of a stream so far.
-    pub async fn events(&self, stream: &str) -> Vec<jetstream::message::StreamMessage> {
-        events(&self.nats, stream).await
+impl Deref for Services {
+    type Target = Ends;
+    fn deref(&self) -> &Ends {
+        &self.ends
     }
 }
 

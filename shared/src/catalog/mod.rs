@@ -7,6 +7,7 @@
 mod instances;
 mod outbox;
 mod series;
+mod upserts;
 
 pub use instances::{Batch, Bookmark, Received};
 pub use outbox::Announcement;

@@ -1,0 +1,185 @@
+//! The statements that make rows of instance events. Each takes a JSON list of objects with the
+//! event and what the stream and the receiver say of it, and writes one table, however many rows.
+//!
+//! Every value is cast to its column's type, so that no event, whoever wrote it, can make a
+//! statement fail and hold up the stream.
+
+/// Makes sure of the patients as the events identify them.
+pub(super) const UPSERT_PATIENTS: &str = "
+insert into patients
+    (patient_id, issuer_of_patient_id, patient_name, patient_birth_date, patient_sex)
+select
+    coalesce(cast(value ->> '$.event.PatientID' as text), ''),
+    coalesce(cast(value ->> '$.event.IssuerOfPatientID' as text), ''),
+    coalesce(cast(value ->> '$.event.PatientName' as text), ''),
+    coalesce(cast(value ->> '$.event.PatientBirthDate' as text), ''),
+    coalesce(cast(value ->> '$.event.PatientSex' as text), '')
+from json_each(?) where true
+on conflict do nothing";
+
+/// Finds the patient's row that UPSERT_PATIENTS has just made sure of.
+macro_rules! patient_of_event {
+    () => {
+        "(select id from patients
+          where patient_id = coalesce(cast(value ->> '$.event.PatientID' as text), '')
+            and issuer_of_patient_id
+                = coalesce(cast(value ->> '$.event.IssuerOfPatientID' as text), '')
+            and patient_name = coalesce(cast(value ->> '$.event.PatientName' as text), '')
+            and patient_birth_date
+                = coalesce(cast(value ->> '$.event.PatientBirthDate' as text), '')
+            and patient_sex = coalesce(cast(value ->> '$.event.PatientSex' as text), ''))"
+    };
+}
+
+/// A study's attributes come from its latest instance.
+pub(super) const UPSERT_STUDIES: &str = concat!(
+    "insert into studies
+    (study_instance_uid, patient, study_date, study_time, accession_number,
+     referring_physician_name, study_id, study_description, timezone_offset_from_utc,
+     specific_character_set)
+select
+    coalesce(cast(value ->> '$.event.StudyInstanceUID' as text), ''),",
+    patient_of_event!(),
+    ",
+    cast(value ->> '$.event.StudyDate' as text),
+    cast(value ->> '$.event.StudyTime' as text),
+    cast(value ->> '$.event.AccessionNumber' as text),
+    cast(value ->> '$.event.ReferringPhysicianName' as text),
+    cast(value ->> '$.event.StudyID' as text),
+    cast(value ->> '$.event.StudyDescription' as text),
+    cast(value ->> '$.event.TimezoneOffsetFromUTC' as text),
+    cast(value ->> '$.event.SpecificCharacterSet' as text)
+from json_each(?) where true
+on conflict (study_instance_uid) do update set
+    patient = excluded.patient,
+    study_date = excluded.study_date,
+    study_time = excluded.study_time,
+    accession_number = excluded.accession_number,
+    referring_physician_name = excluded.referring_physician_name,
+    study_id = excluded.study_id,
+    study_description = excluded.study_description,
+    timezone_offset_from_utc = excluded.timezone_offset_from_utc,
+    specific_character_set = excluded.specific_character_set"
+);
+
+/// A series with a changing instance is open. One that was only claimed by `POST /store` becomes
+/// one of DICOM; its claim stays beside.
+pub(super) const UPSERT_SERIES: &str = concat!(
+    "insert into series
+    (series_instance_uid, study_instance_uid, patient, modality, series_number,
+     series_description, series_date, series_time, body_part_examined, protocol_name,
+     manufacturer, manufacturer_model_name, station_name, institution_name,
+     timezone_offset_from_utc, specific_character_set, performed_procedure_step_start_date,
+     performed_procedure_step_start_time, request_attributes, images_in_acquisition,
+     calling_ae_title, source, state, last_activity_at, first_received_at, last_received_at)
+select
+    cast(value ->> '$.event.SeriesInstanceUID' as text),
+    coalesce(cast(value ->> '$.event.StudyInstanceUID' as text), ''),",
+    patient_of_event!(),
+    ",
+    cast(value ->> '$.event.Modality' as text),
+    cast(value ->> '$.event.SeriesNumber' as text),
+    cast(value ->> '$.event.SeriesDescription' as text),
+    cast(value ->> '$.event.SeriesDate' as text),
+    cast(value ->> '$.event.SeriesTime' as text),
+    cast(value ->> '$.event.BodyPartExamined' as text),
+    cast(value ->> '$.event.ProtocolName' as text),
+    cast(value ->> '$.event.Manufacturer' as text),
+    cast(value ->> '$.event.ManufacturerModelName' as text),
+    cast(value ->> '$.event.StationName' as text),
+    cast(value ->> '$.event.InstitutionName' as text),
+    cast(value ->> '$.event.TimezoneOffsetFromUTC' as text),
+    cast(value ->> '$.event.SpecificCharacterSet' as text),
+    cast(value ->> '$.event.PerformedProcedureStepStartDate' as text),
+    cast(value ->> '$.event.PerformedProcedureStepStartTime' as text),
+    cast(value ->> '$.event.RequestAttributesSequence' as text),
+    cast(value ->> '$.event.ImagesInAcquisition' as integer),
+    cast(value ->> '$.event.CallingAETitle' as text),
+    'dicom', 'receiving', value ->> 'at', value ->> 'received', value ->> 'received'
+from json_each(?) where true
+on conflict (series_instance_uid) do update set
+    disagrees = disagrees
+        or (source = 'dicom' and (study_instance_uid <> excluded.study_instance_uid
+            or (select patient_id from patients where id = series.patient)
+                <> (select patient_id from patients where id = excluded.patient))),
+    study_instance_uid = excluded.study_instance_uid,
+    patient = excluded.patient,
+    modality = excluded.modality,
+    series_number = excluded.series_number,
+    series_description = excluded.series_description,
+    series_date = excluded.series_date,
+    series_time = excluded.series_time,
+    body_part_examined = excluded.body_part_examined,
+    protocol_name = excluded.protocol_name,
+    manufacturer = excluded.manufacturer,
+    manufacturer_model_name = excluded.manufacturer_model_name,
+    station_name = excluded.station_name,
+    institution_name = excluded.institution_name,
+    timezone_offset_from_utc = excluded.timezone_offset_from_utc,
+    specific_character_set = excluded.specific_character_set,
+    performed_procedure_step_start_date = excluded.performed_procedure_step_start_date,
+    performed_procedure_step_start_time = excluded.performed_procedure_step_start_time,
+    request_attributes = excluded.request_attributes,
+    images_in_acquisition = excluded.images_in_acquisition,
+    calling_ae_title = excluded.calling_ae_title,
+    source = 'dicom',
+    state = 'receiving',
+    last_activity_at = excluded.last_activity_at,
+    first_received_at = coalesce(first_received_at, excluded.first_received_at),
+    last_received_at = excluded.last_received_at"
+);
+
+/// The key is the SOP Instance UID: however often an instance comes, it is one row.
+pub(super) const UPSERT_INSTANCES: &str = "
+insert into instances
+    (sop_instance_uid, series_instance_uid, sop_class_uid, transfer_syntax_uid, instance_number,
+     rows, columns, bits_allocated, number_of_frames, image_type, acquisition_number,
+     acquisition_date, acquisition_time, content_date, content_time, frame_of_reference_uid,
+     bytes, digest, association_id, received_at, added_sequence, stream_sequence)
+select
+    cast(value ->> '$.event.SOPInstanceUID' as text),
+    cast(value ->> '$.event.SeriesInstanceUID' as text),
+    cast(value ->> '$.event.SOPClassUID' as text),
+    cast(value ->> '$.event.TransferSyntaxUID' as text),
+    cast(value ->> '$.event.InstanceNumber' as text),
+    cast(value ->> '$.event.Rows' as integer),
+    cast(value ->> '$.event.Columns' as integer),
+    cast(value ->> '$.event.BitsAllocated' as integer),
+    cast(value ->> '$.event.NumberOfFrames' as integer),
+    cast(value ->> '$.event.ImageType' as text),
+    cast(value ->> '$.event.AcquisitionNumber' as text),
+    cast(value ->> '$.event.AcquisitionDate' as text),
+    cast(value ->> '$.event.AcquisitionTime' as text),
+    cast(value ->> '$.event.ContentDate' as text),
+    cast(value ->> '$.event.ContentTime' as text),
+    cast(value ->> '$.event.FrameOfReferenceUID' as text),
+    cast(value ->> '$.event.Bytes' as integer),
+    cast(value ->> '$.event.Digest' as text),
+    cast(value ->> '$.event.AssociationID' as text),
+    value ->> 'received',
+    value ->> 'sequence',
+    value ->> 'sequence'
+from json_each(?) where true
+on conflict (sop_instance_uid) do update set
+    added_sequence = case when series_instance_uid = excluded.series_instance_uid
+        then added_sequence else excluded.added_sequence end,
+    series_instance_uid = excluded.series_instance_uid,
+    sop_class_uid = excluded.sop_class_uid,
+    transfer_syntax_uid = excluded.transfer_syntax_uid,
+    instance_number = excluded.instance_number,
+    rows = excluded.rows,
+    columns = excluded.columns,
+    bits_allocated = excluded.bits_allocated,
+    number_of_frames = excluded.number_of_frames,
+    image_type = excluded.image_type,
+    acquisition_number = excluded.acquisition_number,
+    acquisition_date = excluded.acquisition_date,
+    acquisition_time = excluded.acquisition_time,
+    content_date = excluded.content_date,
+    content_time = excluded.content_time,
+    frame_of_reference_uid = excluded.frame_of_reference_uid,
+    bytes = excluded.bytes,
+    digest = excluded.digest,
+    association_id = excluded.association_id,
+    received_at = excluded.received_at,
+    stream_sequence = excluded.stream_sequence";
