@@ -8,6 +8,7 @@ mod api;
 mod catching_up;
 mod completing;
 mod events;
+mod filling_up;
 mod orthanc;
 mod pydicom_files;
 mod receiving;

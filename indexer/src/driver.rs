@@ -155,11 +155,13 @@ impl Session<'_> {
     /// Moves the watermark up to the broker's time, if everything in the stream is committed, and
     /// writes down which series are complete by it.
     async fn decide(&mut self) -> anyhow::Result<()> {
-        let Position { created, last, now, .. } = stream::position(&self.driver.nats).await?;
+        let Position { created, first, last, now, .. } =
+            stream::position(&self.driver.nats).await?;
         self.asked = Instant::now();
         self.broker_clock = BrokerClock::new(now);
         ensure!(created == self.bookmark.stream_created, "INSTANCES was made anew");
-        if self.bookmark.last_sequence < last {
+        // What an operator purged unread will never be read; waiting for it would be for ever.
+        if self.bookmark.last_sequence.max(first - 1) < last {
             return Ok(());
         }
         self.debouncer.advance(now);
