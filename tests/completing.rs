@@ -132,3 +132,18 @@ async fn each_service_as_a_process_of_its_own_does_the_same() {
     assert_eq!(services.series().await.len(), 1);
     assert_eq!(services.completions().await.len(), 1);
 }
+
+#[tokio::test]
+async fn no_log_line_names_a_patient_at_any_level() {
+    let collimator = Collimator::start_with(&[("RUST_LOG", "trace")]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let study = SyntheticStudy::new().patient("Unmistakable^Name", "ID-4711").series("MR", 2);
+    collimator.receives(study.write_to(folder.path()).unwrap()).await;
+    let listed = collimator.lists(&study.series_instance_uids()[0], 2).await;
+    assert_eq!(listed["PatientID"], "ID-4711");
+    let log = collimator.process.printed();
+    assert!(log.contains("\"DEBUG\""), "it does log more than usual");
+    for line in log.lines() {
+        assert!(!line.contains("Unmistakable") && !line.contains("ID-4711"), "{line}");
+    }
+}

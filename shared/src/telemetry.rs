@@ -2,26 +2,37 @@
 
 use crate::settings::{CommonSettings, LogFormat};
 use std::io::IsTerminal;
-use tracing_subscriber::EnvFilter;
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::{FilterExt, filter_fn};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 
 /// Starts logging to standard error. The first call in a process counts.
 ///
 /// # Errors
 /// When the filter can't be understood.
 pub fn start(settings: &CommonSettings) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&settings.rust_log)
+    let asked_for = EnvFilter::try_new(&settings.rust_log)
         .map_err(|error| anyhow::anyhow!("RUST_LOG={:?}: {error}", settings.rust_log))?;
+    let filter = asked_for.and(filter_fn(names_no_patient));
     let terminal = std::io::stderr().is_terminal();
     let format = settings.log_format.unwrap_or(match terminal {
         true => LogFormat::Pretty,
         false => LogFormat::Json,
     });
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let started = match format {
-        LogFormat::Pretty => builder.with_ansi(terminal).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).with_span_list(false).try_init(),
+    let lines = fmt::layer::<Registry>().with_writer(std::io::stderr);
+    let lines = match format {
+        LogFormat::Pretty => lines.with_ansi(terminal).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
     };
     // A second call finds the first one's subscriber, which is what was wanted.
-    drop(started);
+    drop(tracing_subscriber::registry().with(lines.with_filter(filter)).try_init());
     Ok(())
+}
+
+/// async-nats writes whole messages at its lowest level, and those name patients. No setting turns
+/// that on.
+fn names_no_patient(line: &Metadata<'_>) -> bool {
+    !(line.target().starts_with("async_nats") && *line.level() == Level::TRACE)
 }
