@@ -40,7 +40,8 @@ enum End {
 /// Serves one association on a socket that was just accepted.
 pub async fn serve(service: Arc<Service>, socket: TcpStream, peer: IpAddr) {
     let id = uuid::Uuid::new_v4().to_string();
-    let span = tracing::info_span!(
+    // At the level of errors, so that whatever is logged says of which association.
+    let span = tracing::error_span!(
         "association",
         association = %id,
         %peer,
