@@ -97,6 +97,8 @@ pub async fn run(
     let catalog = Catalog::open(&catalog_settings)?;
     let api = Api::bind(&settings.api, catalog, health.clone()).await?;
 
+    let indexer = Indexer::new(&settings.indexer, catalog_settings, &health)?;
+
     let broker = match &settings.nats_url {
         Some(_) => None,
         None => Some(start_broker(&settings).await?),
@@ -113,7 +115,6 @@ pub async fn run(
         data_dir: std::path::absolute(&settings.data_dir).context("DATA_DIR")?,
     };
 
-    let indexer = Indexer::new(settings.indexer.clone(), catalog_settings, &health);
     let ended = async {
         let connected = stream::connect(&nats_url, "collimator", nats_health, &stop).await?;
         let Some(nats) = connected else { return Ok(()) };

@@ -18,7 +18,7 @@ async fn a_series_is_listed_and_announced_once_it_was_quiet() {
     collimator.lists(&ct, 3).await;
     assert_eq!(listed["PatientName"], "Roe^Jane");
     assert_eq!(listed["StudyInstanceUID"], study.study_instance_uid());
-    assert_eq!((&listed["Revision"], &listed["Reason"]), (&json!(1), &json!("quiet")));
+    assert_eq!((&listed["Revision"], &listed["Reason"]), (&json!(1), &json!("released")));
 
     let completions = collimator.completions().await;
     assert_eq!(completions.len(), 2);
@@ -45,7 +45,7 @@ async fn the_same_series_twice_is_counted_and_announced_once() {
     let completions = collimator.completions().await;
     let of_series = completions.iter().filter(|c| c.series_instance_uid.as_str() == uid).count();
     assert_eq!(of_series, 1);
-    assert_eq!(collimator.events("INSTANCES").await.len(), 9);
+    assert_eq!(collimator.stored().await.len(), 9);
 }
 
 #[tokio::test]

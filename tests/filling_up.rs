@@ -18,8 +18,8 @@ async fn a_full_stream_refuses_the_sender_until_the_indexer_has_caught_up() {
     assert!(report.stored > 0 && !report.is_complete(), "{report:?}");
     assert!(report.not_stored.iter().all(|notice| notice.status == Some(0xa700)), "{report:?}");
     // Every Success is an event, and the first of them is still there.
-    let before = position(&services.nats).await.unwrap();
-    assert_eq!((before.first, before.last), (1, report.stored as u64));
+    assert_eq!(services.stored().await.len(), report.stored);
+    assert_eq!(position(&services.nats).await.unwrap().first, 1);
 
     // A sender tries again what was refused.
     services.start_indexer().await;
@@ -42,7 +42,7 @@ async fn history_is_trimmed_when_it_is_old() {
     collimator.lists(&study.series_instance_uids()[0], 5).await;
     eventually("the events to be trimmed", async || {
         let now = position(&collimator.nats).await.unwrap();
-        ((now.first, now.last) == (6, 5)).then_some(())
+        (now.last >= 5 && now.first == now.last + 1).then_some(())
     })
     .await;
     // The catalogue keeps what the stream has dropped.
@@ -51,7 +51,8 @@ async fn history_is_trimmed_when_it_is_old() {
 
 #[tokio::test]
 async fn a_stream_that_was_purged_unread_holds_nothing_up() {
-    let mut services = Services::start_with(&[("QUIET_PERIOD", "3s")]).await;
+    let mut services =
+        Services::start_with(&[("QUIET_PERIOD", "3s"), ("SETTLE_PERIOD", "3s")]).await;
     let folder = tempfile::tempdir().unwrap();
     let (kept, lost) =
         (SyntheticStudy::new().series("MR", 3), SyntheticStudy::new().series("MR", 2));
@@ -60,7 +61,7 @@ async fn a_stream_that_was_purged_unread_holds_nothing_up() {
         let stream =
             async_nats::jetstream::new(services.nats.clone()).get_stream("INSTANCES").await;
         let info = stream.unwrap().consumer_info("indexer").await.unwrap();
-        (info.ack_floor.stream_sequence == 3).then_some(())
+        (info.num_pending == 0 && info.ack_floor.stream_sequence >= 3).then_some(())
     })
     .await;
     services.indexer.kill();

@@ -54,7 +54,7 @@ async fn every_storable_file_of_pydicom_is_taken_and_its_name_is_what_pydicom_de
     let rows: Vec<Value> = printed.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
 
     let mut stored: HashMap<String, Vec<Value>> = HashMap::new();
-    for event in collimator.events("INSTANCES").await {
+    for event in collimator.stored().await {
         let payload: Value = serde_json::from_slice(&event.payload).unwrap();
         let sop = payload["SOPInstanceUID"].as_str().unwrap().to_owned();
         stored.entry(sop).or_default().push(payload);

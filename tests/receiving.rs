@@ -47,7 +47,7 @@ fn written(object: &InMemDicomObject, transfer_syntax: &str) -> Vec<u8> {
 
 /// The payloads of all instances that were stored so far.
 async fn stored(collimator: &Collimator) -> Vec<Value> {
-    let events = collimator.events("INSTANCES").await;
+    let events = collimator.stored().await;
     events.iter().map(|event| serde_json::from_slice(&event.payload).unwrap()).collect()
 }
 
@@ -210,7 +210,7 @@ async fn a_series_uid_that_is_none_is_taken_as_it_is() {
     collimator.lists("ANON series *.>", 1).await;
     collimator.lists("1..2", 1).await;
     let subjects: Vec<_> = collimator
-        .events("INSTANCES")
+        .stored()
         .await
         .iter()
         .map(|event| event.subject.split(".MR.").nth(1).unwrap().to_owned())

@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use async_nats::jetstream::Context;
 use shared::catalog::{Announcement, Catalog};
-use shared::event::SeriesCompleted;
+use shared::event::{Event, SeriesCompleted};
 use shared::health::Part;
 use shared::stream::headers;
 use std::sync::Arc;
@@ -57,9 +57,9 @@ async fn announce_all(catalog: &Catalog, jetstream: &Context) -> anyhow::Result<
 /// forgotten in time, it is recognised by its id and stored once.
 async fn announce(jetstream: &Context, announcement: &Announcement) -> anyhow::Result<()> {
     let Announcement { subject, message_id, time, payload, .. } = announcement;
-    let headers = headers::<SeriesCompleted>(message_id, *time);
+    let headers = headers(subject, SeriesCompleted::SOURCE, message_id, *time);
     jetstream
-        .publish_with_headers(subject.clone(), headers, payload.clone().into())
+        .publish_with_headers(subject.to_string(), headers, payload.clone().into())
         .await
         .with_context(|| format!("announcing {message_id}"))?
         .await

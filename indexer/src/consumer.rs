@@ -45,13 +45,59 @@ pub struct Deliveries {
     pub committed: Vec<Delivery>,
 }
 
-/// Reads INSTANCES from where the catalogue ends.
-pub struct Consumer {
-    deliveries: ReadyChunks<pull::Stream>,
+/// Keeps the order of the stream: each event once and none left out, whatever is delivered.
+#[derive(Debug, Clone)]
+pub struct Order {
     /// Sequence of the last event that was handed out.
     last: u64,
     /// Nothing was handed out yet: what is missing before the first event is not in the stream.
     fresh: bool,
+}
+
+/// What a delivery is in the order of the stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// The next event, after this many that are no longer in the stream.
+    Next {
+        /// How many are gone.
+        gone: u64,
+    },
+    /// It was handed out before.
+    Again,
+    /// This many were left out before it. They were delivered to a connection that broke, and will
+    /// come again, later; to keep the order, everything is read again from there.
+    Early {
+        /// How many are missing.
+        missing: u64,
+    },
+}
+
+impl Order {
+    /// Goes on after sequence `last`, which is 0 for the beginning.
+    #[must_use]
+    pub fn after(last: u64) -> Self {
+        Self { last, fresh: true }
+    }
+
+    /// Where an event stands that is delivered.
+    pub fn place(&mut self, sequence: u64) -> Place {
+        if sequence <= self.last {
+            return Place::Again;
+        }
+        let missing = sequence - self.last - 1;
+        if missing > 0 && !self.fresh {
+            return Place::Early { missing };
+        }
+        let gone = if self.last > 0 { missing } else { 0 };
+        (self.last, self.fresh) = (sequence, false);
+        Place::Next { gone }
+    }
+}
+
+/// Reads INSTANCES from where the catalogue ends.
+pub struct Consumer {
+    deliveries: ReadyChunks<pull::Stream>,
+    order: Order,
 }
 
 /// Where to go on reading: after the sequence given, which is 0 for the beginning.
@@ -106,7 +152,7 @@ impl Consumer {
             .messages()
             .await
             .context("reading INSTANCES")?;
-        Ok(Self { deliveries: messages.ready_chunks(BATCH), last, fresh: true })
+        Ok(Self { deliveries: messages.ready_chunks(BATCH), order: Order::after(last) })
     }
 
     /// The next events, as many as are there. Can be cancelled without loss.
@@ -118,22 +164,18 @@ impl Consumer {
         let mut deliveries = Deliveries::default();
         for message in messages {
             let delivery = Delivery::read(message.context("reading INSTANCES")?)?;
-            if delivery.sequence <= self.last {
-                // Delivered again although it is committed: its acknowledgement was late or lost.
-                deliveries.committed.push(delivery);
-                continue;
+            match self.order.place(delivery.sequence) {
+                Place::Next { gone } => {
+                    if gone > 0 {
+                        tracing::warn!(gone, before = delivery.sequence, "events are gone");
+                    }
+                    deliveries.new.push(delivery);
+                }
+                Place::Again => deliveries.committed.push(delivery),
+                Place::Early { missing } => {
+                    bail!("{missing} events are missing before {}", delivery.sequence)
+                }
             }
-            let missing = delivery.sequence - self.last - 1;
-            if missing > 0 && !self.fresh {
-                // They were delivered to a connection that broke, and will come again, later. To
-                // keep the order, what was not handed out yet is read again.
-                bail!("{missing} events are missing before {}", delivery.sequence);
-            }
-            if missing > 0 && self.last > 0 {
-                tracing::warn!(missing, after = self.last, "events are gone from INSTANCES");
-            }
-            (self.last, self.fresh) = (delivery.sequence, false);
-            deliveries.new.push(delivery);
         }
         Ok(deliveries)
     }

@@ -4,15 +4,18 @@
 //! All that it knows is in the catalogue and in the stream. So there is one way to recover from
 //! anything, a failed commit, a lost connection, a restart: begin again from the catalogue.
 
+use crate::batch::Batch;
 use crate::consumer::{Consumer, Deliveries, Delivery, resume_after};
-use crate::dead::{self, Reading};
-use crate::debounce::Debouncer;
+use crate::dead;
+use crate::debounce::{Debouncer, watermark};
+use crate::reading::{Reading, read};
+use crate::sources::Sources;
 use anyhow::{Context as _, ensure};
 use async_nats::{Client, jetstream};
 use jiff::{SignedDuration, Timestamp};
-use shared::catalog::{Batch, Bookmark, Catalog, Received};
+use shared::catalog::{Bookmark, Catalog};
 use shared::health::Part;
-use shared::stream::{self, Position};
+use shared::stream;
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
@@ -30,8 +33,8 @@ pub struct Driver {
     pub nats: Client,
     /// The catalogue, which this process owns.
     pub catalog: Catalog,
-    /// See the settings.
-    pub quiet_period: SignedDuration,
+    /// How it is decided that a series is complete.
+    pub sources: Sources,
     /// Told when there is something in the outbox.
     pub outbox_filled: std::sync::Arc<Notify>,
     /// Whether the loop does its work.
@@ -77,16 +80,14 @@ impl Driver {
             driver: self,
             consumer: Consumer::start(&jetstream, last_sequence).await?,
             jetstream,
-            debouncer: Debouncer::new(self.quiet_period),
+            debouncer: Debouncer::new(self.sources.clone()),
             bookmark: Bookmark { stream_created: position.created, last_sequence },
             broker_clock: BrokerClock::new(position.now),
             asked: Instant::now(),
         };
         let open = self.catalog.open_series().await?;
         tracing::info!(after = last_sequence, open_series = open.len(), "indexing");
-        for series in open {
-            session.debouncer.restore(series);
-        }
+        session.debouncer.restore(open, self.catalog.disproved().await?);
         self.health.ready();
         loop {
             let ask_at = session.ask_at();
@@ -123,26 +124,21 @@ impl Session<'_> {
     }
 
     async fn record(&mut self, deliveries: &[Delivery]) -> anyhow::Result<()> {
-        let Some(last) = deliveries.last() else { return Ok(()) };
-        let bookmark = Bookmark { last_sequence: last.sequence, ..self.bookmark };
-        let mut instances = Vec::with_capacity(deliveries.len());
+        if deliveries.is_empty() {
+            return Ok(());
+        }
+        let Driver { catalog, sources, .. } = self.driver;
+        let mut batch = Batch::new(self.bookmark);
         for delivery in deliveries {
-            let (sequence, at) = (delivery.sequence, delivery.at);
-            match dead::read(&delivery.message.subject, &delivery.message.payload) {
-                Reading::Instance(event) => {
-                    instances.push(Received { sequence, at, event: *event });
-                }
-                Reading::Other => {}
-                Reading::Dead { reason, error } => {
-                    dead::bury(&self.jetstream, delivery, reason, &error).await?;
-                }
+            let reading = read(&delivery.message.subject, &delivery.message.payload);
+            if let Reading::Dead { reason, error } = &reading {
+                dead::bury(&self.jetstream, delivery, reason, error).await?;
             }
+            batch.push(delivery.sequence, delivery.at, reading, sources);
         }
-        let activity = self.driver.catalog.record(&Batch { instances, bookmark }).await?;
-        self.bookmark = bookmark;
-        for (series, at) in activity {
-            self.debouncer.observe(series, at);
-        }
+        let debouncer = &mut self.debouncer;
+        catalog.record(&batch.rows, |recorded| batch.conclude(debouncer, recorded)).await?;
+        self.bookmark = batch.rows.bookmark;
         Ok(())
     }
 
@@ -155,16 +151,14 @@ impl Session<'_> {
     /// Moves the watermark up to the broker's time, if everything in the stream is committed, and
     /// writes down which series are complete by it.
     async fn decide(&mut self) -> anyhow::Result<()> {
-        let Position { created, first, last, now, .. } =
-            stream::position(&self.driver.nats).await?;
+        let position = stream::position(&self.driver.nats).await?;
         self.asked = Instant::now();
-        self.broker_clock = BrokerClock::new(now);
-        ensure!(created == self.bookmark.stream_created, "INSTANCES was made anew");
-        // What an operator purged unread will never be read; waiting for it would be for ever.
-        if self.bookmark.last_sequence.max(first - 1) < last {
+        self.broker_clock = BrokerClock::new(position.now);
+        ensure!(position.created == self.bookmark.stream_created, "INSTANCES was made anew");
+        let Some(watermark) = watermark(self.bookmark.last_sequence, &position) else {
             return Ok(());
-        }
-        self.debouncer.advance(now);
+        };
+        self.debouncer.advance(watermark);
         let completions: Vec<_> = std::iter::from_fn(|| self.debouncer.poll()).collect();
         if completions.is_empty() {
             return Ok(());

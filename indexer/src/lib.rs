@@ -2,31 +2,36 @@
 //! announces them.
 
 pub mod announcer;
+pub mod batch;
 pub mod consumer;
 pub mod dead;
 pub mod debounce;
 pub mod driver;
 pub mod history;
 pub mod lock;
+pub mod reading;
 pub mod settings;
+pub mod sources;
 
 use anyhow::Context as _;
 use async_nats::{Client, jetstream};
 use driver::Driver;
-use jiff::SignedDuration;
 pub use settings::Settings;
 use shared::catalog::{Catalog, CatalogSettings};
 use shared::health::{Health, Part};
 use shared::settings::StreamSettings;
 use shared::stream;
+use sources::Sources;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// The indexer, not yet at work.
 #[derive(Debug)]
 pub struct Indexer {
-    settings: Settings,
+    sources: Sources,
+    history: Duration,
     catalog: CatalogSettings,
     indexer_health: Part,
     announcer_health: Part,
@@ -34,10 +39,17 @@ pub struct Indexer {
 
 impl Indexer {
     /// With its parts in `health`, not ready yet.
-    #[must_use]
-    pub fn new(settings: Settings, catalog: CatalogSettings, health: &Health) -> Self {
+    ///
+    /// # Errors
+    /// When the sources file can't be read or understood.
+    pub fn new(
+        settings: &Settings,
+        catalog: CatalogSettings,
+        health: &Health,
+    ) -> anyhow::Result<Self> {
         let (indexer_health, announcer_health) = (health.part("indexer"), health.part("announcer"));
-        Self { settings, catalog, indexer_health, announcer_health }
+        let (sources, history) = (settings.sources()?, settings.history);
+        Ok(Self { sources, history, catalog, indexer_health, announcer_health })
     }
 
     /// Waits until it is the only one on its catalogue, then indexes until told to stop.
@@ -65,7 +77,7 @@ impl Indexer {
         let driver = Driver {
             nats: nats.clone(),
             catalog: catalog.clone(),
-            quiet_period: SignedDuration::try_from(self.settings.quiet_period)?,
+            sources: self.sources,
             outbox_filled: outbox_filled.clone(),
             health: self.indexer_health,
         };
@@ -78,7 +90,7 @@ impl Indexer {
                 self.announcer_health,
                 stop.clone()
             ),
-            history::run(nats.clone(), jetstream, self.settings.history, stop),
+            history::run(nats.clone(), jetstream, self.history, stop),
         );
         catalog.close().await;
         Ok(())

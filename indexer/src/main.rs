@@ -36,7 +36,7 @@ fn main() -> ExitCode {
 async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
     let health = Health::default();
     let nats_health = health.part("nats");
-    let indexer = Indexer::new(args.indexer, args.catalog, &health);
+    let indexer = Indexer::new(&args.indexer, args.catalog, &health)?;
     let serve = async {
         match stream::connect(&args.nats.nats_url, "indexer", nats_health, &stop).await? {
             Some(nats) => indexer.run(&nats, &args.streams, stop.clone()).await,

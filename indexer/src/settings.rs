@@ -1,7 +1,10 @@
 //! What the indexer can be told. Each is also an environment variable of the same name.
 
+use crate::sources::{Rules, Sources};
 use clap::Args;
+use jiff::SignedDuration;
 use shared::settings::duration;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Settings of the indexer.
@@ -13,7 +16,44 @@ pub struct Settings {
     #[arg(long, env = "QUIET_PERIOD", default_value = "10s", value_parser = duration)]
     pub quiet_period: Duration,
 
+    /// How long it must be without activity when there is evidence that nothing more will come
+    #[arg(long, env = "SETTLE_PERIOD", default_value = "1s", value_parser = duration)]
+    pub settle_period: Duration,
+
+    /// How long it must be without activity after its association was aborted
+    #[arg(long, env = "ABORT_GRACE", default_value = "60s", value_parser = duration)]
+    pub abort_grace: Duration,
+
+    /// How long a series may be open; then it is complete with what has come so far
+    #[arg(long, env = "MAX_OPEN", default_value = "1h", value_parser = duration)]
+    pub max_open: Duration,
+
+    /// A TOML file of settings that differ by calling AE title [default: none]
+    #[arg(long, env = "SOURCES_FILE")]
+    pub sources_file: Option<PathBuf>,
+
     /// How long processed events stay in the INSTANCES stream; less when it is 80 % full
     #[arg(long, env = "HISTORY", default_value = "7d", value_parser = duration)]
     pub history: Duration,
+}
+
+impl Settings {
+    /// How it is decided that a series is complete.
+    ///
+    /// # Errors
+    /// When the sources file can't be read or understood.
+    pub fn sources(&self) -> anyhow::Result<Sources> {
+        let all = Rules {
+            quiet_period: SignedDuration::try_from(self.quiet_period)?,
+            settle_period: SignedDuration::try_from(self.settle_period)?,
+            abort_grace: SignedDuration::try_from(self.abort_grace)?,
+            max_open: SignedDuration::try_from(self.max_open)?,
+            expected_from: Vec::new(),
+            retrieve_url: None,
+        };
+        match &self.sources_file {
+            Some(path) => Sources::read(path, all),
+            None => Ok(Sources::new(all)),
+        }
+    }
 }

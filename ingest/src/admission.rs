@@ -50,10 +50,6 @@ pub struct Accepted {
     pub contexts: BTreeMap<u8, AcceptedContext>,
     /// Longest P-DATA-TF PDU that the peer takes.
     pub peer_max_pdu_length: u32,
-    /// AE title of the peer.
-    pub calling_ae_title: String,
-    /// AE title that the peer called us by.
-    pub called_ae_title: String,
 }
 
 /// Decides on a request. `called_ae_title` is the one that a caller has to use, if any.
@@ -72,8 +68,7 @@ pub fn admit(
         let reason = AssociationRJServiceUserReason::ApplicationContextNameNotSupported;
         return Err(rejection(AssociationRJSource::ServiceUser(reason)));
     }
-    let called = trimmed(&request.called_ae_title);
-    if called_ae_title.is_some_and(|ours| ours != called) {
+    if called_ae_title.is_some_and(|ours| ours != trimmed(&request.called_ae_title)) {
         let reason = AssociationRJServiceUserReason::CalledAETitleNotRecognized;
         return Err(rejection(AssociationRJSource::ServiceUser(reason)));
     }
@@ -104,8 +99,6 @@ pub fn admit(
         },
         contexts,
         peer_max_pdu_length: peer_max_pdu_length(request),
-        calling_ae_title: trimmed(&request.calling_ae_title).to_owned(),
-        called_ae_title: called.to_owned(),
     })
 }
 
@@ -159,7 +152,8 @@ fn peer_max_pdu_length(request: &AssociationRQ) -> u32 {
 }
 
 /// Without the padding that AE titles and UIDs may have.
-fn trimmed(text: &str) -> &str {
+#[must_use]
+pub fn trimmed(text: &str) -> &str {
     text.trim_matches([' ', '\0'])
 }
 
@@ -240,7 +234,6 @@ mod tests {
             accepted.answer.presentation_contexts.iter().map(|c| c.reason.clone() as u8).collect();
         assert_eq!(reasons, [0, 0, 3, 4, 0]);
         assert_eq!(accepted.peer_max_pdu_length, 16384);
-        assert_eq!(accepted.calling_ae_title, "PACS");
     }
 
     #[test]

@@ -4,9 +4,10 @@
 //! They are what QIDO-RS must return at each level (PS3.18 section 10.6.3.3), what describes an
 //! instance to people, and the hints at how many instances there will be.
 
-use crate::header::{Header, Tag, Wanted};
+use crate::header::{Header, HeaderReader, Tag, Wanted};
 use crate::text::{CharacterSets, TextKind};
 use shared::event::{AttributeValue, Attributes};
+use shared::uid::SeriesInstanceUid;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -19,6 +20,7 @@ pub const STUDY_INSTANCE_UID: Tag = 0x0020_000d;
 /// Series Instance UID.
 pub const SERIES_INSTANCE_UID: Tag = 0x0020_000e;
 
+const MODALITY: Tag = 0x0008_0060;
 const SPECIFIC_CHARACTER_SET: Tag = 0x0008_0005;
 const REQUEST_ATTRIBUTES_SEQUENCE: Tag = 0x0040_0275;
 
@@ -54,7 +56,7 @@ const ATTRIBUTES: &[Row] = &[
     (0x0008_0032, "AcquisitionTime", Value::Code),
     (0x0008_0033, "ContentTime", Value::Code),
     (0x0008_0050, "AccessionNumber", Value::Text),
-    (0x0008_0060, "Modality", Value::Code),
+    (MODALITY, "Modality", Value::Code),
     (0x0008_0070, "Manufacturer", Value::Text),
     (0x0008_0080, "InstitutionName", Value::Text),
     (0x0008_0090, "ReferringPhysicianName", Value::Name),
@@ -153,6 +155,19 @@ pub fn uid(header: &Header, tag: Tag) -> Cow<'_, str> {
     header.values.get(&tag).map_or(Cow::Borrowed(""), |raw| String::from_utf8_lossy(raw))
 }
 
+/// The series of a data set, as soon as it has been read.
+#[must_use]
+pub fn series_so_far(reader: &HeaderReader) -> Option<SeriesInstanceUid> {
+    let raw = reader.value_so_far(SERIES_INSTANCE_UID)?;
+    SeriesInstanceUid::parse(&String::from_utf8_lossy(raw)).ok()
+}
+
+/// The modality of a data set, as soon as it has been read; empty until then.
+#[must_use]
+pub fn modality_so_far(reader: &HeaderReader) -> String {
+    reader.value_so_far(MODALITY).map(code).unwrap_or_default()
+}
+
 struct Decoder {
     character_sets: CharacterSets,
     big_endian: bool,
@@ -216,4 +231,63 @@ pub fn digest(uids: [&str; 4], attributes: &Attributes) -> String {
     }
     let digest = hasher.finalize().to_hex();
     digest[..32].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::header::Encoding;
+
+    /// An element of implicit VR little endian.
+    fn element(tag: Tag, value: &[u8]) -> Vec<u8> {
+        let (group, element) = ((tag >> 16) as u16, tag as u16);
+        [&group.to_le_bytes()[..], &element.to_le_bytes(), &(value.len() as u32).to_le_bytes()]
+            .concat()
+            .into_iter()
+            .chain(value.iter().copied())
+            .collect()
+    }
+
+    fn reader() -> HeaderReader {
+        HeaderReader::new(Encoding::Implicit, WANTED, 1024)
+    }
+
+    #[test]
+    fn the_attributes_ascend_so_that_the_limit_knows_the_last_one() {
+        assert!(ATTRIBUTES.is_sorted_by_key(|(tag, ..)| *tag));
+        assert!(IDENTITY.iter().all(|tag| tag < WANTED.tags.last().unwrap()));
+    }
+
+    #[test]
+    fn the_hints_at_how_many_instances_there_will_be_are_numbers() {
+        let hints = [
+            (0x0018_1090, "CardiacNumberOfImages", b"20".as_slice(), 20),
+            (0x0020_0105, "NumberOfTemporalPositions", b"5 ", 5),
+            (0x0020_1002, "ImagesInAcquisition", b"176 ", 176),
+            (0x0054_0081, "NumberOfSlices", &[0x2c, 0x01], 300),
+            (0x0054_0101, "NumberOfTimeSlices", &[12, 0], 12),
+        ];
+        let mut reader = reader();
+        for (tag, _, value, _) in hints {
+            reader.push(&element(tag, value)).unwrap();
+        }
+        reader.push(&element(0x7fe0_0010, &[0; 8])).unwrap();
+        let attributes = decode(&reader.finish().unwrap());
+        for (_, keyword, _, number) in hints {
+            assert_eq!(attributes[keyword], AttributeValue::Number(number), "{keyword}");
+        }
+    }
+
+    #[test]
+    fn the_series_is_known_before_the_instance_is_whole() {
+        let mut reader = reader();
+        reader.push(&element(MODALITY, b"MR")).unwrap();
+        let series = element(SERIES_INSTANCE_UID, b"2.25.17\0");
+        let (most, rest) = series.split_at(series.len() - 2);
+        reader.push(most).unwrap();
+        assert_eq!(series_so_far(&reader), None);
+        reader.push(rest).unwrap();
+        assert_eq!(series_so_far(&reader).unwrap().as_str(), "2.25.17");
+        assert_eq!(modality_so_far(&reader), "MR");
+    }
 }

@@ -7,9 +7,8 @@ use crate::dimse::{Request, Status};
 use crate::header::{Header, HeaderError};
 use crate::publisher::PublishRefused;
 use jiff::Timestamp;
-use shared::event::InstanceStored;
+use shared::event::{AssociationIdentity, InstanceStored};
 use shared::uid::{SeriesInstanceUid, SopInstanceUid, StudyInstanceUid, UidError};
-use std::net::IpAddr;
 
 /// Why an instance is not taken: what its sender is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,14 +30,8 @@ pub struct Arrival<'a> {
     pub bytes: u64,
     /// Transfer syntax of the presentation context that it came through.
     pub transfer_syntax_uid: &'a str,
-    /// AE title of the sender.
-    pub calling_ae_title: &'a str,
-    /// AE title that the sender called us by.
-    pub called_ae_title: &'a str,
-    /// Address of the sender.
-    pub peer: IpAddr,
-    /// The association.
-    pub association_id: &'a str,
+    /// The association that it came through.
+    pub association: &'a AssociationIdentity,
     /// Number of the C-STORE in it, from 1.
     pub ordinal: u64,
     /// When it was complete.
@@ -68,6 +61,7 @@ impl Arrival<'_> {
             ],
             &attributes,
         );
+        let association = self.association.clone();
         Ok(InstanceStored {
             sop_instance_uid,
             sop_class_uid,
@@ -77,10 +71,11 @@ impl Arrival<'_> {
             transfer_syntax_uid: self.transfer_syntax_uid.to_owned(),
             bytes: self.bytes,
             digest,
-            calling_ae_title: self.calling_ae_title.to_owned(),
-            called_ae_title: self.called_ae_title.to_owned(),
-            peer_address: self.peer.to_string(),
-            association_id: self.association_id.to_owned(),
+            calling_ae_title: association.calling_ae_title,
+            called_ae_title: association.called_ae_title,
+            peer_address: association.peer_address,
+            association_id: association.association_id,
+            node_name: association.node_name,
             ordinal: self.ordinal,
             received_at: self.received_at,
         })

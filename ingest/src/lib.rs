@@ -7,10 +7,14 @@ pub mod attributes;
 pub mod dimse;
 pub mod framer;
 pub mod header;
+pub mod heartbeat;
 pub mod instance;
+pub mod ledger;
 pub mod listener;
 pub mod publisher;
+pub mod rejections;
 pub mod settings;
+pub mod shares;
 pub mod text;
 pub mod wire;
 
@@ -18,12 +22,13 @@ use anyhow::Context;
 use association::Service;
 use async_nats::Client;
 use publisher::Publisher;
+use rejections::Rejections;
 pub use settings::Settings;
 use shared::health::{Health, Part};
 use shared::settings::StreamSettings;
 use shared::stream;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -70,10 +75,20 @@ impl Ingest {
     ) -> anyhow::Result<()> {
         let jetstream = async_nats::jetstream::new(nats.clone());
         stream::ensure_streams(&jetstream, streams).await?;
-        let publisher = Publisher::new(jetstream, self.settings.publish_timeout);
-        let service = Service { settings: self.settings, publisher, stop };
+        let node_name = self.settings.node_name();
+        tracing::info!(node_name, "this receiver's name");
+        let timeout = self.settings.publish_timeout;
+        let service = Arc::new(Service {
+            publisher: Publisher::new(jetstream, timeout, node_name.clone()),
+            settings: self.settings,
+            node_name,
+            rejections: Mutex::new(Rejections::default()),
+            stop,
+        });
         self.health.ready();
-        listener::run(self.listener, Arc::new(service)).await;
+        // Callers are let in meanwhile; what they send waits for the start to be published.
+        let started = service.publisher.start_eventually(&service.stop);
+        tokio::join!(listener::run(self.listener, service.clone()), started);
         Ok(())
     }
 }

@@ -35,15 +35,16 @@ pub async fn run(listener: TcpListener, service: Arc<Service>) {
                 continue;
             }
         };
+        let peer = peer.ip().to_canonical();
         let service = service.clone();
         if let Ok(permit) = room.clone().try_acquire_owned() {
             associations.spawn(async move {
-                association::serve(service, socket, peer.ip().to_canonical()).await;
+                association::serve(service, socket, peer).await;
                 drop(permit);
             });
         } else if let Ok(permit) = rejections.clone().try_acquire_owned() {
             associations.spawn(async move {
-                association::reject(&service, socket, no_room()).await;
+                association::reject(&service, socket, peer, no_room()).await;
                 drop(permit);
             });
         }

@@ -1,11 +1,25 @@
-//! Publishing to the broker, and the wait for its word that an event is on disk.
+//! Publishing to the broker: events that are waited for until they are on disk, events that are
+//! said in passing, and before any of them the start of this process.
 
+use anyhow::ensure;
+use async_nats::HeaderMap;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
-use shared::event::{Event, InstanceStored};
+use bytes::Bytes;
+use jiff::Timestamp;
+use shared::event::{Event, IngestStarted};
 use shared::stream::headers;
 use std::time::Duration;
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::OnceCell;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+/// How long an event that is said in passing may hold up whoever says it: the connection takes it
+/// at once unless it is stuck.
+const SAY_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Pause between two tries to have the start of this process stored while nobody waits for it.
+const START_PAUSE: Duration = Duration::from_secs(1);
 
 /// The broker does not vouch for the event; its sender must keep the instance.
 #[derive(Debug, thiserror::Error)]
@@ -24,54 +38,106 @@ pub enum PublishRefused {
     Refused(String),
 }
 
-/// Publishes events and waits until they are stored. Clones share one connection.
-#[derive(Debug, Clone)]
+/// Publishes the events of this process through one connection, in order.
+#[derive(Debug)]
 pub struct Publisher {
     jetstream: Context,
     timeout: Duration,
+    start: IngestStarted,
+    /// Set once `start` is stored. Nothing else is published before: what comes after it in the
+    /// stream must be of this process or a later one of its name.
+    started: OnceCell<()>,
 }
 
 impl Publisher {
-    /// Publishes through `jetstream`; `timeout` is for all tries of one event together.
+    /// Publishes through `jetstream` for the receiver `node_name`; `timeout` is for all tries of
+    /// one event together.
     #[must_use]
-    pub fn new(mut jetstream: Context, timeout: Duration) -> Self {
+    pub fn new(mut jetstream: Context, timeout: Duration, node_name: String) -> Self {
         // A lost acknowledgement is noticed while there is still time for a second try.
         jetstream.set_timeout(timeout / 2);
-        Self { jetstream, timeout }
+        let start = IngestStarted {
+            node_name,
+            start_id: uuid::Uuid::new_v4().to_string(),
+            started_at: Timestamp::now(),
+        };
+        Self { jetstream, timeout, start, started: OnceCell::new() }
+    }
+
+    /// Has the start of this process stored, unless it is. Ok means that other events may follow.
+    ///
+    /// # Errors
+    /// When the broker has not acknowledged it; the next event tries again.
+    pub async fn start(&self) -> Result<(), PublishRefused> {
+        self.start_until(Instant::now() + self.timeout).await
+    }
+
+    /// Has the start of this process stored, however long that takes, or until told to stop.
+    pub async fn start_eventually(&self, stop: &CancellationToken) {
+        let started = async {
+            while let Err(error) = self.start().await {
+                tracing::warn!(%error, "the start of this receiver is not published; trying again");
+                tokio::time::sleep(START_PAUSE).await;
+            }
+        };
+        stop.run_until_cancelled(started).await;
     }
 
     /// Publishes an event. Ok means that the broker has acknowledged it as stored.
     ///
     /// # Errors
     /// When it has not. It may be stored all the same: the catalogue counts it once.
-    pub async fn publish(&self, event: &InstanceStored) -> Result<(), PublishRefused> {
-        let payload = match serde_json::to_vec(event) {
-            Ok(payload) => payload.into(),
-            Err(error) => return Err(PublishRefused::Refused(error.to_string())),
-        };
-        self.publish_until(event, payload, Instant::now() + self.timeout).await
+    pub async fn publish<E: Event>(&self, event: &E) -> Result<(), PublishRefused> {
+        let deadline = Instant::now() + self.timeout;
+        self.start_until(deadline).await?;
+        self.store(event, deadline, false).await
     }
 
-    async fn publish_until(
+    /// Publishes an event without waiting until it is stored: it comes before all that is
+    /// published later, or not at all. Gives whether it went out.
+    pub async fn say<E: Event>(&self, event: &E) -> bool {
+        let said = self.hand_over(event).await;
+        if let Err(error) = &said {
+            tracing::debug!(subject = %event.subject(), "an event went unsaid: {error:#}");
+        }
+        said.is_ok()
+    }
+
+    async fn hand_over<E: Event>(&self, event: &E) -> anyhow::Result<()> {
+        ensure!(self.started.initialized(), "the start of this receiver is not published yet");
+        let Message { subject, headers, payload } = Message::of(event)?;
+        let client = self.jetstream.client();
+        timeout(SAY_TIMEOUT, client.publish_with_headers(subject, headers, payload)).await??;
+        Ok(())
+    }
+
+    /// One caller tries at a time; the others wait for it, each no longer than its own deadline.
+    async fn start_until(&self, deadline: Instant) -> Result<(), PublishRefused> {
+        // The same event every time, so one that is there already is that of an earlier try.
+        let start = self.started.get_or_try_init(|| self.store(&self.start, deadline, true));
+        match timeout_at(deadline, start).await {
+            Ok(started) => started.map(|_| ()),
+            Err(_elapsed) => Err(PublishRefused::TimedOut(self.timeout)),
+        }
+    }
+
+    /// `tried` says whether the event may be stored already, by an earlier try.
+    async fn store<E: Event>(
         &self,
-        event: &InstanceStored,
-        payload: bytes::Bytes,
+        event: &E,
         deadline: Instant,
+        mut tried: bool,
     ) -> Result<(), PublishRefused> {
-        let subject = event.subject().to_string();
-        let headers = headers::<InstanceStored>(&event.id(), event.time());
-        let mut first_try = true;
+        let message =
+            Message::of(event).map_err(|error| PublishRefused::Refused(error.to_string()))?;
         loop {
             // The same id every time, so a try whose acknowledgement was lost is not stored twice.
-            let attempt = self.try_once(subject.clone(), headers.clone(), payload.clone());
-            match timeout_at(deadline, attempt).await {
+            match timeout_at(deadline, self.try_once(message.clone())).await {
                 Err(_elapsed) => return Err(PublishRefused::TimedOut(self.timeout)),
-                Ok(Ok(duplicate)) if duplicate && first_try => {
-                    return Err(PublishRefused::Duplicate);
-                }
+                Ok(Ok(duplicate)) if duplicate && !tried => return Err(PublishRefused::Duplicate),
                 Ok(Ok(_)) => return Ok(()),
                 Ok(Err(error)) => match error.kind() {
-                    PublishErrorKind::TimedOut => first_try = false,
+                    PublishErrorKind::TimedOut => tried = true,
                     PublishErrorKind::MaxPayloadExceeded => return Err(PublishRefused::TooLarge),
                     _ => return Err(PublishRefused::Refused(error.to_string())),
                 },
@@ -79,14 +145,29 @@ impl Publisher {
         }
     }
 
-    async fn try_once(
-        &self,
-        subject: String,
-        headers: async_nats::HeaderMap,
-        payload: bytes::Bytes,
-    ) -> Result<bool, PublishError> {
+    async fn try_once(&self, message: Message) -> Result<bool, PublishError> {
+        let Message { subject, headers, payload } = message;
         let acknowledgement =
             self.jetstream.publish_with_headers(subject, headers, payload).await?;
         Ok(acknowledgement.await?.duplicate)
+    }
+}
+
+/// An event as NATS takes it.
+#[derive(Clone)]
+struct Message {
+    subject: String,
+    headers: HeaderMap,
+    payload: Bytes,
+}
+
+impl Message {
+    fn of<E: Event>(event: &E) -> serde_json::Result<Self> {
+        let subject = event.subject();
+        Ok(Self {
+            headers: headers(&subject, E::SOURCE, &event.id(), event.time()),
+            subject: subject.to_string(),
+            payload: serde_json::to_vec(event)?.into(),
+        })
     }
 }

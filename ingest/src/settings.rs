@@ -19,6 +19,11 @@ pub struct Settings {
     #[arg(long, env = "AE_TITLE", default_value = "COLLIMATOR", value_parser = ae_title)]
     pub ae_title: String,
 
+    /// Name of this receiver, the same after a restart; each receiver on one NATS needs its own
+    /// [default: the host name]
+    #[arg(long, env = "NODE_NAME", value_parser = node_name)]
+    pub node_name: Option<String>,
+
     /// Reject associations that call us by another AE title
     #[arg(long, env = "CHECK_CALLED_AE")]
     pub check_called_ae: bool,
@@ -48,6 +53,32 @@ pub struct Settings {
     pub publish_timeout: Duration,
 }
 
+impl Settings {
+    /// The name of this receiver: the one that was set, else the machine's.
+    #[must_use]
+    pub fn node_name(&self) -> String {
+        self.node_name.clone().unwrap_or_else(host_name)
+    }
+}
+
+fn host_name() -> String {
+    match rustix::system::uname().nodename().to_string_lossy().trim() {
+        "" => "ingest".to_owned(),
+        name => name.to_owned(),
+    }
+}
+
+/// A name of a receiver: as long as Linux lets a host name be, and nothing that a log or an event
+/// would have to escape.
+fn node_name(text: &str) -> Result<String, String> {
+    let name = text.trim_matches(' ');
+    let legal = (1..=64).contains(&name.len()) && name.bytes().all(|b| matches!(b, b' '..=b'~'));
+    match legal {
+        true => Ok(name.to_owned()),
+        false => Err("must be 1 to 64 printable ASCII characters".to_owned()),
+    }
+}
+
 /// An AE title (PS3.5 section 6.2, VR AE): 1 to 16 characters of the default repertoire.
 fn ae_title(text: &str) -> Result<String, String> {
     let title = text.trim_matches(' ');
@@ -62,6 +93,7 @@ fn ae_title(text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::Parser;
 
     #[test]
     fn an_ae_title_has_1_to_16_printable_characters() {
@@ -69,6 +101,25 @@ mod tests {
         assert!(ae_title(&"A".repeat(16)).is_ok());
         for bad in ["", "   ", "SEVENTEEN_LETTERS", "A\\B", "Ä", "A\tB"] {
             assert!(ae_title(bad).is_err(), "{bad:?}");
+        }
+    }
+    #[test]
+    fn a_receiver_has_the_name_it_was_given_and_else_its_machines() {
+        #[derive(Debug, Parser)]
+        struct Program {
+            #[command(flatten)]
+            settings: Settings,
+        }
+        let settings = |arguments: &[&str]| {
+            Program::try_parse_from([&["x"], arguments].concat()).map(|program| program.settings)
+        };
+        let named = settings(&["--node-name", " ward 3 "]).unwrap();
+        assert_eq!(named.node_name(), "ward 3");
+        let unnamed = Settings { node_name: None, ..named };
+        assert_eq!(unnamed.node_name(), host_name());
+        assert!(!host_name().is_empty());
+        for bad in ["", " ", "Z\u{fc}rich", &"x".repeat(65)] {
+            assert!(settings(&["--node-name", bad]).is_err(), "{bad:?}");
         }
     }
 }

@@ -1,8 +1,9 @@
 //! The streams of the pipeline on the broker: how they are made, and what the broker says of them.
 
-use crate::event::{self, Event};
+use crate::event;
 use crate::health::Part;
 use crate::settings::StreamSettings;
+use crate::subject::Subject;
 use anyhow::{Context as _, anyhow, bail, ensure};
 use async_nats::jetstream::context::GetStreamErrorKind;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
@@ -13,8 +14,11 @@ use serde::Deserialize;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// What was received: instances and the associations that brought them.
+/// What was received, instances and the associations that brought them, and what was asked for:
+/// all that decides what the catalogue says, in one order.
 pub const INSTANCES: &str = "INSTANCES";
+const INSTANCES_SUBJECTS: [&str; 4] =
+    ["dicom.instance.>", "dicom.association.>", "dicom.ingest.>", "dicom.request.>"];
 /// What was decided: completed series.
 pub const SERIES: &str = "SERIES";
 /// What could not be processed.
@@ -88,9 +92,9 @@ fn options(name: &str, part: Part) -> ConnectOptions {
 
 /// The headers of an event, for async-nats.
 #[must_use]
-pub fn headers<E: Event>(id: &str, time: Timestamp) -> HeaderMap {
+pub fn headers(subject: &Subject, source: &str, id: &str, time: Timestamp) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    for (name, value) in event::headers::<E>(id, time) {
+    for (name, value) in event::headers(subject, source, id, time) {
         headers.insert(name, value);
     }
     headers
@@ -120,7 +124,7 @@ fn wanted(settings: &StreamSettings) -> [Config; 3] {
         ..Config::default()
     };
     let instances = Config {
-        subjects: vec!["dicom.instance.>".to_owned(), "dicom.association.>".to_owned()],
+        subjects: INSTANCES_SUBJECTS.map(str::to_owned).to_vec(),
         // A full stream refuses the publish, and so the sender is refused; with the default it
         // would drop its oldest events, which nobody may have read yet.
         discard: DiscardPolicy::New,

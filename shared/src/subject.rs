@@ -86,15 +86,15 @@ pub enum AssociationChange {
 }
 
 impl AssociationChange {
-    const ALL: [(Self, &'static str); 4] = [
-        (Self::Opened, "opened"),
-        (Self::Released, "released"),
-        (Self::Aborted, "aborted"),
-        (Self::Rejected, "rejected"),
-    ];
+    const ALL: [Self; 4] = [Self::Opened, Self::Released, Self::Aborted, Self::Rejected];
 
-    fn as_str(self) -> &'static str {
-        Self::ALL.iter().find(|(change, _)| *change == self).map_or("opened", |(_, name)| name)
+    fn kind(self) -> &'static str {
+        match self {
+            Self::Opened => "dicom.association.opened",
+            Self::Released => "dicom.association.released",
+            Self::Aborted => "dicom.association.aborted",
+            Self::Rejected => "dicom.association.rejected",
+        }
     }
 }
 
@@ -128,6 +128,21 @@ pub enum Subject {
         /// Who called.
         calling_ae: Token,
     },
+    /// `dicom.ingest.started.<NODE_NAME>`.
+    IngestStarted {
+        /// The receiver's name.
+        node: Token,
+    },
+    /// `dicom.request.complete.<SeriesInstanceUID>`: an operator wants a series to be complete.
+    CompletionRequested {
+        /// The series.
+        series: UidTokens,
+    },
+    /// `dicom.request.trust.<CallingAETitle>`: an operator wants a sender to be believed again.
+    TrustRequested {
+        /// Who calls.
+        calling_ae: Token,
+    },
     /// `dicom.series.completed.<Modality>.<SeriesInstanceUID>`.
     SeriesCompleted {
         /// Modality (0008,0060).
@@ -153,6 +168,40 @@ impl Subject {
         }
     }
 
+    /// Where the heartbeat of an instance goes that takes long to arrive.
+    #[must_use]
+    pub fn instance_receiving(modality: &str, series: &SeriesInstanceUid) -> Self {
+        Self::InstanceReceiving {
+            partition: partition(series),
+            modality: Token::new(modality),
+            series: UidTokens::new(series),
+        }
+    }
+
+    /// Where it goes what happens to an association.
+    #[must_use]
+    pub fn association(change: AssociationChange, calling_ae_title: &str) -> Self {
+        Self::Association { change, calling_ae: Token::new(calling_ae_title) }
+    }
+
+    /// Where the start of a receiver goes.
+    #[must_use]
+    pub fn ingest_started(node_name: &str) -> Self {
+        Self::IngestStarted { node: Token::new(node_name) }
+    }
+
+    /// Where the request goes that a series be complete.
+    #[must_use]
+    pub fn completion_requested(series: &SeriesInstanceUid) -> Self {
+        Self::CompletionRequested { series: UidTokens::new(series) }
+    }
+
+    /// Where the request goes that a sender be believed again.
+    #[must_use]
+    pub fn trust_requested(calling_ae_title: &str) -> Self {
+        Self::TrustRequested { calling_ae: Token::new(calling_ae_title) }
+    }
+
     /// Where the completion of a series goes.
     #[must_use]
     pub fn series_completed(modality: &str, series: &SeriesInstanceUid) -> Self {
@@ -164,24 +213,37 @@ impl Subject {
     pub fn dead(reason: &str) -> Self {
         Self::Dead { reason: Token::new(reason) }
     }
+
+    /// What kind of event it is: the tokens before those that name something.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::InstanceStored { .. } => "dicom.instance.stored",
+            Self::InstanceReceiving { .. } => "dicom.instance.receiving",
+            Self::Association { change, .. } => change.kind(),
+            Self::IngestStarted { .. } => "dicom.ingest.started",
+            Self::CompletionRequested { .. } => "dicom.request.complete",
+            Self::TrustRequested { .. } => "dicom.request.trust",
+            Self::SeriesCompleted { .. } => "dicom.series.completed",
+            Self::Dead { .. } => "dicom.dead",
+        }
+    }
 }
 
 impl Display for Subject {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.", self.kind())?;
         match self {
-            Self::InstanceStored { partition, modality, series } => {
-                write!(f, "dicom.instance.stored.{partition:02}.{}.{}", modality.0, series.0)
+            Self::InstanceStored { partition, modality, series }
+            | Self::InstanceReceiving { partition, modality, series } => {
+                write!(f, "{partition:02}.{}.{}", modality.0, series.0)
             }
-            Self::InstanceReceiving { partition, modality, series } => {
-                write!(f, "dicom.instance.receiving.{partition:02}.{}.{}", modality.0, series.0)
-            }
-            Self::Association { change, calling_ae } => {
-                write!(f, "dicom.association.{}.{}", change.as_str(), calling_ae.0)
-            }
-            Self::SeriesCompleted { modality, series } => {
-                write!(f, "dicom.series.completed.{}.{}", modality.0, series.0)
-            }
-            Self::Dead { reason } => write!(f, "dicom.dead.{}", reason.0),
+            Self::SeriesCompleted { modality, series } => write!(f, "{}.{}", modality.0, series.0),
+            Self::CompletionRequested { series } => f.write_str(&series.0),
+            Self::Association { calling_ae: name, .. }
+            | Self::TrustRequested { calling_ae: name }
+            | Self::IngestStarted { node: name }
+            | Self::Dead { reason: name } => f.write_str(&name.0),
         }
     }
 }
@@ -222,8 +284,14 @@ fn read(text: &str) -> Option<Subject> {
             })
         }
         ("association", change) => {
-            let (change, _) = AssociationChange::ALL.into_iter().find(|(_, n)| *n == change)?;
-            Some(Subject::Association { change, calling_ae: Token::new(rest) })
+            let named = |known: &AssociationChange| known.kind().ends_with(&format!(".{change}"));
+            let change = AssociationChange::ALL.into_iter().find(named)?;
+            Some(Subject::association(change, rest))
+        }
+        ("ingest", "started") => Some(Subject::ingest_started(rest)),
+        ("request", "trust") => Some(Subject::trust_requested(rest)),
+        ("request", "complete") => {
+            Some(Subject::CompletionRequested { series: UidTokens::from_text(rest) })
         }
         ("series", "completed") => {
             let (modality, series) = rest.split_once('.')?;
@@ -290,6 +358,10 @@ mod tests {
             "dicom.instance.stored.07.*.>",
             "dicom.association.lost.PACS",
             "dicom.association.opened.A.B",
+            "dicom.ingest.started.a.b",
+            "dicom.ingest.stopped.a",
+            "dicom.request.complete.",
+            "dicom.request.trust.A.B",
             "other.instance.stored.07.MR.1.2",
         ] {
             assert!(text.parse::<Subject>().is_err(), "{text:?}");
@@ -306,16 +378,12 @@ mod tests {
             let series = series(&uid);
             for subject in [
                 Subject::instance_stored(&modality, &series),
-                Subject::InstanceReceiving {
-                    partition: partition(&series),
-                    modality: Token::new(&modality),
-                    series: UidTokens::new(&series),
-                },
+                Subject::instance_receiving(&modality, &series),
                 Subject::series_completed(&modality, &series),
-                Subject::Association {
-                    change: AssociationChange::Aborted,
-                    calling_ae: Token::new(&ae),
-                },
+                Subject::association(AssociationChange::Aborted, &ae),
+                Subject::ingest_started(&ae),
+                Subject::completion_requested(&series),
+                Subject::trust_requested(&ae),
                 Subject::dead(&ae),
             ] {
                 let text = subject.to_string();

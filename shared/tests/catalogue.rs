@@ -4,11 +4,12 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use shared::catalog::{
-    Batch, Bookmark, Catalog, CatalogError, CatalogSettings, Completion, Received, StoreOutcome,
-    StoredSeries,
+    Batch, Bookmark, Catalog, CatalogError, CatalogSettings, Completion, Consequences, Disproof,
+    Effect, Lesson, OpenSeries, Received, Recorded, Share, StoreOutcome, StoredSeries,
 };
-use shared::event::{InstanceStored, Reason, SeriesCompleted};
+use shared::event::{Ending, InstanceStored, Reason, SeriesCompleted};
 use shared::uid::{SeriesInstanceUid, StudyInstanceUid};
+use std::collections::HashMap;
 use tempfile::TempDir;
 
 /// A catalogue of its own, and the stream that feeds it.
@@ -28,8 +29,9 @@ impl Feed {
         Self { catalog, sequence: 0, settings, _folder: folder }
     }
 
-    /// Records one batch and gives the series that it was activity for.
-    async fn receive(&mut self, events: impl IntoIterator<Item = InstanceStored>) -> Vec<String> {
+    /// Records one batch and gives what each of its instances was. What changes a series opens it,
+    /// as with the completion rules.
+    async fn receive(&mut self, events: impl IntoIterator<Item = InstanceStored>) -> Vec<Effect> {
         let instances: Vec<_> = events
             .into_iter()
             .map(|event| {
@@ -38,8 +40,24 @@ impl Feed {
             })
             .collect();
         let bookmark = Bookmark { stream_created: second(0), last_sequence: self.sequence };
-        let activity = self.catalog.record(&Batch { instances, bookmark }).await.unwrap();
-        activity.into_iter().map(|(series, _)| series.to_string()).collect()
+        let batch = Batch { instances, counted: Vec::new(), bookmark };
+        let mut effects = Vec::new();
+        let conclude = |recorded: &Recorded| {
+            effects.clone_from(&recorded.effects);
+            let mut changed = HashMap::new();
+            for (instance, effect) in batch.instances.iter().zip(&recorded.effects) {
+                let open = OpenSeries::new(instance.at, &instance.event.calling_ae_title);
+                if let Effect::MovedFrom(left) = effect {
+                    changed.insert(left.clone(), open.clone());
+                }
+                if *effect != Effect::Resent {
+                    changed.insert(instance.event.series_instance_uid.clone(), open);
+                }
+            }
+            Consequences { open: changed.into_iter().collect(), lessons: Vec::new() }
+        };
+        self.catalog.record(&batch, conclude).await.unwrap();
+        effects
     }
 
     async fn complete(&self, series: &str) -> Option<SeriesCompleted> {
@@ -47,6 +65,8 @@ impl Feed {
             series: SeriesInstanceUid::parse(series).unwrap(),
             reason: Reason::Quiet,
             decided_at: second(self.sequence + 10),
+            expected: Some(20),
+            retrieve_from: Some("http://pacs/dicom-web".to_owned()),
         };
         self.catalog.complete(&[completion]).await.unwrap().pop()
     }
@@ -91,12 +111,11 @@ async fn an_instance_is_counted_once_however_often_it_comes() {
 }
 
 #[tokio::test]
-async fn a_resend_is_activity_of_an_open_series_and_reopens_none() {
+async fn a_resend_changes_nothing_and_reopens_nothing() {
     let mut feed = Feed::new().await;
-    assert_eq!(feed.receive([instance("2.1", "3.1")]).await, ["2.1"]);
-    assert_eq!(feed.receive([instance("2.1", "3.1")]).await, ["2.1"]);
+    assert_eq!(feed.receive([instance("2.1", "3.1")]).await, [Effect::Added]);
     feed.complete("2.1").await.unwrap();
-    assert!(feed.receive([instance("2.1", "3.1")]).await.is_empty());
+    assert_eq!(feed.receive([instance("2.1", "3.1")]).await, [Effect::Resent]);
     assert_eq!(feed.catalog.open_series().await.unwrap(), []);
     assert_eq!(feed.complete("2.1").await, None);
 }
@@ -106,10 +125,10 @@ async fn a_late_instance_reopens_its_series_and_brings_the_next_revision() {
     let mut feed = Feed::new().await;
     feed.receive([instance("2.1", "3.1")]).await;
     feed.complete("2.1").await.unwrap();
-    assert_eq!(feed.receive([instance("2.1", "3.2")]).await, ["2.1"]);
+    assert_eq!(feed.receive([instance("2.1", "3.2")]).await, [Effect::Added]);
     // Until it is complete again it is listed as it last was.
     assert_eq!(feed.listed().await, [("2.1".to_owned(), 1)]);
-    assert_eq!(feed.catalog.open_series().await.unwrap()[0].last_activity, second(2));
+    assert_eq!(feed.catalog.open_series().await.unwrap()[0].1.last_activity, second(2));
     let completed = feed.complete("2.1").await.unwrap();
     assert_eq!((completed.revision, completed.instances_count), (2, 2));
     assert_eq!(completed.instances_added, 1);
@@ -138,9 +157,9 @@ async fn an_instance_that_moves_changes_both_series() {
     feed.receive([instance("2.1", "3.1"), instance("2.2", "3.2")]).await;
     feed.complete("2.1").await.unwrap();
     feed.complete("2.2").await.unwrap();
-    let mut touched = feed.receive([instance("2.2", "3.1")]).await;
-    touched.sort();
-    assert_eq!(touched, ["2.1", "2.2"]);
+    let left = SeriesInstanceUid::parse("2.1").unwrap();
+    assert_eq!(feed.receive([instance("2.2", "3.1")]).await, [Effect::MovedFrom(left)]);
+    assert_eq!(feed.catalog.open_series().await.unwrap().len(), 2);
     assert_eq!(feed.complete("2.1").await.unwrap().instances_count, 0);
     let completed = feed.complete("2.2").await.unwrap();
     assert_eq!((completed.instances_count, completed.instances_added), (2, 1));
@@ -195,7 +214,7 @@ async fn what_was_committed_is_there_after_a_restart() {
     feed.catalog.close().await;
     let catalog = Catalog::own(&feed.settings).await.unwrap();
     let open = catalog.open_series().await.unwrap();
-    assert_eq!(open.iter().map(|o| o.series.as_str()).collect::<Vec<_>>(), ["2.1"]);
+    assert_eq!(open.iter().map(|(series, _)| series.as_str()).collect::<Vec<_>>(), ["2.1"]);
     assert_eq!(
         catalog.bookmark().await.unwrap(),
         Some(Bookmark { stream_created: second(0), last_sequence: 2 })
@@ -212,7 +231,7 @@ async fn announcements_wait_in_order_until_the_broker_has_them() {
     let waiting = feed.catalog.waiting_announcements(10).await.unwrap();
     let ids: Vec<_> = waiting.iter().map(|a| a.message_id.as_str()).collect();
     assert_eq!(ids, ["2.1:1", "2.2:1"]);
-    assert_eq!(waiting[0].subject, "dicom.series.completed.MR.2.1");
+    assert_eq!(waiting[0].subject.to_string(), "dicom.series.completed.MR.2.1");
     feed.catalog.announced(waiting[0].id).await.unwrap();
     assert_eq!(feed.catalog.waiting_announcements(10).await.unwrap(), waiting[1..]);
 }
@@ -293,4 +312,79 @@ async fn a_url_that_names_no_file_is_refused() {
         let settings = CatalogSettings { database_url: url.into() };
         assert!(matches!(Catalog::own(&settings).await, Err(CatalogError::Url(_))), "{url:?}");
     }
+}
+
+#[tokio::test]
+async fn what_the_rules_know_of_an_open_series_is_kept_whole() {
+    let mut feed = Feed::new().await;
+    feed.receive([instance("2.1", "3.1")]).await;
+    let share = Share { node: "n".into(), last_ordinal: 7, stored: 5 };
+    let open = OpenSeries {
+        sources: ["MR1".to_owned()].into(),
+        associations: [("a".to_owned(), share)].into(),
+        last_closed: Some(Ending::Aborted),
+        interrupted: true,
+        tainted: true,
+        expected: Some(20),
+        counted: 3,
+        requested: Some(second(9)),
+        ..OpenSeries::new(second(5), "MR1")
+    };
+    let series = SeriesInstanceUid::parse("2.1").unwrap();
+    let changed = vec![(series, open)];
+    let bookmark = Bookmark { stream_created: second(0), last_sequence: 2 };
+    let batch = Batch { instances: Vec::new(), counted: Vec::new(), bookmark };
+    let consequences = Consequences { open: changed.clone(), lessons: Vec::new() };
+    feed.catalog.record(&batch, |_| consequences).await.unwrap();
+    assert_eq!(feed.catalog.open_series().await.unwrap(), changed);
+    let completed = feed.complete("2.1").await.unwrap();
+    assert_eq!(completed.expected_count, Some(20));
+    let url = "http://pacs/dicom-web/studies/2.25.1/series/2.1";
+    assert_eq!(completed.retrieve_url.as_deref(), Some(url));
+    assert_eq!(feed.catalog.open_series().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_series_has_a_history_with_all_its_revisions() {
+    let mut feed = Feed::new().await;
+    feed.receive([instance("2.1", "3.1"), instance("2.1", "3.2")]).await;
+    let uid = SeriesInstanceUid::parse("2.1").unwrap();
+    assert_eq!(feed.catalog.history(&uid).await.unwrap(), Some(Vec::new()));
+    feed.complete("2.1").await.unwrap();
+    feed.receive([changed("2.1", "3.1", |e| e["Digest"] = json!("d1"))]).await;
+    feed.complete("2.1").await.unwrap();
+    let history = feed.catalog.history(&uid).await.unwrap().unwrap();
+    let told: Vec<_> = history
+        .iter()
+        .map(|r| (r.revision, r.instances_count, r.instances_added, r.instances_corrected))
+        .collect();
+    assert_eq!(told, [(1, 2, 2, 0), (2, 2, 0, 1)]);
+    assert_eq!(history[1].completed_sequence, 3);
+    let unknown = SeriesInstanceUid::parse("2.9").unwrap();
+    assert_eq!(feed.catalog.history(&unknown).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_is_learned_of_a_sender_is_kept_until_it_is_trusted_again() {
+    let mut feed = Feed::new().await;
+    feed.receive([instance("2.1", "3.1")]).await;
+    let learn = async |sequence, lesson| {
+        let bookmark = Bookmark { stream_created: second(0), last_sequence: sequence };
+        let batch = Batch { instances: Vec::new(), counted: Vec::new(), bookmark };
+        let consequences = Consequences { open: Vec::new(), lessons: vec![lesson] };
+        feed.catalog.record(&batch, |_| consequences).await.unwrap();
+        (feed.catalog.sources().await.unwrap(), feed.catalog.disproved().await.unwrap())
+    };
+    let disproof = |rule| {
+        let (source, series) = ("MR1".to_owned(), SeriesInstanceUid::parse("2.1").unwrap());
+        Lesson::Disproved(Disproof { source, rule, at: second(7), series })
+    };
+    let (sources, disproved) = learn(2, disproof(Reason::Released)).await;
+    assert_eq!(sources[0].calling_ae_title, "MR1");
+    assert_eq!(sources[0].released_disproved, Some((second(7), "2.1".to_owned())));
+    assert_eq!(disproved, [("MR1".to_owned(), Reason::Released)]);
+    let (_, disproved) = learn(3, disproof(Reason::Expected)).await;
+    assert_eq!(disproved.len(), 2);
+    let (sources, disproved) = learn(4, Lesson::Trusted { source: "MR1".into() }).await;
+    assert_eq!((sources[0].expected_disproved.clone(), disproved.len()), (None, 0));
 }

@@ -190,6 +190,13 @@ impl Ends {
         events
     }
 
+    /// The events of all instances that were stored so far.
+    pub async fn stored(&self) -> Vec<StreamMessage> {
+        let mut events = self.events("INSTANCES").await;
+        events.retain(|event| event.subject.starts_with("dicom.instance.stored."));
+        events
+    }
+
     /// All completions that were announced so far.
     pub async fn completions(&self) -> Vec<SeriesCompleted> {
         let events = self.events("SERIES").await;

@@ -128,6 +128,13 @@ impl HeaderReader {
         }
     }
 
+    /// One of the data set's own attributes, once all of its value was pushed: also before the
+    /// header ends, and also when it turns out that the data set can't be taken.
+    #[must_use]
+    pub fn value_so_far(&self, tag: Tag) -> Option<&[u8]> {
+        self.scanner.whole_value(tag)
+    }
+
     /// The header, once the whole data set was pushed.
     ///
     /// # Errors

@@ -103,6 +103,14 @@ impl Scanner {
         matches!(self.state, State::Head { length: 0, .. }) && self.open.is_empty()
     }
 
+    /// A value that was kept, unless it is being read: half of a UID may be another one's.
+    pub(super) fn whole_value(&self, tag: Tag) -> Option<&[u8]> {
+        match self.state {
+            State::Value { keep: Some(Keep::Value(being_read)), .. } if being_read == tag => None,
+            _ => self.header.values.get(&tag).map(Vec::as_slice),
+        }
+    }
+
     pub(super) fn push(&mut self, mut bytes: &[u8]) -> Result<(), HeaderError> {
         while !bytes.is_empty() {
             let taken = match &mut self.state {

@@ -119,6 +119,26 @@ fn the_header_is_the_same_in_every_encoding_and_in_any_pieces() {
 }
 
 #[test]
+fn a_value_can_be_asked_for_early_and_never_by_halves() {
+    for encoding in ENCODINGS {
+        let bytes = written(&hard(), encoding);
+        let mut reader = HeaderReader::new(encoding, WANTED, LIMIT);
+        let mut since = None;
+        for (at, byte) in bytes.iter().enumerate() {
+            reader.push(&[*byte]).unwrap();
+            match reader.value_so_far(NAME) {
+                Some(name) => {
+                    assert_eq!(name, b"Roe^Jane");
+                    since.get_or_insert(at);
+                }
+                None => assert_eq!(since, None, "what was known is known for good"),
+            }
+        }
+        assert!(since.is_some_and(|at| at < bytes.len() / 2), "{encoding:?}: {since:?}");
+    }
+}
+
+#[test]
 fn sequences_of_defined_length_are_read_as_well() {
     let item = [&[0x40, 0, 0x01, 0x10, b'S', b'H', 2, 0], b"R1".as_slice()].concat();
     let items = [&[0xfe, 0xff, 0, 0xe0, 10, 0, 0, 0], item.as_slice()].concat().repeat(2);
@@ -253,6 +273,15 @@ fn nesting_without_end_is_refused() {
     .concat();
     let bytes = level.repeat(100);
     assert_eq!(read(&bytes, Encoding::Explicit, 64), Err(HeaderError::TooDeep));
+}
+
+#[test]
+fn a_refused_data_set_still_says_what_it_had_said() {
+    let bytes = written(&hard(), Encoding::Explicit);
+    let mut reader = HeaderReader::new(Encoding::Explicit, WANTED, 65_536);
+    assert_eq!(reader.push(&bytes), Err(HeaderError::TooLong(65_536)));
+    assert_eq!(reader.value_so_far(NAME), Some(b"Roe^Jane".as_slice()));
+    assert_eq!(reader.value_so_far(REQUEST), None);
 }
 
 #[test]

@@ -1,8 +1,13 @@
 //! Instances as they come out of the stream: a batch of events becomes rows in one transaction.
 
+use super::open::{self, OpenSeries};
+use super::sources::{self, Lesson};
 use super::upserts::{UPSERT_INSTANCES, UPSERT_PATIENTS, UPSERT_SERIES, UPSERT_STUDIES};
-use super::{BEGIN_WRITE, Catalog, CatalogError, nanoseconds, timestamp};
-use crate::event::InstanceStored;
+use super::{
+    BEGIN_WRITE, Catalog, CatalogError, json, nanoseconds, optional_timestamp, series_uid,
+    timestamp, word,
+};
+use crate::event::{InstanceStored, Reason};
 use crate::uid::SeriesInstanceUid;
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
@@ -33,13 +38,46 @@ pub struct Received {
 pub struct Batch {
     /// Stored instances in the order of the stream.
     pub instances: Vec<Received>,
+    /// Series whose instances are to be counted.
+    pub counted: Vec<SeriesInstanceUid>,
     /// Where the stream has been read to, dead letters included.
     pub bookmark: Bookmark,
 }
 
+/// What the rows of a batch turned out to be.
+#[derive(Debug, Default)]
+pub struct Recorded {
+    /// What each instance of the batch is to the catalogue, in the same order.
+    pub effects: Vec<Effect>,
+    /// The last completion of the series that the batch touches, of those that are complete.
+    pub completed: HashMap<SeriesInstanceUid, Completed>,
+    /// How many instances they have now: those that were to be counted, and those that lost one.
+    pub counts: HashMap<SeriesInstanceUid, u64>,
+}
+
+/// A series that was complete before a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Completed {
+    /// By which rule.
+    pub reason: Reason,
+    /// Broker's time of the last activity before.
+    pub last_activity: Timestamp,
+    /// AE title of the sender of its latest instance.
+    pub source: String,
+}
+
+/// What follows from a batch for the completion rules, to be kept with it.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Consequences {
+    /// The series that are arriving, as far as they have changed.
+    pub open: Vec<(SeriesInstanceUid, OpenSeries)>,
+    /// What was learned of senders, in order.
+    pub lessons: Vec<Lesson>,
+}
+
 /// What an event is to the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Effect {
+pub enum Effect {
     /// A new instance.
     Added,
     /// The same again: nothing changes.
@@ -51,10 +89,25 @@ enum Effect {
 }
 
 /// What the catalogue knows of an instance that an event names.
-#[derive(Debug, Clone)]
-struct Known {
-    series: SeriesInstanceUid,
-    digest: String,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// The series that it is in.
+    pub series: SeriesInstanceUid,
+    /// Of its attributes.
+    pub digest: String,
+}
+
+impl Effect {
+    /// What an instance is that is `now`, and was `before` if it was known.
+    #[must_use]
+    pub fn of(before: Option<Known>, now: &Known) -> Self {
+        match before {
+            None => Self::Added,
+            Some(before) if before.series != now.series => Self::MovedFrom(before.series),
+            Some(before) if before.digest != now.digest => Self::Corrected,
+            Some(_) => Self::Resent,
+        }
+    }
 }
 
 impl Catalog {
@@ -74,21 +127,24 @@ impl Catalog {
         .transpose()
     }
 
-    /// Commits a batch and its bookmark, or nothing of it.
-    ///
-    /// Gives the activity that the batch was for series that are open now, in the order of the
-    /// stream: resends are activity of an open series, and reopen none.
+    /// Commits a batch, its bookmark and what `conclude` makes of it, or nothing at all.
     ///
     /// # Errors
     /// When the catalogue can't be written; the batch is then as if it had not been read.
     pub async fn record(
         &self,
         batch: &Batch,
-    ) -> Result<Vec<(SeriesInstanceUid, Timestamp)>, CatalogError> {
+        conclude: impl FnOnce(&Recorded) -> Consequences,
+    ) -> Result<(), CatalogError> {
         let mut transaction = self.pool.begin_with(BEGIN_WRITE).await?;
         let effects = effects(&mut transaction, &batch.instances).await?;
+        let completed = completed(&mut transaction, &batch.instances, &effects).await?;
         write_rows(&mut transaction, &batch.instances, &effects).await?;
-        let activity = touch_series(&mut transaction, &batch.instances, &effects).await?;
+        let counts = counts(&mut transaction, &batch.counted, &effects).await?;
+        let consequences = conclude(&Recorded { effects, completed, counts });
+        open::keep(&mut transaction, &consequences.open).await?;
+        sources::see(&mut transaction, &batch.instances).await?;
+        sources::learn(&mut transaction, &consequences.lessons).await?;
         sqlx::query(
             "insert into bookmark (id, stream_created, last_sequence) values (1, ?, ?)
              on conflict (id) do update
@@ -99,7 +155,7 @@ impl Catalog {
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;
-        Ok(activity)
+        Ok(())
     }
 }
 
@@ -118,21 +174,14 @@ async fn effects(
     .await?;
     let mut known = HashMap::new();
     for (sop_instance_uid, series, digest) in rows {
-        let series = SeriesInstanceUid::parse(&series)
-            .map_err(|error| CatalogError::Unreadable(format!("series {series:?} {error}")))?;
-        known.insert(sop_instance_uid, Known { series, digest });
+        known.insert(sop_instance_uid, Known { series: series_uid(&series)?, digest });
     }
 
     let mut effect = |instance: &Received| {
         let event = &instance.event;
         let now = Known { series: event.series_instance_uid.clone(), digest: event.digest.clone() };
         let before = known.insert(event.sop_instance_uid.to_string(), now.clone());
-        match before {
-            None => Effect::Added,
-            Some(before) if before.series != now.series => Effect::MovedFrom(before.series),
-            Some(before) if before.digest != now.digest => Effect::Corrected,
-            Some(_) => Effect::Resent,
-        }
+        Effect::of(before, &now)
     };
     Ok(instances.iter().map(&mut effect).collect())
 }
@@ -201,54 +250,59 @@ fn latest_of_series<'a, 'b>(rows: &'b [Row<'a>]) -> Vec<&'b Row<'a>> {
     kept
 }
 
-/// Tells the series of the batch that something happened to them, and says which are open.
-async fn touch_series(
+/// The last completion of those series that a batch touches and that are complete.
+async fn completed(
     connection: &mut SqliteConnection,
     instances: &[Received],
     effects: &[Effect],
-) -> Result<Vec<(SeriesInstanceUid, Timestamp)>, CatalogError> {
-    let mut activity: HashMap<&SeriesInstanceUid, Timestamp> = HashMap::new();
-    // A series that lost an instance to another one has a new count to announce.
-    let mut bereft: HashSet<&SeriesInstanceUid> = HashSet::new();
-    for (instance, effect) in instances.iter().zip(effects) {
-        activity.insert(&instance.event.series_instance_uid, instance.at);
-        if let Effect::MovedFrom(series) = effect {
-            activity.insert(series, instance.at);
-            bereft.insert(series);
-        }
-    }
-    let touched: Vec<_> =
-        activity.iter().map(|(series, at)| (series.as_str(), nanoseconds(*at))).collect();
-    let bereft: Vec<&str> = bereft.into_iter().map(SeriesInstanceUid::as_str).collect();
-    sqlx::query(
-        "update series set state = 'receiving'
-         where series_instance_uid in (select value from json_each(?))",
-    )
-    .bind(json(&bereft))
-    .execute(&mut *connection)
-    .await?;
-    let open: Vec<(String,)> = sqlx::query_as(
-        "update series set last_activity_at = touched.value ->> 1
-         from json_each(?) as touched
-         where series_instance_uid = touched.value ->> 0 and state = 'receiving'
-         returning series_instance_uid",
+) -> Result<HashMap<SeriesInstanceUid, Completed>, CatalogError> {
+    let of_instances = instances.iter().map(|instance| &instance.event.series_instance_uid);
+    let touched: HashSet<&SeriesInstanceUid> = of_instances.chain(bereft(effects)).collect();
+    let rows: Vec<(String, String, Option<i64>, Option<String>)> = sqlx::query_as(
+        "select series_instance_uid, reason, last_activity_at, calling_ae_title from series
+         where series_instance_uid in (select value from json_each(?))
+             and state = 'complete' and reason is not null",
     )
     .bind(json(&touched))
     .fetch_all(connection)
     .await?;
-
-    let open: HashSet<String> = open.into_iter().map(|(series,)| series).collect();
-    let mut activity: Vec<_> = activity
-        .into_iter()
-        .filter(|(series, _)| open.contains(series.as_str()))
-        .map(|(series, at)| (series.clone(), at))
-        .collect();
-    activity.sort_by_key(|(_, at)| *at);
-    Ok(activity)
+    rows.into_iter()
+        .map(|(series, reason, last_activity, source)| {
+            let completed = Completed {
+                reason: word(&reason)?,
+                last_activity: optional_timestamp(last_activity)?.unwrap_or(Timestamp::MIN),
+                source: source.unwrap_or_default(),
+            };
+            Ok((series_uid(&series)?, completed))
+        })
+        .collect()
 }
 
-/// JSON for a statement's parameter.
-fn json<T: serde::Serialize + ?Sized>(value: &T) -> String {
-    // Strings, numbers and JSON that was parsed before: there is nothing in them that can fail.
-    serde_json::to_string(value).unwrap_or_default()
+/// The series that lost an instance to another one: each has a new count to announce.
+fn bereft(effects: &[Effect]) -> impl Iterator<Item = &SeriesInstanceUid> {
+    effects.iter().filter_map(|effect| match effect {
+        Effect::MovedFrom(series) => Some(series),
+        _ => None,
+    })
+}
+
+/// Counts rows: always right, whatever was read twice.
+async fn counts(
+    connection: &mut SqliteConnection,
+    counted: &[SeriesInstanceUid],
+    effects: &[Effect],
+) -> Result<HashMap<SeriesInstanceUid, u64>, CatalogError> {
+    let counted: HashSet<_> = counted.iter().chain(bereft(effects)).collect();
+    if counted.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows: Vec<(String, i64)> = sqlx::query_as(
+        "select value, (select count(*) from instances where series_instance_uid = value)
+         from json_each(?)",
+    )
+    .bind(json(&counted))
+    .fetch_all(connection)
+    .await?;
+    let count = |(series, count): (String, i64)| Ok((series_uid(&series)?, count.unsigned_abs()));
+    rows.into_iter().map(count).collect()
 }

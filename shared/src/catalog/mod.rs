@@ -4,15 +4,22 @@
 //! The indexer owns the catalogue: it alone migrates and announces. The api reads it and writes
 //! what `POST /store` says.
 
+mod completions;
 mod instances;
+mod open;
 mod outbox;
 mod series;
+mod sources;
 mod upserts;
 
-pub use instances::{Batch, Bookmark, Received};
+pub use completions::{Completion, RevisionRecord, StoreOutcome, StoredSeries};
+pub use instances::{Batch, Bookmark, Completed, Consequences, Effect, Known, Received, Recorded};
+pub use open::{OpenSeries, Share};
 pub use outbox::Announcement;
-pub use series::{Completion, OpenSeries, SeriesRecord, StoreOutcome, StoredSeries};
+pub use series::SeriesRecord;
+pub use sources::{Disproof, Lesson, SourceRecord};
 
+use crate::uid::SeriesInstanceUid;
 use clap::Args;
 use jiff::Timestamp;
 use sqlx::migrate::Migrator;
@@ -156,4 +163,21 @@ fn timestamp(nanoseconds: i64) -> Result<Timestamp, CatalogError> {
 
 fn optional_timestamp(nanoseconds: Option<i64>) -> Result<Option<Timestamp>, CatalogError> {
     nanoseconds.map(timestamp).transpose()
+}
+
+fn series_uid(text: &str) -> Result<SeriesInstanceUid, CatalogError> {
+    SeriesInstanceUid::parse(text)
+        .map_err(|error| CatalogError::Unreadable(format!("SeriesInstanceUID {text:?} {error}")))
+}
+
+/// Reads an enum from its word, by the names that events use.
+fn word<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, CatalogError> {
+    serde_json::from_value(text.into())
+        .map_err(|error| CatalogError::Unreadable(format!("{text:?}: {error}")))
+}
+
+/// JSON for a statement's parameter.
+fn json<T: serde::Serialize + ?Sized>(value: &T) -> String {
+    // Strings, numbers and JSON that was parsed before: there is nothing in them that can fail.
+    serde_json::to_string(value).unwrap_or_default()
 }

@@ -2,6 +2,7 @@
 //! acknowledged them.
 
 use super::{Catalog, CatalogError, timestamp};
+use crate::subject::{Subject, UnknownSubject};
 use jiff::Timestamp;
 
 /// An announcement of a completed series that waits for the broker.
@@ -10,7 +11,7 @@ pub struct Announcement {
     /// Its place in the outbox; announcements go out in this order.
     pub id: i64,
     /// Where it is published.
-    pub subject: String,
+    pub subject: Subject,
     /// `SeriesInstanceUID:Revision`: published twice, it is still one.
     pub message_id: String,
     /// When it was decided.
@@ -37,6 +38,9 @@ impl Catalog {
         rows.into_iter()
             .map(|(id, subject, message_id, time, payload)| {
                 let time = timestamp(time)?;
+                let subject = subject
+                    .parse()
+                    .map_err(|error: UnknownSubject| CatalogError::Unreadable(error.to_string()))?;
                 Ok(Announcement { id, subject, message_id, time, payload })
             })
             .collect()

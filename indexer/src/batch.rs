@@ -1,0 +1,124 @@
+//! A batch of events: the instances among them go into the catalogue, and all of them, in order,
+//! past the completion rules.
+
+use crate::debounce::{Closed, Debouncer, Receiving, Stored};
+use crate::reading::Reading;
+use crate::sources::Sources;
+use jiff::Timestamp;
+use shared::catalog::{self, Bookmark, Consequences, Effect, Received, Recorded};
+
+/// Events in the order of the stream.
+#[derive(Debug)]
+pub struct Batch {
+    /// What the catalogue takes of it.
+    pub rows: catalog::Batch,
+    events: Vec<Event>,
+}
+
+#[derive(Debug)]
+enum Event {
+    /// The next of the instances.
+    Stored { expected: Option<u64> },
+    /// Something else, and when the broker stored it.
+    Other(Timestamp, Box<Reading>),
+}
+
+impl Batch {
+    /// Without events, after the bookmark.
+    #[must_use]
+    pub fn new(bookmark: Bookmark) -> Self {
+        let rows = catalog::Batch { instances: Vec::new(), counted: Vec::new(), bookmark };
+        Self { rows, events: Vec::new() }
+    }
+
+    /// Takes the next event: its sequence in the stream, when the broker stored it, what it is.
+    pub fn push(&mut self, sequence: u64, at: Timestamp, reading: Reading, sources: &Sources) {
+        self.rows.bookmark.last_sequence = sequence;
+        match reading {
+            Reading::Stored(event) => {
+                let series = &event.series_instance_uid;
+                let counts = !sources.rules(&event.calling_ae_title).expected_from.is_empty();
+                if counts && !self.rows.counted.contains(series) {
+                    self.rows.counted.push(series.clone());
+                }
+                self.events.push(Event::Stored { expected: sources.expected(&event) });
+                self.rows.instances.push(Received { sequence, at, event: *event });
+            }
+            Reading::Nothing | Reading::Dead { .. } => {}
+            other => self.events.push(Event::Other(at, Box::new(other))),
+        }
+    }
+
+    /// Whether there is anything for the completion rules in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// Shows the events to the completion rules; gives what has to be kept of it.
+    pub fn conclude(&self, debouncer: &mut Debouncer, recorded: &Recorded) -> Consequences {
+        let mut instances = self.rows.instances.iter().zip(&recorded.effects);
+        for event in &self.events {
+            match event {
+                Event::Stored { expected } => {
+                    let Some((instance, effect)) = instances.next() else { break };
+                    stored(debouncer, instance, effect, *expected, recorded);
+                }
+                Event::Other(at, reading) => observe(debouncer, *at, reading),
+            }
+        }
+        for (series, count) in &recorded.counts {
+            debouncer.counted(series, *count);
+        }
+        debouncer.take_consequences()
+    }
+}
+
+fn stored(
+    debouncer: &mut Debouncer,
+    instance: &Received,
+    effect: &Effect,
+    expected: Option<u64>,
+    recorded: &Recorded,
+) {
+    let (at, event) = (instance.at, &instance.event);
+    if let Effect::MovedFrom(left) = effect {
+        debouncer.bereft(left, at, recorded.completed.get(left));
+    }
+    let series = &event.series_instance_uid;
+    let stored = Stored {
+        series,
+        at,
+        source: &event.calling_ae_title,
+        association: &event.association_id,
+        node: &event.node_name,
+        ordinal: event.ordinal,
+        effect,
+        expected,
+    };
+    debouncer.stored(&stored, recorded.completed.get(series));
+}
+
+fn observe(debouncer: &mut Debouncer, at: Timestamp, reading: &Reading) {
+    match reading {
+        Reading::Receiving(event) => debouncer.receiving(&Receiving {
+            series: &event.series_instance_uid,
+            at,
+            association: &event.association_id,
+            node: &event.node_name,
+        }),
+        Reading::Closed(event) => debouncer.closed(&Closed {
+            association: &event.association.association_id,
+            at,
+            ending: event.ending,
+            series: &event.series,
+            failed_of_unknown_series: event.failed_of_unknown_series(),
+        }),
+        Reading::Started(event) => debouncer.ingest_started(&event.node_name, at),
+        Reading::CompletionRequested(event) => {
+            debouncer.requested(&event.series_instance_uid, at);
+        }
+        Reading::TrustRequested(event) => debouncer.trusted(&event.calling_ae_title),
+        Reading::Stored(_) | Reading::Nothing | Reading::Dead { .. } => {}
+    }
+}

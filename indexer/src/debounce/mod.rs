@@ -1,0 +1,142 @@
+//! When a series is complete: a session window over event time, as a pure state machine.
+//!
+//! It reads no clock. Time is what the broker says it is: an observation carries the time at which
+//! the stream stored it, and the watermark is the time up to which everything in the stream has
+//! been processed. While a backlog is being read the watermark stands still, so nothing is decided
+//! over the head of an instance that waits unread.
+//!
+//! What an observation does to a series is in `observing`, when a series is due in `rules`.
+
+mod observing;
+mod rules;
+
+pub use observing::{Closed, Receiving, Stored};
+
+use crate::sources::Sources;
+use jiff::Timestamp;
+use shared::catalog::{Completion, Consequences, Lesson, OpenSeries};
+use shared::event::Reason;
+use shared::stream::Position;
+use shared::uid::SeriesInstanceUid;
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+/// Decides which of the open series are complete.
+#[derive(Debug, Clone)]
+pub struct Debouncer {
+    sources: Sources,
+    /// Everything stored before it has been observed.
+    watermark: Timestamp,
+    /// The open series, each with when it is due and why.
+    open: HashMap<SeriesInstanceUid, (OpenSeries, Due)>,
+    /// The same, by when they are due.
+    due: BTreeSet<(Due, SeriesInstanceUid)>,
+    /// Evidence that is not believed: the sender's AE title and the rule.
+    disproved: HashSet<(String, Reason)>,
+    /// Series that have changed since the changes were last taken.
+    changed: HashSet<SeriesInstanceUid>,
+    /// What was learned since then.
+    lessons: Vec<Lesson>,
+}
+
+/// When a series is complete if nothing happens before, and why. Of two rules for the same moment
+/// the first in the order of [`Reason`] is the one that is named.
+type Due = (Timestamp, Reason);
+
+/// The time up to which everything has been processed, if the stream at this position has been
+/// read up to sequence `read`. `None` while something waits unread.
+#[must_use]
+pub fn watermark(read: u64, position: &Position) -> Option<Timestamp> {
+    // What an operator purged unread will never be read; waiting for it would be for ever.
+    (read.max(position.first.saturating_sub(1)) >= position.last).then_some(position.now)
+}
+
+impl Debouncer {
+    /// Without open series.
+    #[must_use]
+    pub fn new(sources: Sources) -> Self {
+        Self {
+            sources,
+            watermark: Timestamp::MIN,
+            open: HashMap::new(),
+            due: BTreeSet::new(),
+            disproved: HashSet::new(),
+            changed: HashSet::new(),
+            lessons: Vec::new(),
+        }
+    }
+
+    /// Takes up what was known before a restart: the open series, and which evidence of whom is not
+    /// believed.
+    pub fn restore(
+        &mut self,
+        open: impl IntoIterator<Item = (SeriesInstanceUid, OpenSeries)>,
+        disproved: impl IntoIterator<Item = (String, Reason)>,
+    ) {
+        self.disproved.extend(disproved);
+        for (series, state) in open {
+            let due = self.due_of(&state);
+            self.due.insert((due, series.clone()));
+            self.open.insert(series, (state, due));
+        }
+    }
+
+    /// What has to be kept of the observations since this was last asked, so that a restart forgets
+    /// nothing of them.
+    #[must_use]
+    pub fn take_consequences(&mut self) -> Consequences {
+        let changed = std::mem::take(&mut self.changed).into_iter();
+        let open = changed.filter_map(|series| {
+            let (state, _) = self.open.get(&series)?;
+            Some((series, state.clone()))
+        });
+        Consequences { open: open.collect(), lessons: std::mem::take(&mut self.lessons) }
+    }
+
+    /// Everything stored before `watermark` has been observed. It never goes back.
+    pub fn advance(&mut self, watermark: Timestamp) {
+        self.watermark = self.watermark.max(watermark);
+    }
+
+    /// When the next series is due: [`Debouncer::poll`] gives it once the watermark has passed
+    /// that time, unless something happens before.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.due.first().map(|((at, _), _)| *at)
+    }
+
+    /// The next series that is complete. Due means strictly before the watermark: what was stored
+    /// in the very instant of the watermark may not have been observed.
+    #[must_use]
+    pub fn poll(&mut self) -> Option<Completion> {
+        if self.next_due()? >= self.watermark {
+            return None;
+        }
+        let ((_, reason), series) = self.due.pop_first()?;
+        let (state, _) = self.open.remove(&series)?;
+        Some(Completion {
+            series,
+            reason,
+            decided_at: self.watermark,
+            expected: state.expected,
+            retrieve_from: self.sources.rules(&state.source).retrieve_url.clone(),
+        })
+    }
+
+    /// Closes a series because the record says that it was complete at this point.
+    pub fn close(&mut self, series: &SeriesInstanceUid) {
+        if let Some((_, due)) = self.open.remove(series) {
+            self.due.remove(&(due, series.clone()));
+        }
+    }
+
+    /// How many series are open.
+    #[must_use]
+    pub fn open_series(&self) -> usize {
+        self.open.len()
+    }
+
+    fn is_believed(&self, source: &str, rule: Reason) -> bool {
+        // Nothing is disproved, most of the time: no key is made for the look.
+        self.disproved.is_empty() || !self.disproved.contains(&(source.to_owned(), rule))
+    }
+}

@@ -1,0 +1,102 @@
+//! What an event of INSTANCES is to the indexer.
+
+use serde::de::DeserializeOwned;
+use shared::event::{
+    AssociationClosed, CompletionRequested, IngestStarted, InstanceReceiving, InstanceStored,
+    TrustRequested,
+};
+use shared::subject::{AssociationChange, Subject};
+
+/// What an event is to the indexer.
+#[derive(Debug, Clone)]
+pub enum Reading {
+    /// An instance was stored: it goes into the catalogue.
+    Stored(Box<InstanceStored>),
+    /// An instance is arriving, slowly.
+    Receiving(InstanceReceiving),
+    /// An association ended.
+    Closed(AssociationClosed),
+    /// A receiver started.
+    Started(IngestStarted),
+    /// An operator wants a series to be complete.
+    CompletionRequested(CompletionRequested),
+    /// An operator wants a sender to be believed again.
+    TrustRequested(TrustRequested),
+    /// Nothing.
+    Nothing,
+    /// It can't be read.
+    Dead {
+        /// In one word, for the subject.
+        reason: &'static str,
+        /// What is wrong with it. Says where, never what: the payload may name a patient.
+        error: String,
+    },
+}
+
+/// Reads an event from its subject and payload.
+#[must_use]
+pub fn read(subject: &str, payload: &[u8]) -> Reading {
+    let Ok(subject) = subject.parse() else {
+        return Reading::Dead { reason: "unknown-subject", error: "unknown subject".to_owned() };
+    };
+    match subject {
+        Subject::InstanceStored { .. } => json(payload, |event| Reading::Stored(Box::new(event))),
+        Subject::InstanceReceiving { .. } => json(payload, Reading::Receiving),
+        Subject::Association {
+            change: AssociationChange::Released | AssociationChange::Aborted,
+            ..
+        } => json(payload, Reading::Closed),
+        Subject::IngestStarted { .. } => json(payload, Reading::Started),
+        Subject::CompletionRequested { .. } => json(payload, Reading::CompletionRequested),
+        Subject::TrustRequested { .. } => json(payload, Reading::TrustRequested),
+        Subject::Association { .. } | Subject::SeriesCompleted { .. } | Subject::Dead { .. } => {
+            Reading::Nothing
+        }
+    }
+}
+
+fn json<E: DeserializeOwned>(payload: &[u8], reading: impl FnOnce(E) -> Reading) -> Reading {
+    match serde_json::from_slice(payload) {
+        Ok(event) => reading(event),
+        Err(error) => {
+            let (line, column) = (error.line(), error.column());
+            let what = match error.classify() {
+                serde_json::error::Category::Data => "not an event of its subject",
+                _ => "not JSON",
+            };
+            let error = format!("{what}, at line {line} column {column}");
+            Reading::Dead { reason: "unreadable", error }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_is_said_without_the_patients_name() {
+        let payload = br#"{"PatientName": "Roe^Jane", "SeriesInstanceUID": 5}"#;
+        let Reading::Dead { reason, error } = read("dicom.instance.stored.07.MR.1.2", payload)
+        else {
+            panic!("it was read")
+        };
+        assert_eq!(reason, "unreadable");
+        assert!(error.starts_with("not an event of its subject, at line 1"), "{error}");
+        assert!(!error.contains("Roe"));
+    }
+
+    #[test]
+    fn what_decides_nothing_is_read_past() {
+        assert!(matches!(read("dicom.association.opened.MR1", b"{}"), Reading::Nothing));
+        assert!(matches!(read("dicom.association.rejected.MR1", b"?"), Reading::Nothing));
+        assert!(matches!(
+            read("dicom.instance.lost.MR1", b"{}"),
+            Reading::Dead { reason: "unknown-subject", .. }
+        ));
+        assert!(matches!(
+            read("dicom.association.released.MR1", b"{}"),
+            Reading::Dead { reason: "unreadable", .. }
+        ));
+    }
+}

@@ -1,0 +1,129 @@
+//! The indexer of a world: reads, commits, decides and dies at the moments that it is told.
+
+use super::stream::{Millis, Stream, time};
+use indexer::batch::Batch;
+use indexer::consumer::{Order, Place, resume_after};
+use indexer::debounce::{Debouncer, watermark};
+use indexer::sources::Sources;
+use jiff::Timestamp;
+use shared::catalog::{Bookmark, Completion, OpenSeries};
+use shared::event::Reason;
+use shared::uid::SeriesInstanceUid;
+
+/// A completion as it was announced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announced {
+    pub series: SeriesInstanceUid,
+    pub revision: u32,
+    pub reason: Reason,
+    pub count: u64,
+    pub added: u64,
+    pub corrected: u64,
+    pub expected: Option<u64>,
+    pub decided_at: Timestamp,
+    pub sequence: u64,
+}
+
+/// What the indexer keeps: it survives a crash, each call is one transaction.
+pub trait Store {
+    fn bookmark(&self) -> Option<Bookmark>;
+    fn open_series(&self) -> Vec<(SeriesInstanceUid, OpenSeries)>;
+    fn disproved(&self) -> Vec<(String, Reason)>;
+    fn record(&mut self, batch: &Batch, debouncer: &mut Debouncer);
+    fn complete(&mut self, completions: &[Completion]) -> Vec<Announced>;
+}
+
+/// Where in its work the indexer dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Death {
+    BeforeCommit,
+    BeforeAcknowledgement,
+}
+
+/// An indexer that runs.
+pub struct Indexer<'a> {
+    stream: &'a Stream,
+    sources: &'a Sources,
+    pub debouncer: Debouncer,
+    order: Order,
+    bookmark: Bookmark,
+}
+
+impl<'a> Indexer<'a> {
+    /// Starts from what is kept.
+    pub fn start(stream: &'a Stream, sources: &'a Sources, store: &dyn Store, now: Millis) -> Self {
+        let last_sequence = resume_after(store.bookmark(), &stream.position(now));
+        let mut debouncer = Debouncer::new(sources.clone());
+        debouncer.restore(store.open_series(), store.disproved());
+        let bookmark = Bookmark { stream_created: time(0), last_sequence };
+        Self { stream, sources, debouncer, order: Order::after(last_sequence), bookmark }
+    }
+
+    /// Up to which sequence it has read.
+    pub fn read_to(&self) -> u64 {
+        self.bookmark.last_sequence
+    }
+
+    /// Reads up to `count` events that are there, after `again` that are delivered a second time.
+    /// `Err` when it died on the way.
+    pub fn read(
+        &mut self,
+        store: &mut dyn Store,
+        now: Millis,
+        (again, count): (u64, u64),
+        death: Option<Death>,
+    ) -> Result<(), Death> {
+        let from = self.read_to().saturating_sub(again) + 1;
+        let to = self.stream.position(now).last.min(self.read_to() + count);
+        let mut batch = Batch::new(self.bookmark);
+        for sequence in from..=to {
+            match self.order.place(sequence) {
+                Place::Next { .. } => {
+                    let entry = self.stream.get(sequence);
+                    batch.push(sequence, time(entry.at), entry.reading.clone(), self.sources);
+                }
+                Place::Again => {}
+                Place::Early { missing } => panic!("{missing} missing before {sequence}"),
+            }
+        }
+        if batch.rows.bookmark != self.bookmark {
+            if death == Some(Death::BeforeCommit) {
+                return Err(Death::BeforeCommit);
+            }
+            store.record(&batch, &mut self.debouncer);
+            self.bookmark = batch.rows.bookmark;
+        }
+        death.map_or(Ok(()), Err)
+    }
+
+    /// Asks for the time and completes what is due.
+    pub fn decide(&mut self, store: &mut dyn Store, now: Millis) -> Vec<Announced> {
+        let position = self.stream.position(now);
+        let Some(watermark) = watermark(self.read_to(), &position) else { return Vec::new() };
+        self.debouncer.advance(watermark);
+        let completions: Vec<_> = std::iter::from_fn(|| self.debouncer.poll()).collect();
+        store.complete(&completions)
+    }
+}
+
+/// Reads everything as it comes and decides whenever something is due, which is what an indexer does
+/// that nothing happens to. Gives what it announced.
+pub fn watch(stream: &Stream, sources: &Sources, store: &mut dyn Store) -> Vec<Announced> {
+    let mut indexer = Indexer::start(stream, sources, store, 0);
+    let mut announced = Vec::new();
+    let mut decide_until = |indexer: &mut Indexer, store: &mut dyn Store, until: Millis| {
+        while let Some(due) = indexer.debouncer.next_due() {
+            let due = due.as_millisecond() + 1;
+            if due >= until {
+                break;
+            }
+            announced.extend(indexer.decide(store, due));
+        }
+    };
+    for entry in &stream.0 {
+        decide_until(&mut indexer, store, entry.at);
+        indexer.read(store, entry.at, (0, u64::MAX >> 1), None).unwrap();
+    }
+    decide_until(&mut indexer, store, Millis::MAX >> 20);
+    announced
+}

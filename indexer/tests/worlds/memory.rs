@@ -1,0 +1,161 @@
+//! A catalogue in memory that does what the real one does, some thousand times as fast. `sqlite`
+//! has the real one, and random worlds show that the two agree.
+
+use super::indexer::{Announced, Store};
+use super::stream::time;
+use indexer::batch::Batch;
+use indexer::debounce::Debouncer;
+use jiff::Timestamp;
+use shared::catalog::{
+    Bookmark, Completed, Completion, Effect, Known, Lesson, OpenSeries, Recorded,
+};
+use shared::event::Reason;
+use shared::uid::SeriesInstanceUid;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+#[derive(Debug, Default)]
+pub struct Memory {
+    last_sequence: u64,
+    instances: HashMap<String, Instance>,
+    series: HashMap<SeriesInstanceUid, Series>,
+    open: BTreeMap<SeriesInstanceUid, OpenSeries>,
+    disproved: BTreeSet<(String, Reason)>,
+}
+
+#[derive(Debug)]
+struct Instance {
+    known: Known,
+    added_sequence: u64,
+    stream_sequence: u64,
+}
+
+#[derive(Debug, Default)]
+struct Series {
+    instances: HashSet<String>,
+    source: String,
+    last_activity: Timestamp,
+    revision: u32,
+    reason: Option<Reason>,
+    completed_sequence: u64,
+}
+
+impl Memory {
+    fn completed(&self, series: &SeriesInstanceUid) -> Option<Completed> {
+        let known = self.series.get(series).filter(|_| !self.open.contains_key(series))?;
+        Some(Completed {
+            reason: known.reason?,
+            last_activity: known.last_activity,
+            source: known.source.clone(),
+        })
+    }
+
+    fn write(&mut self, batch: &Batch) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        for received in &batch.rows.instances {
+            let (event, sequence) = (&received.event, received.sequence);
+            let sop = event.sop_instance_uid.to_string();
+            let now =
+                Known { series: event.series_instance_uid.clone(), digest: event.digest.clone() };
+            let before = self.instances.get(&sop);
+            let added_sequence = before
+                .filter(|before| before.known.series == now.series)
+                .map_or(sequence, |before| before.added_sequence);
+            let effect = Effect::of(before.map(|before| before.known.clone()), &now);
+            if let Effect::MovedFrom(left) = &effect {
+                self.series.get_mut(left).unwrap().instances.remove(&sop);
+            }
+            if effect != Effect::Resent {
+                let series = self.series.entry(now.series.clone()).or_default();
+                series.instances.insert(sop.clone());
+                series.source.clone_from(&event.calling_ae_title);
+                let row = Instance { known: now, added_sequence, stream_sequence: sequence };
+                self.instances.insert(sop, row);
+            }
+            effects.push(effect);
+        }
+        effects
+    }
+}
+
+impl Store for Memory {
+    fn bookmark(&self) -> Option<Bookmark> {
+        let last_sequence = self.last_sequence;
+        (last_sequence > 0).then(|| Bookmark { stream_created: time(0), last_sequence })
+    }
+
+    fn open_series(&self) -> Vec<(SeriesInstanceUid, OpenSeries)> {
+        self.open.iter().map(|(series, open)| (series.clone(), open.clone())).collect()
+    }
+
+    fn disproved(&self) -> Vec<(String, Reason)> {
+        self.disproved.iter().cloned().collect()
+    }
+
+    fn record(&mut self, batch: &Batch, debouncer: &mut Debouncer) {
+        let touched = batch.rows.instances.iter().flat_map(|received| {
+            let left = self.instances.get(received.event.sop_instance_uid.as_str());
+            [Some(received.event.series_instance_uid.clone()), left.map(|i| i.known.series.clone())]
+        });
+        let completed = touched
+            .flatten()
+            .filter_map(|series| self.completed(&series).map(|completed| (series, completed)))
+            .collect();
+        let effects = self.write(batch);
+        let bereft = effects.iter().filter_map(|effect| match effect {
+            Effect::MovedFrom(series) => Some(series),
+            _ => None,
+        });
+        let counts = batch
+            .rows
+            .counted
+            .iter()
+            .chain(bereft)
+            .map(|series| (series.clone(), self.series[series].instances.len() as u64));
+        let recorded = Recorded { counts: counts.collect(), effects, completed };
+        let consequences = batch.conclude(debouncer, &recorded);
+        for (series, open) in consequences.open {
+            self.series.get_mut(&series).unwrap().last_activity = open.last_activity;
+            self.open.insert(series, open);
+        }
+        for lesson in consequences.lessons {
+            match lesson {
+                Lesson::Disproved(disproof) => {
+                    self.disproved.insert((disproof.source, disproof.rule));
+                }
+                Lesson::Trusted { source } => self.disproved.retain(|(known, _)| *known != source),
+            }
+        }
+        self.last_sequence = batch.rows.bookmark.last_sequence;
+    }
+
+    fn complete(&mut self, completions: &[Completion]) -> Vec<Announced> {
+        let mut announced = Vec::new();
+        for completion in completions {
+            if self.open.remove(&completion.series).is_none() {
+                continue;
+            }
+            let series = self.series.get_mut(&completion.series).unwrap();
+            let since = series.completed_sequence;
+            let rows = || series.instances.iter().map(|sop| &self.instances[sop]);
+            let added = rows().filter(|row| row.added_sequence > since).count() as u64;
+            let corrected = rows()
+                .filter(|row| row.added_sequence <= since && row.stream_sequence > since)
+                .count() as u64;
+            series.revision += 1;
+            series.reason = Some(completion.reason);
+            series.completed_sequence = self.last_sequence;
+            announced.push(Announced {
+                series: completion.series.clone(),
+                revision: series.revision,
+                reason: completion.reason,
+                count: series.instances.len() as u64,
+                added,
+                corrected,
+                expected: completion.expected,
+                decided_at: completion.decided_at,
+                sequence: self.last_sequence,
+            });
+        }
+        announced
+    }
+}

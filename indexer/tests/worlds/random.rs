@@ -1,0 +1,226 @@
+//! As many random worlds as are asked for.
+
+use super::check::Check;
+use super::indexer::{Announced, Death, Indexer, Store};
+use super::memory::Memory;
+use super::senders::world;
+use super::sqlite::Sqlite;
+use super::stream::{Millis, Stream, sources};
+use fastrand::Rng;
+use indexer::debounce::Debouncer;
+use indexer::sources::Sources;
+use jiff::Timestamp;
+use shared::event::Reason;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+/// Far enough after the end of a world for anything to have come to rest.
+const REST: Millis = 10 * super::stream::DAY;
+
+/// What happened in some worlds.
+#[derive(Debug, Default)]
+struct Tally {
+    worlds: u64,
+    events: u64,
+    deaths: u64,
+    longest_backlog: u64,
+    completions: BTreeMap<Reason, u64>,
+}
+
+impl Tally {
+    fn add(&mut self, other: Tally) {
+        self.worlds += other.worlds;
+        self.events += other.events;
+        self.deaths += other.deaths;
+        self.longest_backlog = self.longest_backlog.max(other.longest_backlog);
+        for (reason, count) in other.completions {
+            *self.completions.entry(reason).or_default() += count;
+        }
+    }
+}
+
+/// One world with an indexer that is slow, that is away, that dies and comes again; checked at every
+/// step. Gives what was announced.
+fn live(seed: u64, store: &mut dyn Store) -> (Vec<Announced>, Tally) {
+    let mut rng = Rng::with_seed(seed);
+    let stream = world(&mut rng);
+    let sources = sources();
+    let mut life = Life {
+        check: Check::new(&stream),
+        stream: &stream,
+        sources: &sources,
+        store,
+        indexer: None,
+        announced: Vec::new(),
+        tally: Tally { worlds: 1, events: stream.0.len() as u64, ..Tally::default() },
+        rng,
+    };
+    let mut before = 0;
+    for entry in &stream.0 {
+        life.pass(before, entry.at);
+        life.work(entry.at);
+        before = entry.at;
+    }
+    life.come_to_rest(stream.end());
+    (life.announced, life.tally)
+}
+
+struct Life<'a> {
+    stream: &'a Stream,
+    sources: &'a Sources,
+    store: &'a mut dyn Store,
+    indexer: Option<Indexer<'a>>,
+    check: Check<'a>,
+    announced: Vec<Announced>,
+    tally: Tally,
+    rng: Rng,
+}
+
+impl Life<'_> {
+    /// Nothing happens for a while, but that series become due.
+    fn pass(&mut self, from: Millis, to: Millis) {
+        if self.rng.u32(0..10) == 0 {
+            // It was busy with something else, and comes to it at some moment.
+            if to > from {
+                let now = self.rng.i64(from..to);
+                self.decide(now);
+            }
+            return;
+        }
+        while let Some(indexer) = &self.indexer
+            && let Some(due) = indexer.debouncer.next_due()
+            && (from..to).contains(&(due.as_millisecond() + 1))
+        {
+            let open = indexer.debouncer.open_series();
+            self.decide(due.as_millisecond() + 1);
+            let open_now = self.indexer.as_ref().map_or(0, |i| i.debouncer.open_series());
+            if open_now == open {
+                break;
+            }
+        }
+    }
+
+    /// The indexer, if it lives, does something.
+    fn work(&mut self, now: Millis) {
+        let Some(indexer) = &mut self.indexer else {
+            if self.rng.u32(0..4) == 0 {
+                self.start(now);
+            }
+            return;
+        };
+        let count = *self.rng.choice(&[0, 1, 2, 1000]).unwrap();
+        let again = *self.rng.choice(&[0, 0, 1, 5]).unwrap();
+        let death = match self.rng.u32(0..60) {
+            0 => Some(Death::BeforeCommit),
+            1 => Some(Death::BeforeAcknowledgement),
+            _ => None,
+        };
+        if indexer.read(self.store, now, (again, count), death).is_err() {
+            self.indexer = None;
+            self.tally.deaths += 1;
+            return;
+        }
+        if self.rng.u32(0..10) == 0 {
+            self.decide(now);
+            self.knows_what_is_kept(now);
+        }
+    }
+
+    fn start(&mut self, now: Millis) {
+        let indexer = Indexer::start(self.stream, self.sources, self.store, now);
+        let backlog = self.stream.position(now).last - indexer.read_to();
+        self.tally.longest_backlog = self.tally.longest_backlog.max(backlog);
+        self.indexer = Some(indexer);
+    }
+
+    fn decide(&mut self, now: Millis) {
+        let Some(indexer) = &mut self.indexer else { return };
+        for announced in indexer.decide(self.store, now) {
+            self.check.announced(now, &announced);
+            *self.tally.completions.entry(announced.reason).or_default() += 1;
+            self.announced.push(announced);
+        }
+    }
+
+    /// An indexer that started now would decide the same.
+    fn knows_what_is_kept(&mut self, now: Millis) {
+        let Some(indexer) = &self.indexer else { return };
+        let restarted = Indexer::start(self.stream, self.sources, self.store, now);
+        let decisions = |debouncer: &Debouncer| {
+            let mut debouncer = debouncer.clone();
+            debouncer.advance(Timestamp::MAX);
+            std::iter::from_fn(move || debouncer.poll()).collect::<Vec<_>>()
+        };
+        assert_eq!(decisions(&indexer.debouncer), decisions(&restarted.debouncer));
+        assert_eq!(indexer.read_to(), restarted.read_to());
+    }
+
+    fn come_to_rest(&mut self, end: Millis) {
+        if self.indexer.is_none() {
+            self.start(end);
+        }
+        if let Some(indexer) = &mut self.indexer {
+            indexer.read(self.store, end, (0, u64::MAX >> 1), None).unwrap();
+        }
+        self.pass(end, end + REST);
+        self.decide(end + REST);
+        let open = self.indexer.as_ref().map_or(0, |i| i.debouncer.open_series());
+        assert_eq!(open, 0, "something is open for ever");
+        assert!(self.store.open_series().is_empty());
+        self.check.ended();
+    }
+}
+
+/// Runs a world; if it fails, says which it was.
+fn run(seed: u64, store: &mut dyn Store) -> (Vec<Announced>, Tally) {
+    catch_unwind(AssertUnwindSafe(|| live(seed, store))).unwrap_or_else(|panic| {
+        eprintln!("the world of seed {seed} failed: run it again with COLLIMATOR_SEED={seed}");
+        resume_unwind(panic)
+    })
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable} must be a number")))
+}
+
+#[test]
+fn what_must_be_true_is_true_in_any_world() {
+    if let Some(seed) = number("COLLIMATOR_SEED") {
+        let (announced, tally) = run(seed, &mut Memory::default());
+        println!("seed {seed}: {tally:#?}\n{announced:#?}");
+        return;
+    }
+    let worlds = number("COLLIMATOR_WORLDS").unwrap_or(2000);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+    let began = std::time::Instant::now();
+    let mut tally = Tally::default();
+    std::thread::scope(|scope| {
+        let share = |thread| {
+            move || {
+                let mut tally = Tally::default();
+                for seed in (thread..worlds).step_by(threads as usize) {
+                    tally.add(run(seed, &mut Memory::default()).1);
+                }
+                tally
+            }
+        };
+        let shares: Vec<_> = (0..threads).map(|thread| scope.spawn(share(thread))).collect();
+        for share in shares {
+            tally.add(share.join().unwrap());
+        }
+    });
+    let rate = tally.worlds as f64 / began.elapsed().as_secs_f64();
+    println!("seeds 0 to {}: {tally:#?}\nfailures 0, {rate:.0} worlds a second", worlds - 1);
+    assert_eq!(tally.worlds, worlds);
+}
+
+#[test]
+fn the_catalogue_in_memory_and_the_real_one_announce_the_same() {
+    for seed in 0..25 {
+        let mut sqlite = Sqlite::new();
+        let (real, _) = run(seed, &mut sqlite);
+        let (modelled, _) = run(seed, &mut Memory::default());
+        assert_eq!(real, modelled, "seed {seed}");
+    }
+}

@@ -1,0 +1,225 @@
+//! The stream of a world: events with their sequence and the broker's time, and how they are made.
+
+use indexer::reading::Reading;
+use indexer::sources::{Hint, Rules, Sources};
+use jiff::{SignedDuration, Timestamp};
+use shared::event::{
+    AssociationClosed, AssociationIdentity, AttributeValue, CompletionRequested, Ending,
+    IngestStarted, InstanceReceiving, InstanceStored, SeriesShare, TrustRequested,
+};
+use shared::stream::Position;
+use shared::uid::{SeriesInstanceUid, SopInstanceUid};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+/// The broker's time in milliseconds.
+pub type Millis = i64;
+
+pub const SECOND: Millis = 1000;
+pub const MINUTE: Millis = 60 * SECOND;
+pub const HOUR: Millis = 60 * MINUTE;
+pub const DAY: Millis = 24 * HOUR;
+
+pub fn time(at: Millis) -> Timestamp {
+    Timestamp::from_millisecond(at).unwrap()
+}
+
+pub fn series(number: u32) -> SeriesInstanceUid {
+    SeriesInstanceUid::parse(&format!("2.25.{number}")).unwrap()
+}
+
+/// The default settings.
+pub fn rules() -> Rules {
+    Rules {
+        quiet_period: SignedDuration::from_secs(10),
+        settle_period: SignedDuration::from_secs(1),
+        abort_grace: SignedDuration::from_secs(60),
+        max_open: SignedDuration::from_hours(1),
+        expected_from: Vec::new(),
+        retrieve_url: None,
+    }
+}
+
+/// The default settings, and a sender that is trusted with Images in Acquisition.
+pub fn sources() -> Sources {
+    let expected_from = vec![Hint::ImagesInAcquisition];
+    Sources::new(rules()).with(EXACT, Rules { expected_from, ..rules() })
+}
+
+/// The sender that is trusted.
+pub const EXACT: &str = "EXACT";
+
+/// One event of the stream.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    pub at: Millis,
+    pub reading: Reading,
+}
+
+/// All that was and will be in the stream; an event is there from its time on. The sequence of the
+/// first is 1.
+#[derive(Debug, Clone, Default)]
+pub struct Stream(pub Vec<Entry>);
+
+impl Stream {
+    /// Where the stream stands at a time.
+    pub fn position(&self, now: Millis) -> Position {
+        let last = self.0.partition_point(|entry| entry.at <= now) as u64;
+        Position { created: time(0), first: 1, last, bytes: 0, now: time(now) }
+    }
+
+    /// The event of a sequence.
+    pub fn get(&self, sequence: u64) -> &Entry {
+        &self.0[sequence as usize - 1]
+    }
+
+    /// The end of the last event.
+    pub fn end(&self) -> Millis {
+        self.0.last().map_or(0, |entry| entry.at)
+    }
+
+    /// All instances, with their sequence.
+    pub fn stored(&self) -> impl Iterator<Item = (u64, Millis, &InstanceStored)> {
+        (1..).zip(&self.0).filter_map(|(sequence, entry)| match &entry.reading {
+            Reading::Stored(event) => Some((sequence, entry.at, event.as_ref())),
+            _ => None,
+        })
+    }
+}
+
+/// An association as a sender has it, and what its receiver says of it.
+#[derive(Debug, Clone)]
+pub struct Association {
+    pub source: String,
+    pub node: String,
+    pub id: String,
+    ordinal: u64,
+    acknowledged: u64,
+    failed: u64,
+    shares: BTreeMap<u32, (u64, u64)>,
+    /// Images in Acquisition of what it sends.
+    pub images: Option<i64>,
+}
+
+impl Association {
+    pub fn new(id: impl Into<String>, source: &str, node: &str) -> Self {
+        let (source, node, id) = (source.to_owned(), node.to_owned(), id.into());
+        Self {
+            source,
+            node,
+            id,
+            ordinal: 0,
+            acknowledged: 0,
+            failed: 0,
+            shares: BTreeMap::new(),
+            images: None,
+        }
+    }
+
+    fn event(&mut self, number: u32, sop: u32, digest: u32) -> Reading {
+        self.ordinal += 1;
+        Reading::Stored(Box::new(InstanceStored {
+            sop_instance_uid: SopInstanceUid::parse(&format!("1.3.{sop}")).unwrap(),
+            sop_class_uid: String::new(),
+            series_instance_uid: series(number),
+            study_instance_uid: None,
+            attributes: self.images.iter().map(images).collect(),
+            transfer_syntax_uid: String::new(),
+            bytes: 1,
+            digest: digest.to_string(),
+            calling_ae_title: self.source.clone(),
+            called_ae_title: String::new(),
+            peer_address: String::new(),
+            association_id: self.id.clone(),
+            node_name: self.node.clone(),
+            ordinal: self.ordinal,
+            // The clock of the receiver is anything: it decides nothing.
+            received_at: time(i64::from(sop % 7) * 100 * DAY),
+        }))
+    }
+
+    /// An instance that is stored and answered with Success.
+    pub fn store(&mut self, series: u32, sop: u32, digest: u32) -> Reading {
+        self.acknowledged += 1;
+        self.shares.entry(series).or_default().0 += 1;
+        self.event(series, sop, digest)
+    }
+
+    /// One that is stored, though its sender was told of a failure: the acknowledgement came late.
+    pub fn store_unacknowledged(&mut self, series: u32, sop: u32) -> Reading {
+        self.fail(series);
+        self.ordinal -= 1;
+        self.event(series, sop, 0)
+    }
+
+    /// One that is refused.
+    pub fn fail(&mut self, series: u32) {
+        self.ordinal += 1;
+        self.failed += 1;
+        self.shares.entry(series).or_default().1 += 1;
+    }
+
+    /// One that is arriving, slowly.
+    pub fn receiving(&mut self, number: u32) -> Reading {
+        self.shares.entry(number).or_default();
+        Reading::Receiving(InstanceReceiving {
+            series_instance_uid: series(number),
+            modality: String::new(),
+            bytes: 1,
+            calling_ae_title: self.source.clone(),
+            association_id: self.id.clone(),
+            node_name: self.node.clone(),
+            ordinal: self.ordinal + 1,
+            at: time(0),
+        })
+    }
+
+    /// The end.
+    pub fn close(&self, ending: Ending) -> Reading {
+        let share = |(number, (acknowledged, failed)): (&u32, &(u64, u64))| SeriesShare {
+            series_instance_uid: series(*number),
+            acknowledged: *acknowledged,
+            failed: *failed,
+        };
+        Reading::Closed(AssociationClosed {
+            association: AssociationIdentity {
+                association_id: self.id.clone(),
+                calling_ae_title: self.source.clone(),
+                called_ae_title: String::new(),
+                peer_address: String::new(),
+                node_name: self.node.clone(),
+            },
+            ending,
+            cause: None,
+            stores: self.ordinal,
+            acknowledged: self.acknowledged,
+            failed: self.failed,
+            series: self.shares.iter().map(share).collect(),
+            closed_at: time(0),
+        })
+    }
+}
+
+fn images(count: &i64) -> (Cow<'static, str>, AttributeValue) {
+    ("ImagesInAcquisition".into(), AttributeValue::Number(*count))
+}
+
+/// A receiver starts, again.
+pub fn started(node: &str) -> Reading {
+    let (node_name, start_id) = (node.to_owned(), String::new());
+    Reading::Started(IngestStarted { node_name, start_id, started_at: time(0) })
+}
+
+/// An operator wants a series to be complete.
+pub fn complete(number: u32) -> Reading {
+    let (series_instance_uid, request_id) = (series(number), String::new());
+    let request = CompletionRequested { series_instance_uid, request_id, requested_at: time(0) };
+    Reading::CompletionRequested(request)
+}
+
+/// An operator wants a sender to be believed again.
+pub fn trust(source: &str) -> Reading {
+    let (calling_ae_title, request_id) = (source.to_owned(), String::new());
+    let request = TrustRequested { calling_ae_title, request_id, requested_at: time(0) };
+    Reading::TrustRequested(request)
+}

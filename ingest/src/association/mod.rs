@@ -1,0 +1,197 @@
+//! One association, from its request to its end: messages are taken one by one, and an instance is
+//! answered with Success only once the broker has acknowledged its event.
+
+mod negotiation;
+mod store;
+
+pub use negotiation::{reject, serve};
+
+use crate::admission::Accepted;
+use crate::dimse::{self, MAX_COMMAND_LENGTH, Operation, Request, Status};
+use crate::framer::Kind;
+use crate::instance::Refusal;
+use crate::ledger::Ledger;
+use crate::publisher::Publisher;
+use crate::rejections::Rejections;
+use crate::settings::Settings;
+use crate::wire::{Incoming, Wire, WireError};
+use dicom_ul::pdu::{AbortRQServiceProviderReason, Pdu};
+use jiff::Timestamp;
+use shared::event::{AssociationIdentity, Ending};
+use std::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+
+/// What all associations have in common.
+#[derive(Debug)]
+pub struct Service {
+    /// What the receiver was told.
+    pub settings: Settings,
+    /// The receiver's name.
+    pub node_name: String,
+    /// Where events go.
+    pub publisher: Publisher,
+    /// Callers that were turned away.
+    pub rejections: Mutex<Rejections>,
+    /// Cancelled when the receiver is to stop.
+    pub stop: CancellationToken,
+}
+
+/// How an association ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Released,
+    AbortedByPeer,
+    Stopped,
+}
+
+struct Association<'a> {
+    service: &'a Service,
+    wire: Wire,
+    accepted: Accepted,
+    identity: AssociationIdentity,
+    ledger: Ledger,
+    /// Whether it was said that instances come through it.
+    opened: bool,
+}
+
+impl Association<'_> {
+    async fn run(mut self, answer: Pdu) {
+        let ended = match self.wire.send(&answer).await {
+            Ok(()) => self.serve_messages().await,
+            Err(error) => Err(error),
+        };
+        let closed_at = Timestamp::now();
+        let (ending, cause) = self.end(ended).await;
+        // The peer's connection is not kept waiting for the broker.
+        drop(self.wire);
+        let Some(event) = self.ledger.close(self.identity, ending, cause, closed_at) else {
+            return;
+        };
+        if let Err(error) = self.service.publisher.publish(&event).await {
+            tracing::warn!(
+                %error,
+                "the end of this association is not published; the series that it brought will be \
+                 complete by quiet period"
+            );
+        }
+    }
+
+    /// Ends the association on the wire. Gives how it ended, and why unless it was released.
+    async fn end(&mut self, ended: Result<End, WireError>) -> (Ending, Option<String>) {
+        let ledger = &self.ledger;
+        let (stores, acknowledged) = (ledger.stores(), ledger.acknowledged());
+        let failed = ledger.failed();
+        match ended {
+            Ok(End::Released) => {
+                if let Err(error) = self.wire.send(&Pdu::ReleaseRP).await {
+                    tracing::debug!(%error, "A-RELEASE-RP could not be sent");
+                }
+                self.wire.close().await;
+                tracing::info!(stores, acknowledged, failed, "released");
+                (Ending::Released, None)
+            }
+            Ok(End::AbortedByPeer) => {
+                tracing::warn!(stores, acknowledged, failed, "aborted by the peer");
+                (Ending::Aborted, Some("aborted by the peer".to_owned()))
+            }
+            Ok(End::Stopped) => {
+                self.wire.abort(AbortRQServiceProviderReason::ReasonNotSpecified).await;
+                tracing::info!(stores, acknowledged, failed, "aborted: stopping");
+                (Ending::Aborted, Some("the receiver was stopped".to_owned()))
+            }
+            Err(error) => {
+                tracing::warn!(stores, acknowledged, failed, %error, "aborted");
+                if let Some(reason) = error.abort_reason() {
+                    self.wire.abort(reason).await;
+                }
+                (Ending::Aborted, Some(error.to_string()))
+            }
+        }
+    }
+
+    async fn serve_messages(&mut self) -> Result<End, WireError> {
+        loop {
+            let (context_id, command) = match self.command().await? {
+                Ok(command) => command,
+                Err(end) => return Ok(end),
+            };
+            let request = dimse::read_request(&command)?;
+            self.serve_message(context_id, &request).await?;
+        }
+    }
+
+    /// The bytes of the next command set and its presentation context, or how it all ended.
+    async fn command(&mut self) -> Result<Result<(u8, Vec<u8>), End>, WireError> {
+        let mut command = Vec::with_capacity(256);
+        let mut of_context = None;
+        loop {
+            let begun = of_context.is_some() || self.wire.is_inside_pdu();
+            let limit = match begun {
+                true => self.service.settings.receive_timeout,
+                false => self.service.settings.idle_timeout,
+            };
+            let incoming = tokio::select! {
+                incoming = self.wire.next(limit) => incoming?,
+                // Between two messages is where to stop; one that has begun is finished first.
+                () = self.service.stop.cancelled(), if !begun => return Ok(Err(End::Stopped)),
+            };
+            match incoming {
+                Incoming::Release if command.is_empty() => return Ok(Err(End::Released)),
+                Incoming::Abort => return Ok(Err(End::AbortedByPeer)),
+                Incoming::Fragment { context_id, kind: Kind::Command, last, bytes }
+                    if self.accepted.contexts.contains_key(&context_id)
+                        && of_context.is_none_or(|id| id == context_id)
+                        && command.len() + bytes.len() <= MAX_COMMAND_LENGTH =>
+                {
+                    of_context = Some(context_id);
+                    command.extend_from_slice(bytes);
+                    if last {
+                        return Ok(Ok((context_id, command)));
+                    }
+                }
+                _ => return Err(WireError::OutOfOrder),
+            }
+        }
+    }
+
+    async fn serve_message(&mut self, context_id: u8, request: &Request) -> Result<(), WireError> {
+        let outcome = match request.operation {
+            Operation::Store => self.store(context_id, request).await?,
+            Operation::Echo => {
+                self.skip_data_set(context_id, request).await?;
+                Ok(())
+            }
+            // There is nothing to cancel: every operation has ended once the next can be read.
+            Operation::Cancel => return Ok(()),
+            Operation::Other(_) => {
+                self.skip_data_set(context_id, request).await?;
+                Err(Refusal::new(
+                    Status::UnrecognizedOperation,
+                    "this is a C-STORE and C-ECHO SCP only",
+                ))
+            }
+        };
+        let (status, comment) = match outcome {
+            Ok(()) => (Status::Success, String::new()),
+            Err(refusal) => (refusal.status, refusal.comment),
+        };
+        self.answer(context_id, &dimse::write_response(request, status, &comment)).await
+    }
+
+    /// Sends a command set, in as many PDUs as the peer's maximum length asks for.
+    async fn answer(&mut self, context_id: u8, command: &[u8]) -> Result<(), WireError> {
+        // PS3.8 section 9.3.5: a PDU has one value here, with a header of six bytes.
+        let room = self.accepted.peer_max_pdu_length as usize - 6;
+        let mut pdus = Vec::with_capacity(command.len() + 12);
+        let mut pieces = command.chunks(room).peekable();
+        while let Some(piece) = pieces.next() {
+            let control = if pieces.peek().is_none() { 0b11 } else { 0b01 };
+            pdus.extend_from_slice(&[4, 0]);
+            pdus.extend_from_slice(&(piece.len() as u32 + 6).to_be_bytes());
+            pdus.extend_from_slice(&(piece.len() as u32 + 2).to_be_bytes());
+            pdus.extend_from_slice(&[context_id, control]);
+            pdus.extend_from_slice(piece);
+        }
+        self.wire.send_bytes(&pdus).await
+    }
+}

@@ -1,0 +1,181 @@
+//! C-STORE: receiving one instance and having its event stored, and what is said meanwhile.
+
+use super::Association;
+use crate::admission::AcceptedContext;
+use crate::attributes;
+use crate::dimse::{Request, Status};
+use crate::framer::Kind;
+use crate::header::{Header, HeaderError, HeaderReader};
+use crate::heartbeat::Heartbeat;
+use crate::instance::{Arrival, Refusal};
+use crate::wire::{Incoming, WireError};
+use jiff::Timestamp;
+use shared::event::{AssociationOpened, InstanceReceiving};
+use shared::uid::SeriesInstanceUid;
+use std::time::Instant;
+
+/// A data set that was received to its end, whatever is wrong with it.
+struct DataSet {
+    header: Result<Header, HeaderError>,
+    /// Its series, also where the rest of the header was no good.
+    series: Option<SeriesInstanceUid>,
+    /// Its length.
+    bytes: u64,
+}
+
+impl Association<'_> {
+    /// Receives one instance whole and has its event stored.
+    pub(super) async fn store(
+        &mut self,
+        context_id: u8,
+        request: &Request,
+    ) -> Result<Result<(), Refusal>, WireError> {
+        self.ledger.begin();
+        self.say_opened().await;
+        let received = match request.has_data_set {
+            true => Some(self.data_set(context_id).await?),
+            false => None,
+        };
+        let (series, stored) = match received {
+            None => {
+                (None, Err(Refusal::new(Status::CannotUnderstand, "C-STORE without a data set")))
+            }
+            Some(DataSet { header: Err(error), series, .. }) => (series, Err(error.into())),
+            Some(DataSet { header: Ok(header), series, bytes }) => {
+                (series, self.publish(context_id, request, &header, bytes).await)
+            }
+        };
+        match stored {
+            Ok(series) => {
+                self.ledger.acknowledge(&series);
+                Ok(Ok(()))
+            }
+            Err(refusal) => {
+                self.ledger.fail(series.as_ref());
+                tracing::warn!(
+                    ordinal = self.ledger.stores(),
+                    sop_instance = request.sop_instance_uid,
+                    status = %refusal.status,
+                    reason = refusal.comment,
+                    "instance refused"
+                );
+                Ok(Err(refusal))
+            }
+        }
+    }
+
+    /// Reads past a data set that nobody asked for.
+    pub(super) async fn skip_data_set(
+        &mut self,
+        context_id: u8,
+        request: &Request,
+    ) -> Result<(), WireError> {
+        let mut last = !request.has_data_set;
+        while !last {
+            (_, last) = self.fragment(context_id).await?;
+        }
+        Ok(())
+    }
+
+    async fn data_set(&mut self, context_id: u8) -> Result<DataSet, WireError> {
+        let AcceptedContext { encoding, .. } = self.accepted.contexts[&context_id];
+        let header_limit = self.service.settings.header_limit.0;
+        let mut reader = HeaderReader::new(encoding, attributes::WANTED, header_limit);
+        let mut heartbeat = Heartbeat::new(Instant::now());
+        let (mut outcome, mut bytes) = (Ok(()), 0);
+        loop {
+            let (fragment, last) = self.fragment(context_id).await?;
+            bytes += fragment.len() as u64;
+            if outcome.is_ok() {
+                outcome = reader.push(fragment);
+            }
+            if last {
+                let series = attributes::series_so_far(&reader);
+                return Ok(DataSet {
+                    header: outcome.and_then(|()| reader.finish()),
+                    series,
+                    bytes,
+                });
+            }
+            let now = Instant::now();
+            if heartbeat.is_due(now, bytes)
+                && let Some(series) = attributes::series_so_far(&reader)
+            {
+                heartbeat.said(now, bytes);
+                self.say_receiving(series, attributes::modality_so_far(&reader), bytes).await;
+            }
+        }
+    }
+
+    /// The next fragment of a data set, and whether it is the last.
+    async fn fragment(&mut self, context_id: u8) -> Result<(&[u8], bool), WireError> {
+        match self.wire.next(self.service.settings.receive_timeout).await? {
+            Incoming::Fragment { context_id: id, kind: Kind::DataSet, last, bytes }
+                if id == context_id =>
+            {
+                Ok((bytes, last))
+            }
+            _ => Err(WireError::OutOfOrder),
+        }
+    }
+
+    /// Has the event of an instance stored, and gives its series.
+    async fn publish(
+        &mut self,
+        context_id: u8,
+        request: &Request,
+        header: &Header,
+        bytes: u64,
+    ) -> Result<SeriesInstanceUid, Refusal> {
+        let arrival = Arrival {
+            header,
+            request,
+            bytes,
+            transfer_syntax_uid: &self.accepted.contexts[&context_id].transfer_syntax_uid,
+            association: &self.identity,
+            ordinal: self.ledger.stores(),
+            received_at: Timestamp::now(),
+        };
+        let event = arrival.event()?;
+        if !self.opened {
+            // It can be said once the start of the receiver is stored, which the instance has to
+            // wait for as well.
+            self.service.publisher.start().await?;
+            self.say_opened().await;
+        }
+        self.service.publisher.publish(&event).await?;
+        tracing::debug!(
+            series = %event.series_instance_uid,
+            sop_instance = %event.sop_instance_uid,
+            ordinal = event.ordinal,
+            bytes,
+            "stored"
+        );
+        Ok(event.series_instance_uid)
+    }
+
+    /// Says once that instances come through this association.
+    async fn say_opened(&mut self) {
+        if !self.opened {
+            let association = self.identity.clone();
+            let event = AssociationOpened { association, opened_at: Timestamp::now() };
+            self.opened = self.service.publisher.say(&event).await;
+        }
+    }
+
+    async fn say_receiving(&mut self, series: SeriesInstanceUid, modality: String, bytes: u64) {
+        let event = InstanceReceiving {
+            series_instance_uid: series,
+            modality,
+            bytes,
+            calling_ae_title: self.identity.calling_ae_title.clone(),
+            association_id: self.identity.association_id.clone(),
+            node_name: self.identity.node_name.clone(),
+            ordinal: self.ledger.stores(),
+            at: Timestamp::now(),
+        };
+        if self.service.publisher.say(&event).await {
+            self.ledger.touch(&event.series_instance_uid);
+        }
+    }
+}

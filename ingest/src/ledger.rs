@@ -1,0 +1,174 @@
+//! What became of the C-STOREs of one association, in all and by series.
+
+use crate::shares::Shares;
+use jiff::Timestamp;
+use shared::event::{AssociationClosed, AssociationIdentity, Ending};
+use shared::uid::SeriesInstanceUid;
+
+/// The record of one association.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    stores: u64,
+    acknowledged: u64,
+    /// Counted rather than what is left of the others: a C-STORE in the middle of which the
+    /// association ended got no answer.
+    failed: u64,
+    shares: Shares,
+}
+
+impl Ledger {
+    /// A C-STORE has begun.
+    pub fn begin(&mut self) {
+        self.stores += 1;
+    }
+
+    /// Something of this series is on its way, and others were told so.
+    pub fn touch(&mut self, series: &SeriesInstanceUid) {
+        self.shares.touch(series);
+    }
+
+    /// A C-STORE is answered with Success.
+    pub fn acknowledge(&mut self, series: &SeriesInstanceUid) {
+        self.acknowledged += 1;
+        self.shares.touch(series).acknowledged += 1;
+    }
+
+    /// A C-STORE is answered with a failure; `series` is what it was for, if that could be told.
+    pub fn fail(&mut self, series: Option<&SeriesInstanceUid>) {
+        self.failed += 1;
+        if let Some(series) = series {
+            self.shares.touch(series).failed += 1;
+        }
+    }
+
+    /// C-STOREs so far: the ordinal of the latest.
+    #[must_use]
+    pub fn stores(&self) -> u64 {
+        self.stores
+    }
+
+    /// Of these, how many were answered with Success.
+    #[must_use]
+    pub fn acknowledged(&self) -> u64 {
+        self.acknowledged
+    }
+
+    /// Of these, how many were answered with a failure.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        self.failed
+    }
+
+    /// The event of the association's end; `None` when there was no C-STORE in it.
+    #[must_use]
+    pub fn close(
+        self,
+        association: AssociationIdentity,
+        ending: Ending,
+        cause: Option<String>,
+        closed_at: Timestamp,
+    ) -> Option<AssociationClosed> {
+        (self.stores > 0).then(|| AssociationClosed {
+            association,
+            ending,
+            cause,
+            stores: self.stores,
+            acknowledged: self.acknowledged,
+            failed: self.failed,
+            series: self.shares.into_vec(),
+            closed_at,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shares::MAX_SERIES;
+
+    fn uid(text: &str) -> SeriesInstanceUid {
+        SeriesInstanceUid::parse(text).unwrap()
+    }
+
+    fn closed(ledger: Ledger) -> Option<AssociationClosed> {
+        let association = AssociationIdentity {
+            association_id: "4f5c1e9c-7f57-4f0e-a44e-2f2b40d5a3ce".into(),
+            calling_ae_title: "PACS".into(),
+            called_ae_title: "COLLIMATOR".into(),
+            peer_address: "192.0.2.7".into(),
+            node_name: "ingest-1".into(),
+        };
+        ledger.close(association, Ending::Released, None, Timestamp::UNIX_EPOCH)
+    }
+
+    fn shares(event: &AssociationClosed) -> Vec<(&str, u64, u64)> {
+        event
+            .series
+            .iter()
+            .map(|share| (share.series_instance_uid.as_str(), share.acknowledged, share.failed))
+            .collect()
+    }
+
+    #[test]
+    fn an_association_without_a_store_is_not_worth_an_event() {
+        assert_eq!(closed(Ledger::default()), None);
+    }
+
+    #[test]
+    fn a_store_that_was_never_answered_has_not_failed() {
+        let mut ledger = Ledger::default();
+        ledger.begin();
+        ledger.acknowledge(&uid("2.25.1"));
+        ledger.begin();
+        let event = closed(ledger).unwrap();
+        assert_eq!((event.stores, event.acknowledged, event.failed), (2, 1, 0));
+    }
+
+    #[test]
+    fn a_failure_of_an_unknown_series_is_in_the_total_alone() {
+        let mut ledger = Ledger::default();
+        for series in [None, Some(uid("2.25.1")), None] {
+            ledger.begin();
+            ledger.fail(series.as_ref());
+        }
+        let event = closed(ledger).unwrap();
+        assert_eq!((event.failed, shares(&event)), (3, vec![("2.25.1", 0, 1)]));
+        assert_eq!(event.failed_of_unknown_series(), 2);
+    }
+
+    #[test]
+    fn a_series_of_which_only_a_heartbeat_was_published_is_in_the_record() {
+        let mut ledger = Ledger::default();
+        ledger.begin();
+        ledger.touch(&uid("2.25.1"));
+        assert_eq!(shares(&closed(ledger).unwrap()), [("2.25.1", 0, 0)]);
+    }
+
+    #[test]
+    fn failures_of_a_series_that_was_forgotten_are_of_an_unknown_one() {
+        let mut ledger = Ledger::default();
+        ledger.begin();
+        ledger.fail(Some(&uid("2.25.1")));
+        for number in 0..MAX_SERIES {
+            ledger.begin();
+            ledger.acknowledge(&uid(&format!("1.{number}")));
+        }
+        assert_eq!(closed(ledger).unwrap().failed_of_unknown_series(), 1);
+    }
+
+    #[test]
+    fn the_longest_record_fits_a_nats_message() {
+        let mut ledger = Ledger::default();
+        for number in 0..MAX_SERIES {
+            // 64 characters, nearly all of which JSON has to escape.
+            ledger.touch(&uid(&format!("{}{number:04}", "\"".repeat(60))));
+        }
+        ledger.begin();
+        let mut event = closed(ledger).unwrap();
+        for share in &mut event.series {
+            (share.acknowledged, share.failed) = (u64::MAX, u64::MAX);
+        }
+        // What a server takes unless it is told otherwise (max_payload).
+        assert!(serde_json::to_vec(&event).unwrap().len() < 1024 * 1024);
+    }
+}

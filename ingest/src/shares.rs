@@ -1,0 +1,92 @@
+//! What one association brought of each series, for as many series as are remembered.
+
+use shared::event::SeriesShare;
+use shared::uid::SeriesInstanceUid;
+use std::collections::VecDeque;
+
+/// Series that are remembered of one association. Senders that keep one association open for days
+/// bring any number, and the record of all must fit one NATS message.
+pub const MAX_SERIES: usize = 4096;
+
+/// The shares of the latest series, the one that was touched last at the end.
+#[derive(Debug, Default)]
+pub struct Shares(VecDeque<SeriesShare>);
+
+impl Shares {
+    /// The share of `series`, which is the one touched last from now on. Where there is no room for
+    /// it, the one that was left alone for longest is forgotten.
+    pub fn touch(&mut self, series: &SeriesInstanceUid) -> &mut SeriesShare {
+        // From the end, since senders mostly send one series after the other.
+        let known = self.0.iter().rposition(|share| share.series_instance_uid == *series);
+        let share = known.and_then(|at| self.0.remove(at)).unwrap_or_else(|| SeriesShare {
+            series_instance_uid: series.clone(),
+            acknowledged: 0,
+            failed: 0,
+        });
+        if self.0.len() == MAX_SERIES {
+            self.0.pop_front();
+        }
+        self.0.push_back(share);
+        let last = self.0.len() - 1;
+        &mut self.0[last]
+    }
+
+    /// The shares, the one that was touched last at the end.
+    #[must_use]
+    pub fn into_vec(self) -> Vec<SeriesShare> {
+        self.0.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn uid(number: usize) -> SeriesInstanceUid {
+        SeriesInstanceUid::parse(&format!("2.25.{number}")).unwrap()
+    }
+
+    fn uids(shares: Shares) -> Vec<SeriesInstanceUid> {
+        shares.into_vec().into_iter().map(|share| share.series_instance_uid).collect()
+    }
+
+    #[test]
+    fn a_series_that_is_touched_again_keeps_its_counts_and_becomes_the_last() {
+        let mut shares = Shares::default();
+        shares.touch(&uid(1)).acknowledged += 1;
+        shares.touch(&uid(2)).failed += 1;
+        shares.touch(&uid(1)).acknowledged += 1;
+        let counts: Vec<_> = shares
+            .into_vec()
+            .into_iter()
+            .map(|share| (share.series_instance_uid, share.acknowledged, share.failed))
+            .collect();
+        assert_eq!(counts, [(uid(2), 0, 1), (uid(1), 2, 0)]);
+    }
+
+    #[test]
+    fn a_receiver_that_forgets_keeps_the_series_it_saw_last() {
+        let mut shares = Shares::default();
+        for number in 0..MAX_SERIES {
+            shares.touch(&uid(number));
+        }
+        // The oldest one comes back, so the next oldest has to go.
+        shares.touch(&uid(0));
+        shares.touch(&uid(MAX_SERIES));
+        let kept = uids(shares);
+        assert_eq!(kept.len(), MAX_SERIES);
+        assert_eq!(kept[0], uid(2));
+        assert_eq!(kept[MAX_SERIES - 2..], [uid(0), uid(MAX_SERIES)]);
+    }
+
+    #[test]
+    fn nothing_is_forgotten_for_a_series_that_is_there_already() {
+        let mut shares = Shares::default();
+        for number in (0..MAX_SERIES).chain([7, 0, 7]) {
+            shares.touch(&uid(number));
+        }
+        let kept = uids(shares);
+        assert_eq!(kept.len(), MAX_SERIES);
+        assert_eq!((&kept[0], &kept[MAX_SERIES - 1]), (&uid(1), &uid(7)));
+    }
+}

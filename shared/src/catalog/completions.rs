@@ -1,0 +1,372 @@
+//! Completions: what is decided of series, written down with its announcement and its place in
+//! the series' history.
+
+use super::{BEGIN_WRITE, Catalog, CatalogError, nanoseconds, optional_timestamp, timestamp, word};
+use crate::event::{Event, Reason, SeriesCompleted, Source};
+use crate::uid::{SeriesInstanceUid, StudyInstanceUid};
+use jiff::Timestamp;
+use sqlx::SqliteConnection;
+
+/// The decision that a series is complete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Completion {
+    /// The series.
+    pub series: SeriesInstanceUid,
+    /// By which rule.
+    pub reason: Reason,
+    /// The watermark at which it was decided, in the broker's time.
+    pub decided_at: Timestamp,
+    /// How many instances there were to be, if that is known.
+    pub expected: Option<u64>,
+    /// Where the DICOMweb service is that has the sender's pixels, if that is configured.
+    pub retrieve_from: Option<String>,
+}
+
+/// A series as `POST /store` tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredSeries {
+    /// Series Instance UID (0020,000E).
+    pub series: SeriesInstanceUid,
+    /// Study Instance UID (0020,000D).
+    pub study: StudyInstanceUid,
+    /// Patient ID (0010,0020).
+    pub patient_id: String,
+    /// Patient's Name (0010,0010).
+    pub patient_name: String,
+    /// How many instances it is said to have.
+    pub instances_count: u32,
+    /// When it was said.
+    pub at: Timestamp,
+}
+
+/// What became of a `POST /store`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreOutcome {
+    /// It is in the catalogue now, complete, and will be announced.
+    Stored,
+    /// The series was known in some state; nothing changed.
+    AlreadyExists,
+}
+
+/// One completion of a series, as its history tells it.
+#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
+pub struct RevisionRecord {
+    /// 1 for the first.
+    pub revision: i64,
+    /// The rule that decided it.
+    pub reason: String,
+    /// Instances of the series then.
+    pub instances_count: i64,
+    /// Of these, how many this revision added.
+    pub instances_added: i64,
+    /// Of these, how many came again with other attributes.
+    pub instances_corrected: i64,
+    /// How many there were to be, if that was known.
+    pub expected_count: Option<i64>,
+    /// AE title of the sender of the latest instance.
+    pub calling_ae_title: Option<String>,
+    /// Nanoseconds since 1970, UTC.
+    completed_at: i64,
+    /// Sequence of INSTANCES up to which it was decided; 0 for `POST /store`.
+    pub completed_sequence: i64,
+}
+
+impl RevisionRecord {
+    /// When it was complete.
+    #[must_use]
+    pub fn completed_at(&self) -> Option<Timestamp> {
+        timestamp(self.completed_at).ok()
+    }
+}
+
+impl Catalog {
+    /// Writes down that series are complete, each with its announcement, all or none. One that is
+    /// not open (any more) is passed over. Gives what will be announced.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written.
+    pub async fn complete(
+        &self,
+        completions: &[Completion],
+    ) -> Result<Vec<SeriesCompleted>, CatalogError> {
+        let mut events = Vec::with_capacity(completions.len());
+        let mut transaction = self.pool.begin_with(BEGIN_WRITE).await?;
+        for completion in completions {
+            let Some(changes) = close(&mut transaction, completion).await? else { continue };
+            let event = announce(&mut transaction, &completion.series, changes).await?;
+            events.push(event);
+        }
+        transaction.commit().await?;
+        Ok(events)
+    }
+
+    /// Writes down a series that somebody vouches for, with its announcement.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written.
+    pub async fn store(&self, stored: &StoredSeries) -> Result<StoreOutcome, CatalogError> {
+        let mut transaction = self.pool.begin_with(BEGIN_WRITE).await?;
+        if is_known(&mut transaction, &stored.series).await? {
+            return Ok(StoreOutcome::AlreadyExists);
+        }
+        insert_stored(&mut transaction, stored).await?;
+        let changes = Changes { added: stored.instances_count.into(), ..Changes::default() };
+        announce(&mut transaction, &stored.series, changes).await?;
+        transaction.commit().await?;
+        Ok(StoreOutcome::Stored)
+    }
+
+    /// The completions of a series, oldest first; `None` if there is no such series.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn history(
+        &self,
+        series: &SeriesInstanceUid,
+    ) -> Result<Option<Vec<RevisionRecord>>, CatalogError> {
+        let revisions = sqlx::query_as(
+            "select revision, reason, instances_count, instances_added, instances_corrected,
+                    expected_count, calling_ae_title, completed_at, completed_sequence
+             from revisions where series_instance_uid = ? order by revision",
+        )
+        .bind(series.as_str())
+        .fetch_all(&self.pool)
+        .await?;
+        if revisions.is_empty() && self.state_of(series).await?.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(revisions))
+    }
+
+    /// `receiving` or `complete`; `None` if there is no such series.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn state_of(
+        &self,
+        series: &SeriesInstanceUid,
+    ) -> Result<Option<String>, CatalogError> {
+        let query = "select state from series where series_instance_uid = ?";
+        Ok(sqlx::query_scalar(query).bind(series.as_str()).fetch_optional(&self.pool).await?)
+    }
+}
+
+/// What a revision brought, and what is said with it that the series' row does not tell.
+#[derive(Default)]
+struct Changes<'a> {
+    added: u64,
+    corrected: u64,
+    expected: Option<u64>,
+    retrieve_from: Option<&'a str>,
+}
+
+/// Closes an open series; `None` when it is not open. Counts are counts of rows, always.
+async fn close<'a>(
+    connection: &mut SqliteConnection,
+    completion: &'a Completion,
+) -> Result<Option<Changes<'a>>, CatalogError> {
+    let series = completion.series.as_str();
+    let changes: Option<(i64, i64)> = sqlx::query_as(
+        "select
+            (select count(*) from instances where series_instance_uid = series.series_instance_uid
+                and added_sequence > completed_sequence),
+            (select count(*) from instances where series_instance_uid = series.series_instance_uid
+                and added_sequence <= completed_sequence and stream_sequence > completed_sequence)
+         from series where series_instance_uid = ? and state = 'receiving'",
+    )
+    .bind(series)
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some((added, corrected)) = changes else { return Ok(None) };
+    sqlx::query(
+        "update series set
+            state = 'complete', revision = revision + 1, reason = ?1, completed_at = ?2,
+            first_completed_at = coalesce(first_completed_at, ?2),
+            completed_sequence = (select last_sequence from bookmark), expected_count = ?3,
+            instances_count = (select count(*) from instances
+                where series_instance_uid = series.series_instance_uid)
+         where series_instance_uid = ?4",
+    )
+    .bind(completion.reason.as_str())
+    .bind(nanoseconds(completion.decided_at))
+    .bind(completion.expected.map(|expected| expected as i64))
+    .bind(series)
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query("delete from open_series where series_instance_uid = ?")
+        .bind(series)
+        .execute(connection)
+        .await?;
+    Ok(Some(Changes {
+        added: added.unsigned_abs(),
+        corrected: corrected.unsigned_abs(),
+        expected: completion.expected,
+        retrieve_from: completion.retrieve_from.as_deref(),
+    }))
+}
+
+async fn is_known(
+    connection: &mut SqliteConnection,
+    series: &SeriesInstanceUid,
+) -> Result<bool, CatalogError> {
+    let query = "select exists (select 1 from series where series_instance_uid = ?)";
+    Ok(sqlx::query_scalar(query).bind(series.as_str()).fetch_one(connection).await?)
+}
+
+async fn insert_stored(
+    connection: &mut SqliteConnection,
+    stored: &StoredSeries,
+) -> Result<(), CatalogError> {
+    // The update that changes nothing makes the row that is there answer with its id.
+    let patient: i64 = sqlx::query_scalar(
+        "insert into patients
+            (patient_id, issuer_of_patient_id, patient_name, patient_birth_date, patient_sex)
+         values (?, '', ?, '', '')
+         on conflict do update set patient_id = excluded.patient_id returning id",
+    )
+    .bind(&stored.patient_id)
+    .bind(&stored.patient_name)
+    .fetch_one(&mut *connection)
+    .await?;
+    sqlx::query(
+        "insert into studies (study_instance_uid, patient) values (?, ?) on conflict do nothing",
+    )
+    .bind(stored.study.as_str())
+    .bind(patient)
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query(
+        "insert into series
+            (series_instance_uid, study_instance_uid, patient, source, state, revision, reason,
+             instances_count, claimed_count, first_completed_at, completed_at)
+         values (?1, ?2, ?3, ?4, 'complete', 1, ?5, ?6, ?6, ?7, ?7)",
+    )
+    .bind(stored.series.as_str())
+    .bind(stored.study.as_str())
+    .bind(patient)
+    .bind(Source::Api.as_str())
+    .bind(Reason::Stored.as_str())
+    .bind(stored.instances_count)
+    .bind(nanoseconds(stored.at))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// What the announcement of a series says of it, as the catalogue has it.
+#[derive(sqlx::FromRow)]
+struct CompletedSeries {
+    revision: u32,
+    reason: String,
+    source: String,
+    instances_count: i64,
+    study_instance_uid: String,
+    patient_id: String,
+    patient_name: String,
+    modality: Option<String>,
+    series_number: Option<String>,
+    series_description: Option<String>,
+    study_date: Option<String>,
+    study_description: Option<String>,
+    accession_number: Option<String>,
+    calling_ae_title: Option<String>,
+    first_received_at: Option<i64>,
+    last_received_at: Option<i64>,
+    completed_at: i64,
+    completed_sequence: i64,
+}
+
+/// Puts the announcement of a series that has just been completed into the outbox, and the
+/// completion into its history.
+async fn announce(
+    connection: &mut SqliteConnection,
+    series: &SeriesInstanceUid,
+    changes: Changes<'_>,
+) -> Result<SeriesCompleted, CatalogError> {
+    let row: CompletedSeries = sqlx::query_as(
+        "select revision, reason, source, instances_count, series.study_instance_uid, patient_id,
+                patient_name, modality, series_number, series_description, study_date,
+                study_description, accession_number, calling_ae_title, first_received_at,
+                last_received_at, completed_at, completed_sequence
+         from series
+         join patients on patients.id = series.patient
+         join studies on studies.study_instance_uid = series.study_instance_uid
+         where series_instance_uid = ?",
+    )
+    .bind(series.as_str())
+    .fetch_one(&mut *connection)
+    .await?;
+    let event = row.into_event(series, changes)?;
+    let payload = serde_json::to_string(&event)
+        .map_err(|error| CatalogError::Unreadable(format!("series {series}: {error}")))?;
+    sqlx::query("insert into outbox (subject, message_id, time, payload) values (?, ?, ?, ?)")
+        .bind(event.subject().to_string())
+        .bind(event.id())
+        .bind(nanoseconds(event.time()))
+        .bind(payload)
+        .execute(&mut *connection)
+        .await?;
+    write_down(connection, &event).await?;
+    Ok(event)
+}
+
+/// Adds a completion to the history of its series.
+async fn write_down(
+    connection: &mut SqliteConnection,
+    event: &SeriesCompleted,
+) -> Result<(), CatalogError> {
+    sqlx::query("insert into revisions values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+        .bind(event.series_instance_uid.as_str())
+        .bind(event.revision)
+        .bind(event.reason.as_str())
+        .bind(event.instances_count as i64)
+        .bind(event.instances_added as i64)
+        .bind(event.instances_corrected as i64)
+        .bind(event.expected_count.map(|expected| expected as i64))
+        .bind(&event.calling_ae_title)
+        .bind(nanoseconds(event.completed_at))
+        .bind(event.instances_sequence.unwrap_or(0) as i64)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+impl CompletedSeries {
+    fn into_event(
+        self,
+        series: &SeriesInstanceUid,
+        changes: Changes<'_>,
+    ) -> Result<SeriesCompleted, CatalogError> {
+        let retrieve_url = changes.retrieve_from.map(|service| {
+            format!("{service}/studies/{}/series/{series}", self.study_instance_uid)
+        });
+        Ok(SeriesCompleted {
+            series_instance_uid: series.clone(),
+            revision: self.revision,
+            reason: word(&self.reason)?,
+            source: word(&self.source)?,
+            instances_count: self.instances_count.unsigned_abs(),
+            expected_count: changes.expected,
+            instances_added: changes.added,
+            instances_corrected: changes.corrected,
+            study_instance_uid: self.study_instance_uid,
+            patient_id: self.patient_id,
+            patient_name: self.patient_name,
+            modality: self.modality,
+            series_number: self.series_number,
+            series_description: self.series_description,
+            study_date: self.study_date,
+            study_description: self.study_description,
+            accession_number: self.accession_number,
+            calling_ae_title: self.calling_ae_title,
+            retrieve_url,
+            first_received_at: optional_timestamp(self.first_received_at)?,
+            last_received_at: optional_timestamp(self.last_received_at)?,
+            completed_at: timestamp(self.completed_at)?,
+            instances_sequence: match self.completed_sequence {
+                0 => None,
+                sequence => Some(sequence.unsigned_abs()),
+            },
+        })
+    }
+}

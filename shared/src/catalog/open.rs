@@ -1,0 +1,141 @@
+//! Series that are arriving: what the completion rules know of each, kept from one start of the
+//! indexer to the next.
+
+use super::{Catalog, CatalogError, json, nanoseconds};
+use crate::event::Ending;
+use crate::uid::SeriesInstanceUid;
+use jiff::Timestamp;
+use jiff::fmt::serde::timestamp::nanosecond;
+use serde::{Deserialize, Serialize};
+use sqlx::SqliteConnection;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A series that is arriving. All times are the broker's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct OpenSeries {
+    /// When the first instance of this revision was stored.
+    #[serde(rename = "OpenedAtNanoseconds", with = "nanosecond::required")]
+    pub opened_at: Timestamp,
+    /// The latest sign that it is still arriving.
+    #[serde(rename = "LastActivityNanoseconds", with = "nanosecond::required")]
+    pub last_activity: Timestamp,
+    /// AE title of the sender of the latest instance: its settings hold.
+    pub source: String,
+    /// All senders of this revision.
+    #[serde(default)]
+    pub sources: BTreeSet<String>,
+    /// The associations that brought instances in this revision and are not known to be closed.
+    #[serde(default)]
+    pub associations: BTreeMap<String, Share>,
+    /// How the last one of those that are closed ended.
+    #[serde(default)]
+    pub last_closed: Option<Ending>,
+    /// One of them was aborted, and no other has brought an instance since.
+    #[serde(default)]
+    pub interrupted: bool,
+    /// Something went wrong on the way, so that a release proves nothing: a C-STORE failed, or an
+    /// acknowledged instance is not to be found.
+    #[serde(default)]
+    pub tainted: bool,
+    /// How many instances it is to have, by a source that is trusted with it.
+    #[serde(default)]
+    pub expected: Option<u64>,
+    /// How many it has; looked up only where it matters, which is where `expected` is known.
+    #[serde(default)]
+    pub counted: u64,
+    /// When an operator asked that it be complete.
+    #[serde(
+        rename = "RequestedAtNanoseconds",
+        default,
+        with = "nanosecond::optional",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub requested: Option<Timestamp>,
+}
+
+/// What one association brought of a series, so far and in this revision.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Share {
+    /// Its receiver.
+    pub node: String,
+    /// Ordinal of the latest C-STORE that was counted: an event that is read twice is not.
+    pub last_ordinal: u64,
+    /// How many were stored.
+    pub stored: u64,
+}
+
+impl OpenSeries {
+    /// A series of which something is seen for the first time.
+    #[must_use]
+    pub fn new(at: Timestamp, source: &str) -> Self {
+        Self {
+            opened_at: at,
+            last_activity: at,
+            source: source.to_owned(),
+            sources: BTreeSet::new(),
+            associations: BTreeMap::new(),
+            last_closed: None,
+            interrupted: false,
+            tainted: false,
+            expected: None,
+            counted: 0,
+            requested: None,
+        }
+    }
+}
+
+impl Catalog {
+    /// The series that are still arriving.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn open_series(&self) -> Result<Vec<(SeriesInstanceUid, OpenSeries)>, CatalogError> {
+        let rows: Vec<(String, String)> =
+            sqlx::query_as("select series_instance_uid, state from open_series")
+                .fetch_all(&self.pool)
+                .await?;
+        rows.into_iter()
+            .map(|(uid, state)| {
+                let unreadable =
+                    |what: String| CatalogError::Unreadable(format!("open series {uid:?}: {what}"));
+                let series =
+                    SeriesInstanceUid::parse(&uid).map_err(|e| unreadable(e.to_string()))?;
+                let open = serde_json::from_str(&state).map_err(|e| unreadable(e.to_string()))?;
+                Ok((series, open))
+            })
+            .collect()
+    }
+}
+
+/// Keeps what has changed of the series that are arriving.
+pub(super) async fn keep(
+    connection: &mut SqliteConnection,
+    changed: &[(SeriesInstanceUid, OpenSeries)],
+) -> Result<(), CatalogError> {
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<_> = changed
+        .iter()
+        .map(|(series, open)| (series.as_str(), nanoseconds(open.last_activity), json(open)))
+        .collect();
+    let rows = json(&rows);
+    sqlx::query(
+        "insert into open_series (series_instance_uid, state)
+         select value ->> 0, value ->> 2 from json_each(?) where true
+         on conflict (series_instance_uid) do update set state = excluded.state",
+    )
+    .bind(&rows)
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query(
+        "update series set state = 'receiving', last_activity_at = changed.value ->> 1
+         from json_each(?) as changed where series_instance_uid = changed.value ->> 0",
+    )
+    .bind(&rows)
+    .execute(connection)
+    .await?;
+    Ok(())
+}

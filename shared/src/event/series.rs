@@ -1,0 +1,149 @@
+//! What is decided of series.
+
+use super::{Event, INDEXER};
+use crate::subject::Subject;
+use crate::uid::SeriesInstanceUid;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Why a series is complete: the rule that decided it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reason {
+    /// An operator asked for it.
+    Requested,
+    /// The number of instances that a trusted source announced is there.
+    Expected,
+    /// Every association that brought instances of it is closed, the last one by release.
+    Released,
+    /// No activity for the quiet period.
+    Quiet,
+    /// Its association was aborted, or its receiver died, and nobody went on with it.
+    Interrupted,
+    /// It has been open for too long.
+    Overdue,
+    /// Somebody said so by `POST /store`.
+    Stored,
+}
+
+impl Reason {
+    /// The word for it in events and in the catalogue.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::Expected => "expected",
+            Self::Released => "released",
+            Self::Quiet => "quiet",
+            Self::Interrupted => "interrupted",
+            Self::Overdue => "overdue",
+            Self::Stored => "stored",
+        }
+    }
+}
+
+/// How a series came to be known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// Its instances were received.
+    Dicom,
+    /// By `POST /store`.
+    Api,
+}
+
+impl Source {
+    /// The word for it in events and in the catalogue.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Dicom => "dicom",
+            Self::Api => "api",
+        }
+    }
+}
+
+/// The series is complete, or complete again with a higher `Revision`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct SeriesCompleted {
+    /// Series Instance UID (0020,000E).
+    #[serde(rename = "SeriesInstanceUID")]
+    pub series_instance_uid: SeriesInstanceUid,
+    /// 1 for the first completion of the series, one more for each that follows.
+    pub revision: u32,
+    /// Why it is complete.
+    pub reason: Reason,
+    /// How it came to be known.
+    pub source: Source,
+    /// Instances of the series, each counted once; what was claimed, for `Source` `api`.
+    pub instances_count: u64,
+    /// How many the sender said there would be, if it is known for a source that is trusted with
+    /// it. Less than that many may be there: see `Reason`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_count: Option<u64>,
+    /// Of the instances, how many this revision added.
+    pub instances_added: u64,
+    /// Of these, how many came again with other attributes since the last revision.
+    pub instances_corrected: u64,
+    /// Study Instance UID (0020,000D).
+    #[serde(rename = "StudyInstanceUID")]
+    pub study_instance_uid: String,
+    /// Patient ID (0010,0020).
+    #[serde(rename = "PatientID")]
+    pub patient_id: String,
+    /// Patient's Name (0010,0010).
+    pub patient_name: String,
+    /// Modality (0008,0060).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub modality: Option<String>,
+    /// Series Number (0020,0011).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub series_number: Option<String>,
+    /// Series Description (0008,103E).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub series_description: Option<String>,
+    /// Study Date (0008,0020).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub study_date: Option<String>,
+    /// Study Description (0008,1030).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub study_description: Option<String>,
+    /// Accession Number (0008,0050).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accession_number: Option<String>,
+    /// AE title of the sender of the latest instance: where the pixels can be fetched.
+    #[serde(rename = "CallingAETitle", default, skip_serializing_if = "Option::is_none")]
+    pub calling_ae_title: Option<String>,
+    /// Where the pixels can be fetched by DICOMweb, if that is configured for the sender.
+    #[serde(rename = "RetrieveURL", default, skip_serializing_if = "Option::is_none")]
+    pub retrieve_url: Option<String>,
+    /// When the first instance arrived, by the receiver's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_received_at: Option<Timestamp>,
+    /// When the latest instance arrived, by the receiver's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_received_at: Option<Timestamp>,
+    /// When it was decided: the watermark, in the broker's time.
+    pub completed_at: Timestamp,
+    /// Sequence of the INSTANCES stream up to which it was decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instances_sequence: Option<u64>,
+}
+
+impl Event for SeriesCompleted {
+    const SOURCE: &'static str = INDEXER;
+
+    fn subject(&self) -> Subject {
+        let modality = self.modality.as_deref().unwrap_or_default();
+        Subject::series_completed(modality, &self.series_instance_uid)
+    }
+
+    fn id(&self) -> String {
+        format!("{}:{}", self.series_instance_uid, self.revision)
+    }
+
+    fn time(&self) -> Timestamp {
+        self.completed_at
+    }
+}

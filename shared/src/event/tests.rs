@@ -1,0 +1,211 @@
+//! Each event against its golden file.
+
+use super::*;
+use crate::uid::{SeriesInstanceUid, SopInstanceUid, StudyInstanceUid};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+/// What we write is what the file says, and what the file says is read back whole.
+fn agrees_with<E: Event + DeserializeOwned + PartialEq + Debug>(event: &E, golden: &str) {
+    let golden: serde_json::Value = serde_json::from_str(golden).unwrap();
+    let headers = headers(&event.subject(), E::SOURCE, &event.id(), event.time());
+    let headers: BTreeMap<_, _> = headers.into();
+    let written = serde_json::json!({
+        "subject": event.subject().to_string(),
+        "headers": headers,
+        "payload": event,
+    });
+    assert_eq!(written, golden, "{written:#}");
+    assert_eq!(&E::deserialize(&golden["payload"]).unwrap(), event);
+}
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn text(value: &str) -> AttributeValue {
+    AttributeValue::Text(value.into())
+}
+
+fn stored() -> InstanceStored {
+    let request = Attributes::from([("RequestedProcedureID".into(), text("RP-9"))]);
+    InstanceStored {
+        sop_instance_uid: SopInstanceUid::parse("2.25.3").unwrap(),
+        sop_class_uid: "1.2.840.10008.5.1.4.1.1.4".into(),
+        series_instance_uid: SeriesInstanceUid::parse("2.25.2").unwrap(),
+        study_instance_uid: Some(StudyInstanceUid::parse("2.25.1").unwrap()),
+        attributes: Attributes::from([
+            ("PatientID".into(), text("42")),
+            ("PatientName".into(), text("Yamada^Tarou=山田^太郎")),
+            ("Modality".into(), text("MR")),
+            ("Rows".into(), AttributeValue::Number(320)),
+            ("RequestAttributesSequence".into(), AttributeValue::Items(vec![request])),
+        ]),
+        transfer_syntax_uid: "1.2.840.10008.1.2.1".into(),
+        bytes: 524_288,
+        digest: "9f86d081884c7d659a2feaa0c55ad015".into(),
+        calling_ae_title: "MR1".into(),
+        called_ae_title: "COLLIMATOR".into(),
+        peer_address: "192.0.2.7".into(),
+        association_id: "4f5c1e9c-7f57-4f0e-a44e-2f2b40d5a3ce".into(),
+        node_name: "ingest-1".into(),
+        ordinal: 17,
+        received_at: at("2026-02-03T04:05:06.000789Z"),
+    }
+}
+
+#[test]
+fn a_stored_instance_reads_as_its_golden_file() {
+    agrees_with(&stored(), include_str!("../../golden/instance_stored.json"));
+}
+
+#[test]
+fn a_completed_series_reads_as_its_golden_file() {
+    let event = SeriesCompleted {
+        series_instance_uid: SeriesInstanceUid::parse("2.25.2").unwrap(),
+        revision: 2,
+        reason: Reason::Released,
+        source: Source::Dicom,
+        instances_count: 17,
+        expected_count: Some(20),
+        instances_added: 1,
+        instances_corrected: 0,
+        study_instance_uid: "2.25.1".into(),
+        patient_id: "42".into(),
+        patient_name: "Yamada^Tarou=山田^太郎".into(),
+        modality: Some("MR".into()),
+        series_number: Some("3".into()),
+        series_description: Some("t1_tse_sag".into()),
+        study_date: Some("20260203".into()),
+        study_description: None,
+        accession_number: Some("A-1".into()),
+        calling_ae_title: Some("MR1".into()),
+        retrieve_url: Some("http://192.0.2.1/dicom-web/studies/2.25.1/series/2.25.2".into()),
+        first_received_at: Some(at("2026-02-03T04:05:00Z")),
+        last_received_at: Some(at("2026-02-03T04:05:06.000789Z")),
+        completed_at: at("2026-02-03T04:05:16.5Z"),
+        instances_sequence: Some(1234),
+    };
+    agrees_with(&event, include_str!("../../golden/series_completed.json"));
+}
+
+fn association() -> AssociationIdentity {
+    AssociationIdentity {
+        association_id: "4f5c1e9c-7f57-4f0e-a44e-2f2b40d5a3ce".into(),
+        calling_ae_title: "MR 1".into(),
+        called_ae_title: "COLLIMATOR".into(),
+        peer_address: "192.0.2.7".into(),
+        node_name: "ingest-1".into(),
+    }
+}
+
+fn closed(ending: Ending, cause: Option<&str>) -> AssociationClosed {
+    let share = |uid, acknowledged, failed| SeriesShare {
+        series_instance_uid: SeriesInstanceUid::parse(uid).unwrap(),
+        acknowledged,
+        failed,
+    };
+    AssociationClosed {
+        association: association(),
+        ending,
+        cause: cause.map(str::to_owned),
+        stores: 20,
+        acknowledged: 17,
+        failed: 3,
+        series: vec![share("2.25.2", 16, 0), share("2.25.4", 1, 1)],
+        closed_at: at("2026-02-03T04:05:07Z"),
+    }
+}
+
+#[test]
+fn what_happens_to_an_association_reads_as_its_golden_files() {
+    let opened =
+        AssociationOpened { association: association(), opened_at: at("2026-02-03T04:05:00Z") };
+    agrees_with(&opened, include_str!("../../golden/association_opened.json"));
+    let released = closed(Ending::Released, None);
+    assert_eq!(released.failed_of_unknown_series(), 2);
+    agrees_with(&released, include_str!("../../golden/association_released.json"));
+    let aborted = closed(Ending::Aborted, Some("the connection was lost"));
+    agrees_with(&aborted, include_str!("../../golden/association_aborted.json"));
+    let rejected = AssociationRejected {
+        association: association(),
+        cause: "called AE title not recognized".into(),
+        rejections: 12,
+        rejected_at: at("2026-02-03T04:05:00Z"),
+    };
+    agrees_with(&rejected, include_str!("../../golden/association_rejected.json"));
+}
+
+#[test]
+fn the_start_of_a_receiver_and_its_heartbeat_read_as_their_golden_files() {
+    let started = IngestStarted {
+        node_name: "ingest-1".into(),
+        start_id: "0d2e6a7c-98fb-4e6c-8d7b-0f9b8f0c8a11".into(),
+        started_at: at("2026-02-03T04:00:00Z"),
+    };
+    agrees_with(&started, include_str!("../../golden/ingest_started.json"));
+    let receiving = InstanceReceiving {
+        series_instance_uid: SeriesInstanceUid::parse("2.25.2").unwrap(),
+        modality: "MR".into(),
+        bytes: 5_242_880,
+        calling_ae_title: "MR 1".into(),
+        association_id: "4f5c1e9c-7f57-4f0e-a44e-2f2b40d5a3ce".into(),
+        node_name: "ingest-1".into(),
+        ordinal: 18,
+        at: at("2026-02-03T04:05:06.5Z"),
+    };
+    agrees_with(&receiving, include_str!("../../golden/instance_receiving.json"));
+}
+
+#[test]
+fn a_request_reads_as_its_golden_file() {
+    let request_id = "7e6f35d8-5a0f-4c55-9d7e-6f1c0b2a9d10".to_owned();
+    let requested_at = at("2026-02-03T04:05:08Z");
+    let complete = CompletionRequested {
+        series_instance_uid: SeriesInstanceUid::parse("2.25.2").unwrap(),
+        request_id: request_id.clone(),
+        requested_at,
+    };
+    agrees_with(&complete, include_str!("../../golden/completion_requested.json"));
+    let trust = TrustRequested { calling_ae_title: "MR 1".into(), request_id, requested_at };
+    agrees_with(&trust, include_str!("../../golden/trust_requested.json"));
+}
+
+#[test]
+fn the_word_of_a_reason_is_the_one_in_events() {
+    for reason in [
+        Reason::Requested,
+        Reason::Expected,
+        Reason::Released,
+        Reason::Quiet,
+        Reason::Interrupted,
+        Reason::Overdue,
+        Reason::Stored,
+    ] {
+        assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str());
+    }
+}
+
+#[test]
+fn keys_of_a_later_version_are_ignored() {
+    let mut later = serde_json::to_value(stored()).unwrap();
+    later["FromTheFuture"] = serde_json::json!({"deep": [1, 2.5, null]});
+    let read = InstanceStored::deserialize(&later).unwrap();
+    assert_eq!(read.digest, stored().digest);
+    assert_eq!(read.subject(), stored().subject());
+}
+
+#[test]
+fn an_event_that_names_no_series_can_not_be_read() {
+    for (key, value) in [
+        ("SeriesInstanceUID", serde_json::json!("")),
+        ("SOPInstanceUID", serde_json::json!(17)),
+        ("ReceivedAt", serde_json::json!("yesterday")),
+    ] {
+        let mut broken = serde_json::to_value(stored()).unwrap();
+        broken[key] = value;
+        assert!(InstanceStored::deserialize(&broken).is_err(), "{key}");
+    }
+}
