@@ -93,6 +93,7 @@ fn stored(
         association: &event.association_id,
         node: &event.node_name,
         ordinal: event.ordinal,
+        series_ordinal: event.series_ordinal,
         effect,
         expected,
     };

@@ -211,7 +211,7 @@ mod tests {
     fn what_is_not_understood_is_refused_and_named() {
         for (text, named) in [
             ("[[source]]\nae_title = 'A'\nquiet_perod = '1s'", "quiet_perod"),
-            ("[[source]]\nae_title = 'A'\nquiet_period = 1", "quiet_period"),
+            ("[[source]]\nae_title = 'A'\nquiet_period = 1", "line 3: "),
             ("[[source]]\nae_title = 'A'\nquiet_period = '0s'", "longer than zero"),
             ("[[source]]\nquiet_period = '1s'", "ae_title"),
             ("[[source]]\nae_title = ''", "no AE title"),

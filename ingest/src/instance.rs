@@ -5,6 +5,7 @@ use crate::attributes::{
 };
 use crate::dimse::{Request, Status};
 use crate::header::{Header, HeaderError};
+use crate::ledger::Ledger;
 use crate::publisher::PublishRefused;
 use jiff::Timestamp;
 use shared::event::{AssociationIdentity, InstanceStored};
@@ -32,8 +33,8 @@ pub struct Arrival<'a> {
     pub transfer_syntax_uid: &'a str,
     /// The association that it came through.
     pub association: &'a AssociationIdentity,
-    /// Number of the C-STORE in it, from 1.
-    pub ordinal: u64,
+    /// What became of its C-STOREs so far; this one is the latest.
+    pub ledger: &'a Ledger,
     /// When it was complete.
     pub received_at: Timestamp,
 }
@@ -62,6 +63,7 @@ impl Arrival<'_> {
             &attributes,
         );
         let association = self.association.clone();
+        let series_ordinal = self.ledger.acknowledged_of(&series_instance_uid) + 1;
         Ok(InstanceStored {
             sop_instance_uid,
             sop_class_uid,
@@ -76,7 +78,8 @@ impl Arrival<'_> {
             peer_address: association.peer_address,
             association_id: association.association_id,
             node_name: association.node_name,
-            ordinal: self.ordinal,
+            ordinal: self.ledger.stores(),
+            series_ordinal,
             received_at: self.received_at,
         })
     }

@@ -59,6 +59,12 @@ impl Ledger {
         self.failed
     }
 
+    /// How many instances of a series were answered with Success.
+    #[must_use]
+    pub fn acknowledged_of(&self, series: &SeriesInstanceUid) -> u64 {
+        self.shares.get(series).map_or(0, |share| share.acknowledged)
+    }
+
     /// The event of the association's end; `None` when there was no C-STORE in it.
     #[must_use]
     pub fn close(

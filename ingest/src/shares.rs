@@ -13,6 +13,12 @@ pub const MAX_SERIES: usize = 4096;
 pub struct Shares(VecDeque<SeriesShare>);
 
 impl Shares {
+    /// The share of `series`, if it is remembered.
+    #[must_use]
+    pub fn get(&self, series: &SeriesInstanceUid) -> Option<&SeriesShare> {
+        self.0.iter().rfind(|share| share.series_instance_uid == *series)
+    }
+
     /// The share of `series`, which is the one touched last from now on. Where there is no room for
     /// it, the one that was left alone for longest is forgotten.
     pub fn touch(&mut self, series: &SeriesInstanceUid) -> &mut SeriesShare {

@@ -9,6 +9,8 @@
 
 mod observing;
 mod rules;
+#[cfg(test)]
+mod tests;
 
 pub use observing::{Closed, Receiving, Stored};
 

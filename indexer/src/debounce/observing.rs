@@ -26,6 +26,8 @@ pub struct Stored<'a> {
     pub node: &'a str,
     /// Number of its C-STORE in the association.
     pub ordinal: u64,
+    /// The same among those of the series that were acknowledged.
+    pub series_ordinal: u64,
     /// What it is to the catalogue.
     pub effect: &'a Effect,
     /// How many instances the series is to have, if it says so and is trusted with it.
@@ -87,6 +89,10 @@ impl Debouncer {
         if let Some(share) = share_of(open, stored.association, stored.node)
             && stored.ordinal > share.last_ordinal
         {
+            if share.last_ordinal == 0 {
+                // What came before did not open the series: it was sent again, unchanged.
+                share.stored = stored.series_ordinal.saturating_sub(1);
+            }
             share.last_ordinal = stored.ordinal;
             share.stored += 1;
         }

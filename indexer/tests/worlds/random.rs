@@ -5,7 +5,7 @@ use super::indexer::{Announced, Death, Indexer, Store};
 use super::memory::Memory;
 use super::senders::world;
 use super::sqlite::Sqlite;
-use super::stream::{Millis, Stream, sources};
+use super::stream::{HOUR, Millis, Stream, sources};
 use fastrand::Rng;
 use indexer::debounce::Debouncer;
 use indexer::sources::Sources;
@@ -24,6 +24,8 @@ struct Tally {
     events: u64,
     deaths: u64,
     longest_backlog: u64,
+    /// In hours of the broker's time.
+    oldest_backlog: i64,
     completions: BTreeMap<Reason, u64>,
 }
 
@@ -33,6 +35,7 @@ impl Tally {
         self.events += other.events;
         self.deaths += other.deaths;
         self.longest_backlog = self.longest_backlog.max(other.longest_backlog);
+        self.oldest_backlog = self.oldest_backlog.max(other.oldest_backlog);
         for (reason, count) in other.completions {
             *self.completions.entry(reason).or_default() += count;
         }
@@ -51,6 +54,7 @@ fn live(seed: u64, store: &mut dyn Store) -> (Vec<Announced>, Tally) {
         sources: &sources,
         store,
         indexer: None,
+        away: 0,
         announced: Vec::new(),
         tally: Tally { worlds: 1, events: stream.0.len() as u64, ..Tally::default() },
         rng,
@@ -70,6 +74,8 @@ struct Life<'a> {
     sources: &'a Sources,
     store: &'a mut dyn Store,
     indexer: Option<Indexer<'a>>,
+    /// Events that go by before a dead indexer is missed.
+    away: u32,
     check: Check<'a>,
     announced: Vec<Announced>,
     tally: Tally,
@@ -103,7 +109,8 @@ impl Life<'_> {
     /// The indexer, if it lives, does something.
     fn work(&mut self, now: Millis) {
         let Some(indexer) = &mut self.indexer else {
-            if self.rng.u32(0..4) == 0 {
+            self.away = self.away.saturating_sub(1);
+            if self.away == 0 && self.rng.u32(0..4) == 0 {
                 self.start(now);
             }
             return;
@@ -117,6 +124,7 @@ impl Life<'_> {
         };
         if indexer.read(self.store, now, (again, count), death).is_err() {
             self.indexer = None;
+            self.away = *self.rng.choice(&[0, 0, 0, 20, 200]).unwrap();
             self.tally.deaths += 1;
             return;
         }
@@ -130,6 +138,10 @@ impl Life<'_> {
         let indexer = Indexer::start(self.stream, self.sources, self.store, now);
         let backlog = self.stream.position(now).last - indexer.read_to();
         self.tally.longest_backlog = self.tally.longest_backlog.max(backlog);
+        if backlog > 0 {
+            let waits = now - self.stream.get(indexer.read_to() + 1).at;
+            self.tally.oldest_backlog = self.tally.oldest_backlog.max(waits / HOUR);
+        }
         self.indexer = Some(indexer);
     }
 

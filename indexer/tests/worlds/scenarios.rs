@@ -1,1 +1,421 @@
+//! Worlds with a name: what senders really do, and what must come of it.
 
+use super::indexer::{Announced, watch};
+use super::memory::Memory;
+use super::stream::{
+    Association, DAY, EXACT, Entry, HOUR, MINUTE, Millis, SECOND, Stream, complete, rules, sources,
+    started, time, trust,
+};
+use indexer::reading::Reading;
+use indexer::sources::{Rules, Sources};
+use jiff::SignedDuration;
+use shared::event::Ending::{Aborted, Released};
+use shared::event::Reason::{self, Expected, Interrupted, Overdue, Quiet, Requested};
+
+/// What happens, in any order.
+#[derive(Debug, Clone, Default)]
+struct Play(Vec<Entry>);
+
+/// A completion: of which series, its revision and count, why, and when it was decided.
+type Told = (u32, u32, u64, Reason, Millis);
+
+impl Play {
+    fn at(&mut self, at: Millis, reading: Reading) {
+        self.0.push(Entry { at, reading });
+    }
+
+    /// Stores instances one after the other, the first of them at `from`.
+    fn stores(
+        &mut self,
+        association: &mut Association,
+        series: u32,
+        sops: std::ops::Range<u32>,
+        (from, step): (Millis, Millis),
+    ) {
+        for (index, sop) in sops.enumerate() {
+            self.at(from + index as Millis * step, association.store(series, sop, 0));
+        }
+    }
+
+    fn announced_with(mut self, sources: &Sources) -> Vec<Announced> {
+        self.0.sort_by_key(|entry| entry.at);
+        watch(&Stream(self.0), sources, &mut Memory::default())
+    }
+
+    fn told_with(self, sources: &Sources) -> Vec<Told> {
+        let number = |uid: &str| uid.trim_start_matches("2.25.").parse().unwrap();
+        self.announced_with(sources)
+            .into_iter()
+            .map(|a| {
+                let at = a.decided_at.as_millisecond();
+                (number(a.series.as_str()), a.revision, a.count, a.reason, at)
+            })
+            .collect()
+    }
+
+    fn told(self) -> Vec<Told> {
+        self.told_with(&sources())
+    }
+}
+
+fn association(id: &str) -> Association {
+    Association::new(id, "MR1", "node")
+}
+
+/// One millisecond later than due, which is when a watermark can be past it.
+fn after(at: Millis) -> Millis {
+    at + 1
+}
+
+#[test]
+fn an_association_for_each_series_is_complete_as_soon_as_it_is_released() {
+    let mut play = Play::default();
+    for number in 0..3 {
+        let mut a = association(&number.to_string());
+        let from = Millis::from(number) * MINUTE;
+        play.stores(&mut a, number, number * 100..number * 100 + 20, (from, 50));
+        play.at(from + SECOND, a.close(Released));
+    }
+    let complete = |number: u32| {
+        let at = Millis::from(number) * MINUTE + 2 * SECOND;
+        (number, 1, 20, Reason::Released, after(at))
+    };
+    assert_eq!(play.told(), [complete(0), complete(1), complete(2)]);
+}
+
+#[test]
+fn an_association_for_each_instance_loses_the_rule_with_its_first_series() {
+    let mut play = Play::default();
+    for sop in 0..10 {
+        let mut a = association(&sop.to_string());
+        let at = Millis::from(sop) * 3 * SECOND;
+        play.at(at, a.store(sop / 5, sop, 0));
+        play.at(at, a.close(Released));
+    }
+    let expected = [
+        (0, 1, 1, Reason::Released, after(SECOND)),
+        (0, 2, 5, Quiet, after(22 * SECOND)),
+        (1, 1, 5, Quiet, after(37 * SECOND)),
+    ];
+    assert_eq!(play.told(), expected);
+}
+
+#[test]
+fn a_sender_is_believed_again_when_an_operator_says_so() {
+    let mut play = Play::default();
+    for sop in 0..2 {
+        let mut a = association(&sop.to_string());
+        play.at(Millis::from(sop) * 3 * SECOND, a.store(0, sop, 0));
+        play.at(Millis::from(sop) * 3 * SECOND, a.close(Released));
+    }
+    play.at(MINUTE, trust("MR1"));
+    let mut a = association("later");
+    play.stores(&mut a, 1, 10..15, (2 * MINUTE, 10));
+    play.at(2 * MINUTE + SECOND, a.close(Released));
+    let last = *play.told().last().unwrap();
+    assert_eq!(last, (1, 1, 5, Reason::Released, after(2 * MINUTE + 2 * SECOND)));
+}
+
+#[test]
+fn one_association_for_a_week_completes_each_of_its_series_by_quiet_period() {
+    let mut play = Play::default();
+    let mut a = association("week");
+    let hours = 7 * 24;
+    for hour in 0..hours {
+        let from = Millis::from(hour) * HOUR;
+        play.stores(&mut a, hour, hour * 100..hour * 100 + 20, (from, SECOND));
+    }
+    play.at(7 * DAY, a.close(Released));
+    let told = play.told();
+    assert_eq!(told.len(), hours as usize);
+    for (number, revision, count, reason, at) in told {
+        let last = Millis::from(number) * HOUR + 19 * SECOND;
+        assert_eq!((revision, count, reason, at), (1, 20, Quiet, after(last + 10 * SECOND)));
+    }
+}
+
+#[test]
+fn four_associations_that_feed_one_series_complete_it_once_when_the_last_is_released() {
+    let mut play = Play::default();
+    for lane in 0..4 {
+        let mut a = association(&lane.to_string());
+        let from = Millis::from(lane) * 100;
+        play.stores(&mut a, 0, lane * 10..lane * 10 + 10, (from, 500));
+        play.at(from + 6 * SECOND + Millis::from(lane) * SECOND, a.close(Released));
+    }
+    assert_eq!(play.told(), [(0, 1, 40, Reason::Released, after(300 + 10 * SECOND))]);
+}
+
+#[test]
+fn a_link_that_drops_in_the_middle_is_waited_for_and_the_resend_completes_it_once() {
+    let mut play = Play::default();
+    let mut first = association("first");
+    play.stores(&mut first, 0, 0..10, (0, 100));
+    play.at(SECOND, first.close(Aborted));
+    let mut second = association("second");
+    play.stores(&mut second, 0, 0..20, (55 * SECOND, 100));
+    play.at(58 * SECOND, second.close(Released));
+    assert_eq!(play.told(), [(0, 1, 20, Reason::Released, after(59 * SECOND))]);
+}
+
+#[test]
+fn a_link_that_drops_and_never_comes_back_leaves_an_interrupted_series() {
+    let mut play = Play::default();
+    let mut a = association("only");
+    play.stores(&mut a, 0, 0..10, (0, 100));
+    play.at(SECOND, a.close(Aborted));
+    assert_eq!(play.told(), [(0, 1, 10, Interrupted, after(61 * SECOND))]);
+}
+
+#[test]
+fn what_a_dead_receiver_left_open_is_interrupted_when_it_starts_again() {
+    let mut play = Play::default();
+    let mut first = association("first");
+    play.stores(&mut first, 0, 0..10, (0, 100));
+    play.at(3 * SECOND, started("another node"));
+    play.at(5 * SECOND, started("node"));
+    let mut second = association("second");
+    play.stores(&mut second, 0, 5..20, (40 * SECOND, 100));
+    play.at(42 * SECOND, second.close(Released));
+    assert_eq!(play.told(), [(0, 1, 20, Reason::Released, after(43 * SECOND))]);
+}
+
+#[test]
+fn three_series_interleaved_in_one_association_are_complete_with_its_release() {
+    let mut play = Play::default();
+    let mut a = association("one");
+    for sop in 0..30 {
+        play.at(Millis::from(sop) * SECOND, a.store(sop % 3, sop, 0));
+    }
+    play.at(30 * SECOND, a.close(Released));
+    let at = after(31 * SECOND);
+    let released = Reason::Released;
+    let told = play.told();
+    assert_eq!(
+        told,
+        [(0, 1, 10, released, at), (1, 1, 10, released, at), (2, 1, 10, released, at)]
+    );
+}
+
+#[test]
+fn a_pause_shorter_than_the_quiet_period_in_an_open_association_does_not_complete_it() {
+    let mut play = Play::default();
+    let mut a = association("slow");
+    play.stores(&mut a, 0, 0..5, (0, 6 * SECOND));
+    play.at(HOUR / 2, a.close(Released));
+    // The association stays open, which holds nothing back.
+    assert_eq!(play.told(), [(0, 1, 5, Quiet, after(34 * SECOND))]);
+}
+
+#[test]
+fn a_heartbeat_keeps_its_series_open_and_opens_none() {
+    let mut play = Play::default();
+    let mut a = association("large");
+    play.at(0, a.store(0, 0, 0));
+    for second in 1..200 {
+        play.at(second * SECOND, a.receiving(0));
+        play.at(second * SECOND, a.receiving(7));
+    }
+    play.at(200 * SECOND, a.store(0, 1, 0));
+    play.at(200 * SECOND, a.store(0, 2, 0));
+    let quiet_period = SignedDuration::from_secs(3);
+    let told = play.told_with(&Sources::new(Rules { quiet_period, ..rules() }));
+    assert_eq!(told, [(0, 1, 3, Quiet, after(203 * SECOND))]);
+}
+
+#[test]
+fn an_instance_that_is_arriving_in_another_association_holds_back_a_release() {
+    let mut play = Play::default();
+    let (mut small, mut large) = (association("small"), association("large"));
+    play.stores(&mut small, 0, 0..5, (0, 100));
+    play.at(600, large.receiving(0));
+    play.at(700, small.close(Released));
+    play.at(1_600, large.receiving(0));
+    play.at(2_600, large.receiving(0));
+    play.at(3_000, large.store(0, 5, 0));
+    play.at(3_100, large.close(Released));
+    assert_eq!(play.told(), [(0, 1, 6, Reason::Released, after(4_100))]);
+}
+
+/// The clock of a receiver is in the events, that of the indexer nowhere.
+#[test]
+fn clock_steps_change_nothing() {
+    let play = |step: Millis| {
+        let mut play = Play::default();
+        let mut a = association("a");
+        play.stores(&mut a, 0, 0..10, (0, SECOND));
+        play.at(11 * SECOND, a.close(Aborted));
+        let mut b = association("b");
+        play.stores(&mut b, 0, 10..20, (40 * SECOND, SECOND));
+        play.at(51 * SECOND, b.close(Released));
+        for (index, entry) in play.0.iter_mut().enumerate() {
+            if let Reading::Stored(event) = &mut entry.reading {
+                let stepped = if index % 4 < 2 { step } else { -step };
+                event.received_at = time(entry.at + stepped);
+            }
+        }
+        play.told()
+    };
+    assert_eq!(play(0), play(365 * DAY));
+    assert_eq!(play(0), [(0, 1, 20, Reason::Released, after(52 * SECOND))]);
+}
+
+#[test]
+fn a_series_that_grows_after_a_day_gets_a_revision_and_its_sender_is_still_believed() {
+    let mut play = Play::default();
+    let mut first = association("first");
+    play.stores(&mut first, 0, 0..10, (0, 10));
+    play.at(SECOND, first.close(Released));
+    let mut second = association("second");
+    // All of it again, and one that is new.
+    play.stores(&mut second, 0, 0..11, (DAY, 10));
+    play.at(DAY + SECOND, second.close(Released));
+    let announced = play.announced_with(&sources());
+    let told: Vec<_> =
+        announced.iter().map(|a| (a.revision, a.count, a.added, a.corrected, a.reason)).collect();
+    assert_eq!(told, [(1, 10, 10, 0, Reason::Released), (2, 11, 1, 0, Reason::Released)]);
+}
+
+#[test]
+fn resends_of_a_complete_series_are_passed_over() {
+    let mut play = Play::default();
+    for (id, at) in [("first", 0), ("again", MINUTE), ("once more", DAY)] {
+        let mut a = association(id);
+        play.stores(&mut a, 0, 0..10, (at, 10));
+        play.at(at + SECOND, a.close(Released));
+    }
+    assert_eq!(play.told(), [(0, 1, 10, Reason::Released, after(2 * SECOND))]);
+}
+
+#[test]
+fn corrections_get_a_revision_that_says_how_many_there_are() {
+    let mut play = Play::default();
+    let mut first = association("first");
+    play.stores(&mut first, 0, 0..10, (0, 10));
+    play.at(SECOND, first.close(Released));
+    let mut second = association("second");
+    for sop in 0..3 {
+        play.at(3 * SECOND, second.store(0, sop, 1));
+    }
+    play.at(4 * SECOND, second.close(Released));
+    let announced = play.announced_with(&sources());
+    let told: Vec<_> =
+        announced.iter().map(|a| (a.revision, a.count, a.added, a.corrected, a.reason)).collect();
+    // Nothing grew, so nothing was proved wrong.
+    assert_eq!(told, [(1, 10, 10, 0, Reason::Released), (2, 10, 0, 3, Reason::Released)]);
+}
+
+#[test]
+fn an_instance_that_moves_changes_both_series() {
+    let mut play = Play::default();
+    let mut first = association("first");
+    play.stores(&mut first, 0, 0..3, (0, 10));
+    play.stores(&mut first, 1, 10..12, (0, 10));
+    play.at(SECOND, first.close(Released));
+    let mut second = association("second");
+    play.at(DAY, second.store(1, 0, 0));
+    play.at(DAY, second.close(Released));
+    let told: Vec<_> = play.told().into_iter().map(|t| (t.0, t.1, t.2, t.3)).collect();
+    let released = Reason::Released;
+    // The one that lost it was brought nothing by any association.
+    assert_eq!(
+        told,
+        [(0, 1, 3, released), (1, 1, 2, released), (1, 2, 3, released), (0, 2, 2, Quiet)]
+    );
+}
+
+#[test]
+fn a_failed_store_takes_the_meaning_out_of_a_release() {
+    for fail in
+        [(|a: &mut Association| a.fail(0)) as fn(&mut Association), |a: &mut Association| {
+            a.fail_unknown()
+        }]
+    {
+        let mut play = Play::default();
+        let mut a = association("a");
+        play.stores(&mut a, 0, 0..5, (0, 10));
+        fail(&mut a);
+        play.at(SECOND, a.close(Released));
+        assert_eq!(play.told(), [(0, 1, 5, Quiet, after(11 * SECOND))]);
+    }
+}
+
+#[test]
+fn an_acknowledged_instance_that_is_not_there_takes_the_meaning_out_of_a_release() {
+    let mut play = Play::default();
+    let mut a = association("a");
+    play.stores(&mut a, 0, 0..5, (0, 10));
+    let _in_no_stream = a.store(0, 5, 0);
+    play.at(SECOND, a.close(Released));
+    assert_eq!(play.told(), [(0, 1, 5, Quiet, after(11 * SECOND))]);
+}
+
+#[test]
+fn the_expected_number_completes_a_series_only_for_a_sender_that_is_trusted_with_it() {
+    for (source, reason, at) in [(EXACT, Expected, 1_400), ("MR1", Quiet, 10_400)] {
+        let mut play = Play::default();
+        let mut a = Association::new("a", source, "node");
+        a.images = Some(5);
+        play.stores(&mut a, 0, 0..5, (0, 100));
+        assert_eq!(play.told(), [(0, 1, 5, reason, after(at))], "{source}");
+    }
+}
+
+#[test]
+fn less_than_expected_blocks_no_other_rule_and_both_numbers_are_told() {
+    let mut play = Play::default();
+    let mut a = Association::new("a", EXACT, "node");
+    a.images = Some(9);
+    play.stores(&mut a, 0, 0..5, (0, 100));
+    play.at(SECOND, a.close(Released));
+    let announced = play.announced_with(&sources());
+    assert_eq!(announced.len(), 1);
+    let told = (announced[0].count, announced[0].expected, announced[0].reason);
+    assert_eq!(told, (5, Some(9), Reason::Released));
+}
+
+#[test]
+fn an_expected_number_that_proves_wrong_is_not_believed_again() {
+    let mut play = Play::default();
+    for number in 0..2 {
+        let mut a = Association::new(number.to_string(), EXACT, "node");
+        // Half of what there really is: an acquisition is not a series.
+        a.images = Some(5);
+        let from = Millis::from(number) * HOUR;
+        play.stores(&mut a, number, number * 100..number * 100 + 10, (from, 2 * SECOND));
+    }
+    let told: Vec<_> = play.told().into_iter().map(|t| (t.0, t.1, t.2, t.3)).collect();
+    assert_eq!(told, [(0, 1, 5, Expected), (0, 2, 10, Quiet), (1, 1, 10, Quiet)]);
+}
+
+#[test]
+fn a_series_that_never_ends_is_overdue_once_an_hour() {
+    let mut play = Play::default();
+    let mut a = association("monitor");
+    play.stores(&mut a, 0, 0..1000, (0, 9 * SECOND));
+    let told: Vec<_> = play.told().into_iter().map(|t| (t.1, t.2, t.3)).collect();
+    assert_eq!(told, [(1, 401, Overdue), (2, 802, Overdue), (3, 1000, Quiet)]);
+}
+
+#[test]
+fn a_series_is_complete_at_once_when_an_operator_asks_for_it() {
+    let mut play = Play::default();
+    let mut a = association("a");
+    play.stores(&mut a, 0, 0..5, (0, 100));
+    play.at(2 * SECOND, complete(0));
+    play.at(2 * SECOND, complete(1));
+    assert_eq!(play.told(), [(0, 1, 5, Requested, after(2 * SECOND))]);
+}
+
+#[test]
+fn each_sender_has_its_own_periods() {
+    let slow = Rules { quiet_period: SignedDuration::from_secs(120), ..rules() };
+    let sources = Sources::new(rules()).with("SLOW", slow);
+    let mut play = Play::default();
+    for (number, source) in [(0, "SLOW"), (1, "MR1")] {
+        let mut a = Association::new(source, source, "node");
+        play.stores(&mut a, number, number * 10..number * 10 + 5, (0, 10));
+    }
+    let told = play.told_with(&sources);
+    assert_eq!(told, [(1, 1, 5, Quiet, after(10_040)), (0, 1, 5, Quiet, after(2 * MINUTE + 40))]);
+}

@@ -118,6 +118,8 @@ impl Association {
 
     fn event(&mut self, number: u32, sop: u32, digest: u32) -> Reading {
         self.ordinal += 1;
+        let series_ordinal =
+            self.shares.get(&number).map_or(0, |(acknowledged, _)| *acknowledged) + 1;
         Reading::Stored(Box::new(InstanceStored {
             sop_instance_uid: SopInstanceUid::parse(&format!("1.3.{sop}")).unwrap(),
             sop_class_uid: String::new(),
@@ -133,6 +135,7 @@ impl Association {
             association_id: self.id.clone(),
             node_name: self.node.clone(),
             ordinal: self.ordinal,
+            series_ordinal,
             // The clock of the receiver is anything: it decides nothing.
             received_at: time(i64::from(sop % 7) * 100 * DAY),
         }))
@@ -140,9 +143,10 @@ impl Association {
 
     /// An instance that is stored and answered with Success.
     pub fn store(&mut self, series: u32, sop: u32, digest: u32) -> Reading {
+        let event = self.event(series, sop, digest);
         self.acknowledged += 1;
         self.shares.entry(series).or_default().0 += 1;
-        self.event(series, sop, digest)
+        event
     }
 
     /// One that is stored, though its sender was told of a failure: the acknowledgement came late.
@@ -157,6 +161,12 @@ impl Association {
         self.ordinal += 1;
         self.failed += 1;
         self.shares.entry(series).or_default().1 += 1;
+    }
+
+    /// One that is refused, and nobody knows of which series it is.
+    pub fn fail_unknown(&mut self) {
+        self.ordinal += 1;
+        self.failed += 1;
     }
 
     /// One that is arriving, slowly.

@@ -133,7 +133,7 @@ impl Association<'_> {
             bytes,
             transfer_syntax_uid: &self.accepted.contexts[&context_id].transfer_syntax_uid,
             association: &self.identity,
-            ordinal: self.ledger.stores(),
+            ledger: &self.ledger,
             received_at: Timestamp::now(),
         };
         let event = arrival.event()?;

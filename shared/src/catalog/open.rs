@@ -54,7 +54,7 @@ pub struct OpenSeries {
     pub requested: Option<Timestamp>,
 }
 
-/// What one association brought of a series, so far and in this revision.
+/// What one association brought of a series so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Share {
@@ -62,7 +62,7 @@ pub struct Share {
     pub node: String,
     /// Ordinal of the latest C-STORE that was counted: an event that is read twice is not.
     pub last_ordinal: u64,
-    /// How many were stored.
+    /// How many were stored; those before this revision are included, by their own count.
     pub stored: u64,
 }
 

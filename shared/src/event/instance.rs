@@ -71,6 +71,10 @@ pub struct InstanceStored {
     /// Number of its C-STORE in that association, from 1: our own count, since senders may use
     /// one Message ID twice.
     pub ordinal: u64,
+    /// The same among those C-STOREs of its series in that association that were answered with
+    /// Success. Events of older versions have 0.
+    #[serde(default)]
+    pub series_ordinal: u64,
     /// When its last byte arrived, by the clock of the machine that received it.
     pub received_at: Timestamp,
 }

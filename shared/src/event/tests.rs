@@ -52,6 +52,7 @@ fn stored() -> InstanceStored {
         association_id: "4f5c1e9c-7f57-4f0e-a44e-2f2b40d5a3ce".into(),
         node_name: "ingest-1".into(),
         ordinal: 17,
+        series_ordinal: 16,
         received_at: at("2026-02-03T04:05:06.000789Z"),
     }
 }
