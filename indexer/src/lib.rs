@@ -10,6 +10,7 @@ pub mod driver;
 pub mod history;
 pub mod lock;
 pub mod reading;
+pub mod replay;
 pub mod settings;
 pub mod sources;
 

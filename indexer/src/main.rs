@@ -1,6 +1,7 @@
 //! `indexer`: the catalogue's writer as a service of its own.
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
+use indexer::replay::{self, ReplaySettings};
 use indexer::{Indexer, Settings};
 use shared::catalog::CatalogSettings;
 use shared::health::{self, Health};
@@ -12,8 +13,10 @@ use tokio_util::sync::CancellationToken;
 
 /// Turns instance events into complete series: writes the catalogue and announces what is complete.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true)]
 struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
     #[command(flatten)]
     indexer: Settings,
     #[command(flatten)]
@@ -29,11 +32,20 @@ struct Args {
     common: CommonSettings,
 }
 
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Rebuild a catalogue from the streams, beside the one that is in use
+    Replay(Box<ReplaySettings>),
+}
+
 fn main() -> ExitCode {
     shutdown::main(|args: &Args| &args.common, run)
 }
 
 async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
+    if let Some(Command::Replay(settings)) = args.command {
+        return replay(&settings, stop).await;
+    }
     let health = Health::default();
     let nats_health = health.part("nats");
     let indexer = Indexer::new(&args.indexer, args.catalog, &health)?;
@@ -44,5 +56,29 @@ async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
         }
     };
     tokio::try_join!(health::serve(args.admin_addr, health, stop.clone()), serve)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn replay(settings: &ReplaySettings, stop: CancellationToken) -> anyhow::Result<ExitCode> {
+    let health = Health::default().part("nats");
+    let Some(nats) = stream::connect(&settings.nats.nats_url, "replay", health, &stop).await?
+    else {
+        return Ok(ExitCode::FAILURE);
+    };
+    let report = tokio::select! {
+        report = replay::run(settings, &nats) => report?,
+        () = stop.cancelled() => return Ok(ExitCode::FAILURE),
+    };
+    let (into, events, completions) = (settings.into.display(), report.events, report.completions);
+    println!("{into}: {events} events, {completions} completions");
+    if !report.partial.is_empty() {
+        println!(
+            "partial, since the record no longer has all that led up to their completion: {}",
+            report.partial.len()
+        );
+        for series in &report.partial {
+            println!("  {series}");
+        }
+    }
     Ok(ExitCode::SUCCESS)
 }

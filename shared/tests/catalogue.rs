@@ -111,6 +111,18 @@ async fn an_instance_is_counted_once_however_often_it_comes() {
 }
 
 #[tokio::test]
+async fn the_first_and_the_last_of_one_batch_are_told_apart() {
+    let mut feed = Feed::new().await;
+    let received = |sop, at: &str| changed("2.1", sop, |e| e["ReceivedAt"] = json!(at));
+    let (first, last) = ("2026-02-03T04:05:06Z", "2026-02-03T04:05:08Z");
+    feed.receive([received("3.1", first), received("3.2", "2026-02-03T04:05:07Z")]).await;
+    feed.receive([received("3.3", last)]).await;
+    let completed = feed.complete("2.1").await.unwrap();
+    assert_eq!(completed.first_received_at, Some(first.parse().unwrap()));
+    assert_eq!(completed.last_received_at, Some(last.parse().unwrap()));
+}
+
+#[tokio::test]
 async fn a_resend_changes_nothing_and_reopens_nothing() {
     let mut feed = Feed::new().await;
     assert_eq!(feed.receive([instance("2.1", "3.1")]).await, [Effect::Added]);

@@ -1,10 +1,13 @@
 //! The real catalogue, for worlds that take their time.
 
 use super::indexer::{Announced, Store};
+use super::stream::{Stream, time};
 use indexer::batch::Batch;
 use indexer::debounce::Debouncer;
+use indexer::replay::{Replay, Report};
+use indexer::sources::Sources;
 use shared::catalog::{Bookmark, Catalog, CatalogSettings, Completion, OpenSeries};
-use shared::event::Reason;
+use shared::event::{Reason, SeriesCompleted};
 use shared::uid::SeriesInstanceUid;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -12,22 +15,58 @@ use tokio::runtime::Runtime;
 pub struct Sqlite {
     runtime: Runtime,
     catalog: Catalog,
-    _folder: TempDir,
+    /// What was announced: the SERIES stream of the world.
+    facts: Vec<SeriesCompleted>,
+    folder: TempDir,
 }
 
 impl Sqlite {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("catalog.db");
-        let settings = CatalogSettings { database_url: format!("sqlite://{}", path.display()) };
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .unwrap();
-        let catalog = runtime.block_on(Catalog::own(&settings)).unwrap();
-        Self { runtime, catalog, _folder: folder }
+        let catalog = runtime.block_on(catalog(&folder, "live.db"));
+        Self { runtime, catalog, facts: Vec::new(), folder }
     }
+
+    /// All that the catalogue says.
+    pub fn rows(&self) -> Vec<String> {
+        self.runtime.block_on(self.catalog.rows()).unwrap()
+    }
+
+    /// The same catalogue made again from the record, of which the events before sequence `from` are
+    /// gone: what it says, and what of it is partial.
+    pub fn replayed(&self, stream: &Stream, sources: &Sources, from: u64) -> (Vec<String>, Report) {
+        self.runtime.block_on(async {
+            let name = format!("rebuilt-{from}.db");
+            let rebuilt = catalog(&self.folder, &name).await;
+            let mut replay = Replay::new(rebuilt, sources.clone(), time(0));
+            let mut facts = self.facts.iter().peekable();
+            let last = stream.0.len() as u64;
+            for sequence in from..=last {
+                let decided = |fact: &&SeriesCompleted| fact.instances_sequence < Some(sequence);
+                while let Some(fact) = facts.next_if(decided) {
+                    replay.fact(fact).await.unwrap();
+                }
+                let entry = stream.get(sequence);
+                replay.event(sequence, time(entry.at), entry.reading.clone()).await.unwrap();
+            }
+            for fact in facts {
+                replay.fact(fact).await.unwrap();
+            }
+            let report = replay.finish(last).await.unwrap();
+            (catalog(&self.folder, &name).await.rows().await.unwrap(), report)
+        })
+    }
+}
+
+async fn catalog(folder: &TempDir, name: &str) -> Catalog {
+    let path = folder.path().join(name);
+    let settings = CatalogSettings { database_url: format!("sqlite://{}", path.display()) };
+    Catalog::own(&settings).await.unwrap()
 }
 
 impl Store for Sqlite {
@@ -50,6 +89,7 @@ impl Store for Sqlite {
 
     fn complete(&mut self, completions: &[Completion]) -> Vec<Announced> {
         let events = self.runtime.block_on(self.catalog.complete(completions)).unwrap();
+        self.facts.extend(events.iter().cloned());
         let announced = events.into_iter().map(|event| Announced {
             series: event.series_instance_uid,
             revision: event.revision,

@@ -311,7 +311,7 @@ async fn announce(
 }
 
 /// Adds a completion to the history of its series.
-async fn write_down(
+pub(super) async fn write_down(
     connection: &mut SqliteConnection,
     event: &SeriesCompleted,
 ) -> Result<(), CatalogError> {

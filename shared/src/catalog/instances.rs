@@ -192,11 +192,16 @@ async fn write_rows(
     instances: &[Received],
     effects: &[Effect],
 ) -> Result<(), CatalogError> {
+    let mut first_received = HashMap::new();
     let changing: Vec<Row> = instances
         .iter()
         .zip(effects)
         .filter(|(_, effect)| **effect != Effect::Resent)
-        .map(|(instance, _)| Row::new(instance))
+        .map(|(instance, _)| {
+            let received = nanoseconds(instance.event.received_at);
+            let series = &instance.event.series_instance_uid;
+            Row::new(instance, *first_received.entry(series).or_insert(received))
+        })
         .collect();
     if changing.is_empty() {
         return Ok(());
@@ -215,12 +220,15 @@ struct Row<'a> {
     sequence: u64,
     at: i64,
     received: i64,
+    /// When the first instance of the series in the batch was received.
+    first_received: i64,
     event: &'a InstanceStored,
 }
 
 impl<'a> Row<'a> {
-    fn new(instance: &'a Received) -> Self {
+    fn new(instance: &'a Received, first_received: i64) -> Self {
         Self {
+            first_received,
             sequence: instance.sequence,
             at: nanoseconds(instance.at),
             received: nanoseconds(instance.event.received_at),

@@ -4,7 +4,9 @@
 //! The indexer owns the catalogue: it alone migrates and announces. The api reads it and writes
 //! what `POST /store` says.
 
+mod comparison;
 mod completions;
+mod facts;
 mod instances;
 mod open;
 mod outbox;
@@ -13,6 +15,7 @@ mod sources;
 mod upserts;
 
 pub use completions::{Completion, RevisionRecord, StoreOutcome, StoredSeries};
+pub use facts::Restored;
 pub use instances::{Batch, Bookmark, Completed, Consequences, Effect, Known, Received, Recorded};
 pub use open::{OpenSeries, Share};
 pub use outbox::Announcement;

@@ -95,7 +95,8 @@ select
     cast(value ->> '$.event.RequestAttributesSequence' as text),
     cast(value ->> '$.event.ImagesInAcquisition' as integer),
     cast(value ->> '$.event.CallingAETitle' as text),
-    'dicom', 'receiving', value ->> 'at', value ->> 'received', value ->> 'received'
+    'dicom', 'receiving', value ->> 'at', value ->> 'first_received',
+    value ->> 'received'
 from json_each(?) where true
 on conflict (series_instance_uid) do update set
     disagrees = disagrees

@@ -1,0 +1,240 @@
+//! `indexer replay`: a catalogue rebuilt from the streams.
+//!
+//! The instances are recorded as they were, and what was decided of series is taken from the
+//! record, not decided again: a completion names the sequence of INSTANCES up to which it was
+//! decided, and that is where it is written down.
+
+use crate::batch::Batch;
+use crate::consumer::BATCH;
+use crate::debounce::Debouncer;
+use crate::reading::{Reading, read};
+use crate::settings::Settings;
+use crate::sources::Sources;
+use anyhow::{Context as _, ensure};
+use async_nats::Client;
+use async_nats::jetstream::consumer::{DeliverPolicy, pull};
+use async_nats::jetstream::{self, Message};
+use clap::Args;
+use futures_util::StreamExt;
+use jiff::Timestamp;
+use shared::catalog::{Bookmark, Catalog, CatalogSettings, Restored};
+use shared::event::SeriesCompleted;
+use shared::settings::NatsSettings;
+use shared::stream::{self, INSTANCES, SERIES};
+use shared::uid::SeriesInstanceUid;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long the broker may take for the next message of a stream that has one.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What `indexer replay` is told.
+#[derive(Debug, Clone, Args)]
+pub struct ReplaySettings {
+    /// The file to rebuild the catalogue into; it must not exist
+    #[arg(long)]
+    pub into: PathBuf,
+    /// Those of the indexer whose catalogue it is
+    #[command(flatten)]
+    pub indexer: Settings,
+    /// Where its streams are
+    #[command(flatten)]
+    pub nats: NatsSettings,
+}
+
+/// What a rebuilt catalogue is made of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Events of INSTANCES that were read.
+    pub events: u64,
+    /// Completions that were written down.
+    pub completions: u64,
+    /// Series that are marked partial, since some of what led up to their completion is no longer
+    /// on the record.
+    pub partial: BTreeSet<SeriesInstanceUid>,
+}
+
+/// Rebuilds a catalogue from the streams as they stand.
+///
+/// # Errors
+/// When the file is there already or can't be made, or the broker does not give its streams.
+pub async fn run(settings: &ReplaySettings, nats: &Client) -> anyhow::Result<Report> {
+    let path = &settings.into;
+    ensure!(!path.exists(), "{} exists; name a file that does not", path.display());
+    let part = unfinished(path)?;
+    let database_url = format!("sqlite://{}", part.display());
+    let sources = settings.indexer.sources()?;
+    let end = stream::position(nats).await?;
+    let (mut events, mut facts) = (Tape::of(nats, INSTANCES).await?, Tape::of(nats, SERIES).await?);
+    let catalog = Catalog::own(&CatalogSettings { database_url }).await?;
+    let mut replay = Replay::new(catalog, sources, end.created);
+
+    let mut fact = facts.next_fact().await?;
+    let mut sequence = 0;
+    while sequence < end.last
+        && let Some((message, info)) = events.next().await?
+    {
+        sequence = info.sequence;
+        // What was decided before this event comes first.
+        while let Some(decided) = fact.take_if(|fact| fact.instances_sequence < Some(sequence)) {
+            replay.fact(&decided).await?;
+            fact = facts.next_fact().await?;
+        }
+        replay.event(sequence, info.at, read(&message.subject, &message.payload)).await?;
+    }
+    while let Some(decided) = fact.take_if(|fact| fact.instances_sequence <= Some(end.last)) {
+        replay.fact(&decided).await?;
+        fact = facts.next_fact().await?;
+    }
+    let report = replay.finish(end.last).await?;
+    std::fs::rename(&part, path).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(report)
+}
+
+/// Where a catalogue is as long as it is not whole; what an earlier try left there goes.
+fn unfinished(path: &Path) -> anyhow::Result<PathBuf> {
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    for suffix in ["", "-wal", "-shm"] {
+        let mut left = part.clone();
+        left.push(suffix);
+        match std::fs::remove_file(&left) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot write {}", path.display()));
+            }
+            _ => {}
+        }
+    }
+    Ok(part.into())
+}
+
+/// One stream from its beginning to where it ends at the moment.
+struct Tape {
+    messages: pull::Ordered,
+    left: u64,
+}
+
+/// What the broker says of a message.
+struct Delivered {
+    sequence: u64,
+    at: Timestamp,
+}
+
+impl Tape {
+    async fn of(nats: &Client, name: &str) -> anyhow::Result<Self> {
+        let stream = jetstream::new(nats.clone()).get_stream(name).await;
+        let stream = stream.with_context(|| format!("stream {name}"))?;
+        let config = pull::OrderedConfig {
+            deliver_policy: DeliverPolicy::All,
+            ..pull::OrderedConfig::default()
+        };
+        let consumer = stream.create_consumer(config).await.context("reading the record")?;
+        let left = consumer.cached_info().num_pending;
+        Ok(Self { messages: consumer.messages().await?, left })
+    }
+
+    async fn next(&mut self) -> anyhow::Result<Option<(Message, Delivered)>> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        let message = timeout(PATIENCE, self.messages.next()).await.context("NATS is silent")?;
+        let message = message.context("the record broke off")?.context("reading the record")?;
+        let info = message.info().map_err(|error| anyhow::anyhow!("a message: {error}"))?;
+        let at = Timestamp::from_nanosecond(info.published.unix_timestamp_nanos())?;
+        let delivered = Delivered { sequence: info.stream_sequence, at };
+        self.left = info.pending;
+        Ok(Some((message, delivered)))
+    }
+
+    async fn next_fact(&mut self) -> anyhow::Result<Option<SeriesCompleted>> {
+        let Some((message, delivered)) = self.next().await? else { return Ok(None) };
+        let fact = serde_json::from_slice(&message.payload).map_err(|error| {
+            // Its text may repeat a value, and that a patient's name.
+            let (line, column) = (error.line(), error.column());
+            anyhow::anyhow!(
+                "SERIES has something at {} that is no completion: line {line} column {column}",
+                delivered.sequence
+            )
+        })?;
+        Ok(Some(fact))
+    }
+}
+
+/// A catalogue that is being rebuilt. Events and facts come in the order in which they were.
+#[derive(Debug)]
+pub struct Replay {
+    catalog: Catalog,
+    sources: Sources,
+    debouncer: Debouncer,
+    batch: Batch,
+    events: usize,
+    report: Report,
+}
+
+impl Replay {
+    /// Into an empty catalogue, of a stream that was made at `stream_created`.
+    #[must_use]
+    pub fn new(catalog: Catalog, sources: Sources, stream_created: Timestamp) -> Self {
+        let debouncer = Debouncer::new(sources.clone());
+        let batch = Batch::new(Bookmark { stream_created, last_sequence: 0 });
+        Self { catalog, sources, debouncer, batch, events: 0, report: Report::default() }
+    }
+
+    /// The next event of INSTANCES.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written.
+    pub async fn event(
+        &mut self,
+        sequence: u64,
+        at: Timestamp,
+        reading: Reading,
+    ) -> anyhow::Result<()> {
+        self.batch.push(sequence, at, reading, &self.sources);
+        self.events += 1;
+        if self.events >= BATCH {
+            self.commit().await?;
+        }
+        Ok(())
+    }
+
+    /// What was decided after the events so far.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written.
+    pub async fn fact(&mut self, fact: &SeriesCompleted) -> anyhow::Result<()> {
+        self.commit().await?;
+        let restored = self.catalog.restore(fact).await?;
+        if restored == Restored::Known {
+            return Ok(());
+        }
+        self.debouncer.close(&fact.series_instance_uid);
+        self.report.completions += 1;
+        if restored == Restored::Partial {
+            self.report.partial.insert(fact.series_instance_uid.clone());
+        }
+        Ok(())
+    }
+
+    /// The record ends at sequence `last`.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written.
+    pub async fn finish(mut self, last: u64) -> anyhow::Result<Report> {
+        self.batch.rows.bookmark.last_sequence = last;
+        self.commit().await?;
+        self.catalog.close().await;
+        Ok(self.report)
+    }
+
+    async fn commit(&mut self) -> anyhow::Result<()> {
+        let (batch, debouncer) = (&self.batch, &mut self.debouncer);
+        self.catalog.record(&batch.rows, |recorded| batch.conclude(debouncer, recorded)).await?;
+        self.report.events += self.events as u64;
+        self.events = 0;
+        self.batch = Batch::new(self.batch.rows.bookmark);
+        Ok(())
+    }
+}

@@ -1,0 +1,48 @@
+//! What a catalogue says, in a form in which two of them can be compared.
+
+use super::{Catalog, CatalogError};
+use sqlx::AssertSqlSafe;
+
+/// The tables that say something, each with what orders its rows.
+const TABLES: [(&str, &str); 7] = [
+    ("bookmark", "id"),
+    ("studies", "study_instance_uid"),
+    ("series", "series_instance_uid"),
+    ("instances", "sop_instance_uid"),
+    ("open_series", "series_instance_uid"),
+    ("revisions", "series_instance_uid, revision"),
+    ("sources", "calling_ae_title"),
+];
+
+/// What a reference to a patient stands for: the number of its row is of no meaning.
+const PATIENT: &str = "(select json_array(patient_id, issuer_of_patient_id, patient_name,
+    patient_birth_date, patient_sex) from patients where id = patient)";
+
+impl Catalog {
+    /// All rows as text, by table, in an order that does not depend on when they were written. Two
+    /// catalogues that say the same give the same; announcements that wait are not among it.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn rows(&self) -> Result<Vec<String>, CatalogError> {
+        let mut rows = Vec::new();
+        for (table, order) in TABLES {
+            let columns: Vec<String> = sqlx::query_scalar("select name from pragma_table_info(?)")
+                .bind(table)
+                .fetch_all(&self.pool)
+                .await?;
+            let values = columns.iter().map(|column| match column.as_str() {
+                "patient" => format!("'patient', {PATIENT}"),
+                column => format!("'{column}', {column}"),
+            });
+            let values = values.collect::<Vec<_>>().join(", ");
+            // Made of names that this file and the migrations give.
+            let query =
+                format!("select '{table} ' || json_object({values}) from {table} order by {order}");
+            let found: Vec<String> =
+                sqlx::query_scalar(AssertSqlSafe(query)).fetch_all(&self.pool).await?;
+            rows.extend(found);
+        }
+        Ok(rows)
+    }
+}
