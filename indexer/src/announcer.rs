@@ -2,6 +2,7 @@
 
 use anyhow::Context as _;
 use async_nats::jetstream::Context;
+use async_nats::jetstream::context::PublishAckFuture;
 use shared::catalog::{Announcement, Catalog};
 use shared::event::{Event, SeriesCompleted};
 use shared::health::Part;
@@ -46,23 +47,29 @@ async fn announce_all(catalog: &Catalog, jetstream: &Context) -> anyhow::Result<
     loop {
         let waiting = catalog.waiting_announcements(BATCH).await?;
         let Some(last) = waiting.last() else { return Ok(()) };
+        // All are on their way before the first is waited for; the broker keeps their order.
+        let mut acknowledgements = Vec::with_capacity(waiting.len());
         for announcement in &waiting {
-            announce(jetstream, announcement).await?;
+            acknowledgements.push(announce(jetstream, announcement).await?);
+        }
+        for (announcement, acknowledgement) in waiting.iter().zip(acknowledgements) {
+            let stored = acknowledgement.await;
+            stored.with_context(|| format!("announcing {}", announcement.message_id))?;
         }
         catalog.announced(last.id).await?;
     }
 }
 
-/// Publishes one announcement and waits until the broker has it. Published before and not
-/// forgotten in time, it is recognised by its id and stored once.
-async fn announce(jetstream: &Context, announcement: &Announcement) -> anyhow::Result<()> {
+/// Publishes one announcement. Published before and not forgotten in time, it is recognised by its
+/// id and stored once.
+async fn announce(
+    jetstream: &Context,
+    announcement: &Announcement,
+) -> anyhow::Result<PublishAckFuture> {
     let Announcement { subject, message_id, time, payload, .. } = announcement;
     let headers = headers(subject, SeriesCompleted::SOURCE, message_id, *time);
     jetstream
         .publish_with_headers(subject.to_string(), headers, payload.clone().into())
         .await
-        .with_context(|| format!("announcing {message_id}"))?
-        .await
-        .with_context(|| format!("announcing {message_id}"))?;
-    Ok(())
+        .with_context(|| format!("announcing {message_id}"))
 }

@@ -5,12 +5,16 @@ use super::eventually;
 use async_nats::jetstream::{self, message::StreamMessage};
 use collimator::embedded_nats::{EmbeddedNats, Finder};
 use collimator::send::{SendSettings, send};
+use jiff::SignedDuration;
 use serde_json::Value;
+use shared::catalog::{Catalog, CatalogSettings};
 use shared::event::SeriesCompleted;
+use shared::stream::position;
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
@@ -161,6 +165,13 @@ impl Ends {
         assert!(report.is_complete(), "{report:?}");
     }
 
+    /// Waits until the broker's clock has gone on by as much: a pause as the pipeline sees it.
+    pub async fn pause(&self, pause: Duration) {
+        let now = async || position(&self.nats).await.unwrap().now;
+        let until = now().await + SignedDuration::try_from(pause).unwrap();
+        eventually("the end of a pause", async || (now().await > until).then_some(())).await;
+    }
+
     /// The series that the API lists.
     pub async fn series(&self) -> Vec<Value> {
         let answer = reqwest::get(format!("{}/series", self.api)).await.unwrap();
@@ -241,8 +252,9 @@ impl Collimator {
 pub struct Services {
     /// The catalogue's writer.
     pub indexer: Process,
+    /// The receiver.
+    pub ingest: Process,
     ends: Ends,
-    _ingest: Process,
     _api: Process,
     settings: Vec<(&'static str, String)>,
     _broker: EmbeddedNats,
@@ -266,7 +278,7 @@ impl Services {
         let mut services = Self {
             indexer,
             ends: Ends::new(dicom, format!("http://{api}"), broker.url()).await,
-            _ingest: ingest,
+            ingest,
             _api: api_service,
             settings: all,
             _broker: broker,
@@ -281,6 +293,33 @@ impl Services {
         let program = service("indexer").await;
         self.indexer = Process::start(&program, self.folder.path(), &self.settings);
         self.indexer_is_at_work().await;
+    }
+
+    /// Starts the receiver again, after it was killed.
+    pub async fn start_ingest(&mut self) {
+        let program = service("ingest").await;
+        self.ingest = Process::start(&program, self.folder.path(), &self.settings);
+        let listens = |line: &str| address(line, "ingest listens");
+        self.ends.dicom = self.ingest.says("where it receives", listens).await;
+    }
+
+    /// A command of the indexer on the same broker, with its settings; its exit code and what it
+    /// printed.
+    pub async fn indexer_command(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let program = service("indexer").await;
+        let folder = self.folder.path();
+        let mut process = Process::start_with(&program, arguments, folder, &self.settings);
+        (process.ended().await, process.printed())
+    }
+
+    /// All that the catalogue says.
+    pub async fn catalogue_rows(&self) -> Vec<String> {
+        rows(&self.folder.path().join("catalog.db")).await
+    }
+
+    /// A folder that lives as long as this.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// A second indexer on the same catalogue.
@@ -305,6 +344,12 @@ impl Deref for Services {
     fn deref(&self) -> &Ends {
         &self.ends
     }
+}
+
+/// All that a catalogue says.
+pub async fn rows(path: &Path) -> Vec<String> {
+    let settings = CatalogSettings { database_url: format!("sqlite://{}", path.display()) };
+    Catalog::open(&settings).unwrap().rows().await.unwrap()
 }
 
 /// A broker of the test's own, in `folder`.

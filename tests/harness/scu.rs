@@ -1,9 +1,12 @@
 //! A sender of our own, for what no well-behaved one can be made to do.
 
 use dicom_core::{DataElement, PrimitiveValue, Tag, VR, dicom_value};
-use dicom_object::InMemDicomObject;
+use dicom_dictionary_std::uids;
 use dicom_object::mem::InMemElement;
-use dicom_transfer_syntax_registry::entries::IMPLICIT_VR_LITTLE_ENDIAN;
+use dicom_object::{FileDicomObject, InMemDicomObject};
+use dicom_transfer_syntax_registry::entries::{
+    EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN,
+};
 use dicom_ul::pdu::{
     AssociationAC, AssociationRQ, PDataValue, PDataValueType, Pdu, PresentationContextProposed,
     UserVariableItem, read_pdu, write_pdu,
@@ -94,6 +97,42 @@ impl Scu {
         Self::associate(to, proposal).await.unwrap_or_else(|other| panic!("{other:?}"))
     }
 
+    /// An association for MR images in explicit VR little endian.
+    pub async fn for_mr(to: SocketAddr) -> Self {
+        Self::for_class(to, uids::MR_IMAGE_STORAGE, uids::EXPLICIT_VR_LITTLE_ENDIAN).await
+    }
+
+    /// Stores an MR image; it must be taken.
+    pub async fn stores(&mut self, image: &FileDicomObject<InMemDicomObject>) {
+        let (sop, data_set) = written(image);
+        let answer = self.store(1, uids::MR_IMAGE_STORAGE, &sop, &data_set).await;
+        assert_eq!(answer.status, 0, "{answer:?}");
+    }
+
+    /// Stores an MR image that takes `pieces` times `pause` to arrive.
+    pub async fn stores_slowly(
+        &mut self,
+        image: &FileDicomObject<InMemDicomObject>,
+        pieces: usize,
+        pause: Duration,
+    ) {
+        let (sop, data_set) = written(image);
+        let command = self.store_command(uids::MR_IMAGE_STORAGE, &sop, true);
+        self.send(1, PDataValueType::Command, &command, 1000).await;
+        let mut pieces = data_set.chunks(data_set.len().div_ceil(pieces)).peekable();
+        while let Some(piece) = pieces.next() {
+            tokio::time::sleep(pause).await;
+            let value = PDataValue {
+                presentation_context_id: 1,
+                value_type: PDataValueType::Data,
+                is_last: pieces.peek().is_none(),
+                data: piece.to_vec(),
+            };
+            write(&mut self.socket, &Pdu::PData { data: vec![value] }).await;
+        }
+        assert_eq!(self.answer().await.status, 0);
+    }
+
     /// Stores an instance through a presentation context and gives the answer.
     pub async fn store(
         &mut self,
@@ -180,6 +219,13 @@ impl Scu {
     pub async fn next(&mut self) -> Option<Pdu> {
         read(&mut self.socket).await
     }
+}
+
+/// The SOP Instance UID of an image, and its data set.
+fn written(image: &FileDicomObject<InMemDicomObject>) -> (String, Vec<u8>) {
+    let mut data_set = Vec::new();
+    image.write_dataset_with_ts(&mut data_set, &EXPLICIT_VR_LITTLE_ENDIAN.erased()).unwrap();
+    (image.meta().media_storage_sop_instance_uid().to_owned(), data_set)
 }
 
 /// A command set, in implicit VR little endian with its group length.

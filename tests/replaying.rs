@@ -1,0 +1,86 @@
+//! The record is enough: a catalogue that is made again from the streams says the same.
+
+use crate::harness::Services;
+use crate::harness::pipeline::rows;
+use crate::harness::scu::Scu;
+use collimator::synthetic::SyntheticStudy;
+use dicom_core::{DataElement, PrimitiveValue, VR};
+use dicom_dictionary_std::tags;
+use serde_json::json;
+use std::time::Duration;
+
+#[tokio::test]
+async fn a_catalogue_that_is_rebuilt_says_what_the_live_one_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let sources = folder.path().join("sources.toml");
+    std::fs::write(&sources, "[[source]]\nae_title = 'TEST_SCU'\nquiet_period = '1h'\n").unwrap();
+    let sources = sources.to_str().unwrap().to_owned().leak();
+    let settings =
+        [("QUIET_PERIOD", "2s"), ("SETTLE_PERIOD", "200ms"), ("SOURCES_FILE", &*sources)];
+    let mut services = Services::start_with(&settings).await;
+    let uid = |study: &SyntheticStudy| study.series_instance_uids().remove(0);
+
+    // Complete, grown, corrected.
+    let study = SyntheticStudy::new().series("MR", 4).size(16, 16);
+    let mut paths = study.write_to(&folder.path().join("a")).unwrap();
+    let late = paths.split_off(3);
+    services.receives(paths).await;
+    services.lists(&uid(&study), 3).await;
+    services.receives(late).await;
+    services.lists(&uid(&study), 4).await;
+    let name = PrimitiveValue::from("Corrected^Name");
+    let name = DataElement::new(tags::PATIENT_NAME, VR::PN, name);
+    let corrected = study.clone().extra(move |object| {
+        object.put(name.clone());
+    });
+    services.receives(corrected.write_to(&folder.path().join("b")).unwrap()).await;
+
+    // By HTTP, and then by DICOM too.
+    let claimed = SyntheticStudy::new().series("MR", 2).size(16, 16);
+    let body = json!({
+        "SeriesInstanceUID": uid(&claimed), "PatientID": "7", "PatientName": "Roe^Jane",
+        "StudyInstanceUID": claimed.study_instance_uid(), "InstancesCount": 12,
+    });
+    let client = reqwest::Client::new();
+    let stored = client.post(format!("{}/store", services.api)).json(&body).send().await.unwrap();
+    assert_eq!(stored.status(), 200);
+    services.lists(&uid(&claimed), 12).await;
+    services.receives(claimed.write_to(&folder.path().join("c")).unwrap()).await;
+    services.lists(&uid(&claimed), 2).await;
+
+    // An outage of the indexer, with a pause in it.
+    services.indexer.kill();
+    let outage = SyntheticStudy::new().series("MR", 4).series("MR", 4).size(16, 16);
+    let mut paths = outage.write_to(&folder.path().join("d")).unwrap();
+    let second_half = paths.split_off(5);
+    services.receives(paths).await;
+    services.pause(Duration::from_secs(3)).await;
+    services.receives(second_half).await;
+    services.start_indexer().await;
+    services.lists(&uid(&outage), 4).await;
+
+    // One that is open.
+    let open = SyntheticStudy::new().series("MR", 2).size(16, 16);
+    let mut scu = Scu::for_mr(services.dicom).await;
+    scu.stores(&open.instances().unwrap()[0]).await;
+    let last = shared::stream::position(&services.nats).await.unwrap().last;
+    crate::harness::eventually("all of it to be in the catalogue", async || {
+        let rows = services.catalogue_rows().await;
+        let read_to = format!("\"last_sequence\":{last}}}");
+        (rows[0].ends_with(&read_to) && services.completions().await.len() == 7).then_some(())
+    })
+    .await;
+
+    let rebuilt = services.folder().join("rebuilt.db");
+    let into = rebuilt.to_str().unwrap();
+    let (code, printed) = services.indexer_command(&["replay", "--into", into]).await;
+    assert_eq!(code, Some(0), "{printed}");
+    assert!(printed.contains("7 completions") && !printed.contains("partial"), "{printed}");
+    let (live, rebuilt) = (services.catalogue_rows().await, rows(&rebuilt).await);
+    assert_eq!(live, rebuilt);
+    assert!(live.iter().any(|row| row.starts_with("open_series ")));
+
+    let (code, printed) = services.indexer_command(&["replay", "--into", into]).await;
+    assert_eq!(code, Some(1), "{printed}");
+    assert!(printed.contains("exists; name a file that does not"), "{printed}");
+}
