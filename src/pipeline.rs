@@ -118,6 +118,7 @@ pub async fn run(
     let ended = async {
         let connected = stream::connect(&nats_url, "collimator", nats_health, &stop).await?;
         let Some(nats) = connected else { return Ok(()) };
+        api.requests().connect(nats.clone());
         // Whatever ends one of them ends all, in order.
         let (ingest, indexer, api, ready) = tokio::join!(
             stopping(&stop, ingest.run(&nats, &settings.streams, stop.clone())),

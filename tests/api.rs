@@ -1,6 +1,7 @@
-//! The seed's HTTP contract, on the running pipeline.
+//! The HTTP API on the running pipeline: the seed's contract, and what operators ask for.
 
 use crate::harness::{Collimator, eventually};
+use collimator::synthetic::SyntheticStudy;
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 use shared::event::SeriesCompleted;
@@ -103,4 +104,63 @@ async fn health_spec_and_docs_are_served() {
     let docs = reqwest::get(format!("{}/docs", collimator.api)).await.unwrap();
     assert_eq!(docs.status(), 200);
     assert!(docs.text().await.unwrap().contains("SwaggerUI"));
+}
+
+#[tokio::test]
+async fn an_operator_can_complete_a_series_that_would_wait() {
+    let settings = [("QUIET_PERIOD", "1h"), ("SETTLE_PERIOD", "1h")];
+    let collimator = Collimator::start_with(&settings).await;
+    let folder = tempfile::tempdir().unwrap();
+    let study = SyntheticStudy::new().series("MR", 3).size(16, 16);
+    let [uid] = study.series_instance_uids().try_into().unwrap();
+    collimator.receives(study.write_to(folder.path()).unwrap()).await;
+    let client = reqwest::Client::new();
+    let complete = format!("{}/series/{uid}/complete", collimator.api);
+    eventually("the series to be known", async || {
+        let answer = client.post(&complete).send().await.unwrap();
+        assert!(matches!(answer.status().as_u16(), 202 | 404), "{answer:?}");
+        (answer.status() == 202).then_some(())
+    })
+    .await;
+    assert_eq!(collimator.lists(&uid, 3).await["Reason"], "requested");
+    assert_eq!(client.post(&complete).send().await.unwrap().status(), 409);
+    let history = format!("{}/series/{uid}/history", collimator.api);
+    let history: Value = reqwest::get(history).await.unwrap().json().await.unwrap();
+    assert_eq!(history.as_array().unwrap().len(), 1);
+    assert_eq!(history[0]["Reason"], "requested");
+}
+
+#[tokio::test]
+async fn a_sender_that_proved_wrong_is_believed_again_when_an_operator_says_so() {
+    let settings = [("QUIET_PERIOD", "3s"), ("SETTLE_PERIOD", "200ms")];
+    let collimator = Collimator::start_with(&settings).await;
+    let folder = tempfile::tempdir().unwrap();
+    let study = SyntheticStudy::new().series("MR", 3).size(16, 16);
+    let [uid] = study.series_instance_uids().try_into().unwrap();
+    let mut paths = study.write_to(folder.path()).unwrap();
+    let late = paths.split_off(2);
+    collimator.receives(paths).await;
+    collimator.lists(&uid, 2).await;
+    collimator.receives(late).await;
+    let sources = async || -> Value {
+        let sources = reqwest::get(format!("{}/sources", collimator.api)).await.unwrap();
+        sources.json().await.unwrap()
+    };
+    let disproved = eventually("the sender to be disbelieved", async || {
+        let sources = sources().await;
+        (sources[0]["Released"]["Trusted"] == false).then(|| sources[0].clone())
+    })
+    .await;
+    assert_eq!(disproved["CallingAETitle"], "COLLIMATOR_SCU");
+    assert_eq!(disproved["Released"]["DisprovedBy"], uid);
+    let client = reqwest::Client::new();
+    let trust = async |ae: &str| {
+        let path = format!("{}/sources/{ae}/trust", collimator.api);
+        client.post(path).send().await.unwrap().status().as_u16()
+    };
+    assert_eq!((trust("NOBODY").await, trust("COLLIMATOR_SCU").await), (404, 202));
+    eventually("the sender to be believed", async || {
+        (sources().await[0]["Released"]["Trusted"] == true).then_some(())
+    })
+    .await;
 }

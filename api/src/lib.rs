@@ -1,15 +1,21 @@
 //! The HTTP API over the catalogue: the seed's two operations, health, and their documentation.
 
+pub mod answers;
+pub mod history;
+pub mod operations;
 pub mod payload;
 pub mod problem;
+pub mod requests;
 pub mod routes;
 pub mod series;
 pub mod settings;
+pub mod sources;
 pub mod store;
 
 use anyhow::Context as _;
 use poem::Server;
 use poem::listener::TcpAcceptor;
+use requests::Requests;
 pub use settings::Settings;
 use shared::catalog::Catalog;
 use shared::health::Health;
@@ -27,6 +33,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 pub struct Api {
     listener: TcpListener,
     catalog: Catalog,
+    requests: Requests,
     health: Health,
 }
 
@@ -44,7 +51,14 @@ impl Api {
         let listener = TcpListener::bind(addr).await.with_context(|| {
             format!("cannot listen on {addr} for HTTP; stop the other program or set API_ADDR")
         })?;
-        Ok(Self { listener, catalog, health })
+        Ok(Self { listener, catalog, requests: Requests::default(), health })
+    }
+
+    /// Its way to the broker, to be connected when there is one. Everything but requests to the
+    /// indexer does without.
+    #[must_use]
+    pub fn requests(&self) -> Requests {
+        self.requests.clone()
     }
 
     /// Where it listens.
@@ -63,7 +77,7 @@ impl Api {
         let acceptor = TcpAcceptor::from_tokio(self.listener).context("cannot serve HTTP")?;
         Server::new_with_acceptor(acceptor)
             .run_with_graceful_shutdown(
-                routes::routes(self.catalog, self.health),
+                routes::routes(self.catalog, self.requests, self.health),
                 stop.cancelled(),
                 Some(DRAIN),
             )

@@ -4,8 +4,8 @@ use api::{Api, Settings};
 use clap::Parser;
 use shared::catalog::{Catalog, CatalogSettings};
 use shared::health::Health;
-use shared::settings::CommonSettings;
-use shared::shutdown;
+use shared::settings::{CommonSettings, NatsSettings};
+use shared::{shutdown, stream};
 use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +15,8 @@ use tokio_util::sync::CancellationToken;
 struct Args {
     #[command(flatten)]
     api: Settings,
+    #[command(flatten)]
+    nats: NatsSettings,
     #[command(flatten)]
     catalog: CatalogSettings,
     #[command(flatten)]
@@ -29,6 +31,15 @@ async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
     let catalog = Catalog::open(&args.catalog)?;
     let api = Api::bind(&args.api, catalog, Health::default()).await?;
     tracing::info!(addr = %api.addr()?, "api listens");
-    api.run(stop).await?;
+    // Reading does without NATS, so it is no condition for being ready.
+    let (requests, nats_health) = (api.requests(), Health::default().part("nats"));
+    let connect = async {
+        match stream::connect(&args.nats.nats_url, "api", nats_health, &stop).await {
+            Ok(nats) => nats.into_iter().for_each(|nats| requests.connect(nats)),
+            Err(error) => tracing::error!("requests can't be passed on: {error:#}"),
+        }
+        Ok(())
+    };
+    tokio::try_join!(api.run(stop.clone()), connect)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -45,7 +45,8 @@ pub struct Series {
     pub state: String,
     /// 1 for the first completion, one more for each that followed
     pub revision: i64,
-    /// Why it is complete: `quiet`, or `stored` by `POST /store`
+    /// The rule that decided that it is complete: `released`, `quiet`, `expected`, `interrupted`,
+    /// `overdue`, `requested`, or `stored` by `POST /store`
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// When it was last complete, RFC 3339 in UTC

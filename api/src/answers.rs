@@ -1,0 +1,140 @@
+//! The answers that operations can give, as they are documented. What goes wrong is a problem; its
+//! status says which of the documented ones.
+
+use crate::history::Revision;
+use crate::payload::JsonBody;
+use crate::problem::{self, Problem};
+use crate::series::Series;
+use crate::sources::Source;
+use crate::store::StoreMessage;
+use poem::http::StatusCode;
+use poem_openapi::types::Example;
+use poem_openapi::{ApiResponse, Object};
+use serde::Serialize;
+use shared::catalog::CatalogError;
+
+/// What became of a request
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Object)]
+#[oai(example)]
+pub struct RequestMessage {
+    /// `Completion requested`, or `Trust requested`
+    pub message: String,
+}
+
+impl Example for RequestMessage {
+    fn example() -> Self {
+        Self { message: "Completion requested".into() }
+    }
+}
+
+#[derive(ApiResponse)]
+pub(crate) enum Stored {
+    /// The series is in the catalogue: new, or as it was before
+    #[oai(status = 200)]
+    Done(JsonBody<StoreMessage>),
+}
+
+#[derive(ApiResponse)]
+pub(crate) enum ListedSeries {
+    /// The complete series, oldest first; `[]` when there are none
+    #[oai(status = 200)]
+    Done(JsonBody<Vec<Series>>),
+}
+
+#[derive(ApiResponse)]
+pub(crate) enum ListedRevisions {
+    /// The completions of the series, oldest first; `[]` while it has never been complete
+    #[oai(status = 200)]
+    Done(JsonBody<Vec<Revision>>),
+}
+
+#[derive(ApiResponse)]
+pub(crate) enum ListedSources {
+    /// The senders, by AE title; `[]` when there are none
+    #[oai(status = 200)]
+    Done(JsonBody<Vec<Source>>),
+}
+
+#[derive(ApiResponse)]
+pub(crate) enum Requested {
+    /// The request is on the stream, and takes effect when the indexer has read up to it
+    #[oai(status = 202)]
+    Accepted(JsonBody<RequestMessage>),
+}
+
+impl Requested {
+    pub(crate) fn accepted(message: &str) -> Self {
+        Self::Accepted(JsonBody(RequestMessage { message: message.to_owned() }))
+    }
+}
+
+/// One documented set of problems, and the way from a problem to it.
+macro_rules! problems {
+    ($name:ident { $($(#[doc = $doc:literal])* $status:literal $variant:ident),* $(,)? }) => {
+        #[derive(ApiResponse)]
+        pub(crate) enum $name {
+            $($(#[doc = $doc])*
+            #[oai(status = $status, content_type = "application/problem+json")]
+            $variant(JsonBody<Problem>),)*
+            /// The catalogue can't be read
+            #[oai(status = 500, content_type = "application/problem+json")]
+            Broken(JsonBody<Problem>),
+            /// What this needs is not there at the moment; try again after `Retry-After` seconds
+            #[oai(status = 503, content_type = "application/problem+json")]
+            Away(JsonBody<Problem>, #[oai(header = "Retry-After")] u32),
+        }
+
+        impl From<Problem> for $name {
+            fn from(problem: Problem) -> Self {
+                match problem.status {
+                    $($status => Self::$variant(JsonBody(problem)),)*
+                    503 => Self::Away(JsonBody(problem), problem::RETRY_AFTER),
+                    _ => Self::Broken(JsonBody(problem)),
+                }
+            }
+        }
+
+        impl From<CatalogError> for $name {
+            fn from(error: CatalogError) -> Self {
+                Problem::from(error).into()
+            }
+        }
+    };
+}
+
+problems!(Unreadable {});
+
+problems!(StoreRefused {
+    /// The body is longer than 65,536 bytes
+    413 TooLarge,
+    /// The body is not declared as JSON
+    415 NotJson,
+    /// A field is missing or wrong; `errors` names each
+    422 Wrong,
+});
+
+problems!(SeriesMissing {
+    /// There is no such series
+    404 Missing,
+    /// The path names no series
+    422 Wrong,
+});
+
+problems!(CompletionRefused {
+    /// There is no such series
+    404 Missing,
+    /// The series is complete already
+    409 Complete,
+    /// The path names no series
+    422 Wrong,
+});
+
+problems!(TrustRefused {
+    /// No such sender was ever heard of
+    404 Missing,
+});
+
+/// There is nothing of that name.
+pub(crate) fn missing(what: &str) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, what)
+}

@@ -1,0 +1,69 @@
+//! `GET /series/{SeriesInstanceUID}/history`: the completions of a series.
+
+use poem_openapi::Object;
+use poem_openapi::types::Example;
+use serde::Serialize;
+use shared::catalog::RevisionRecord;
+
+/// One completion of a series
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Object)]
+#[serde(rename_all = "PascalCase")]
+#[oai(rename_all = "PascalCase", example)]
+pub struct Revision {
+    /// 1 for the first, one more for each that followed
+    pub revision: i64,
+    /// The rule that decided it: `released`, `quiet`, `expected`, `interrupted`, `overdue`,
+    /// `requested`, or `stored`
+    pub reason: String,
+    /// Instances of the series then, each counted once
+    pub instances_count: i64,
+    /// Of these, how many this revision added
+    pub instances_added: i64,
+    /// Of these, how many came again with other attributes
+    pub instances_corrected: i64,
+    /// How many there were to be, if that was known
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected_count: Option<i64>,
+    /// AE title of the sender of the latest instance
+    #[serde(rename = "CallingAETitle", skip_serializing_if = "Option::is_none")]
+    #[oai(rename = "CallingAETitle")]
+    pub calling_ae_title: Option<String>,
+    /// When it was decided, UTC
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<String>,
+    /// Sequence of the stream INSTANCES up to which it was decided
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instances_sequence: Option<i64>,
+}
+
+impl From<RevisionRecord> for Revision {
+    fn from(record: RevisionRecord) -> Self {
+        Self {
+            revision: record.revision,
+            completed_at: record.completed_at().map(|at| at.to_string()),
+            reason: record.reason,
+            instances_count: record.instances_count,
+            instances_added: record.instances_added,
+            instances_corrected: record.instances_corrected,
+            expected_count: record.expected_count,
+            calling_ae_title: record.calling_ae_title,
+            instances_sequence: Some(record.completed_sequence).filter(|sequence| *sequence > 0),
+        }
+    }
+}
+
+impl Example for Revision {
+    fn example() -> Self {
+        Self {
+            revision: 2,
+            reason: "released".into(),
+            instances_count: 18,
+            instances_added: 1,
+            instances_corrected: 0,
+            expected_count: None,
+            calling_ae_title: Some("MR1".into()),
+            completed_at: Some("2026-02-03T05:05:16.5Z".into()),
+            instances_sequence: Some(1234),
+        }
+    }
+}

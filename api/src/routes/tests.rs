@@ -1,0 +1,235 @@
+//! The routes on a real catalogue, without a network and without a broker.
+
+use super::*;
+use jiff::Timestamp;
+use poem::test::TestClient;
+use shared::catalog::{
+    Batch, Bookmark, CatalogSettings, Completion, Consequences, Disproof, Lesson, OpenSeries,
+    Received,
+};
+use shared::event::{InstanceStored, Reason};
+use shared::uid::SeriesInstanceUid;
+use tempfile::TempDir;
+
+struct TestApi {
+    client: TestClient<Box<dyn poem::endpoint::DynEndpoint<Output = Response>>>,
+    owner: Option<Catalog>,
+    _folder: TempDir,
+}
+
+async fn api(with_catalogue: bool) -> TestApi {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("catalog.db");
+    let settings = CatalogSettings { database_url: format!("sqlite://{}", path.display()) };
+    let owner = match with_catalogue {
+        true => Some(Catalog::own(&settings).await.unwrap()),
+        false => None,
+    };
+    let catalog = Catalog::open(&settings).unwrap();
+    let routes = routes(catalog, Requests::default(), Health::default());
+    let client = TestClient::new(Box::new(poem::endpoint::ToDynEndpoint(routes)) as Box<_>);
+    TestApi { client, owner, _folder: folder }
+}
+
+fn store() -> Value {
+    serde_json::json!({
+        "SeriesInstanceUID": "1.2.3.4", "PatientID": "7", "PatientName": "Roe^Jane",
+        "StudyInstanceUID": "1.2.3", "InstancesCount": 12
+    })
+}
+
+#[tokio::test]
+async fn the_five_keys_of_the_seed_come_first_and_in_order() {
+    let api = api(true).await;
+    api.client.get("/series").send().await.assert_text("[]").await;
+    api.client.post("/store").body_json(&store()).send().await.assert_status_is_ok();
+    let listed = api.client.get("/series").send().await;
+    let text = listed.0.into_body().into_string().await.unwrap();
+    let expected = concat!(
+        r#"[{"SeriesInstanceUID":"1.2.3.4","PatientID":"7","PatientName":"Roe^Jane","#,
+        r#""StudyInstanceUID":"1.2.3","InstancesCount":12,"Source":"api","#
+    );
+    assert!(text.starts_with(expected), "{text}");
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_object_is_a_problem_of_its_own() {
+    let api = api(true).await;
+    for (body, content_type, status) in [
+        ("{", "application/json", 422),
+        ("[]", "application/json", 422),
+        ("", "application/json", 422),
+        ("{}", "text/plain", 415),
+        (&" ".repeat(70_000), "application/json", 413),
+    ] {
+        let request = api.client.post("/store").body(body.to_owned());
+        let answer = request.content_type(content_type).send().await;
+        answer.assert_status(StatusCode::from_u16(status).unwrap());
+        answer.assert_content_type(problem::PROBLEM_JSON);
+    }
+}
+
+#[tokio::test]
+async fn another_method_is_405_and_says_which_are_allowed() {
+    let api = api(true).await;
+    for (path, allowed) in [
+        ("/store", "POST"),
+        ("/series", "GET"),
+        ("/series/1.2/history", "GET"),
+        ("/series/1.2/complete", "POST"),
+        ("/sources/MY%20PACS/trust", "POST"),
+    ] {
+        let answer = api.client.put(path).send().await;
+        answer.assert_status(StatusCode::METHOD_NOT_ALLOWED);
+        answer.assert_header(header::ALLOW, allowed);
+        answer.assert_content_type(problem::PROBLEM_JSON);
+    }
+    let answer = api.client.get("/nowhere").send().await;
+    answer.assert_status(StatusCode::NOT_FOUND);
+    answer.assert_content_type(problem::PROBLEM_JSON);
+}
+
+#[tokio::test]
+async fn without_a_catalogue_it_is_alive_not_ready_and_says_what_to_do() {
+    let api = api(false).await;
+    for path in ["/series", "/health/ready"] {
+        let answer = api.client.get(path).send().await;
+        answer.assert_status(StatusCode::SERVICE_UNAVAILABLE);
+        let said = answer.0.into_body().into_string().await.unwrap();
+        assert!(said.contains("catalogue"), "{said}");
+    }
+    let answer = api.client.post("/store").body_json(&store()).send().await;
+    answer.assert_status(StatusCode::SERVICE_UNAVAILABLE);
+    answer.assert_header(header::RETRY_AFTER, problem::RETRY_AFTER.to_string());
+    api.client.get("/health/live").send().await.assert_status_is_ok();
+}
+
+#[tokio::test]
+async fn the_spec_is_the_committed_one() {
+    let api = api(true).await;
+    let spec = api.client.get("/openapi.json").send().await.0.into_body();
+    let spec: Value = serde_json::from_slice(&spec.into_bytes().await.unwrap()).unwrap();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.json");
+    if std::env::var_os("UPDATE_OPENAPI").is_some() {
+        std::fs::write(path, format!("{spec:#}\n")).unwrap();
+    }
+    let committed: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    assert!(
+        spec == committed,
+        "the API changed; look at what `UPDATE_OPENAPI=1 cargo test -p api` makes of {path}"
+    );
+}
+
+#[tokio::test]
+async fn the_docs_need_no_network() {
+    let api = api(true).await;
+    let docs = api.client.get("/docs").send().await;
+    docs.assert_status_is_ok();
+    let html = docs.0.into_body().into_string().await.unwrap();
+    for outside in ["src=\"http", "src='http", "href=\"http", "href='http", "@import"] {
+        let tags =
+            html.split('<').filter(|tag| tag.starts_with("script") || tag.starts_with("link"));
+        assert!(tags.clone().count() > 0);
+        assert!(!tags.clone().any(|tag| tag.split('>').next().unwrap().contains(outside)));
+    }
+}
+
+/// Records one instance of a series, by a sender, and leaves the series open.
+async fn receive(owner: &Catalog, sequence: u64) {
+    let event = serde_json::json!({
+        "SOPInstanceUID": format!("3.{sequence}"), "SOPClassUID": "1.2.840.10008.5.1.4.1.1.4",
+        "SeriesInstanceUID": "2.1", "TransferSyntaxUID": "1.2.840.10008.1.2.1", "Bytes": 100,
+        "Digest": "d0", "CallingAETitle": "MY PACS", "CalledAETitle": "COLLIMATOR",
+        "PeerAddress": "192.0.2.7", "AssociationID": "a", "Ordinal": 1,
+        "ReceivedAt": "2026-02-03T04:05:06Z",
+    });
+    let at = Timestamp::from_second(sequence as i64).unwrap();
+    let event: InstanceStored = serde_json::from_value(event).unwrap();
+    let series = event.series_instance_uid.clone();
+    let instances = vec![Received { sequence, at, event }];
+    let bookmark = Bookmark { stream_created: Timestamp::UNIX_EPOCH, last_sequence: sequence };
+    let batch = Batch { instances, counted: Vec::new(), bookmark };
+    let open = vec![(series, OpenSeries::new(at, "MY PACS"))];
+    let consequences = Consequences { open, lessons: Vec::new() };
+    owner.record(&batch, |_| consequences).await.unwrap();
+}
+
+async fn complete(owner: &Catalog, reason: Reason) {
+    let completion = Completion {
+        series: SeriesInstanceUid::parse("2.1").unwrap(),
+        reason,
+        decided_at: Timestamp::UNIX_EPOCH,
+        expected: None,
+        retrieve_from: None,
+    };
+    owner.complete(&[completion]).await.unwrap();
+}
+
+async fn json(client: &TestClient<impl Endpoint>, path: &str) -> Value {
+    let answer = client.get(path).send().await;
+    answer.assert_status_is_ok();
+    serde_json::from_slice(&answer.0.into_body().into_bytes().await.unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn a_series_has_a_history_and_one_that_is_unknown_has_none() {
+    let api = api(true).await;
+    let owner = api.owner.as_ref().unwrap();
+    receive(owner, 1).await;
+    assert_eq!(json(&api.client, "/series/2.1/history").await, serde_json::json!([]));
+    complete(owner, Reason::Released).await;
+    receive(owner, 2).await;
+    complete(owner, Reason::Quiet).await;
+    let history = json(&api.client, "/series/2.1/history").await;
+    let expected = serde_json::json!({
+        "Revision": 2, "Reason": "quiet", "InstancesCount": 2, "InstancesAdded": 1,
+        "InstancesCorrected": 0, "CallingAETitle": "MY PACS",
+        "CompletedAt": "1970-01-01T00:00:00Z", "InstancesSequence": 2,
+    });
+    assert_eq!((history.as_array().unwrap().len(), &history[1]), (2, &expected));
+    let too_long = format!("/series/{}/history", "1".repeat(65));
+    for (path, status) in [("/series/2.9/history", 404), (&too_long, 422)] {
+        let answer = api.client.get(path).send().await;
+        answer.assert_status(StatusCode::from_u16(status).unwrap());
+        answer.assert_content_type(problem::PROBLEM_JSON);
+    }
+}
+
+#[tokio::test]
+async fn a_request_needs_something_to_ask_for_and_a_broker() {
+    let api = api(true).await;
+    let owner = api.owner.as_ref().unwrap();
+    receive(owner, 1).await;
+    let ask = async |path: &str| api.client.post(path).send().await.0.status().as_u16();
+    assert_eq!(ask("/series/2.1/complete").await, 503, "there is no broker");
+    assert_eq!(ask("/sources/MY%20PACS/trust").await, 503, "there is no broker");
+    assert_eq!(ask("/series/2.9/complete").await, 404);
+    assert_eq!(ask("/sources/OTHER/trust").await, 404);
+    complete(owner, Reason::Quiet).await;
+    assert_eq!(ask("/series/2.1/complete").await, 409);
+}
+
+#[tokio::test]
+async fn the_senders_are_listed_with_what_their_evidence_is_worth() {
+    let api = api(true).await;
+    let owner = api.owner.as_ref().unwrap();
+    receive(owner, 1).await;
+    let disproof = Disproof {
+        source: "MY PACS".to_owned(),
+        rule: Reason::Released,
+        at: Timestamp::UNIX_EPOCH,
+        series: SeriesInstanceUid::parse("2.1").unwrap(),
+    };
+    let bookmark = Bookmark { stream_created: Timestamp::UNIX_EPOCH, last_sequence: 2 };
+    let batch = Batch { instances: Vec::new(), counted: Vec::new(), bookmark };
+    let lessons = vec![Lesson::Disproved(disproof)];
+    owner.record(&batch, |_| Consequences { open: Vec::new(), lessons }).await.unwrap();
+    let expected = serde_json::json!([{
+        "CallingAETitle": "MY PACS", "LastSeenAt": "1970-01-01T00:00:01Z",
+        "Released": {
+            "Trusted": false, "DisprovedAt": "1970-01-01T00:00:00Z", "DisprovedBy": "2.1",
+        },
+        "Expected": {"Trusted": true},
+    }]);
+    assert_eq!(json(&api.client, "/sources").await, expected);
+}

@@ -1,0 +1,72 @@
+//! `GET /sources`: who sends, and what their evidence is worth.
+
+use poem_openapi::Object;
+use poem_openapi::types::Example;
+use serde::Serialize;
+use shared::catalog::SourceRecord;
+
+/// A sender
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Object)]
+#[serde(rename_all = "PascalCase")]
+#[oai(rename_all = "PascalCase", example)]
+pub struct Source {
+    /// AE title, as it calls itself
+    #[serde(rename = "CallingAETitle")]
+    #[oai(rename = "CallingAETitle")]
+    pub calling_ae_title: String,
+    /// When its latest instance was stored, UTC
+    pub last_seen_at: String,
+    /// Whether the release of its associations is taken for the end of a series
+    pub released: Evidence,
+    /// Whether the number of instances that it announces is taken for that of a series
+    pub expected: Evidence,
+}
+
+/// What a kind of evidence of a sender is worth
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Object)]
+#[serde(rename_all = "PascalCase")]
+#[oai(rename_all = "PascalCase")]
+pub struct Evidence {
+    /// Whether it is believed
+    pub trusted: bool,
+    /// When it proved wrong, UTC
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disproved_at: Option<String>,
+    /// Series Instance UID of the series that grew again
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disproved_by: Option<String>,
+}
+
+impl From<Option<(jiff::Timestamp, String)>> for Evidence {
+    fn from(disproved: Option<(jiff::Timestamp, String)>) -> Self {
+        let (disproved_at, disproved_by) = disproved.unzip();
+        let disproved_at = disproved_at.map(|at| at.to_string());
+        Self { trusted: disproved_at.is_none(), disproved_at, disproved_by }
+    }
+}
+
+impl From<SourceRecord> for Source {
+    fn from(record: SourceRecord) -> Self {
+        Self {
+            calling_ae_title: record.calling_ae_title,
+            last_seen_at: record.last_seen_at.to_string(),
+            released: record.released_disproved.into(),
+            expected: record.expected_disproved.into(),
+        }
+    }
+}
+
+impl Example for Source {
+    fn example() -> Self {
+        Self {
+            calling_ae_title: "MR1".into(),
+            last_seen_at: "2026-02-03T04:05:06.5Z".into(),
+            released: Evidence {
+                trusted: false,
+                disproved_at: Some("2026-02-01T10:00:03Z".into()),
+                disproved_by: Some("2.25.265891057852514317505363974980016867097".into()),
+            },
+            expected: Evidence { trusted: true, disproved_at: None, disproved_by: None },
+        }
+    }
+}
