@@ -9,22 +9,23 @@ WORKDIR /build
 # change rarely. A new member of the workspace is added here too, and a test that a manifest names.
 COPY Cargo.toml Cargo.lock ./
 COPY api/Cargo.toml api/
+COPY bench/Cargo.toml bench/
 COPY indexer/Cargo.toml indexer/
 COPY ingest/Cargo.toml ingest/
 COPY shared/Cargo.toml shared/
-RUN for package in . api indexer ingest shared; do \
+RUN for package in . api bench indexer ingest shared; do \
         mkdir $package/src && touch $package/src/lib.rs && echo 'fn main() {}' >$package/src/main.rs; \
     done \
     && rm shared/src/main.rs \
     && mkdir shared/tests && touch shared/tests/catalogue.rs \
-    && cargo build --release --locked --workspace \
+    && cargo build --release --locked --workspace --exclude bench \
     && rm -r src */src
 
 COPY . .
 # A copied file keeps its time, which may lie before that of the empty packages; cargo would then take
 # those for up to date.
 RUN find . -path ./target -prune -o -name '*.rs' -exec touch {} + \
-    && cargo build --release --locked --workspace --bins
+    && cargo build --release --locked --workspace --exclude bench --bins
 
 FROM debian:bookworm-slim
 # The number is fixed because it owns the files in the volume, and is named as a number below because

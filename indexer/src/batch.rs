@@ -49,12 +49,6 @@ impl Batch {
         }
     }
 
-    /// Whether there is anything for the completion rules in it.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.events.is_empty()
-    }
-
     /// Shows the events to the completion rules; gives what has to be kept of it.
     pub fn conclude(&self, debouncer: &mut Debouncer, recorded: &Recorded) -> Consequences {
         let mut instances = self.rows.instances.iter().zip(&recorded.effects);

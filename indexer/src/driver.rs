@@ -7,7 +7,7 @@
 use crate::batch::Batch;
 use crate::consumer::{Consumer, Deliveries, Delivery, resume_after};
 use crate::dead;
-use crate::debounce::{Debouncer, watermark};
+use crate::debounce::{Debouncer, Watermark};
 use crate::reading::{Reading, read};
 use crate::sources::Sources;
 use anyhow::{Context as _, ensure};
@@ -81,6 +81,7 @@ impl Driver {
             consumer: Consumer::start(&jetstream, last_sequence).await?,
             jetstream,
             debouncer: Debouncer::new(self.sources.clone()),
+            watermark: Watermark::default(),
             bookmark: Bookmark { stream_created: position.created, last_sequence },
             broker_clock: BrokerClock::new(position.now),
             asked: Instant::now(),
@@ -94,7 +95,7 @@ impl Driver {
             tokio::select! {
                 deliveries = session.consumer.next() => session.commit(deliveries?).await?,
                 () = sleep_until(ask_at.unwrap_or_else(Instant::now)), if ask_at.is_some() => {
-                    session.decide().await?;
+                    session.ask().await?;
                 }
             }
         }
@@ -107,6 +108,7 @@ struct Session<'a> {
     jetstream: jetstream::Context,
     consumer: Consumer,
     debouncer: Debouncer,
+    watermark: Watermark,
     bookmark: Bookmark,
     broker_clock: BrokerClock,
     /// When the broker was last asked for its time.
@@ -120,7 +122,7 @@ impl Session<'_> {
         for delivery in deliveries.committed.iter().chain(&deliveries.new) {
             delivery.acknowledge().await?;
         }
-        Ok(())
+        self.decide().await
     }
 
     async fn record(&mut self, deliveries: &[Delivery]) -> anyhow::Result<()> {
@@ -148,14 +150,20 @@ impl Session<'_> {
         Some(due.max(self.asked + ASK_PAUSE))
     }
 
-    /// Moves the watermark up to the broker's time, if everything in the stream is committed, and
-    /// writes down which series are complete by it.
-    async fn decide(&mut self) -> anyhow::Result<()> {
+    /// Asks the broker for its time and where the stream ends.
+    async fn ask(&mut self) -> anyhow::Result<()> {
         let position = stream::position(&self.driver.nats).await?;
         self.asked = Instant::now();
         self.broker_clock = BrokerClock::new(position.now);
         ensure!(position.created == self.bookmark.stream_created, "INSTANCES was made anew");
-        let Some(watermark) = watermark(self.bookmark.last_sequence, &position) else {
+        self.watermark.asked(position);
+        self.decide().await
+    }
+
+    /// Moves time on, if everything is committed up to where the stream ended when the broker was
+    /// asked, and writes down which series are complete by it.
+    async fn decide(&mut self) -> anyhow::Result<()> {
+        let Some(watermark) = self.watermark.reached(self.bookmark.last_sequence) else {
             return Ok(());
         };
         self.debouncer.advance(watermark);

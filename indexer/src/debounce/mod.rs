@@ -5,20 +5,22 @@
 //! been processed. While a backlog is being read the watermark stands still, so nothing is decided
 //! over the head of an instance that waits unread.
 //!
-//! What an observation does to a series is in `observing`, when a series is due in `rules`.
+//! What an observation does to a series is in `observing`, when a series is due in `rules`, and how
+//! far time has come in `watermark`.
 
 mod observing;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod watermark;
 
 pub use observing::{Closed, Receiving, Stored};
+pub use watermark::Watermark;
 
 use crate::sources::Sources;
 use jiff::Timestamp;
 use shared::catalog::{Completion, Consequences, Lesson, OpenSeries};
 use shared::event::Reason;
-use shared::stream::Position;
 use shared::uid::SeriesInstanceUid;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -43,14 +45,6 @@ pub struct Debouncer {
 /// When a series is complete if nothing happens before, and why. Of two rules for the same moment
 /// the first in the order of [`Reason`] is the one that is named.
 type Due = (Timestamp, Reason);
-
-/// The time up to which everything has been processed, if the stream at this position has been
-/// read up to sequence `read`. `None` while something waits unread.
-#[must_use]
-pub fn watermark(read: u64, position: &Position) -> Option<Timestamp> {
-    // What an operator purged unread will never be read; waiting for it would be for ever.
-    (read.max(position.first.saturating_sub(1)) >= position.last).then_some(position.now)
-}
 
 impl Debouncer {
     /// Without open series.

@@ -391,16 +391,6 @@ proptest! {
 }
 
 #[test]
-fn nothing_is_decided_before_everything_is_read() {
-    let at = |first, last| Position { created: second(0), first, last, bytes: 0, now: second(9) };
-    assert_eq!(watermark(7, &at(1, 7)), Some(second(9)));
-    assert_eq!(watermark(6, &at(1, 7)), None);
-    // What was purged unread will never be read.
-    assert_eq!(watermark(3, &at(8, 7)), Some(second(9)));
-    assert_eq!(watermark(0, &at(1, 0)), Some(second(9)), "a new stream");
-}
-
-#[test]
 fn the_watermark_never_goes_back_and_due_is_strictly_before_it() {
     let mut debouncer = Debouncer::new(Sources::new(rules()));
     debouncer.bereft(&series(1), second(5), None);

@@ -26,7 +26,9 @@ impl<'a> Check<'a> {
         assert_eq!(*revision, before_revision + 1, "one announcement a revision: {announced:?}");
 
         for (unread, at, event) in self.stream.stored() {
-            let waits = event.series_instance_uid == *series && at <= now && unread > *sequence;
+            // All that was there at the time by which it was decided.
+            let there = time(at) <= *decided_at && unread > *sequence;
+            let waits = event.series_instance_uid == *series && there;
             assert!(!waits, "announced while {unread} waits unread: {announced:?}");
         }
         assert_eq!(announced.count, self.count(series, *sequence), "{announced:?}");

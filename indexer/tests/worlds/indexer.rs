@@ -3,7 +3,7 @@
 use super::stream::{Millis, Stream, time};
 use indexer::batch::Batch;
 use indexer::consumer::{Order, Place, resume_after};
-use indexer::debounce::{Debouncer, watermark};
+use indexer::debounce::{Debouncer, Watermark};
 use indexer::sources::Sources;
 use jiff::Timestamp;
 use shared::catalog::{Bookmark, Completion, OpenSeries};
@@ -45,6 +45,7 @@ pub struct Indexer<'a> {
     stream: &'a Stream,
     sources: &'a Sources,
     pub debouncer: Debouncer,
+    watermark: Watermark,
     order: Order,
     bookmark: Bookmark,
 }
@@ -56,7 +57,8 @@ impl<'a> Indexer<'a> {
         let mut debouncer = Debouncer::new(sources.clone());
         debouncer.restore(store.open_series(), store.disproved());
         let bookmark = Bookmark { stream_created: time(0), last_sequence };
-        Self { stream, sources, debouncer, order: Order::after(last_sequence), bookmark }
+        let (watermark, order) = (Watermark::default(), Order::after(last_sequence));
+        Self { stream, sources, debouncer, watermark, order, bookmark }
     }
 
     /// Up to which sequence it has read.
@@ -96,10 +98,15 @@ impl<'a> Indexer<'a> {
         death.map_or(Ok(()), Err)
     }
 
-    /// Asks for the time and completes what is due.
-    pub fn decide(&mut self, store: &mut dyn Store, now: Millis) -> Vec<Announced> {
-        let position = self.stream.position(now);
-        let Some(watermark) = watermark(self.read_to(), &position) else { return Vec::new() };
+    /// Asks for the time, and completes what is due.
+    pub fn ask(&mut self, store: &mut dyn Store, now: Millis) -> Vec<Announced> {
+        self.watermark.asked(self.stream.position(now));
+        self.decide(store)
+    }
+
+    /// Completes what is due, if everything is read up to where the stream ended at the last asking.
+    pub fn decide(&mut self, store: &mut dyn Store) -> Vec<Announced> {
+        let Some(watermark) = self.watermark.reached(self.read_to()) else { return Vec::new() };
         self.debouncer.advance(watermark);
         let completions: Vec<_> = std::iter::from_fn(|| self.debouncer.poll()).collect();
         store.complete(&completions)
@@ -117,7 +124,7 @@ pub fn watch(stream: &Stream, sources: &Sources, store: &mut dyn Store) -> Vec<A
             if due >= until {
                 break;
             }
-            announced.extend(indexer.decide(store, due));
+            announced.extend(indexer.ask(store, due));
         }
     };
     for entry in &stream.0 {

@@ -107,7 +107,7 @@ impl Life<'_> {
             // It was busy with something else, and comes to it at some moment.
             if to > from {
                 let now = self.rng.i64(from..to);
-                self.decide(now);
+                self.ask(now);
             }
             return;
         }
@@ -116,7 +116,7 @@ impl Life<'_> {
             && (from..to).contains(&(due.as_millisecond() + 1))
         {
             let open = indexer.debouncer.open_series();
-            self.decide(due.as_millisecond() + 1);
+            self.ask(due.as_millisecond() + 1);
             let open_now = self.indexer.as_ref().map_or(0, |i| i.debouncer.open_series());
             if open_now == open {
                 break;
@@ -146,8 +146,10 @@ impl Life<'_> {
             self.tally.deaths += 1;
             return;
         }
+        let announced = indexer.decide(self.store);
+        self.announce(now, announced);
         if self.rng.u32(0..10) == 0 {
-            self.decide(now);
+            self.ask(now);
             self.knows_what_is_kept(now);
         }
     }
@@ -163,9 +165,14 @@ impl Life<'_> {
         self.indexer = Some(indexer);
     }
 
-    fn decide(&mut self, now: Millis) {
+    fn ask(&mut self, now: Millis) {
         let Some(indexer) = &mut self.indexer else { return };
-        for announced in indexer.decide(self.store, now) {
+        let announced = indexer.ask(self.store, now);
+        self.announce(now, announced);
+    }
+
+    fn announce(&mut self, now: Millis, announced: Vec<Announced>) {
+        for announced in announced {
             self.check.announced(now, &announced);
             *self.tally.completions.entry(announced.reason).or_default() += 1;
             self.announced.push(announced);
@@ -191,12 +198,14 @@ impl Life<'_> {
         }
         if let Some(indexer) = &mut self.indexer {
             indexer.read(self.store, end, (0, u64::MAX >> 1), None).unwrap();
+            let announced = indexer.decide(self.store);
+            self.announce(end, announced);
         }
     }
 
     fn come_to_rest(&mut self, end: Millis) {
         self.pass(end, end + REST);
-        self.decide(end + REST);
+        self.ask(end + REST);
         let open = self.indexer.as_ref().map_or(0, |i| i.debouncer.open_series());
         assert_eq!(open, 0, "something is open for ever");
         assert!(self.store.open_series().is_empty());

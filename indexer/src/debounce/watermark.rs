@@ -1,0 +1,82 @@
+//! The time up to which everything has been processed.
+
+use jiff::Timestamp;
+use shared::stream::Position;
+
+/// Says how far time has come, from what the broker was asked and what was read since.
+///
+/// An answer of the broker has its time and where the stream ended then. Once everything up to there
+/// is read, everything has been processed up to that time; what came in meanwhile is no reason to
+/// wait, or a stream that never rests would never have a series complete.
+#[derive(Debug, Clone, Default)]
+pub struct Watermark {
+    /// The answer whose end is not reached yet.
+    waiting: Option<Position>,
+}
+
+impl Watermark {
+    /// The broker has answered. While an earlier answer is waited for, that one counts.
+    pub fn asked(&mut self, position: Position) {
+        // Unless an operator has purged what it waits for: that will never be read.
+        let reachable = |waiting: &Position| waiting.last >= position.first;
+        self.waiting = self.waiting.filter(reachable).or(Some(position));
+    }
+
+    /// The time that has come, with everything read up to sequence `read`; `None` if that is no news.
+    #[must_use]
+    pub fn reached(&mut self, read: u64) -> Option<Timestamp> {
+        let is_read =
+            |waiting: &mut Position| read.max(waiting.first.saturating_sub(1)) >= waiting.last;
+        self.waiting.take_if(is_read).map(|position| position.now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::SignedDuration;
+
+    fn second(number: i64) -> Timestamp {
+        Timestamp::UNIX_EPOCH + SignedDuration::from_secs(number)
+    }
+
+    fn at(first: u64, last: u64, now: i64) -> Position {
+        Position { created: second(0), first, last, bytes: 0, now: second(now) }
+    }
+
+    fn reached(position: Position, read: u64) -> Option<Timestamp> {
+        let mut watermark = Watermark::default();
+        watermark.asked(position);
+        watermark.reached(read)
+    }
+
+    #[test]
+    fn time_stands_still_until_everything_is_read() {
+        assert_eq!(reached(at(1, 7, 9), 6), None);
+        assert_eq!(reached(at(1, 7, 9), 7), Some(second(9)));
+        assert_eq!(reached(at(1, 0, 9), 0), Some(second(9)), "a new stream");
+        assert_eq!(reached(at(8, 7, 9), 3), Some(second(9)), "what was purged is never read");
+        assert_eq!(Watermark::default().reached(7), None, "nobody asked");
+    }
+
+    #[test]
+    fn a_stream_that_never_rests_does_not_hold_time_up() {
+        let mut watermark = Watermark::default();
+        watermark.asked(at(1, 7, 9));
+        assert_eq!(watermark.reached(6), None);
+        // More came in before 7 was read, and again before that was.
+        watermark.asked(at(1, 9, 10));
+        assert_eq!(watermark.reached(8), Some(second(9)));
+        watermark.asked(at(1, 12, 11));
+        assert_eq!(watermark.reached(11), None);
+    }
+
+    #[test]
+    fn an_answer_that_was_purged_away_is_not_waited_for() {
+        let mut watermark = Watermark::default();
+        watermark.asked(at(1, 7, 9));
+        assert_eq!(watermark.reached(6), None);
+        watermark.asked(at(10, 9, 12));
+        assert_eq!(watermark.reached(6), Some(second(12)));
+    }
+}
