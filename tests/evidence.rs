@@ -63,6 +63,24 @@ async fn an_association_says_when_it_opens_and_what_it_brought() {
 }
 
 #[tokio::test]
+async fn a_caller_that_is_turned_away_is_told_of() {
+    if !have("echoscu") {
+        return;
+    }
+    let collimator = Collimator::start_with(&[("CHECK_CALLED_AE", "true")]).await;
+    dcmtk("echoscu", collimator.dicom, &["-aet", "STRANGER", "-aec", "OTHER"], &[]).await;
+    let rejected = eventually("the rejection", async || {
+        told(&collimator).await.into_iter().find(|(subject, _)| subject.contains("rejected"))
+    })
+    .await;
+    assert_eq!(rejected.0, "dicom.association.rejected.STRANGER");
+    assert_eq!(
+        (&rejected.1["CalledAETitle"], &rejected.1["Rejections"]),
+        (&json!("OTHER"), &json!(1))
+    );
+}
+
+#[tokio::test]
 async fn a_release_completes_a_series_long_before_its_quiet_period() {
     let settings = [("QUIET_PERIOD", "1h"), ("SETTLE_PERIOD", "200ms")];
     let collimator = Collimator::start_with(&settings).await;

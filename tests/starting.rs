@@ -114,6 +114,27 @@ async fn data_is_there_after_a_kill_and_a_restart() {
 }
 
 #[tokio::test]
+async fn a_sources_file_that_is_not_understood_stops_the_start_with_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sources.toml");
+    for (text, said) in [
+        (
+            "[[source]]\nae_title = 'MR1'\nquiet_perod = '1s'\n",
+            "line 3: unknown field `quiet_perod`",
+        ),
+        ("[[source]\n", "line 1: "),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let settings = [("SOURCES_FILE", file.to_str().unwrap())];
+        let ended = run(folder.path(), &settings, &[]);
+        let stderr = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert_eq!(ended.status.code(), Some(1), "{stderr}");
+        assert!(stderr.contains("SOURCES_FILE") && stderr.contains(said), "{stderr}");
+        assert_eq!(stderr.trim().lines().count(), 1, "{stderr}");
+    }
+}
+
+#[tokio::test]
 async fn the_demo_sends_itself_two_series() {
     let folder = tempfile::tempdir().unwrap();
     let free = "127.0.0.1:0".to_owned();

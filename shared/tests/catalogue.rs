@@ -400,3 +400,45 @@ async fn what_is_learned_of_a_sender_is_kept_until_it_is_trusted_again() {
     let (sources, disproved) = learn(4, Lesson::Trusted { source: "MR1".into() }).await;
     assert_eq!((sources[0].expected_disproved.clone(), disproved.len()), (None, 0));
 }
+
+#[tokio::test]
+async fn a_catalogue_of_the_first_version_is_brought_up_with_all_that_it_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let migrations = folder.path().join("migrations");
+    std::fs::create_dir(&migrations).unwrap();
+    let first = "0001_catalogue.sql";
+    let ours = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+    std::fs::copy(ours.join(first), migrations.join(first)).unwrap();
+    let path = folder.path().join("catalog.db");
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+    let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    sqlx::migrate::Migrator::new(migrations).await.unwrap().run(&pool).await.unwrap();
+    sqlx::raw_sql(
+        "insert into bookmark values (1, 0, 9);
+         insert into patients values (1, '7', '', 'Roe^Jane', '', '');
+         insert into studies (study_instance_uid, patient) values ('2.25.1', 1);
+         insert into series (series_instance_uid, study_instance_uid, patient, calling_ae_title,
+             source, state, last_activity_at, revision, reason, instances_count,
+             first_completed_at, completed_at, completed_sequence)
+         values ('2.1', '2.25.1', 1, 'MR1', 'dicom', 'complete', 1000000000, 2, 'quiet', 5,
+                 11000000000, 12000000000, 6),
+                ('2.2', '2.25.1', 1, 'MR2', 'dicom', 'receiving', 2000000000, 0, null, 0,
+                 null, null, 0);",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    pool.close().await;
+
+    let settings = CatalogSettings { database_url: format!("sqlite://{}", path.display()) };
+    let catalog = Catalog::own(&settings).await.unwrap();
+    let open = catalog.open_series().await.unwrap();
+    let series = SeriesInstanceUid::parse("2.2").unwrap();
+    assert_eq!(open, [(series, OpenSeries::new(second(2), "MR2"))]);
+    let series = SeriesInstanceUid::parse("2.1").unwrap();
+    let history = catalog.history(&series).await.unwrap().unwrap();
+    assert_eq!((history.len(), history[0].revision, history[0].instances_count), (1, 2, 5));
+    let sources = catalog.sources().await.unwrap();
+    let names: Vec<_> = sources.iter().map(|source| source.calling_ae_title.as_str()).collect();
+    assert_eq!(names, ["MR1", "MR2"]);
+}

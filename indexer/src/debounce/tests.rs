@@ -150,12 +150,12 @@ impl Model {
                         open.interrupted |= *ending == Ending::Aborted;
                     }
                 }
-                Step::Started { node } => {
-                    if (0..ASSOCIATIONS).any(|a| side(a) == *node && brought(a)) {
-                        open.last_activity = *at;
-                        open.last_ending = Some(Ending::Aborted);
-                        open.interrupted = true;
-                    }
+                Step::Started { node }
+                    if (0..ASSOCIATIONS).any(|a| side(a) == *node && brought(a)) =>
+                {
+                    open.last_activity = *at;
+                    open.last_ending = Some(Ending::Aborted);
+                    open.interrupted = true;
                 }
                 Step::Requested { series } if *series == of => {
                     open.requested.get_or_insert(*at);
