@@ -2,8 +2,8 @@
 //! the series' history.
 
 use super::{BEGIN_WRITE, Catalog, CatalogError, nanoseconds, optional_timestamp, timestamp, word};
-use crate::event::{Event, Reason, SeriesCompleted, Source};
-use crate::uid::{SeriesInstanceUid, StudyInstanceUid};
+use crate::event::{Event, Reason, SeriesCompleted};
+use crate::uid::SeriesInstanceUid;
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
 
@@ -20,32 +20,6 @@ pub struct Completion {
     pub expected: Option<u64>,
     /// Where the DICOMweb service is that has the sender's pixels, if that is configured.
     pub retrieve_from: Option<String>,
-}
-
-/// A series as `POST /store` tells it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredSeries {
-    /// Series Instance UID (0020,000E).
-    pub series: SeriesInstanceUid,
-    /// Study Instance UID (0020,000D).
-    pub study: StudyInstanceUid,
-    /// Patient ID (0010,0020).
-    pub patient_id: String,
-    /// Patient's Name (0010,0010).
-    pub patient_name: String,
-    /// How many instances it is said to have.
-    pub instances_count: u32,
-    /// When it was said.
-    pub at: Timestamp,
-}
-
-/// What became of a `POST /store`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StoreOutcome {
-    /// It is in the catalogue now, complete, and will be announced.
-    Stored,
-    /// The series was known in some state; nothing changed.
-    AlreadyExists,
 }
 
 /// One completion of a series, as its history tells it.
@@ -100,22 +74,6 @@ impl Catalog {
         Ok(events)
     }
 
-    /// Writes down a series that somebody vouches for, with its announcement.
-    ///
-    /// # Errors
-    /// When the catalogue can't be written.
-    pub async fn store(&self, stored: &StoredSeries) -> Result<StoreOutcome, CatalogError> {
-        let mut transaction = self.pool.begin_with(BEGIN_WRITE).await?;
-        if is_known(&mut transaction, &stored.series).await? {
-            return Ok(StoreOutcome::AlreadyExists);
-        }
-        insert_stored(&mut transaction, stored).await?;
-        let changes = Changes { added: stored.instances_count.into(), ..Changes::default() };
-        announce(&mut transaction, &stored.series, changes).await?;
-        transaction.commit().await?;
-        Ok(StoreOutcome::Stored)
-    }
-
     /// The completions of a series, oldest first; `None` if there is no such series.
     ///
     /// # Errors
@@ -153,11 +111,11 @@ impl Catalog {
 
 /// What a revision brought, and what is said with it that the series' row does not tell.
 #[derive(Default)]
-struct Changes<'a> {
-    added: u64,
-    corrected: u64,
-    expected: Option<u64>,
-    retrieve_from: Option<&'a str>,
+pub(super) struct Changes<'a> {
+    pub(super) added: u64,
+    pub(super) corrected: u64,
+    pub(super) expected: Option<u64>,
+    pub(super) retrieve_from: Option<&'a str>,
 }
 
 /// Closes an open series; `None` when it is not open. Counts are counts of rows, always.
@@ -205,54 +163,6 @@ async fn close<'a>(
     }))
 }
 
-async fn is_known(
-    connection: &mut SqliteConnection,
-    series: &SeriesInstanceUid,
-) -> Result<bool, CatalogError> {
-    let query = "select exists (select 1 from series where series_instance_uid = ?)";
-    Ok(sqlx::query_scalar(query).bind(series.as_str()).fetch_one(connection).await?)
-}
-
-async fn insert_stored(
-    connection: &mut SqliteConnection,
-    stored: &StoredSeries,
-) -> Result<(), CatalogError> {
-    // The update that changes nothing makes the row that is there answer with its id.
-    let patient: i64 = sqlx::query_scalar(
-        "insert into patients
-            (patient_id, issuer_of_patient_id, patient_name, patient_birth_date, patient_sex)
-         values (?, '', ?, '', '')
-         on conflict do update set patient_id = excluded.patient_id returning id",
-    )
-    .bind(&stored.patient_id)
-    .bind(&stored.patient_name)
-    .fetch_one(&mut *connection)
-    .await?;
-    sqlx::query(
-        "insert into studies (study_instance_uid, patient) values (?, ?) on conflict do nothing",
-    )
-    .bind(stored.study.as_str())
-    .bind(patient)
-    .execute(&mut *connection)
-    .await?;
-    sqlx::query(
-        "insert into series
-            (series_instance_uid, study_instance_uid, patient, source, state, revision, reason,
-             instances_count, claimed_count, first_completed_at, completed_at)
-         values (?1, ?2, ?3, ?4, 'complete', 1, ?5, ?6, ?6, ?7, ?7)",
-    )
-    .bind(stored.series.as_str())
-    .bind(stored.study.as_str())
-    .bind(patient)
-    .bind(Source::Api.as_str())
-    .bind(Reason::Stored.as_str())
-    .bind(stored.instances_count)
-    .bind(nanoseconds(stored.at))
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
 /// What the announcement of a series says of it, as the catalogue has it.
 #[derive(sqlx::FromRow)]
 struct CompletedSeries {
@@ -278,7 +188,7 @@ struct CompletedSeries {
 
 /// Puts the announcement of a series that has just been completed into the outbox, and the
 /// completion into its history.
-async fn announce(
+pub(super) async fn announce(
     connection: &mut SqliteConnection,
     series: &SeriesInstanceUid,
     changes: Changes<'_>,

@@ -2,6 +2,7 @@
 //! rebuilt from the streams. Nothing is announced again.
 
 use super::completions::write_down;
+use super::stored::patient;
 use super::{BEGIN_WRITE, Catalog, CatalogError, nanoseconds};
 use crate::event::{SeriesCompleted, Source};
 use sqlx::SqliteConnection;
@@ -70,17 +71,7 @@ async fn insert_told(
     connection: &mut SqliteConnection,
     fact: &SeriesCompleted,
 ) -> Result<(), CatalogError> {
-    // The update that changes nothing makes the row that is there answer with its id.
-    let patient: i64 = sqlx::query_scalar(
-        "insert into patients
-            (patient_id, issuer_of_patient_id, patient_name, patient_birth_date, patient_sex)
-         values (?, '', ?, '', '')
-         on conflict do update set patient_id = excluded.patient_id returning id",
-    )
-    .bind(&fact.patient_id)
-    .bind(&fact.patient_name)
-    .fetch_one(&mut *connection)
-    .await?;
+    let patient = patient(connection, &fact.patient_id, &fact.patient_name).await?;
     sqlx::query(
         "insert into studies
             (study_instance_uid, patient, study_date, study_description, accession_number)

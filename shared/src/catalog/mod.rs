@@ -12,15 +12,17 @@ mod open;
 mod outbox;
 mod series;
 mod sources;
+mod stored;
 mod upserts;
 
-pub use completions::{Completion, RevisionRecord, StoreOutcome, StoredSeries};
+pub use completions::{Completion, RevisionRecord};
 pub use facts::Restored;
 pub use instances::{Batch, Bookmark, Completed, Consequences, Effect, Known, Received, Recorded};
 pub use open::{OpenSeries, Share};
 pub use outbox::Announcement;
 pub use series::SeriesRecord;
 pub use sources::{Disproof, Lesson, SourceRecord};
+pub use stored::{StoreOutcome, StoredSeries};
 
 use crate::uid::SeriesInstanceUid;
 use clap::Args;
