@@ -71,7 +71,7 @@ async fn demo(addresses: Addresses) -> anyhow::Result<()> {
     let mut settings = SendSettings::new(addresses.dicom_here().to_string(), paths);
     settings.called_ae = addresses.ae_title;
     send::run(settings).await?;
-    println!("One quiet period from now both series are at http://{}/series", addresses.api);
+    println!("In a moment both series are at http://{}/series", addresses.api);
     Ok(())
 }
 
