@@ -6,6 +6,7 @@ mod harness;
 
 mod api;
 mod catching_up;
+mod chaos;
 mod completing;
 mod events;
 mod evidence;

@@ -17,10 +17,6 @@ pub const NAME: &str = "indexer";
 /// Events in one batch, which is one transaction.
 pub const BATCH: usize = 1000;
 
-/// How long the broker waits for an acknowledgement before it delivers again. A commit takes
-/// milliseconds; one that takes longer than this is delivered twice and counted once.
-const ACK_WAIT: Duration = Duration::from_secs(30);
-
 /// How long one request for events stands, and how often the broker says that it still does.
 const PULL_EXPIRES: Duration = Duration::from_secs(30);
 const PULL_HEARTBEAT: Duration = Duration::from_secs(5);
@@ -121,11 +117,17 @@ pub fn resume_after(bookmark: Option<Bookmark>, position: &Position) -> u64 {
 
 impl Consumer {
     /// Makes the consumer anew, so that it delivers what comes after `last` and nothing waits for
-    /// the acknowledgement of a client that is gone.
+    /// the acknowledgement of a client that is gone. An event that isn't acknowledged within
+    /// `ack_wait` is delivered again: a commit takes milliseconds, and one that takes longer than
+    /// this is delivered twice and counted once.
     ///
     /// # Errors
     /// When the broker can't.
-    pub async fn start(jetstream: &jetstream::Context, last: u64) -> anyhow::Result<Self> {
+    pub async fn start(
+        jetstream: &jetstream::Context,
+        last: u64,
+        ack_wait: Duration,
+    ) -> anyhow::Result<Self> {
         let stream = jetstream.get_stream(INSTANCES).await.context("INSTANCES")?;
         if stream.consumer_info(NAME).await.is_ok() {
             stream.delete_consumer(NAME).await.context("the old consumer")?;
@@ -136,7 +138,7 @@ impl Consumer {
                 description: Some("writes the catalogue".to_owned()),
                 deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: last + 1 },
                 ack_policy: AckPolicy::Explicit,
-                ack_wait: ACK_WAIT,
+                ack_wait,
                 // One that reaches a limit would vanish from the backlog without a word.
                 max_deliver: -1,
                 max_ack_pending: 4 * BATCH as i64,

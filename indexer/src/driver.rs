@@ -35,6 +35,8 @@ pub struct Driver {
     pub catalog: Catalog,
     /// How it is decided that a series is complete.
     pub sources: Sources,
+    /// See the settings.
+    pub ack_wait: Duration,
     /// Told when there is something in the outbox.
     pub outbox_filled: std::sync::Arc<Notify>,
     /// Whether the loop does its work.
@@ -78,7 +80,7 @@ impl Driver {
         }
         let mut session = Session {
             driver: self,
-            consumer: Consumer::start(&jetstream, last_sequence).await?,
+            consumer: Consumer::start(&jetstream, last_sequence, self.ack_wait).await?,
             jetstream,
             debouncer: Debouncer::new(self.sources.clone()),
             watermark: Watermark::default(),

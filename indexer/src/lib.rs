@@ -32,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug)]
 pub struct Indexer {
     sources: Sources,
+    ack_wait: Duration,
     history: Duration,
     catalog: CatalogSettings,
     indexer_health: Part,
@@ -49,8 +50,9 @@ impl Indexer {
         health: &Health,
     ) -> anyhow::Result<Self> {
         let (indexer_health, announcer_health) = (health.part("indexer"), health.part("announcer"));
-        let (sources, history) = (settings.sources()?, settings.history);
-        Ok(Self { sources, history, catalog, indexer_health, announcer_health })
+        let sources = settings.sources()?;
+        let (ack_wait, history) = (settings.ack_wait, settings.history);
+        Ok(Self { sources, ack_wait, history, catalog, indexer_health, announcer_health })
     }
 
     /// Waits until it is the only one on its catalogue, then indexes until told to stop.
@@ -72,13 +74,18 @@ impl Indexer {
             .await
             .with_context(|| format!("cannot open {} (see DATABASE_URL)", path.display()))?;
         let jetstream = jetstream::new(nats.clone());
-        stream::ensure_streams(&jetstream, streams).await?;
+        let health = &self.indexer_health;
+        if !stream::ensure_streams_eventually(&jetstream, streams, health, &stop).await? {
+            catalog.close().await;
+            return Ok(());
+        }
 
         let outbox_filled = Arc::new(Notify::new());
         let driver = Driver {
             nats: nats.clone(),
             catalog: catalog.clone(),
             sources: self.sources,
+            ack_wait: self.ack_wait,
             outbox_filled: outbox_filled.clone(),
             health: self.indexer_health,
         };

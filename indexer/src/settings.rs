@@ -32,6 +32,10 @@ pub struct Settings {
     #[arg(long, env = "SOURCES_FILE")]
     pub sources_file: Option<PathBuf>,
 
+    /// How long NATS waits for the acknowledgement of an event before it delivers it again
+    #[arg(long, env = "ACK_WAIT", default_value = "30s", value_parser = duration)]
+    pub ack_wait: Duration,
+
     /// How long processed events stay in the INSTANCES stream; less when it is 80 % full
     #[arg(long, env = "HISTORY", default_value = "7d", value_parser = duration)]
     pub history: Duration,

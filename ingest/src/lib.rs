@@ -74,7 +74,9 @@ impl Ingest {
         stop: CancellationToken,
     ) -> anyhow::Result<()> {
         let jetstream = async_nats::jetstream::new(nats.clone());
-        stream::ensure_streams(&jetstream, streams).await?;
+        if !stream::ensure_streams_eventually(&jetstream, streams, &self.health, &stop).await? {
+            return Ok(());
+        }
         let node_name = self.settings.node_name();
         tracing::info!(node_name, "this receiver's name");
         let timeout = self.settings.publish_timeout;

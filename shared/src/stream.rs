@@ -4,10 +4,12 @@ use crate::event;
 use crate::health::Part;
 use crate::settings::StreamSettings;
 use crate::subject::Subject;
-use anyhow::{Context as _, anyhow, bail, ensure};
-use async_nats::jetstream::context::GetStreamErrorKind;
+use anyhow::{Context as _, bail, ensure};
+use async_nats::jetstream::context::{
+    CreateStreamError, CreateStreamErrorKind, GetStreamError, GetStreamErrorKind,
+};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
-use async_nats::jetstream::{self, Context, ErrorCode};
+use async_nats::jetstream::{Context, ErrorCode};
 use async_nats::{Client, ConnectOptions, HeaderMap};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -100,6 +102,61 @@ pub fn headers(subject: &Subject, source: &str, id: &str, time: Timestamp) -> He
     headers
 }
 
+/// As [`ensure_streams`], however long the broker takes to be able to: a service that starts while
+/// the broker comes up, or goes down again, waits and says so. `false` when told to stop before.
+///
+/// # Errors
+/// When the broker won't keep the streams as the promises need them.
+pub async fn ensure_streams_eventually(
+    jetstream: &Context,
+    settings: &StreamSettings,
+    part: &Part,
+    stop: &CancellationToken,
+) -> anyhow::Result<bool> {
+    let mut pause = CONNECT_PAUSE.0;
+    loop {
+        let error = tokio::select! {
+            ensured = ensure_streams(jetstream, settings) => match ensured {
+                Ok(()) => return Ok(true),
+                Err(error) if !is_passing(&error) => return Err(error),
+                Err(error) => error,
+            },
+            () = stop.cancelled() => return Ok(false),
+        };
+        part.not_ready(format!("{error:#}"));
+        tracing::warn!("the streams are not there yet; trying again: {error:#}");
+        tokio::select! {
+            () = tokio::time::sleep(pause) => pause = (pause * 2).min(CONNECT_PAUSE.1),
+            () = stop.cancelled() => return Ok(false),
+        }
+    }
+}
+
+/// Whether a later try may succeed where this one failed: the broker did not answer, or said that it
+/// can't at the moment.
+fn is_passing(error: &anyhow::Error) -> bool {
+    /// HTTP's "service unavailable", which JetStream says while it comes up or chooses a leader.
+    const UNAVAILABLE: usize = 503;
+    error.chain().any(|cause| {
+        if let Some(error) = cause.downcast_ref::<GetStreamError>() {
+            return match error.kind() {
+                GetStreamErrorKind::Request => true,
+                GetStreamErrorKind::JetStream(error) => error.code() == UNAVAILABLE,
+                _ => false,
+            };
+        }
+        match cause.downcast_ref::<CreateStreamError>().map(|error| error.kind()) {
+            Some(
+                CreateStreamErrorKind::TimedOut
+                | CreateStreamErrorKind::Response
+                | CreateStreamErrorKind::JetStreamUnavailable,
+            ) => true,
+            Some(CreateStreamErrorKind::JetStream(error)) => error.code() == UNAVAILABLE,
+            _ => false,
+        }
+    })
+}
+
 /// Makes the streams, or brings them up to what this version wants, and reads back that they are:
 /// an old server drops what it doesn't know without a word.
 ///
@@ -148,9 +205,8 @@ async fn ensure_stream(jetstream: &Context, wanted: Config) -> anyhow::Result<()
             }
         }
         Err(error) if is_stream_not_found(&error) => {
-            jetstream.create_stream(&wanted).await.map_err(|error| {
-                anyhow!("{error} (INSTANCES_MAX_BYTES must fit the server's JetStream storage)")
-            })?;
+            let hint = "INSTANCES_MAX_BYTES must fit the server's JetStream storage";
+            jetstream.create_stream(&wanted).await.context(hint)?;
         }
         Err(error) => return Err(error.into()),
     }
@@ -178,7 +234,7 @@ fn impose(config: &mut Config, wanted: &Config) {
     }
 }
 
-fn is_stream_not_found(error: &jetstream::context::GetStreamError) -> bool {
+fn is_stream_not_found(error: &GetStreamError) -> bool {
     match error.kind() {
         GetStreamErrorKind::JetStream(error) => error.error_code() == ErrorCode::STREAM_NOT_FOUND,
         _ => false,

@@ -120,7 +120,7 @@ fn is_passed_on(key: &str) -> bool {
 }
 
 /// The settings of every test: free ports, short waits.
-fn test_settings(folder: &Path) -> Vec<(&'static str, String)> {
+pub fn test_settings(folder: &Path) -> Vec<(&'static str, String)> {
     let loopback = || "127.0.0.1:0".to_owned();
     vec![
         ("DATA_DIR", folder.join("data").display().to_string()),
@@ -154,7 +154,8 @@ pub struct Ends {
 }
 
 impl Ends {
-    async fn new(dicom: SocketAddr, api: String, nats: String) -> Self {
+    /// Of a pipeline that is there.
+    pub async fn new(dicom: SocketAddr, api: String, nats: String) -> Self {
         let nats = async_nats::connect(nats).await.unwrap();
         Self { dicom, api, nats }
     }

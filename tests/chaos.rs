@@ -1,0 +1,262 @@
+//! Everything dies, hangs and is cut off while senders send, and nothing is lost.
+//!
+//! ```sh
+//! bench/chaos 100          # rounds
+//! bench/chaos 1 17         # that round again
+//! ```
+
+use crate::harness::link::Link;
+use crate::harness::pipeline::{Ends, Process, rows, service, test_settings};
+use crate::harness::{DEADLINE, eventually};
+use collimator::embedded_nats::Finder;
+use collimator::send::{SendSettings, send};
+use collimator::synthetic::SyntheticStudy;
+use fastrand::Rng;
+use std::collections::{BTreeMap, HashSet};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
+
+const SENDERS: usize = 4;
+/// Instances in each of the two series of a sender, and in one association.
+const INSTANCES: u32 = 60;
+const ASSOCIATION: usize = 6;
+/// Pause of a sender between two associations: the sending has to last as long as the mishaps.
+const PAUSE: Duration = Duration::from_millis(300);
+/// Things that happen in a round.
+const MISHAPS: usize = 10;
+
+/// What can die.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    Nats,
+    Ingest,
+    Indexer,
+    Api,
+}
+
+const PARTS: [Part; 4] = [Part::Nats, Part::Ingest, Part::Indexer, Part::Api];
+
+/// The parts of one round, each a process of its own that can be started again where it was.
+struct Parts {
+    processes: BTreeMap<Part, Process>,
+    programs: BTreeMap<Part, PathBuf>,
+    settings: Vec<(&'static str, String)>,
+    nats: SocketAddr,
+    dicom: Link,
+    broker: Link,
+    folder: TempDir,
+}
+
+fn free() -> SocketAddr {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+}
+
+impl Parts {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (nats, dicom, api) = (free(), free(), free());
+        let (dicom_link, broker) = (Link::to(dicom).await, Link::to(nats).await);
+        let mut settings = test_settings(folder.path());
+        let catalog = folder.path().join("catalog.db");
+        settings.extend([
+            ("NATS_URL", format!("nats://{}", broker.addr)),
+            ("DATABASE_URL", format!("sqlite://{}", catalog.display())),
+            ("NATS_STORE_DIR", folder.path().join("nats").display().to_string()),
+            ("DICOM_ADDR", dicom.to_string()),
+            ("API_ADDR", api.to_string()),
+            ("NODE_NAME", "node".to_owned()),
+            // Shorter than a stop may take, so that events are delivered twice.
+            ("ACK_WAIT", "1s".to_owned()),
+            ("ABORT_GRACE", "2s".to_owned()),
+        ]);
+        let mut programs = BTreeMap::new();
+        let server = Finder::new(None, folder.path()).find_or_fetch().await.unwrap();
+        programs.insert(Part::Nats, server);
+        for (part, name) in
+            [(Part::Ingest, "ingest"), (Part::Indexer, "indexer"), (Part::Api, "api")]
+        {
+            programs.insert(part, service(name).await);
+        }
+        let processes = BTreeMap::new();
+        let mut parts =
+            Self { processes, programs, settings, nats, dicom: dicom_link, broker, folder };
+        for part in PARTS {
+            parts.run(part);
+        }
+        parts
+    }
+
+    fn run(&mut self, part: Part) {
+        let configuration = Path::new(env!("CARGO_MANIFEST_DIR")).join("nats.conf");
+        let port = self.nats.port().to_string();
+        let of_nats =
+            ["-c", configuration.to_str().unwrap(), "-a", "127.0.0.1", "-p", &port, "-m", "0"];
+        let arguments = if part == Part::Nats { &of_nats[..] } else { &[] };
+        let (program, folder) = (&self.programs[&part], self.folder.path());
+        let process = Process::start_with(program, arguments, folder, &self.settings);
+        self.processes.insert(part, process);
+    }
+
+    fn api(&self) -> String {
+        let api = self.settings.iter().rfind(|(name, _)| *name == "API_ADDR").unwrap();
+        format!("http://{}", api.1)
+    }
+
+    /// Something bad.
+    async fn mishap(&mut self, rng: &mut Rng, tally: &mut Tally) {
+        let part = *rng.choice(&PARTS).unwrap();
+        let pause = |rng: &mut Rng| Duration::from_millis(rng.u64(0..500));
+        match rng.u32(0..10) {
+            0..6 => {
+                *tally.kills.entry(part).or_default() += 1;
+                self.processes.remove(&part);
+                sleep(pause(rng)).await;
+                self.run(part);
+            }
+            6..8 => {
+                tally.stops += 1;
+                self.processes[&part].signal("STOP");
+                sleep(Duration::from_millis(rng.u64(100..2500))).await;
+                self.processes[&part].signal("CONT");
+            }
+            _ => {
+                tally.cuts += 1;
+                if rng.bool() {
+                    self.dicom.cut()
+                } else {
+                    self.broker.cut()
+                };
+            }
+        }
+        sleep(pause(rng)).await;
+    }
+}
+
+/// What happened, in all rounds.
+#[derive(Debug, Default)]
+struct Tally {
+    kills: BTreeMap<Part, u32>,
+    stops: u32,
+    cuts: u32,
+    /// C-STOREs that were answered with Success, resends among them.
+    acknowledged: usize,
+    /// Tries that were not.
+    tried_again: usize,
+    instances: usize,
+    completions: usize,
+    revisions: u32,
+}
+
+/// Sends until each instance was answered with Success; counts the answers and what had to be tried
+/// again.
+async fn send_all(to: SocketAddr, name: String, paths: Vec<PathBuf>) -> (usize, usize) {
+    let (mut acknowledged, mut tried_again) = (0, 0);
+    for paths in paths.chunks(ASSOCIATION) {
+        let mut left = paths.to_vec();
+        let began = Instant::now();
+        while !left.is_empty() {
+            assert!(began.elapsed() < 2 * DEADLINE, "{name} gets nothing through");
+            let mut settings = SendSettings::new(to.to_string(), left.clone());
+            settings.calling_ae.clone_from(&name);
+            settings.timeout = Duration::from_secs(7);
+            match send(&settings).await {
+                Ok(report) => {
+                    acknowledged += report.stored;
+                    left = report.not_stored.into_iter().map(|notice| notice.path).collect();
+                }
+                Err(_nobody_answers) => {}
+            }
+            tried_again += left.len();
+            sleep(PAUSE).await;
+        }
+    }
+    (acknowledged, tried_again)
+}
+
+async fn round(seed: u64, tally: &mut Tally) {
+    let mut rng = Rng::with_seed(seed);
+    let mut parts = Parts::start().await;
+    let studies: Vec<_> = (0..SENDERS)
+        .map(|_| SyntheticStudy::new().series("MR", INSTANCES).series("CT", INSTANCES).size(96, 96))
+        .collect();
+    let senders: Vec<_> = studies
+        .iter()
+        .enumerate()
+        .map(|(number, study)| {
+            let name = format!("SENDER{number}");
+            let paths = study.write_to(&parts.folder.path().join(&name)).unwrap();
+            tokio::spawn(send_all(parts.dicom.addr, name, paths))
+        })
+        .collect();
+    for _ in 0..MISHAPS {
+        parts.mishap(&mut rng, tally).await;
+    }
+    for sender in senders {
+        let (acknowledged, tried_again) = sender.await.unwrap();
+        tally.acknowledged += acknowledged;
+        tally.tried_again += tried_again;
+    }
+    recovered(&parts, &studies, tally).await;
+}
+
+/// Nothing lost, nothing doubled, everything announced.
+async fn recovered(parts: &Parts, studies: &[SyntheticStudy], tally: &mut Tally) {
+    let nats = format!("nats://{}", parts.nats);
+    let ends = Ends::new(parts.dicom.addr, parts.api(), nats).await;
+    let series: Vec<_> = studies.iter().flat_map(SyntheticStudy::series_instance_uids).collect();
+    for uid in &series {
+        ends.lists(uid, INSTANCES.into()).await;
+    }
+    let catalogue = rows(&parts.folder.path().join("catalog.db")).await;
+    let instances = catalogue.iter().filter(|row| row.starts_with("instances ")).count();
+    assert_eq!(instances, series.len() * INSTANCES as usize, "each instance is one row");
+
+    // The last announcement of each series says the whole count; it may still be on its way.
+    let completions = eventually("the last announcements", async || {
+        let completions = ends.completions().await;
+        let whole = |uid: &String| {
+            completions.iter().any(|completion| {
+                completion.series_instance_uid.as_str() == uid
+                    && completion.instances_count == u64::from(INSTANCES)
+            })
+        };
+        series.iter().all(whole).then_some(completions)
+    })
+    .await;
+    let mut revisions: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
+    for completion in &completions {
+        let uid = completion.series_instance_uid.as_str();
+        revisions.entry(uid).or_default().push(completion.revision);
+    }
+    for (uid, mut of_series) in revisions {
+        of_series.sort_unstable();
+        let expected: Vec<_> = (1..=of_series.len() as u32).collect();
+        assert_eq!(of_series, expected, "each revision of {uid} is announced once");
+        tally.revisions = tally.revisions.max(of_series.len() as u32);
+    }
+    let announced = ends.events("SERIES").await;
+    let ids = announced.iter().map(|event| event.headers.get("Nats-Msg-Id").unwrap().as_str());
+    assert_eq!(ids.collect::<HashSet<_>>().len(), announced.len(), "an id was used twice");
+    assert!(ends.events("DEAD").await.is_empty(), "nothing was unreadable");
+    tally.instances += instances;
+    tally.completions += completions.len();
+}
+
+fn number(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).map_or(default, |text| text.parse().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_dies_nothing_is_lost_and_nothing_is_doubled() {
+    let first = number("COLLIMATOR_CHAOS_SEED", 0);
+    let rounds = number("COLLIMATOR_CHAOS_ROUNDS", 3);
+    let mut tally = Tally::default();
+    for seed in first..first + rounds {
+        println!("round of seed {seed}");
+        round(seed, &mut tally).await;
+    }
+    println!("{rounds} rounds, lost 0, counted twice 0, announcements missing 0: {tally:#?}");
+}
