@@ -109,7 +109,10 @@ impl From<CatalogError> for Problem {
                     "the catalogue can't be read; see the log",
                 )
             }
-            CatalogError::NotMigrated | CatalogError::Migration(_) | CatalogError::Sqlite(_) => {
+            CatalogError::NotMigrated
+            | CatalogError::Migration(_)
+            | CatalogError::Replaced(_)
+            | CatalogError::Sqlite(_) => {
                 tracing::warn!(%error, "the catalogue is away");
                 let detail = "the catalogue is not available; it is made and kept by the indexer, \
                               so see that one runs, and try again";

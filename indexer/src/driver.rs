@@ -71,6 +71,7 @@ impl Driver {
     /// Goes on from the catalogue, until something fails. A transaction that is cut off by a stop
     /// is rolled back and read again at the next start.
     async fn read_on(&self) -> anyhow::Result<std::convert::Infallible> {
+        self.catalog.reopen_if_replaced().await?;
         let jetstream = jetstream::new(self.nats.clone());
         let position = stream::position(&self.nats).await?;
         let bookmark = self.catalog.bookmark().await?;

@@ -18,7 +18,7 @@ use anyhow::Context as _;
 use async_nats::{Client, jetstream};
 use driver::Driver;
 pub use settings::Settings;
-use shared::catalog::{Catalog, CatalogSettings};
+use shared::catalog::{Catalog, CatalogError, CatalogSettings};
 use shared::health::{Health, Part};
 use shared::settings::StreamSettings;
 use shared::stream;
@@ -27,6 +27,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+
+/// Pause between two tries to open the catalogue.
+const OPEN_PAUSE: Duration = Duration::from_secs(1);
 
 /// The indexer, not yet at work.
 #[derive(Debug)]
@@ -70,9 +73,9 @@ impl Indexer {
         let Some(_lock) = lock::acquire(&path, &self.indexer_health, &stop).await? else {
             return Ok(());
         };
-        let catalog = Catalog::own(&self.catalog)
-            .await
-            .with_context(|| format!("cannot open {} (see DATABASE_URL)", path.display()))?;
+        let what = || format!("cannot open {} (see DATABASE_URL)", path.display());
+        let owned = own(&self.catalog, &self.indexer_health, &stop).await;
+        let Some(catalog) = owned.with_context(what)? else { return Ok(()) };
         let jetstream = jetstream::new(nats.clone());
         let health = &self.indexer_health;
         if !stream::ensure_streams_eventually(&jetstream, streams, health, &stop).await? {
@@ -102,5 +105,27 @@ impl Indexer {
         );
         catalog.close().await;
         Ok(())
+    }
+}
+
+/// Opens the catalogue, however long it is locked by somebody else or its disk is full. `None` when
+/// told to stop before.
+async fn own(
+    settings: &CatalogSettings,
+    health: &Part,
+    stop: &CancellationToken,
+) -> Result<Option<Catalog>, CatalogError> {
+    loop {
+        let error = match Catalog::own(settings).await {
+            Ok(catalog) => return Ok(Some(catalog)),
+            Err(error) if error.is_passing() => error,
+            Err(error) => return Err(error),
+        };
+        health.not_ready(error.to_string());
+        tracing::warn!("the catalogue can't be opened; trying again: {error}");
+        tokio::select! {
+            () = tokio::time::sleep(OPEN_PAUSE) => {}
+            () = stop.cancelled() => return Ok(None),
+        }
     }
 }

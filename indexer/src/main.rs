@@ -1,13 +1,15 @@
 //! `indexer`: the catalogue's writer as a service of its own.
 
+use anyhow::{Context as _, ensure};
 use clap::{Parser, Subcommand};
 use indexer::replay::{self, ReplaySettings};
 use indexer::{Indexer, Settings};
-use shared::catalog::CatalogSettings;
+use shared::catalog::{Catalog, CatalogSettings};
 use shared::health::{self, Health};
 use shared::settings::{CommonSettings, NatsSettings, StreamSettings};
 use shared::{shutdown, stream};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +38,16 @@ struct Args {
 enum Command {
     /// Rebuild a catalogue from the streams, beside the one that is in use
     Replay(Box<ReplaySettings>),
+    /// Copy the catalogue as it is now into a file, while it is in use
+    Backup(BackupSettings),
+}
+
+#[derive(Debug, clap::Args)]
+struct BackupSettings {
+    /// The file to write; it must not exist
+    file: PathBuf,
+    #[command(flatten)]
+    catalog: CatalogSettings,
 }
 
 fn main() -> ExitCode {
@@ -43,8 +55,10 @@ fn main() -> ExitCode {
 }
 
 async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
-    if let Some(Command::Replay(settings)) = args.command {
-        return replay(&settings, stop).await;
+    match args.command {
+        Some(Command::Replay(settings)) => return replay(&settings, stop).await,
+        Some(Command::Backup(settings)) => return backup(&settings).await,
+        None => {}
     }
     let health = Health::default();
     let nats_health = health.part("nats");
@@ -80,5 +94,16 @@ async fn replay(settings: &ReplaySettings, stop: CancellationToken) -> anyhow::R
             println!("  {series}");
         }
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn backup(settings: &BackupSettings) -> anyhow::Result<ExitCode> {
+    let file = &settings.file;
+    ensure!(!file.exists(), "{} exists; name a file that does not", file.display());
+    let catalog = Catalog::open(&settings.catalog)?;
+    catalog.check().await?;
+    catalog.backup(file).await.with_context(|| format!("cannot write {}", file.display()))?;
+    catalog.close().await;
+    println!("the catalogue is in {}", file.display());
     Ok(ExitCode::SUCCESS)
 }

@@ -5,6 +5,7 @@ pub mod link;
 pub mod pipeline;
 pub mod python;
 pub mod scu;
+pub mod small_disk;
 pub mod tools;
 
 pub use pipeline::{Collimator, Services};

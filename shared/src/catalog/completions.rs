@@ -1,7 +1,7 @@
 //! Completions: what is decided of series, written down with its announcement and its place in
 //! the series' history.
 
-use super::{BEGIN_WRITE, Catalog, CatalogError, nanoseconds, optional_timestamp, timestamp, word};
+use super::{Catalog, CatalogError, nanoseconds, optional_timestamp, timestamp, word};
 use crate::event::{Event, Reason, SeriesCompleted};
 use crate::uid::SeriesInstanceUid;
 use jiff::Timestamp;
@@ -64,7 +64,7 @@ impl Catalog {
         completions: &[Completion],
     ) -> Result<Vec<SeriesCompleted>, CatalogError> {
         let mut events = Vec::with_capacity(completions.len());
-        let mut transaction = self.pool.begin_with(BEGIN_WRITE).await?;
+        let mut transaction = self.begin_write().await?;
         for completion in completions {
             let Some(changes) = close(&mut transaction, completion).await? else { continue };
             let event = announce(&mut transaction, &completion.series, changes).await?;

@@ -3,7 +3,7 @@
 
 use super::completions::write_down;
 use super::stored::patient;
-use super::{BEGIN_WRITE, Catalog, CatalogError, nanoseconds};
+use super::{Catalog, CatalogError, nanoseconds};
 use crate::event::{SeriesCompleted, Source};
 use sqlx::SqliteConnection;
 
@@ -35,7 +35,7 @@ impl Catalog {
     /// # Errors
     /// When the catalogue can't be written.
     pub async fn restore(&self, fact: &SeriesCompleted) -> Result<Restored, CatalogError> {
-        let mut transaction = self.pool.begin_with(BEGIN_WRITE).await?;
+        let mut transaction = self.begin_write().await?;
         let row: Option<Row> = sqlx::query_as(
             "select state, revision, partial, (select count(*) from instances
                  where series_instance_uid = series.series_instance_uid) as counted

@@ -4,8 +4,7 @@ use super::open::{self, OpenSeries};
 use super::sources::{self, Lesson};
 use super::upserts::{UPSERT_INSTANCES, UPSERT_PATIENTS, UPSERT_SERIES, UPSERT_STUDIES};
 use super::{
-    BEGIN_WRITE, Catalog, CatalogError, json, nanoseconds, optional_timestamp, series_uid,
-    timestamp, word,
+    Catalog, CatalogError, json, nanoseconds, optional_timestamp, series_uid, timestamp, word,
 };
 use crate::event::{InstanceStored, Reason};
 use crate::uid::SeriesInstanceUid;
@@ -136,7 +135,7 @@ impl Catalog {
         batch: &Batch,
         conclude: impl FnOnce(&Recorded) -> Consequences,
     ) -> Result<(), CatalogError> {
-        let mut transaction = self.pool.begin_with(BEGIN_WRITE).await?;
+        let mut transaction = self.begin_write().await?;
         let effects = effects(&mut transaction, &batch.instances).await?;
         let completed = completed(&mut transaction, &batch.instances, &effects).await?;
         write_rows(&mut transaction, &batch.instances, &effects).await?;

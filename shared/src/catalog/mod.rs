@@ -10,6 +10,7 @@ mod facts;
 mod instances;
 mod open;
 mod outbox;
+mod own_file;
 mod series;
 mod sources;
 mod stored;
@@ -27,12 +28,15 @@ pub use stored::{StoreOutcome, StoredSeries};
 use crate::uid::SeriesInstanceUid;
 use clap::Args;
 use jiff::Timestamp;
-use sqlx::migrate::Migrator;
+use own_file::OwnFile;
+use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use std::path::PathBuf;
+use sqlx::{Connection as _, Sqlite, Transaction};
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
@@ -42,6 +46,10 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Connections of a process that reads. SQLite has one writer whatever this is.
 const READERS: u32 = 4;
+
+/// How long a reader keeps a connection: a file that was put in the place of the catalogue is read
+/// from then on.
+const READ_LIFETIME: Duration = Duration::from_secs(60);
 
 /// How a write begins: with the write lock. A transaction that reads first and writes later can be
 /// refused in the middle, whatever the busy time-out.
@@ -73,7 +81,7 @@ pub enum CatalogError {
     Sqlite(#[from] sqlx::Error),
     /// The file was made by a later version, or is damaged in its migrations.
     #[error("catalogue: {0}")]
-    Migration(#[from] sqlx::migrate::MigrateError),
+    Migration(#[from] MigrateError),
     /// The url names no SQLite file.
     #[error("DATABASE_URL must be `sqlite://` and the path of a file, not {0:?}")]
     Url(String),
@@ -83,12 +91,34 @@ pub enum CatalogError {
     /// What it holds is not what this version writes.
     #[error("catalogue: unreadable value: {0}")]
     Unreadable(String),
+    /// Somebody put another file in its place, or took it away.
+    #[error("the catalogue's file {} was replaced or removed", .0.display())]
+    Replaced(PathBuf),
+}
+
+impl CatalogError {
+    /// Whether a later try may succeed where this one failed: the file is locked by another writer,
+    /// the disk is full or does not answer.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        /// Primary result codes of SQLite: SQLITE_BUSY, SQLITE_LOCKED, SQLITE_IOERR, SQLITE_FULL.
+        const PASSING: [i32; 4] = [5, 6, 10, 13];
+        let error = match self {
+            Self::Sqlite(error) | Self::Migration(MigrateError::Execute(error)) => error,
+            _ => return false,
+        };
+        let code = error.as_database_error().and_then(|error| error.code()?.parse().ok());
+        // The primary code is the lowest byte of an extended one.
+        code.is_some_and(|code: i32| PASSING.contains(&(code & 0xff)))
+    }
 }
 
 /// The catalogue. Clones share its connections.
 #[derive(Debug, Clone)]
 pub struct Catalog {
     pool: SqlitePool,
+    /// Of its owner: the file that it writes.
+    file: Option<Arc<OwnFile>>,
 }
 
 impl Catalog {
@@ -102,10 +132,47 @@ impl Catalog {
         if let Some(folder) = options.get_filename().parent() {
             std::fs::create_dir_all(folder).map_err(sqlx::Error::Io)?;
         }
+        let path = options.get_filename().to_owned();
         // One connection: what the owner writes is written in order.
-        let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await?;
+        let pool = connections(1).connect_with(options).await?;
         MIGRATIONS.run(&pool).await?;
-        Ok(Self { pool })
+        Ok(Self { pool, file: Some(Arc::new(OwnFile::opened(path))) })
+    }
+
+    /// Goes on with the file that is in the catalogue's place now, if that is another one than was
+    /// opened: a restored backup, for instance.
+    ///
+    /// # Errors
+    /// As [`Catalog::own`].
+    pub async fn reopen_if_replaced(&self) -> Result<(), CatalogError> {
+        let Some(file) = self.file.as_ref().filter(|file| file.is_replaced()) else {
+            return Ok(());
+        };
+        tracing::warn!(path = %file.path().display(), "the catalogue's file was replaced");
+        self.pool.acquire().await?.close().await?;
+        MIGRATIONS.run(&self.pool).await?;
+        file.reopened();
+        Ok(())
+    }
+
+    /// A transaction that writes, with the write lock from its beginning.
+    async fn begin_write(&self) -> Result<Transaction<'static, Sqlite>, CatalogError> {
+        // What is written to a file that nobody will ever open again is lost.
+        if let Some(file) = self.file.as_ref().filter(|file| file.is_replaced()) {
+            return Err(CatalogError::Replaced(file.path().to_owned()));
+        }
+        Ok(self.pool.begin_with(BEGIN_WRITE).await?)
+    }
+
+    /// Copies the catalogue as it is at this moment into a file that must not exist. Others go on
+    /// writing meanwhile.
+    ///
+    /// # Errors
+    /// When the file can't be written, or is there.
+    pub async fn backup(&self, into: &Path) -> Result<(), CatalogError> {
+        let into = into.to_string_lossy().into_owned();
+        sqlx::query("vacuum into ?").bind(into).execute(&self.pool).await?;
+        Ok(())
     }
 
     /// Opens the catalogue of somebody else, when it is first used.
@@ -113,11 +180,11 @@ impl Catalog {
     /// # Errors
     /// When the url names no SQLite file.
     pub fn open(settings: &CatalogSettings) -> Result<Self, CatalogError> {
-        let pool = SqlitePoolOptions::new()
-            .max_connections(READERS)
+        let pool = connections(READERS)
             .acquire_timeout(BUSY_TIMEOUT)
+            .max_lifetime(READ_LIFETIME)
             .connect_lazy_with(options(settings)?);
-        Ok(Self { pool })
+        Ok(Self { pool, file: None })
     }
 
     /// Whether the owner has brought the catalogue up to this version.
@@ -139,6 +206,15 @@ impl Catalog {
     pub async fn close(&self) {
         self.pool.close().await;
     }
+}
+
+/// So many connections at most, none of them in the middle of a transaction. SQLite ends one by
+/// itself when the disk is full, sqlx then can't, and would never begin another on that connection.
+fn connections(most: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new().max_connections(most).before_acquire(|connection, _| {
+        let usable = !connection.is_in_transaction();
+        Box::pin(async move { Ok(usable) })
+    })
 }
 
 fn options(settings: &CatalogSettings) -> Result<SqliteConnectOptions, CatalogError> {

@@ -1,7 +1,7 @@
 //! Series that did not come by DICOM: somebody vouches for them by `POST /store`.
 
 use super::completions::{Changes, announce};
-use super::{BEGIN_WRITE, Catalog, CatalogError, nanoseconds};
+use super::{Catalog, CatalogError, nanoseconds};
 use crate::event::{Reason, Source};
 use crate::uid::{SeriesInstanceUid, StudyInstanceUid};
 use jiff::Timestamp;
@@ -39,7 +39,7 @@ impl Catalog {
     /// # Errors
     /// When the catalogue can't be written.
     pub async fn store(&self, stored: &StoredSeries) -> Result<StoreOutcome, CatalogError> {
-        let mut transaction = self.pool.begin_with(BEGIN_WRITE).await?;
+        let mut transaction = self.begin_write().await?;
         if is_known(&mut transaction, &stored.series).await? {
             return Ok(StoreOutcome::AlreadyExists);
         }
