@@ -17,6 +17,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::TempDir;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 const SENDERS: usize = 4;
@@ -176,30 +177,45 @@ async fn send_all(to: SocketAddr, name: String, paths: Vec<PathBuf>) -> (usize, 
     (acknowledged, tried_again)
 }
 
-async fn round(seed: u64, tally: &mut Tally) {
-    let mut rng = Rng::with_seed(seed);
-    let mut parts = Parts::start().await;
-    let studies: Vec<_> = (0..SENDERS)
-        .map(|_| SyntheticStudy::new().series("MR", INSTANCES).series("CT", INSTANCES).size(96, 96))
-        .collect();
-    let senders: Vec<_> = studies
-        .iter()
-        .enumerate()
-        .map(|(number, study)| {
+/// Four senders at work.
+struct Load {
+    studies: Vec<SyntheticStudy>,
+    senders: Vec<JoinHandle<(usize, usize)>>,
+}
+
+impl Load {
+    fn on(parts: &Parts) -> Self {
+        let study =
+            || SyntheticStudy::new().series("MR", INSTANCES).series("CT", INSTANCES).size(96, 96);
+        let studies: Vec<_> = (0..SENDERS).map(|_| study()).collect();
+        let send = |(number, study): (usize, &SyntheticStudy)| {
             let name = format!("SENDER{number}");
             let paths = study.write_to(&parts.folder.path().join(&name)).unwrap();
             tokio::spawn(send_all(parts.dicom.addr, name, paths))
-        })
-        .collect();
+        };
+        let senders = studies.iter().enumerate().map(send).collect();
+        Self { studies, senders }
+    }
+
+    /// Waits until all is sent, and looks what became of it.
+    async fn has_arrived(self, parts: &Parts, tally: &mut Tally) {
+        for sender in self.senders {
+            let (acknowledged, tried_again) = sender.await.unwrap();
+            tally.acknowledged += acknowledged;
+            tally.tried_again += tried_again;
+        }
+        recovered(parts, &self.studies, tally).await;
+    }
+}
+
+async fn round(seed: u64, tally: &mut Tally) {
+    let mut rng = Rng::with_seed(seed);
+    let mut parts = Parts::start().await;
+    let load = Load::on(&parts);
     for _ in 0..MISHAPS {
         parts.mishap(&mut rng, tally).await;
     }
-    for sender in senders {
-        let (acknowledged, tried_again) = sender.await.unwrap();
-        tally.acknowledged += acknowledged;
-        tally.tried_again += tried_again;
-    }
-    recovered(&parts, &studies, tally).await;
+    load.has_arrived(&parts, tally).await;
 }
 
 /// Nothing lost, nothing doubled, everything announced.
@@ -259,4 +275,22 @@ async fn whatever_dies_nothing_is_lost_and_nothing_is_doubled() {
         round(seed, &mut tally).await;
     }
     println!("{rounds} rounds, lost 0, counted twice 0, announcements missing 0: {tally:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rolling_restarts_under_load_lose_nothing_and_double_nothing() {
+    let mut parts = Parts::start().await;
+    let load = Load::on(&parts);
+    let mut tally = Tally::default();
+    for part in [Part::Indexer, Part::Ingest, Part::Api, Part::Nats, Part::Ingest, Part::Indexer] {
+        sleep(PAUSE).await;
+        let mut process = parts.processes.remove(&part).unwrap();
+        process.signal("TERM");
+        let code = process.ended().await;
+        // nats-server says 1 of a SIGTERM that it has obeyed.
+        assert!(code == Some(0) || part == Part::Nats, "{part:?}: {code:?}");
+        parts.run(part);
+    }
+    load.has_arrived(&parts, &mut tally).await;
+    assert_eq!(tally.instances, SENDERS * 2 * INSTANCES as usize);
 }

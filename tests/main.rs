@@ -17,4 +17,5 @@ mod pydicom_files;
 mod receiving;
 mod replaying;
 mod starting;
+mod stopping;
 mod streams;

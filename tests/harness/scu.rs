@@ -122,15 +122,20 @@ impl Scu {
         let mut pieces = data_set.chunks(data_set.len().div_ceil(pieces)).peekable();
         while let Some(piece) = pieces.next() {
             tokio::time::sleep(pause).await;
-            let value = PDataValue {
-                presentation_context_id: 1,
-                value_type: PDataValueType::Data,
-                is_last: pieces.peek().is_none(),
-                data: piece.to_vec(),
-            };
-            write(&mut self.socket, &Pdu::PData { data: vec![value] }).await;
+            self.send_part(piece, pieces.peek().is_none()).await;
         }
         assert_eq!(self.answer().await.status, 0);
+    }
+
+    /// Sends a part of a data set through the first presentation context.
+    pub async fn send_part(&mut self, part: &[u8], is_last: bool) {
+        let value = PDataValue {
+            presentation_context_id: 1,
+            value_type: PDataValueType::Data,
+            is_last,
+            data: part.to_vec(),
+        };
+        write(&mut self.socket, &Pdu::PData { data: vec![value] }).await;
     }
 
     /// Stores an instance through a presentation context and gives the answer.
@@ -222,7 +227,7 @@ impl Scu {
 }
 
 /// The SOP Instance UID of an image, and its data set.
-fn written(image: &FileDicomObject<InMemDicomObject>) -> (String, Vec<u8>) {
+pub fn written(image: &FileDicomObject<InMemDicomObject>) -> (String, Vec<u8>) {
     let mut data_set = Vec::new();
     image.write_dataset_with_ts(&mut data_set, &EXPLICIT_VR_LITTLE_ENDIAN.erased()).unwrap();
     (image.meta().media_storage_sop_instance_uid().to_owned(), data_set)

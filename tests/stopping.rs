@@ -1,0 +1,57 @@
+//! SIGTERM: what has begun is finished, the rest is told to come again, and the exit code is 0.
+
+use crate::harness::scu::{Scu, written};
+use crate::harness::{Services, eventually};
+use collimator::synthetic::SyntheticStudy;
+use dicom_dictionary_std::uids;
+use dicom_ul::pdu::{PDataValueType, Pdu};
+
+#[tokio::test]
+async fn a_store_that_has_begun_is_answered_before_the_receiver_ends() {
+    let mut services = Services::start_with(&[]).await;
+    let study = SyntheticStudy::new().series("MR", 2).size(64, 64);
+    let images = study.instances().unwrap();
+    let mut busy = Scu::for_mr(services.dicom).await;
+    let mut idle = Scu::for_mr(services.dicom).await;
+    busy.stores(&images[0]).await;
+
+    // In the middle of its second instance.
+    let (sop, data_set) = written(&images[1]);
+    let command = busy.store_command(uids::MR_IMAGE_STORAGE, &sop, true);
+    busy.send(1, PDataValueType::Command, &command, 1000).await;
+    let (begin, rest) = data_set.split_at(data_set.len() / 2);
+    busy.send_part(begin, false).await;
+    services.ingest.signal("TERM");
+    // The idle one is told at once.
+    assert!(matches!(idle.next().await, Some(Pdu::AbortRQ { .. })));
+    busy.send_part(rest, true).await;
+    assert_eq!(busy.answer().await.status, 0);
+    assert!(matches!(busy.next().await, Some(Pdu::AbortRQ { .. })));
+    assert_eq!(services.ingest.ended().await, Some(0));
+    assert!(tokio::net::TcpStream::connect(services.dicom).await.is_err(), "the port is closed");
+
+    let told = services.events("INSTANCES").await;
+    let aborted = told.iter().rfind(|e| e.subject.starts_with("dicom.association.aborted"));
+    let aborted: serde_json::Value = serde_json::from_slice(&aborted.unwrap().payload).unwrap();
+    assert_eq!((&aborted["Acknowledged"], &aborted["Failed"]), (&2.into(), &0.into()));
+    assert_eq!(aborted["Cause"], "the receiver was stopped");
+    assert_eq!(services.stored().await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_receiver_that_is_stopping_takes_no_new_association() {
+    let mut services = Services::start_with(&[]).await;
+    let study = SyntheticStudy::new().series("MR", 1).size(64, 64);
+    let (sop, data_set) = written(&study.instances().unwrap()[0]);
+    let mut busy = Scu::for_mr(services.dicom).await;
+    let command = busy.store_command(uids::MR_IMAGE_STORAGE, &sop, true);
+    busy.send(1, PDataValueType::Command, &command, 1000).await;
+    services.ingest.signal("TERM");
+    eventually("the port to be closed", async || {
+        tokio::net::TcpStream::connect(services.dicom).await.is_err().then_some(())
+    })
+    .await;
+    busy.send(1, PDataValueType::Data, &data_set, 10_000).await;
+    assert_eq!(busy.answer().await.status, 0);
+    assert_eq!(services.ingest.ended().await, Some(0));
+}
