@@ -8,6 +8,7 @@ use clap::Args;
 use indexer::Indexer;
 use ingest::Ingest;
 use shared::catalog::{Catalog, CatalogSettings};
+use shared::durability::{MonitorSettings, verify};
 use shared::health::Health;
 use shared::settings::StreamSettings;
 use shared::stream;
@@ -28,6 +29,10 @@ pub struct PipelineSettings {
     /// Where the NATS server is [default: none, an own one is run]
     #[arg(long, env = "NATS_URL")]
     pub nats_url: Option<String>,
+
+    /// The monitoring port of that NATS server
+    #[command(flatten)]
+    pub monitor: MonitorSettings,
 
     /// The nats-server to run, 2.10 or newer [default: one on the PATH, else one is fetched]
     #[arg(long, env = "NATS_SERVER")]
@@ -119,6 +124,10 @@ pub async fn run(
         let connected = stream::connect(&nats_url, "collimator", nats_health, &stop).await?;
         let Some(nats) = connected else { return Ok(()) };
         api.requests().connect(nats.clone());
+        if settings.nats_url.is_some() {
+            // The own server has our configuration; of another one nobody knows.
+            verify(&settings.monitor, &nats).await;
+        }
         // Whatever ends one of them ends all, in order.
         let (ingest, indexer, api, ready) = tokio::join!(
             stopping(&stop, ingest.run(&nats, &settings.streams, stop.clone())),

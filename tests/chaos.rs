@@ -6,15 +6,16 @@
 //! ```
 
 use crate::harness::link::Link;
-use crate::harness::pipeline::{Ends, Process, rows, service, test_settings};
+use crate::harness::pipeline::{
+    Ends, Process, free_addr, nats_conf, nats_server, rows, service, test_settings,
+};
 use crate::harness::{DEADLINE, eventually};
-use collimator::embedded_nats::Finder;
 use collimator::send::{SendSettings, send};
 use collimator::synthetic::SyntheticStudy;
 use fastrand::Rng;
 use std::collections::{BTreeMap, HashSet};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -51,21 +52,16 @@ struct Parts {
     folder: TempDir,
 }
 
-fn free() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
-}
-
 impl Parts {
     async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (nats, dicom, api) = (free(), free(), free());
+        let (nats, dicom, api) = (free_addr(), free_addr(), free_addr());
         let (dicom_link, broker) = (Link::to(dicom).await, Link::to(nats).await);
         let mut settings = test_settings(folder.path());
         let catalog = folder.path().join("catalog.db");
         settings.extend([
             ("NATS_URL", format!("nats://{}", broker.addr)),
             ("DATABASE_URL", format!("sqlite://{}", catalog.display())),
-            ("NATS_STORE_DIR", folder.path().join("nats").display().to_string()),
             ("DICOM_ADDR", dicom.to_string()),
             ("API_ADDR", api.to_string()),
             ("NODE_NAME", "node".to_owned()),
@@ -74,8 +70,6 @@ impl Parts {
             ("ABORT_GRACE", "2s".to_owned()),
         ]);
         let mut programs = BTreeMap::new();
-        let server = Finder::new(None, folder.path()).find_or_fetch().await.unwrap();
-        programs.insert(Part::Nats, server);
         for (part, name) in
             [(Part::Ingest, "ingest"), (Part::Indexer, "indexer"), (Part::Api, "api")]
         {
@@ -85,19 +79,17 @@ impl Parts {
         let mut parts =
             Self { processes, programs, settings, nats, dicom: dicom_link, broker, folder };
         for part in PARTS {
-            parts.run(part);
+            parts.run(part).await;
         }
         parts
     }
 
-    fn run(&mut self, part: Part) {
-        let configuration = Path::new(env!("CARGO_MANIFEST_DIR")).join("nats.conf");
-        let port = self.nats.port().to_string();
-        let of_nats =
-            ["-c", configuration.to_str().unwrap(), "-a", "127.0.0.1", "-p", &port, "-m", "0"];
-        let arguments = if part == Part::Nats { &of_nats[..] } else { &[] };
-        let (program, folder) = (&self.programs[&part], self.folder.path());
-        let process = Process::start_with(program, arguments, folder, &self.settings);
+    async fn run(&mut self, part: Part) {
+        let folder = self.folder.path();
+        let process = match part {
+            Part::Nats => nats_server(&nats_conf(), folder, self.nats.port(), 0).await,
+            part => Process::start(&self.programs[&part], folder, &self.settings),
+        };
         self.processes.insert(part, process);
     }
 
@@ -115,7 +107,7 @@ impl Parts {
                 *tally.kills.entry(part).or_default() += 1;
                 self.processes.remove(&part);
                 sleep(pause(rng)).await;
-                self.run(part);
+                self.run(part).await;
             }
             6..8 => {
                 tally.stops += 1;
@@ -289,7 +281,7 @@ async fn rolling_restarts_under_load_lose_nothing_and_double_nothing() {
         let code = process.ended().await;
         // nats-server says 1 of a SIGTERM that it has obeyed.
         assert!(code == Some(0) || part == Part::Nats, "{part:?}: {code:?}");
-        parts.run(part);
+        parts.run(part).await;
     }
     load.has_arrived(&parts, &mut tally).await;
     assert_eq!(tally.instances, SENDERS * 2 * INSTANCES as usize);

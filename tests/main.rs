@@ -9,6 +9,7 @@ mod catalogue_trouble;
 mod catching_up;
 mod chaos;
 mod completing;
+mod durability;
 mod events;
 mod evidence;
 mod filling_up;

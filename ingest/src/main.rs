@@ -2,6 +2,7 @@
 
 use clap::Parser;
 use ingest::{Ingest, Settings};
+use shared::durability::{MonitorSettings, verify};
 use shared::health::{self, Health};
 use shared::settings::{CommonSettings, NatsSettings, StreamSettings};
 use shared::{shutdown, stream};
@@ -17,6 +18,8 @@ struct Args {
     ingest: Settings,
     #[command(flatten)]
     nats: NatsSettings,
+    #[command(flatten)]
+    monitor: MonitorSettings,
     #[command(flatten)]
     streams: StreamSettings,
     /// Where to answer health checks
@@ -37,7 +40,10 @@ async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
     tracing::info!(addr = %ingest.addr()?, "ingest listens");
     let serve = async {
         match stream::connect(&args.nats.nats_url, "ingest", nats_health, &stop).await? {
-            Some(nats) => ingest.run(&nats, &args.streams, stop.clone()).await,
+            Some(nats) => {
+                let verified = verify(&args.monitor, &nats);
+                tokio::join!(ingest.run(&nats, &args.streams, stop.clone()), verified).0
+            }
             None => Ok(()),
         }
     };

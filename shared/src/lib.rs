@@ -3,6 +3,7 @@
 
 #[cfg(feature = "catalog")]
 pub mod catalog;
+pub mod durability;
 pub mod event;
 pub mod health;
 pub mod settings;

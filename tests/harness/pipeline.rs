@@ -10,7 +10,7 @@ use serde_json::Value;
 use shared::catalog::{Catalog, CatalogSettings};
 use shared::event::SeriesCompleted;
 use shared::stream::position;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -358,6 +358,31 @@ pub async fn broker(folder: &Path) -> EmbeddedNats {
     let server = Finder::new(None, folder).find_or_fetch().await.unwrap();
     let listen = "127.0.0.1:0".parse().unwrap();
     EmbeddedNats::start(&server, listen, folder, Some(Path::new(COLLIMATOR))).await.unwrap()
+}
+
+/// A nats-server that can really be killed, with a configuration, its store in `folder`.
+pub async fn nats_server(
+    configuration: &Path,
+    folder: &Path,
+    port: u16,
+    monitoring: u16,
+) -> Process {
+    let server = Finder::new(None, folder).find_or_fetch().await.unwrap();
+    let (port, monitoring) = (port.to_string(), monitoring.to_string());
+    let configuration = configuration.to_str().unwrap();
+    let arguments = ["-c", configuration, "-a", "127.0.0.1", "-p", &port, "-m", &monitoring];
+    let store = folder.join("nats").display().to_string();
+    Process::start_with(&server, &arguments, folder, &[("NATS_STORE_DIR", store)])
+}
+
+/// The configuration that comes with the project.
+pub fn nats_conf() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("nats.conf")
+}
+
+/// An address that nobody listens on at the moment.
+pub fn free_addr() -> SocketAddr {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }
 
 /// The address in a line such as `{"message":"ingest listens","addr":"127.0.0.1:4711"}`.
