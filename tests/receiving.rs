@@ -1,15 +1,15 @@
 //! The C-STORE and C-ECHO SCP on the wire: what real senders do, and what odd ones do.
 
-use crate::harness::Collimator;
 use crate::harness::scu::{Proposal, Scu};
 use crate::harness::tools::{dcmtk, have};
+use crate::harness::{Collimator, eventually};
 use collimator::synthetic::SyntheticStudy;
 use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
 use dicom_object::InMemDicomObject;
 use dicom_transfer_syntax_registry::entries::{
     EXPLICIT_VR_BIG_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN,
 };
-use dicom_ul::pdu::{PDataValueType, Pdu, PresentationContextResultReason};
+use dicom_ul::pdu::{AssociationRJResult, PDataValueType, Pdu, PresentationContextResultReason};
 use serde_json::Value;
 
 const MR: &str = "1.2.840.10008.5.1.4.1.1.4";
@@ -282,4 +282,46 @@ async fn a_foreign_called_ae_title_is_rejected_when_told_so() {
     };
     let rejected = Scu::associate(collimator.dicom, proposal).await;
     assert!(matches!(rejected, Err(Some(Pdu::AssociationRJ(_)))));
+}
+
+#[tokio::test]
+async fn a_sender_that_drips_a_pdu_is_aborted_and_others_notice_nothing() {
+    let settings = [("PDU_TIMEOUT", "1s"), ("RECEIVE_TIMEOUT", "1h"), ("IDLE_TIMEOUT", "1h")];
+    let collimator = Collimator::start_with(&settings).await;
+    let mut slow = Scu::for_class(collimator.dicom, MR, EXPLICIT).await;
+    let mut slower = Scu::for_class(collimator.dicom, MR, EXPLICIT).await;
+    // One in the middle of a value, a byte now and then; one in the middle of a PDU's header.
+    slow.send_bytes(&[4, 0, 0, 0, 4, 6, 0, 0, 4, 2, 1, 0b01]).await;
+    slower.send_bytes(&[4, 0]).await;
+    let dripping = eventually("the abort", async || slow.drip().await);
+    let waiting = async {
+        assert!(matches!(slower.next().await, Some(Pdu::AbortRQ { .. })));
+    };
+    tokio::join!(dripping, waiting, async {
+        let object = instance(MR, "2.25.1", "2.25.2");
+        let mut other = Scu::for_class(collimator.dicom, MR, EXPLICIT).await;
+        let stored = other.store(1, MR, "2.25.2", &written(&object, EXPLICIT)).await;
+        assert_eq!(stored.status, 0);
+        other.release().await;
+    });
+    let log = collimator.process.printed();
+    assert_eq!(log.matches("a PDU took longer than 1s to arrive").count(), 2, "{log}");
+}
+
+#[tokio::test]
+async fn one_peer_can_not_take_the_room_of_all() {
+    let settings = [("MAX_ASSOCIATIONS_PER_PEER", "2")];
+    let collimator = Collimator::start_with(&settings).await;
+    let first = Scu::for_class(collimator.dicom, MR, EXPLICIT).await;
+    let _second = Scu::for_class(collimator.dicom, MR, EXPLICIT).await;
+    let contexts = &[(MR, &[EXPLICIT][..])];
+    let proposal = || Proposal { contexts, max_pdu_length: 16384, called_ae_title: "COLLIMATOR" };
+    let refused = Scu::associate(collimator.dicom, proposal()).await;
+    let Err(Some(Pdu::AssociationRJ(rejection))) = refused else { panic!("it was let in") };
+    assert_eq!(rejection.result, AssociationRJResult::Transient);
+    first.release().await;
+    eventually("a place to be free", async || {
+        Scu::associate(collimator.dicom, proposal()).await.ok()
+    })
+    .await;
 }

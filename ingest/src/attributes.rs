@@ -236,7 +236,7 @@ pub fn digest(uids: [&str; 4], attributes: &Attributes) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::header::Encoding;
+    use crate::header::{Encoding, Limits};
 
     /// An element of implicit VR little endian.
     fn element(tag: Tag, value: &[u8]) -> Vec<u8> {
@@ -249,7 +249,7 @@ mod tests {
     }
 
     fn reader() -> HeaderReader {
-        HeaderReader::new(Encoding::Implicit, WANTED, 1024)
+        HeaderReader::new(Encoding::Implicit, WANTED, Limits { header: 1024, inflated: 1024 })
     }
 
     #[test]

@@ -69,6 +69,8 @@ pub enum FramingError {
 #[derive(Debug)]
 pub struct Framer {
     max_pdu_length: u32,
+    /// PDUs that have begun so far.
+    pdus: u64,
     /// Bytes left of the P-DATA-TF PDU that is being read.
     pdu_left: u32,
     /// The presentation data value that is being read, and how much of it is left.
@@ -86,7 +88,13 @@ impl Framer {
     /// negotiation (PS3.8 annex D.1).
     #[must_use]
     pub fn new(max_pdu_length: u32) -> Self {
-        Self { max_pdu_length, pdu_left: 0, pdv: None }
+        Self { max_pdu_length, pdus: 0, pdu_left: 0, pdv: None }
+    }
+
+    /// How many PDUs have begun so far.
+    #[must_use]
+    pub fn pdus(&self) -> u64 {
+        self.pdus
     }
 
     /// Whether a PDU has begun that has not ended.
@@ -145,6 +153,7 @@ impl Framer {
             return Ok(None);
         };
         let length = u32::from_be_bytes([l0, l1, l2, l3]);
+        self.pdus += 1;
         let frame = match pdu_type {
             P_DATA_TF if length > self.max_pdu_length => {
                 return Err(FramingError::PduTooLong { length, limit: self.max_pdu_length });

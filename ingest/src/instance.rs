@@ -142,7 +142,7 @@ impl Refusal {
 impl From<HeaderError> for Refusal {
     fn from(error: HeaderError) -> Self {
         let status = match error {
-            HeaderError::TooLong(_) => Status::OutOfResources,
+            HeaderError::TooLong(_) | HeaderError::Inflates(_) => Status::OutOfResources,
             HeaderError::Truncated | HeaderError::TooDeep | HeaderError::Inflate => {
                 Status::CannotUnderstand
             }

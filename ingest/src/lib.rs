@@ -11,8 +11,9 @@ pub mod heartbeat;
 pub mod instance;
 pub mod ledger;
 pub mod listener;
+pub mod occurrences;
 pub mod publisher;
-pub mod rejections;
+pub mod room;
 pub mod settings;
 pub mod shares;
 pub mod text;
@@ -21,8 +22,8 @@ pub mod wire;
 use anyhow::Context;
 use association::Service;
 use async_nats::Client;
+use occurrences::Occurrences;
 use publisher::Publisher;
-use rejections::Rejections;
 pub use settings::Settings;
 use shared::health::{Health, Part};
 use shared::settings::StreamSettings;
@@ -31,6 +32,9 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+
+/// Log lines a second about what peers do wrong.
+const TROUBLES_SAID: u32 = 20;
 
 /// The receiver, with its port open and nobody served yet.
 #[derive(Debug)]
@@ -84,7 +88,8 @@ impl Ingest {
             publisher: Publisher::new(jetstream, timeout, node_name.clone()),
             settings: self.settings,
             node_name,
-            rejections: Mutex::new(Rejections::default()),
+            rejections: Mutex::new(Occurrences::said_at_most(1)),
+            troubles: Mutex::new(Occurrences::said_at_most(TROUBLES_SAID)),
             stop,
         });
         self.health.ready();

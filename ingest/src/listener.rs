@@ -1,6 +1,7 @@
 //! The port: accepts connections, up to a limit, and gives each its association.
 
 use crate::association::{self, Service};
+use crate::room::Room;
 use dicom_ul::pdu::{
     AssociationRJ, AssociationRJResult, AssociationRJServiceProviderPresentationReason,
     AssociationRJSource,
@@ -19,7 +20,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts associations until told to stop, then waits for those that are open.
 pub async fn run(listener: TcpListener, service: Arc<Service>) {
-    let room = Arc::new(Semaphore::new(service.settings.max_associations as usize));
+    let settings = &service.settings;
+    let room = Room::new(settings.max_associations, settings.max_associations_per_peer);
     let rejections = Arc::new(Semaphore::new(MAX_REJECTIONS));
     let associations = TaskTracker::new();
     loop {
@@ -37,10 +39,10 @@ pub async fn run(listener: TcpListener, service: Arc<Service>) {
         };
         let peer = peer.ip().to_canonical();
         let service = service.clone();
-        if let Ok(permit) = room.clone().try_acquire_owned() {
+        if let Some(place) = room.take(peer) {
             associations.spawn(async move {
                 association::serve(service, socket, peer).await;
-                drop(permit);
+                drop(place);
             });
         } else if let Ok(permit) = rejections.clone().try_acquire_owned() {
             associations.spawn(async move {

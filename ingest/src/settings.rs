@@ -32,6 +32,14 @@ pub struct Settings {
     #[arg(long, env = "MAX_ASSOCIATIONS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub max_associations: u32,
 
+    /// Associations of one peer address at one time
+    #[arg(long, env = "MAX_ASSOCIATIONS_PER_PEER", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub max_associations_per_peer: u32,
+
+    /// Size to which a deflated data set may be inflated
+    #[arg(long, env = "INFLATE_LIMIT", default_value = "1GiB", value_parser = positive_size)]
+    pub inflate_limit: ByteSize,
+
     /// Size of what may stand before the pixel data of an instance
     #[arg(long, env = "HEADER_LIMIT", default_value = "16MiB", value_parser = positive_size)]
     pub header_limit: ByteSize,
@@ -47,6 +55,10 @@ pub struct Settings {
     /// How long a sender may pause in the middle of a message
     #[arg(long, env = "RECEIVE_TIMEOUT", default_value = "60s", value_parser = duration)]
     pub receive_timeout: Duration,
+
+    /// How long a PDU may take to arrive whole
+    #[arg(long, env = "PDU_TIMEOUT", default_value = "60s", value_parser = duration)]
+    pub pdu_timeout: Duration,
 
     /// How long the broker may take to acknowledge an instance before its sender is refused
     #[arg(long, env = "PUBLISH_TIMEOUT", default_value = "5s", value_parser = duration)]

@@ -7,7 +7,7 @@ use std::io;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{error::Elapsed, timeout};
+use tokio::time::{Instant, error::Elapsed, timeout, timeout_at};
 
 /// Bytes read at a time, and the memory of one association for what it receives.
 const BUFFER_LENGTH: usize = 64 * 1024;
@@ -31,6 +31,9 @@ pub enum WireError {
     /// Nothing came for too long.
     #[error("nothing came for {}", humantime::format_duration(*.0))]
     Silent(Duration),
+    /// A PDU that does not come to an end.
+    #[error("a PDU took longer than {} to arrive", humantime::format_duration(*.0))]
+    Slow(Duration),
     /// The peer breaks the protocol.
     #[error(transparent)]
     Protocol(#[from] FramingError),
@@ -52,7 +55,9 @@ impl WireError {
     pub fn abort_reason(&self) -> Option<AbortRQServiceProviderReason> {
         match self {
             Self::Lost(_) => None,
-            Self::Silent(_) => Some(AbortRQServiceProviderReason::ReasonNotSpecified),
+            Self::Silent(_) | Self::Slow(_) => {
+                Some(AbortRQServiceProviderReason::ReasonNotSpecified)
+            }
             Self::Protocol(FramingError::UnexpectedPdu(1..=7))
             | Self::NoAssociate
             | Self::OutOfOrder => Some(AbortRQServiceProviderReason::UnexpectedPdu),
@@ -94,18 +99,22 @@ pub struct Wire {
     buffer: Box<[u8]>,
     /// What of the buffer has been read and not yet taken.
     unread: std::ops::Range<usize>,
+    pdu_timeout: Duration,
+    /// The number of the PDU that has begun to arrive, and when it did.
+    arriving: Option<(u64, Instant)>,
 }
 
 impl Wire {
-    /// For a socket on which nothing has been read yet.
+    /// For a socket on which nothing has been read yet; each PDU has `pdu_timeout` to arrive whole.
     #[must_use]
-    pub fn new(socket: TcpStream, max_pdu_length: u32) -> Self {
+    pub fn new(socket: TcpStream, max_pdu_length: u32, pdu_timeout: Duration) -> Self {
         // Answers are short and awaited: sent at once.
         if let Err(error) = socket.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY");
         }
         let buffer = vec![0; BUFFER_LENGTH].into_boxed_slice();
-        Self { socket, framer: Framer::new(max_pdu_length), buffer, unread: 0..0 }
+        let framer = Framer::new(max_pdu_length);
+        Self { socket, framer, buffer, unread: 0..0, pdu_timeout, arriving: None }
     }
 
     /// Reads the first PDU, which has to be an A-ASSOCIATE-RQ.
@@ -163,14 +172,37 @@ impl Wire {
         })
     }
 
+    /// When the PDU that has begun to arrive has to be there; `None` between two.
+    fn pdu_deadline(&mut self) -> Option<Instant> {
+        let number = match (self.framer.is_inside_pdu(), self.unread.is_empty()) {
+            (true, _) => self.framer.pdus(),
+            // What is there is the start of the next one's header.
+            (false, false) => self.framer.pdus() + 1,
+            (false, true) => {
+                self.arriving = None;
+                return None;
+            }
+        };
+        let since = match self.arriving {
+            Some((same, since)) if same == number => since,
+            _ => Instant::now(),
+        };
+        self.arriving = Some((number, since));
+        Some(since + self.pdu_timeout)
+    }
+
     async fn read_more(&mut self, limit: Duration) -> Result<(), WireError> {
         // Only the start of a header can be left, so this moves a few bytes at most.
         self.buffer.copy_within(self.unread.clone(), 0);
         self.unread = 0..self.unread.len();
+        let deadline = self.pdu_deadline();
+        let silent = Instant::now() + limit;
         let room = &mut self.buffer[self.unread.end..];
-        let read = timeout(limit, self.socket.read(room))
-            .await
-            .map_err(|_: Elapsed| WireError::Silent(limit))??;
+        let read = timeout_at(deadline.map_or(silent, |at| at.min(silent)), self.socket.read(room));
+        let read = read.await.map_err(|_: Elapsed| match deadline {
+            Some(at) if at < silent => WireError::Slow(self.pdu_timeout),
+            _ => WireError::Silent(limit),
+        })??;
         if read == 0 {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }

@@ -195,6 +195,16 @@ impl Scu {
         self.socket.write_all(bytes).await.unwrap();
     }
 
+    /// Sends one more byte; `Some` once the receiver has ended the association.
+    pub async fn drip(&mut self) -> Option<()> {
+        let sent = self.socket.write_all(&[0]).await;
+        let mut pdu = [0; 10];
+        let answered = self.socket.try_read(&mut pdu);
+        // An A-ABORT, or what the operating system says after one.
+        let ended = answered.is_ok_and(|length| length == 0 || pdu[0] == 7);
+        (sent.is_err() || ended).then_some(())
+    }
+
     /// The next answer, put together from as many PDUs as it takes.
     pub async fn answer(&mut self) -> Answer {
         let mut command = Vec::new();

@@ -11,14 +11,15 @@ use crate::dimse::{self, MAX_COMMAND_LENGTH, Operation, Request, Status};
 use crate::framer::Kind;
 use crate::instance::Refusal;
 use crate::ledger::Ledger;
+use crate::occurrences::Occurrences;
 use crate::publisher::Publisher;
-use crate::rejections::Rejections;
 use crate::settings::Settings;
 use crate::wire::{Incoming, Wire, WireError};
 use dicom_ul::pdu::{AbortRQServiceProviderReason, Pdu};
 use jiff::Timestamp;
 use shared::event::{AssociationIdentity, Ending};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// What all associations have in common.
@@ -31,9 +32,19 @@ pub struct Service {
     /// Where events go.
     pub publisher: Publisher,
     /// Callers that were turned away.
-    pub rejections: Mutex<Rejections>,
+    pub rejections: Mutex<Occurrences>,
+    /// What peers did wrong, as far as it is worth a warning.
+    pub troubles: Mutex<Occurrences>,
     /// Cancelled when the receiver is to stop.
     pub stop: CancellationToken,
+}
+
+impl Service {
+    /// Counts something that a peer did wrong; how many there were since one was said last, if this
+    /// one may be said.
+    fn trouble(&self) -> Option<u64> {
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner).count(Instant::now())
+    }
 }
 
 /// How an association ended.
@@ -91,7 +102,9 @@ impl Association<'_> {
                 (Ending::Released, None)
             }
             Ok(End::AbortedByPeer) => {
-                tracing::warn!(stores, acknowledged, failed, "aborted by the peer");
+                if let Some(troubles) = self.service.trouble() {
+                    tracing::warn!(stores, acknowledged, failed, troubles, "aborted by the peer");
+                }
                 (Ending::Aborted, Some("aborted by the peer".to_owned()))
             }
             Ok(End::Stopped) => {
@@ -100,7 +113,9 @@ impl Association<'_> {
                 (Ending::Aborted, Some("the receiver was stopped".to_owned()))
             }
             Err(error) => {
-                tracing::warn!(stores, acknowledged, failed, %error, "aborted");
+                if let Some(troubles) = self.service.trouble() {
+                    tracing::warn!(stores, acknowledged, failed, troubles, %error, "aborted");
+                }
                 if let Some(reason) = error.abort_reason() {
                     self.wire.abort(reason).await;
                 }

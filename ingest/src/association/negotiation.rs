@@ -25,7 +25,7 @@ pub async fn reject(service: &Service, socket: TcpStream, peer: IpAddr, answer: 
     let id = new_id();
     let span = span(&id, peer);
     let rejected = async {
-        let mut wire = Wire::new(socket, admission::MAX_PDU_LENGTH);
+        let mut wire = Wire::new(socket, admission::MAX_PDU_LENGTH, service.settings.pdu_timeout);
         if let Ok(request) = wire.associate_request(service.settings.artim_timeout).await {
             let caller = identity(service, &request, peer, id);
             turn_away(service, wire, caller, answer).await;
@@ -49,7 +49,7 @@ fn span(id: &str, peer: IpAddr) -> Span {
 }
 
 async fn negotiate_and_serve(service: &Service, socket: TcpStream, peer: IpAddr, id: String) {
-    let mut wire = Wire::new(socket, admission::MAX_PDU_LENGTH);
+    let mut wire = Wire::new(socket, admission::MAX_PDU_LENGTH, service.settings.pdu_timeout);
     let request = match wire.associate_request(service.settings.artim_timeout).await {
         Ok(request) => request,
         Err(error) => {

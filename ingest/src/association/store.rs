@@ -5,7 +5,7 @@ use crate::admission::AcceptedContext;
 use crate::attributes;
 use crate::dimse::{Request, Status};
 use crate::framer::Kind;
-use crate::header::{Header, HeaderError, HeaderReader};
+use crate::header::{Header, HeaderError, HeaderReader, Limits};
 use crate::heartbeat::Heartbeat;
 use crate::instance::{Arrival, Refusal};
 use crate::wire::{Incoming, WireError};
@@ -52,13 +52,16 @@ impl Association<'_> {
             }
             Err(refusal) => {
                 self.ledger.fail(series.as_ref());
-                tracing::warn!(
-                    ordinal = self.ledger.stores(),
-                    sop_instance = request.sop_instance_uid,
-                    status = %refusal.status,
-                    reason = refusal.comment,
-                    "instance refused"
-                );
+                if let Some(troubles) = self.service.trouble() {
+                    tracing::warn!(
+                        ordinal = self.ledger.stores(),
+                        sop_instance = request.sop_instance_uid,
+                        status = %refusal.status,
+                        reason = refusal.comment,
+                        troubles,
+                        "instance refused"
+                    );
+                }
                 Ok(Err(refusal))
             }
         }
@@ -79,8 +82,9 @@ impl Association<'_> {
 
     async fn data_set(&mut self, context_id: u8) -> Result<DataSet, WireError> {
         let AcceptedContext { encoding, .. } = self.accepted.contexts[&context_id];
-        let header_limit = self.service.settings.header_limit.0;
-        let mut reader = HeaderReader::new(encoding, attributes::WANTED, header_limit);
+        let settings = &self.service.settings;
+        let limits = Limits { header: settings.header_limit.0, inflated: settings.inflate_limit.0 };
+        let mut reader = HeaderReader::new(encoding, attributes::WANTED, limits);
         let mut heartbeat = Heartbeat::new(Instant::now());
         let (mut outcome, mut bytes) = (Ok(()), 0);
         loop {

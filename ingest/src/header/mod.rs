@@ -88,6 +88,9 @@ pub enum HeaderError {
     /// Sequences in sequences without end.
     #[error("sequences are nested more than {MAX_DEPTH} deep")]
     TooDeep,
+    /// It is deflated, and there is no end to it.
+    #[error("the deflated data set has more than {0} bytes (see INFLATE_LIMIT)")]
+    Inflates(u64),
     /// The deflated stream is broken.
     #[error("the deflated data set can't be inflated")]
     Inflate,
@@ -99,22 +102,33 @@ pub struct HeaderReader {
     inflater: Option<Inflater>,
 }
 
+/// How far a data set is read.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Bytes that may stand before the pixel data.
+    pub header: u64,
+    /// Bytes to which a deflated one may be inflated.
+    pub inflated: u64,
+}
+
 struct Inflater {
     stream: Decompress,
+    limit: u64,
     buffer: Box<[u8]>,
     ended: bool,
 }
 
 impl HeaderReader {
-    /// For a data set in `encoding`, of which up to `limit` bytes may stand before the pixel data.
+    /// For a data set in `encoding`, which is refused beyond the limits.
     #[must_use]
-    pub fn new(encoding: Encoding, wanted: Wanted, limit: u64) -> Self {
+    pub fn new(encoding: Encoding, wanted: Wanted, limits: Limits) -> Self {
         let inflater = (encoding == Encoding::Deflated).then(|| Inflater {
             stream: Decompress::new(false),
+            limit: limits.inflated,
             buffer: vec![0; INFLATE_BUFFER].into_boxed_slice(),
             ended: false,
         });
-        Self { scanner: Scanner::new(encoding, wanted, limit), inflater }
+        Self { scanner: Scanner::new(encoding, wanted, limits.header), inflater }
     }
 
     /// Takes the next bytes of the data set. After the pixel data was reached this costs nothing.
@@ -159,6 +173,9 @@ impl Inflater {
                 .map_err(|_| HeaderError::Inflate)?;
             let taken = (self.stream.total_in() - taken) as usize;
             let given = (self.stream.total_out() - given) as usize;
+            if self.stream.total_out() > self.limit {
+                return Err(HeaderError::Inflates(self.limit));
+            }
             scanner.push(&self.buffer[..given])?;
             bytes = &bytes[taken..];
             self.ended = status == Status::StreamEnd;

@@ -18,6 +18,11 @@ const WANTED: Wanted =
     Wanted { tags: &[NAME, ROWS, REQUEST], sequences: &[(REQUEST, &[REQUEST_ID])] };
 const LIMIT: u64 = 1024 * 1024;
 
+/// With a limit on the header alone.
+fn limits(header: u64) -> Limits {
+    Limits { header, inflated: u64::MAX }
+}
+
 fn split(tag: Tag) -> dicom_core::Tag {
     dicom_core::Tag((tag >> 16) as u16, tag as u16)
 }
@@ -85,7 +90,7 @@ fn read_within(
     encoding: Encoding,
     step: usize,
 ) -> Result<Header, HeaderError> {
-    let mut reader = HeaderReader::new(encoding, WANTED, limit);
+    let mut reader = HeaderReader::new(encoding, WANTED, limits(limit));
     for piece in bytes.chunks(step) {
         reader.push(piece)?;
     }
@@ -119,10 +124,29 @@ fn the_header_is_the_same_in_every_encoding_and_in_any_pieces() {
 }
 
 #[test]
+fn a_data_set_that_inflates_without_end_is_refused() {
+    // An encapsulated document of zeros, which counts as no part of the header.
+    let document = DataElement::new(
+        split(0x0042_0011),
+        VR::OB,
+        PrimitiveValue::from(vec![0_u8; 16 * 1024 * 1024]),
+    );
+    let bytes = written(&InMemDicomObject::from_element_iter([document]), Encoding::Deflated);
+    assert!(bytes.len() < 20_000, "a bomb");
+    let read = |inflated| {
+        let limits = Limits { header: LIMIT, inflated };
+        let mut reader = HeaderReader::new(Encoding::Deflated, WANTED, limits);
+        bytes.chunks(1000).try_for_each(|piece| reader.push(piece))
+    };
+    assert_eq!(read(4 * 1024 * 1024), Err(HeaderError::Inflates(4 * 1024 * 1024)));
+    assert_eq!(read(32 * 1024 * 1024), Ok(()));
+}
+
+#[test]
 fn a_value_can_be_asked_for_early_and_never_by_halves() {
     for encoding in ENCODINGS {
         let bytes = written(&hard(), encoding);
-        let mut reader = HeaderReader::new(encoding, WANTED, LIMIT);
+        let mut reader = HeaderReader::new(encoding, WANTED, limits(LIMIT));
         let mut since = None;
         for (at, byte) in bytes.iter().enumerate() {
             reader.push(&[*byte]).unwrap();
@@ -278,7 +302,7 @@ fn nesting_without_end_is_refused() {
 #[test]
 fn a_refused_data_set_still_says_what_it_had_said() {
     let bytes = written(&hard(), Encoding::Explicit);
-    let mut reader = HeaderReader::new(Encoding::Explicit, WANTED, 65_536);
+    let mut reader = HeaderReader::new(Encoding::Explicit, WANTED, limits(65_536));
     assert_eq!(reader.push(&bytes), Err(HeaderError::TooLong(65_536)));
     assert_eq!(reader.value_so_far(NAME), Some(b"Roe^Jane".as_slice()));
     assert_eq!(reader.value_so_far(REQUEST), None);
