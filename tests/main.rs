@@ -13,6 +13,7 @@ mod durability;
 mod events;
 mod evidence;
 mod filling_up;
+mod hostile;
 mod orthanc;
 mod pydicom_files;
 mod receiving;

@@ -2,6 +2,8 @@
 //! must come of it.
 
 pub mod link;
+#[path = "../../ingest/tests/mutations/mutate.rs"]
+pub mod mutate;
 pub mod pipeline;
 pub mod python;
 pub mod scu;

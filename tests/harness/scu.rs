@@ -59,25 +59,7 @@ impl Scu {
     pub async fn associate(to: SocketAddr, proposal: Proposal<'_>) -> Result<Self, Option<Pdu>> {
         let mut socket = TcpStream::connect(to).await.unwrap();
         socket.set_nodelay(true).unwrap();
-        let contexts = proposal.contexts.iter().enumerate().map(|(index, (class, syntaxes))| {
-            PresentationContextProposed {
-                id: (2 * index + 1) as u8,
-                abstract_syntax: (*class).to_owned(),
-                transfer_syntaxes: syntaxes.iter().map(|uid| (*uid).to_owned()).collect(),
-            }
-        });
-        let request = Pdu::AssociationRQ(AssociationRQ {
-            protocol_version: 1,
-            calling_ae_title: "TEST_SCU".to_owned(),
-            called_ae_title: proposal.called_ae_title.to_owned(),
-            application_context_name: "1.2.840.10008.3.1.1.1".to_owned(),
-            presentation_contexts: contexts.collect(),
-            user_variables: vec![
-                UserVariableItem::MaxLength(proposal.max_pdu_length),
-                UserVariableItem::ImplementationClassUID("2.25.1".to_owned()),
-            ],
-        });
-        write(&mut socket, &request).await;
+        write(&mut socket, &request(&proposal)).await;
         let max_pdu_length = match proposal.max_pdu_length {
             0 => 1 << 17,
             length => length,
@@ -159,21 +141,8 @@ impl Scu {
         sop_instance: &str,
         data_set: bool,
     ) -> Vec<u8> {
-        let us = |element, value: u16| {
-            DataElement::new(Tag(0, element), VR::US, dicom_value!(U16, [value]))
-        };
-        let ui = |element, value: &str| {
-            DataElement::new(Tag(0, element), VR::UI, PrimitiveValue::from(value))
-        };
         self.message_id += 1;
-        command([
-            ui(0x0002, sop_class),
-            us(0x0100, 0x0001),
-            us(0x0110, self.message_id),
-            us(0x0700, 0),
-            us(0x0800, if data_set { 0 } else { 0x0101 }),
-            ui(0x1000, sop_instance),
-        ])
+        store_command(sop_class, sop_instance, self.message_id, data_set)
     }
 
     /// Sends a set in presentation data values of `piece` bytes, one a PDU.
@@ -236,11 +205,78 @@ impl Scu {
     }
 }
 
+/// The A-ASSOCIATE-RQ of a proposal.
+fn request(proposal: &Proposal<'_>) -> Pdu {
+    let contexts = proposal.contexts.iter().enumerate().map(|(index, (class, syntaxes))| {
+        PresentationContextProposed {
+            id: (2 * index + 1) as u8,
+            abstract_syntax: (*class).to_owned(),
+            transfer_syntaxes: syntaxes.iter().map(|uid| (*uid).to_owned()).collect(),
+        }
+    });
+    Pdu::AssociationRQ(AssociationRQ {
+        protocol_version: 1,
+        calling_ae_title: "TEST_SCU".to_owned(),
+        called_ae_title: proposal.called_ae_title.to_owned(),
+        application_context_name: "1.2.840.10008.3.1.1.1".to_owned(),
+        presentation_contexts: contexts.collect(),
+        user_variables: vec![
+            UserVariableItem::MaxLength(proposal.max_pdu_length),
+            UserVariableItem::ImplementationClassUID("2.25.1".to_owned()),
+        ],
+    })
+}
+
+/// All that a sender of one MR image says, from the request to the release, as it goes over the wire.
+pub fn conversation(image: &FileDicomObject<InMemDicomObject>) -> Vec<Vec<u8>> {
+    let contexts = &[(uids::MR_IMAGE_STORAGE, &[uids::EXPLICIT_VR_LITTLE_ENDIAN][..])];
+    let proposal = Proposal { contexts, max_pdu_length: 16384, called_ae_title: "COLLIMATOR" };
+    let (sop, data_set) = written(image);
+    let command = store_command(uids::MR_IMAGE_STORAGE, &sop, 1, true);
+    let value = |value_type, is_last, data: &[u8]| PDataValue {
+        presentation_context_id: 1,
+        value_type,
+        is_last,
+        data: data.to_vec(),
+    };
+    let (begin, end) = data_set.split_at(data_set.len() / 2);
+    let pdus = [
+        request(&proposal),
+        Pdu::PData { data: vec![value(PDataValueType::Command, true, &command)] },
+        Pdu::PData { data: vec![value(PDataValueType::Data, false, begin)] },
+        Pdu::PData { data: vec![value(PDataValueType::Data, true, end)] },
+        Pdu::ReleaseRQ,
+    ];
+    let bytes = pdus.iter().map(|pdu| {
+        let mut bytes = Vec::new();
+        write_pdu(&mut bytes, pdu).unwrap();
+        bytes
+    });
+    bytes.collect()
+}
+
 /// The SOP Instance UID of an image, and its data set.
 pub fn written(image: &FileDicomObject<InMemDicomObject>) -> (String, Vec<u8>) {
     let mut data_set = Vec::new();
     image.write_dataset_with_ts(&mut data_set, &EXPLICIT_VR_LITTLE_ENDIAN.erased()).unwrap();
     (image.meta().media_storage_sop_instance_uid().to_owned(), data_set)
+}
+
+/// The command set of a C-STORE.
+fn store_command(sop_class: &str, sop_instance: &str, message_id: u16, data_set: bool) -> Vec<u8> {
+    let us =
+        |element, value: u16| DataElement::new(Tag(0, element), VR::US, dicom_value!(U16, [value]));
+    let ui = |element, value: &str| {
+        DataElement::new(Tag(0, element), VR::UI, PrimitiveValue::from(value))
+    };
+    command([
+        ui(0x0002, sop_class),
+        us(0x0100, 0x0001),
+        us(0x0110, message_id),
+        us(0x0700, 0),
+        us(0x0800, if data_set { 0 } else { 0x0101 }),
+        ui(0x1000, sop_instance),
+    ])
 }
 
 /// A command set, in implicit VR little endian with its group length.

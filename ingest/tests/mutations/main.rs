@@ -2,6 +2,9 @@
 //! None makes it panic, hang or keep more than its limits, and in whatever pieces it comes, it is read
 //! the same.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(unreachable_pub, reason = "a test is nobody's library")]
+
+mod mutate;
 
 use dicom_core::{DataElement, PrimitiveValue, Tag, VR, dicom_value};
 use dicom_object::InMemDicomObject;
@@ -13,6 +16,7 @@ use ingest::attributes::{WANTED, decode};
 use ingest::dimse::read_request;
 use ingest::framer::{Frame, Framer, Kind};
 use ingest::header::{Encoding, Header, HeaderError, HeaderReader, Limits, MAX_VALUE_LENGTH};
+use mutate::mutate;
 use std::io::Write as _;
 
 /// Inputs for each of the six readers.
@@ -21,34 +25,6 @@ const INPUTS: u64 = 17_000;
 const HEADER: u64 = 64 * 1024;
 const INFLATED: u64 = 1024 * 1024;
 const MAX_PDU: u32 = 4096;
-
-/// Changes a few bytes: flips, cuts, doubles, inserts, and writes lengths that lie.
-fn mutate(bytes: &[u8], rng: &mut Rng) -> Vec<u8> {
-    let mut bytes = bytes.to_vec();
-    for _ in 0..rng.u32(1..6) {
-        if bytes.is_empty() {
-            return bytes;
-        }
-        let at = rng.usize(0..bytes.len());
-        let to = rng.usize(at..=bytes.len().min(at + 40));
-        match rng.u32(0..6) {
-            0 => bytes[at] ^= 1 << rng.u32(0..8),
-            1 => bytes[at] = *rng.choice(&[0, 1, 0x7f, 0x80, 0xfe, 0xff, b'\\', 0x1b]).unwrap(),
-            2 => drop(bytes.drain(at..to)),
-            3 => {
-                let again = bytes[at..to].to_vec();
-                bytes.splice(at..at, again);
-            }
-            4 => bytes.truncate(at),
-            _ => {
-                let length = *rng.choice(&[0, 1, 7, 0xffff, 0x7fff_ffff, u32::MAX]).unwrap();
-                let length = if rng.bool() { length.to_be_bytes() } else { length.to_le_bytes() };
-                bytes.splice(at..(at + 4).min(bytes.len()), length);
-            }
-        }
-    }
-    bytes
-}
 
 /// Splits bytes into random pieces.
 fn pieces<'a>(mut bytes: &'a [u8], rng: &mut Rng) -> Vec<&'a [u8]> {
