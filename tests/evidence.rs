@@ -94,7 +94,7 @@ async fn a_release_completes_a_series_long_before_its_quiet_period() {
 
 #[tokio::test]
 async fn a_sender_that_pauses_in_an_open_association_has_one_completion() {
-    let settings = [("QUIET_PERIOD", "3s"), ("SETTLE_PERIOD", "500ms")];
+    let settings = [("QUIET_PERIOD", "6s"), ("SETTLE_PERIOD", "500ms")];
     let collimator = Collimator::start_with(&settings).await;
     let (uid, images) = series(4);
     let mut scu = Scu::for_mr(collimator.dicom).await;
@@ -110,7 +110,7 @@ async fn a_sender_that_pauses_in_an_open_association_has_one_completion() {
 
 #[tokio::test]
 async fn a_sender_with_an_association_for_each_instance_loses_the_rule_with_its_first_series() {
-    let settings = [("QUIET_PERIOD", "4s"), ("SETTLE_PERIOD", "300ms")];
+    let settings = [("QUIET_PERIOD", "6s"), ("SETTLE_PERIOD", "300ms")];
     let collimator = Collimator::start_with(&settings).await;
     let mut uids = Vec::new();
     for _ in 0..2 {
@@ -141,20 +141,20 @@ async fn a_sender_with_an_association_for_each_instance_loses_the_rule_with_its_
 
 #[tokio::test]
 async fn an_instance_that_takes_longer_than_the_quiet_period_keeps_its_series_open() {
-    let settings = [("QUIET_PERIOD", "2s"), ("SETTLE_PERIOD", "2s")];
+    let settings = [("QUIET_PERIOD", "4s"), ("SETTLE_PERIOD", "4s")];
     let collimator = Collimator::start_with(&settings).await;
     let study = SyntheticStudy::new().series("MR", 3);
     let (uid, images) = (study.series_instance_uids().remove(0), study.instances().unwrap());
     let mut scu = Scu::for_mr(collimator.dicom).await;
     scu.stores(&images[0]).await;
-    scu.stores_slowly(&images[1], 60, Duration::from_millis(100)).await;
+    scu.stores_slowly(&images[1], 80, Duration::from_millis(100)).await;
     scu.stores(&images[2]).await;
     collimator.lists(&uid, 3).await;
     let completions = collimator.completions().await;
     assert_eq!((completions.len(), completions[0].revision), (1, 1));
     let events = collimator.events("INSTANCES").await;
     let beats = events.iter().filter(|e| e.subject.starts_with("dicom.instance.receiving."));
-    // One a second of six, and more where the machine was slow.
+    // One a second of eight, and more where the machine was slow.
     assert!(beats.count() >= 4);
 }
 

@@ -5,6 +5,7 @@
 mod harness;
 
 mod api;
+mod broker_trouble;
 mod catalogue_trouble;
 mod catching_up;
 mod chaos;

@@ -4,6 +4,7 @@
 pub mod admission;
 pub mod association;
 pub mod attributes;
+pub mod broker;
 pub mod dimse;
 pub mod framer;
 pub mod header;
@@ -85,17 +86,17 @@ impl Ingest {
         tracing::info!(node_name, "this receiver's name");
         let timeout = self.settings.publish_timeout;
         let service = Arc::new(Service {
-            publisher: Publisher::new(jetstream, timeout, node_name.clone()),
+            publisher: Publisher::new(jetstream, timeout, node_name.clone(), self.health),
             settings: self.settings,
             node_name,
             rejections: Mutex::new(Occurrences::said_at_most(1)),
             troubles: Mutex::new(Occurrences::said_at_most(TROUBLES_SAID)),
             stop,
         });
-        self.health.ready();
         // Callers are let in meanwhile; what they send waits for the start to be published.
         let started = service.publisher.start_eventually(&service.stop);
-        tokio::join!(listener::run(self.listener, service.clone()), started);
+        let watched = service.publisher.watch(&service.stop);
+        tokio::join!(listener::run(self.listener, service.clone()), started, watched);
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! Publishing to the broker: events that are waited for until they are on disk, events that are
 //! said in passing, and before any of them the start of this process.
 
+use crate::broker::Broker;
 use anyhow::ensure;
 use async_nats::HeaderMap;
 use async_nats::jetstream::Context;
@@ -8,6 +9,7 @@ use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use bytes::Bytes;
 use jiff::Timestamp;
 use shared::event::{Event, IngestStarted};
+use shared::health::Part;
 use shared::stream::headers;
 use std::time::Duration;
 use tokio::sync::OnceCell;
@@ -43,6 +45,7 @@ pub enum PublishRefused {
 pub struct Publisher {
     jetstream: Context,
     timeout: Duration,
+    broker: Broker,
     start: IngestStarted,
     /// Set once `start` is stored. Nothing else is published before: what comes after it in the
     /// stream must be of this process or a later one of its name.
@@ -53,7 +56,7 @@ impl Publisher {
     /// Publishes through `jetstream` for the receiver `node_name`; `timeout` is for all tries of
     /// one event together.
     #[must_use]
-    pub fn new(mut jetstream: Context, timeout: Duration, node_name: String) -> Self {
+    pub fn new(mut jetstream: Context, timeout: Duration, node_name: String, health: Part) -> Self {
         // A lost acknowledgement is noticed while there is still time for a second try.
         jetstream.set_timeout(timeout / 2);
         let start = IngestStarted {
@@ -61,7 +64,8 @@ impl Publisher {
             start_id: uuid::Uuid::new_v4().to_string(),
             started_at: Timestamp::now(),
         };
-        Self { jetstream, timeout, start, started: OnceCell::new() }
+        let broker = Broker::new(health);
+        Self { jetstream, timeout, broker, start, started: OnceCell::new() }
     }
 
     /// Has the start of this process stored, unless it is. Ok means that other events may follow.
@@ -69,7 +73,11 @@ impl Publisher {
     /// # Errors
     /// When the broker has not acknowledged it; the next event tries again.
     pub async fn start(&self) -> Result<(), PublishRefused> {
-        self.start_until(Instant::now() + self.timeout).await
+        let started = self.start_until(Instant::now() + self.timeout).await;
+        if let Err(error) = &started {
+            self.broker.refused(error.to_string());
+        }
+        started
     }
 
     /// Has the start of this process stored, however long that takes, or until told to stop.
@@ -89,8 +97,25 @@ impl Publisher {
     /// When it has not. It may be stored all the same: the catalogue counts it once.
     pub async fn publish<E: Event>(&self, event: &E) -> Result<(), PublishRefused> {
         let deadline = Instant::now() + self.timeout;
-        self.start_until(deadline).await?;
-        self.store(event, deadline, false).await
+        let published = async {
+            self.start_until(deadline).await?;
+            self.store(event, deadline, false).await
+        };
+        let published = published.await;
+        match &published {
+            Ok(()) => self.broker.stored(),
+            Err(error @ (PublishRefused::TimedOut(_) | PublishRefused::Refused(_))) => {
+                self.broker.refused(error.to_string());
+            }
+            // What is wrong with one event is not wrong with the broker.
+            Err(PublishRefused::TooLarge | PublishRefused::Duplicate) => {}
+        }
+        published
+    }
+
+    /// Keeps the health up to date until told to stop.
+    pub async fn watch(&self, stop: &CancellationToken) {
+        self.broker.watch(&self.jetstream, stop).await;
     }
 
     /// Publishes an event without waiting until it is stored: it comes before all that is

@@ -386,7 +386,7 @@ pub fn free_addr() -> SocketAddr {
 }
 
 /// The address in a line such as `{"message":"ingest listens","addr":"127.0.0.1:4711"}`.
-fn address(line: &str, message: &str) -> Option<SocketAddr> {
+pub fn address(line: &str, message: &str) -> Option<SocketAddr> {
     let line: Value = serde_json::from_str(line).ok()?;
     (line["message"] == message).then(|| line["addr"].as_str()?.parse().ok())?
 }
