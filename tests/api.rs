@@ -164,3 +164,17 @@ async fn a_sender_that_proved_wrong_is_believed_again_when_an_operator_says_so()
     })
     .await;
 }
+
+#[tokio::test]
+async fn idle_connections_do_not_keep_others_out_for_long() {
+    let settings = [("MAX_HTTP_CONNECTIONS", "4"), ("HTTP_IDLE_TIMEOUT", "1s")];
+    let collimator = Collimator::start_with(&settings).await;
+    let addr = collimator.api.trim_start_matches("http://").to_owned();
+    let mut idle = Vec::new();
+    for _ in 0..8 {
+        idle.push(tokio::net::TcpStream::connect(&addr).await.unwrap());
+    }
+    // It is served once the first of them are ended, while all of them still hold on.
+    assert!(collimator.series().await.is_empty());
+    assert_eq!(idle.len(), 8);
+}

@@ -1,6 +1,7 @@
 //! The HTTP API over the catalogue: the seed's two operations, health, and their documentation.
 
 pub mod answers;
+pub mod connections;
 pub mod history;
 pub mod operations;
 pub mod payload;
@@ -13,6 +14,7 @@ pub mod sources;
 pub mod store;
 
 use anyhow::Context as _;
+use connections::Limited;
 use poem::Server;
 use poem::listener::TcpAcceptor;
 use requests::Requests;
@@ -32,6 +34,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Api {
     listener: TcpListener,
+    settings: Settings,
     catalog: Catalog,
     requests: Requests,
     health: Health,
@@ -51,7 +54,8 @@ impl Api {
         let listener = TcpListener::bind(addr).await.with_context(|| {
             format!("cannot listen on {addr} for HTTP; stop the other program or set API_ADDR")
         })?;
-        Ok(Self { listener, catalog, requests: Requests::default(), health })
+        let (settings, requests) = (settings.clone(), Requests::default());
+        Ok(Self { listener, settings, catalog, requests, health })
     }
 
     /// Its way to the broker, to be connected when there is one. Everything but requests to the
@@ -75,7 +79,8 @@ impl Api {
     /// When the port fails.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let acceptor = TcpAcceptor::from_tokio(self.listener).context("cannot serve HTTP")?;
-        Server::new_with_acceptor(acceptor)
+        Server::new_with_acceptor(Limited::new(acceptor, self.settings.max_http_connections))
+            .idle_timeout(self.settings.http_idle_timeout)
             .run_with_graceful_shutdown(
                 routes::routes(self.catalog, self.requests, self.health),
                 stop.cancelled(),

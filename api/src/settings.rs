@@ -1,7 +1,9 @@
 //! What the API can be told. Each is also an environment variable of the same name.
 
 use clap::Args;
+use shared::settings::duration;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// Settings of the HTTP API.
 #[derive(Debug, Clone, Args)]
@@ -11,4 +13,12 @@ pub struct Settings {
     /// Where the HTTP API listens
     #[arg(long, env = "API_ADDR", default_value = "127.0.0.1:8000")]
     pub api_addr: SocketAddr,
+
+    /// HTTP connections at one time; further ones wait until one has ended
+    #[arg(long, env = "MAX_HTTP_CONNECTIONS", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub max_http_connections: u32,
+
+    /// How long an HTTP connection may be idle
+    #[arg(long, env = "HTTP_IDLE_TIMEOUT", default_value = "60s", value_parser = duration)]
+    pub http_idle_timeout: Duration,
 }
