@@ -24,6 +24,10 @@ use tokio_util::sync::CancellationToken;
 /// Shortest time between two questions for the broker's time.
 const ASK_PAUSE: Duration = Duration::from_millis(10);
 
+/// How long an answer is waited for to be reached by what is read, before the question is asked anew:
+/// what is decided must not be older than that, since instances that came later are not read yet.
+const ANSWER_LIFETIME: Duration = Duration::from_secs(1);
+
 /// First and longest pause before beginning again after a failure.
 const RECOVERY_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
@@ -150,7 +154,8 @@ impl Session<'_> {
     /// When to ask the broker for its time, if any series waits for it.
     fn ask_at(&self) -> Option<Instant> {
         let due = self.broker_clock.when(self.debouncer.next_due()?);
-        Some(due.max(self.asked + ASK_PAUSE))
+        let pause = if self.watermark.is_waiting() { ANSWER_LIFETIME } else { ASK_PAUSE };
+        Some(due.max(self.asked + pause))
     }
 
     /// Asks the broker for its time and where the stream ends.

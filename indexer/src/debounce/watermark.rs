@@ -15,16 +15,22 @@ pub struct Watermark {
 }
 
 impl Watermark {
-    /// The broker has answered. While an earlier answer is waited for, that one counts.
+    /// The broker has answered. An earlier answer that is still waited for is forgotten: behind a
+    /// backlog it would be an old one by the time it is reached.
     pub fn asked(&mut self, position: Position) {
-        // Unless an operator has purged what it waits for: that will never be read.
-        let reachable = |waiting: &Position| waiting.last >= position.first;
-        self.waiting = self.waiting.filter(reachable).or(Some(position));
+        self.waiting = Some(position);
+    }
+
+    /// Whether something is still to be read before the last answer says how far time has come.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.waiting.is_some()
     }
 
     /// The time that has come, with everything read up to sequence `read`; `None` if that is no news.
     #[must_use]
     pub fn reached(&mut self, read: u64) -> Option<Timestamp> {
+        // What an operator purged unread will never be read; waiting for it would be for ever.
         let is_read =
             |waiting: &mut Position| read.max(waiting.first.saturating_sub(1)) >= waiting.last;
         self.waiting.take_if(is_read).map(|position| position.now)
@@ -60,23 +66,22 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_never_rests_does_not_hold_time_up() {
+    fn what_comes_in_after_the_question_does_not_hold_time_up() {
         let mut watermark = Watermark::default();
         watermark.asked(at(1, 7, 9));
         assert_eq!(watermark.reached(6), None);
-        // More came in before 7 was read, and again before that was.
-        watermark.asked(at(1, 9, 10));
-        assert_eq!(watermark.reached(8), Some(second(9)));
-        watermark.asked(at(1, 12, 11));
-        assert_eq!(watermark.reached(11), None);
+        assert!(watermark.is_waiting());
+        // More came in before 7 was read, and was read with it.
+        assert_eq!(watermark.reached(9), Some(second(9)));
+        assert!(!watermark.is_waiting());
     }
 
     #[test]
-    fn an_answer_that_was_purged_away_is_not_waited_for() {
+    fn a_later_answer_takes_the_place_of_one_that_is_not_reached() {
         let mut watermark = Watermark::default();
         watermark.asked(at(1, 7, 9));
         assert_eq!(watermark.reached(6), None);
         watermark.asked(at(10, 9, 12));
-        assert_eq!(watermark.reached(6), Some(second(12)));
+        assert_eq!(watermark.reached(6), Some(second(12)), "an operator purged it all");
     }
 }
