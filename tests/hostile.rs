@@ -5,11 +5,11 @@
 //! COLLIMATOR_MUTATIONS=10000 cargo test --release --test pipeline hostile -- --nocapture
 //! ```
 
-use crate::harness::mutate::mutate;
 use crate::harness::scu::{Scu, conversation};
 use crate::harness::{Collimator, eventually};
 use collimator::synthetic::SyntheticStudy;
 use fastrand::Rng;
+use fuzz::mutate;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -99,7 +99,11 @@ impl Sources {
         Self::parse(&text, all).with_context(what)
     }
 
-    fn parse(text: &str, all: Rules) -> anyhow::Result<Self> {
+    /// Reads the text of a sources file, in which `all` holds where it is silent.
+    ///
+    /// # Errors
+    /// When it says something that is not understood: one line that says where.
+    pub fn parse(text: &str, all: Rules) -> anyhow::Result<Self> {
         let file: File = toml::from_str(text).map_err(|error| {
             let before = text.get(..error.span().map_or(0, |span| span.start)).unwrap_or(text);
             let line = before.matches('\n').count() + 1;

@@ -6,14 +6,18 @@ use dicom_core::dictionary::UidDictionary;
 use dicom_dictionary_std::StandardSopClassDictionary;
 use dicom_ul::pdu::{
     AssociationAC, AssociationRJ, AssociationRJResult, AssociationRJServiceProviderASCEReason,
-    AssociationRJServiceUserReason, AssociationRJSource, AssociationRQ,
+    AssociationRJServiceUserReason, AssociationRJSource, AssociationRQ, Pdu,
     PresentationContextProposed, PresentationContextResult, PresentationContextResultReason,
-    UserVariableItem,
+    UserVariableItem, read_pdu,
 };
 use std::collections::BTreeMap;
 
 /// Longest P-DATA-TF PDU that we take, in bytes without its header (PS3.8 annex D.1).
 pub const MAX_PDU_LENGTH: u32 = 128 * 1024;
+
+/// Longest A-ASSOCIATE-RQ, in bytes: 128 presentation contexts with some twenty transfer syntaxes
+/// each have a quarter of it.
+pub const MAX_ASSOCIATE_LENGTH: u32 = 1024 * 1024;
 
 /// What identifies this implementation to its peers (PS3.7 section D.3.3.2).
 const IMPLEMENTATION_CLASS_UID: &str = "2.25.205469134063298372154862046173825196527";
@@ -50,6 +54,15 @@ pub struct Accepted {
     pub contexts: BTreeMap<u8, AcceptedContext>,
     /// Longest P-DATA-TF PDU that the peer takes.
     pub peer_max_pdu_length: u32,
+}
+
+/// Reads a PDU, if it is an A-ASSOCIATE-RQ.
+#[must_use]
+pub fn read_request(pdu: &[u8]) -> Option<AssociationRQ> {
+    match read_pdu(pdu, MAX_ASSOCIATE_LENGTH, true) {
+        Ok(Some(Pdu::AssociationRQ(request))) => Some(request),
+        _ => None,
+    }
 }
 
 /// Decides on a request. `called_ae_title` is the one that a caller has to use, if any.

@@ -1,8 +1,9 @@
 //! The socket of one association: frames in, PDUs out, through one buffer of constant size.
 
+use crate::admission::{self, MAX_ASSOCIATE_LENGTH};
 use crate::dimse::CommandError;
 use crate::framer::{Frame, Framer, FramingError, Kind};
-use dicom_ul::pdu::{AbortRQServiceProviderReason, AbortRQSource, Pdu, read_pdu, write_pdu};
+use dicom_ul::pdu::{AbortRQServiceProviderReason, AbortRQSource, Pdu, write_pdu};
 use std::io;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -11,10 +12,6 @@ use tokio::time::{Instant, error::Elapsed, timeout, timeout_at};
 
 /// Bytes read at a time, and the memory of one association for what it receives.
 const BUFFER_LENGTH: usize = 64 * 1024;
-
-/// Longest A-ASSOCIATE-RQ, in bytes: 128 presentation contexts with some twenty transfer syntaxes
-/// each have a quarter of it.
-const MAX_ASSOCIATE_LENGTH: u32 = 1024 * 1024;
 
 /// Type and length of a PDU (PS3.8 section 9.3.1).
 const PDU_HEADER_LENGTH: usize = 6;
@@ -134,8 +131,8 @@ impl Wire {
             }
             // Grows with what really arrives, not with what the peer claims.
             let body = (&mut self.socket).take(length.into()).read_to_end(&mut pdu).await?;
-            match read_pdu(pdu.as_slice(), MAX_ASSOCIATE_LENGTH, true) {
-                Ok(Some(Pdu::AssociationRQ(request))) if body == length as usize => Ok(request),
+            match admission::read_request(&pdu) {
+                Some(request) if body == length as usize => Ok(request),
                 _ => Err(WireError::NoAssociate),
             }
         };

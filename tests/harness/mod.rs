@@ -2,8 +2,6 @@
 //! must come of it.
 
 pub mod link;
-#[path = "../../ingest/tests/mutations/mutate.rs"]
-pub mod mutate;
 pub mod pipeline;
 pub mod python;
 pub mod scu;
