@@ -10,6 +10,7 @@ use ingest::Ingest;
 use shared::catalog::{Catalog, CatalogSettings};
 use shared::durability::{MonitorSettings, verify};
 use shared::health::Health;
+use shared::metrics::Metrics;
 use shared::settings::StreamSettings;
 use shared::stream;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -91,18 +92,18 @@ pub async fn run(
     stop: CancellationToken,
     ready: impl AsyncFnOnce(Addresses) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let health = Health::default();
+    let (health, metrics) = (Health::default(), Metrics::default());
     let nats_health = health.part("nats");
     let catalog_settings = CatalogSettings {
         database_url: settings.database_url.clone().unwrap_or_else(|| {
             format!("sqlite://{}", settings.data_dir.join("catalog.db").display())
         }),
     };
-    let ingest = Ingest::bind(settings.ingest.clone(), &health).await?;
+    let ingest = Ingest::bind(settings.ingest.clone(), &health, &metrics).await?;
     let catalog = Catalog::open(&catalog_settings)?;
-    let api = Api::bind(&settings.api, catalog, health.clone()).await?;
+    let api = Api::bind(&settings.api, catalog, health.clone(), metrics.clone()).await?;
 
-    let indexer = Indexer::new(&settings.indexer, catalog_settings, &health)?;
+    let indexer = Indexer::new(&settings.indexer, catalog_settings, &health, &metrics)?;
 
     let broker = match &settings.nats_url {
         Some(_) => None,

@@ -21,6 +21,7 @@ use requests::Requests;
 pub use settings::Settings;
 use shared::catalog::Catalog;
 use shared::health::Health;
+use shared::metrics::Metrics;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -38,6 +39,7 @@ pub struct Api {
     catalog: Catalog,
     requests: Requests,
     health: Health,
+    metrics: Metrics,
 }
 
 impl Api {
@@ -49,13 +51,14 @@ impl Api {
         settings: &Settings,
         catalog: Catalog,
         health: Health,
+        metrics: Metrics,
     ) -> anyhow::Result<Self> {
         let addr = settings.api_addr;
         let listener = TcpListener::bind(addr).await.with_context(|| {
             format!("cannot listen on {addr} for HTTP; stop the other program or set API_ADDR")
         })?;
         let (settings, requests) = (settings.clone(), Requests::default());
-        Ok(Self { listener, settings, catalog, requests, health })
+        Ok(Self { listener, settings, catalog, requests, health, metrics })
     }
 
     /// Its way to the broker, to be connected when there is one. Everything but requests to the
@@ -82,7 +85,7 @@ impl Api {
         Server::new_with_acceptor(Limited::new(acceptor, self.settings.max_http_connections))
             .idle_timeout(self.settings.http_idle_timeout)
             .run_with_graceful_shutdown(
-                routes::routes(self.catalog, self.requests, self.health),
+                routes::routes(self.catalog, self.requests, self.health, self.metrics),
                 stop.cancelled(),
                 Some(DRAIN),
             )

@@ -4,6 +4,7 @@ use api::{Api, Settings};
 use clap::Parser;
 use shared::catalog::{Catalog, CatalogSettings};
 use shared::health::Health;
+use shared::metrics::Metrics;
 use shared::settings::{CommonSettings, NatsSettings};
 use shared::{shutdown, stream};
 use std::process::ExitCode;
@@ -29,7 +30,7 @@ fn main() -> ExitCode {
 
 async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
     let catalog = Catalog::open(&args.catalog)?;
-    let api = Api::bind(&args.api, catalog, Health::default()).await?;
+    let api = Api::bind(&args.api, catalog, Health::default(), Metrics::default()).await?;
     tracing::info!(addr = %api.addr()?, "api listens");
     // Reading does without NATS, so it is no condition for being ready.
     let (requests, nats_health) = (api.requests(), Health::default().part("nats"));

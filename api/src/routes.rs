@@ -11,6 +11,7 @@ use poem_openapi::{LicenseObject, OpenApiService};
 use serde_json::Value;
 use shared::catalog::Catalog;
 use shared::health::{self, Health};
+use shared::metrics::{self, Metrics, Refusals, Refused};
 use std::sync::Arc;
 
 const DESCRIPTION: &str = "Collimator receives DICOM from a PACS or a modality, knows when each \
@@ -31,9 +32,11 @@ pub fn routes(
     catalog: Catalog,
     requests: Requests,
     health: Health,
+    metrics: Metrics,
 ) -> impl Endpoint<Output = Response> {
     let service = service(catalog.clone(), requests);
     let allowed = Arc::new(allowed_methods(&service.spec()));
+    let refusals = metrics.refusals();
     let checked = health.clone();
     let health = health::routes(health).before(move |request: Request| {
         let (catalog, health) = (catalog.clone(), checked.clone());
@@ -45,10 +48,11 @@ pub fn routes(
     Route::new()
         .at("/", get(to_docs))
         .nest("/health", health)
+        .at("/metrics", metrics::route(metrics))
         .at("/openapi.json", service.spec_endpoint())
         .nest("/docs", service.swagger_ui())
         .nest("/", service)
-        .around(move |routes, request| answer(routes, request, allowed.clone()))
+        .around(move |routes, request| answer(routes, request, allowed.clone(), refusals.clone()))
 }
 
 /// Answers one request, and logs that it did: never what was asked for, nor with what.
@@ -56,6 +60,7 @@ async fn answer<E: Endpoint>(
     routes: Arc<E>,
     request: Request,
     allowed: Arc<Vec<Allowed>>,
+    refusals: Refusals,
 ) -> poem::Result<Response> {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let mut response = match routes.call(request).await {
@@ -69,7 +74,11 @@ async fn answer<E: Endpoint>(
         // RFC 9110 section 15.5.6 asks for it.
         response.headers_mut().insert(header::ALLOW, methods);
     }
-    tracing::debug!(%method, path, status = response.status().as_u16(), "answered");
+    let status = response.status();
+    if status.is_client_error() || status.is_server_error() {
+        refusals.count(Refused::Request, status.as_str().to_owned());
+    }
+    tracing::debug!(%method, path, status = status.as_u16(), "answered");
     Ok(response)
 }
 

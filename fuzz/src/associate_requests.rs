@@ -16,7 +16,7 @@ fn check(input: &[u8]) {
             assert!((128..=MAX_PDU_LENGTH).contains(&accepted.peer_max_pdu_length));
             Pdu::AssociationAC(accepted.answer)
         }
-        Err(rejection) => Pdu::AssociationRJ(rejection),
+        Err(rejection) => Pdu::AssociationRJ(rejection.answer()),
     };
     let mut bytes = Vec::new();
     // A title that came in bytes of no character set may be too long for an answer.

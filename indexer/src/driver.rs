@@ -15,6 +15,7 @@ use async_nats::{Client, jetstream};
 use jiff::{SignedDuration, Timestamp};
 use shared::catalog::{Bookmark, Catalog};
 use shared::health::Part;
+use shared::metrics::{Refusals, Refused};
 use shared::stream;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -45,6 +46,8 @@ pub struct Driver {
     pub outbox_filled: std::sync::Arc<Notify>,
     /// Whether the loop does its work.
     pub health: Part,
+    /// Counts dead letters.
+    pub refusals: Refusals,
 }
 
 impl Driver {
@@ -136,12 +139,13 @@ impl Session<'_> {
         if deliveries.is_empty() {
             return Ok(());
         }
-        let Driver { catalog, sources, .. } = self.driver;
+        let Driver { catalog, sources, refusals, .. } = self.driver;
         let mut batch = Batch::new(self.bookmark);
         for delivery in deliveries {
             let reading = read(&delivery.message.subject, &delivery.message.payload);
             if let Reading::Dead { reason, error } = &reading {
                 dead::bury(&self.jetstream, delivery, reason, error).await?;
+                refusals.count(Refused::Event, *reason);
             }
             batch.push(delivery.sequence, delivery.at, reading, sources);
         }

@@ -20,6 +20,7 @@ use driver::Driver;
 pub use settings::Settings;
 use shared::catalog::{Catalog, CatalogError, CatalogSettings};
 use shared::health::{Health, Part};
+use shared::metrics::{Metrics, Refusals};
 use shared::settings::StreamSettings;
 use shared::stream;
 use sources::Sources;
@@ -40,6 +41,7 @@ pub struct Indexer {
     catalog: CatalogSettings,
     indexer_health: Part,
     announcer_health: Part,
+    refusals: Refusals,
 }
 
 impl Indexer {
@@ -51,11 +53,13 @@ impl Indexer {
         settings: &Settings,
         catalog: CatalogSettings,
         health: &Health,
+        metrics: &Metrics,
     ) -> anyhow::Result<Self> {
         let (indexer_health, announcer_health) = (health.part("indexer"), health.part("announcer"));
         let sources = settings.sources()?;
         let (ack_wait, history) = (settings.ack_wait, settings.history);
-        Ok(Self { sources, ack_wait, history, catalog, indexer_health, announcer_health })
+        let refusals = metrics.refusals();
+        Ok(Self { sources, ack_wait, history, catalog, indexer_health, announcer_health, refusals })
     }
 
     /// Waits until it is the only one on its catalogue, then indexes until told to stop.
@@ -91,6 +95,7 @@ impl Indexer {
             ack_wait: self.ack_wait,
             outbox_filled: outbox_filled.clone(),
             health: self.indexer_health,
+            refusals: self.refusals,
         };
         tokio::join!(
             driver.run(stop.clone()),

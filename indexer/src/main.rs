@@ -5,9 +5,10 @@ use clap::{Parser, Subcommand};
 use indexer::replay::{self, ReplaySettings};
 use indexer::{Indexer, Settings};
 use shared::catalog::{Catalog, CatalogSettings};
-use shared::health::{self, Health};
+use shared::health::Health;
+use shared::metrics::Metrics;
 use shared::settings::{CommonSettings, NatsSettings, StreamSettings};
-use shared::{shutdown, stream};
+use shared::{admin, shutdown, stream};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -27,7 +28,7 @@ struct Args {
     nats: NatsSettings,
     #[command(flatten)]
     streams: StreamSettings,
-    /// Where to answer health checks
+    /// Where to answer health checks and give metrics
     #[arg(long, env = "ADMIN_ADDR", default_value = "127.0.0.1:9102")]
     admin_addr: SocketAddr,
     #[command(flatten)]
@@ -60,16 +61,16 @@ async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
         Some(Command::Backup(settings)) => return backup(&settings).await,
         None => {}
     }
-    let health = Health::default();
+    let (health, metrics) = (Health::default(), Metrics::default());
     let nats_health = health.part("nats");
-    let indexer = Indexer::new(&args.indexer, args.catalog, &health)?;
+    let indexer = Indexer::new(&args.indexer, args.catalog, &health, &metrics)?;
     let serve = async {
         match stream::connect(&args.nats.nats_url, "indexer", nats_health, &stop).await? {
             Some(nats) => indexer.run(&nats, &args.streams, stop.clone()).await,
             None => Ok(()),
         }
     };
-    tokio::try_join!(health::serve(args.admin_addr, health, stop.clone()), serve)?;
+    tokio::try_join!(admin::serve(args.admin_addr, health, metrics, stop.clone()), serve)?;
     Ok(ExitCode::SUCCESS)
 }
 

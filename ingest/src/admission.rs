@@ -6,9 +6,9 @@ use dicom_core::dictionary::UidDictionary;
 use dicom_dictionary_std::StandardSopClassDictionary;
 use dicom_ul::pdu::{
     AssociationAC, AssociationRJ, AssociationRJResult, AssociationRJServiceProviderASCEReason,
-    AssociationRJServiceUserReason, AssociationRJSource, AssociationRQ, Pdu,
-    PresentationContextProposed, PresentationContextResult, PresentationContextResultReason,
-    UserVariableItem, read_pdu,
+    AssociationRJServiceProviderPresentationReason, AssociationRJServiceUserReason,
+    AssociationRJSource, AssociationRQ, Pdu, PresentationContextProposed,
+    PresentationContextResult, PresentationContextResultReason, UserVariableItem, read_pdu,
 };
 use std::collections::BTreeMap;
 
@@ -56,6 +56,63 @@ pub struct Accepted {
     pub peer_max_pdu_length: u32,
 }
 
+/// Why a caller gets no association.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rejection {
+    /// There are as many as there may be.
+    NoRoom,
+    /// There are as many of this peer as there may be.
+    NoRoomForPeer,
+    /// Not the one protocol version there is.
+    ProtocolVersion,
+    /// Not the one application context there is.
+    ApplicationContext,
+    /// It calls somebody else, and we are told to mind.
+    CalledAeTitle,
+}
+
+impl Rejection {
+    /// What the caller is told (PS3.8 section 9.3.4).
+    #[must_use]
+    pub fn answer(self) -> AssociationRJ {
+        use AssociationRJServiceProviderASCEReason as Asce;
+        use AssociationRJServiceProviderPresentationReason as Presentation;
+        use AssociationRJServiceUserReason as User;
+        use AssociationRJSource as Source;
+        let (result, source) = match self {
+            Self::NoRoom | Self::NoRoomForPeer => (
+                AssociationRJResult::Transient,
+                Source::ServiceProviderPresentation(Presentation::LocalLimitExceeded),
+            ),
+            Self::ProtocolVersion => (
+                AssociationRJResult::Permanent,
+                Source::ServiceProviderASCE(Asce::ProtocolVersionNotSupported),
+            ),
+            Self::ApplicationContext => (
+                AssociationRJResult::Permanent,
+                Source::ServiceUser(User::ApplicationContextNameNotSupported),
+            ),
+            Self::CalledAeTitle => (
+                AssociationRJResult::Permanent,
+                Source::ServiceUser(User::CalledAETitleNotRecognized),
+            ),
+        };
+        AssociationRJ { result, source }
+    }
+
+    /// In one word, for a counter.
+    #[must_use]
+    pub fn cause(self) -> &'static str {
+        match self {
+            Self::NoRoom => "no_room",
+            Self::NoRoomForPeer => "no_room_for_peer",
+            Self::ProtocolVersion => "protocol_version",
+            Self::ApplicationContext => "application_context",
+            Self::CalledAeTitle => "called_ae_title",
+        }
+    }
+}
+
 /// Reads a PDU, if it is an A-ASSOCIATE-RQ.
 #[must_use]
 pub fn read_request(pdu: &[u8]) -> Option<AssociationRQ> {
@@ -68,22 +125,19 @@ pub fn read_request(pdu: &[u8]) -> Option<AssociationRQ> {
 /// Decides on a request. `called_ae_title` is the one that a caller has to use, if any.
 ///
 /// # Errors
-/// The answer to send when there is to be no association.
+/// When there is to be no association.
 pub fn admit(
     request: &AssociationRQ,
     called_ae_title: Option<&str>,
-) -> Result<Accepted, AssociationRJ> {
+) -> Result<Accepted, Rejection> {
     if request.protocol_version & PROTOCOL_VERSION == 0 {
-        let reason = AssociationRJServiceProviderASCEReason::ProtocolVersionNotSupported;
-        return Err(rejection(AssociationRJSource::ServiceProviderASCE(reason)));
+        return Err(Rejection::ProtocolVersion);
     }
     if trimmed(&request.application_context_name) != DICOM_APPLICATION_CONTEXT {
-        let reason = AssociationRJServiceUserReason::ApplicationContextNameNotSupported;
-        return Err(rejection(AssociationRJSource::ServiceUser(reason)));
+        return Err(Rejection::ApplicationContext);
     }
     if called_ae_title.is_some_and(|ours| ours != trimmed(&request.called_ae_title)) {
-        let reason = AssociationRJServiceUserReason::CalledAETitleNotRecognized;
-        return Err(rejection(AssociationRJSource::ServiceUser(reason)));
+        return Err(Rejection::CalledAeTitle);
     }
 
     let results: Vec<_> = request.presentation_contexts.iter().map(answer_context).collect();
@@ -113,10 +167,6 @@ pub fn admit(
         contexts,
         peer_max_pdu_length: peer_max_pdu_length(request),
     })
-}
-
-fn rejection(source: AssociationRJSource) -> AssociationRJ {
-    AssociationRJ { result: AssociationRJResult::Permanent, source }
 }
 
 fn answer_context(proposed: &PresentationContextProposed) -> PresentationContextResult {
@@ -254,19 +304,17 @@ mod tests {
         let request = request(vec![]);
         assert!(admit(&request, None).is_ok());
         assert!(admit(&request, Some("COLLIMATOR")).is_ok());
-        let rejected = admit(&request, Some("OTHER")).unwrap_err();
-        let reason = AssociationRJServiceUserReason::CalledAETitleNotRecognized;
-        assert_eq!(rejected.source, AssociationRJSource::ServiceUser(reason));
+        assert_eq!(admit(&request, Some("OTHER")), Err(Rejection::CalledAeTitle));
     }
 
     #[test]
     fn another_protocol_is_rejected() {
         let mut other = request(vec![]);
         other.protocol_version = 2;
-        assert!(admit(&other, None).is_err());
+        assert_eq!(admit(&other, None), Err(Rejection::ProtocolVersion));
         let mut other = request(vec![]);
         other.application_context_name = "1.2.3".into();
-        assert!(admit(&other, None).is_err());
+        assert_eq!(admit(&other, None), Err(Rejection::ApplicationContext));
     }
 
     #[test]

@@ -16,6 +16,8 @@ use shared::uid::{SeriesInstanceUid, SopInstanceUid, StudyInstanceUid, UidError}
 pub struct Refusal {
     /// A failure.
     pub status: Status,
+    /// In one word, for a counter.
+    pub cause: &'static str,
     /// The Error Comment.
     pub comment: String,
 }
@@ -104,6 +106,7 @@ fn sop_instance_uid(header: &Header, request: &Request) -> Result<SopInstanceUid
         Ok(uid) if uid.as_str() == request.sop_instance_uid => Ok(uid),
         Ok(_) => Err(Refusal::new(
             Status::DataSetDoesNotMatch,
+            "contradiction",
             "SOP Instance UIDs of command and data set differ",
         )),
         Err(UidError::Empty) => {
@@ -121,45 +124,47 @@ fn sop_class_uid(header: &Header, request: &Request) -> Result<String, Refusal> 
         (uid, same) if uid == same => Ok(uid.to_owned()),
         _ => Err(Refusal::new(
             Status::DataSetDoesNotMatch,
+            "contradiction",
             "SOP Class UIDs of command and data set differ",
         )),
     }
 }
 
 fn does_not_match(keyword: &str, error: &UidError) -> Refusal {
-    Refusal::new(Status::DataSetDoesNotMatch, format!("{keyword} {error}"))
+    Refusal::new(Status::DataSetDoesNotMatch, error.cause(), format!("{keyword} {error}"))
 }
 
 impl Refusal {
     /// A failure Status with what to tell the sender, which names no patient.
     #[must_use]
-    pub fn new(status: Status, comment: impl Into<String>) -> Self {
-        Self { status, comment: comment.into() }
+    pub fn new(status: Status, cause: &'static str, comment: impl Into<String>) -> Self {
+        Self { status, cause, comment: comment.into() }
     }
 }
 
 /// The table from what is wrong with a data set to the Status its sender gets.
 impl From<HeaderError> for Refusal {
     fn from(error: HeaderError) -> Self {
-        let status = match error {
-            HeaderError::TooLong(_) | HeaderError::Inflates(_) => Status::OutOfResources,
-            HeaderError::Truncated | HeaderError::TooDeep | HeaderError::Inflate => {
-                Status::CannotUnderstand
-            }
+        let (status, cause) = match error {
+            HeaderError::TooLong(_) => (Status::OutOfResources, "header_too_long"),
+            HeaderError::Inflates(_) => (Status::OutOfResources, "inflates_too_far"),
+            HeaderError::Truncated => (Status::CannotUnderstand, "truncated"),
+            HeaderError::TooDeep => (Status::CannotUnderstand, "nested_too_deep"),
+            HeaderError::Inflate => (Status::CannotUnderstand, "not_deflated"),
         };
-        Self::new(status, error.to_string())
+        Self::new(status, cause, error.to_string())
     }
 }
 
 /// The table from what the broker says to the Status that the sender gets.
 impl From<PublishRefused> for Refusal {
     fn from(error: PublishRefused) -> Self {
-        let status = match error {
-            PublishRefused::TimedOut(_)
-            | PublishRefused::Duplicate
-            | PublishRefused::Refused(_) => Status::OutOfResources,
-            PublishRefused::TooLarge => Status::CannotUnderstand,
+        let (status, cause) = match error {
+            PublishRefused::TimedOut(_) => (Status::OutOfResources, "nats_silent"),
+            PublishRefused::Refused(_) => (Status::OutOfResources, "nats_refused"),
+            PublishRefused::Duplicate => (Status::OutOfResources, "event_duplicate"),
+            PublishRefused::TooLarge => (Status::CannotUnderstand, "event_too_large"),
         };
-        Self::new(status, error.to_string())
+        Self::new(status, cause, error.to_string())
     }
 }

@@ -27,6 +27,7 @@ use occurrences::Occurrences;
 use publisher::Publisher;
 pub use settings::Settings;
 use shared::health::{Health, Part};
+use shared::metrics::{Metrics, Refusals};
 use shared::settings::StreamSettings;
 use shared::stream;
 use std::net::SocketAddr;
@@ -43,6 +44,7 @@ pub struct Ingest {
     listener: TcpListener,
     settings: Settings,
     health: Part,
+    refusals: Refusals,
 }
 
 impl Ingest {
@@ -50,13 +52,17 @@ impl Ingest {
     ///
     /// # Errors
     /// When it can't be listened on.
-    pub async fn bind(settings: Settings, health: &Health) -> anyhow::Result<Self> {
-        let health = health.part("ingest");
+    pub async fn bind(
+        settings: Settings,
+        health: &Health,
+        metrics: &Metrics,
+    ) -> anyhow::Result<Self> {
+        let (health, refusals) = (health.part("ingest"), metrics.refusals());
         let listener = TcpListener::bind(settings.dicom_addr).await.with_context(|| {
             let addr = settings.dicom_addr;
             format!("cannot listen on {addr} for DICOM; stop the other program or set DICOM_ADDR")
         })?;
-        Ok(Self { listener, settings, health })
+        Ok(Self { listener, settings, health, refusals })
     }
 
     /// Where it listens.
@@ -89,6 +95,7 @@ impl Ingest {
             publisher: Publisher::new(jetstream, timeout, node_name.clone(), self.health),
             settings: self.settings,
             node_name,
+            refusals: self.refusals,
             rejections: Mutex::new(Occurrences::said_at_most(1)),
             troubles: Mutex::new(Occurrences::said_at_most(TROUBLES_SAID)),
             stop,

@@ -2,10 +2,7 @@
 
 use crate::association::{self, Service};
 use crate::room::Room;
-use dicom_ul::pdu::{
-    AssociationRJ, AssociationRJResult, AssociationRJServiceProviderPresentationReason,
-    AssociationRJSource,
-};
+use shared::metrics::Refused;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -39,28 +36,25 @@ pub async fn run(listener: TcpListener, service: Arc<Service>) {
         };
         let peer = peer.ip().to_canonical();
         let service = service.clone();
-        if let Some(place) = room.take(peer) {
-            associations.spawn(async move {
-                association::serve(service, socket, peer).await;
-                drop(place);
-            });
-        } else if let Ok(permit) = rejections.clone().try_acquire_owned() {
-            associations.spawn(async move {
-                association::reject(&service, socket, peer, no_room()).await;
-                drop(permit);
-            });
+        match room.take(peer) {
+            Ok(place) => {
+                associations.spawn(async move {
+                    association::serve(service, socket, peer).await;
+                    drop(place);
+                });
+            }
+            Err(rejection) => match rejections.clone().try_acquire_owned() {
+                Ok(permit) => {
+                    associations.spawn(async move {
+                        association::reject(&service, socket, peer, rejection).await;
+                        drop(permit);
+                    });
+                }
+                Err(_) => service.refusals.count(Refused::Association, "hung_up_on"),
+            },
         }
     }
     drop(listener);
     associations.close();
     associations.wait().await;
-}
-
-/// PS3.8 section 9.3.4: rejected-transient, service-provider, local-limit-exceeded.
-fn no_room() -> AssociationRJ {
-    let reason = AssociationRJServiceProviderPresentationReason::LocalLimitExceeded;
-    AssociationRJ {
-        result: AssociationRJResult::Transient,
-        source: AssociationRJSource::ServiceProviderPresentation(reason),
-    }
 }

@@ -3,9 +3,10 @@
 use clap::Parser;
 use ingest::{Ingest, Settings};
 use shared::durability::{MonitorSettings, verify};
-use shared::health::{self, Health};
+use shared::health::Health;
+use shared::metrics::Metrics;
 use shared::settings::{CommonSettings, NatsSettings, StreamSettings};
-use shared::{shutdown, stream};
+use shared::{admin, shutdown, stream};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
@@ -22,7 +23,7 @@ struct Args {
     monitor: MonitorSettings,
     #[command(flatten)]
     streams: StreamSettings,
-    /// Where to answer health checks
+    /// Where to answer health checks and give metrics
     #[arg(long, env = "ADMIN_ADDR", default_value = "127.0.0.1:9101")]
     admin_addr: SocketAddr,
     #[command(flatten)]
@@ -34,9 +35,9 @@ fn main() -> ExitCode {
 }
 
 async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
-    let health = Health::default();
+    let (health, metrics) = (Health::default(), Metrics::default());
     let nats_health = health.part("nats");
-    let ingest = Ingest::bind(args.ingest, &health).await?;
+    let ingest = Ingest::bind(args.ingest, &health, &metrics).await?;
     tracing::info!(addr = %ingest.addr()?, "ingest listens");
     let serve = async {
         match stream::connect(&args.nats.nats_url, "ingest", nats_health, &stop).await? {
@@ -47,6 +48,6 @@ async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
             None => Ok(()),
         }
     };
-    tokio::try_join!(health::serve(args.admin_addr, health, stop.clone()), serve)?;
+    tokio::try_join!(admin::serve(args.admin_addr, health, metrics, stop.clone()), serve)?;
     Ok(ExitCode::SUCCESS)
 }

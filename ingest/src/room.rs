@@ -1,6 +1,7 @@
 //! How many associations there is room for: in all, and for one peer, so that no peer can take the room
 //! of the others.
 
+use crate::admission::Rejection;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,17 +38,22 @@ impl Room {
         Self(Arc::new(Shared { in_all, for_one_peer, taken: Mutex::default() }))
     }
 
-    /// A place for one more of this peer, if there is one.
-    #[must_use]
-    pub fn take(&self, peer: IpAddr) -> Option<Place> {
+    /// A place for one more of this peer.
+    ///
+    /// # Errors
+    /// When there is none: in all, or for this peer.
+    pub fn take(&self, peer: IpAddr) -> Result<Place, Rejection> {
         let mut taken = self.taken();
         let of_peer = taken.by_peer.get(&peer).copied().unwrap_or(0);
-        if taken.in_all >= self.0.in_all || of_peer >= self.0.for_one_peer {
-            return None;
+        if taken.in_all >= self.0.in_all {
+            return Err(Rejection::NoRoom);
+        }
+        if of_peer >= self.0.for_one_peer {
+            return Err(Rejection::NoRoomForPeer);
         }
         taken.in_all += 1;
         taken.by_peer.insert(peer, of_peer + 1);
-        Some(Place { room: self.clone(), peer })
+        Ok(Place { room: self.clone(), peer })
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
@@ -81,17 +87,17 @@ mod tests {
         let room = Room::new(3, 2);
         let _first = room.take(peer(1)).unwrap();
         let second = room.take(peer(1)).unwrap();
-        assert!(room.take(peer(1)).is_none());
+        assert_eq!(room.take(peer(1)).unwrap_err(), Rejection::NoRoomForPeer);
         let _other = room.take(peer(2)).unwrap();
-        assert!(room.take(peer(3)).is_none(), "there is no room at all");
+        assert_eq!(room.take(peer(3)).unwrap_err(), Rejection::NoRoom);
         drop(second);
-        assert!(room.take(peer(1)).is_some());
+        assert!(room.take(peer(1)).is_ok());
     }
 
     #[test]
     fn a_peer_that_is_gone_is_forgotten() {
         let room = Room::new(3, 2);
-        drop((room.take(peer(1)), room.take(peer(2))));
+        drop((room.take(peer(1)).unwrap(), room.take(peer(2)).unwrap()));
         let taken = room.taken();
         assert_eq!((taken.in_all, taken.by_peer.len()), (0, 0));
     }

@@ -46,25 +46,41 @@ pub enum WireError {
     NoAssociate,
 }
 
+/// How an association is aborted by us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Abort {
+    /// What the peer is told (PS3.8 section 9.3.8).
+    pub reason: AbortRQServiceProviderReason,
+    /// In one word, for a counter.
+    pub cause: &'static str,
+}
+
 impl WireError {
-    /// The reason that an A-ABORT would give to the peer, if there is still somebody to tell.
+    /// The abort that this leads to, if there is still somebody to tell.
     #[must_use]
-    pub fn abort_reason(&self) -> Option<AbortRQServiceProviderReason> {
-        match self {
-            Self::Lost(_) => None,
-            Self::Silent(_) | Self::Slow(_) => {
-                Some(AbortRQServiceProviderReason::ReasonNotSpecified)
+    pub fn abort(&self) -> Option<Abort> {
+        use AbortRQServiceProviderReason as Reason;
+        let (reason, cause) = match self {
+            Self::Lost(_) => return None,
+            Self::Silent(_) => (Reason::ReasonNotSpecified, "silent"),
+            Self::Slow(_) => (Reason::ReasonNotSpecified, "slow_pdu"),
+            Self::Protocol(FramingError::UnexpectedPdu(1..=7)) => {
+                (Reason::UnexpectedPdu, "unexpected_pdu")
             }
-            Self::Protocol(FramingError::UnexpectedPdu(1..=7))
-            | Self::NoAssociate
-            | Self::OutOfOrder => Some(AbortRQServiceProviderReason::UnexpectedPdu),
             Self::Protocol(FramingError::UnexpectedPdu(_)) => {
-                Some(AbortRQServiceProviderReason::UnrecognizedPdu)
+                (Reason::UnrecognizedPdu, "unknown_pdu")
             }
-            Self::Protocol(_) | Self::Command(_) => {
-                Some(AbortRQServiceProviderReason::InvalidPduParameter)
+            Self::Protocol(FramingError::PduTooLong { .. }) => {
+                (Reason::InvalidPduParameter, "pdu_too_long")
             }
-        }
+            Self::Protocol(FramingError::MalformedPdv) => {
+                (Reason::InvalidPduParameter, "malformed_pdv")
+            }
+            Self::OutOfOrder => (Reason::UnexpectedPdu, "out_of_order"),
+            Self::NoAssociate => (Reason::UnexpectedPdu, "no_associate_request"),
+            Self::Command(_) => (Reason::InvalidPduParameter, "bad_command_set"),
+        };
+        Some(Abort { reason, cause })
     }
 }
 

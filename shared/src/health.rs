@@ -1,16 +1,11 @@
 //! Whether a service is alive and ready, and where that is asked.
 
-use anyhow::Context;
 use poem::http::StatusCode;
-use poem::listener::TcpAcceptor;
 use poem::web::{Data, Json};
-use poem::{EndpointExt, IntoResponse, Response, Route, Server, get, handler};
+use poem::{EndpointExt, IntoResponse, Response, Route, get, handler};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 /// What a service needs in order to do its work, each part with its state. Clones share it.
 #[derive(Debug, Clone, Default)]
@@ -86,31 +81,6 @@ fn ready(Data(health): Data<&Health>) -> Response {
         false => (StatusCode::SERVICE_UNAVAILABLE, "not ready"),
     };
     Json(json!({ "status": word, "parts": health.report() })).with_status(status).into_response()
-}
-
-/// Serves the health of a service that has no HTTP of its own, until `stop`.
-///
-/// # Errors
-/// When `addr` can't be listened on.
-pub async fn serve(
-    addr: SocketAddr,
-    health: Health,
-    stop: CancellationToken,
-) -> anyhow::Result<()> {
-    let listener = TcpListener::bind(addr).await.with_context(|| {
-        format!(
-            "cannot listen on {addr} for health checks; stop the other program or set ADMIN_ADDR"
-        )
-    })?;
-    let acceptor = TcpAcceptor::from_tokio(listener).context("cannot serve health checks")?;
-    Server::new_with_acceptor(acceptor)
-        .run_with_graceful_shutdown(
-            Route::new().nest("/health", routes(health)),
-            stop.cancelled(),
-            Some(std::time::Duration::from_secs(1)),
-        )
-        .await
-        .context("health checks ended")
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! What Collimator's services say to each other (events, subjects, streams), the catalogue they
 //! agree on, and how each of them starts and stops.
 
+pub mod admin;
 #[cfg(feature = "catalog")]
 pub mod catalog;
 pub mod durability;
 pub mod event;
 pub mod health;
+pub mod metrics;
 pub mod settings;
 pub mod shutdown;
 pub mod stream;

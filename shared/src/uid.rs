@@ -20,6 +20,18 @@ pub enum UidError {
     Unprintable,
 }
 
+impl UidError {
+    /// In one word, for a counter.
+    #[must_use]
+    pub fn cause(&self) -> &'static str {
+        match self {
+            Self::Empty => "uid_empty",
+            Self::TooLong => "uid_too_long",
+            Self::Unprintable => "uid_unprintable",
+        }
+    }
+}
+
 /// Takes the padding off a UID as it came over the wire and checks what the pipeline relies on.
 ///
 /// This is deliberately wider than PS3.5 section 9.1: bad anonymisers write UIDs that are none,

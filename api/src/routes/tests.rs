@@ -26,7 +26,7 @@ async fn api(with_catalogue: bool) -> TestApi {
         false => None,
     };
     let catalog = Catalog::open(&settings).unwrap();
-    let routes = routes(catalog, Requests::default(), Health::default());
+    let routes = routes(catalog, Requests::default(), Health::default(), Metrics::default());
     let client = TestClient::new(Box::new(poem::endpoint::ToDynEndpoint(routes)) as Box<_>);
     TestApi { client, owner, _folder: folder }
 }

@@ -14,10 +14,11 @@ use crate::ledger::Ledger;
 use crate::occurrences::Occurrences;
 use crate::publisher::Publisher;
 use crate::settings::Settings;
-use crate::wire::{Incoming, Wire, WireError};
+use crate::wire::{Abort, Incoming, Wire, WireError};
 use dicom_ul::pdu::{AbortRQServiceProviderReason, Pdu};
 use jiff::Timestamp;
 use shared::event::{AssociationIdentity, Ending};
+use shared::metrics::{Refusals, Refused};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -33,6 +34,8 @@ pub struct Service {
     pub publisher: Publisher,
     /// Callers that were turned away.
     pub rejections: Mutex<Occurrences>,
+    /// Counts whatever is refused.
+    pub refusals: Refusals,
     /// What peers did wrong, as far as it is worth a warning.
     pub troubles: Mutex<Occurrences>,
     /// Cancelled when the receiver is to stop.
@@ -116,7 +119,8 @@ impl Association<'_> {
                 if let Some(troubles) = self.service.trouble() {
                     tracing::warn!(stores, acknowledged, failed, troubles, %error, "aborted");
                 }
-                if let Some(reason) = error.abort_reason() {
+                if let Some(Abort { reason, cause }) = error.abort() {
+                    self.service.refusals.count(Refused::Abort, cause);
                     self.wire.abort(reason).await;
                 }
                 (Ending::Aborted, Some(error.to_string()))
@@ -182,13 +186,17 @@ impl Association<'_> {
                 self.skip_data_set(context_id, request).await?;
                 Err(Refusal::new(
                     Status::UnrecognizedOperation,
+                    "unknown_operation",
                     "this is a C-STORE and C-ECHO SCP only",
                 ))
             }
         };
         let (status, comment) = match outcome {
             Ok(()) => (Status::Success, String::new()),
-            Err(refusal) => (refusal.status, refusal.comment),
+            Err(refusal) => {
+                self.service.refusals.count(Refused::Message, refusal.cause);
+                (refusal.status, refusal.comment)
+            }
         };
         self.answer(context_id, &dimse::write_response(request, status, &comment)).await
     }

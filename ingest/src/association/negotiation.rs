@@ -1,12 +1,13 @@
 //! From a connection to an association, or to a caller who is turned away.
 
 use super::{Association, Service};
-use crate::admission::{self, trimmed};
+use crate::admission::{self, Rejection, trimmed};
 use crate::ledger::Ledger;
-use crate::wire::Wire;
-use dicom_ul::pdu::{AssociationRJ, AssociationRQ, Pdu};
+use crate::wire::{Abort, Wire};
+use dicom_ul::pdu::{AssociationRQ, Pdu};
 use jiff::Timestamp;
 use shared::event::{AssociationIdentity, AssociationRejected};
+use shared::metrics::Refused;
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
@@ -20,15 +21,15 @@ pub async fn serve(service: Arc<Service>, socket: TcpStream, peer: IpAddr) {
     negotiate_and_serve(&service, socket, peer, id).instrument(span).await;
 }
 
-/// Turns a caller away: `answer` says why.
-pub async fn reject(service: &Service, socket: TcpStream, peer: IpAddr, answer: AssociationRJ) {
+/// Turns a caller away.
+pub async fn reject(service: &Service, socket: TcpStream, peer: IpAddr, rejection: Rejection) {
     let id = new_id();
     let span = span(&id, peer);
     let rejected = async {
         let mut wire = Wire::new(socket, admission::MAX_PDU_LENGTH, service.settings.pdu_timeout);
         if let Ok(request) = wire.associate_request(service.settings.artim_timeout).await {
             let caller = identity(service, &request, peer, id);
-            turn_away(service, wire, caller, answer).await;
+            turn_away(service, wire, caller, rejection).await;
         }
     };
     rejected.instrument(span).await;
@@ -54,7 +55,8 @@ async fn negotiate_and_serve(service: &Service, socket: TcpStream, peer: IpAddr,
         Ok(request) => request,
         Err(error) => {
             tracing::debug!(%error, "no association was asked for");
-            if let Some(reason) = error.abort_reason() {
+            if let Some(Abort { reason, cause }) = error.abort() {
+                service.refusals.count(Refused::Association, cause);
                 wire.abort(reason).await;
             }
             return;
@@ -65,7 +67,7 @@ async fn negotiate_and_serve(service: &Service, socket: TcpStream, peer: IpAddr,
     let called_ae = settings.check_called_ae.then_some(settings.ae_title.as_str());
     let accepted = match admission::admit(&request, called_ae) {
         Ok(accepted) => accepted,
-        Err(answer) => return turn_away(service, wire, identity, answer).await,
+        Err(rejection) => return turn_away(service, wire, identity, rejection).await,
     };
     let answer = Pdu::AssociationAC(accepted.answer.clone());
     let ledger = Ledger::default();
@@ -94,8 +96,10 @@ async fn turn_away(
     service: &Service,
     mut wire: Wire,
     caller: AssociationIdentity,
-    answer: AssociationRJ,
+    rejection: Rejection,
 ) {
+    service.refusals.count(Refused::Association, rejection.cause());
+    let answer = rejection.answer();
     let cause = answer.source.to_string();
     let rejections = {
         let mut all = service.rejections.lock().unwrap_or_else(PoisonError::into_inner);

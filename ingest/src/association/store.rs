@@ -37,9 +37,14 @@ impl Association<'_> {
             false => None,
         };
         let (series, stored) = match received {
-            None => {
-                (None, Err(Refusal::new(Status::CannotUnderstand, "C-STORE without a data set")))
-            }
+            None => (
+                None,
+                Err(Refusal::new(
+                    Status::CannotUnderstand,
+                    "no_data_set",
+                    "C-STORE without a data set",
+                )),
+            ),
             Some(DataSet { header: Err(error), series, .. }) => (series, Err(error.into())),
             Some(DataSet { header: Ok(header), series, bytes }) => {
                 (series, self.publish(context_id, request, &header, bytes).await)

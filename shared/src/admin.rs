@@ -1,0 +1,40 @@
+//! Where a service that has no HTTP of its own says how it is: `/health/live`, `/health/ready`,
+//! `/metrics`.
+
+use crate::health::{self, Health};
+use crate::metrics::{self, Metrics};
+use anyhow::Context;
+use poem::listener::TcpAcceptor;
+use poem::{Route, Server};
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// How long answers that have begun may take after a stop.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// Serves until `stop`.
+///
+/// # Errors
+/// When `addr` can't be listened on.
+pub async fn serve(
+    addr: SocketAddr,
+    health: Health,
+    metrics: Metrics,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(addr).await.with_context(|| {
+        format!(
+            "cannot listen on {addr} for health checks; stop the other program or set ADMIN_ADDR"
+        )
+    })?;
+    let acceptor = TcpAcceptor::from_tokio(listener).context("cannot serve health checks")?;
+    let routes = Route::new()
+        .nest("/health", health::routes(health))
+        .at("/metrics", metrics::route(metrics));
+    Server::new_with_acceptor(acceptor)
+        .run_with_graceful_shutdown(routes, stop.cancelled(), Some(DRAIN))
+        .await
+        .context("health checks ended")
+}
