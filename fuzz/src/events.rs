@@ -8,11 +8,12 @@ use shared::event::InstanceStored;
 pub(crate) const READER: Reader = Reader { name: "events", seeds, check };
 
 /// The events of which somebody else may have written some.
-const GOLDEN: [&str; 9] = [
+const GOLDEN: [&str; 10] = [
     include_str!("../../shared/golden/association_aborted.json"),
     include_str!("../../shared/golden/association_opened.json"),
     include_str!("../../shared/golden/association_released.json"),
     include_str!("../../shared/golden/completion_requested.json"),
+    include_str!("../../shared/golden/ingest_resumed.json"),
     include_str!("../../shared/golden/ingest_started.json"),
     include_str!("../../shared/golden/instance_receiving.json"),
     include_str!("../../shared/golden/instance_stored.json"),

@@ -13,6 +13,7 @@ fn check(input: &[u8]) {
     }
     is_publishable(&Subject::association(AssociationChange::Released, &text));
     is_publishable(&Subject::ingest_started(&text));
+    is_publishable(&Subject::ingest_resumed(&text));
     is_publishable(&Subject::trust_requested(&text));
     if let Ok(series) = SeriesInstanceUid::parse(&text) {
         assert!((1..=64).contains(&series.as_str().len()));
@@ -42,6 +43,7 @@ fn seeds() -> Vec<Vec<u8>> {
         Subject::instance_receiving("CT", &series),
         Subject::association(AssociationChange::Aborted, "MR 1"),
         Subject::ingest_started("node.example"),
+        Subject::ingest_resumed("node.example"),
         Subject::completion_requested(&series),
         Subject::trust_requested("MR 1"),
         Subject::series_completed("", &series),

@@ -2,7 +2,8 @@
 
 use anyhow::Context as _;
 use async_nats::jetstream::Context;
-use async_nats::jetstream::context::PublishAckFuture;
+use async_nats::jetstream::context::{PublishAckFuture, PublishError, PublishErrorKind};
+use shared::acknowledgements::Acknowledgements;
 use shared::catalog::{Announcement, Catalog};
 use shared::event::{Event, SeriesCompleted};
 use shared::health::Part;
@@ -25,12 +26,20 @@ pub async fn run(
     jetstream: Context,
     filled: Arc<Notify>,
     health: Part,
+    acknowledgements: Acknowledgements,
     stop: CancellationToken,
 ) {
     while !stop.is_cancelled() {
         match announce_all(&catalog, &jetstream).await {
-            Ok(()) => health.ready(),
+            Ok(()) => {
+                acknowledgements.arrived();
+                health.ready();
+            }
             Err(error) => {
+                match is_silence(&error) {
+                    true => acknowledgements.missed(),
+                    false => acknowledgements.arrived(),
+                }
                 health.not_ready(format!("{error:#}"));
                 tracing::warn!("announcing failed and will be tried again: {error:#}");
             }
@@ -41,6 +50,13 @@ pub async fn run(
             () = stop.cancelled() => {}
         }
     }
+}
+
+/// Whether the broker did not answer.
+fn is_silence(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<PublishError>()
+        .is_some_and(|error| error.kind() == PublishErrorKind::TimedOut)
 }
 
 async fn announce_all(catalog: &Catalog, jetstream: &Context) -> anyhow::Result<()> {

@@ -18,6 +18,7 @@ use anyhow::Context as _;
 use async_nats::{Client, jetstream};
 use driver::Driver;
 pub use settings::Settings;
+use shared::acknowledgements::Acknowledgements;
 use shared::catalog::{Catalog, CatalogError, CatalogSettings};
 use shared::health::{Health, Part};
 use shared::metrics::{Metrics, Refusals};
@@ -41,6 +42,7 @@ pub struct Indexer {
     catalog: CatalogSettings,
     indexer_health: Part,
     announcer_health: Part,
+    acknowledgements: Acknowledgements,
     refusals: Refusals,
 }
 
@@ -59,7 +61,23 @@ impl Indexer {
         let sources = settings.sources()?;
         let (ack_wait, history) = (settings.ack_wait, settings.history);
         let refusals = metrics.refusals();
-        Ok(Self { sources, ack_wait, history, catalog, indexer_health, announcer_health, refusals })
+        let acknowledgements = Acknowledgements::default();
+        Ok(Self {
+            sources,
+            ack_wait,
+            history,
+            catalog,
+            indexer_health,
+            announcer_health,
+            acknowledgements,
+            refusals,
+        })
+    }
+
+    /// Whether the broker acknowledges its announcements.
+    #[must_use]
+    pub fn acknowledgements(&self) -> Acknowledgements {
+        self.acknowledgements.clone()
     }
 
     /// Waits until it is the only one on its catalogue, then indexes until told to stop.
@@ -104,6 +122,7 @@ impl Indexer {
                 jetstream.clone(),
                 outbox_filled,
                 self.announcer_health,
+                self.acknowledgements,
                 stop.clone()
             ),
             history::run(nats.clone(), jetstream, self.history, stop),

@@ -49,9 +49,10 @@ pub fn read(subject: &str, payload: &[u8]) -> Reading {
         Subject::IngestStarted { .. } => json(payload, Reading::Started),
         Subject::CompletionRequested { .. } => json(payload, Reading::CompletionRequested),
         Subject::TrustRequested { .. } => json(payload, Reading::TrustRequested),
-        Subject::Association { .. } | Subject::SeriesCompleted { .. } | Subject::Dead { .. } => {
-            Reading::Nothing
-        }
+        Subject::Association { .. }
+        | Subject::IngestResumed { .. }
+        | Subject::SeriesCompleted { .. }
+        | Subject::Dead { .. } => Reading::Nothing,
     }
 }
 

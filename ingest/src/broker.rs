@@ -1,73 +1,74 @@
 //! Whether the broker takes what is received: while it does not, this receiver is not ready, so that
 //! whoever watches or balances it knows before its senders complain.
 
-use anyhow::{Context as _, ensure};
-use async_nats::jetstream::Context;
+use crate::publisher::PublishRefused;
+use jiff::Timestamp;
+use shared::acknowledgements::Acknowledgements;
 use shared::health::Part;
-use shared::stream::INSTANCES;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
-
-/// How often the broker is asked, while it takes nothing, whether it would again.
-const ASK_EVERY: Duration = Duration::from_secs(1);
-
-/// What has to be free in the stream for it to be ready.
-const ROOM: u64 = 64 * 1024;
 
 /// What is known of the broker from what became of the latest events.
 #[derive(Debug)]
 pub struct Broker {
     health: Part,
+    acknowledgements: Acknowledgements,
     refuses: AtomicBool,
+    /// The first refusal that nobody has asked for yet.
+    outage: Mutex<Option<Outage>>,
     refused: Notify,
+}
+
+/// Events are not stored: from when on, and what the broker said first.
+#[derive(Debug, Clone)]
+pub struct Outage {
+    /// When the first was refused.
+    pub refused_at: Timestamp,
+    /// Why.
+    pub cause: String,
 }
 
 impl Broker {
     /// Taken to be well until it refuses something.
     #[must_use]
-    pub fn new(health: Part) -> Self {
+    pub fn new(health: Part, acknowledgements: Acknowledgements) -> Self {
         health.ready();
-        Self { health, refuses: AtomicBool::new(false), refused: Notify::new() }
+        let (outage, refused) = (Mutex::default(), Notify::new());
+        Self { health, acknowledgements, refuses: AtomicBool::new(false), outage, refused }
     }
 
     /// It has stored an event.
     pub fn stored(&self) {
         if self.refuses.load(Ordering::Relaxed) && self.refuses.swap(false, Ordering::Relaxed) {
+            self.acknowledgements.arrived();
             self.health.ready();
         }
     }
 
-    /// It has not, for this reason.
-    pub fn refused(&self, reason: String) {
-        self.health.not_ready(reason);
+    /// It has not stored one.
+    pub fn refused(&self, error: &PublishRefused) {
+        match error {
+            PublishRefused::TimedOut(_) => self.acknowledgements.missed(),
+            PublishRefused::Refused(_) => self.acknowledgements.arrived(),
+            // What is wrong with one event is not wrong with the broker.
+            PublishRefused::TooLarge | PublishRefused::Duplicate => return,
+        }
+        self.health.not_ready(error.to_string());
         self.refuses.store(true, Ordering::Relaxed);
+        let outage = || Outage { refused_at: Timestamp::now(), cause: error.to_string() };
+        self.outage.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(outage);
         self.refused.notify_one();
     }
 
-    /// Finds out when the broker is well again, though no sender tries, until told to stop.
-    pub async fn watch(&self, jetstream: &Context, stop: &CancellationToken) {
-        let watching = async {
-            loop {
-                self.refused.notified().await;
-                while self.refuses.load(Ordering::Relaxed) {
-                    tokio::time::sleep(ASK_EVERY).await;
-                    match has_room(jetstream).await {
-                        Ok(()) => self.stored(),
-                        Err(error) => self.health.not_ready(format!("{error:#}")),
-                    }
-                }
+    /// Waits until it refuses something.
+    pub async fn outage(&self) -> Outage {
+        loop {
+            let outage = self.outage.lock().unwrap_or_else(PoisonError::into_inner).take();
+            match outage {
+                Some(outage) => return outage,
+                None => self.refused.notified().await,
             }
-        };
-        stop.run_until_cancelled(watching).await;
+        }
     }
-}
-
-async fn has_room(jetstream: &Context) -> anyhow::Result<()> {
-    let stream = jetstream.get_stream(INSTANCES).await.context("NATS does not answer")?;
-    let info = stream.cached_info();
-    let limit = u64::try_from(info.config.max_bytes).unwrap_or(u64::MAX);
-    ensure!(info.state.bytes.saturating_add(ROOM) <= limit, "the stream {INSTANCES} is full");
-    Ok(())
 }

@@ -23,9 +23,11 @@ pub mod wire;
 use anyhow::Context;
 use association::Service;
 use async_nats::Client;
+use broker::Broker;
 use occurrences::Occurrences;
 use publisher::Publisher;
 pub use settings::Settings;
+use shared::acknowledgements::Acknowledgements;
 use shared::health::{Health, Part};
 use shared::metrics::{Metrics, Refusals};
 use shared::settings::StreamSettings;
@@ -44,6 +46,7 @@ pub struct Ingest {
     listener: TcpListener,
     settings: Settings,
     health: Part,
+    acknowledgements: Acknowledgements,
     refusals: Refusals,
 }
 
@@ -62,7 +65,8 @@ impl Ingest {
             let addr = settings.dicom_addr;
             format!("cannot listen on {addr} for DICOM; stop the other program or set DICOM_ADDR")
         })?;
-        Ok(Self { listener, settings, health, refusals })
+        let acknowledgements = Acknowledgements::default();
+        Ok(Self { listener, settings, health, acknowledgements, refusals })
     }
 
     /// Where it listens.
@@ -71,6 +75,12 @@ impl Ingest {
     /// When the operating system does not say.
     pub fn addr(&self) -> anyhow::Result<SocketAddr> {
         self.listener.local_addr().context("where ingest listens")
+    }
+
+    /// Whether the broker acknowledges its events.
+    #[must_use]
+    pub fn acknowledgements(&self) -> Acknowledgements {
+        self.acknowledgements.clone()
     }
 
     /// Serves associations until told to stop; then no new ones are accepted, the message that
@@ -91,8 +101,9 @@ impl Ingest {
         let node_name = self.settings.node_name();
         tracing::info!(node_name, "this receiver's name");
         let timeout = self.settings.publish_timeout;
+        let broker = Broker::new(self.health, self.acknowledgements);
         let service = Arc::new(Service {
-            publisher: Publisher::new(jetstream, timeout, node_name.clone(), self.health),
+            publisher: Publisher::new(jetstream, timeout, node_name.clone(), broker),
             settings: self.settings,
             node_name,
             refusals: self.refusals,

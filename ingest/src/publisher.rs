@@ -1,24 +1,27 @@
 //! Publishing to the broker: events that are waited for until they are on disk, events that are
 //! said in passing, and before any of them the start of this process.
 
-use crate::broker::Broker;
+use crate::broker::{Broker, Outage};
 use anyhow::ensure;
 use async_nats::HeaderMap;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use bytes::Bytes;
 use jiff::Timestamp;
-use shared::event::{Event, IngestStarted};
-use shared::health::Part;
-use shared::stream::headers;
+use shared::event::{Event, IngestResumed, IngestStarted};
+use shared::stream::{self, headers};
 use std::time::Duration;
 use tokio::sync::OnceCell;
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 /// How long an event that is said in passing may hold up whoever says it: the connection takes it
 /// at once unless it is stuck.
 const SAY_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Pause before the broker is asked, while it stores nothing, whether it would again.
+const ASK_PAUSE: Duration = Duration::from_secs(1);
 
 /// Pause between two tries to have the start of this process stored while nobody waits for it.
 const START_PAUSE: Duration = Duration::from_secs(1);
@@ -56,7 +59,12 @@ impl Publisher {
     /// Publishes through `jetstream` for the receiver `node_name`; `timeout` is for all tries of
     /// one event together.
     #[must_use]
-    pub fn new(mut jetstream: Context, timeout: Duration, node_name: String, health: Part) -> Self {
+    pub fn new(
+        mut jetstream: Context,
+        timeout: Duration,
+        node_name: String,
+        broker: Broker,
+    ) -> Self {
         // A lost acknowledgement is noticed while there is still time for a second try.
         jetstream.set_timeout(timeout / 2);
         let start = IngestStarted {
@@ -64,7 +72,6 @@ impl Publisher {
             start_id: uuid::Uuid::new_v4().to_string(),
             started_at: Timestamp::now(),
         };
-        let broker = Broker::new(health);
         Self { jetstream, timeout, broker, start, started: OnceCell::new() }
     }
 
@@ -75,7 +82,7 @@ impl Publisher {
     pub async fn start(&self) -> Result<(), PublishRefused> {
         let started = self.start_until(Instant::now() + self.timeout).await;
         if let Err(error) = &started {
-            self.broker.refused(error.to_string());
+            self.broker.refused(error);
         }
         started
     }
@@ -104,18 +111,39 @@ impl Publisher {
         let published = published.await;
         match &published {
             Ok(()) => self.broker.stored(),
-            Err(error @ (PublishRefused::TimedOut(_) | PublishRefused::Refused(_))) => {
-                self.broker.refused(error.to_string());
-            }
-            // What is wrong with one event is not wrong with the broker.
-            Err(PublishRefused::TooLarge | PublishRefused::Duplicate) => {}
+            Err(error) => self.broker.refused(error),
         }
         published
     }
 
-    /// Keeps the health up to date until told to stop.
+    /// Finds out after each outage of the broker when it stores events again, though no sender tries,
+    /// and says so on the stream: that the event is stored is what shows it. Until told to stop.
     pub async fn watch(&self, stop: &CancellationToken) {
-        self.broker.watch(&self.jetstream, stop).await;
+        let watching = async {
+            for number in 1.. {
+                let Outage { refused_at, cause } = self.broker.outage().await;
+                let IngestStarted { node_name, start_id, .. } = self.start.clone();
+                let event =
+                    IngestResumed { node_name, start_id, outage: number, cause, refused_at };
+                loop {
+                    tokio::time::sleep(ASK_PAUSE).await;
+                    match self.resume(&event).await {
+                        Ok(()) => break self.broker.stored(),
+                        Err(error) => self.broker.refused(&error),
+                    }
+                }
+            }
+        };
+        stop.run_until_cancelled(watching).await;
+    }
+
+    async fn resume(&self, event: &IngestResumed) -> Result<(), PublishRefused> {
+        let deadline = Instant::now() + self.timeout;
+        let room = timeout_at(deadline, stream::ensure_room(&self.jetstream)).await;
+        let room = room.map_err(|_: Elapsed| PublishRefused::TimedOut(self.timeout))?;
+        room.map_err(|error| PublishRefused::Refused(format!("{error:#}")))?;
+        self.start_until(deadline).await?;
+        self.store(event, deadline, true).await
     }
 
     /// Publishes an event without waiting until it is stored: it comes before all that is

@@ -1,6 +1,7 @@
 //! What Collimator's services say to each other (events, subjects, streams), the catalogue they
 //! agree on, and how each of them starts and stops.
 
+pub mod acknowledgements;
 pub mod admin;
 #[cfg(feature = "catalog")]
 pub mod catalog;

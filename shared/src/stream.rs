@@ -241,6 +241,21 @@ fn is_stream_not_found(error: &GetStreamError) -> bool {
     }
 }
 
+/// What has to be free in INSTANCES for events to go on, in bytes.
+const ROOM: u64 = 64 * 1024;
+
+/// Looks whether INSTANCES has room for a few events.
+///
+/// # Errors
+/// When it has none, or the broker does not answer.
+pub async fn ensure_room(jetstream: &Context) -> anyhow::Result<()> {
+    let stream = jetstream.get_stream(INSTANCES).await.context("NATS does not answer")?;
+    let info = stream.cached_info();
+    let limit = u64::try_from(info.config.max_bytes).unwrap_or(u64::MAX);
+    ensure!(info.state.bytes.saturating_add(ROOM) <= limit, "the stream {INSTANCES} is full");
+    Ok(())
+}
+
 /// Where the INSTANCES stream stands, in one answer of the broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {

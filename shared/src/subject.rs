@@ -133,6 +133,11 @@ pub enum Subject {
         /// The receiver's name.
         node: Token,
     },
+    /// `dicom.ingest.resumed.<NODE_NAME>`.
+    IngestResumed {
+        /// The receiver's name.
+        node: Token,
+    },
     /// `dicom.request.complete.<SeriesInstanceUID>`: an operator wants a series to be complete.
     CompletionRequested {
         /// The series.
@@ -190,6 +195,12 @@ impl Subject {
         Self::IngestStarted { node: Token::new(node_name) }
     }
 
+    /// Where it goes that a receiver's events are stored again.
+    #[must_use]
+    pub fn ingest_resumed(node_name: &str) -> Self {
+        Self::IngestResumed { node: Token::new(node_name) }
+    }
+
     /// Where the request goes that a series be complete.
     #[must_use]
     pub fn completion_requested(series: &SeriesInstanceUid) -> Self {
@@ -222,6 +233,7 @@ impl Subject {
             Self::InstanceReceiving { .. } => "dicom.instance.receiving",
             Self::Association { change, .. } => change.kind(),
             Self::IngestStarted { .. } => "dicom.ingest.started",
+            Self::IngestResumed { .. } => "dicom.ingest.resumed",
             Self::CompletionRequested { .. } => "dicom.request.complete",
             Self::TrustRequested { .. } => "dicom.request.trust",
             Self::SeriesCompleted { .. } => "dicom.series.completed",
@@ -243,6 +255,7 @@ impl Display for Subject {
             Self::Association { calling_ae: name, .. }
             | Self::TrustRequested { calling_ae: name }
             | Self::IngestStarted { node: name }
+            | Self::IngestResumed { node: name }
             | Self::Dead { reason: name } => f.write_str(&name.0),
         }
     }
@@ -289,6 +302,7 @@ fn read(text: &str) -> Option<Subject> {
             Some(Subject::association(change, rest))
         }
         ("ingest", "started") => Some(Subject::ingest_started(rest)),
+        ("ingest", "resumed") => Some(Subject::ingest_resumed(rest)),
         ("request", "trust") => Some(Subject::trust_requested(rest)),
         ("request", "complete") => {
             Some(Subject::CompletionRequested { series: UidTokens::from_text(rest) })
@@ -382,6 +396,7 @@ mod tests {
                 Subject::series_completed(&modality, &series),
                 Subject::association(AssociationChange::Aborted, &ae),
                 Subject::ingest_started(&ae),
+                Subject::ingest_resumed(&ae),
                 Subject::completion_requested(&series),
                 Subject::trust_requested(&ae),
                 Subject::dead(&ae),

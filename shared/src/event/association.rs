@@ -172,6 +172,39 @@ pub struct IngestStarted {
     pub started_at: Timestamp,
 }
 
+/// A receiver's events are stored again, after the broker had refused some or had not answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct IngestResumed {
+    /// The receiver: its `NODE_NAME`.
+    pub node_name: String,
+    /// Of which start of it.
+    #[serde(rename = "StartID")]
+    pub start_id: String,
+    /// Which of the outages since that start it was, from 1.
+    pub outage: u64,
+    /// What the broker said, or that it said nothing.
+    pub cause: String,
+    /// When the first event was refused, by the receiver's clock.
+    pub refused_at: Timestamp,
+}
+
+impl Event for IngestResumed {
+    const SOURCE: &'static str = INGEST;
+
+    fn subject(&self) -> Subject {
+        Subject::ingest_resumed(&self.node_name)
+    }
+
+    fn id(&self) -> String {
+        format!("{}:resumed:{}", self.start_id, self.outage)
+    }
+
+    fn time(&self) -> Timestamp {
+        self.refused_at
+    }
+}
+
 impl Event for IngestStarted {
     const SOURCE: &'static str = INGEST;
 

@@ -12,7 +12,7 @@ mod tests;
 
 pub use association::{
     AssociationClosed, AssociationIdentity, AssociationOpened, AssociationRejected, Ending,
-    IngestStarted, SeriesShare,
+    IngestResumed, IngestStarted, SeriesShare,
 };
 pub use instance::{AttributeValue, Attributes, InstanceReceiving, InstanceStored};
 pub use request::{CompletionRequested, TrustRequested};

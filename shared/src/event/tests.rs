@@ -147,6 +147,14 @@ fn the_start_of_a_receiver_and_its_heartbeat_read_as_their_golden_files() {
         started_at: at("2026-02-03T04:00:00Z"),
     };
     agrees_with(&started, include_str!("../../golden/ingest_started.json"));
+    let resumed = IngestResumed {
+        node_name: "ingest-1".into(),
+        start_id: started.start_id.clone(),
+        outage: 2,
+        cause: "NATS did not acknowledge within 5s".into(),
+        refused_at: at("2026-02-03T06:00:00Z"),
+    };
+    agrees_with(&resumed, include_str!("../../golden/ingest_resumed.json"));
     let receiving = InstanceReceiving {
         series_instance_uid: SeriesInstanceUid::parse("2.25.2").unwrap(),
         modality: "MR".into(),

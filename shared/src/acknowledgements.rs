@@ -1,0 +1,49 @@
+//! Whether the broker acknowledges what is published: a server that is connected and answers may all the
+//! same store nothing any more, and nobody but its publishers can tell.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The acknowledgements that one publisher waits for. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Acknowledgements(Arc<Mutex<Option<Instant>>>);
+
+impl Acknowledgements {
+    /// The broker has answered a publish, be it with a refusal.
+    pub fn arrived(&self) {
+        *self.missing() = None;
+    }
+
+    /// It has not answered in time.
+    pub fn missed(&self) {
+        self.missing().get_or_insert_with(Instant::now);
+    }
+
+    /// For how long none has come, though some were waited for.
+    #[must_use]
+    pub fn missing_for(&self) -> Option<Duration> {
+        self.missing().map(|since| since.elapsed())
+    }
+
+    fn missing(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn they_are_missing_from_the_first_that_is_missed_to_the_next_that_arrives() {
+        let acknowledgements = Acknowledgements::default();
+        assert_eq!(acknowledgements.missing_for(), None);
+        acknowledgements.missed();
+        let first = *acknowledgements.missing();
+        acknowledgements.missed();
+        assert_eq!(*acknowledgements.missing(), first);
+        assert!(acknowledgements.clone().missing_for().is_some());
+        acknowledgements.arrived();
+        assert_eq!(acknowledgements.missing_for(), None);
+    }
+}
