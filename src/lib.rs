@@ -1,7 +1,9 @@
 //! Collimator in one process: its own nats-server, the three services, and the commands around
 //! them.
 
+mod disk;
 pub mod embedded_nats;
 pub mod pipeline;
 pub mod send;
 pub mod synthetic;
+mod watchdog;

@@ -2,6 +2,7 @@
 //! they work.
 
 use crate::embedded_nats::{EmbeddedNats, Finder};
+use crate::{disk, watchdog};
 use anyhow::Context as _;
 use api::Api;
 use clap::Args;
@@ -68,6 +69,13 @@ pub struct PipelineSettings {
     pub api: api::Settings,
 }
 
+impl PipelineSettings {
+    /// Where the own nats-server's files are.
+    fn nats_folder(&self) -> PathBuf {
+        self.data_dir.join("nats")
+    }
+}
+
 /// Where the parts of a running pipeline are.
 #[derive(Debug, Clone)]
 pub struct Addresses {
@@ -121,6 +129,11 @@ pub async fn run(
         data_dir: std::path::absolute(&settings.data_dir).context("DATA_DIR")?,
     };
 
+    let streams = match &broker {
+        Some(_) => streams_that_fit(&settings)?,
+        None => settings.streams.clone(),
+    };
+
     let ended = async {
         let connected = stream::connect(&nats_url, "collimator", nats_health, &stop).await?;
         let Some(nats) = connected else { return Ok(()) };
@@ -129,12 +142,19 @@ pub async fn run(
             // The own server has our configuration; of another one nobody knows.
             verify(&settings.monitor, &nats).await;
         }
+        let publishers = [ingest.acknowledgements(), indexer.acknowledgements()];
+        let watchdog = async {
+            if let Some(broker) = &broker {
+                watchdog::run(broker, &settings.nats_folder(), &publishers, &stop).await;
+            }
+        };
         // Whatever ends one of them ends all, in order.
-        let (ingest, indexer, api, ready) = tokio::join!(
-            stopping(&stop, ingest.run(&nats, &settings.streams, stop.clone())),
-            stopping(&stop, indexer.run(&nats, &settings.streams, stop.clone())),
+        let (ingest, indexer, api, ready, ()) = tokio::join!(
+            stopping(&stop, ingest.run(&nats, &streams, stop.clone())),
+            stopping(&stop, indexer.run(&nats, &streams, stop.clone())),
             stopping(&stop, api.run(stop.clone())),
             stopping(&stop, when_ready(&health, &stop, ready(addresses))),
+            watchdog,
         );
         ingest.and(indexer).and(api).and(ready)
     }
@@ -148,8 +168,21 @@ pub async fn run(
 async fn start_broker(settings: &PipelineSettings) -> anyhow::Result<EmbeddedNats> {
     let finder = Finder::new(settings.nats_server.clone(), &settings.data_dir);
     let server = finder.find_or_fetch().await?;
-    let folder = settings.data_dir.join("nats");
-    EmbeddedNats::start(&server, settings.nats_addr, &folder, None).await
+    EmbeddedNats::start(&server, settings.nats_addr, &settings.nats_folder(), None).await
+}
+
+/// The settings of the streams, with no more than fits the disk of our own server.
+fn streams_that_fit(settings: &PipelineSettings) -> anyhow::Result<StreamSettings> {
+    let (folder, wanted) = (settings.nats_folder(), settings.streams.instances_max_bytes);
+    let fitting = disk::fitting(wanted, &folder).context("how much room there is in DATA_DIR")?;
+    if fitting < wanted {
+        tracing::warn!(
+            "INSTANCES_MAX_BYTES is {wanted}, but the disk of {} is too small for that: senders are \
+             refused from {fitting} of unread events on",
+            folder.display()
+        );
+    }
+    Ok(StreamSettings { instances_max_bytes: fitting })
 }
 
 /// Runs one part; if it fails, the others are told to stop.

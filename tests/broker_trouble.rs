@@ -1,13 +1,16 @@
 //! NATS hangs, dies and comes back: senders are refused in time, on associations that stay, and the
 //! receiver says that it is not ready.
 
-use crate::harness::eventually;
 use crate::harness::pipeline::{
-    Process, address, free_addr, nats_conf, nats_server, service, test_settings,
+    Process, address, free_addr, nats_conf, nats_server, service, signal, test_settings,
 };
 use crate::harness::scu::{Scu, written};
+use crate::harness::small_disk::SmallDisk;
+use crate::harness::{Collimator, eventually};
+use collimator::send::{SendSettings, send};
 use collimator::synthetic::SyntheticStudy;
 use dicom_dictionary_std::uids;
+use shared::event::IngestResumed;
 use std::net::SocketAddr;
 use tempfile::TempDir;
 
@@ -66,6 +69,12 @@ async fn a_broker_that_hangs_refuses_in_time_and_the_association_goes_on_afterwa
     receiver.nats.signal("CONT");
     // Without any sender trying.
     receiver.is(200, "").await;
+    // The end of the outage is on the record.
+    let nats = async_nats::connect(receiver.nats_addr.to_string()).await.unwrap();
+    let stream = async_nats::jetstream::new(nats).get_stream("INSTANCES").await.unwrap();
+    let resumed = stream.get_last_raw_message_by_subject("dicom.ingest.resumed.>").await.unwrap();
+    let resumed: IngestResumed = serde_json::from_slice(&resumed.payload).unwrap();
+    assert_eq!((resumed.outage, resumed.cause.contains("1s")), (1, true), "{resumed:?}");
     for image in &images[1..] {
         scu.stores(image).await;
     }
@@ -88,4 +97,59 @@ async fn a_broker_that_dies_and_comes_back_is_found_again() {
     receiver.is(200, "").await;
     scu.stores(&images[1]).await;
     scu.release().await;
+}
+
+#[tokio::test]
+async fn an_own_broker_that_hangs_is_restarted_and_keeps_what_it_had() {
+    let collimator = Collimator::start_with(&[("PUBLISH_TIMEOUT", "1s")]).await;
+    let study = SyntheticStudy::new().series("MR", 2).size(16, 16);
+    let images = study.instances().unwrap();
+    let mut scu = Scu::for_mr(collimator.dicom).await;
+    scu.stores(&images[0]).await;
+    let [broker] = collimator.process.children()[..] else { panic!("one nats-server") };
+    signal(broker, "STOP");
+    let (sop, data_set) = written(&images[1]);
+    let refused = scu.store(1, uids::MR_IMAGE_STORAGE, &sop, &data_set).await;
+    assert_eq!(refused.status, 0xa700);
+    eventually("another nats-server", async || {
+        let children = collimator.process.children();
+        (children.len() == 1 && children[0] != broker).then_some(())
+    })
+    .await;
+    eventually("readiness", async || collimator.is_ready().await.then_some(())).await;
+    scu.stores(&images[1]).await;
+    scu.release().await;
+    collimator.lists(&study.series_instance_uids()[0], 2).await;
+    assert_eq!(collimator.stored().await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_full_disk_under_the_broker_refuses_and_is_over_once_there_is_room() {
+    let Some(disk) = SmallDisk::mount(48) else { return };
+    let data: &str = disk.path().join("data").to_str().unwrap().to_owned().leak();
+    let collimator = Collimator::start_with(&[("DATA_DIR", data), ("PUBLISH_TIMEOUT", "1s")]).await;
+    let said = collimator.process.printed();
+    assert!(said.contains("the disk of") && said.contains("too small"), "{said}");
+    let folder = tempfile::tempdir().unwrap();
+    let (before, during) =
+        (SyntheticStudy::new().series("MR", 5), SyntheticStudy::new().series("MR", 20));
+    collimator.receives(before.write_to(&folder.path().join("before")).unwrap()).await;
+    let filler = disk.fill();
+    let paths = during.write_to(&folder.path().join("during")).unwrap();
+    let to = collimator.dicom.to_string();
+    let mut refused = send(&SendSettings::new(&to, paths)).await.unwrap().not_stored;
+    assert!(!refused.is_empty(), "the disk is not full");
+    assert!(refused.iter().all(|notice| notice.status == Some(0xa700)), "{refused:?}");
+    eventually("no readiness", async || (!collimator.is_ready().await).then_some(())).await;
+    std::fs::remove_file(filler).unwrap();
+    eventually("readiness", async || collimator.is_ready().await.then_some(())).await;
+    eventually("room for the rest", async || {
+        let paths = refused.iter().map(|notice| notice.path.clone()).collect();
+        refused = send(&SendSettings::new(&to, paths)).await.unwrap().not_stored;
+        refused.is_empty().then_some(())
+    })
+    .await;
+    collimator.lists(&before.series_instance_uids()[0], 5).await;
+    collimator.lists(&during.series_instance_uids()[0], 20).await;
+    assert_eq!(collimator.stored().await.len(), 25);
 }

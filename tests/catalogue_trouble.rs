@@ -22,11 +22,7 @@ async fn says_why(collimator: &Collimator, why: &str) {
 }
 
 async fn is_ready(collimator: &Collimator) {
-    let ready = format!("{}/health/ready", collimator.api);
-    eventually("readiness", async || {
-        (reqwest::get(&ready).await.unwrap().status() == 200).then_some(())
-    })
-    .await;
+    eventually("readiness", async || collimator.is_ready().await.then_some(())).await;
 }
 
 async fn connect(path: &Path) -> SqliteConnection {

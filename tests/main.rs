@@ -18,6 +18,7 @@ mod hostile;
 mod orthanc;
 mod pydicom_files;
 mod receiving;
+mod refusals;
 mod replaying;
 mod starting;
 mod stopping;

@@ -81,7 +81,7 @@ async fn an_interrupt_ends_everything_in_order() {
     let study = SyntheticStudy::new().series("MR", 3);
     let paths = study.write_to(folder.path()).unwrap();
     collimator.receives(paths).await;
-    let children = children_of(collimator.process.id());
+    let children = collimator.process.children();
     assert_eq!(children.len(), 1, "one nats-server");
     collimator.process.signal("INT");
     assert_eq!(collimator.process.ended().await, Some(0), "{}", collimator.process.printed());
@@ -91,7 +91,7 @@ async fn an_interrupt_ends_everything_in_order() {
 #[tokio::test]
 async fn the_nats_server_dies_with_its_parent_even_on_sigkill() {
     let mut collimator = Collimator::start().await;
-    let children = children_of(collimator.process.id());
+    let children = collimator.process.children();
     assert_eq!(children.len(), 1, "one nats-server");
     collimator.process.kill();
     eventually("the nats-server's end", async || (!is_alive(children[0])).then_some(())).await;
@@ -178,17 +178,6 @@ async fn send_lists_what_was_refused_and_fails() {
     assert!(said.contains("A900") && said.contains("SeriesInstanceUID is empty"), "{said}");
     let summary = String::from_utf8_lossy(&sent.stdout).into_owned();
     assert!(summary.contains("sent 2 of 3 instances"), "{summary}");
-}
-
-/// The process ids of a process' children.
-fn children_of(id: u32) -> Vec<u32> {
-    let mut children = Vec::new();
-    for task in std::fs::read_dir(format!("/proc/{id}/task")).unwrap() {
-        let path = task.unwrap().path().join("children");
-        let listed = std::fs::read_to_string(path).unwrap_or_default();
-        children.extend(listed.split_whitespace().map(|id| id.parse::<u32>().unwrap()));
-    }
-    children
 }
 
 fn is_alive(id: u32) -> bool {

@@ -131,17 +131,28 @@ struct State {
     stopping: bool,
 }
 
+impl State {
+    fn signal(&self, signal: Signal) {
+        if let Some(child) = &self.child {
+            // To its group, for a NATS_SERVER that is a script around the real one. It fails only
+            // for a child that has just ended, and then there is nothing to do.
+            let _ = kill_process_group(Pid::from_child(child), signal);
+        }
+    }
+}
+
 impl Supervised {
     /// Ends the server with `signal` and lets no other follow it.
     pub(super) fn end(&self, signal: Signal) {
         let mut state = self.state();
         state.stopping = true;
         self.stopping.notify_all();
-        if let Some(child) = &state.child {
-            // To its group, for a NATS_SERVER that is a script around the real one. It fails only
-            // for a child that has just ended, and then there is nothing to do.
-            let _ = kill_process_group(Pid::from_child(child), signal);
-        }
+        state.signal(signal);
+    }
+
+    /// Kills the server; another follows it.
+    pub(super) fn kill(&self) {
+        self.state().signal(Signal::KILL);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -232,7 +243,7 @@ pub(super) fn supervise(
             pause = FIRST_PAUSE;
         }
         let complaint = launch.last_complaint(log_from);
-        warn!(%status, "nats-server ended by itself: {complaint}; it is restarted in {pause:?}");
+        warn!(%status, "nats-server ended: {complaint}; it is restarted in {pause:?}");
         if child.stops_within(pause) {
             return;
         }

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use rustix::process::Signal;
+use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
@@ -30,6 +31,8 @@ const CONFIGURATION: &str = include_str!("../../nats.conf");
 const LOCK_LIMIT: Duration = Duration::from_secs(2);
 /// How long a killed server may take to be gone before we stop waiting for it.
 const KILL_LIMIT: Duration = Duration::from_secs(2);
+/// How long a client on this machine may take to connect.
+const CONNECT_LIMIT: Duration = Duration::from_secs(1);
 /// The interval at which a condition without an event to wait for is looked at.
 const POLL: Duration = Duration::from_millis(20);
 
@@ -103,6 +106,17 @@ impl EmbeddedNats {
     #[must_use]
     pub fn url(&self) -> String {
         format!("nats://{}", self.address)
+    }
+
+    /// Kills the server; another takes its place in a moment, with what it had stored.
+    pub fn restart(&self) {
+        self.child.kill();
+    }
+
+    /// Whether clients can connect, which says nothing of whether they are served.
+    pub async fn listens(&self) -> bool {
+        let connected = timeout(CONNECT_LIMIT, TcpStream::connect(self.address)).await;
+        matches!(connected, Ok(Ok(_)))
     }
 
     /// Ends the server in order, and kills it if it is still there after `grace`.

@@ -70,9 +70,7 @@ impl Process {
 
     /// Sends a signal by name, such as `TERM` or `STOP`.
     pub fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
-        let sent = Command::new("kill").args([format!("-{name}"), id]).status().unwrap();
-        assert!(sent.success());
+        signal(self.id(), name);
     }
 
     /// Waits for its end and gives its exit code.
@@ -96,10 +94,27 @@ impl Process {
         .await
     }
 
+    /// The ids of the processes that it has started.
+    pub fn children(&self) -> Vec<u32> {
+        let mut children = Vec::new();
+        for task in std::fs::read_dir(format!("/proc/{}/task", self.id())).unwrap() {
+            let path = task.unwrap().path().join("children");
+            let listed = std::fs::read_to_string(path).unwrap_or_default();
+            children.extend(listed.split_whitespace().map(|id| id.parse::<u32>().unwrap()));
+        }
+        children
+    }
+
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
+}
+
+/// Sends a process a signal by name, such as `TERM` or `STOP`.
+pub fn signal(process: u32, name: &str) {
+    let arguments = [format!("-{name}"), process.to_string()];
+    assert!(Command::new("kill").args(arguments).status().unwrap().success());
 }
 
 impl Drop for Process {
@@ -171,6 +186,12 @@ impl Ends {
         let now = async || position(&self.nats).await.unwrap().now;
         let until = now().await + SignedDuration::try_from(pause).unwrap();
         eventually("the end of a pause", async || (now().await > until).then_some(())).await;
+    }
+
+    /// Whether it says that it is ready.
+    pub async fn is_ready(&self) -> bool {
+        let answer = reqwest::get(format!("{}/health/ready", self.api)).await.unwrap();
+        answer.status() == 200
     }
 
     /// The series that the API lists.
