@@ -52,8 +52,8 @@ pub enum FramingError {
     /// A PDU that has no place in an open association.
     #[error("unexpected PDU of type {0:#04x}")]
     UnexpectedPdu(u8),
-    /// A PDU longer than what was negotiated.
-    #[error("a PDU of {length} bytes is longer than the negotiated {limit}")]
+    /// A PDU longer than we take.
+    #[error("a PDU of {length} bytes is longer than {limit}")]
     PduTooLong {
         /// What the PDU claims.
         length: u32,

@@ -142,8 +142,12 @@ impl Wire {
             let mut pdu = vec![0; PDU_HEADER_LENGTH];
             self.socket.read_exact(&mut pdu).await?;
             let length = u32::from_be_bytes([pdu[2], pdu[3], pdu[4], pdu[5]]);
-            if pdu[0] != 1 || length > MAX_ASSOCIATE_LENGTH {
+            if pdu[0] != 1 {
                 return Err(WireError::NoAssociate);
+            }
+            if length > MAX_ASSOCIATE_LENGTH {
+                let limit = MAX_ASSOCIATE_LENGTH;
+                return Err(FramingError::PduTooLong { length, limit }.into());
             }
             // Grows with what really arrives, not with what the peer claims.
             let body = (&mut self.socket).take(length.into()).read_to_end(&mut pdu).await?;
