@@ -20,8 +20,6 @@ pub(crate) struct Pipeline {
     pub(crate) program: Program,
     /// Port of its C-STORE SCP.
     pub(crate) dicom: u16,
-    /// The url of its API.
-    pub(crate) api: String,
     /// The url of its broker.
     pub(crate) nats: String,
     /// How long it took to be ready.
@@ -48,8 +46,8 @@ impl Pipeline {
         let mut program = Program::start(&mut command, &log)?;
         loop {
             let said = std::fs::read_to_string(&log)?;
-            if let Some((dicom, api, nats)) = addresses(&said) {
-                return Ok(Self { program, dicom, api, nats, ready: began.elapsed() });
+            if let Some((dicom, nats)) = addresses(&said) {
+                return Ok(Self { program, dicom, nats, ready: began.elapsed() });
             }
             ensure!(!program.has_ended(), "collimator has ended: {said}");
             ensure!(began.elapsed() < START, "collimator does not come up: {said}");
@@ -59,7 +57,7 @@ impl Pipeline {
 }
 
 /// Where its parts are, from what it prints once it is ready.
-fn addresses(said: &str) -> Option<(u16, String, String)> {
+fn addresses(said: &str) -> Option<(u16, String)> {
     let word = |start: &str, before: &str| {
         let mut lines = said.lines().map(str::trim_start);
         let rest = lines.find_map(|line| line.strip_prefix(start))?.split_once(before)?.1;
@@ -67,5 +65,5 @@ fn addresses(said: &str) -> Option<(u16, String, String)> {
     };
     let dicom = word("DICOM", " on ")?;
     let port = dicom.rsplit_once(':')?.1.parse().ok()?;
-    Some((port, word("API", "  ")?, word("NATS", "  ")?))
+    Some((port, word("NATS", "  ")?))
 }

@@ -2,7 +2,7 @@
 //! measurement.
 
 use anyhow::Context as _;
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
@@ -11,9 +11,13 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::process::{Child, Command};
+use tokio::time::timeout;
 
 /// How often the memory of a process is looked at while it is measured.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// How long an orderly end may take.
+const END: Duration = Duration::from_secs(30);
 
 /// The unit of CPU times in /proc: 100 in a second, whatever the kernel's own clock does (USER_HZ).
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -51,6 +55,14 @@ impl Program {
     /// Its process id.
     pub(crate) fn id(&self) -> u32 {
         self.id
+    }
+
+    /// Asks it to end (SIGTERM) and waits until it has, for as long as an orderly end may take.
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+        let id = i32::try_from(self.id).ok().and_then(Pid::from_raw).context("no process id")?;
+        kill_process(id, Signal::TERM)?;
+        timeout(END, self.child.wait()).await.context("it does not end")??;
+        Ok(())
     }
 
     /// Whether it has ended by itself.
