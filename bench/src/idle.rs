@@ -53,7 +53,7 @@ pub(crate) async fn measure(lab: &Lab, settings: &IdleSettings) -> anyhow::Resul
         true => (Duration::from_secs(2), 1),
         false => (settings.time, settings.starts),
     };
-    let (binary, folder) = (build(COLLIMATOR)?, lab.folder()?);
+    let (binary, folder) = (build(COLLIMATOR).await?, lab.folder()?);
     let server = [("NATS_SERVER", lab.nats_server.display().to_string())];
     let start = || Pipeline::start(&binary, folder.path(), &server);
     let first = start().await?;

@@ -82,7 +82,7 @@ pub(crate) async fn run(settings: &IndexSettings) -> anyhow::Result<bool> {
 /// Each backlog in turn.
 pub(crate) async fn measure(lab: &Lab, settings: &IndexSettings) -> anyhow::Result<Vec<Drained>> {
     let settings = settings.effective();
-    let indexer = build("indexer")?;
+    let indexer = build("indexer").await?;
     let mut drained = Vec::new();
     for instances in &settings.instances {
         let (instances, series) = (*instances, settings.series.min(*instances));

@@ -54,7 +54,8 @@ pub(crate) async fn run(settings: &LatencySettings) -> anyhow::Result<bool> {
     let data = tempfile::tempdir_in(target()?)?;
     println!("its data are in {}", data.path().display());
     let settings_of_it = [("SETTLE_PERIOD", settle)];
-    let pipeline = Pipeline::start(&build("collimator")?, data.path(), &settings_of_it).await?;
+    let pipeline =
+        Pipeline::start(&build("collimator").await?, data.path(), &settings_of_it).await?;
     let nats = async_nats::connect(&pipeline.nats).await.context("its broker")?;
     let mut completions = nats.subscribe("dicom.series.completed.>").await?;
     nats.flush().await?;

@@ -105,7 +105,7 @@ pub(crate) async fn measure(
         settings.time = Duration::from_millis(500);
     }
     let folder = lab.folder()?;
-    let api = build("api")?;
+    let api = build("api").await?;
     let catalog = folder.path().join("catalog.db");
     fill(&catalog, settings.series).await?;
     let mut servers = vec![Server::Collimator];

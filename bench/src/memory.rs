@@ -53,7 +53,7 @@ pub(crate) async fn run(settings: &MemorySettings) -> anyhow::Result<bool> {
 /// Both, each on a new process.
 pub(crate) async fn measure(lab: &Lab, settings: &MemorySettings) -> anyhow::Result<Memory> {
     let large = if settings.small { 64 } else { settings.large } << 20;
-    let (binary, folder) = (build("ingest")?, lab.folder()?);
+    let (binary, folder) = (build("ingest").await?, lab.folder()?);
     let broker = Broker::start(&lab.nats_server, folder.path(), Sync::Always).await?;
     let (port, other) = (free_port()?, free_port()?);
     let program = ingest(&binary, folder.path(), &broker.url, port).await?;

@@ -1,18 +1,30 @@
-//! Our own programs, built as people build them, and the folder that holds what is measured.
+//! Our own programs, built as this one is, and the folder of the build.
 
 use anyhow::{Context as _, ensure};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::time::Duration;
+use tokio::process::Command;
+use tokio::time::timeout;
 
-/// The release build of one of our programs, which is also the name of its package.
-pub(crate) fn build(program: &str) -> anyhow::Result<PathBuf> {
-    let built = Command::new(env!("CARGO"))
-        // Each by itself: ingest beside the others would be linked with what they ask of `shared`.
-        .args(["build", "--quiet", "--release", "-p", program, "--bin", program])
-        .current_dir(root())
-        .status()?;
+/// How long a build may take, from nothing and on a busy machine.
+const BUILD: Duration = Duration::from_secs(30 * 60);
+
+/// The programs are built as this one is: only a release build means anything, but it is the other one
+/// that CI has at hand, to see that everything runs.
+pub(crate) const RELEASE: bool = !cfg!(debug_assertions);
+
+/// One of our programs, which is also the name of its package.
+pub(crate) async fn build(program: &str) -> anyhow::Result<PathBuf> {
+    let mut command = Command::new(env!("CARGO"));
+    // Each by itself: ingest beside the others would be linked with what they ask of `shared`.
+    command.args(["build", "--quiet", "--locked", "-p", program, "--bin", program]);
+    if RELEASE {
+        command.arg("--release");
+    }
+    let building = command.current_dir(root()).kill_on_drop(true).status();
+    let built = timeout(BUILD, building).await.context("cargo takes too long")??;
     ensure!(built.success(), "{program} can't be built");
-    Ok(target()?.join("release").join(program))
+    Ok(target()?.join(if RELEASE { "release" } else { "debug" }).join(program))
 }
 
 /// The project's folder.
@@ -20,11 +32,8 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The folder of the build: this program is in it.
+/// The folder of the build: this program is in a folder of it.
 pub(crate) fn target() -> anyhow::Result<PathBuf> {
     let program = std::env::current_exe()?;
-    let folder = program.ancestors().nth(2).context("no target folder")?;
-    // Of a test, which is in `deps`.
-    let folder = if folder.ends_with("debug") { folder.parent() } else { Some(folder) };
-    Ok(folder.context("no target folder")?.to_owned())
+    Ok(program.ancestors().nth(2).context("no target folder")?.to_owned())
 }

@@ -82,8 +82,8 @@ impl Receivers {
         let mut found = BTreeMap::new();
         for receiver in wanted {
             let program = match receiver {
-                Receiver::Collimator | Receiver::CollimatorUnsynced => build("collimator"),
-                Receiver::Ingest => build("ingest"),
+                Receiver::Collimator | Receiver::CollimatorUnsynced => build("collimator").await,
+                Receiver::Ingest => build("ingest").await,
                 Receiver::StorescpIgnore
                 | Receiver::StorescpIgnoreLongPdus
                 | Receiver::StorescpFiles => debian::program("storescp", "dcmtk").await,

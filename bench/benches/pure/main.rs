@@ -2,7 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark, which fails by panicking")]
 
 #[path = "../../src/events.rs"]
-#[allow(dead_code, reason = "of the program that it is shared with")]
+#[allow(dead_code, unused_imports, reason = "of the program that it is shared with, and its tests")]
 mod events;
 
 mod catalogue;
@@ -13,5 +13,12 @@ mod header;
 
 use criterion::{criterion_group, criterion_main};
 
-criterion_group!(pure, header::bench, dimse::bench, event::bench, debounce::bench, catalogue::bench);
+criterion_group!(
+    pure,
+    header::bench,
+    dimse::bench,
+    event::bench,
+    debounce::bench,
+    catalogue::bench
+);
 criterion_main!(pure);
