@@ -28,10 +28,10 @@ pub(crate) async fn run(settings: &AllSettings) -> anyhow::Result<bool> {
     let AllSettings { rounds, small } = *settings;
     let lab = Lab::enter().await?;
     let mut aims = Aims::default();
-    let mut failed = Vec::new();
+    let (mut failures, mut failed) = (0, 0);
     let mut note = |what: &str, error: anyhow::Error| {
         println!("failed: {what}: {error:#}\n");
-        failed.push(what.to_owned());
+        failed += 1;
     };
     let receive = ReceiveSettings {
         rounds,
@@ -41,7 +41,10 @@ pub(crate) async fn run(settings: &AllSettings) -> anyhow::Result<bool> {
         time: Duration::from_secs(3),
     };
     match receive::measure(&lab, &receive).await {
-        Ok(outcomes) => aims.receiving(&outcomes),
+        Ok(outcomes) => {
+            aims.receiving(&outcomes);
+            failures += outcomes.iter().map(|outcome| outcome.failed).sum::<usize>();
+        }
         Err(error) => note("receive", error),
     }
     let memory = MemorySettings { associations: 100, large: 2048, small };
@@ -77,7 +80,10 @@ pub(crate) async fn run(settings: &AllSettings) -> anyhow::Result<bool> {
         small,
     };
     match list::measure(&lab, &list).await {
-        Ok((listed, whole)) => aims.listing(&listed, whole),
+        Ok(lists) => {
+            aims.listing(&lists.listed, lists.whole);
+            failures += lists.failed;
+        }
         Err(error) => note("list", error),
     }
     let idle = IdleSettings { time: Duration::from_secs(20), starts: 5, small };
@@ -105,7 +111,7 @@ pub(crate) async fn run(settings: &AllSettings) -> anyhow::Result<bool> {
     if small {
         println!("small: the figures mean nothing, only that everything ran");
     }
-    Ok(failed.is_empty())
+    Ok(failures + failed == 0)
 }
 
 /// What was to be reached, and what was.

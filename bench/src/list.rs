@@ -90,15 +90,20 @@ pub(crate) struct Whole {
 
 /// Measures and prints.
 pub(crate) async fn run(settings: &ListSettings) -> anyhow::Result<bool> {
-    measure(&Lab::enter().await?, settings).await?;
-    Ok(true)
+    Ok(measure(&Lab::enter().await?, settings).await?.failed == 0)
+}
+
+/// All of it.
+#[derive(Debug)]
+pub(crate) struct Lists {
+    pub(crate) listed: Vec<Listed>,
+    pub(crate) whole: Whole,
+    /// Measurements that failed.
+    pub(crate) failed: usize,
 }
 
 /// Each server in each round, and the whole list once.
-pub(crate) async fn measure(
-    lab: &Lab,
-    settings: &ListSettings,
-) -> anyhow::Result<(Vec<Listed>, Whole)> {
+pub(crate) async fn measure(lab: &Lab, settings: &ListSettings) -> anyhow::Result<Lists> {
     let mut settings = settings.clone();
     if settings.small {
         (settings.series, settings.rounds) = (2_000, 1);
@@ -122,7 +127,7 @@ pub(crate) async fn measure(
         }
     };
 
-    let mut rounds: Vec<Listed> = Vec::new();
+    let (mut rounds, mut failed): (Vec<Listed>, _) = (Vec::new(), 0);
     for round in 0..settings.rounds as usize {
         let mut order = servers.clone();
         order.rotate_left(round % servers.len());
@@ -136,7 +141,10 @@ pub(crate) async fn measure(
             };
             match load(&settings, server, &program, port).await {
                 Ok(listed) => rounds.push(listed),
-                Err(error) => println!("failed: {}: {error:#}", server.name()),
+                Err(error) => {
+                    println!("failed: {}: {error:#}", server.name());
+                    failed += 1;
+                }
             }
         }
     }
@@ -167,7 +175,7 @@ pub(crate) async fn measure(
         megabytes(whole.before),
         megabytes(whole.after)
     );
-    Ok((listed, whole))
+    Ok(Lists { listed, whole, failed })
 }
 
 /// A catalogue with so many series.

@@ -57,12 +57,12 @@ impl Measurement {
         (all - self.peak.get(BROKER).unwrap_or(&0), all)
     }
 
-    /// Shares of the time in which the sender, the receiver and the broker had a CPU, and in which
-    /// one association's instances waited for the disk.
+    /// Shares of the time in which the sender, the receiver and the broker had a CPU, and in which the
+    /// disk synced: the broker syncs one message after the other, whoever sent them.
     fn shares(&self) -> [(&'static str, f64); 4] {
         let wall = self.sent.wall.as_secs_f64();
         let disk = match self.receiver.syncs() {
-            true => self.sent.instances as f64 * self.sync / self.associations as f64 / wall,
+            true => self.sent.instances as f64 * self.sync / wall,
             false => 0.0,
         };
         [

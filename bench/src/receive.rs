@@ -124,6 +124,8 @@ pub(crate) struct Outcome {
     pub(crate) rounds: BTreeMap<Receiver, Rounds>,
     /// Bytes in a second of a plain copy over as many connections; of our own sender's scenarios.
     pub(crate) copied: Option<f64>,
+    /// Measurements that failed.
+    pub(crate) failed: usize,
 }
 
 impl Outcome {
@@ -136,8 +138,8 @@ impl Outcome {
 /// Measures and prints. Whether nothing failed.
 pub(crate) async fn run(settings: &ReceiveSettings) -> anyhow::Result<bool> {
     let lab = Lab::enter().await?;
-    measure(&lab, settings).await?;
-    Ok(true)
+    let outcomes = measure(&lab, settings).await?;
+    Ok(outcomes.iter().all(|outcome| outcome.failed == 0))
 }
 
 /// Measures the scenarios that were asked for, and prints a table for each.
@@ -177,7 +179,7 @@ async fn contest(
     contestants: &[Receiver],
 ) -> anyhow::Result<Outcome> {
     let mut rounds: BTreeMap<Receiver, Rounds> = BTreeMap::new();
-    let mut copies = Vec::new();
+    let (mut copies, mut failed) = (Vec::new(), 0);
     for round in 0..if settings.small { 1 } else { settings.rounds } as usize {
         let mut order = contestants.to_vec();
         order.rotate_left(round % contestants.len().max(1));
@@ -185,7 +187,10 @@ async fn contest(
             let measurement = timeout(PATIENCE, one(lab, settings, scenario, receivers, receiver));
             match measurement.await.context("it takes too long").and_then(|ended| ended) {
                 Ok(measurement) => rounds.entry(receiver).or_default().0.push(measurement),
-                Err(error) => println!("failed: {}, {}: {error:#}", receiver.name(), scenario.name),
+                Err(error) => {
+                    println!("failed: {}, {}: {error:#}", receiver.name(), scenario.name);
+                    failed += 1;
+                }
             }
         }
         if scenario.sender == Sender::Fast {
@@ -196,7 +201,7 @@ async fn contest(
         }
     }
     let copied = (!copies.is_empty()).then(|| crate::table::median(copies));
-    Ok(Outcome { scenario, rounds, copied })
+    Ok(Outcome { scenario, rounds, copied, failed })
 }
 
 async fn one(
