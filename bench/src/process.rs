@@ -208,18 +208,29 @@ mod tests {
         assert_eq!(stat(line), Some(("a) b) c".to_owned(), 127)));
     }
 
-    #[test]
-    fn a_process_is_counted_with_its_children() {
-        let mut shell = std::process::Command::new("sh");
-        let mut shell = shell.args(["-c", "sleep 60 & sleep 60"]).spawn().unwrap();
-        let both = |usage: Usage| usage.peak.len() == 2;
-        let found = (0..1000).any(|_| {
-            std::thread::yield_now();
-            both(Usage::of(shell.id()))
-        });
-        let usage = Usage::of(std::process::id());
-        shell.kill().unwrap();
-        shell.wait().unwrap();
-        assert!(found && usage.peak.values().sum::<u64>() > 0);
+    #[tokio::test]
+    async fn a_program_is_counted_with_its_children_and_ends_with_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", "sleep 600 & echo $! ; wait"]);
+        let log = folder.path().join("log");
+        let program = Program::start(&mut command, &log).unwrap();
+        let until = std::time::Instant::now() + END;
+        let child = loop {
+            let said = std::fs::read_to_string(&log).unwrap();
+            let usage = program.usage();
+            if said.ends_with('\n') && usage.peak.get("sleep").is_some_and(|peak| *peak > 0) {
+                assert!(usage.resident.contains_key("sh"));
+                break said.trim().to_owned();
+            }
+            assert!(std::time::Instant::now() < until, "{usage:?}");
+            tokio::task::yield_now().await;
+        };
+        drop(program);
+        let state = || std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+        while !(state().is_empty() || state().contains(") Z ")) {
+            assert!(std::time::Instant::now() < until, "{}", state());
+            tokio::task::yield_now().await;
+        }
     }
 }
