@@ -14,6 +14,8 @@ mod own_file;
 mod series;
 mod sources;
 mod stored;
+#[cfg(feature = "synthetic")]
+mod synthetic;
 mod upserts;
 
 pub use completions::{Completion, RevisionRecord};
