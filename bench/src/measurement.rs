@@ -110,7 +110,7 @@ impl Rounds {
             "receiver, one core".to_owned()
         } else if disk > (1.0 - disk).min(cpu) {
             "disk".to_owned()
-        } else if first.nagle && cpu < 0.5 && disk < 0.3 {
+        } else if first.nagle && !first.receiver.is_ours() && cpu < 0.5 {
             "waiting: delayed ACK".to_owned()
         } else if cpu < 0.5 {
             "waiting: its disk, or other programs on this machine".to_owned()
