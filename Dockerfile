@@ -6,7 +6,8 @@ FROM rust:1.95-slim-bookworm AS build
 WORKDIR /build
 
 # The dependencies in a layer of their own, built against empty packages: they take minutes and
-# change rarely. A new member of the workspace is added here too, and a test that a manifest names.
+# change rarely. A new member of the workspace is added here too, and a test or
+# benchmark that a manifest names.
 COPY Cargo.toml Cargo.lock ./
 COPY api/Cargo.toml api/
 COPY bench/Cargo.toml bench/
@@ -18,6 +19,7 @@ RUN for package in . api bench indexer ingest shared; do \
     done \
     && rm shared/src/main.rs \
     && mkdir shared/tests && touch shared/tests/catalogue.rs \
+    && mkdir -p bench/benches/pure && touch bench/benches/pure/main.rs \
     && cargo build --release --locked --workspace --exclude bench \
     && rm -r src */src
 

@@ -15,12 +15,14 @@ const PIECE: usize = 128 * 1024;
 /// Bytes in a second over so many connections.
 pub(crate) fn copy(connections: usize, input: Input, time: Duration) -> anyhow::Result<f64> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
+    let template = input.template()?;
+    let message = || Message::new(&template, PIECE as u32, true);
+    let messages = (0..connections).map(|_| message()).collect::<anyhow::Result<Vec<_>>>()?;
     let mut threads = Vec::new();
     let began = Instant::now();
-    for _ in 0..connections {
+    for message in messages {
         let mut out = TcpStream::connect(listener.local_addr()?)?;
         let (mut into, _) = listener.accept()?;
-        let message = Message::new(&input.template()?, PIECE as u32, true)?;
         thread::spawn(
             move || {
                 while began.elapsed() < time && out.write_all(&message.bytes).is_ok() {}

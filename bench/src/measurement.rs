@@ -16,6 +16,8 @@ const BROKER: &str = "nats-server";
 pub(crate) struct Measurement {
     pub(crate) receiver: Receiver,
     pub(crate) associations: usize,
+    /// Whether the sender waits for delayed ACKs.
+    pub(crate) nagle: bool,
     pub(crate) sent: Sent,
     /// CPU seconds of the receiver's programs meanwhile.
     pub(crate) cpu: BTreeMap<String, f64>,
@@ -108,8 +110,10 @@ impl Rounds {
             "receiver, one core".to_owned()
         } else if disk > (1.0 - disk).min(cpu) {
             "disk".to_owned()
-        } else if cpu < 0.3 && disk < 0.3 {
+        } else if first.nagle && !first.receiver.is_ours() && cpu < 0.5 {
             "waiting: delayed ACK".to_owned()
+        } else if cpu < 0.5 {
+            "waiting: its disk, or other programs on this machine".to_owned()
         } else if associations == 1.0 {
             // One after the other: whoever takes the longest.
             let most = shares.into_iter().max_by(|one, other| one.1.total_cmp(&other.1));

@@ -218,7 +218,8 @@ async fn one(
     let sent = send(lab, settings, scenario, running.port).await?;
     let cpu = running.usage().cpu_since(&before);
     let (peak, sync) = (watch.peak(), lab.sync_time()?);
-    Ok(Measurement { receiver, associations: scenario.associations, sent, cpu, peak, sync })
+    let (associations, nagle) = (scenario.associations, !no_delay);
+    Ok(Measurement { receiver, associations, nagle, sent, cpu, peak, sync })
 }
 
 async fn send(

@@ -65,6 +65,11 @@ impl Receiver {
         }
     }
 
+    /// Whether it is Collimator, which has the kernel acknowledge at once.
+    pub(crate) fn is_ours(self) -> bool {
+        matches!(self, Self::Collimator | Self::CollimatorUnsynced | Self::Ingest)
+    }
+
     /// Whether what it received is on disk when it says Success.
     pub(crate) fn syncs(self) -> bool {
         matches!(self, Self::Collimator | Self::Ingest)
