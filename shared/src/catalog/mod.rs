@@ -51,7 +51,7 @@ const READERS: u32 = 4;
 
 /// Memory of the owner's page cache. The index by SOP Instance UID is written all over where senders
 /// give out random UIDs: this is what a batch touches of it.
-const OWNER_CACHE: &str = "-32768"; // in KiB
+const OWNER_CACHE: &str = "-16384"; // in KiB
 
 /// Pages of 4 KiB after which the log is written back into the file. What many batches have written
 /// is then written back once; readers find the log no slower for it.
