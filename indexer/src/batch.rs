@@ -38,7 +38,8 @@ impl Batch {
             Reading::Stored(event) => {
                 let series = &event.series_instance_uid;
                 let counts = !sources.rules(&event.calling_ae_title).expected_from.is_empty();
-                if counts && !self.rows.counted.contains(series) {
+                // Once for a run of one series is enough; the catalogue counts each only once.
+                if counts && self.rows.counted.last() != Some(series) {
                     self.rows.counted.push(series.clone());
                 }
                 self.events.push(Event::Stored { expected: sources.expected(&event) });

@@ -1,21 +1,34 @@
 //! The durable consumer on INSTANCES: what has been read, in the order of the stream and without
-//! a gap.
+//! a gap. The next batch is read and decoded while one is committed.
 
+use crate::reading::{Reading, read};
 use anyhow::{Context as _, bail};
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use async_nats::jetstream::{self, Message};
 use futures_util::StreamExt;
-use futures_util::stream::ReadyChunks;
 use jiff::Timestamp;
 use shared::catalog::Bookmark;
 use shared::stream::{INSTANCES, Position};
 use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
 
 /// Name of the consumer.
 pub const NAME: &str = "indexer";
 
-/// Events in one batch, which is one transaction.
-pub const BATCH: usize = 1000;
+/// Events in one batch at most, which is one transaction. A backlog fills them, and each costs a sync
+/// of the disk and a row of each series that it touches; larger ones gain little and take memory.
+pub const BATCH: usize = 2000;
+
+/// Bytes of events in one batch at most, but for one event. Ordinary events have 1 or 2 KiB.
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
+
+/// Events that the broker is asked for at a time: as many may wait undecoded.
+const PULL: usize = 1000;
+
+/// Events that may wait for their acknowledgement: one batch that is committed, one that is read, and
+/// what the broker was asked for besides.
+const MAX_ACK_PENDING: i64 = 4 * BATCH as i64;
 
 /// How long one request for events stands, and how often the broker says that it still does.
 const PULL_EXPIRES: Duration = Duration::from_secs(30);
@@ -28,17 +41,21 @@ pub struct Delivery {
     pub sequence: u64,
     /// When the broker stored it.
     pub at: Timestamp,
-    /// The event, to be acknowledged once it is committed.
-    pub message: Message,
+    /// What it is.
+    pub reading: Reading,
+    /// The event as it came, if it can't be read.
+    pub dead: Option<Message>,
 }
 
 /// What one look at the stream brought.
 #[derive(Debug, Default)]
 pub struct Deliveries {
-    /// Events to commit, in the order of the stream and without a gap.
+    /// Events to commit, in the order of the stream and without a gap. None where all that came were
+    /// committed before and only need their acknowledgement.
     pub new: Vec<Delivery>,
-    /// Events that are committed already and only need their acknowledgement.
-    pub committed: Vec<Delivery>,
+    /// The latest of them in the stream: its acknowledgement is that of all before it.
+    latest: Option<(u64, Message)>,
+    bytes: usize,
 }
 
 /// Keeps the order of the stream: each event once and none left out, whatever is delivered.
@@ -92,8 +109,11 @@ impl Order {
 
 /// Reads INSTANCES from where the catalogue ends.
 pub struct Consumer {
-    deliveries: ReadyChunks<pull::Stream>,
-    order: Order,
+    batches: mpsc::Receiver<anyhow::Result<Deliveries>>,
+    wants: mpsc::Sender<()>,
+    /// A batch was asked for and has not come.
+    wanted: bool,
+    _reader: AbortOnDropHandle<()>,
 }
 
 /// Where to go on reading: after the sequence given, which is 0 for the beginning.
@@ -137,24 +157,29 @@ impl Consumer {
                 durable_name: Some(NAME.to_owned()),
                 description: Some("writes the catalogue".to_owned()),
                 deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: last + 1 },
-                ack_policy: AckPolicy::Explicit,
+                // What is committed is so up to a sequence, and so it is acknowledged.
+                ack_policy: AckPolicy::All,
                 ack_wait,
                 // One that reaches a limit would vanish from the backlog without a word.
                 max_deliver: -1,
-                max_ack_pending: 4 * BATCH as i64,
+                max_ack_pending: MAX_ACK_PENDING,
                 ..pull::Config::default()
             })
             .await
             .context("the consumer")?;
         let messages = consumer
             .stream()
-            .max_messages_per_batch(BATCH)
+            .max_messages_per_batch(PULL)
             .expires(PULL_EXPIRES)
             .heartbeat(PULL_HEARTBEAT)
             .messages()
             .await
             .context("reading INSTANCES")?;
-        Ok(Self { deliveries: messages.ready_chunks(BATCH), order: Order::after(last) })
+        // One of either at most is under way.
+        let ((wants, wanted), (sender, batches)) = (mpsc::channel(1), mpsc::channel(1));
+        let reader = tokio::spawn(read_ahead(messages, Order::after(last), wanted, sender));
+        let _reader = AbortOnDropHandle::new(reader);
+        Ok(Self { batches, wants, wanted: false, _reader })
     }
 
     /// The next events, as many as are there. Can be cancelled without loss.
@@ -162,42 +187,91 @@ impl Consumer {
     /// # Errors
     /// When the broker is gone, or events came out of order: start again from the catalogue.
     pub async fn next(&mut self) -> anyhow::Result<Deliveries> {
-        let Some(messages) = self.deliveries.next().await else { bail!("the broker ended it") };
-        let mut deliveries = Deliveries::default();
-        for message in messages {
-            let delivery = Delivery::read(message.context("reading INSTANCES")?)?;
-            match self.order.place(delivery.sequence) {
-                Place::Next { gone } => {
-                    if gone > 0 {
-                        tracing::warn!(gone, before = delivery.sequence, "events are gone");
-                    }
-                    deliveries.new.push(delivery);
-                }
-                Place::Again => deliveries.committed.push(delivery),
-                Place::Early { missing } => {
-                    bail!("{missing} events are missing before {}", delivery.sequence)
-                }
-            }
-        }
-        Ok(deliveries)
+        // Where the reader has ended, what it ended of is still to be received.
+        self.wanted = self.wanted || self.wants.try_send(()).is_ok();
+        let batch = self.batches.recv().await.context("reading INSTANCES ended")?;
+        self.wanted = false;
+        batch
     }
 }
 
-impl Delivery {
-    fn read(message: Message) -> anyhow::Result<Self> {
+/// Reads batches, each as large as it gets until it is wanted or full, until something fails.
+async fn read_ahead(
+    mut messages: pull::Stream,
+    mut order: Order,
+    mut wanted: mpsc::Receiver<()>,
+    batches: mpsc::Sender<anyhow::Result<Deliveries>>,
+) {
+    let mut deliveries = Deliveries::default();
+    loop {
+        tokio::select! {
+            biased;
+            message = messages.next(), if !deliveries.are_full() => {
+                if let Err(error) = deliveries.take(message, &mut order) {
+                    // Nobody hears it where the driver has begun again.
+                    let _ = batches.send(Err(error)).await;
+                    return;
+                }
+            }
+            wanted = wanted.recv(), if !deliveries.are_empty() => {
+                let batch = Ok(std::mem::take(&mut deliveries));
+                if wanted.is_none() || batches.send(batch).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+impl Deliveries {
+    fn are_full(&self) -> bool {
+        self.new.len() >= BATCH || self.bytes >= BATCH_BYTES
+    }
+
+    fn are_empty(&self) -> bool {
+        self.latest.is_none()
+    }
+
+    fn take<E>(
+        &mut self,
+        message: Option<Result<Message, E>>,
+        order: &mut Order,
+    ) -> anyhow::Result<()>
+    where
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        let Some(message) = message else { bail!("the broker ended it") };
+        let message = message.context("reading INSTANCES")?;
         let info = message.info().map_err(|error| anyhow::anyhow!("a delivery: {error}"))?;
         let sequence = info.stream_sequence;
         let at = Timestamp::from_nanosecond(info.published.unix_timestamp_nanos())
             .context("the time of a delivery")?;
-        Ok(Self { sequence, at, message })
+        match order.place(sequence) {
+            Place::Next { gone } => {
+                if gone > 0 {
+                    tracing::warn!(gone, before = sequence, "events are gone");
+                }
+                let reading = read(&message.subject, &message.payload);
+                let dead = matches!(reading, Reading::Dead { .. }).then(|| message.clone());
+                self.bytes += message.payload.len();
+                self.new.push(Delivery { sequence, at, reading, dead });
+            }
+            Place::Again => {}
+            Place::Early { missing } => bail!("{missing} events are missing before {sequence}"),
+        }
+        if self.latest.as_ref().is_none_or(|(latest, _)| *latest <= sequence) {
+            self.latest = Some((sequence, message));
+        }
+        Ok(())
     }
 
-    /// Tells the broker that the event is committed.
+    /// Tells the broker that the events are committed, and so are all before them.
     ///
     /// # Errors
     /// When the connection is gone for good.
     pub async fn acknowledge(&self) -> anyhow::Result<()> {
-        self.message.ack().await.map_err(|error| anyhow::anyhow!("acknowledging: {error}"))
+        let Some((_, message)) = &self.latest else { return Ok(()) };
+        message.ack().await.map_err(|error| anyhow::anyhow!("acknowledging: {error}"))
     }
 }
 

@@ -17,10 +17,11 @@ pub async fn bury(
     reason: &str,
     error: &str,
 ) -> anyhow::Result<()> {
+    let message = delivery.dead.as_ref().context("a dead letter without its message")?;
     let sequence = delivery.sequence.to_string();
     tracing::warn!(sequence, reason, error, "dead letter");
     let mut headers = HeaderMap::new();
-    for (name, values) in delivery.message.headers.iter().flat_map(HeaderMap::iter) {
+    for (name, values) in message.headers.iter().flat_map(HeaderMap::iter) {
         // The broker acts on its own headers; the letter must only tell them.
         let name = name.to_string();
         let name = match name.starts_with("Nats-") {
@@ -32,12 +33,12 @@ pub async fn bury(
         }
     }
     headers.insert("Nats-Msg-Id", format!("{INSTANCES}:{}:{sequence}", delivery.at).as_str());
-    headers.insert("Collimator-Subject", delivery.message.subject.as_str());
+    headers.insert("Collimator-Subject", message.subject.as_str());
     headers.insert("Collimator-Stream", INSTANCES);
     headers.insert("Collimator-Sequence", sequence.as_str());
     headers.insert("Collimator-Error", error);
     let subject = Subject::dead(reason).to_string();
-    let payload = delivery.message.payload.clone();
+    let payload = message.payload.clone();
     let stored = jetstream.publish_with_headers(subject, headers, payload).await;
     stored.context("publishing a dead letter")?.await.context("storing a dead letter")?;
     Ok(())

@@ -8,7 +8,7 @@ use crate::batch::Batch;
 use crate::consumer::{Consumer, Deliveries, Delivery, resume_after};
 use crate::dead;
 use crate::debounce::{Debouncer, Watermark};
-use crate::reading::{Reading, read};
+use crate::reading::Reading;
 use crate::sources::Sources;
 use anyhow::{Context as _, ensure};
 use async_nats::{Client, jetstream};
@@ -126,28 +126,25 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    /// One batch: one transaction, then an acknowledgement of each of its events.
-    async fn commit(&mut self, deliveries: Deliveries) -> anyhow::Result<()> {
-        self.record(&deliveries.new).await?;
-        for delivery in deliveries.committed.iter().chain(&deliveries.new) {
-            delivery.acknowledge().await?;
-        }
+    /// One batch: one transaction, then one acknowledgement.
+    async fn commit(&mut self, mut deliveries: Deliveries) -> anyhow::Result<()> {
+        self.record(std::mem::take(&mut deliveries.new)).await?;
+        deliveries.acknowledge().await?;
         self.decide().await
     }
 
-    async fn record(&mut self, deliveries: &[Delivery]) -> anyhow::Result<()> {
+    async fn record(&mut self, deliveries: Vec<Delivery>) -> anyhow::Result<()> {
         if deliveries.is_empty() {
             return Ok(());
         }
         let Driver { catalog, sources, refusals, .. } = self.driver;
         let mut batch = Batch::new(self.bookmark);
         for delivery in deliveries {
-            let reading = read(&delivery.message.subject, &delivery.message.payload);
-            if let Reading::Dead { reason, error } = &reading {
-                dead::bury(&self.jetstream, delivery, reason, error).await?;
+            if let Reading::Dead { reason, error } = &delivery.reading {
+                dead::bury(&self.jetstream, &delivery, reason, error).await?;
                 refusals.count(Refused::Event, *reason);
             }
-            batch.push(delivery.sequence, delivery.at, reading, sources);
+            batch.push(delivery.sequence, delivery.at, delivery.reading, sources);
         }
         let debouncer = &mut self.debouncer;
         catalog.record(&batch.rows, |recorded| batch.conclude(debouncer, recorded)).await?;

@@ -37,18 +37,18 @@ impl UidError {
 /// This is deliberately wider than PS3.5 section 9.1: bad anonymisers write UIDs that are none,
 /// and an instance that names its series in 1 to 64 printable characters can be received and
 /// counted all the same. [`is_legal_uid`] is the strict check, for what people type.
-fn accept(raw: &str) -> Result<String, UidError> {
+fn accept(raw: &str) -> Result<&str, UidError> {
     let value = raw.trim_matches([' ', '\0']);
     if value.is_empty() {
         return Err(UidError::Empty);
     }
-    if value.chars().count() > MAX_UID_LENGTH {
+    if value.len() > MAX_UID_LENGTH && value.chars().count() > MAX_UID_LENGTH {
         return Err(UidError::TooLong);
     }
-    if !value.chars().all(|c| matches!(c, ' '..='~')) {
+    if !value.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         return Err(UidError::Unprintable);
     }
-    Ok(value.to_owned())
+    Ok(value)
 }
 
 /// Whether `value` is a UID to the letter of PS3.5 section 9.1: at most 64 characters, components
@@ -77,7 +77,7 @@ macro_rules! uid {
             /// # Errors
             /// [`UidError`] when the value is empty, too long or does not print.
             pub fn parse(raw: &str) -> Result<Self, UidError> {
-                accept(raw).map(Self)
+                accept(raw).map(|value| Self(value.to_owned()))
             }
 
             /// The UID's text, without padding.
@@ -96,7 +96,10 @@ macro_rules! uid {
         impl TryFrom<String> for $name {
             type Error = UidError;
             fn try_from(raw: String) -> Result<Self, UidError> {
-                Self::parse(&raw)
+                match accept(&raw)?.len() {
+                    length if length == raw.len() => Ok(Self(raw)),
+                    _ => Self::parse(&raw),
+                }
             }
         }
 

@@ -188,6 +188,34 @@ async fn an_instance_that_moves_twice_in_one_batch_ends_where_it_came_last() {
 }
 
 #[tokio::test]
+async fn the_latest_instance_decides_on_its_study_and_series() {
+    let mut feed = Feed::new().await;
+    let says = |series, sop, text: &str| {
+        let text = text.to_owned();
+        changed(series, sop, move |e| {
+            e["StudyDescription"] = json!(text);
+            e["SeriesDescription"] = json!(text);
+        })
+    };
+    feed.receive([says("2.1", "3.1", "a")]).await;
+    feed.receive([says("2.2", "3.2", "b")]).await;
+    // Its series says what it said before, but its study says something else by now.
+    feed.receive([says("2.1", "3.3", "a")]).await;
+    let completed = feed.complete("2.1").await.unwrap();
+    assert_eq!(completed.study_description.as_deref(), Some("a"));
+    assert_eq!(completed.series_description.as_deref(), Some("a"));
+    // What is as it was counts too where another instance of the batch changes it in between.
+    feed.receive([says("2.2", "3.4", "b")]).await;
+    feed.receive([says("2.1", "3.5", "c"), says("2.2", "3.6", "b")]).await;
+    let completed = feed.complete("2.1").await.unwrap();
+    assert_eq!(completed.study_description.as_deref(), Some("b"));
+    assert_eq!(completed.series_description.as_deref(), Some("c"));
+    // And a series that is complete is open again, by an instance that says nothing new.
+    feed.receive([says("2.1", "3.7", "c")]).await;
+    assert_eq!(feed.complete("2.1").await.unwrap().revision, 3);
+}
+
+#[tokio::test]
 async fn two_patients_with_one_id_keep_their_names() {
     let mut feed = Feed::new().await;
     let other = changed("2.2", "3.2", |e| {

@@ -1,10 +1,12 @@
 //! Instances as they come out of the stream: a batch of events becomes rows in one transaction.
 
+use super::faces::Face;
 use super::open::{self, OpenSeries};
 use super::sources::{self, Lesson};
-use super::upserts::{UPSERT_INSTANCES, UPSERT_PATIENTS, UPSERT_SERIES, UPSERT_STUDIES};
+use super::upserts::{TOUCH_SERIES, UPSERT_PATIENTS, UPSERT_SERIES, UPSERT_STUDIES};
 use super::{
-    Catalog, CatalogError, json, nanoseconds, optional_timestamp, series_uid, timestamp, word,
+    Catalog, CatalogError, instance_rows, json, nanoseconds, optional_timestamp, series_uid,
+    timestamp, word,
 };
 use crate::event::{InstanceStored, Reason};
 use crate::uid::SeriesInstanceUid;
@@ -137,8 +139,8 @@ impl Catalog {
     ) -> Result<(), CatalogError> {
         let mut transaction = self.begin_write().await?;
         let effects = effects(&mut transaction, &batch.instances).await?;
-        let completed = completed(&mut transaction, &batch.instances, &effects).await?;
-        write_rows(&mut transaction, &batch.instances, &effects).await?;
+        let Found { completed, faces } = find(&mut transaction, &batch.instances, &effects).await?;
+        write_rows(&mut transaction, &batch.instances, &effects, &faces).await?;
         let counts = counts(&mut transaction, &batch.counted, &effects).await?;
         let consequences = conclude(&Recorded { effects, completed, counts });
         open::keep(&mut transaction, &consequences.open).await?;
@@ -185,104 +187,170 @@ async fn effects(
     Ok(instances.iter().map(&mut effect).collect())
 }
 
-/// Writes what changes, from the events as JSON: one statement a table, however many rows.
+/// Writes what changes: the instances, and where the latest of a series says something new, its series,
+/// study and patient.
 async fn write_rows(
     connection: &mut SqliteConnection,
     instances: &[Received],
     effects: &[Effect],
+    faces: &HashMap<SeriesInstanceUid, Face>,
 ) -> Result<(), CatalogError> {
     let mut first_received = HashMap::new();
-    let changing: Vec<Row> = instances
+    let changing: Vec<&Received> = instances
         .iter()
         .zip(effects)
         .filter(|(_, effect)| **effect != Effect::Resent)
         .map(|(instance, _)| {
-            let received = nanoseconds(instance.event.received_at);
             let series = &instance.event.series_instance_uid;
-            Row::new(instance, *first_received.entry(series).or_insert(received))
+            first_received.entry(series).or_insert(nanoseconds(instance.event.received_at));
+            instance
         })
         .collect();
     if changing.is_empty() {
         return Ok(());
     }
-    let latest_of_series = json(&latest_of_series(&changing));
-    for statement in [UPSERT_PATIENTS, UPSERT_STUDIES, UPSERT_SERIES] {
-        sqlx::query(statement).bind(&latest_of_series).execute(&mut *connection).await?;
+    let latest = latest_of_series(&changing).into_iter().map(|instance| {
+        let first = first_received.get(&instance.event.series_instance_uid).copied();
+        Row::new(instance, first)
+    });
+    let (new, same) = by_news(latest.collect(), faces);
+    if !new.is_empty() {
+        let new = json(&new);
+        for statement in [UPSERT_PATIENTS, UPSERT_STUDIES, UPSERT_SERIES] {
+            sqlx::query(statement).bind(&new).execute(&mut *connection).await?;
+        }
     }
-    sqlx::query(UPSERT_INSTANCES).bind(json(&changing)).execute(&mut *connection).await?;
-    Ok(())
+    if !same.is_empty() {
+        let same: Vec<_> = same.iter().map(Row::times).collect();
+        sqlx::query(TOUCH_SERIES).bind(json(&same)).execute(&mut *connection).await?;
+    }
+    instance_rows::upsert(connection, &changing).await
 }
 
-/// One event as the statements below read it.
+/// One event as the statements for patients, studies and series read it.
 #[derive(serde::Serialize)]
 struct Row<'a> {
-    sequence: u64,
     at: i64,
     received: i64,
     /// When the first instance of the series in the batch was received.
-    first_received: i64,
+    first_received: Option<i64>,
+    face: Face,
     event: &'a InstanceStored,
 }
 
 impl<'a> Row<'a> {
-    fn new(instance: &'a Received, first_received: i64) -> Self {
+    fn new(instance: &'a Received, first_received: Option<i64>) -> Self {
         Self {
             first_received,
-            sequence: instance.sequence,
             at: nanoseconds(instance.at),
             received: nanoseconds(instance.event.received_at),
+            face: Face::of(&instance.event),
             event: &instance.event,
         }
     }
 
-    /// What instances of one series have to agree on.
-    fn identity(&self) -> (&str, &str) {
-        let study = self.event.study_instance_uid.as_ref().map_or("", |uid| uid.as_str());
-        (study, self.event.text("PatientID"))
+    fn study(&self) -> &'a str {
+        study(self.event)
+    }
+
+    fn times(&self) -> (&'a SeriesInstanceUid, i64, Option<i64>, i64) {
+        (&self.event.series_instance_uid, self.at, self.first_received, self.received)
     }
 }
 
-/// The rows that matter to patients, studies and series: a series' attributes come from its latest
-/// instance, and an earlier one counts only where it disagrees with the one that follows.
-fn latest_of_series<'a, 'b>(rows: &'b [Row<'a>]) -> Vec<&'b Row<'a>> {
+fn study(event: &InstanceStored) -> &str {
+    event.study_instance_uid.as_ref().map_or("", |uid| uid.as_str())
+}
+
+/// Those that say something that is not in the catalogue, and the others. What is said of a study or a
+/// series in a batch is written whole or not at all, so that the latest is what stays.
+fn by_news<'a>(
+    rows: Vec<Row<'a>>,
+    faces: &HashMap<SeriesInstanceUid, Face>,
+) -> (Vec<Row<'a>>, Vec<Row<'a>>) {
+    let (mut series, mut studies) = (HashSet::new(), HashSet::new());
+    for row in &rows {
+        let event = row.event;
+        if faces.get(&event.series_instance_uid) != Some(&row.face) {
+            series.insert(&event.series_instance_uid);
+            studies.insert(row.study());
+        }
+    }
+    rows.into_iter().partition(|row| {
+        series.contains(&row.event.series_instance_uid) || studies.contains(row.study())
+    })
+}
+
+/// The instances that matter to patients, studies and series: a series' attributes come from its
+/// latest instance, and an earlier one counts only where it disagrees with the one that follows.
+fn latest_of_series<'a>(instances: &[&'a Received]) -> Vec<&'a Received> {
+    let identity = |event: &'a InstanceStored| (study(event), event.text("PatientID"));
     let mut next: HashMap<&SeriesInstanceUid, (&str, &str)> = HashMap::new();
-    let mut kept: Vec<&Row> = rows
+    let mut kept: Vec<&Received> = instances
         .iter()
+        .copied()
         .rev()
-        .filter(|row| {
-            next.insert(&row.event.series_instance_uid, row.identity()) != Some(row.identity())
+        .filter(|instance| {
+            let identity = identity(&instance.event);
+            next.insert(&instance.event.series_instance_uid, identity) != Some(identity)
         })
         .collect();
     kept.reverse();
     kept
 }
 
-/// The last completion of those series that a batch touches and that are complete.
-async fn completed(
+/// What is in the catalogue of the series that a batch touches.
+struct Found {
+    /// The last completion of those that are complete.
+    completed: HashMap<SeriesInstanceUid, Completed>,
+    /// What was last written of them.
+    faces: HashMap<SeriesInstanceUid, Face>,
+}
+
+#[derive(sqlx::FromRow)]
+struct FoundRow {
+    series_instance_uid: String,
+    is_complete: bool,
+    reason: Option<String>,
+    last_activity_at: Option<i64>,
+    calling_ae_title: Option<String>,
+    study_face: Option<i64>,
+    series_face: Option<i64>,
+}
+
+async fn find(
     connection: &mut SqliteConnection,
     instances: &[Received],
     effects: &[Effect],
-) -> Result<HashMap<SeriesInstanceUid, Completed>, CatalogError> {
+) -> Result<Found, CatalogError> {
     let of_instances = instances.iter().map(|instance| &instance.event.series_instance_uid);
     let touched: HashSet<&SeriesInstanceUid> = of_instances.chain(bereft(effects)).collect();
-    let rows: Vec<(String, String, Option<i64>, Option<String>)> = sqlx::query_as(
-        "select series_instance_uid, reason, last_activity_at, calling_ae_title from series
-         where series_instance_uid in (select value from json_each(?))
-             and state = 'complete' and reason is not null",
+    let rows: Vec<FoundRow> = sqlx::query_as(
+        "select series_instance_uid, state = 'complete' as is_complete, reason, last_activity_at,
+                calling_ae_title, studies.face as study_face, series.face as series_face
+         from series join studies on studies.study_instance_uid = series.study_instance_uid
+         where series_instance_uid in (select value from json_each(?))",
     )
     .bind(json(&touched))
     .fetch_all(connection)
     .await?;
-    rows.into_iter()
-        .map(|(series, reason, last_activity, source)| {
-            let completed = Completed {
+    let (mut completed, mut faces) = (HashMap::new(), HashMap::with_capacity(rows.len()));
+    for row in rows {
+        let series = series_uid(&row.series_instance_uid)?;
+        if let Some(reason) = row.reason.filter(|_| row.is_complete) {
+            let last_activity = optional_timestamp(row.last_activity_at)?;
+            let is = Completed {
                 reason: word(&reason)?,
-                last_activity: optional_timestamp(last_activity)?.unwrap_or(Timestamp::MIN),
-                source: source.unwrap_or_default(),
+                last_activity: last_activity.unwrap_or(Timestamp::MIN),
+                source: row.calling_ae_title.unwrap_or_default(),
             };
-            Ok((series_uid(&series)?, completed))
-        })
-        .collect()
+            completed.insert(series.clone(), is);
+        }
+        if let (Some(study), Some(of_series)) = (row.study_face, row.series_face) {
+            faces.insert(series, Face { study, series: of_series });
+        }
+    }
+    Ok(Found { completed, faces })
 }
 
 /// The series that lost an instance to another one: each has a new count to announce.

@@ -6,7 +6,9 @@
 
 mod comparison;
 mod completions;
+mod faces;
 mod facts;
+mod instance_rows;
 mod instances;
 mod open;
 mod outbox;
@@ -48,6 +50,14 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Connections of a process that reads. SQLite has one writer whatever this is.
 const READERS: u32 = 4;
+
+/// Memory of the owner's page cache. The index by SOP Instance UID is written all over where senders
+/// give out random UIDs: this is what a batch touches of it.
+const OWNER_CACHE: &str = "-16384"; // in KiB
+
+/// Pages of 4 KiB after which the log is written back into the file. What many batches have written
+/// is then written back once; readers find the log no slower for it.
+const CHECKPOINT_AFTER: &str = "8000";
 
 /// How long a reader keeps a connection: a file that was put in the place of the catalogue is read
 /// from then on.
@@ -130,7 +140,10 @@ impl Catalog {
     /// # Errors
     /// When the file can't be made, opened or migrated.
     pub async fn own(settings: &CatalogSettings) -> Result<Self, CatalogError> {
-        let options = options(settings)?.create_if_missing(true);
+        let options = options(settings)?
+            .create_if_missing(true)
+            .pragma("cache_size", OWNER_CACHE)
+            .pragma("wal_autocheckpoint", CHECKPOINT_AFTER);
         if let Some(folder) = options.get_filename().parent() {
             std::fs::create_dir_all(folder).map_err(sqlx::Error::Io)?;
         }

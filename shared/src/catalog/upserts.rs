@@ -1,5 +1,6 @@
-//! The statements that make rows of instance events. Each takes a JSON list of objects with the
-//! event and what the stream and the receiver say of it, and writes one table, however many rows.
+//! The statements that make patients, studies and series of instance events. Each takes a JSON list of
+//! objects with the event and what the stream and the receiver say of it, and writes one table, however
+//! many rows. They are written where they say something new, which is seldom; see `faces`.
 //!
 //! Every value is cast to its column's type, so that no event, whoever wrote it, can make a
 //! statement fail and hold up the stream.
@@ -36,7 +37,7 @@ pub(super) const UPSERT_STUDIES: &str = concat!(
     "insert into studies
     (study_instance_uid, patient, study_date, study_time, accession_number,
      referring_physician_name, study_id, study_description, timezone_offset_from_utc,
-     specific_character_set)
+     specific_character_set, face)
 select
     coalesce(cast(value ->> '$.event.StudyInstanceUID' as text), ''),",
     patient_of_event!(),
@@ -48,7 +49,8 @@ select
     cast(value ->> '$.event.StudyID' as text),
     cast(value ->> '$.event.StudyDescription' as text),
     cast(value ->> '$.event.TimezoneOffsetFromUTC' as text),
-    cast(value ->> '$.event.SpecificCharacterSet' as text)
+    cast(value ->> '$.event.SpecificCharacterSet' as text),
+    value ->> '$.face.study'
 from json_each(?) where true
 on conflict (study_instance_uid) do update set
     patient = excluded.patient,
@@ -59,7 +61,8 @@ on conflict (study_instance_uid) do update set
     study_id = excluded.study_id,
     study_description = excluded.study_description,
     timezone_offset_from_utc = excluded.timezone_offset_from_utc,
-    specific_character_set = excluded.specific_character_set"
+    specific_character_set = excluded.specific_character_set,
+    face = excluded.face"
 );
 
 /// A series with a changing instance is open. One that was only claimed by `POST /store` becomes
@@ -71,7 +74,8 @@ pub(super) const UPSERT_SERIES: &str = concat!(
      manufacturer, manufacturer_model_name, station_name, institution_name,
      timezone_offset_from_utc, specific_character_set, performed_procedure_step_start_date,
      performed_procedure_step_start_time, request_attributes, images_in_acquisition,
-     calling_ae_title, source, state, last_activity_at, first_received_at, last_received_at)
+     calling_ae_title, source, state, last_activity_at, first_received_at, last_received_at,
+     face)
 select
     cast(value ->> '$.event.SeriesInstanceUID' as text),
     coalesce(cast(value ->> '$.event.StudyInstanceUID' as text), ''),",
@@ -96,7 +100,7 @@ select
     cast(value ->> '$.event.ImagesInAcquisition' as integer),
     cast(value ->> '$.event.CallingAETitle' as text),
     'dicom', 'receiving', value ->> 'at', value ->> 'first_received',
-    value ->> 'received'
+    value ->> 'received', value ->> '$.face.series'
 from json_each(?) where true
 on conflict (series_instance_uid) do update set
     disagrees = disagrees
@@ -127,60 +131,15 @@ on conflict (series_instance_uid) do update set
     state = 'receiving',
     last_activity_at = excluded.last_activity_at,
     first_received_at = coalesce(first_received_at, excluded.first_received_at),
-    last_received_at = excluded.last_received_at"
+    last_received_at = excluded.last_received_at,
+    face = excluded.face"
 );
 
-/// The key is the SOP Instance UID: however often an instance comes, it is one row.
-pub(super) const UPSERT_INSTANCES: &str = "
-insert into instances
-    (sop_instance_uid, series_instance_uid, sop_class_uid, transfer_syntax_uid, instance_number,
-     rows, columns, bits_allocated, number_of_frames, image_type, acquisition_number,
-     acquisition_date, acquisition_time, content_date, content_time, frame_of_reference_uid,
-     bytes, digest, association_id, received_at, added_sequence, stream_sequence)
-select
-    cast(value ->> '$.event.SOPInstanceUID' as text),
-    cast(value ->> '$.event.SeriesInstanceUID' as text),
-    cast(value ->> '$.event.SOPClassUID' as text),
-    cast(value ->> '$.event.TransferSyntaxUID' as text),
-    cast(value ->> '$.event.InstanceNumber' as text),
-    cast(value ->> '$.event.Rows' as integer),
-    cast(value ->> '$.event.Columns' as integer),
-    cast(value ->> '$.event.BitsAllocated' as integer),
-    cast(value ->> '$.event.NumberOfFrames' as integer),
-    cast(value ->> '$.event.ImageType' as text),
-    cast(value ->> '$.event.AcquisitionNumber' as text),
-    cast(value ->> '$.event.AcquisitionDate' as text),
-    cast(value ->> '$.event.AcquisitionTime' as text),
-    cast(value ->> '$.event.ContentDate' as text),
-    cast(value ->> '$.event.ContentTime' as text),
-    cast(value ->> '$.event.FrameOfReferenceUID' as text),
-    cast(value ->> '$.event.Bytes' as integer),
-    cast(value ->> '$.event.Digest' as text),
-    cast(value ->> '$.event.AssociationID' as text),
-    value ->> 'received',
-    value ->> 'sequence',
-    value ->> 'sequence'
-from json_each(?) where true
-on conflict (sop_instance_uid) do update set
-    added_sequence = case when series_instance_uid = excluded.series_instance_uid
-        then added_sequence else excluded.added_sequence end,
-    series_instance_uid = excluded.series_instance_uid,
-    sop_class_uid = excluded.sop_class_uid,
-    transfer_syntax_uid = excluded.transfer_syntax_uid,
-    instance_number = excluded.instance_number,
-    rows = excluded.rows,
-    columns = excluded.columns,
-    bits_allocated = excluded.bits_allocated,
-    number_of_frames = excluded.number_of_frames,
-    image_type = excluded.image_type,
-    acquisition_number = excluded.acquisition_number,
-    acquisition_date = excluded.acquisition_date,
-    acquisition_time = excluded.acquisition_time,
-    content_date = excluded.content_date,
-    content_time = excluded.content_time,
-    frame_of_reference_uid = excluded.frame_of_reference_uid,
-    bytes = excluded.bytes,
-    digest = excluded.digest,
-    association_id = excluded.association_id,
-    received_at = excluded.received_at,
-    stream_sequence = excluded.stream_sequence";
+/// The same of a series whose attributes are what they were.
+pub(super) const TOUCH_SERIES: &str = "
+update series set
+    state = 'receiving',
+    last_activity_at = touched.value ->> 1,
+    first_received_at = coalesce(first_received_at, touched.value ->> 2),
+    last_received_at = touched.value ->> 3
+from json_each(?) as touched where series_instance_uid = touched.value ->> 0";

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 pub type Attributes = BTreeMap<Cow<'static, str>, AttributeValue>;
 
 /// The value of one attribute.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum AttributeValue {
     /// Of a binary VR, or of an IS that is one number.
@@ -28,7 +28,7 @@ pub enum AttributeValue {
 }
 
 /// An instance was received whole. Whoever sent it got Success only after this event was stored.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct InstanceStored {
     /// SOP Instance UID (0008,0018), the key of the catalogue.
@@ -41,7 +41,7 @@ pub struct InstanceStored {
     #[serde(rename = "SeriesInstanceUID")]
     pub series_instance_uid: SeriesInstanceUid,
     /// Study Instance UID (0020,000D); some real data sets have none.
-    #[serde(rename = "StudyInstanceUID", default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "StudyInstanceUID", skip_serializing_if = "Option::is_none")]
     pub study_instance_uid: Option<StudyInstanceUid>,
     /// What else identifies and describes the instance, by DICOM keyword.
     #[serde(flatten)]
@@ -66,14 +66,13 @@ pub struct InstanceStored {
     #[serde(rename = "AssociationID")]
     pub association_id: String,
     /// The receiver: its `NODE_NAME`. Events of older versions have none.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub node_name: String,
     /// Number of its C-STORE in that association, from 1: our own count, since senders may use
     /// one Message ID twice.
     pub ordinal: u64,
     /// The same among those C-STOREs of its series in that association that were answered with
     /// Success. Events of older versions have 0.
-    #[serde(default)]
     pub series_ordinal: u64,
     /// When its last byte arrived, by the clock of the machine that received it.
     pub received_at: Timestamp,

@@ -4,6 +4,7 @@
 //! ignore keys they do not know, so keys may be added; none is renamed or removed.
 
 mod association;
+mod decoding;
 mod instance;
 mod request;
 mod series;

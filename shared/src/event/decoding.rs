@@ -1,0 +1,282 @@
+//! Reads an [`InstanceStored`] from JSON in one pass.
+//!
+//! What serde derives for a flattened map and an untagged enum gathers the event as values of its
+//! own first and looks at those again. Of a backlog, that was most of the time of reading.
+
+use super::instance::{AttributeValue, Attributes, InstanceStored};
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
+use std::borrow::Cow;
+use std::fmt;
+
+/// Keywords that most events have, in ascending order: these take no memory for each event.
+const KEYWORDS: [&str; 38] = [
+    "AccessionNumber",
+    "AcquisitionDate",
+    "AcquisitionNumber",
+    "AcquisitionTime",
+    "BitsAllocated",
+    "BodyPartExamined",
+    "Columns",
+    "ContentDate",
+    "ContentTime",
+    "FrameOfReferenceUID",
+    "ImageType",
+    "ImagesInAcquisition",
+    "InstanceNumber",
+    "InstitutionName",
+    "IssuerOfPatientID",
+    "Manufacturer",
+    "ManufacturerModelName",
+    "Modality",
+    "NumberOfFrames",
+    "PatientBirthDate",
+    "PatientID",
+    "PatientName",
+    "PatientSex",
+    "PerformedProcedureStepStartDate",
+    "PerformedProcedureStepStartTime",
+    "ProtocolName",
+    "ReferringPhysicianName",
+    "RequestAttributesSequence",
+    "Rows",
+    "SeriesDate",
+    "SeriesDescription",
+    "SeriesNumber",
+    "SeriesTime",
+    "SpecificCharacterSet",
+    "StationName",
+    "StudyDate",
+    "StudyDescription",
+    "StudyTime",
+];
+
+impl<'de> Deserialize<'de> for InstanceStored {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(InstanceVisitor)
+    }
+}
+
+struct InstanceVisitor;
+
+impl<'de> Visitor<'de> for InstanceVisitor {
+    type Value = InstanceStored;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a stored instance")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<InstanceStored, A::Error> {
+        let (mut sop_instance_uid, mut sop_class_uid) = (None, None);
+        let (mut series_instance_uid, mut study_instance_uid) = (None, None);
+        let (mut transfer_syntax_uid, mut bytes, mut digest) = (None, None, None);
+        let (mut calling_ae_title, mut called_ae_title) = (None, None);
+        let (mut peer_address, mut association_id, mut node_name) = (None, None, None);
+        let (mut ordinal, mut series_ordinal, mut received_at) = (None, None, None);
+        let mut attributes = Attributes::new();
+        while let Some(Keyword(keyword)) = map.next_key()? {
+            match &*keyword {
+                "SOPInstanceUID" => once(&mut map, &mut sop_instance_uid, "SOPInstanceUID")?,
+                "SOPClassUID" => once(&mut map, &mut sop_class_uid, "SOPClassUID")?,
+                "SeriesInstanceUID" => {
+                    once(&mut map, &mut series_instance_uid, "SeriesInstanceUID")?;
+                }
+                "StudyInstanceUID" => once(&mut map, &mut study_instance_uid, "StudyInstanceUID")?,
+                "TransferSyntaxUID" => {
+                    once(&mut map, &mut transfer_syntax_uid, "TransferSyntaxUID")?;
+                }
+                "Bytes" => once(&mut map, &mut bytes, "Bytes")?,
+                "Digest" => once(&mut map, &mut digest, "Digest")?,
+                "CallingAETitle" => once(&mut map, &mut calling_ae_title, "CallingAETitle")?,
+                "CalledAETitle" => once(&mut map, &mut called_ae_title, "CalledAETitle")?,
+                "PeerAddress" => once(&mut map, &mut peer_address, "PeerAddress")?,
+                "AssociationID" => once(&mut map, &mut association_id, "AssociationID")?,
+                "NodeName" => once(&mut map, &mut node_name, "NodeName")?,
+                "Ordinal" => once(&mut map, &mut ordinal, "Ordinal")?,
+                "SeriesOrdinal" => once(&mut map, &mut series_ordinal, "SeriesOrdinal")?,
+                "ReceivedAt" => once(&mut map, &mut received_at, "ReceivedAt")?,
+                _ => {
+                    attributes.insert(keyword, map.next_value()?);
+                }
+            }
+        }
+        let missing = A::Error::missing_field;
+        Ok(InstanceStored {
+            sop_instance_uid: sop_instance_uid.ok_or_else(|| missing("SOPInstanceUID"))?,
+            sop_class_uid: sop_class_uid.ok_or_else(|| missing("SOPClassUID"))?,
+            series_instance_uid: series_instance_uid.ok_or_else(|| missing("SeriesInstanceUID"))?,
+            study_instance_uid: study_instance_uid.unwrap_or_default(),
+            attributes,
+            transfer_syntax_uid: transfer_syntax_uid.ok_or_else(|| missing("TransferSyntaxUID"))?,
+            bytes: bytes.ok_or_else(|| missing("Bytes"))?,
+            digest: digest.ok_or_else(|| missing("Digest"))?,
+            calling_ae_title: calling_ae_title.ok_or_else(|| missing("CallingAETitle"))?,
+            called_ae_title: called_ae_title.ok_or_else(|| missing("CalledAETitle"))?,
+            peer_address: peer_address.ok_or_else(|| missing("PeerAddress"))?,
+            association_id: association_id.ok_or_else(|| missing("AssociationID"))?,
+            node_name: node_name.unwrap_or_default(),
+            ordinal: ordinal.ok_or_else(|| missing("Ordinal"))?,
+            series_ordinal: series_ordinal.unwrap_or_default(),
+            received_at: received_at.ok_or_else(|| missing("ReceivedAt"))?,
+        })
+    }
+}
+
+/// Reads a value that an event has once.
+fn once<'de, A: MapAccess<'de>, T: Deserialize<'de>>(
+    map: &mut A,
+    field: &mut Option<T>,
+    name: &'static str,
+) -> Result<(), A::Error> {
+    match field.replace(map.next_value()?) {
+        None => Ok(()),
+        Some(_) => Err(A::Error::duplicate_field(name)),
+    }
+}
+
+/// A key of an event.
+struct Keyword(Cow<'static, str>);
+
+impl<'de> Deserialize<'de> for Keyword {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct KeywordVisitor;
+        impl Visitor<'_> for KeywordVisitor {
+            type Value = Keyword;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a DICOM keyword")
+            }
+
+            fn visit_str<E: Error>(self, keyword: &str) -> Result<Keyword, E> {
+                Ok(Keyword(match KEYWORDS.binary_search(&keyword) {
+                    Ok(known) => Cow::Borrowed(KEYWORDS[known]),
+                    Err(_) => Cow::Owned(keyword.to_owned()),
+                }))
+            }
+        }
+        deserializer.deserialize_str(KeywordVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for AttributeValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ValueVisitor)
+    }
+}
+
+struct ValueVisitor;
+
+impl<'de> Visitor<'de> for ValueVisitor {
+    type Value = AttributeValue;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the value of an attribute")
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<AttributeValue, E> {
+        Ok(AttributeValue::Number(number))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<AttributeValue, E> {
+        let unknown = |_| AttributeValue::Unknown(number.into());
+        Ok(i64::try_from(number).map_or_else(unknown, AttributeValue::Number))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<AttributeValue, E> {
+        Ok(AttributeValue::Unknown(number.into()))
+    }
+
+    fn visit_bool<E>(self, truth: bool) -> Result<AttributeValue, E> {
+        Ok(AttributeValue::Unknown(truth.into()))
+    }
+
+    fn visit_unit<E>(self) -> Result<AttributeValue, E> {
+        Ok(AttributeValue::Unknown(Value::Null))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<AttributeValue, E> {
+        Ok(AttributeValue::Text(text.to_owned()))
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<AttributeValue, E> {
+        Ok(AttributeValue::Text(text))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<AttributeValue, A::Error> {
+        let values = Vec::<Value>::deserialize(SeqAccessDeserializer::new(list))?;
+        if !values.iter().all(Value::is_object) {
+            return Ok(AttributeValue::Unknown(values.into()));
+        }
+        let items = values.into_iter().map(Attributes::deserialize).collect::<Result<_, _>>();
+        items.map(AttributeValue::Items).map_err(A::Error::custom)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<AttributeValue, A::Error> {
+        Value::deserialize(MapAccessDeserializer::new(map)).map(AttributeValue::Unknown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn keywords_can_be_found() {
+        assert!(KEYWORDS.is_sorted());
+    }
+
+    #[test]
+    fn a_value_is_what_it_was_written_as() {
+        for (json, value) in [
+            (json!(-7), AttributeValue::Number(-7)),
+            (json!(i64::MAX), AttributeValue::Number(i64::MAX)),
+            (json!(u64::MAX), AttributeValue::Unknown(json!(u64::MAX))),
+            (json!(1.5), AttributeValue::Unknown(json!(1.5))),
+            (json!(true), AttributeValue::Unknown(json!(true))),
+            (json!(null), AttributeValue::Unknown(json!(null))),
+            (json!("a\\b\u{0}"), AttributeValue::Text("a\\b\u{0}".to_owned())),
+            (json!([]), AttributeValue::Items(Vec::new())),
+            (json!([{}, 1]), AttributeValue::Unknown(json!([{}, 1]))),
+            (json!({"a": [1]}), AttributeValue::Unknown(json!({"a": [1]}))),
+        ] {
+            let text = json.to_string();
+            let read: AttributeValue = serde_json::from_str(&text).unwrap();
+            assert_eq!(read, value, "{text}");
+            assert_eq!(serde_json::to_value(&read).unwrap(), json, "{text}");
+            assert_eq!(serde_json::from_value::<AttributeValue>(json).unwrap(), value, "{text}");
+        }
+        let nested = json!([{"RequestedProcedureID": "RP-9", "Deep": [{"Number": 1}]}]);
+        let AttributeValue::Items(items) = serde_json::from_value(nested).unwrap() else {
+            panic!("items are lost")
+        };
+        assert_eq!(items[0]["RequestedProcedureID"], AttributeValue::Text("RP-9".to_owned()));
+        assert!(matches!(items[0]["Deep"], AttributeValue::Items(_)));
+    }
+
+    #[test]
+    fn an_event_says_each_thing_once_and_all_that_it_must() {
+        let golden = include_str!("../../golden/instance_stored.json");
+        let golden: Value = serde_json::from_str(golden).unwrap();
+        let event = golden["payload"].as_object().unwrap();
+        let whole = serde_json::to_string(event).unwrap();
+        assert!(serde_json::from_str::<InstanceStored>(&whole).is_ok());
+
+        let twice = whole.replacen('{', r#"{"Bytes":1,"#, 1);
+        let error = serde_json::from_str::<InstanceStored>(&twice).unwrap_err();
+        assert!(error.to_string().starts_with("duplicate field `Bytes`"), "{error}");
+        for optional in ["StudyInstanceUID", "NodeName", "SeriesOrdinal"] {
+            let mut without = event.clone();
+            without.remove(optional);
+            assert!(serde_json::from_value::<InstanceStored>(without.into()).is_ok(), "{optional}");
+        }
+        for needed in ["SOPInstanceUID", "SOPClassUID", "SeriesInstanceUID", "Digest", "ReceivedAt"]
+        {
+            let mut without = event.clone();
+            without.remove(needed);
+            let error = serde_json::from_value::<InstanceStored>(without.into()).unwrap_err();
+            assert!(error.to_string().contains(needed), "{error}");
+        }
+    }
+}
