@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use shared::catalog::{
     Batch, Bookmark, Catalog, CatalogError, CatalogSettings, Completion, Consequences, Disproof,
-    Effect, Lesson, OpenSeries, Received, Recorded, Share, StoreOutcome, StoredSeries,
+    Effect, Lesson, OpenSeries, Received, Recorded, SeriesSearch, Share, StoreOutcome, StoredSeries,
 };
 use shared::event::{Ending, InstanceStored, Reason, SeriesCompleted};
 use shared::uid::{SeriesInstanceUid, StudyInstanceUid};
@@ -73,7 +73,8 @@ impl Feed {
 
     /// UID and count of the series that are listed.
     async fn listed(&self) -> Vec<(String, i64)> {
-        let records = self.catalog.complete_series().await.unwrap();
+        let page = self.catalog.series(&SeriesSearch::default(), None, 1000).await.unwrap();
+        let records = page.records;
         records.into_iter().map(|r| (r.series_instance_uid, r.instances_count)).collect()
     }
 }
@@ -315,7 +316,8 @@ async fn a_reader_waits_for_the_owner_to_make_the_catalogue() {
     assert!(reader.check().await.is_err());
     let _owner = Catalog::own(&settings).await.unwrap();
     reader.check().await.unwrap();
-    assert!(reader.complete_series().await.unwrap().is_empty());
+    let page = reader.series(&SeriesSearch::default(), None, 1).await.unwrap();
+    assert!(page.records.is_empty());
 }
 
 #[tokio::test]
