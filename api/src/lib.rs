@@ -2,8 +2,14 @@
 
 pub mod answers;
 pub mod connections;
+pub mod cursor;
+pub mod details;
+pub mod entity;
 pub mod history;
+pub mod instances;
+pub mod listing;
 pub mod operations;
+pub mod parameters;
 pub mod payload;
 pub mod problem;
 pub mod requests;
@@ -11,7 +17,9 @@ pub mod routes;
 pub mod series;
 pub mod settings;
 pub mod sources;
+pub mod statistics;
 pub mod store;
+pub mod studies;
 
 use anyhow::Context as _;
 use connections::Limited;

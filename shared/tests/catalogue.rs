@@ -5,7 +5,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use shared::catalog::{
     Batch, Bookmark, Catalog, CatalogError, CatalogSettings, Completion, Consequences, Disproof,
-    Effect, Lesson, OpenSeries, Received, Recorded, SeriesSearch, Share, StoreOutcome, StoredSeries,
+    Effect, Lesson, OpenSeries, Received, Recorded, SeriesSearch, Share, StoreOutcome,
+    StoredSeries,
 };
 use shared::event::{Ending, InstanceStored, Reason, SeriesCompleted};
 use shared::uid::{SeriesInstanceUid, StudyInstanceUid};

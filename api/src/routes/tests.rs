@@ -11,6 +11,8 @@ use shared::event::{InstanceStored, Reason};
 use shared::uid::SeriesInstanceUid;
 use tempfile::TempDir;
 
+mod listing;
+
 struct TestApi {
     client: TestClient<Box<dyn poem::endpoint::DynEndpoint<Output = Response>>>,
     owner: Option<Catalog>,

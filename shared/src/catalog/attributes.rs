@@ -47,9 +47,9 @@ impl Attribute {
     /// The attribute of a DICOM keyword, or of a tag in eight hexadecimal digits.
     #[must_use]
     pub fn find(name: &str) -> Option<&'static Self> {
-        ATTRIBUTES.iter().find(|attribute| {
-            attribute.keyword == name || attribute.tag.eq_ignore_ascii_case(name)
-        })
+        ATTRIBUTES
+            .iter()
+            .find(|attribute| attribute.keyword == name || attribute.tag.eq_ignore_ascii_case(name))
     }
 }
 

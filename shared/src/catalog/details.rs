@@ -1,8 +1,9 @@
 //! One series with all that is known of it, and its instances.
 
 use super::paging::{COLLECT, Page, Position};
-use super::{Catalog, CatalogError};
+use super::{Catalog, CatalogError, timestamp};
 use crate::uid::SeriesInstanceUid;
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use sqlx::QueryBuilder;
@@ -49,7 +50,7 @@ pub struct InstanceRecord {
     /// The association it came through.
     pub association_id: String,
     /// By the clock of the receiver: nanoseconds since 1970, UTC.
-    pub received_at: i64,
+    received_at: i64,
 }
 
 const INSTANCE: &str = "json_array(sop_instance_uid, sop_class_uid, transfer_syntax_uid,
@@ -107,6 +108,25 @@ impl Catalog {
         found.as_deref().map(details).transpose()
     }
 
+    /// How many instances a series has by now; `None` if there is no such series.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn count_instances(
+        &self,
+        series: &SeriesInstanceUid,
+    ) -> Result<Option<u64>, CatalogError> {
+        let count: Option<i64> = sqlx::query_scalar(
+            "select (select count(*) from instances
+                 where instances.series_instance_uid = series.series_instance_uid)
+             from series where series_instance_uid = ?",
+        )
+        .bind(series.as_str())
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(count.map(i64::unsigned_abs))
+    }
+
     /// A page of the instances of a series, in the order in which they came into it.
     ///
     /// # Errors
@@ -137,4 +157,12 @@ pub(super) fn details(json: &str) -> Result<Details, CatalogError> {
         .map_err(|error| CatalogError::Unreadable(format!("details of a record: {error}")))?;
     details.retain(|_, value| !value.is_null());
     Ok(details)
+}
+
+impl InstanceRecord {
+    /// When its last byte arrived.
+    #[must_use]
+    pub fn received_at(&self) -> Option<Timestamp> {
+        timestamp(self.received_at).ok()
+    }
 }

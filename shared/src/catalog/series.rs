@@ -194,9 +194,7 @@ impl Catalog {
         search.push_conditions(&mut query);
         query.push(format_args!(" and ({key}, series.rowid) {beyond} ("));
         query.push_bind(after.key).push(", ").push_bind(after.id);
-        query.push(format_args!(
-            ") order by {key} {direction}, series.rowid {direction} limit "
-        ));
+        query.push(format_args!(") order by {key} {direction}, series.rowid {direction} limit "));
         query.push_bind(i64::from(limit) + 1);
         self.page(query, limit).await
     }

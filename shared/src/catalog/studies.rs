@@ -3,8 +3,9 @@
 use super::attributes::Attribute;
 use super::matching::Matching;
 use super::paging::{COLLECT, Page, Position};
-use super::{Catalog, CatalogError};
+use super::{Catalog, CatalogError, optional_timestamp};
 use crate::uid::StudyInstanceUid;
+use jiff::Timestamp;
 use serde::Deserialize;
 use sqlx::{QueryBuilder, Sqlite};
 
@@ -42,7 +43,7 @@ pub struct StudyRecord {
     /// Instances of those that were complete, as they were then.
     pub instances_count: i64,
     /// When the latest of its series was complete: nanoseconds since 1970, UTC.
-    pub completed_at: Option<i64>,
+    completed_at: Option<i64>,
 }
 
 /// One pass over the series of a study: what they come to, in the order of the record.
@@ -128,5 +129,13 @@ impl Catalog {
         query.push(format_args!("select {RECORD} as row{FROM} and studies.study_instance_uid = "));
         query.push_bind(study.as_str().to_owned());
         Ok(self.collect(query).await?.pop())
+    }
+}
+
+impl StudyRecord {
+    /// When the latest of its series was complete.
+    #[must_use]
+    pub fn completed_at(&self) -> Option<Timestamp> {
+        optional_timestamp(self.completed_at).ok().flatten()
     }
 }
