@@ -20,6 +20,7 @@ mod pydicom_files;
 mod receiving;
 mod refusals;
 mod replaying;
+mod specification;
 mod starting;
 mod stopping;
 mod streams;

@@ -235,6 +235,8 @@ problems!(CompletionRefused {
 problems!(TrustRefused {
     /// No such sender was ever heard of
     404 Missing,
+    /// The path names no sender
+    422 Wrong,
 });
 
 /// There is nothing of that name.

@@ -27,6 +27,16 @@ pub struct Statistics {
     pub completed_at: Option<Timestamp>,
 }
 
+/// Series of one modality that are complete by one rule.
+#[derive(sqlx::FromRow)]
+struct Group {
+    modality: Option<String>,
+    reason: Option<String>,
+    series: i64,
+    instances: i64,
+    completed_at: Option<i64>,
+}
+
 impl Catalog {
     /// Counts what there is. It looks at every series once, so ask it seldom.
     ///
@@ -41,8 +51,9 @@ impl Catalog {
         )
         .fetch_one(&self.pool)
         .await?;
-        let groups: Vec<(Option<String>, Option<String>, i64, i64, Option<i64>)> = sqlx::query_as(
-            "select modality, reason, count(*), sum(instances_count), max(completed_at)
+        let groups: Vec<Group> = sqlx::query_as(
+            "select modality, reason, count(*) as series, sum(instances_count) as instances,
+                    max(completed_at) as completed_at
              from series where revision > 0 group by modality, reason",
         )
         .fetch_all(&self.pool)
@@ -58,7 +69,7 @@ impl Catalog {
             unannounced: unannounced.unsigned_abs(),
             completed_at: None,
         };
-        for (modality, reason, series, instances, completed_at) in groups {
+        for Group { modality, reason, series, instances, completed_at } in groups {
             let series = series.unsigned_abs();
             statistics.complete += series;
             statistics.instances += instances.unsigned_abs();
