@@ -96,9 +96,9 @@ impl Operations {
         cursor: Query<Option<Cursor>>,
         /// Whether to tell in `X-Total-Count` how many there are in all, which takes a look at each
         count: Query<Option<parameters::Counted>>,
-        /// What they are sorted by, with `-` the greatest first. By default `FirstCompletedAt`, and
-        /// `Arrival`, when the first instance came, with `State` `receiving` or `all`. `StudyDate`
-        /// takes a look at each.
+        /// What they are sorted by, with `-` the greatest first. By default `FirstCompletedAt`;
+        /// `CompletedAt` with `CompletedAfter` or `CompletedBefore`; else `Arrival`, when the first
+        /// instance came, with `State` `receiving` or `all`. `StudyDate` takes a look at each.
         sort: Query<Option<Sort>>,
         /// The keys to list of each, in a list with commas; all without
         fields: Query<Option<Fields>>,
@@ -143,7 +143,9 @@ impl Operations {
     ) -> Result<SeriesFound, Unlisted> {
         let part = Part::new(request, limit.0, cursor.0, count.0)?;
         let listed = state.0.map(|state| state.0).unwrap_or_default();
+        let by_completion = completed_after.0.is_some() || completed_before.0.is_some();
         let default = match listed {
+            _ if by_completion => SeriesOrder::Completed,
             Listed::Complete => SeriesOrder::FirstCompleted,
             Listed::Receiving | Listed::All => SeriesOrder::Arrival,
         };

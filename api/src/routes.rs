@@ -3,6 +3,7 @@
 
 use crate::operations::Operations;
 use crate::problem::{self, FieldError, Problem};
+use crate::qido;
 use crate::requests::Requests;
 use poem::http::{HeaderValue, Method, StatusCode, header};
 use poem::web::Redirect;
@@ -16,7 +17,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 const DESCRIPTION: &str = "Collimator receives DICOM from a PACS or a modality, knows when each \
-series is complete, and tells everyone: here, and as `dicom.series.completed.>` on NATS.";
+series is complete, and tells everyone: here, and as `dicom.series.completed.>` on NATS. \
+DICOMweb clients search the same catalogue by QIDO-RS under `/dicom-web`.";
 
 /// The documented operations with what describes them.
 #[must_use]
@@ -36,6 +38,7 @@ pub fn routes(
     metrics: Metrics,
 ) -> impl Endpoint<Output = Response> {
     let service = service(catalog.clone(), requests);
+    let dicom_web = qido::routes(&catalog);
     let allowed = Arc::new(allowed_methods(&service.spec()));
     let refusals = metrics.refusals();
     let checked = health.clone();
@@ -52,6 +55,7 @@ pub fn routes(
         .at("/metrics", metrics::route(metrics))
         .at("/openapi.json", service.spec_endpoint())
         .nest("/docs", service.swagger_ui())
+        .nest("/dicom-web", dicom_web)
         .nest("/", service)
         .around(move |routes, request| answer(routes, request, allowed.clone(), refusals.clone()))
 }

@@ -12,6 +12,7 @@ use shared::uid::SeriesInstanceUid;
 use tempfile::TempDir;
 
 mod listing;
+mod qido;
 
 struct TestApi {
     client: TestClient<Box<dyn poem::endpoint::DynEndpoint<Output = Response>>>,

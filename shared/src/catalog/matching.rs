@@ -30,11 +30,11 @@ impl Matching {
         query.push(" and ");
         if attribute.keyword == MODALITIES_IN_STUDY {
             query.push(
-                "exists (select 1 from series as member
+                "(select 1 from series as member
                  where member.study_instance_uid = studies.study_instance_uid and ",
             );
             self.push_on(query, "member.modality", attribute.kind);
-            query.push(")");
+            query.push(" limit 1) is not null");
         } else {
             self.push_on(query, attribute.column, attribute.kind);
         }

@@ -63,8 +63,12 @@ const RECORD: &str = "json_array(studies.study_instance_uid, patient_id, patient
         where series.study_instance_uid = studies.study_instance_uid and revision > 0))";
 
 const FROM: &str = " from studies join patients on patients.id = studies.patient
-    where studies.study_instance_uid <> '' and exists (select 1 from series
-        where series.study_instance_uid = studies.study_instance_uid)";
+    where studies.study_instance_uid <> ''";
+
+/// Studies that instances have moved out of are left without a series. This is no `exists`: SQLite
+/// 3.51 makes a join of that, and then counts a study for `offset` once for each of its series.
+pub(super) const HAS_SERIES: &str = " and (select 1 from series
+    where series.study_instance_uid = studies.study_instance_uid limit 1) is not null";
 
 /// Which studies are listed, and in which order. Series without a Study Instance UID are in none.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -77,7 +81,7 @@ pub struct StudySearch {
 
 impl StudySearch {
     fn push_conditions(&self, query: &mut QueryBuilder<Sqlite>) {
-        query.push(FROM);
+        query.push(FROM).push(HAS_SERIES);
         for (attribute, matching) in &self.matching {
             matching.push(query, attribute);
         }
@@ -126,7 +130,9 @@ impl Catalog {
         study: &StudyInstanceUid,
     ) -> Result<Option<StudyRecord>, CatalogError> {
         let mut query = QueryBuilder::new(COLLECT);
-        query.push(format_args!("select {RECORD} as row{FROM} and studies.study_instance_uid = "));
+        query.push(format_args!(
+            "select {RECORD} as row{FROM}{HAS_SERIES} and studies.study_instance_uid = "
+        ));
         query.push_bind(study.as_str().to_owned());
         Ok(self.collect(query).await?.pop())
     }

@@ -4,18 +4,18 @@ use super::*;
 use std::collections::HashSet;
 
 /// A catalogue that fills up as a test says.
-struct Feed {
-    api: TestApi,
+pub(super) struct Feed {
+    pub(super) api: TestApi,
     sequence: u64,
 }
 
 impl Feed {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         Self { api: api(true).await, sequence: 0 }
     }
 
     /// Records an instance with these attributes, and leaves its series open.
-    async fn receive(&mut self, attributes: Value) {
+    pub(super) async fn receive(&mut self, attributes: Value) {
         self.sequence += 1;
         let sequence = self.sequence;
         let mut event = serde_json::json!({
@@ -41,7 +41,7 @@ impl Feed {
     }
 
     /// Completes series in one decision: all at the same time.
-    async fn complete(&self, second: i64, series: &[&str]) {
+    pub(super) async fn complete(&self, second: i64, series: &[&str]) {
         let completion = |uid: &&str| Completion {
             series: SeriesInstanceUid::parse(uid).unwrap(),
             reason: Reason::Quiet,
