@@ -10,6 +10,7 @@ mod catalogue_trouble;
 mod catching_up;
 mod chaos;
 mod completing;
+mod dicomweb;
 mod durability;
 mod events;
 mod evidence;

@@ -106,7 +106,6 @@ impl Catalog {
 }
 
 /// The attributes of a level.
-#[must_use]
 pub fn attributes_of(level: Level) -> impl Iterator<Item = &'static Attribute> {
     ATTRIBUTES.iter().filter(move |attribute| attribute.level == level)
 }
