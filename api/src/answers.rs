@@ -83,6 +83,7 @@ lists! {
 macro_rules! things {
     ($($name:ident $(#[doc = $doc:literal])* $record:ty;)*) => {$(
         #[derive(ApiResponse)]
+        #[allow(clippy::large_enum_variant, reason = "one lives at a time, and not for long")]
         pub(crate) enum $name {
             $(#[doc = $doc])*
             #[oai(status = 200)]
