@@ -13,6 +13,9 @@ use tokio_util::sync::CancellationToken;
 /// come back after a restart, and to have the next event stored.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// The same at the most: doubled with each restart that did not help.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(600);
+
 /// What has to be free on the disk for a restart to help.
 const ROOM: ByteSize = ByteSize::mib(16);
 
@@ -27,22 +30,26 @@ pub(crate) async fn run(
     stop: &CancellationToken,
 ) {
     let watching = async {
-        let mut in_vain = None;
+        let (mut in_vain, mut patience) = (None, PATIENCE);
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
             let silent = publishers.iter().filter_map(Acknowledgements::missing_for).max();
-            // One that still reads its store does not listen yet, however long that takes; one that
-            // hangs does.
-            let (Some(silent), true) = (silent, silent.is_some() && broker.listens().await) else {
-                in_vain = None;
+            let Some(silent) = silent else {
+                (in_vain, patience) = (None, PATIENCE);
                 continue;
             };
+            // One that still reads its store does not listen yet, however long that takes; one that
+            // hangs does.
+            if !broker.listens().await {
+                in_vain = None;
+                continue;
+            }
             let since = *in_vain.get_or_insert_with(Instant::now);
             let has_room = disk::free(folder).is_ok_and(|free| free >= ROOM.0);
-            if since.elapsed() >= PATIENCE && has_room {
+            if since.elapsed() >= patience && has_room {
                 tracing::warn!(?silent, "nats-server acknowledges nothing; it is restarted");
                 broker.restart();
-                in_vain = None;
+                (in_vain, patience) = (None, LONGEST_PATIENCE.min(patience * 2));
             }
         }
     };

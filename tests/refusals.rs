@@ -10,6 +10,7 @@ use dicom_transfer_syntax_registry::entries::EXPLICIT_VR_LITTLE_ENDIAN;
 use dicom_ul::pdu::{AssociationRJResult, PDataValueType, Pdu};
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
+use std::collections::HashMap;
 use std::io::Write as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -21,8 +22,9 @@ const DEFLATED: &str = uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN;
 /// A pipeline whose limits are near.
 async fn narrow() -> Collimator {
     Collimator::start_with(&[
+        ("MAX_PDU_LENGTH", "16KiB"),
         ("HEADER_LIMIT", "64KiB"),
-        ("INFLATE_LIMIT", "1MiB"),
+        ("INFLATE_LIMIT", "32KiB"),
         ("ARTIM_TIMEOUT", "1s"),
         ("RECEIVE_TIMEOUT", "2s"),
         ("PDU_TIMEOUT", "1s"),
@@ -62,15 +64,22 @@ fn deflated(plain: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+/// A good data set, but for so many bytes before its pixel data.
+fn with_private_element_of(length: usize) -> Vec<u8> {
+    let mut object: InMemDicomObject = (*image()).clone();
+    let value = PrimitiveValue::from(vec![0_u8; length]);
+    object.put(DataElement::new(Tag(0x0029, 0x1010), VR::OB, value));
+    bytes(&object)
+}
+
 /// What is sent as the data set of a C-STORE, and the Status and cause that it leads to.
 fn unfit_data_sets() -> Vec<(Vec<u8>, u16, &'static str)> {
     let good: InMemDicomObject = (*image()).clone();
-    let with = |tag: Tag, vr: VR, value: PrimitiveValue| {
+    let uid = |tag, value: &str| {
         let mut object = good.clone();
-        object.put(DataElement::new(tag, vr, value));
+        object.put(DataElement::new(tag, VR::UI, PrimitiveValue::from(value)));
         bytes(&object)
     };
-    let uid = |tag, value: &str| with(tag, VR::UI, PrimitiveValue::from(value));
     let mut nested = Vec::new();
     for _ in 0..1000 {
         // A private sequence of undefined length, with an item of undefined length in it.
@@ -85,11 +94,7 @@ fn unfit_data_sets() -> Vec<(Vec<u8>, u16, &'static str)> {
         (uid(tags::SERIES_INSTANCE_UID, "1.2\x003"), 0xa900, "uid_unprintable"),
         (uid(tags::SOP_INSTANCE_UID, "2.25.4"), 0xa900, "contradiction"),
         (uid(tags::SOP_CLASS_UID, uids::CT_IMAGE_STORAGE), 0xa900, "contradiction"),
-        (
-            with(Tag(0x0029, 0x1010), VR::OB, PrimitiveValue::from(vec![1_u8; 70_000])),
-            0xa700,
-            "header_too_long",
-        ),
+        (with_private_element_of(70_000), 0xa700, "header_too_long"),
     ]
 }
 
@@ -104,11 +109,12 @@ async fn a_message_that_is_refused_is_answered_and_counted() {
     };
 
     let mut scu = Scu::for_class(collimator.dicom, MR, EXPLICIT).await;
-    let mut contradictions = 0;
+    let mut refused = HashMap::new();
     for (data_set, status, cause) in unfit_data_sets() {
         is_refused(scu.store(1, MR, sop, &data_set).await, status, cause);
-        contradictions += u64::from(cause == "contradiction");
-        collimator.counts("message", cause, contradictions.max(1)).await;
+        let times = refused.entry(cause).or_insert(0);
+        *times += 1;
+        collimator.counts("message", cause, *times).await;
     }
     let no_data_set = scu.store_command(MR, sop, false);
     scu.send(1, PDataValueType::Command, &no_data_set, 1000).await;
@@ -125,14 +131,15 @@ async fn a_message_that_is_refused_is_answered_and_counted() {
     scu.release().await;
 
     let mut scu = Scu::for_class(collimator.dicom, MR, DEFLATED).await;
-    let good = bytes(&image);
-    let bomb = deflated(&[&good[..], &[0; 64 << 20]].concat());
-    assert!(bomb.len() < 1 << 17, "{}", bomb.len());
+    let bomb = deflated(&with_private_element_of(60_000));
+    assert!(bomb.len() < 1000, "{}", bomb.len());
     is_refused(scu.store(1, MR, sop, &bomb).await, 0xa700, "inflates_too_far");
     collimator.counts("message", "inflates_too_far", 1).await;
     is_refused(scu.store(1, MR, sop, &[0xff; 500]).await, 0xc000, "not_deflated");
     collimator.counts("message", "not_deflated", 1).await;
-    assert_eq!(scu.store(1, MR, sop, &deflated(&good)).await.status, 0);
+    // What stands behind the start of the pixel data is not inflated.
+    let harmless = deflated(&[&bytes(&image)[..], &[0; 64 << 20]].concat());
+    assert_eq!(scu.store(1, MR, sop, &harmless).await.status, 0);
     scu.release().await;
 }
 
@@ -151,7 +158,7 @@ async fn an_association_that_is_aborted_is_counted() {
         // A value that is longer than its PDU, or empty.
         (vec![4, 0, 0, 0, 0, 8, 0, 0, 0, 9, 1, 3, 0, 0], "malformed_pdv"),
         (vec![4, 0, 0, 0, 0, 4, 0, 0, 0, 0], "malformed_pdv"),
-        (vec![4, 0, 0xff, 0, 0, 0], "pdu_too_long"),
+        (vec![4, 0, 0, 0, 0x40, 1], "pdu_too_long"),
         // Of a context that was not accepted.
         (vec![4, 0, 0, 0, 0, 6, 0, 0, 0, 2, 99, 3], "out_of_order"),
         // A data set without a command.
@@ -251,9 +258,10 @@ async fn an_event_and_a_request_that_make_no_sense_are_counted() {
         json.send().await.unwrap().status().as_u16()
     };
     assert_eq!(post("{}".into()).await, 422);
-    collimator.counts("request", "422", 1).await;
-    let long = format!("{{\"PatientID\":\"{}\"}}", "1".repeat(8 << 20));
-    assert_eq!(post(long).await, 413);
+    // As long as a body may be, and a byte longer.
+    assert_eq!(post(" ".repeat(65_536)).await, 422);
+    assert_eq!(post(" ".repeat(65_537)).await, 413);
+    collimator.counts("request", "422", 2).await;
     collimator.counts("request", "413", 1).await;
     assert_eq!(client.delete(&store).send().await.unwrap().status(), 405);
     collimator.counts("request", "405", 1).await;

@@ -104,11 +104,13 @@ async fn data_is_there_after_a_kill_and_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let study = SyntheticStudy::new().series("MR", 5);
     let paths = study.write_to(folder.path()).unwrap();
-    let mut first = Collimator::start_with(&[("DATA_DIR", data_dir)]).await;
+    // The kill may come before it is said that the association was released.
+    let settings = [("DATA_DIR", data_dir), ("ABORT_GRACE", "1s")];
+    let mut first = Collimator::start_with(&settings).await;
     first.receives(paths).await;
     first.process.kill();
     // Complete only now: what was acknowledged was on disk.
-    let second = Collimator::start_with(&[("DATA_DIR", data_dir)]).await;
+    let second = Collimator::start_with(&settings).await;
     second.lists(&study.series_instance_uids()[0], 5).await;
     assert_eq!(second.events("SERIES").await.len(), 1);
 }

@@ -3,6 +3,7 @@
 
 use crate::distribution::Distribution;
 use crate::pipeline::Pipeline;
+use crate::programs::{build, target};
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 use collimator::synthetic::SyntheticStudy;
@@ -50,12 +51,16 @@ pub(crate) async fn run(settings: &LatencySettings) -> anyhow::Result<bool> {
         study.write_to(&folder.path().join(number.to_string()))?;
     }
     let settle = humantime::format_duration(settings.settle_period).to_string();
-    let pipeline = Pipeline::start(&[("SETTLE_PERIOD", settle)]).await?;
+    let data = tempfile::tempdir_in(target()?)?;
+    println!("its data are in {}", data.path().display());
+    let settings_of_it = [("SETTLE_PERIOD", settle)];
+    let pipeline =
+        Pipeline::start(&build("collimator").await?, data.path(), &settings_of_it).await?;
     let nats = async_nats::connect(&pipeline.nats).await.context("its broker")?;
     let mut completions = nats.subscribe("dicom.series.completed.>").await?;
     nats.flush().await?;
 
-    let (dicom, folder) = (&pipeline.dicom, folder.path());
+    let (dicom, folder) = (pipeline.dicom, folder.path());
     let send = stream::iter(0..settings.series)
         .map(|number| async move { dcmsend(dicom, &folder.join(number.to_string())).await })
         .buffer_unordered(settings.parallel)
@@ -117,9 +122,9 @@ SETTLE_PERIOD, in milliseconds:
     Ok(odd == 0)
 }
 
-async fn dcmsend((address, port): &(String, String), folder: &Path) -> anyhow::Result<()> {
+async fn dcmsend(port: u16, folder: &Path) -> anyhow::Result<()> {
     let output = Command::new("dcmsend")
-        .args(["--scan-directories", "--recurse", address.as_str(), port.as_str()])
+        .args(["--scan-directories", "--recurse", "127.0.0.1", &port.to_string()])
         .arg(folder)
         .stdin(Stdio::null())
         .output()

@@ -1,84 +1,69 @@
-//! A Collimator to measure: the release binary with its own nats-server, on free ports, with its data
-//! on the file system that the build is on.
+//! A Collimator to measure: the release binary with its own nats-server or another one, on free
+//! ports.
 
-use anyhow::{Context as _, bail};
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::Duration;
-use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
-use tokio::time::timeout;
+use crate::process::Program;
+use anyhow::ensure;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use tokio::process::Command;
 
 /// How long a start may take; the first one fetches a nats-server.
 const START: Duration = Duration::from_secs(120);
 
+/// How often it is looked whether it is ready.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
+
 /// A running Collimator. It ends when this is dropped, and its nats-server with it.
+#[derive(Debug)]
 pub(crate) struct Pipeline {
-    /// Address and port of its C-STORE SCP.
-    pub(crate) dicom: (String, String),
+    /// The process.
+    pub(crate) program: Program,
+    /// Port of its C-STORE SCP.
+    pub(crate) dicom: u16,
     /// The url of its broker.
     pub(crate) nats: String,
-    _process: Child,
-    _data: TempDir,
+    /// How long it took to be ready.
+    pub(crate) ready: Duration,
 }
 
 impl Pipeline {
-    /// Builds it, if need be, and starts it with settings.
-    pub(crate) async fn start(settings: &[(&str, String)]) -> anyhow::Result<Self> {
-        let binary = build().await?;
-        let target = binary.parent().and_then(Path::parent).context("no target folder")?;
-        let data = tempfile::tempdir_in(target)?;
-        println!("its data are in {}", data.path().display());
-        let mut process = Command::new(binary)
-            .env("DATA_DIR", data.path())
+    /// Starts it on a data folder, with settings, and waits until it says that it is ready.
+    pub(crate) async fn start(
+        binary: &Path,
+        folder: &Path,
+        settings: &[(&str, String)],
+    ) -> anyhow::Result<Self> {
+        let log = folder.join("collimator.log");
+        // What an earlier start in the same folder said is no news.
+        let _ = std::fs::remove_file(&log);
+        let mut command = Command::new(binary);
+        command
+            .env("DATA_DIR", folder.join("data"))
             .envs(["DICOM_ADDR", "API_ADDR", "NATS_ADDR"].map(|name| (name, "127.0.0.1:0")))
             .env("RUST_LOG", "warn")
-            .envs(settings.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .context("collimator can't be started")?;
-        let output = process.stdout.take().context("no output")?;
-        let (dicom, nats) =
-            timeout(START, addresses(output)).await.context("collimator does not come up")??;
-        let (address, port) = dicom.rsplit_once(':').context("its address")?;
-        let dicom = (address.to_owned(), port.to_owned());
-        Ok(Self { dicom, nats, _process: process, _data: data })
-    }
-}
-
-async fn build() -> anyhow::Result<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let built = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--release", "-p", "collimator", "--bin", "collimator"])
-        .current_dir(root)
-        .status()
-        .await?;
-    if !built.success() {
-        bail!("collimator can't be built");
-    }
-    // This program is in the same target folder.
-    let folder = std::env::current_exe()?.parent().context("no target folder")?.to_owned();
-    Ok(folder.with_file_name("release").join("collimator"))
-}
-
-/// Where it receives and where its broker is, from what it prints when it is ready.
-async fn addresses(output: tokio::process::ChildStdout) -> anyhow::Result<(String, String)> {
-    let mut lines = BufReader::new(output).lines();
-    let (mut dicom, mut nats) = (None, None);
-    while let Some(line) = lines.next_line().await? {
-        let line = line.trim_start();
-        let word = |start: &str, before: &str| {
-            let rest = line.strip_prefix(start)?.split_once(before)?.1;
-            rest.split_whitespace().next().map(str::to_owned)
-        };
-        dicom = dicom.or_else(|| word("DICOM", " on "));
-        nats = nats.or_else(|| word("NATS", "  "));
-        if let (Some(dicom), Some(nats)) = (&dicom, &nats) {
-            return Ok((dicom.replace("0.0.0.0", "127.0.0.1"), nats.clone()));
+            .envs(settings.iter().map(|(name, value)| (name, value)));
+        let began = Instant::now();
+        let mut program = Program::start(&mut command, &log)?;
+        loop {
+            let said = std::fs::read_to_string(&log)?;
+            if let Some((dicom, nats)) = addresses(&said) {
+                return Ok(Self { program, dicom, nats, ready: began.elapsed() });
+            }
+            ensure!(!program.has_ended(), "collimator has ended: {said}");
+            ensure!(began.elapsed() < START, "collimator does not come up: {said}");
+            tokio::time::sleep(LOOK_EVERY).await;
         }
     }
-    bail!("collimator ended before it was ready; what it said is above")
+}
+
+/// Where its parts are, from what it prints once it is ready.
+fn addresses(said: &str) -> Option<(u16, String)> {
+    let word = |start: &str, before: &str| {
+        let mut lines = said.lines().map(str::trim_start);
+        let rest = lines.find_map(|line| line.strip_prefix(start))?.split_once(before)?.1;
+        rest.split_whitespace().next().map(str::to_owned)
+    };
+    let dicom = word("DICOM", " on ")?;
+    let port = dicom.rsplit_once(':')?.1.parse().ok()?;
+    Some((port, word("NATS", "  ")?))
 }

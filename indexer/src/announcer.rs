@@ -2,8 +2,8 @@
 
 use anyhow::Context as _;
 use async_nats::jetstream::Context;
-use async_nats::jetstream::context::{PublishAckFuture, PublishError, PublishErrorKind};
-use shared::acknowledgements::Acknowledgements;
+use async_nats::jetstream::context::{PublishAckFuture, PublishError};
+use shared::acknowledgements::{Acknowledgements, is_silence};
 use shared::catalog::{Announcement, Catalog};
 use shared::event::{Event, SeriesCompleted};
 use shared::health::Part;
@@ -36,9 +36,9 @@ pub async fn run(
                 health.ready();
             }
             Err(error) => {
-                match is_silence(&error) {
-                    true => acknowledgements.missed(),
-                    false => acknowledgements.arrived(),
+                match error.downcast_ref::<PublishError>() {
+                    Some(error) if is_silence(error) => acknowledgements.missed(),
+                    _ => acknowledgements.arrived(),
                 }
                 health.not_ready(format!("{error:#}"));
                 tracing::warn!("announcing failed and will be tried again: {error:#}");
@@ -50,13 +50,6 @@ pub async fn run(
             () = stop.cancelled() => {}
         }
     }
-}
-
-/// Whether the broker did not answer.
-fn is_silence(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<PublishError>()
-        .is_some_and(|error| error.kind() == PublishErrorKind::TimedOut)
 }
 
 async fn announce_all(catalog: &Catalog, jetstream: &Context) -> anyhow::Result<()> {

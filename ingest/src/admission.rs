@@ -12,7 +12,8 @@ use dicom_ul::pdu::{
 };
 use std::collections::BTreeMap;
 
-/// Longest P-DATA-TF PDU that we take, in bytes without its header (PS3.8 annex D.1).
+/// Longest P-DATA-TF PDU that we ever take or send, in bytes without its header (PS3.8 annex D.1):
+/// longer ones gain nothing, since what has arrived of one is not waited for.
 pub const MAX_PDU_LENGTH: u32 = 128 * 1024;
 
 /// Longest A-ASSOCIATE-RQ, in bytes: 128 presentation contexts with some twenty transfer syntaxes
@@ -122,13 +123,15 @@ pub fn read_request(pdu: &[u8]) -> Option<AssociationRQ> {
     }
 }
 
-/// Decides on a request. `called_ae_title` is the one that a caller has to use, if any.
+/// Decides on a request. `called_ae_title` is the one that a caller has to use, if any;
+/// `max_pdu_length` is of the PDUs that we take, in bytes.
 ///
 /// # Errors
 /// When there is to be no association.
 pub fn admit(
     request: &AssociationRQ,
     called_ae_title: Option<&str>,
+    max_pdu_length: u32,
 ) -> Result<Accepted, Rejection> {
     if request.protocol_version & PROTOCOL_VERSION == 0 {
         return Err(Rejection::ProtocolVersion);
@@ -159,7 +162,7 @@ pub fn admit(
             application_context_name: DICOM_APPLICATION_CONTEXT.to_owned(),
             presentation_contexts: results,
             user_variables: vec![
-                UserVariableItem::MaxLength(MAX_PDU_LENGTH),
+                UserVariableItem::MaxLength(max_pdu_length),
                 UserVariableItem::ImplementationClassUID(IMPLEMENTATION_CLASS_UID.to_owned()),
                 UserVariableItem::ImplementationVersionName(IMPLEMENTATION_VERSION_NAME.to_owned()),
             ],
@@ -286,6 +289,7 @@ mod tests {
                 proposed(9, "1.2.840.113619.4.26", &["1.2.840.113619.5.2\0"]),
             ]),
             None,
+            MAX_PDU_LENGTH,
         )
         .unwrap();
         let encodings: Vec<_> = accepted.contexts.iter().map(|(id, c)| (*id, c.encoding)).collect();
@@ -302,19 +306,19 @@ mod tests {
     #[test]
     fn a_foreign_called_ae_title_is_rejected_only_when_told_so() {
         let request = request(vec![]);
-        assert!(admit(&request, None).is_ok());
-        assert!(admit(&request, Some("COLLIMATOR")).is_ok());
-        assert_eq!(admit(&request, Some("OTHER")), Err(Rejection::CalledAeTitle));
+        assert!(admit(&request, None, MAX_PDU_LENGTH).is_ok());
+        assert!(admit(&request, Some("COLLIMATOR"), MAX_PDU_LENGTH).is_ok());
+        assert_eq!(admit(&request, Some("OTHER"), MAX_PDU_LENGTH), Err(Rejection::CalledAeTitle));
     }
 
     #[test]
     fn another_protocol_is_rejected() {
         let mut other = request(vec![]);
         other.protocol_version = 2;
-        assert_eq!(admit(&other, None), Err(Rejection::ProtocolVersion));
+        assert_eq!(admit(&other, None, MAX_PDU_LENGTH), Err(Rejection::ProtocolVersion));
         let mut other = request(vec![]);
         other.application_context_name = "1.2.3".into();
-        assert_eq!(admit(&other, None), Err(Rejection::ApplicationContext));
+        assert_eq!(admit(&other, None, MAX_PDU_LENGTH), Err(Rejection::ApplicationContext));
     }
 
     #[test]
@@ -324,7 +328,7 @@ mod tests {
         {
             let mut request = request(vec![]);
             request.user_variables = vec![UserVariableItem::MaxLength(said)];
-            assert_eq!(admit(&request, None).unwrap().peer_max_pdu_length, used);
+            assert_eq!(admit(&request, None, MAX_PDU_LENGTH).unwrap().peer_max_pdu_length, used);
         }
     }
 }

@@ -49,7 +49,9 @@ impl Broker {
     /// It has not stored one.
     pub fn refused(&self, error: &PublishRefused) {
         match error {
-            PublishRefused::TimedOut(_) => self.acknowledgements.missed(),
+            PublishRefused::TimedOut(_) | PublishRefused::Nobody(_) => {
+                self.acknowledgements.missed()
+            }
             PublishRefused::Refused(_) => self.acknowledgements.arrived(),
             // What is wrong with one event is not wrong with the broker.
             PublishRefused::TooLarge | PublishRefused::Duplicate => return,

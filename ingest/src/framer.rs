@@ -52,8 +52,8 @@ pub enum FramingError {
     /// A PDU that has no place in an open association.
     #[error("unexpected PDU of type {0:#04x}")]
     UnexpectedPdu(u8),
-    /// A PDU longer than what was negotiated.
-    #[error("a PDU of {length} bytes is longer than the negotiated {limit}")]
+    /// A PDU longer than we take.
+    #[error("a PDU of {length} bytes is longer than {limit}")]
     PduTooLong {
         /// What the PDU claims.
         length: u32,
@@ -75,6 +75,8 @@ pub struct Framer {
     pdu_left: u32,
     /// The presentation data value that is being read, and how much of it is left.
     pdv: Option<(Pdv, u32)>,
+    /// The length of the latest one.
+    value_length: u32,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -88,7 +90,7 @@ impl Framer {
     /// negotiation (PS3.8 annex D.1).
     #[must_use]
     pub fn new(max_pdu_length: u32) -> Self {
-        Self { max_pdu_length, pdus: 0, pdu_left: 0, pdv: None }
+        Self { max_pdu_length, pdus: 0, pdu_left: 0, pdv: None, value_length: 0 }
     }
 
     /// How many PDUs have begun so far.
@@ -101,6 +103,25 @@ impl Framer {
     #[must_use]
     pub fn is_inside_pdu(&self) -> bool {
         self.pdu_left > 0 || self.pdv.is_some()
+    }
+
+    /// How many bytes are to come of the presentation data value that is being read.
+    #[must_use]
+    pub fn value_left(&self) -> usize {
+        self.pdv.map_or(0, |(_, left)| left as usize)
+    }
+
+    /// The length of the latest presentation data value that has begun.
+    #[must_use]
+    pub fn value_length(&self) -> usize {
+        self.value_length as usize
+    }
+
+    /// Takes it that `length` bytes of the value that is being read came and were not looked at: the
+    /// frame that they are, without bytes; `None` when no value is being read.
+    pub fn skip(&mut self, length: usize) -> Option<Frame> {
+        let (pdv, left) = self.pdv?;
+        self.fragment(pdv, left, length).map(|(_, frame)| frame)
     }
 
     /// Takes the next frame off `input`: how many bytes that took, and the frame, or `None` when it
@@ -190,6 +211,7 @@ impl Framer {
         };
         self.pdu_left = pdu_left;
         self.pdv = Some((Pdv { context_id, control }, left));
+        self.value_length = left;
         Ok(Some((PDV_HEADER_LENGTH, None)))
     }
 }
@@ -259,6 +281,26 @@ mod tests {
         for step in 1..=input.len() {
             assert_eq!(sets(&input, step).unwrap(), expected, "in pieces of {step}");
         }
+    }
+
+    #[test]
+    fn a_value_that_is_skipped_ends_where_one_that_is_read_does() {
+        let mut framer = Framer::new(1 << 17);
+        let input = pdu(P_DATA_TF, &[pdv(1, 0, b"data "), pdv(1, LAST_BIT, b"set")].concat());
+        let skipped = |length, last| {
+            let bytes = 0..length;
+            Some(Frame::Fragment { context_id: 1, kind: Kind::DataSet, last, bytes })
+        };
+        assert_eq!(framer.skip(1), None, "no value has begun");
+        assert_eq!(framer.next(&input[..12]), Ok((12, None)));
+        assert_eq!((framer.value_left(), framer.value_length()), (5, 5));
+        assert_eq!(framer.skip(2), skipped(2, false));
+        assert_eq!((framer.value_left(), framer.value_length()), (3, 5));
+        assert_eq!(framer.skip(3), skipped(3, false));
+        assert!(framer.is_inside_pdu());
+        assert_eq!(framer.next(&input[17..23]), Ok((6, None)));
+        assert_eq!(framer.skip(3), skipped(3, true));
+        assert!(!framer.is_inside_pdu());
     }
 
     #[test]

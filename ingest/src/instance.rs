@@ -161,6 +161,7 @@ impl From<PublishRefused> for Refusal {
     fn from(error: PublishRefused) -> Self {
         let (status, cause) = match error {
             PublishRefused::TimedOut(_) => (Status::OutOfResources, "nats_silent"),
+            PublishRefused::Nobody(_) => (Status::OutOfResources, "nats_stores_nothing"),
             PublishRefused::Refused(_) => (Status::OutOfResources, "nats_refused"),
             PublishRefused::Duplicate => (Status::OutOfResources, "event_duplicate"),
             PublishRefused::TooLarge => (Status::CannotUnderstand, "event_too_large"),

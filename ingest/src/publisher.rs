@@ -8,6 +8,7 @@ use async_nats::jetstream::Context;
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use bytes::Bytes;
 use jiff::Timestamp;
+use shared::acknowledgements::is_silence;
 use shared::event::{Event, IngestResumed, IngestStarted};
 use shared::stream::{self, headers};
 use std::time::Duration;
@@ -32,13 +33,16 @@ pub enum PublishRefused {
     /// Not in the time there was.
     #[error("NATS did not acknowledge within {}", humantime::format_duration(*.0))]
     TimedOut(Duration),
+    /// Nobody takes events: JetStream is turned off, as by a full disk, or INSTANCES is gone.
+    #[error("NATS stores no events: {0}")]
+    Nobody(String),
     /// The event is larger than a message may be.
     #[error("the event does not fit a NATS message")]
     TooLarge,
     /// The broker had an event of this id before the first try: two events share an id.
     #[error("NATS holds another event of the same id")]
     Duplicate,
-    /// The broker says no: INSTANCES is full or gone.
+    /// The broker says no: INSTANCES is full.
     #[error("NATS refused: {0}")]
     Refused(String),
 }
@@ -139,9 +143,12 @@ impl Publisher {
 
     async fn resume(&self, event: &IngestResumed) -> Result<(), PublishRefused> {
         let deadline = Instant::now() + self.timeout;
-        let room = timeout_at(deadline, stream::ensure_room(&self.jetstream)).await;
-        let room = room.map_err(|_: Elapsed| PublishRefused::TimedOut(self.timeout))?;
-        room.map_err(|error| PublishRefused::Refused(format!("{error:#}")))?;
+        let has_room = timeout_at(deadline, stream::has_room(&self.jetstream)).await;
+        let has_room = has_room.map_err(|_: Elapsed| PublishRefused::TimedOut(self.timeout))?;
+        match has_room.map_err(|error| PublishRefused::Nobody(format!("{error:#}")))? {
+            true => {}
+            false => return Err(PublishRefused::Refused("the stream is full".to_owned())),
+        }
         self.start_until(deadline).await?;
         self.store(event, deadline, true).await
     }
@@ -192,6 +199,9 @@ impl Publisher {
                 Ok(Err(error)) => match error.kind() {
                     PublishErrorKind::TimedOut => tried = true,
                     PublishErrorKind::MaxPayloadExceeded => return Err(PublishRefused::TooLarge),
+                    _ if is_silence(&error) => {
+                        return Err(PublishRefused::Nobody(error.to_string()));
+                    }
                     _ => return Err(PublishRefused::Refused(error.to_string())),
                 },
             }

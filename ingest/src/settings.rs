@@ -1,5 +1,6 @@
 //! What the receiver can be told. Each is also an environment variable of the same name.
 
+use crate::admission::MAX_PDU_LENGTH;
 use bytesize::ByteSize;
 use clap::Args;
 use shared::settings::{duration, positive_size};
@@ -36,6 +37,10 @@ pub struct Settings {
     #[arg(long, env = "MAX_ASSOCIATIONS_PER_PEER", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub max_associations_per_peer: u32,
 
+    /// Length of the PDUs that senders may send, from 4KiB to 128KiB
+    #[arg(long, env = "MAX_PDU_LENGTH", default_value = "128KiB", value_parser = pdu_length)]
+    pub max_pdu_length: u32,
+
     /// Size to which a deflated data set may be inflated
     #[arg(long, env = "INFLATE_LIMIT", default_value = "1GiB", value_parser = positive_size)]
     pub inflate_limit: ByteSize,
@@ -70,6 +75,15 @@ impl Settings {
     #[must_use]
     pub fn node_name(&self) -> String {
         self.node_name.clone().unwrap_or_else(host_name)
+    }
+}
+
+/// The length of a PDU, in bytes: not less than what any sender can keep to.
+fn pdu_length(text: &str) -> Result<u32, String> {
+    let length = u32::try_from(positive_size(text)?.0).unwrap_or(u32::MAX);
+    match (4096..=MAX_PDU_LENGTH).contains(&length) {
+        true => Ok(length),
+        false => Err("must be from 4KiB to 128KiB".to_owned()),
     }
 }
 
@@ -115,6 +129,15 @@ mod tests {
             assert!(ae_title(bad).is_err(), "{bad:?}");
         }
     }
+
+    #[test]
+    fn a_pdu_length_is_one_that_every_sender_can_keep_to() {
+        assert_eq!((pdu_length("4KiB"), pdu_length("131072")), (Ok(4096), Ok(MAX_PDU_LENGTH)));
+        for bad in ["4095", "129KiB", "5GiB", "0", "long"] {
+            assert!(pdu_length(bad).is_err(), "{bad:?}");
+        }
+    }
+
     #[test]
     fn a_receiver_has_the_name_it_was_given_and_else_its_machines() {
         #[derive(Debug, Parser)]

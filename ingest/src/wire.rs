@@ -4,9 +4,10 @@ use crate::admission::{self, MAX_ASSOCIATE_LENGTH};
 use crate::dimse::CommandError;
 use crate::framer::{Frame, Framer, FramingError, Kind};
 use dicom_ul::pdu::{AbortRQServiceProviderReason, AbortRQSource, Pdu, write_pdu};
+use rustix::net::{RecvFlags, recv};
 use std::io;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, error::Elapsed, timeout, timeout_at};
 
@@ -15,6 +16,13 @@ const BUFFER_LENGTH: usize = 64 * 1024;
 
 /// Type and length of a PDU (PS3.8 section 9.3.1).
 const PDU_HEADER_LENGTH: usize = 6;
+/// Length, presentation context id and control header of a presentation data value (PS3.8 section
+/// 9.3.5.1).
+const PDV_HEADER_LENGTH: usize = 6;
+
+/// From what length of its values on a message is skipped: a call of the kernel for each header and
+/// each value costs less than copying what is in them.
+const WORTH_SKIPPING: usize = 8 * 1024;
 
 /// How long a peer may take to take an answer off our hands.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
@@ -95,7 +103,9 @@ pub enum Incoming<'a> {
         kind: Kind,
         /// Whether the command set or data set ends with it.
         last: bool,
-        /// Its bytes.
+        /// How many bytes it has.
+        length: usize,
+        /// Its bytes; none of one that was skipped.
         bytes: &'a [u8],
     },
     /// A-RELEASE-RQ.
@@ -142,8 +152,12 @@ impl Wire {
             let mut pdu = vec![0; PDU_HEADER_LENGTH];
             self.socket.read_exact(&mut pdu).await?;
             let length = u32::from_be_bytes([pdu[2], pdu[3], pdu[4], pdu[5]]);
-            if pdu[0] != 1 || length > MAX_ASSOCIATE_LENGTH {
+            if pdu[0] != 1 {
                 return Err(WireError::NoAssociate);
+            }
+            if length > MAX_ASSOCIATE_LENGTH {
+                let limit = MAX_ASSOCIATE_LENGTH;
+                return Err(FramingError::PduTooLong { length, limit }.into());
             }
             // Grows with what really arrives, not with what the peer claims.
             let body = (&mut self.socket).take(length.into()).read_to_end(&mut pdu).await?;
@@ -166,23 +180,53 @@ impl Wire {
     /// # Errors
     /// When the peer is gone, silent, or breaks the protocol.
     pub async fn next(&mut self, limit: Duration) -> Result<Incoming<'_>, WireError> {
-        let frame = loop {
-            let (taken, frame) = self.framer.next(&self.buffer[self.unread.clone()])?;
+        self.incoming(false, limit).await
+    }
+
+    /// As [`Wire::next`], where the bytes of what comes are of no use: the kernel throws long values
+    /// away, if it can, and they are never copied.
+    ///
+    /// # Errors
+    /// As [`Wire::next`].
+    pub async fn skip(&mut self, limit: Duration) -> Result<Incoming<'_>, WireError> {
+        self.incoming(cfg!(target_os = "linux"), limit).await
+    }
+
+    async fn incoming(&mut self, skips: bool, limit: Duration) -> Result<Incoming<'_>, WireError> {
+        loop {
             let start = self.unread.start;
+            let (taken, frame) = self.framer.next(&self.buffer[self.unread.clone()])?;
             self.unread.start += taken;
             if let Some(frame) = frame {
-                break (frame, start);
+                return Ok(self.with_bytes(frame, start));
             }
-            self.read_more(limit).await?;
-        };
-        Ok(match frame {
-            (Frame::Release, _) => Incoming::Release,
-            (Frame::Abort, _) => Incoming::Abort,
-            (Frame::Fragment { context_id, kind, last, bytes }, start) => {
+            // Nothing is left, or the start of a header.
+            let (left, skips) = (self.framer.value_left(), skips && self.values_are_long());
+            if skips && left > 0 {
+                let skipped = self.receive(left, RecvFlags::TRUNC, limit).await?;
+                if let Some(frame) = self.framer.skip(skipped) {
+                    return Ok(without_bytes(frame));
+                }
+            }
+            // No further than to where the next value begins, if that can be skipped as well.
+            let most = if skips { PDU_HEADER_LENGTH + PDV_HEADER_LENGTH } else { BUFFER_LENGTH };
+            self.read_more(most, limit).await?;
+        }
+    }
+
+    /// Whether it costs less to skip a value than to copy it with what follows.
+    fn values_are_long(&self) -> bool {
+        self.framer.value_length() >= WORTH_SKIPPING
+    }
+
+    fn with_bytes(&self, frame: Frame, start: usize) -> Incoming<'_> {
+        match frame {
+            Frame::Fragment { context_id, kind, last, bytes } => {
                 let bytes = &self.buffer[start + bytes.start..start + bytes.end];
-                Incoming::Fragment { context_id, kind, last, bytes }
+                Incoming::Fragment { context_id, kind, last, length: bytes.len(), bytes }
             }
-        })
+            other => without_bytes(other),
+        }
     }
 
     /// When the PDU that has begun to arrive has to be there; `None` between two.
@@ -204,33 +248,36 @@ impl Wire {
         Some(since + self.pdu_timeout)
     }
 
-    async fn read_more(&mut self, limit: Duration) -> Result<(), WireError> {
+    /// Reads up to `most` bytes behind those that are left.
+    async fn read_more(&mut self, most: usize, limit: Duration) -> Result<(), WireError> {
+        self.unread.end += self.receive(most, RecvFlags::empty(), limit).await?;
+        Ok(())
+    }
+
+    /// Waits for bytes and puts up to `most` of them behind those that are unread, or with
+    /// [`RecvFlags::TRUNC`] nowhere. Gives how many came.
+    async fn receive(
+        &mut self,
+        most: usize,
+        flags: RecvFlags,
+        limit: Duration,
+    ) -> Result<usize, WireError> {
         // Only the start of a header can be left, so this moves a few bytes at most.
         self.buffer.copy_within(self.unread.clone(), 0);
         self.unread = 0..self.unread.len();
         let deadline = self.pdu_deadline();
         let silent = Instant::now() + limit;
         let room = &mut self.buffer[self.unread.end..];
-        let read = timeout_at(deadline.map_or(silent, |at| at.min(silent)), self.socket.read(room));
-        let read = read.await.map_err(|_: Elapsed| match deadline {
+        let most = most.min(room.len());
+        let received = receive(&self.socket, &mut room[..most], flags);
+        let received = timeout_at(deadline.map_or(silent, |at| at.min(silent)), received);
+        let received = received.await.map_err(|_: Elapsed| match deadline {
             Some(at) if at < silent => WireError::Slow(self.pdu_timeout),
             _ => WireError::Silent(limit),
         })??;
-        if read == 0 {
-            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
-        }
-        self.unread.end += read;
-        self.acknowledge_now();
-        Ok(())
-    }
-
-    /// Has the kernel acknowledge what was read at once. Most senders leave Nagle's algorithm on
-    /// and so wait for that, 40 ms for each instance. The option does not stick: it is set again
-    /// after every read.
-    fn acknowledge_now(&self) {
-        #[cfg(target_os = "linux")]
-        if let Err(error) = self.socket.set_quickack(true) {
-            tracing::trace!(%error, "TCP_QUICKACK");
+        match received {
+            0 => Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+            received => Ok(received),
         }
     }
 
@@ -269,5 +316,37 @@ impl Wire {
         if let Err(error) = self.socket.shutdown().await {
             tracing::trace!(%error, "closing");
         }
+    }
+}
+
+fn without_bytes(frame: Frame) -> Incoming<'static> {
+    match frame {
+        Frame::Release => Incoming::Release,
+        Frame::Abort => Incoming::Abort,
+        Frame::Fragment { context_id, kind, last, bytes } => {
+            Incoming::Fragment { context_id, kind, last, length: bytes.len(), bytes: &[] }
+        }
+    }
+}
+
+/// Receives what has come, or waits until something has.
+async fn receive(socket: &TcpStream, room: &mut [u8], flags: RecvFlags) -> io::Result<usize> {
+    loop {
+        let received = socket.try_io(Interest::READABLE, || Ok(recv(socket, &mut *room, flags)?.1));
+        match received {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            received => return received,
+        }
+        acknowledge_now(socket);
+        socket.readable().await?;
+    }
+}
+
+/// Has the kernel acknowledge at once what was received. Most senders leave Nagle's algorithm on and so
+/// wait for that, 40 ms for each instance. The option does not stick: it is set before every wait.
+fn acknowledge_now(socket: &TcpStream) {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = socket.set_quickack(true) {
+        tracing::trace!(%error, "TCP_QUICKACK");
     }
 }

@@ -1,6 +1,7 @@
 //! Whether the broker acknowledges what is published: a server that is connected and answers may all the
 //! same store nothing any more, and nobody but its publishers can tell.
 
+use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 pub struct Acknowledgements(Arc<Mutex<Option<Instant>>>);
 
 impl Acknowledgements {
-    /// The broker has answered a publish, be it with a refusal.
+    /// The broker has answered a publish, be it with a refusal (see [`is_silence`]).
     pub fn arrived(&self) {
         *self.missing() = None;
     }
@@ -28,6 +29,14 @@ impl Acknowledgements {
     fn missing(&self) -> MutexGuard<'_, Option<Instant>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether JetStream said nothing at all to a publish that failed: it hangs, or is turned off, as
+/// nats-server does by itself when its disk is full.
+#[must_use]
+pub fn is_silence(error: &PublishError) -> bool {
+    use PublishErrorKind::{BrokenPipe, StreamNotFound, TimedOut};
+    matches!(error.kind(), TimedOut | BrokenPipe | StreamNotFound)
 }
 
 #[cfg(test)]

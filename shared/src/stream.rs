@@ -244,16 +244,15 @@ fn is_stream_not_found(error: &GetStreamError) -> bool {
 /// What has to be free in INSTANCES for events to go on, in bytes.
 const ROOM: u64 = 64 * 1024;
 
-/// Looks whether INSTANCES has room for a few events.
+/// Whether INSTANCES has room for a few events.
 ///
 /// # Errors
-/// When it has none, or the broker does not answer.
-pub async fn ensure_room(jetstream: &Context) -> anyhow::Result<()> {
+/// When the broker does not answer, or has no such stream.
+pub async fn has_room(jetstream: &Context) -> anyhow::Result<bool> {
     let stream = jetstream.get_stream(INSTANCES).await.context("NATS does not answer")?;
     let info = stream.cached_info();
     let limit = u64::try_from(info.config.max_bytes).unwrap_or(u64::MAX);
-    ensure!(info.state.bytes.saturating_add(ROOM) <= limit, "the stream {INSTANCES} is full");
-    Ok(())
+    Ok(info.state.bytes.saturating_add(ROOM) <= limit)
 }
 
 /// Where the INSTANCES stream stands, in one answer of the broker.

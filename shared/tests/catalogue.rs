@@ -445,3 +445,16 @@ async fn a_catalogue_of_the_first_version_is_brought_up_with_all_that_it_says() 
     let names: Vec<_> = sources.iter().map(|source| source.calling_ae_title.as_str()).collect();
     assert_eq!(names, ["MR1", "MR2"]);
 }
+
+#[cfg(feature = "synthetic")]
+#[tokio::test]
+async fn a_filled_catalogue_lists_every_series_once() {
+    let feed = Feed::new().await;
+    feed.catalog.fill(1_001).await.unwrap();
+    let page = feed.catalog.series(&SeriesSearch::default(), None, 2000).await.unwrap();
+    let listed = page.records;
+    let uids: std::collections::HashSet<_> =
+        listed.iter().map(|series| series.series_instance_uid.as_str()).collect();
+    assert_eq!((listed.len(), uids.len()), (1_001, 1_001));
+    assert!(listed.is_sorted_by_key(|series| series.completed_at()));
+}

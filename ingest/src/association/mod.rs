@@ -157,7 +157,7 @@ impl Association<'_> {
             match incoming {
                 Incoming::Release if command.is_empty() => return Ok(Err(End::Released)),
                 Incoming::Abort => return Ok(Err(End::AbortedByPeer)),
-                Incoming::Fragment { context_id, kind: Kind::Command, last, bytes }
+                Incoming::Fragment { context_id, kind: Kind::Command, last, bytes, .. }
                     if self.accepted.contexts.contains_key(&context_id)
                         && of_context.is_none_or(|id| id == context_id)
                         && command.len() + bytes.len() <= MAX_COMMAND_LENGTH =>

@@ -26,13 +26,17 @@ pub async fn reject(service: &Service, socket: TcpStream, peer: IpAddr, rejectio
     let id = new_id();
     let span = span(&id, peer);
     let rejected = async {
-        let mut wire = Wire::new(socket, admission::MAX_PDU_LENGTH, service.settings.pdu_timeout);
+        let mut wire = wire(service, socket);
         if let Ok(request) = wire.associate_request(service.settings.artim_timeout).await {
             let caller = identity(service, &request, peer, id);
             turn_away(service, wire, caller, rejection).await;
         }
     };
     rejected.instrument(span).await;
+}
+
+fn wire(service: &Service, socket: TcpStream) -> Wire {
+    Wire::new(socket, service.settings.max_pdu_length, service.settings.pdu_timeout)
 }
 
 fn new_id() -> String {
@@ -50,7 +54,7 @@ fn span(id: &str, peer: IpAddr) -> Span {
 }
 
 async fn negotiate_and_serve(service: &Service, socket: TcpStream, peer: IpAddr, id: String) {
-    let mut wire = Wire::new(socket, admission::MAX_PDU_LENGTH, service.settings.pdu_timeout);
+    let mut wire = wire(service, socket);
     let request = match wire.associate_request(service.settings.artim_timeout).await {
         Ok(request) => request,
         Err(error) => {
@@ -65,7 +69,7 @@ async fn negotiate_and_serve(service: &Service, socket: TcpStream, peer: IpAddr,
     let identity = identity(service, &request, peer, id);
     let settings = &service.settings;
     let called_ae = settings.check_called_ae.then_some(settings.ae_title.as_str());
-    let accepted = match admission::admit(&request, called_ae) {
+    let accepted = match admission::admit(&request, called_ae, settings.max_pdu_length) {
         Ok(accepted) => accepted,
         Err(rejection) => return turn_away(service, wire, identity, rejection).await,
     };

@@ -23,6 +23,15 @@ struct DataSet {
     bytes: u64,
 }
 
+/// A piece of a data set.
+struct Fragment<'a> {
+    length: usize,
+    /// None of one that was skipped.
+    bytes: &'a [u8],
+    /// Whether the data set ends with it.
+    last: bool,
+}
+
 impl Association<'_> {
     /// Receives one instance whole and has its event stored.
     pub(super) async fn store(
@@ -80,7 +89,7 @@ impl Association<'_> {
     ) -> Result<(), WireError> {
         let mut last = !request.has_data_set;
         while !last {
-            (_, last) = self.fragment(context_id).await?;
+            last = self.fragment(context_id, false).await?.last;
         }
         Ok(())
     }
@@ -93,8 +102,10 @@ impl Association<'_> {
         let mut heartbeat = Heartbeat::new(Instant::now());
         let (mut outcome, mut bytes) = (Ok(()), 0);
         loop {
-            let (fragment, last) = self.fragment(context_id).await?;
-            bytes += fragment.len() as u64;
+            let is_read = outcome.is_ok() && !reader.is_done();
+            let Fragment { length, bytes: fragment, last } =
+                self.fragment(context_id, is_read).await?;
+            bytes += length as u64;
             if outcome.is_ok() {
                 outcome = reader.push(fragment);
             }
@@ -116,13 +127,18 @@ impl Association<'_> {
         }
     }
 
-    /// The next fragment of a data set, and whether it is the last.
-    async fn fragment(&mut self, context_id: u8) -> Result<(&[u8], bool), WireError> {
-        match self.wire.next(self.service.settings.receive_timeout).await? {
-            Incoming::Fragment { context_id: id, kind: Kind::DataSet, last, bytes }
+    /// The next fragment of a data set, which is skipped unless it `is_read`.
+    async fn fragment(&mut self, context_id: u8, is_read: bool) -> Result<Fragment<'_>, WireError> {
+        let limit = self.service.settings.receive_timeout;
+        let incoming = match is_read {
+            true => self.wire.next(limit).await?,
+            false => self.wire.skip(limit).await?,
+        };
+        match incoming {
+            Incoming::Fragment { context_id: id, kind: Kind::DataSet, last, length, bytes }
                 if id == context_id =>
             {
-                Ok((bytes, last))
+                Ok(Fragment { length, bytes, last })
             }
             _ => Err(WireError::OutOfOrder),
         }

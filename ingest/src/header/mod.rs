@@ -142,6 +142,12 @@ impl HeaderReader {
         }
     }
 
+    /// Whether the pixel data was reached: what comes now makes no difference.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.scanner.at_pixel_data()
+    }
+
     /// One of the data set's own attributes, once all of its value was pushed: also before the
     /// header ends, and also when it turns out that the data set can't be taken.
     #[must_use]

@@ -21,6 +21,8 @@ mod sources;
 mod statistics;
 mod stored;
 mod studies;
+#[cfg(feature = "synthetic")]
+mod synthetic;
 mod upserts;
 
 pub use attributes::{ATTRIBUTES, Attribute, Kind, Level, keyword};

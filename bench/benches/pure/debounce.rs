@@ -1,0 +1,85 @@
+//! The completion rules with a million series open, which is more than a hospital has in a year.
+
+use criterion::{Criterion, Throughput};
+use indexer::debounce::{Debouncer, Stored};
+use indexer::sources::{Rules, Sources};
+use jiff::{SignedDuration, Timestamp};
+use shared::catalog::Effect;
+use shared::uid::SeriesInstanceUid;
+
+const OPEN: i64 = 1_000_000;
+
+/// Observations between two commits.
+const BATCH: i64 = 1000;
+
+pub(crate) fn bench(criterion: &mut Criterion) {
+    let series: Vec<SeriesInstanceUid> = (0..OPEN)
+        .map(|number| format!("1.2.840.113619.2.408.14196467.3.{number}").try_into().unwrap())
+        .collect();
+    // One series a millisecond, so that each is due when all others have had their turn.
+    let mut world = World::new(SignedDuration::from_millis(OPEN));
+    for series in &series {
+        world.observe(series);
+    }
+    assert_eq!(world.debouncer.open_series(), OPEN as usize);
+
+    let mut group = criterion.benchmark_group("debounce, 1,000,000 series open");
+    group.throughput(Throughput::Elements(1));
+    group.bench_function("one is complete, and opens again", |b| {
+        b.iter(|| {
+            let next = series[(world.now % OPEN) as usize].clone();
+            world.debouncer.advance(world.at(1));
+            let completed = world.debouncer.poll();
+            world.observe(&next);
+            completed
+        });
+    });
+    group.bench_function("one more instance of one of them", |b| {
+        // Far from each other in every order.
+        b.iter(|| world.observe(&series[(world.now * 7919 % OPEN) as usize]));
+    });
+    group.finish();
+}
+
+struct World {
+    debouncer: Debouncer,
+    /// Milliseconds since 1970, one for each observation.
+    now: i64,
+}
+
+impl World {
+    fn new(quiet_period: SignedDuration) -> Self {
+        let rules = Rules {
+            quiet_period,
+            settle_period: SignedDuration::from_secs(1),
+            abort_grace: SignedDuration::from_secs(60),
+            max_open: SignedDuration::from_hours(1_000_000),
+            expected_from: Vec::new(),
+            retrieve_url: None,
+        };
+        Self { debouncer: Debouncer::new(Sources::new(rules)), now: 0 }
+    }
+
+    fn at(&self, later: i64) -> Timestamp {
+        Timestamp::from_millisecond(self.now + later).unwrap()
+    }
+
+    fn observe(&mut self, series: &SeriesInstanceUid) {
+        let stored = Stored {
+            series,
+            at: self.at(0),
+            source: "MRC41234",
+            association: "00000000-0000-0000-0000-000000000007",
+            node: "bench",
+            ordinal: 1,
+            series_ordinal: 1,
+            effect: &Effect::Added,
+            expected: None,
+        };
+        self.debouncer.stored(&stored, None);
+        self.now += 1;
+        if self.now % BATCH == 0 {
+            drop(self.debouncer.take_consequences());
+        }
+    }
+}
