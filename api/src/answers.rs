@@ -1,12 +1,19 @@
 //! The answers that operations can give, as they are documented. What goes wrong is a problem; its
 //! status says which of the documented ones.
 
+use crate::details::SeriesDetails;
+use crate::entity;
 use crate::history::Revision;
+use crate::instances::Instance;
+use crate::listing::{JsonList, Listed};
+use crate::parameters::Tags;
 use crate::payload::JsonBody;
 use crate::problem::{self, Problem};
-use crate::series::Series;
+use crate::series::ListedSeries;
 use crate::sources::Source;
+use crate::statistics::Stats;
 use crate::store::StoreMessage;
+use crate::studies::Study;
 use poem::http::StatusCode;
 use poem_openapi::types::Example;
 use poem_openapi::{ApiResponse, Object};
@@ -34,11 +41,93 @@ pub(crate) enum Stored {
     Done(JsonBody<StoreMessage>),
 }
 
+/// A list, with the way to its next page.
+macro_rules! lists {
+    ($($name:ident $(#[doc = $doc:literal])* $record:ty;)*) => {$(
+        #[derive(ApiResponse)]
+        pub(crate) enum $name {
+            $(#[doc = $doc])*
+            #[oai(status = 200)]
+            Done(
+                JsonList<$record>,
+                /// With `limit`: `<...>; rel="next"`, the next page, if there is one (RFC 8288)
+                #[oai(header = "Link")]
+                Option<String>,
+                /// With `count=true`: how many there are in all
+                #[oai(header = "X-Total-Count")]
+                Option<u64>,
+            ),
+        }
+
+        impl $name {
+            pub(crate) fn new(listed: Listed<$record>, total: Option<u64>) -> Self {
+                Self::Done(listed.json, listed.link, total)
+            }
+        }
+    )*};
+}
+
+lists! {
+    SeriesFound
+    /// The series, as a JSON array; `[]` when there are none
+    ListedSeries;
+    InstancesFound
+    /// The instances, in the order in which they came into the series
+    Instance;
+    StudiesFound
+    /// The studies, as a JSON array; `[]` when there are none
+    Study;
+}
+
+/// One thing, or that the client has it already.
+macro_rules! things {
+    ($($name:ident $(#[doc = $doc:literal])* $record:ty;)*) => {$(
+        #[derive(ApiResponse)]
+        #[allow(clippy::large_enum_variant, reason = "one lives at a time, and not for long")]
+        pub(crate) enum $name {
+            $(#[doc = $doc])*
+            #[oai(status = 200)]
+            Found(
+                JsonBody<$record>,
+                /// Stands for this content; `If-None-Match` asks whether there is another
+                #[oai(header = "ETag")]
+                String,
+            ),
+            /// It is still what the entity tag of `If-None-Match` stands for
+            #[oai(status = 304)]
+            Known(
+                /// The entity tag
+                #[oai(header = "ETag")]
+                String,
+            ),
+        }
+
+        impl $name {
+            pub(crate) fn new(content: $record, known: Option<&Tags>) -> Result<Self, Problem> {
+                let tag = entity::tag(&content)?;
+                Ok(match entity::is_known(known, &tag) {
+                    true => Self::Known(tag),
+                    false => Self::Found(JsonBody(content), tag),
+                })
+            }
+        }
+    )*};
+}
+
+things! {
+    SeriesTold
+    /// The series
+    SeriesDetails;
+    StudyTold
+    /// The study
+    Study;
+}
+
 #[derive(ApiResponse)]
-pub(crate) enum ListedSeries {
-    /// The complete series, oldest first; `[]` when there are none
+pub(crate) enum Counted {
+    /// The counts, of two seconds ago at most
     #[oai(status = 200)]
-    Done(JsonBody<Vec<Series>>),
+    Done(JsonBody<Stats>),
 }
 
 #[derive(ApiResponse)]
@@ -102,7 +191,10 @@ macro_rules! problems {
     };
 }
 
-problems!(Unreadable {});
+problems!(Unreadable {
+    /// A parameter is unknown; `errors` names it
+    422 Wrong,
+});
 
 problems!(StoreRefused {
     /// The body is longer than 65,536 bytes
@@ -113,10 +205,22 @@ problems!(StoreRefused {
     422 Wrong,
 });
 
+problems!(Unlisted {
+    /// A parameter is wrong or unknown; `errors` names each
+    422 Wrong,
+});
+
 problems!(SeriesMissing {
     /// There is no such series
     404 Missing,
-    /// The path names no series
+    /// The path names no series, or a parameter is wrong or unknown; `errors` names each
+    422 Wrong,
+});
+
+problems!(StudyMissing {
+    /// There is no such study
+    404 Missing,
+    /// The path names no study, or a parameter is unknown; `errors` names each
     422 Wrong,
 });
 
@@ -132,6 +236,8 @@ problems!(CompletionRefused {
 problems!(TrustRefused {
     /// No such sender was ever heard of
     404 Missing,
+    /// The path names no sender
+    422 Wrong,
 });
 
 /// There is nothing of that name.

@@ -2,16 +2,27 @@
 
 pub mod answers;
 pub mod connections;
+pub mod cursor;
+pub mod details;
+pub mod dicom_json;
+pub mod entity;
 pub mod history;
+pub mod instances;
+pub mod listing;
 pub mod operations;
+pub mod parameters;
 pub mod payload;
 pub mod problem;
+pub mod qido;
+pub mod query;
 pub mod requests;
 pub mod routes;
 pub mod series;
 pub mod settings;
 pub mod sources;
+pub mod statistics;
 pub mod store;
+pub mod studies;
 
 use anyhow::Context as _;
 use connections::Limited;

@@ -1,35 +1,53 @@
 //! The operations of the API, as they are served and as they are documented.
 
 use crate::answers::{
-    CompletionRefused, ListedRevisions, ListedSeries, ListedSources, Requested, SeriesMissing,
-    StoreRefused, Stored, TrustRefused, Unreadable, missing,
+    CompletionRefused, Counted, InstancesFound, ListedRevisions, ListedSources, Requested,
+    SeriesFound, SeriesMissing, SeriesTold, StoreRefused, Stored, StudiesFound, StudyMissing,
+    StudyTold, TrustRefused, Unlisted, Unreadable, missing,
 };
+use crate::cursor::Cursor;
+use crate::details::SeriesDetails;
 use crate::history::Revision;
+use crate::instances::InstancesOf;
+use crate::listing::Part;
+use crate::parameters::{
+    self, AeTitle, Dates, Fields, Limit, Moment, Pattern, SeriesUid, Sort, State, StudySort,
+    StudyUid, Text,
+};
 use crate::payload::JsonBody;
-use crate::problem::{FieldError, Problem};
+use crate::problem::Problem;
 use crate::requests::Requests;
-use crate::series::Series;
+use crate::series::FoundSeries;
 use crate::sources::Source;
+use crate::statistics::Counts;
 use crate::store::{StoreMessage, StoreRequest};
+use crate::studies::{FoundStudies, Study};
 use jiff::Timestamp;
+use poem::Request;
 use poem::http::StatusCode;
-use poem_openapi::param::Path;
+use poem_openapi::param::{Header, Path, Query};
 use poem_openapi::{OpenApi, Tags};
-use shared::catalog::{Catalog, StoreOutcome};
+use shared::catalog::{
+    Catalog, Listed, Matching, SeriesOrder, SeriesSearch, StoreOutcome, StudySearch, keyword,
+};
 use shared::event::{CompletionRequested, TrustRequested};
-use shared::uid::SeriesInstanceUid;
 
 /// The documented operations.
 #[derive(Debug)]
 pub struct Operations {
     catalog: Catalog,
     requests: Requests,
+    counts: Counts,
 }
 
 #[derive(Tags)]
 enum Group {
     /// What is known of series, one record each.
     Series,
+    /// What their series come to, one record each.
+    Studies,
+    /// How much there is.
+    Statistics,
     /// Who sends, by calling AE title, and what their evidence is worth.
     Sources,
 }
@@ -38,7 +56,7 @@ impl Operations {
     /// On a catalogue, and a way to ask something of the indexer.
     #[must_use]
     pub fn new(catalog: Catalog, requests: Requests) -> Self {
-        Self { catalog, requests }
+        Self { catalog, requests, counts: Counts::default() }
     }
 }
 
@@ -58,14 +76,158 @@ impl Operations {
         Ok(Stored::Done(JsonBody(StoreMessage { message: message.to_owned() })))
     }
 
-    /// List the complete series
+    /// List series
     ///
-    /// All series that were ever complete, oldest first. One to which more instances came since is
-    /// listed as it was last complete, with `State` `receiving`, until it is complete again.
+    /// Without parameters: all series that were ever complete, oldest first, whole and streamed.
+    /// One to which more instances came since is listed as it was last complete, with `State`
+    /// `receiving`, until it is complete again.
+    ///
+    /// With `limit` a page: follow `Link` to the next. What completes meanwhile is neither skipped
+    /// nor listed twice in the order of `FirstCompletedAt` and of `Arrival`, which never change.
+    /// Filters all have to match.
     #[oai(path = "/series", method = "get", operation_id = "listSeries", tag = "Group::Series")]
-    async fn series(&self) -> Result<ListedSeries, Unreadable> {
-        let records = self.catalog.complete_series().await?;
-        Ok(ListedSeries::Done(JsonBody(records.into_iter().map(Series::from).collect())))
+    #[allow(clippy::too_many_arguments, reason = "each is a documented parameter")]
+    async fn series(
+        &self,
+        request: &Request,
+        /// At most so many; all without
+        limit: Query<Option<Limit>>,
+        /// Where the page begins: out of `Link`
+        cursor: Query<Option<Cursor>>,
+        /// Whether to tell in `X-Total-Count` how many there are in all, which takes a look at each
+        count: Query<Option<parameters::Counted>>,
+        /// What they are sorted by, with `-` the greatest first. By default `FirstCompletedAt`;
+        /// `CompletedAt` with `CompletedAfter` or `CompletedBefore`; else `Arrival`, when the first
+        /// instance came, with `State` `receiving` or `all`. `StudyDate` takes a look at each.
+        sort: Query<Option<Sort>>,
+        /// The keys to list of each, in a list with commas; all without
+        fields: Query<Option<Fields>>,
+        /// Patient ID (0010,0020); `*` stands for any characters, `?` for one
+        #[oai(name = "PatientID")]
+        patient_id: Query<Option<Pattern>>,
+        /// Patient's Name (0010,0010), whatever the case of its ASCII letters; `*` stands for any
+        /// characters, `?` for one: `roe^*`
+        #[oai(name = "PatientName")]
+        patient_name: Query<Option<Pattern>>,
+        /// Study Instance UID (0020,000D)
+        #[oai(name = "StudyInstanceUID")]
+        study_instance_uid: Query<Option<StudyUid>>,
+        /// Modality (0008,0060)
+        #[oai(name = "Modality")]
+        modality: Query<Option<Text>>,
+        /// Accession Number (0008,0050); `*` stands for any characters, `?` for one
+        #[oai(name = "AccessionNumber")]
+        accession_number: Query<Option<Pattern>>,
+        /// Study Date (0008,0020): `20260203`, or a range: `20260201-20260228`, `20260201-`,
+        /// `-20260228`
+        #[oai(name = "StudyDate")]
+        study_date: Query<Option<Dates>>,
+        /// Series Date (0008,0021), likewise
+        #[oai(name = "SeriesDate")]
+        series_date: Query<Option<Dates>>,
+        /// `complete`: those that ever were; `receiving`: those to which instances are coming
+        #[oai(name = "State")]
+        state: Query<Option<State>>,
+        /// `dicom` or `api`: how they came to be known
+        #[oai(name = "Source")]
+        source: Query<Option<parameters::From>>,
+        /// AE title of the sender of the latest instance
+        #[oai(name = "CallingAETitle")]
+        calling_ae_title: Query<Option<Text>>,
+        /// Last complete after this time: `2026-02-03T04:05:06Z`
+        #[oai(name = "CompletedAfter")]
+        completed_after: Query<Option<Moment>>,
+        /// Last complete before this time
+        #[oai(name = "CompletedBefore")]
+        completed_before: Query<Option<Moment>>,
+    ) -> Result<SeriesFound, Unlisted> {
+        let part = Part::new(request, limit.0, cursor.0, count.0)?;
+        let listed = state.0.map(|state| state.0).unwrap_or_default();
+        let by_completion = completed_after.0.is_some() || completed_before.0.is_some();
+        let default = match listed {
+            _ if by_completion => SeriesOrder::Completed,
+            Listed::Complete => SeriesOrder::FirstCompleted,
+            Listed::Receiving | Listed::All => SeriesOrder::Arrival,
+        };
+        let matching = [
+            patient_id.0.map(|pattern| (keyword::PatientID, pattern.0)),
+            patient_name.0.map(|pattern| (keyword::PatientName, pattern.0)),
+            study_instance_uid.0.map(|uid| (keyword::StudyInstanceUID, equals(uid.0))),
+            modality.0.map(|text| (keyword::Modality, equals(text.0))),
+            accession_number.0.map(|pattern| (keyword::AccessionNumber, pattern.0)),
+            study_date.0.map(|dates| (keyword::StudyDate, dates.0)),
+            series_date.0.map(|dates| (keyword::SeriesDate, dates.0)),
+        ];
+        let search = SeriesSearch {
+            listed,
+            matching: matching.into_iter().flatten().collect(),
+            source: source.0.map(|source| source.0),
+            calling_ae_title: calling_ae_title.0.map(|text| text.0),
+            completed_after: completed_after.0.map(|moment| moment.0),
+            completed_before: completed_before.0.map(|moment| moment.0),
+            order: sort.0.map_or(default, |sort| sort.order),
+            descending: sort.0.is_some_and(|sort| sort.descending),
+        };
+        let total = match part.is_counted() {
+            true => Some(self.catalog.count_series(&search).await?),
+            false => None,
+        };
+        let list = FoundSeries { catalog: self.catalog.clone(), search, fields: fields.0 };
+        Ok(SeriesFound::new(part.of(list).await?, total))
+    }
+
+    /// Show a series
+    ///
+    /// All that is known of it, in whatever state it is. Text comes from its latest instance.
+    #[oai(
+        path = "/series/:SeriesInstanceUID",
+        method = "get",
+        operation_id = "getSeries",
+        tag = "Group::Series"
+    )]
+    async fn one_series(
+        &self,
+        /// Series Instance UID (0020,000E)
+        #[oai(name = "SeriesInstanceUID")]
+        series: Path<SeriesUid>,
+        /// The entity tags that the client has
+        #[oai(name = "If-None-Match")]
+        known: Header<Option<parameters::Tags>>,
+    ) -> Result<SeriesTold, SeriesMissing> {
+        let found = self.catalog.series_details(&series.0.0).await?;
+        let details = SeriesDetails::try_from(found.ok_or_else(no_such_series)?)?;
+        Ok(SeriesTold::new(details, known.0.as_ref())?)
+    }
+
+    /// List the instances of a series
+    ///
+    /// In the order in which they came into it, those too that came since it was last complete. A
+    /// series that was told by `POST /store` has none.
+    #[oai(
+        path = "/series/:SeriesInstanceUID/instances",
+        method = "get",
+        operation_id = "listInstances",
+        tag = "Group::Series"
+    )]
+    async fn instances(
+        &self,
+        request: &Request,
+        /// Series Instance UID (0020,000E)
+        #[oai(name = "SeriesInstanceUID")]
+        series: Path<SeriesUid>,
+        /// At most so many; all without
+        limit: Query<Option<Limit>>,
+        /// Where the page begins: out of `Link`
+        cursor: Query<Option<Cursor>>,
+        /// Whether to tell in `X-Total-Count` how many there are in all
+        count: Query<Option<parameters::Counted>>,
+    ) -> Result<InstancesFound, SeriesMissing> {
+        let part = Part::new(request, limit.0, cursor.0, count.0)?;
+        let series = series.0.0;
+        let known = self.catalog.count_instances(&series).await?.ok_or_else(no_such_series)?;
+        let total = part.is_counted().then_some(known);
+        let list = InstancesOf { catalog: self.catalog.clone(), series };
+        Ok(InstancesFound::new(part.of(list).await?, total))
     }
 
     /// List the completions of a series
@@ -82,10 +244,9 @@ impl Operations {
         &self,
         /// Series Instance UID (0020,000E)
         #[oai(name = "SeriesInstanceUID")]
-        series: Path<String>,
+        series: Path<SeriesUid>,
     ) -> Result<ListedRevisions, SeriesMissing> {
-        let series = series_uid(&series)?;
-        let history = self.catalog.history(&series).await?.ok_or_else(no_such_series)?;
+        let history = self.catalog.history(&series.0.0).await?.ok_or_else(no_such_series)?;
         Ok(ListedRevisions::Done(JsonBody(history.into_iter().map(Revision::from).collect())))
     }
 
@@ -103,9 +264,9 @@ impl Operations {
         &self,
         /// Series Instance UID (0020,000E)
         #[oai(name = "SeriesInstanceUID")]
-        series: Path<String>,
+        series: Path<SeriesUid>,
     ) -> Result<Requested, CompletionRefused> {
-        let series_instance_uid = series_uid(&series)?;
+        let series_instance_uid = series.0.0;
         let state = self.catalog.state_of(&series_instance_uid).await?;
         if state.ok_or_else(no_such_series)? != "receiving" {
             let detail = "the series is complete; this can be asked for while it is receiving";
@@ -115,6 +276,92 @@ impl Operations {
         let request = CompletionRequested { series_instance_uid, request_id, requested_at };
         self.requests.publish(&request).await?;
         Ok(Requested::accepted("Completion requested"))
+    }
+
+    /// List studies
+    ///
+    /// All studies of which there is a series, in the order in which the catalogue first heard of
+    /// them. With `limit` a page: follow `Link` to the next.
+    #[oai(path = "/studies", method = "get", operation_id = "listStudies", tag = "Group::Studies")]
+    #[allow(clippy::too_many_arguments, reason = "each is a documented parameter")]
+    async fn studies(
+        &self,
+        request: &Request,
+        /// At most so many; all without
+        limit: Query<Option<Limit>>,
+        /// Where the page begins: out of `Link`
+        cursor: Query<Option<Cursor>>,
+        /// Whether to tell in `X-Total-Count` how many there are in all, which takes a look at each
+        count: Query<Option<parameters::Counted>>,
+        /// `-Arrival`: the one that the catalogue heard of last comes first
+        sort: Query<Option<StudySort>>,
+        /// Patient ID (0010,0020); `*` stands for any characters, `?` for one
+        #[oai(name = "PatientID")]
+        patient_id: Query<Option<Pattern>>,
+        /// Patient's Name (0010,0010), whatever the case of its ASCII letters; `*` stands for any
+        /// characters, `?` for one
+        #[oai(name = "PatientName")]
+        patient_name: Query<Option<Pattern>>,
+        /// A modality that one of its series has
+        #[oai(name = "Modality")]
+        modality: Query<Option<Text>>,
+        /// Accession Number (0008,0050); `*` stands for any characters, `?` for one
+        #[oai(name = "AccessionNumber")]
+        accession_number: Query<Option<Pattern>>,
+        /// Study Date (0008,0020): `20260203`, or a range: `20260201-20260228`, `20260201-`,
+        /// `-20260228`
+        #[oai(name = "StudyDate")]
+        study_date: Query<Option<Dates>>,
+    ) -> Result<StudiesFound, Unlisted> {
+        let part = Part::new(request, limit.0, cursor.0, count.0)?;
+        let matching = [
+            patient_id.0.map(|pattern| (keyword::PatientID, pattern.0)),
+            patient_name.0.map(|pattern| (keyword::PatientName, pattern.0)),
+            modality.0.map(|text| (keyword::ModalitiesInStudy, equals(text.0))),
+            accession_number.0.map(|pattern| (keyword::AccessionNumber, pattern.0)),
+            study_date.0.map(|dates| (keyword::StudyDate, dates.0)),
+        ];
+        let search = StudySearch {
+            matching: matching.into_iter().flatten().collect(),
+            descending: sort.0.is_some_and(|sort| sort.0),
+        };
+        let total = match part.is_counted() {
+            true => Some(self.catalog.count_studies(&search).await?),
+            false => None,
+        };
+        let list = FoundStudies { catalog: self.catalog.clone(), search };
+        Ok(StudiesFound::new(part.of(list).await?, total))
+    }
+
+    /// Show a study
+    ///
+    /// Its series are `GET /series?StudyInstanceUID=...&State=all`.
+    #[oai(
+        path = "/studies/:StudyInstanceUID",
+        method = "get",
+        operation_id = "getStudy",
+        tag = "Group::Studies"
+    )]
+    async fn one_study(
+        &self,
+        /// Study Instance UID (0020,000D)
+        #[oai(name = "StudyInstanceUID")]
+        study: Path<StudyUid>,
+        /// The entity tags that the client has
+        #[oai(name = "If-None-Match")]
+        known: Header<Option<parameters::Tags>>,
+    ) -> Result<StudyTold, StudyMissing> {
+        let found = self.catalog.study(&study.0.0).await?;
+        let study = Study::from(found.ok_or_else(|| missing("there is no such study"))?);
+        Ok(StudyTold::new(study, known.0.as_ref())?)
+    }
+
+    /// Count what there is
+    ///
+    /// Series by state, modality and rule, and what they come to.
+    #[oai(path = "/stats", method = "get", operation_id = "getStats", tag = "Group::Statistics")]
+    async fn stats(&self) -> Result<Counted, Unreadable> {
+        Ok(Counted::Done(JsonBody(self.counts.of(&self.catalog).await?)))
     }
 
     /// List the senders
@@ -142,14 +389,14 @@ impl Operations {
         &self,
         /// AE title of the sender, as it calls itself
         #[oai(name = "CallingAETitle")]
-        calling_ae_title: Path<String>,
+        calling_ae_title: Path<AeTitle>,
     ) -> Result<Requested, TrustRefused> {
         let known = self.catalog.sources().await?;
-        if !known.iter().any(|source| source.calling_ae_title == calling_ae_title.0) {
+        if !known.iter().any(|source| source.calling_ae_title == calling_ae_title.0.0) {
             return Err(missing("no such sender was ever heard of; /sources lists them").into());
         }
         let (request_id, requested_at) = (request_id(), Timestamp::now());
-        let calling_ae_title = calling_ae_title.0;
+        let calling_ae_title = calling_ae_title.0.0;
         self.requests
             .publish(&TrustRequested { calling_ae_title, request_id, requested_at })
             .await?;
@@ -165,11 +412,6 @@ fn no_such_series() -> Problem {
     missing("there is no such series")
 }
 
-/// The series that a path names. Some real ones have no legal UID, so any name is taken that a
-/// series can have.
-fn series_uid(text: &str) -> Result<SeriesInstanceUid, Problem> {
-    SeriesInstanceUid::parse(text).map_err(|error| {
-        let (field, detail) = ("SeriesInstanceUID".to_owned(), error.to_string());
-        Problem::fields(vec![FieldError { field, detail }])
-    })
+fn equals(value: impl Into<String>) -> Matching {
+    Matching::Equals(value.into())
 }

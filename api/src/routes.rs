@@ -2,9 +2,10 @@
 //! wrong.
 
 use crate::operations::Operations;
-use crate::problem;
+use crate::problem::{self, FieldError, Problem};
+use crate::qido;
 use crate::requests::Requests;
-use poem::http::{HeaderValue, StatusCode, header};
+use poem::http::{HeaderValue, Method, StatusCode, header};
 use poem::web::Redirect;
 use poem::{Endpoint, EndpointExt, IntoResponse, Request, Response, Route, get, handler};
 use poem_openapi::{LicenseObject, OpenApiService};
@@ -12,10 +13,12 @@ use serde_json::Value;
 use shared::catalog::Catalog;
 use shared::health::{self, Health};
 use shared::metrics::{self, Metrics, Refusals, Refused};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 const DESCRIPTION: &str = "Collimator receives DICOM from a PACS or a modality, knows when each \
-series is complete, and tells everyone: here, and as `dicom.series.completed.>` on NATS.";
+series is complete, and tells everyone: here, and as `dicom.series.completed.>` on NATS. \
+DICOMweb clients search the same catalogue by QIDO-RS under `/dicom-web`.";
 
 /// The documented operations with what describes them.
 #[must_use]
@@ -35,6 +38,7 @@ pub fn routes(
     metrics: Metrics,
 ) -> impl Endpoint<Output = Response> {
     let service = service(catalog.clone(), requests);
+    let dicom_web = qido::routes(&catalog);
     let allowed = Arc::new(allowed_methods(&service.spec()));
     let refusals = metrics.refusals();
     let checked = health.clone();
@@ -51,6 +55,7 @@ pub fn routes(
         .at("/metrics", metrics::route(metrics))
         .at("/openapi.json", service.spec_endpoint())
         .nest("/docs", service.swagger_ui())
+        .nest("/dicom-web", dicom_web)
         .nest("/", service)
         .around(move |routes, request| answer(routes, request, allowed.clone(), refusals.clone()))
 }
@@ -63,12 +68,18 @@ async fn answer<E: Endpoint>(
     refusals: Refusals,
 ) -> poem::Result<Response> {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let mut response = match routes.call(request).await {
-        Ok(answer) => answer.into_response(),
-        Err(error) => problem::of_error(error),
+    let documented = allowed.iter().find(|allowed| allowed.matches(&path));
+    let wrong = documented.map(|allowed| allowed.wrong(&request)).unwrap_or_default();
+    let mut response = if wrong.is_empty() {
+        match routes.call(request).await {
+            Ok(answer) => answer.into_response(),
+            Err(error) => problem::of_error(error, documented.map_or(&[], |it| &it.in_path)),
+        }
+    } else {
+        Problem::fields(wrong).into_response()
     };
     if response.status() == StatusCode::METHOD_NOT_ALLOWED
-        && let Some(allowed) = allowed.iter().find(|allowed| allowed.matches(&path))
+        && let Some(allowed) = documented
         && let Ok(methods) = HeaderValue::from_str(&allowed.methods)
     {
         // RFC 9110 section 15.5.6 asks for it.
@@ -87,11 +98,16 @@ fn to_docs() -> Redirect {
     Redirect::temporary("/docs")
 }
 
-/// The methods of a documented path, as an `Allow` header has them.
+/// What a documented path takes.
 struct Allowed {
     /// Its segments; one in braces stands for any.
     segments: Vec<String>,
+    /// The methods as an `Allow` header has them.
     methods: String,
+    /// What those in braces are called.
+    in_path: Vec<String>,
+    /// The names that may be in the query string of a GET.
+    parameters: Vec<String>,
 }
 
 impl Allowed {
@@ -101,6 +117,41 @@ impl Allowed {
             |(wanted, segment): (&String, &&str)| wanted.starts_with('{') || wanted == segment;
         segments.len() == self.segments.len() && self.segments.iter().zip(&segments).all(fits)
     }
+
+    /// The parameters of a GET that are not known, or there twice: a filter that is misspelt must
+    /// not list everything.
+    fn wrong(&self, request: &Request) -> Vec<FieldError> {
+        if request.method() != Method::GET {
+            return Vec::new();
+        }
+        let Ok(given) = request.params::<Vec<(String, String)>>() else { return Vec::new() };
+        let mut seen = HashSet::new();
+        let mut wrong = Vec::new();
+        for (name, _) in given {
+            let detail = match self.parameters.contains(&name) {
+                false => "is no parameter of this operation; see /docs",
+                true if !seen.insert(name.clone()) => "is there twice",
+                true => continue,
+            };
+            wrong.push(FieldError { field: printable(&name), detail: detail.to_owned() });
+        }
+        wrong.truncate(WRONG_PARAMETERS);
+        wrong
+    }
+}
+
+/// The most wrong parameters that one answer names.
+const WRONG_PARAMETERS: usize = 10;
+
+/// The name of a parameter that is not ours, as far as it looks like a name: it is whatever somebody
+/// wrote before an equals sign, or without one.
+fn printable(name: &str) -> String {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if !name.is_empty() && name.len() <= 64 && name.chars().all(is_name) {
+        name.to_owned()
+    } else {
+        "query".to_owned()
+    }
 }
 
 fn allowed_methods(spec: &str) -> Vec<Allowed> {
@@ -109,12 +160,18 @@ fn allowed_methods(spec: &str) -> Vec<Allowed> {
     paths
         .into_iter()
         .map(|(path, operations)| {
+            let parameters = operations["get"]["parameters"].as_array();
+            let queried = parameters.into_iter().flatten().filter(|it| it["in"] == "query");
+            let names = queried.filter_map(|it| it["name"].as_str().map(str::to_owned)).collect();
             let operations = operations.as_object();
             let methods = operations.into_iter().flat_map(|operations| operations.keys());
             let methods: Vec<_> = methods.map(|method| method.to_ascii_uppercase()).collect();
+            let braced = |it: &str| it.strip_prefix('{')?.strip_suffix('}').map(str::to_owned);
             Allowed {
+                in_path: path.split('/').filter_map(braced).collect(),
                 segments: path.split('/').map(str::to_owned).collect(),
                 methods: methods.join(", "),
+                parameters: names,
             }
         })
         .collect()

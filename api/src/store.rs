@@ -25,10 +25,13 @@ pub struct StoreRequest {
     )]
     pub series_instance_uid: String,
     /// Patient ID (0010,0020)
-    #[oai(rename = "PatientID", validator(max_length = 1024))]
+    #[oai(
+        rename = "PatientID",
+        validator(max_length = 1024, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")
+    )]
     pub patient_id: String,
     /// Patient's Name (0010,0010), its components parted by `^`
-    #[oai(validator(max_length = 1024))]
+    #[oai(validator(max_length = 1024, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$"))]
     pub patient_name: String,
     /// Study Instance UID (0020,000D)
     #[oai(
@@ -37,6 +40,7 @@ pub struct StoreRequest {
     )]
     pub study_instance_uid: String,
     /// How many instances the series has
+    #[oai(validator(minimum(value = "0"), maximum(value = "4294967295")))]
     pub instances_count: u32,
 }
 

@@ -5,7 +5,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use shared::catalog::{
     Batch, Bookmark, Catalog, CatalogError, CatalogSettings, Completion, Consequences, Disproof,
-    Effect, Lesson, OpenSeries, Received, Recorded, Share, StoreOutcome, StoredSeries,
+    Effect, Lesson, OpenSeries, Received, Recorded, SeriesSearch, Share, StoreOutcome,
+    StoredSeries,
 };
 use shared::event::{Ending, InstanceStored, Reason, SeriesCompleted};
 use shared::uid::{SeriesInstanceUid, StudyInstanceUid};
@@ -73,7 +74,8 @@ impl Feed {
 
     /// UID and count of the series that are listed.
     async fn listed(&self) -> Vec<(String, i64)> {
-        let records = self.catalog.complete_series().await.unwrap();
+        let page = self.catalog.series(&SeriesSearch::default(), None, 1000).await.unwrap();
+        let records = page.records;
         records.into_iter().map(|r| (r.series_instance_uid, r.instances_count)).collect()
     }
 }
@@ -343,7 +345,8 @@ async fn a_reader_waits_for_the_owner_to_make_the_catalogue() {
     assert!(reader.check().await.is_err());
     let _owner = Catalog::own(&settings).await.unwrap();
     reader.check().await.unwrap();
-    assert!(reader.complete_series().await.unwrap().is_empty());
+    let page = reader.series(&SeriesSearch::default(), None, 1).await.unwrap();
+    assert!(page.records.is_empty());
 }
 
 #[tokio::test]
@@ -476,7 +479,8 @@ async fn a_catalogue_of_the_first_version_is_brought_up_with_all_that_it_says() 
 async fn a_filled_catalogue_lists_every_series_once() {
     let feed = Feed::new().await;
     feed.catalog.fill(1_001).await.unwrap();
-    let listed = feed.catalog.complete_series().await.unwrap();
+    let page = feed.catalog.series(&SeriesSearch::default(), None, 2000).await.unwrap();
+    let listed = page.records;
     let uids: std::collections::HashSet<_> =
         listed.iter().map(|series| series.series_instance_uid.as_str()).collect();
     assert_eq!((listed.len(), uids.len()), (1_001, 1_001));

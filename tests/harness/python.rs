@@ -1,4 +1,5 @@
-//! Python with pydicom and pynetdicom: what they decode, and their sender.
+//! Python and its packages: what pydicom decodes, the sender of pynetdicom, and those who read the
+//! API.
 
 use super::tools::{have, skip};
 use std::path::{Path, PathBuf};
@@ -17,24 +18,32 @@ pub async fn python() -> Option<&'static Path> {
 }
 
 async fn install() -> Option<PathBuf> {
+    packages("python", &PACKAGES).await
+}
+
+/// A folder with these packages, or `None` when they can't be had here (which is said).
+///
+/// # Panics
+/// In CI, when they can't be had.
+pub async fn packages(name: &str, wanted: &[&str]) -> Option<PathBuf> {
     if !have("python3") {
         return None;
     }
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python");
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     std::fs::create_dir_all(&folder).unwrap();
     // Tests that run as processes of their own (nextest) take turns.
     let lock = std::fs::File::create(folder.join("lock")).unwrap();
     lock.lock().unwrap();
     let packages = folder.join("packages");
-    let done = folder.join(PACKAGES.join("-"));
+    let done = folder.join(wanted.join("-"));
     if !done.exists() {
         let mut pip = Command::new("python3");
         pip.args(["-m", "pip", "install", "--quiet", "--upgrade", "--target"]).arg(&packages);
-        let output = pip.args(PACKAGES).output().await.unwrap();
+        let output = pip.args(wanted).output().await.unwrap();
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
             let reason = said.lines().last().unwrap_or("no reason").to_owned();
-            skip(&format!("pip cannot install {}: {reason}", PACKAGES.join(" and ")));
+            skip(&format!("pip cannot install {}: {reason}", wanted.join(" and ")));
             return None;
         }
         std::fs::write(&done, "").unwrap();

@@ -11,6 +11,9 @@ use shared::event::{InstanceStored, Reason};
 use shared::uid::SeriesInstanceUid;
 use tempfile::TempDir;
 
+mod listing;
+mod qido;
+
 struct TestApi {
     client: TestClient<Box<dyn poem::endpoint::DynEndpoint<Output = Response>>>,
     owner: Option<Catalog>,

@@ -4,30 +4,44 @@
 //! The indexer owns the catalogue: it alone migrates and announces. The api reads it and writes
 //! what `POST /store` says.
 
+mod attributes;
 mod comparison;
 mod completions;
+mod details;
 mod faces;
 mod facts;
 mod instance_rows;
 mod instances;
+mod matching;
 mod open;
 mod outbox;
 mod own_file;
+mod paging;
+mod qido;
 mod series;
 mod sources;
+mod statistics;
 mod stored;
+mod studies;
 #[cfg(feature = "synthetic")]
 mod synthetic;
 mod upserts;
 
+pub use attributes::{ATTRIBUTES, Attribute, Kind, Level, keyword};
 pub use completions::{Completion, RevisionRecord};
+pub use details::{Details, InstanceRecord};
 pub use facts::Restored;
 pub use instances::{Batch, Bookmark, Completed, Consequences, Effect, Known, Received, Recorded};
+pub use matching::Matching;
 pub use open::{OpenSeries, Share};
 pub use outbox::Announcement;
-pub use series::SeriesRecord;
+pub use paging::{Page, Position};
+pub use qido::{LevelSearch, attributes_of};
+pub use series::{Listed, SeriesOrder, SeriesRecord, SeriesSearch};
 pub use sources::{Disproof, Lesson, SourceRecord};
+pub use statistics::Statistics;
 pub use stored::{StoreOutcome, StoredSeries};
+pub use studies::{StudyRecord, StudySearch};
 
 use crate::uid::SeriesInstanceUid;
 use clap::Args;

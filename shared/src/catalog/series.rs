@@ -1,10 +1,16 @@
 //! Series as they are listed.
 
-use super::{Catalog, CatalogError, optional_timestamp};
+use super::attributes::{Attribute, keyword};
+use super::matching::Matching;
+use super::paging::{COLLECT, Page, Position};
+use super::{Catalog, CatalogError, nanoseconds, optional_timestamp};
+use crate::event::Source;
 use jiff::Timestamp;
+use serde::Deserialize;
+use sqlx::{QueryBuilder, Sqlite};
 
-/// A complete series as it is listed.
-#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
+/// A series as it is listed.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct SeriesRecord {
     /// Series Instance UID (0020,000E).
     pub series_instance_uid: String,
@@ -26,9 +32,11 @@ pub struct SeriesRecord {
     pub study_date: Option<String>,
     /// `dicom` or `api`.
     pub source: String,
-    /// `complete`, or `receiving` when more came after the last completion.
+    /// `complete`, or `receiving` when it is not complete yet, or more came after it was.
     pub state: String,
-    /// Of the last completion.
+    /// Instances by now, while it is receiving.
+    pub instances_received: Option<i64>,
+    /// Of the last completion; 0 before the first.
     pub revision: i64,
     /// Of the last completion.
     pub reason: Option<String>,
@@ -44,25 +52,173 @@ impl SeriesRecord {
     }
 }
 
+/// The columns of a record, in its order. A list, not an object: it is read by place.
+const RECORD: &str = "json_array(series_instance_uid, patient_id, patient_name,
+    series.study_instance_uid, instances_count, modality, series_number, series_description,
+    study_date, source, state,
+    iif(state = 'receiving', (select count(*) from instances
+        where instances.series_instance_uid = series.series_instance_uid), null),
+    revision, reason, completed_at)";
+
+const FROM: &str = " from series
+    join patients on patients.id = series.patient
+    join studies on studies.study_instance_uid = series.study_instance_uid
+    where ";
+
+/// Which series by their state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Listed {
+    /// Those that were ever complete. One that was reopened is still there as it last was complete;
+    /// one whose instances have all moved elsewhere is not.
+    #[default]
+    Complete,
+    /// Those to which instances are coming, whether they were complete before or not.
+    Receiving,
+    /// Both.
+    All,
+}
+
+impl Listed {
+    fn condition(self) -> &'static str {
+        match self {
+            Self::Complete => "revision > 0 and (instances_count > 0 or source = 'api')",
+            Self::Receiving => "state = 'receiving'",
+            Self::All => {
+                "(state = 'receiving' or revision > 0 and (instances_count > 0 or source = 'api'))"
+            }
+        }
+    }
+}
+
+/// What series are sorted by. Those that have no value come where the others end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SeriesOrder {
+    /// When they were first complete, which never changes.
+    FirstCompleted,
+    /// When they were last complete.
+    Completed,
+    /// When the catalogue first heard of them, which never changes.
+    Arrival,
+    /// Study Date (0008,0020).
+    StudyDate,
+}
+
+impl SeriesOrder {
+    fn key(self, listed: Listed) -> &'static str {
+        match (self, listed) {
+            // As it is, so that the index gives the order.
+            (Self::FirstCompleted, Listed::Complete) => "first_completed_at",
+            (Self::FirstCompleted, _) => "coalesce(first_completed_at, 9223372036854775807)",
+            (Self::Completed, Listed::Complete) => "completed_at",
+            (Self::Completed, _) => "coalesce(completed_at, 9223372036854775807)",
+            (Self::Arrival, _) => "series.rowid",
+            (Self::StudyDate, _) => "coalesce(cast(studies.study_date as integer), 0)",
+        }
+    }
+}
+
+/// Which series are listed, and in which order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeriesSearch {
+    /// By their state.
+    pub listed: Listed,
+    /// By their attributes: each has to match.
+    pub matching: Vec<(&'static Attribute, Matching)>,
+    /// By where they came from.
+    pub source: Option<Source>,
+    /// By who sent their latest instance.
+    pub calling_ae_title: Option<String>,
+    /// By their last completion, which has to be later.
+    pub completed_after: Option<Timestamp>,
+    /// By their last completion, which has to be earlier.
+    pub completed_before: Option<Timestamp>,
+    /// What they are sorted by; equals by arrival.
+    pub order: SeriesOrder,
+    /// Whether the greatest comes first.
+    pub descending: bool,
+}
+
+impl Default for SeriesSearch {
+    /// The complete series, oldest first.
+    fn default() -> Self {
+        Self {
+            listed: Listed::Complete,
+            matching: Vec::new(),
+            source: None,
+            calling_ae_title: None,
+            completed_after: None,
+            completed_before: None,
+            order: SeriesOrder::FirstCompleted,
+            descending: false,
+        }
+    }
+}
+
+impl SeriesSearch {
+    /// Whether what is searched for is so rare that it is better found first and sorted then: few
+    /// series are of one name or of a span of days, and without statistics SQLite would rather
+    /// look at all series in their order.
+    fn is_rare(&self) -> bool {
+        let rare = [keyword::PatientName, keyword::StudyDate];
+        self.matching.iter().any(|(attribute, _)| rare.contains(attribute))
+    }
+
+    fn push_conditions(&self, query: &mut QueryBuilder<Sqlite>) {
+        query.push(FROM).push(self.listed.condition());
+        for (attribute, matching) in &self.matching {
+            matching.push(query, attribute);
+        }
+        if let Some(source) = self.source {
+            query.push(" and source = ").push_bind(source.as_str());
+        }
+        if let Some(calling_ae_title) = &self.calling_ae_title {
+            query.push(" and calling_ae_title = ").push_bind(calling_ae_title.clone());
+        }
+        if let Some(after) = self.completed_after {
+            query.push(" and revision > 0 and completed_at > ").push_bind(nanoseconds(after));
+        }
+        if let Some(before) = self.completed_before {
+            query.push(" and revision > 0 and completed_at < ").push_bind(nanoseconds(before));
+        }
+    }
+}
+
 impl Catalog {
-    /// The complete series, oldest first. One that was reopened is still there as it last was
-    /// complete; one whose instances have all moved elsewhere is not.
+    /// A page of the series that a search finds: those after a position, at most so many.
     ///
     /// # Errors
     /// When the catalogue can't be read.
-    pub async fn complete_series(&self) -> Result<Vec<SeriesRecord>, CatalogError> {
-        let records = sqlx::query_as(
-            "select series_instance_uid, patient_id, patient_name, series.study_instance_uid,
-                    instances_count, modality, series_number, series_description, study_date,
-                    source, state, revision, reason, completed_at
-             from series
-             join patients on patients.id = series.patient
-             join studies on studies.study_instance_uid = series.study_instance_uid
-             where revision > 0 and (instances_count > 0 or source = 'api')
-             order by first_completed_at, series.rowid",
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        Ok(records)
+    pub async fn series(
+        &self,
+        search: &SeriesSearch,
+        after: Option<Position>,
+        limit: u32,
+    ) -> Result<Page<SeriesRecord>, CatalogError> {
+        let key = search.order.key(search.listed);
+        // A plus keeps SQLite from walking the index of the order.
+        let plus = if search.is_rare() { "+" } else { "" };
+        let (beyond, direction) = if search.descending { ("<", "desc") } else { (">", "asc") };
+        let after = after.unwrap_or(Position::before_all(search.descending));
+        let mut query = QueryBuilder::new(COLLECT);
+        query.push(format_args!("select json_array({key}, series.rowid, {RECORD}) as row"));
+        search.push_conditions(&mut query);
+        query.push(format_args!(" and ({plus}{key}, series.rowid) {beyond} ("));
+        query.push_bind(after.key).push(", ").push_bind(after.id);
+        query.push(format_args!(
+            ") order by {plus}{key} {direction}, series.rowid {direction} limit "
+        ));
+        query.push_bind(i64::from(limit) + 1);
+        self.page(query, limit).await
+    }
+
+    /// How many series a search finds. It looks at each.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn count_series(&self, search: &SeriesSearch) -> Result<u64, CatalogError> {
+        let mut query = QueryBuilder::new("select count(*)");
+        search.push_conditions(&mut query);
+        let count: i64 = query.build_query_scalar().fetch_one(&self.pool).await?;
+        Ok(count.unsigned_abs())
     }
 }

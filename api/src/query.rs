@@ -1,0 +1,353 @@
+//! The query of a QIDO-RS request (PS3.18 sections 8.3.4 and 10.6.1): what is searched for, and
+//! what is told of it.
+
+use crate::dicom_json::REQUEST_ATTRIBUTES;
+use shared::catalog::{Attribute, Kind, Level, LevelSearch, Matching, attributes_of, keyword};
+
+/// The most results of one answer; the rest can be asked for by `offset`.
+pub const MAX_RESULTS: u32 = 1000;
+
+/// The longest value to search for, in bytes: several hundred UIDs.
+const MAX_VALUE: usize = 32 * 1024;
+
+/// What is said when fuzzy matching is asked for, in the words of the standard.
+pub const FUZZY: &str =
+    "The fuzzymatching parameter is not supported. Only literal matching has been performed.";
+
+/// What is said when something was passed over that is not supported as a key.
+pub const PASSED_OVER: &str =
+    "Attributes that are not supported as matching keys or return keys were ignored.";
+
+/// A query that was understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Query {
+    /// The search.
+    pub search: LevelSearch,
+    /// Whether we, not the client, decided how many results there are at most.
+    pub is_cut: bool,
+    /// What the client is to be warned of.
+    pub warnings: Vec<&'static str>,
+}
+
+/// What is wrong with a query: the parameter, and why.
+pub type Wrong = (String, &'static str);
+
+/// The attributes that are told at a level, asked for or not (PS3.18 tables 10.6.3-3 to -5).
+fn always(level: Level) -> &'static [&'static Attribute] {
+    match level {
+        Level::Study => {
+            static STUDY: [&Attribute; 13] = [
+                keyword::StudyDate,
+                keyword::StudyTime,
+                keyword::AccessionNumber,
+                keyword::ModalitiesInStudy,
+                keyword::ReferringPhysicianName,
+                keyword::PatientName,
+                keyword::PatientID,
+                keyword::PatientBirthDate,
+                keyword::PatientSex,
+                keyword::StudyInstanceUID,
+                keyword::StudyID,
+                keyword::NumberOfStudyRelatedSeries,
+                keyword::NumberOfStudyRelatedInstances,
+            ];
+            &STUDY
+        }
+        Level::Series => {
+            static SERIES: [&Attribute; 8] = [
+                keyword::Modality,
+                keyword::SeriesDescription,
+                keyword::SeriesInstanceUID,
+                keyword::SeriesNumber,
+                keyword::NumberOfSeriesRelatedInstances,
+                keyword::PerformedProcedureStepStartDate,
+                keyword::PerformedProcedureStepStartTime,
+                keyword::RequestAttributesSequence,
+            ];
+            &SERIES
+        }
+        Level::Instance => {
+            static INSTANCE: [&Attribute; 7] = [
+                keyword::SOPClassUID,
+                keyword::SOPInstanceUID,
+                keyword::InstanceNumber,
+                keyword::NumberOfFrames,
+                keyword::Rows,
+                keyword::Columns,
+                keyword::BitsAllocated,
+            ];
+            &INSTANCE
+        }
+    }
+}
+
+/// A resource: what is listed, and the study and series that its path names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resource {
+    /// What is listed.
+    pub level: Level,
+    /// The study in which.
+    pub study: Option<String>,
+    /// The series in which.
+    pub series: Option<String>,
+}
+
+impl Query {
+    /// Understands the parameters of a resource.
+    ///
+    /// # Errors
+    /// When one of them is none.
+    pub fn new(resource: &Resource, parameters: &[(String, String)]) -> Result<Self, Wrong> {
+        let mut query = Self::of(resource);
+        for (name, value) in parameters {
+            let wrong = |why| (plain(name), why);
+            if value.len() > MAX_VALUE {
+                return Err(wrong("is too long"));
+            }
+            match name.as_str() {
+                "limit" => query.limit(number(value).map_err(wrong)?),
+                "offset" => query.search.offset = number(value).map_err(wrong)?,
+                "fuzzymatching" => match value.as_str() {
+                    "true" => query.warn(FUZZY),
+                    "false" => {}
+                    _ => return Err(wrong("must be true or false")),
+                },
+                "includefield" => value.split(',').for_each(|name| query.include(name)),
+                name if is_attribute(name) => query.matching(name, value).map_err(wrong)?,
+                _ => return Err(wrong("is no attribute by keyword or tag, and no parameter")),
+            }
+        }
+        Ok(query)
+    }
+
+    fn of(resource: &Resource) -> Self {
+        let mut attributes: Vec<&Attribute> = Vec::new();
+        let mut matching = Vec::new();
+        let uids = [
+            (&resource.study, keyword::StudyInstanceUID),
+            (&resource.series, keyword::SeriesInstanceUID),
+        ];
+        for (uid, attribute) in uids {
+            if let Some(uid) = uid {
+                matching.push((attribute, Matching::Equals(uid.clone())));
+                attributes.push(attribute);
+            }
+        }
+        // Of the levels above, what the path does not name already.
+        let named = [resource.study.is_some(), resource.series.is_some(), false];
+        for (level, named) in [Level::Study, Level::Series, Level::Instance].into_iter().zip(named)
+        {
+            if level <= resource.level && (!named || level == resource.level) {
+                attributes.extend(always(level));
+            }
+        }
+        let search = LevelSearch {
+            level: resource.level,
+            matching,
+            requested: Vec::new(),
+            attributes,
+            offset: 0,
+            limit: MAX_RESULTS,
+        };
+        Self { search, is_cut: true, warnings: Vec::new() }
+    }
+
+    fn warn(&mut self, warning: &'static str) {
+        if !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
+    }
+
+    fn limit(&mut self, limit: u32) {
+        self.is_cut = limit > MAX_RESULTS;
+        self.search.limit = limit.min(MAX_RESULTS);
+    }
+
+    /// Tells an attribute too.
+    fn include(&mut self, name: &str) {
+        let level = self.search.level;
+        if name == "all" {
+            for level in [Level::Study, Level::Series, Level::Instance] {
+                if level <= self.search.level {
+                    attributes_of(level).for_each(|attribute| self.tell(attribute));
+                }
+            }
+            return;
+        }
+        match Attribute::find(name).filter(|attribute| attribute.level <= level) {
+            Some(attribute) => self.tell(attribute),
+            // It is always told, or not known.
+            None => self.warn(PASSED_OVER),
+        }
+    }
+
+    fn tell(&mut self, attribute: &'static Attribute) {
+        if !self.search.attributes.contains(&attribute) {
+            self.search.attributes.push(attribute);
+        }
+    }
+
+    /// Searches by an attribute; what has no value is told and matches everything.
+    fn matching(&mut self, name: &str, value: &str) -> Result<(), &'static str> {
+        if let Some((sequence, inner)) = name.split_once('.') {
+            return self.requested(sequence, inner, value);
+        }
+        let level = self.search.level;
+        let found = Attribute::find(name).map(|attribute| match level {
+            // What is asked of a study by modality can only mean this.
+            Level::Study if attribute == keyword::Modality => keyword::ModalitiesInStudy,
+            _ => attribute,
+        });
+        let Some(attribute) = found.filter(|found| found.level <= level && is_key(found)) else {
+            self.warn(PASSED_OVER);
+            return Ok(());
+        };
+        self.tell(attribute);
+        if let Some(matching) = matching(attribute.kind, value)? {
+            self.search.matching.push((attribute, matching));
+        }
+        Ok(())
+    }
+
+    /// Searches by an attribute of the items of a sequence.
+    fn requested(&mut self, sequence: &str, inner: &str, value: &str) -> Result<(), &'static str> {
+        let is_ours = Attribute::find(sequence) == Some(keyword::RequestAttributesSequence);
+        let known =
+            REQUEST_ATTRIBUTES.iter().find(|(keyword, tag)| inner == *keyword || inner == *tag);
+        let (true, true, Some((keyword, _))) = (is_ours, self.search.level >= Level::Series, known)
+        else {
+            self.warn(PASSED_OVER);
+            return Ok(());
+        };
+        if let Some(matching) = matching(Kind::Text, value)? {
+            self.search.requested.push((keyword, matching));
+        }
+        Ok(())
+    }
+}
+
+/// What a value means for an attribute; `None` when it matches everything.
+fn matching(kind: Kind, value: &str) -> Result<Option<Matching>, &'static str> {
+    if value.is_empty() || value == "*" {
+        return Ok(None);
+    }
+    let equals = Matching::Equals(value.to_owned());
+    Ok(Some(match kind {
+        Kind::Uid if value.contains([',', '\\']) => {
+            Matching::OneOf(value.split([',', '\\']).map(str::to_owned).collect())
+        }
+        Kind::Uid => equals,
+        Kind::Number => match value.trim().parse::<i64>() {
+            Ok(_) => Matching::Equals(value.trim().to_owned()),
+            Err(_) => return Err("must be a number"),
+        },
+        Kind::Moment => moment(value)?,
+        Kind::Text | Kind::Name if value.contains(['*', '?']) => {
+            Matching::Pattern(value.to_owned())
+        }
+        Kind::Text | Kind::Name => equals,
+    }))
+}
+
+/// A date or a time, or a range of them.
+fn moment(value: &str) -> Result<Matching, &'static str> {
+    let is_moment = |text: &str| text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let bound = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    match value.split_once('-') {
+        None if is_moment(value) => Ok(Matching::Equals(value.to_owned())),
+        Some((from, to)) if value.len() > 1 && is_moment(from) && is_moment(to) => {
+            Ok(Matching::Within { from: bound(from), to: bound(to) })
+        }
+        _ => Err("must be a date or a time as DICOM writes it, or a range with a hyphen"),
+    }
+}
+
+fn number(value: &str) -> Result<u32, &'static str> {
+    value.parse().map_err(|_| "must be a number that is not negative")
+}
+
+/// Whether an attribute can be searched by: those that are counted, and sequences, can't.
+fn is_key(attribute: &Attribute) -> bool {
+    !attribute.keyword.starts_with("NumberOfS") && attribute.vr != "SQ"
+}
+
+/// Whether a name looks like an attribute: a keyword, a tag, or a path of them.
+fn is_attribute(name: &str) -> bool {
+    name.split('.').all(|part| {
+        let is_tag = part.len() == 8 && part.bytes().all(|b| b.is_ascii_hexdigit());
+        let is_keyword = part.starts_with(|c: char| c.is_ascii_uppercase())
+            && part.bytes().all(|b| b.is_ascii_alphanumeric());
+        is_tag || is_keyword
+    })
+}
+
+/// The name of a parameter, where it looks like one.
+fn plain(name: &str) -> String {
+    let is_plain = name.len() <= 64 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.');
+    if is_plain { name.to_owned() } else { "query".to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn query(level: Level, parameters: &[(&str, &str)]) -> Result<Query, Wrong> {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let parameters: Vec<_> = parameters.iter().map(owned).collect();
+        Query::new(&Resource { level, study: None, series: None }, &parameters)
+    }
+
+    #[test]
+    fn each_kind_of_attribute_is_matched_in_its_way() {
+        let text = |text: &str| text.to_owned();
+        for (name, value, expected) in [
+            ("PatientID", "7", Some(Matching::Equals(text("7")))),
+            ("00100020", "7*", Some(Matching::Pattern(text("7*")))),
+            ("PatientName", "*", None),
+            ("StudyDate", "", None),
+            ("StudyInstanceUID", "1.2,1.3", Some(Matching::OneOf(vec![text("1.2"), text("1.3")]))),
+            ("0020000d", "1.2\\1.3", Some(Matching::OneOf(vec![text("1.2"), text("1.3")]))),
+            ("StudyInstanceUID", "1.2*", Some(Matching::Equals(text("1.2*")))),
+            (
+                "StudyTime",
+                "10-11",
+                Some(Matching::Within { from: Some(text("10")), to: Some(text("11")) }),
+            ),
+            (
+                "StudyDate",
+                "20260203-",
+                Some(Matching::Within { from: Some(text("20260203")), to: None }),
+            ),
+        ] {
+            let found = query(Level::Study, &[(name, value)]).unwrap().search.matching;
+            assert_eq!(found.into_iter().next().map(|(_, matching)| matching), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_parameter_is_refused_and_what_is_no_key_is_passed_over() {
+        for (name, value) in [
+            ("limit", "-1"),
+            ("offset", "x"),
+            ("fuzzymatching", "yes"),
+            ("StudyDate", "today"),
+            ("patient", "7"),
+            ("'; drop table series; --", "7"),
+        ] {
+            query(Level::Study, &[(name, value)]).unwrap_err();
+        }
+        for name in ["PatientAge", "00101010", "SeriesNumber", "NumberOfStudyRelatedSeries"] {
+            let query = query(Level::Study, &[(name, "7")]).unwrap();
+            assert_eq!((query.warnings, query.search.matching.len()), (vec![PASSED_OVER], 0));
+        }
+    }
+
+    #[test]
+    fn our_own_limit_is_told_from_the_clients() {
+        assert!(query(Level::Series, &[]).unwrap().is_cut);
+        let ten = query(Level::Series, &[("limit", "10")]).unwrap();
+        assert_eq!((ten.is_cut, ten.search.limit), (false, 10));
+        let many = query(Level::Series, &[("limit", "999999")]).unwrap();
+        assert_eq!((many.is_cut, many.search.limit), (true, MAX_RESULTS));
+    }
+}

@@ -1,0 +1,157 @@
+//! The attributes that can be searched by, and where the catalogue has each.
+
+/// What an attribute describes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// A study, with its patient.
+    Study,
+    /// A series.
+    Series,
+    /// An instance.
+    Instance,
+}
+
+/// How an attribute's text is compared (PS3.4 section C.2.2.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Text with wild cards.
+    Text,
+    /// A person's name: text with wild cards, whatever the case of its ASCII letters.
+    Name,
+    /// A date or a time: ranges.
+    Moment,
+    /// A UID: lists.
+    Uid,
+    /// An integer that is kept as text or a number.
+    Number,
+}
+
+/// An attribute of the catalogue.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Attribute {
+    /// DICOM keyword (PS3.6).
+    pub keyword: &'static str,
+    /// Tag in eight hexadecimal digits.
+    pub tag: &'static str,
+    /// Value representation.
+    pub vr: &'static str,
+    /// What it describes.
+    pub level: Level,
+    /// How it is compared.
+    pub kind: Kind,
+    /// The expression that gives its value.
+    pub(super) column: &'static str,
+}
+
+impl Attribute {
+    /// The attribute of a DICOM keyword, or of a tag in eight hexadecimal digits.
+    #[must_use]
+    pub fn find(name: &str) -> Option<&'static Self> {
+        ATTRIBUTES
+            .iter()
+            .find(|attribute| attribute.keyword == name || attribute.tag.eq_ignore_ascii_case(name))
+    }
+}
+
+/// Where an attribute is that belongs to the series of a study: asked of any of them.
+pub(super) const MODALITIES_IN_STUDY: &str = "ModalitiesInStudy";
+
+macro_rules! attributes {
+    ($($level:ident $keyword:ident $tag:literal $vr:literal $kind:ident $column:literal;)*) => {
+        /// All of them, in the order of their levels.
+        pub static ATTRIBUTES: &[Attribute] = &[$(Attribute {
+            keyword: stringify!($keyword), tag: $tag, vr: $vr,
+            level: Level::$level, kind: Kind::$kind, column: $column,
+        }),*];
+
+        /// Each by its keyword, for those who know which one they mean.
+        #[allow(non_upper_case_globals, reason = "these are DICOM's keywords")]
+        pub mod keyword {
+            use super::{ATTRIBUTES, Attribute};
+
+            #[allow(clippy::upper_case_acronyms, non_camel_case_types, reason = "as above")]
+            enum Place { $($keyword),* }
+
+            $(
+                #[doc = concat!(stringify!($keyword), " (", $tag, ").")]
+                pub static $keyword: &Attribute = &ATTRIBUTES[Place::$keyword as usize];
+            )*
+        }
+    };
+}
+
+attributes! {
+    Study StudyDate "00080020" "DA" Moment "studies.study_date";
+    Study StudyTime "00080030" "TM" Moment "studies.study_time";
+    Study AccessionNumber "00080050" "SH" Text "studies.accession_number";
+    Study ModalitiesInStudy "00080061" "CS" Text "(select group_concat(modality, '\\')
+        from (select distinct modality from series
+              where series.study_instance_uid = studies.study_instance_uid order by modality))";
+    Study ReferringPhysicianName "00080090" "PN" Name "studies.referring_physician_name";
+    Study StudyDescription "00081030" "LO" Text "studies.study_description";
+    Study PatientName "00100010" "PN" Name "patients.patient_name";
+    Study PatientID "00100020" "LO" Text "patients.patient_id";
+    Study IssuerOfPatientID "00100021" "LO" Text "patients.issuer_of_patient_id";
+    Study PatientBirthDate "00100030" "DA" Moment "patients.patient_birth_date";
+    Study PatientSex "00100040" "CS" Text "patients.patient_sex";
+    Study StudyInstanceUID "0020000D" "UI" Uid "studies.study_instance_uid";
+    Study StudyID "00200010" "SH" Text "studies.study_id";
+    Study NumberOfStudyRelatedSeries "00201206" "IS" Number "(select count(*) from series
+        where series.study_instance_uid = studies.study_instance_uid)";
+    Study NumberOfStudyRelatedInstances "00201208" "IS" Number "(select coalesce(sum(max(
+            (select count(*) from instances
+             where instances.series_instance_uid = series.series_instance_uid),
+            iif(source = 'api', claimed_count, 0))), 0)
+        from series where series.study_instance_uid = studies.study_instance_uid)";
+
+    Series Modality "00080060" "CS" Text "series.modality";
+    Series SeriesDate "00080021" "DA" Moment "series.series_date";
+    Series SeriesTime "00080031" "TM" Moment "series.series_time";
+    Series Manufacturer "00080070" "LO" Text "series.manufacturer";
+    Series InstitutionName "00080080" "LO" Text "series.institution_name";
+    Series StationName "00081010" "SH" Text "series.station_name";
+    Series SeriesDescription "0008103E" "LO" Text "series.series_description";
+    Series ManufacturerModelName "00081090" "LO" Text "series.manufacturer_model_name";
+    Series BodyPartExamined "00180015" "CS" Text "series.body_part_examined";
+    Series ProtocolName "00181030" "LO" Text "series.protocol_name";
+    Series SeriesInstanceUID "0020000E" "UI" Uid "series.series_instance_uid";
+    Series SeriesNumber "00200011" "IS" Number "series.series_number";
+    Series NumberOfSeriesRelatedInstances "00201209" "IS" Number "max((select count(*)
+        from instances where instances.series_instance_uid = series.series_instance_uid),
+        iif(source = 'api', claimed_count, 0))";
+    Series PerformedProcedureStepStartDate "00400244" "DA" Moment
+        "series.performed_procedure_step_start_date";
+    Series PerformedProcedureStepStartTime "00400245" "TM" Moment
+        "series.performed_procedure_step_start_time";
+    Series RequestAttributesSequence "00400275" "SQ" Text "json(series.request_attributes)";
+
+    Instance ImageType "00080008" "CS" Text "instances.image_type";
+    Instance SOPClassUID "00080016" "UI" Uid "instances.sop_class_uid";
+    Instance SOPInstanceUID "00080018" "UI" Uid "instances.sop_instance_uid";
+    Instance AcquisitionDate "00080022" "DA" Moment "instances.acquisition_date";
+    Instance ContentDate "00080023" "DA" Moment "instances.content_date";
+    Instance AcquisitionTime "00080032" "TM" Moment "instances.acquisition_time";
+    Instance ContentTime "00080033" "TM" Moment "instances.content_time";
+    Instance AvailableTransferSyntaxUID "00083002" "UI" Uid "instances.transfer_syntax_uid";
+    Instance AcquisitionNumber "00200012" "IS" Number "instances.acquisition_number";
+    Instance InstanceNumber "00200013" "IS" Number "instances.instance_number";
+    Instance FrameOfReferenceUID "00200052" "UI" Uid "instances.frame_of_reference_uid";
+    Instance NumberOfFrames "00280008" "IS" Number "instances.number_of_frames";
+    Instance Rows "00280010" "US" Number "instances.rows";
+    Instance Columns "00280011" "US" Number "instances.columns";
+    Instance BitsAllocated "00280100" "US" Number "instances.bits_allocated";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attribute_is_found_by_keyword_and_by_tag() {
+        let found = Attribute::find("PatientID").unwrap();
+        assert_eq!((found.tag, found.level), ("00100020", Level::Study));
+        assert_eq!(Attribute::find("0008103e"), Attribute::find("SeriesDescription"));
+        assert_eq!(Attribute::find("PatientAge"), None);
+        assert_eq!(keyword::Modality.tag, "00080060");
+    }
+}

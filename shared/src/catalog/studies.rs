@@ -1,0 +1,147 @@
+//! Studies as they are listed.
+
+use super::attributes::Attribute;
+use super::matching::Matching;
+use super::paging::{COLLECT, Page, Position};
+use super::{Catalog, CatalogError, optional_timestamp};
+use crate::uid::StudyInstanceUid;
+use jiff::Timestamp;
+use serde::Deserialize;
+use sqlx::{QueryBuilder, Sqlite};
+
+/// A study as it is listed.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct StudyRecord {
+    /// Study Instance UID (0020,000D).
+    pub study_instance_uid: String,
+    /// Patient ID (0010,0020), empty when absent.
+    pub patient_id: String,
+    /// Patient's Name (0010,0010), empty when absent.
+    pub patient_name: String,
+    /// Patient's Birth Date (0010,0030), empty when absent.
+    pub patient_birth_date: String,
+    /// Patient's Sex (0010,0040), empty when absent.
+    pub patient_sex: String,
+    /// Study Date (0008,0020).
+    pub study_date: Option<String>,
+    /// Study Time (0008,0030).
+    pub study_time: Option<String>,
+    /// Accession Number (0008,0050).
+    pub accession_number: Option<String>,
+    /// Referring Physician's Name (0008,0090).
+    pub referring_physician_name: Option<String>,
+    /// Study ID (0020,0010).
+    pub study_id: Option<String>,
+    /// Study Description (0008,1030).
+    pub study_description: Option<String>,
+    /// The modalities of its series, in order, each once.
+    pub modalities: Vec<String>,
+    /// How many series it has.
+    pub series_count: i64,
+    /// How many of them are receiving.
+    pub series_receiving: i64,
+    /// Instances of those that were complete, as they were then.
+    pub instances_count: i64,
+    /// When the latest of its series was complete: nanoseconds since 1970, UTC.
+    completed_at: Option<i64>,
+}
+
+/// One pass over the series of a study: what they come to, in the order of the record.
+const RECORD: &str = "json_array(studies.study_instance_uid, patient_id, patient_name,
+    patient_birth_date, patient_sex, study_date, study_time, accession_number,
+    referring_physician_name, study_id, study_description,
+    (select json_group_array(modality) from (select distinct modality from series
+        where series.study_instance_uid = studies.study_instance_uid and modality is not null
+        order by modality)),
+    (select count(*) from series
+        where series.study_instance_uid = studies.study_instance_uid),
+    (select count(*) from series
+        where series.study_instance_uid = studies.study_instance_uid and state = 'receiving'),
+    (select coalesce(sum(instances_count), 0) from series
+        where series.study_instance_uid = studies.study_instance_uid),
+    (select max(completed_at) from series
+        where series.study_instance_uid = studies.study_instance_uid and revision > 0))";
+
+const FROM: &str = " from studies join patients on patients.id = studies.patient
+    where studies.study_instance_uid <> ''";
+
+/// Studies that instances have moved out of are left without a series. This is no `exists`: SQLite
+/// 3.51 makes a join of that, and then counts a study for `offset` once for each of its series.
+pub(super) const HAS_SERIES: &str = " and (select 1 from series
+    where series.study_instance_uid = studies.study_instance_uid limit 1) is not null";
+
+/// Which studies are listed, and in which order. Series without a Study Instance UID are in none.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StudySearch {
+    /// By their attributes: each has to match.
+    pub matching: Vec<(&'static Attribute, Matching)>,
+    /// Whether the one that the catalogue heard of last comes first, and not last.
+    pub descending: bool,
+}
+
+impl StudySearch {
+    fn push_conditions(&self, query: &mut QueryBuilder<Sqlite>) {
+        query.push(FROM).push(HAS_SERIES);
+        for (attribute, matching) in &self.matching {
+            matching.push(query, attribute);
+        }
+    }
+}
+
+impl Catalog {
+    /// A page of the studies that a search finds: those after a position, at most so many.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn studies(
+        &self,
+        search: &StudySearch,
+        after: Option<Position>,
+        limit: u32,
+    ) -> Result<Page<StudyRecord>, CatalogError> {
+        let (beyond, direction) = if search.descending { ("<", "desc") } else { (">", "asc") };
+        let after = after.unwrap_or(Position::before_all(search.descending));
+        let mut query = QueryBuilder::new(COLLECT);
+        query.push(format_args!("select json_array(studies.rowid, 0, {RECORD}) as row"));
+        search.push_conditions(&mut query);
+        query.push(format_args!(" and studies.rowid {beyond} ")).push_bind(after.key);
+        query.push(format_args!(" order by studies.rowid {direction} limit "));
+        query.push_bind(i64::from(limit) + 1);
+        self.page(query, limit).await
+    }
+
+    /// How many studies a search finds. It looks at each.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn count_studies(&self, search: &StudySearch) -> Result<u64, CatalogError> {
+        let mut query = QueryBuilder::new("select count(*)");
+        search.push_conditions(&mut query);
+        let count: i64 = query.build_query_scalar().fetch_one(&self.pool).await?;
+        Ok(count.unsigned_abs())
+    }
+
+    /// A study; `None` if there is no such.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn study(
+        &self,
+        study: &StudyInstanceUid,
+    ) -> Result<Option<StudyRecord>, CatalogError> {
+        let mut query = QueryBuilder::new(COLLECT);
+        query.push(format_args!(
+            "select {RECORD} as row{FROM}{HAS_SERIES} and studies.study_instance_uid = "
+        ));
+        query.push_bind(study.as_str().to_owned());
+        Ok(self.collect(query).await?.pop())
+    }
+}
+
+impl StudyRecord {
+    /// When the latest of its series was complete.
+    #[must_use]
+    pub fn completed_at(&self) -> Option<Timestamp> {
+        optional_timestamp(self.completed_at).ok().flatten()
+    }
+}
