@@ -15,6 +15,7 @@ mod events;
 mod evidence;
 mod filling_up;
 mod hostile;
+mod listening;
 mod orthanc;
 mod pydicom_files;
 mod receiving;

@@ -2,6 +2,7 @@
 
 pub mod answers;
 pub mod connections;
+pub mod events;
 pub mod history;
 pub mod operations;
 pub mod payload;
@@ -15,6 +16,7 @@ pub mod store;
 
 use anyhow::Context as _;
 use connections::Limited;
+use events::Events;
 use poem::Server;
 use poem::listener::TcpAcceptor;
 use requests::Requests;
@@ -82,10 +84,11 @@ impl Api {
     /// When the port fails.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let acceptor = TcpAcceptor::from_tokio(self.listener).context("cannot serve HTTP")?;
+        let events = Events::new(self.requests.clone(), &self.settings, stop.clone());
         Server::new_with_acceptor(Limited::new(acceptor, self.settings.max_http_connections))
             .idle_timeout(self.settings.http_idle_timeout)
             .run_with_graceful_shutdown(
-                routes::routes(self.catalog, self.requests, self.health, self.metrics),
+                routes::routes(self.catalog, self.requests, events, self.health, self.metrics),
                 stop.cancelled(),
                 Some(DRAIN),
             )

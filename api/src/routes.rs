@@ -1,6 +1,8 @@
 //! What is served, and what is common to all of it: health, documentation, the answer to what goes
 //! wrong.
 
+use crate::events::Events;
+use crate::events::operations::EventOperations;
 use crate::operations::Operations;
 use crate::problem;
 use crate::requests::Requests;
@@ -19,8 +21,13 @@ series is complete, and tells everyone: here, and as `dicom.series.completed.>` 
 
 /// The documented operations with what describes them.
 #[must_use]
-pub fn service(catalog: Catalog, requests: Requests) -> OpenApiService<Operations, ()> {
-    OpenApiService::new(Operations::new(catalog, requests), "Collimator", env!("CARGO_PKG_VERSION"))
+pub fn service(
+    catalog: Catalog,
+    requests: Requests,
+    events: Events,
+) -> OpenApiService<(Operations, EventOperations), ()> {
+    let operations = (Operations::new(catalog, requests), EventOperations::new(events));
+    OpenApiService::new(operations, "Collimator", env!("CARGO_PKG_VERSION"))
         .description(DESCRIPTION)
         .license(LicenseObject::new("MIT OR Apache-2.0").identifier("MIT OR Apache-2.0"))
         .server("/")
@@ -31,10 +38,11 @@ pub fn service(catalog: Catalog, requests: Requests) -> OpenApiService<Operation
 pub fn routes(
     catalog: Catalog,
     requests: Requests,
+    events: Events,
     health: Health,
     metrics: Metrics,
 ) -> impl Endpoint<Output = Response> {
-    let service = service(catalog.clone(), requests);
+    let service = service(catalog.clone(), requests, events);
     let allowed = Arc::new(allowed_methods(&service.spec()));
     let refusals = metrics.refusals();
     let checked = health.clone();

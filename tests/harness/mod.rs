@@ -2,6 +2,7 @@
 //! must come of it.
 
 pub mod link;
+pub mod listening;
 pub mod pipeline;
 pub mod python;
 pub mod scu;

@@ -10,6 +10,7 @@ use shared::catalog::{
 use shared::event::{InstanceStored, Reason};
 use shared::uid::SeriesInstanceUid;
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 
 struct TestApi {
     client: TestClient<Box<dyn poem::endpoint::DynEndpoint<Output = Response>>>,
@@ -26,9 +27,21 @@ async fn api(with_catalogue: bool) -> TestApi {
         false => None,
     };
     let catalog = Catalog::open(&settings).unwrap();
-    let routes = routes(catalog, Requests::default(), Health::default(), Metrics::default());
+    let events = Events::new(Requests::default(), &api_settings(), CancellationToken::new());
+    let requests = Requests::default();
+    let routes = routes(catalog, requests, events, Health::default(), Metrics::default());
     let client = TestClient::new(Box::new(poem::endpoint::ToDynEndpoint(routes)) as Box<_>);
     TestApi { client, owner, _folder: folder }
+}
+
+/// The settings that hold when nobody says otherwise.
+fn api_settings() -> crate::Settings {
+    #[derive(clap::Parser)]
+    struct Program {
+        #[command(flatten)]
+        settings: crate::Settings,
+    }
+    <Program as clap::Parser>::parse_from(["api"]).settings
 }
 
 fn store() -> Value {
@@ -76,6 +89,7 @@ async fn another_method_is_405_and_says_which_are_allowed() {
         ("/store", "POST"),
         ("/series", "GET"),
         ("/series/1.2/history", "GET"),
+        ("/events", "GET"),
         ("/series/1.2/complete", "POST"),
         ("/sources/MY%20PACS/trust", "POST"),
     ] {
