@@ -6,6 +6,7 @@ mod harness;
 
 mod api;
 mod broker_trouble;
+mod browsing;
 mod catalogue_trouble;
 mod catching_up;
 mod chaos;

@@ -2,6 +2,7 @@
 
 pub mod answers;
 pub mod connections;
+mod dashboard;
 pub mod events;
 pub mod history;
 pub mod operations;

@@ -1,14 +1,14 @@
 //! What is served, and what is common to all of it: health, documentation, the answer to what goes
 //! wrong.
 
+use crate::dashboard;
 use crate::events::Events;
 use crate::events::operations::EventOperations;
 use crate::operations::Operations;
 use crate::problem;
 use crate::requests::Requests;
 use poem::http::{HeaderValue, StatusCode, header};
-use poem::web::Redirect;
-use poem::{Endpoint, EndpointExt, IntoResponse, Request, Response, Route, get, handler};
+use poem::{Endpoint, EndpointExt, IntoResponse, Request, Response, Route};
 use poem_openapi::{LicenseObject, OpenApiService};
 use serde_json::Value;
 use shared::catalog::Catalog;
@@ -54,12 +54,12 @@ pub fn routes(
         }
     });
     Route::new()
-        .at("/", get(to_docs))
         .nest("/health", health)
         .at("/metrics", metrics::route(metrics))
         .at("/openapi.json", service.spec_endpoint())
         .nest("/docs", service.swagger_ui())
         .nest("/", service)
+        .around(dashboard::in_front_of)
         .around(move |routes, request| answer(routes, request, allowed.clone(), refusals.clone()))
 }
 
@@ -88,11 +88,6 @@ async fn answer<E: Endpoint>(
     }
     tracing::debug!(%method, path, status = status.as_u16(), "answered");
     Ok(response)
-}
-
-#[handler]
-fn to_docs() -> Redirect {
-    Redirect::temporary("/docs")
 }
 
 /// The methods of a documented path, as an `Allow` header has them.

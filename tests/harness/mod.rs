@@ -1,6 +1,7 @@
 //! What tests do: start a pipeline of their own, send to it with real senders, and wait for what
 //! must come of it.
 
+pub mod browser;
 pub mod link;
 pub mod listening;
 pub mod pipeline;

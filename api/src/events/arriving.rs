@@ -153,10 +153,18 @@ impl Arriving {
         Some(seen)
     }
 
-    /// A series is complete. The two streams are read side by side, so instances that it counts may
-    /// still be to come.
-    pub(crate) fn completed(&mut self, completion: &Completion, now: Instant) {
+    /// A series is complete. `Some` when more of it was seen than was told: it is due, since a
+    /// completion comes no sooner than a second after the last instance, unless that is set so.
+    ///
+    /// The two streams are read side by side, so instances that it counts may still be to come.
+    pub(crate) fn completed(&mut self, completion: &Completion, now: Instant) -> Option<Seen> {
         let uid = &completion.series_instance_uid;
+        let rest = match self.series.get(uid) {
+            Some(Followed::Open { seen, told, more: true, .. }) if is_due(*told, now) => {
+                Some(seen.clone())
+            }
+            _ => None,
+        };
         match completion.instances_sequence.filter(|_| completion.source == Source::Dicom) {
             Some(up_to) if up_to > self.reached => {
                 self.follow(uid, Followed::Complete { up_to, at: now });
@@ -165,6 +173,7 @@ impl Arriving {
                 self.series.remove(uid);
             }
         }
+        rest
     }
 
     /// What is to be told of how far series have come: at most so many, those first of which
@@ -178,7 +187,7 @@ impl Arriving {
         for series in self.series.values_mut() {
             if let Followed::Open { seen, told, more, .. } = series
                 && *more
-                && now.saturating_duration_since(*told) >= PROGRESS_EVERY
+                && is_due(*told, now)
             {
                 due.push((told, more, &*seen));
             }
@@ -201,6 +210,10 @@ impl Arriving {
         }
         self.series.insert(uid.to_owned(), series);
     }
+}
+
+fn is_due(told: Instant, now: Instant) -> bool {
+    now.saturating_duration_since(told) >= PROGRESS_EVERY
 }
 
 #[cfg(test)]
@@ -257,16 +270,25 @@ mod tests {
     fn a_completion_ends_it_and_the_next_instance_opens_it_again() {
         let (mut arriving, now) = (Arriving::default(), Instant::now());
         assert!(arriving.stored(1, &instance("1"), now).is_some());
-        arriving.completed(&completion(1), now);
+        assert_eq!(arriving.completed(&completion(1), now), None, "all is told");
         assert_eq!(arriving.progress(now + Duration::from_secs(5), 10), []);
         assert!(arriving.stored(2, &instance("1"), now).is_some());
+    }
+
+    #[test]
+    fn the_last_progress_comes_before_the_completion() {
+        let (mut arriving, now) = (Arriving::default(), Instant::now());
+        assert!(arriving.stored(1, &instance("1"), now).is_some());
+        assert!(arriving.stored(2, &instance("1"), now).is_none());
+        let rest = arriving.completed(&completion(2), now + Duration::from_secs(1));
+        assert_eq!(seen(&[rest.unwrap()]), [("1", 2, 20)]);
     }
 
     #[test]
     fn what_a_completion_has_counted_opens_nothing_when_it_is_read_later() {
         let (mut arriving, now) = (Arriving::default(), Instant::now());
         assert!(arriving.stored(1, &instance("1"), now).is_some());
-        arriving.completed(&completion(3), now);
+        assert_eq!(arriving.completed(&completion(3), now), None);
         assert!(arriving.stored(2, &instance("1"), now).is_none());
         assert_eq!(arriving.progress(now + Duration::from_secs(5), 10), []);
         assert!(arriving.stored(3, &instance("1"), now).is_none());

@@ -135,8 +135,10 @@ impl Feed {
         let Delivery { sequence, message, .. } = delivery;
         let place = Place { stream: Stream::Series, sequence: *sequence };
         progress.series = Some(*sequence);
-        if let Ok(completion) = serde_json::from_slice::<Completion>(&message.payload) {
-            progress.arriving.completed(&completion, Instant::now());
+        if let Ok(completion) = serde_json::from_slice::<Completion>(&message.payload)
+            && let Some(rest) = progress.arriving.completed(&completion, Instant::now())
+        {
+            self.tell(Told::progress(&rest));
         }
         if let Some(told) = Told::published(place, &message.subject, &message.payload) {
             self.tell(told);

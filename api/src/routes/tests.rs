@@ -148,6 +148,13 @@ async fn the_docs_need_no_network() {
     }
 }
 
+#[tokio::test]
+async fn the_dashboard_is_at_the_root() {
+    let page = api(true).await.client.get("/").send().await;
+    page.assert_status_is_ok();
+    page.assert_content_type("text/html; charset=utf-8");
+}
+
 /// Records one instance of a series, by a sender, and leaves the series open.
 async fn receive(owner: &Catalog, sequence: u64) {
     let event = serde_json::json!({
