@@ -29,9 +29,10 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use told::Place;
 
-/// How often a listener hears that the connection still stands. Proxies end one that is silent for
-/// a minute; so does `HTTP_IDLE_TIMEOUT`, of which this is a third at most.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// How often a listener hears that the connection still stands: proxies end one that is silent for
+/// a minute. A listener that is gone is noticed by the second write that it does not take, and holds
+/// its place until then. `HTTP_IDLE_TIMEOUT` may be short, and this is a third of it at most.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
 /// How long it may take until a listener is listening.
 const PATIENCE: Duration = Duration::from_secs(5);
