@@ -6,6 +6,7 @@ mod harness;
 
 mod api;
 mod broker_trouble;
+mod browsing;
 mod catalogue_trouble;
 mod catching_up;
 mod chaos;
@@ -16,6 +17,7 @@ mod events;
 mod evidence;
 mod filling_up;
 mod hostile;
+mod listening;
 mod orthanc;
 mod pydicom_files;
 mod receiving;

@@ -3,9 +3,11 @@
 pub mod answers;
 pub mod connections;
 pub mod cursor;
+mod dashboard;
 pub mod details;
 pub mod dicom_json;
 pub mod entity;
+pub mod events;
 pub mod history;
 pub mod instances;
 pub mod listing;
@@ -26,6 +28,7 @@ pub mod studies;
 
 use anyhow::Context as _;
 use connections::Limited;
+use events::Events;
 use poem::Server;
 use poem::listener::TcpAcceptor;
 use requests::Requests;
@@ -93,10 +96,11 @@ impl Api {
     /// When the port fails.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let acceptor = TcpAcceptor::from_tokio(self.listener).context("cannot serve HTTP")?;
+        let events = Events::new(self.requests.clone(), &self.settings, stop.clone());
         Server::new_with_acceptor(Limited::new(acceptor, self.settings.max_http_connections))
             .idle_timeout(self.settings.http_idle_timeout)
             .run_with_graceful_shutdown(
-                routes::routes(self.catalog, self.requests, self.health, self.metrics),
+                routes::routes(self.catalog, self.requests, events, self.health, self.metrics),
                 stop.cancelled(),
                 Some(DRAIN),
             )

@@ -27,6 +27,11 @@ impl Requests {
         let _ = self.jetstream.set(jetstream::new(nats));
     }
 
+    /// The connection, once there is one.
+    pub(crate) fn jetstream(&self) -> Option<&Context> {
+        self.jetstream.get()
+    }
+
     /// Publishes a request, and waits until the broker has stored it.
     ///
     /// # Errors

@@ -1,13 +1,15 @@
 //! What is served, and what is common to all of it: health, documentation, the answer to what goes
 //! wrong.
 
+use crate::dashboard;
+use crate::events::Events;
+use crate::events::operations::EventOperations;
 use crate::operations::Operations;
 use crate::problem::{self, FieldError, Problem};
 use crate::qido;
 use crate::requests::Requests;
 use poem::http::{HeaderValue, Method, StatusCode, header};
-use poem::web::Redirect;
-use poem::{Endpoint, EndpointExt, IntoResponse, Request, Response, Route, get, handler};
+use poem::{Endpoint, EndpointExt, IntoResponse, Request, Response, Route};
 use poem_openapi::{LicenseObject, OpenApiService};
 use serde_json::Value;
 use shared::catalog::Catalog;
@@ -22,8 +24,13 @@ DICOMweb clients search the same catalogue by QIDO-RS under `/dicom-web`.";
 
 /// The documented operations with what describes them.
 #[must_use]
-pub fn service(catalog: Catalog, requests: Requests) -> OpenApiService<Operations, ()> {
-    OpenApiService::new(Operations::new(catalog, requests), "Collimator", env!("CARGO_PKG_VERSION"))
+pub fn service(
+    catalog: Catalog,
+    requests: Requests,
+    events: Events,
+) -> OpenApiService<(Operations, EventOperations), ()> {
+    let operations = (Operations::new(catalog, requests), EventOperations::new(events));
+    OpenApiService::new(operations, "Collimator", env!("CARGO_PKG_VERSION"))
         .description(DESCRIPTION)
         .license(LicenseObject::new("MIT OR Apache-2.0").identifier("MIT OR Apache-2.0"))
         .server("/")
@@ -34,10 +41,11 @@ pub fn service(catalog: Catalog, requests: Requests) -> OpenApiService<Operation
 pub fn routes(
     catalog: Catalog,
     requests: Requests,
+    events: Events,
     health: Health,
     metrics: Metrics,
 ) -> impl Endpoint<Output = Response> {
-    let service = service(catalog.clone(), requests);
+    let service = service(catalog.clone(), requests, events);
     let dicom_web = qido::routes(&catalog);
     let allowed = Arc::new(allowed_methods(&service.spec()));
     let refusals = metrics.refusals();
@@ -50,13 +58,13 @@ pub fn routes(
         }
     });
     Route::new()
-        .at("/", get(to_docs))
         .nest("/health", health)
         .at("/metrics", metrics::route(metrics))
         .at("/openapi.json", service.spec_endpoint())
         .nest("/docs", service.swagger_ui())
         .nest("/dicom-web", dicom_web)
         .nest("/", service)
+        .around(dashboard::in_front_of)
         .around(move |routes, request| answer(routes, request, allowed.clone(), refusals.clone()))
 }
 
@@ -91,11 +99,6 @@ async fn answer<E: Endpoint>(
     }
     tracing::debug!(%method, path, status = status.as_u16(), "answered");
     Ok(response)
-}
-
-#[handler]
-fn to_docs() -> Redirect {
-    Redirect::temporary("/docs")
 }
 
 /// What a documented path takes.

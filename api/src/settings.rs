@@ -18,6 +18,11 @@ pub struct Settings {
     #[arg(long, env = "MAX_HTTP_CONNECTIONS", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub max_http_connections: u32,
 
+    /// Who may listen to `GET /events` at one time; further ones are told to come again. Each holds
+    /// one of the HTTP connections
+    #[arg(long, env = "MAX_EVENT_SUBSCRIBERS", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub max_event_subscribers: u32,
+
     /// How long an HTTP connection may be idle
     #[arg(long, env = "HTTP_IDLE_TIMEOUT", default_value = "60s", value_parser = duration)]
     pub http_idle_timeout: Duration,

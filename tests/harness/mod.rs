@@ -1,7 +1,9 @@
 //! What tests do: start a pipeline of their own, send to it with real senders, and wait for what
 //! must come of it.
 
+pub mod browser;
 pub mod link;
+pub mod listening;
 pub mod pipeline;
 pub mod python;
 pub mod scu;

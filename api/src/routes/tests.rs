@@ -10,6 +10,7 @@ use shared::catalog::{
 use shared::event::{InstanceStored, Reason};
 use shared::uid::SeriesInstanceUid;
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 
 mod listing;
 mod qido;
@@ -29,9 +30,21 @@ async fn api(with_catalogue: bool) -> TestApi {
         false => None,
     };
     let catalog = Catalog::open(&settings).unwrap();
-    let routes = routes(catalog, Requests::default(), Health::default(), Metrics::default());
+    let events = Events::new(Requests::default(), &api_settings(), CancellationToken::new());
+    let requests = Requests::default();
+    let routes = routes(catalog, requests, events, Health::default(), Metrics::default());
     let client = TestClient::new(Box::new(poem::endpoint::ToDynEndpoint(routes)) as Box<_>);
     TestApi { client, owner, _folder: folder }
+}
+
+/// The settings that hold when nobody says otherwise.
+fn api_settings() -> crate::Settings {
+    #[derive(clap::Parser)]
+    struct Program {
+        #[command(flatten)]
+        settings: crate::Settings,
+    }
+    <Program as clap::Parser>::parse_from(["api"]).settings
 }
 
 fn store() -> Value {
@@ -79,6 +92,7 @@ async fn another_method_is_405_and_says_which_are_allowed() {
         ("/store", "POST"),
         ("/series", "GET"),
         ("/series/1.2/history", "GET"),
+        ("/events", "GET"),
         ("/series/1.2/complete", "POST"),
         ("/sources/MY%20PACS/trust", "POST"),
     ] {
@@ -135,6 +149,13 @@ async fn the_docs_need_no_network() {
         assert!(tags.clone().count() > 0);
         assert!(!tags.clone().any(|tag| tag.split('>').next().unwrap().contains(outside)));
     }
+}
+
+#[tokio::test]
+async fn the_dashboard_is_at_the_root() {
+    let page = api(true).await.client.get("/").send().await;
+    page.assert_status_is_ok();
+    page.assert_content_type("text/html; charset=utf-8");
 }
 
 /// Records one instance of a series, by a sender, and leaves the series open.

@@ -173,18 +173,21 @@ impl Inflater {
         // Bytes after the end of the stream are padding to an even length (PS3.5 section A.5).
         while !bytes.is_empty() && !self.ended && !scanner.at_pixel_data() {
             let (taken, given) = (self.stream.total_in(), self.stream.total_out());
-            let status = self
-                .stream
-                .decompress(bytes, &mut self.buffer, FlushDecompress::None)
-                .map_err(|_| HeaderError::Inflate)?;
+            let room = self.limit - given;
+            let status = self.stream.decompress(bytes, &mut self.buffer, FlushDecompress::None);
             let taken = (self.stream.total_in() - taken) as usize;
-            let given = (self.stream.total_out() - given) as usize;
-            if self.stream.total_out() > self.limit {
+            let given = self.stream.total_out() - given;
+            // What comes before a fault or the limit counts: how the bytes arrived must make no
+            // difference.
+            scanner.push(&self.buffer[..given.min(room) as usize])?;
+            if scanner.at_pixel_data() {
+                break;
+            }
+            if given > room {
                 return Err(HeaderError::Inflates(self.limit));
             }
-            scanner.push(&self.buffer[..given])?;
             bytes = &bytes[taken..];
-            self.ended = status == Status::StreamEnd;
+            self.ended = status.map_err(|_| HeaderError::Inflate)? == Status::StreamEnd;
             if taken == 0 && given == 0 && !self.ended {
                 return Err(HeaderError::Inflate);
             }

@@ -1,0 +1,412 @@
+// The dashboard: it listens to /events and asks the API. What comes from a DICOM header is text of
+// anybody's making, so everything is put on the page as text, never as markup.
+"use strict";
+
+const MOST_ROWS = 100; // of a table that fills by itself
+const MOST_FOLLOWED = 2000; // series and associations that are remembered
+const PAGE = 50; // series in a list at one time
+const SECONDS = 120; // of a sparkline
+const FORGOTTEN_AFTER = 30 * 60 * 1000; // an association of which nothing is heard
+
+const WHY = {
+  released: "the sender released its association",
+  quiet: "nothing came for the quiet period",
+  expected: "the expected number was there",
+  interrupted: "its association broke, and nobody went on",
+  overdue: "it had been open for too long",
+  requested: "an operator asked for it",
+  stored: "it was stored by the API",
+};
+
+const $ = (id) => document.getElementById(id);
+const number = new Intl.NumberFormat();
+const short = new Intl.NumberFormat(undefined, { maximumFractionDigits: 1 });
+const megabytes = (bytes) => short.format(bytes / 1e6);
+
+function element(name, text, className) {
+  const made = document.createElement(name);
+  if (text !== undefined && text !== null) made.textContent = String(text);
+  if (className) made.className = className;
+  return made;
+}
+
+function drawn(name, attributes) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  return made;
+}
+
+function row(cells) {
+  const made = element("tr");
+  for (const [content, className] of cells) {
+    const cell = element("td", undefined, className);
+    cell.append(content instanceof Node ? content : String(content ?? ""));
+    made.append(cell);
+  }
+  return made;
+}
+
+function rows(table, made) {
+  $(table).tBodies[0].replaceChildren(...made);
+}
+
+function link(uid, text) {
+  const made = element("a", text || uid);
+  made.href = "#/series/" + encodeURIComponent(uid);
+  return made;
+}
+
+function why(reason) {
+  const made = element("span", reason ?? "");
+  if (WHY[reason]) made.title = WHY[reason];
+  return made;
+}
+
+function time(text) {
+  const at = new Date(text);
+  if (!text || Number.isNaN(at.getTime())) return "";
+  const made = element("time", at.toLocaleTimeString());
+  if (at.toDateString() !== new Date().toDateString()) made.textContent = at.toLocaleString();
+  made.dateTime = at.toISOString();
+  return made;
+}
+
+const date = (text) =>
+  /^\d{8}$/.test(text ?? "") ? `${text.slice(0, 4)}-${text.slice(4, 6)}-${text.slice(6)}` : text;
+
+// A name as people write it: Family, Given.
+const person = (text) =>
+  (text ?? "").split("=")[0].split("^").filter(Boolean).slice(0, 2).join(", ");
+
+/* What is arriving now. */
+
+const arriving = new Map();
+const associations = new Map();
+const completed = [];
+let completedCount = 0;
+const seconds = Array.from({ length: SECONDS }, () => ({ instances: 0, bytes: 0 }));
+let changed = true;
+
+function remember(map, key, value) {
+  map.delete(key);
+  map.set(key, value);
+  if (map.size > MOST_FOLLOWED) map.delete(map.keys().next().value);
+}
+
+function seen(data, opened) {
+  const before = opened ? undefined : arriving.get(data.SeriesInstanceUID);
+  // Of a series that was there before we looked, only what is new from now on has a rate.
+  const since = before ?? (opened ? { InstancesSeen: 0, BytesSeen: 0 } : data);
+  const now = seconds[SECONDS - 1];
+  now.instances += Math.max(0, data.InstancesSeen - since.InstancesSeen);
+  now.bytes += Math.max(0, data.BytesSeen - since.BytesSeen);
+  remember(arriving, data.SeriesInstanceUID, data);
+  const association = associations.get(data.AssociationID);
+  if (association) association.heard = Date.now();
+}
+
+const TOLD = {
+  "series.opened": (data) => seen(data, true),
+  "series.progress": (data) => seen(data, false),
+  "series.completed": (data) => {
+    arriving.delete(data.SeriesInstanceUID);
+    completedCount += 1;
+    completed.unshift(data);
+    completed.length = Math.min(completed.length, MOST_ROWS);
+    if (shown.page === "one" && shown.uid === data.SeriesInstanceUID) showOne(shown.uid);
+  },
+  "association.opened": (data) => {
+    const state = { data, state: "open", since: data.OpenedAt, heard: Date.now() };
+    remember(associations, data.AssociationID, state);
+  },
+  "association.released": (data) => closed(data, "released", data.ClosedAt),
+  "association.aborted": (data) => closed(data, "aborted", data.ClosedAt),
+  "association.rejected": (data) => closed(data, "rejected", data.RejectedAt),
+};
+
+function closed(data, state, since) {
+  remember(associations, data.AssociationID, { data, state, since, heard: Date.now() });
+}
+
+function listen() {
+  const events = new EventSource("/events");
+  const say = (state, text) => {
+    if ($("link").dataset.state === state) return;
+    $("link").dataset.state = state;
+    $("link").textContent = text;
+  };
+  for (const [name, tell] of Object.entries(TOLD)) {
+    events.addEventListener(name, (event) => {
+      tell(JSON.parse(event.data));
+      changed = true;
+    });
+  }
+  // Both mean that something was missed; what it was is in the list of series.
+  for (const name of ["gap", "dropped"]) {
+    events.addEventListener(name, () => arriving.clear());
+  }
+  events.onopen = () => say("live", "live");
+  events.onerror = () => {
+    if (events.readyState === EventSource.CLOSED) {
+      // An answer such as 503, after which a browser does not try again by itself.
+      say("away", "no events: trying again");
+      setTimeout(listen, 5000);
+    } else {
+      say("waiting", "connecting again");
+    }
+  };
+}
+
+function spark(svg, values) {
+  const top = Math.max(1, ...values);
+  const points = values.map((v, i) => `${(i * 120) / (values.length - 1)},${29 - (v / top) * 28}`);
+  let line = svg.querySelector("polyline");
+  if (!line) svg.append((line = drawn("polyline", {})));
+  line.setAttribute("points", points.join(" "));
+}
+
+// Once a second; a rate is the mean of the last three whole ones, since progress comes in steps.
+function tick() {
+  const mean = (key) => seconds.slice(-3).reduce((sum, s) => sum + s[key], 0) / 3;
+  if (shown.page === "now") {
+    $("rate").textContent = short.format(mean("instances"));
+    $("bytes").textContent = megabytes(mean("bytes"));
+    spark($("rate-line"), seconds.map((s) => s.instances));
+    spark($("bytes-line"), seconds.map((s) => s.bytes));
+  }
+  seconds.shift();
+  seconds.push({ instances: 0, bytes: 0 });
+}
+
+function drawNow() {
+  if (!changed || shown.page !== "now") return;
+  changed = false;
+  const forget = Date.now() - FORGOTTEN_AFTER;
+  for (const [id, association] of associations) {
+    if (association.heard < forget) associations.delete(id);
+  }
+  const open = [...associations.values()].filter((a) => a.state === "open");
+  $("open").textContent = number.format(open.length);
+  $("arriving-count").textContent = number.format(arriving.size);
+  $("completed-count").textContent = number.format(completedCount);
+
+  const latest = (map) => [...map.values()].reverse().slice(0, MOST_ROWS);
+  rows("arriving", latest(arriving).map((s) => row([
+    [link(s.SeriesInstanceUID, s.SeriesDescription)], [s.Modality], [s.CallingAETitle],
+    [number.format(s.InstancesSeen), "number"], [megabytes(s.BytesSeen), "number"],
+    [time(s.LastReceivedAt), "time"],
+  ])));
+  const sorted = [...open.reverse(), ...latest(associations).filter((a) => a.state !== "open")];
+  const look = { open: "wait", released: "good", aborted: "bad", rejected: "bad" };
+  rows("associations", sorted.slice(0, MOST_ROWS).map(({ data, state, since }) => {
+    const word = element("span", state, look[state]);
+    if (data.Cause) word.textContent += `: ${data.Cause}`;
+    return row([
+      [data.CallingAETitle], [data.PeerAddress], [data.CalledAETitle], [word],
+      [data.Acknowledged, "number"], [data.Failed, "number"], [time(since), "time"],
+    ]);
+  }));
+  rows("completed", completed.map((s) => row([
+    [link(s.SeriesInstanceUID, s.SeriesDescription)], [person(s.PatientName)], [s.Modality],
+    [number.format(s.InstancesCount), "number"], [why(s.Reason)], [time(s.CompletedAt), "time"],
+  ])));
+  $("arriving-empty").hidden = arriving.size > 0;
+  $("associations-empty").hidden = associations.size > 0;
+  $("completed-empty").hidden = completed.length > 0;
+}
+
+/* Asking the API. */
+
+// The JSON of an answer, with its link to the next page; throws what went wrong in words.
+async function ask(path) {
+  let answer;
+  try {
+    answer = await fetch(path, { headers: { Accept: "application/json" } });
+  } catch {
+    throw new Error("The API does not answer.");
+  }
+  const body = await answer.json().catch(() => ({}));
+  if (!answer.ok && !path.startsWith("/health")) {
+    throw new Error(body.detail || `The API answers ${answer.status}.`);
+  }
+  const next = /<([^>]+)>;\s*rel="?next"?/.exec(answer.headers.get("Link") ?? "");
+  return { body, next: next?.[1] };
+}
+
+function note(id, text, wrong) {
+  $(id).textContent = text;
+  $(id).classList.toggle("wrong", Boolean(wrong));
+}
+
+/* The list of series. */
+
+let more;
+
+function listed(series) {
+  return row([
+    [link(series.SeriesInstanceUID, series.SeriesDescription)], [person(series.PatientName)],
+    [series.PatientID], [series.Modality], [date(series.StudyDate), "time"],
+    [number.format(series.InstancesCount), "number"], [series.Revision, "number"],
+    [why(series.Reason)], [time(series.CompletedAt), "time"],
+  ]);
+}
+
+async function showList(query) {
+  const [field, text] = [query.get("in") ?? "PatientName", query.get("for") ?? ""];
+  $("search-field").value = field;
+  $("search-text").value = text;
+  const asked = new URLSearchParams({ limit: PAGE, sort: "-CompletedAt" });
+  if (text) asked.set(field, /Name$/.test(field) && !/[*?]/.test(text) ? `*${text}*` : text);
+  note("series-note", "Asking.");
+  // The server searches; this is for one that does not know how, and leaves out no more than it.
+  const parts = text.toLowerCase().split(/[*?]/);
+  const fits = (s) => !(field in s) || parts.every((part) => s[field].toLowerCase().includes(part));
+  await load(`/series?${asked}`, [], shown, fits);
+}
+
+async function load(path, before, asking, fits = () => true) {
+  try {
+    const { body, next } = await ask(path);
+    if (asking !== shown) return;
+    const latest = (a, b) => (b.CompletedAt ?? "").localeCompare(a.CompletedAt ?? "");
+    const found = next ? body : body.filter(fits).sort(latest).slice(0, PAGE);
+    more = next;
+    $("series-more").hidden = !next;
+    const all = [...before, ...found.map(listed)];
+    rows("series-list", all);
+    note("series-note", all.length ? `${number.format(all.length)} series, the latest first.` : "No such series.");
+  } catch (error) {
+    if (asking === shown) note("series-note", error.message, true);
+  }
+}
+
+$("search").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const query = new URLSearchParams({ in: $("search-field").value, for: $("search-text").value.trim() });
+  location.hash = `#/series?${query}`;
+});
+
+$("series-more").addEventListener("click", () => {
+  load(more, [...$("series-list").tBodies[0].rows], shown);
+});
+
+/* One series. */
+
+const FACTS = [
+  ["Patient", (s) => person(s.PatientName)], ["Patient ID", (s) => s.PatientID],
+  ["Modality", (s) => s.Modality], ["Study date", (s) => date(s.StudyDate)],
+  ["Study", (s) => s.StudyDescription], ["Accession number", (s) => s.AccessionNumber],
+  ["State", (s) => s.State], ["Instances", (s) => s.InstancesCount],
+  ["Expected", (s) => s.ExpectedCount], ["From", (s) => s.CallingAETitle],
+  ["First received", (s) => time(s.FirstReceivedAt)], ["Last received", (s) => time(s.LastReceivedAt)],
+  ["Series Instance UID", (s) => s.SeriesInstanceUID], ["Study Instance UID", (s) => s.StudyInstanceUID],
+];
+
+async function showOne(uid) {
+  const asking = shown;
+  const path = `/series/${encodeURIComponent(uid)}`;
+  const [series, history, instances] = await Promise.allSettled([
+    ask(path), ask(`${path}/history`), ask(`${path}/instances?limit=1000`),
+  ]);
+  if (asking !== shown) return;
+  const facts = series.value?.body ?? { SeriesInstanceUID: uid };
+  $("one-title").textContent = facts.SeriesDescription || uid;
+  const made = FACTS.map(([name, of]) => [name, of(facts)]);
+  const known = made.filter(([, value]) => value !== undefined && value !== null && value !== "");
+  $("one-facts").replaceChildren(...known.flatMap(([name, value]) => {
+    const detail = element("dd");
+    detail.append(value instanceof Node ? value : String(value));
+    return [element("dt", name), detail];
+  }));
+  const revisions = history.value?.body ?? [];
+  rows("history", revisions.map((r) => row([
+    [r.Revision, "number"], [WHY[r.Reason] ? `${r.Reason}: ${WHY[r.Reason]}` : r.Reason],
+    [number.format(r.InstancesCount), "number"], [number.format(r.InstancesAdded), "number"],
+    [number.format(r.InstancesCorrected), "number"], [r.CallingAETitle], [time(r.CompletedAt), "time"],
+  ])));
+  timeline(instances.value?.body ?? [], revisions);
+  const wrong = history.reason;
+  const still = revisions.length ? "" : "It has not been complete yet.";
+  note("one-note", wrong ? wrong.message : still, wrong);
+}
+
+function timeline(instances, revisions) {
+  const at = (text) => new Date(text).getTime();
+  const came = instances.map((i) => at(i.ReceivedAt)).filter(Number.isFinite);
+  const decided = revisions.map((r) => [at(r.CompletedAt), r.Revision]).filter(([t]) => t);
+  const all = [...came, ...decided.map(([t]) => t)];
+  $("timeline").toggleAttribute("hidden", all.length === 0);
+  if (!all.length) return note("timeline-text", "Nothing is known of when it came.");
+  const [first, last] = [all.reduce((a, b) => Math.min(a, b)), all.reduce((a, b) => Math.max(a, b))];
+  const x = (t) => 20 + (560 * (t - first)) / Math.max(1, last - first);
+  const parts = [drawn("line", { x1: 20, x2: 580, y1: 30, y2: 30 })];
+  for (const t of came) parts.push(drawn("circle", { cx: x(t), cy: 30, r: 4 }));
+  for (const [t, revision] of decided) {
+    parts.push(drawn("path", { d: `M${x(t)} 21l7 9-7 9-7-9z` }));
+    const name = drawn("text", { x: x(t), y: 58, "text-anchor": "middle" });
+    name.textContent = revision;
+    parts.push(name);
+  }
+  $("timeline").replaceChildren(...parts);
+  const span = short.format((last - first) / 1000);
+  const dots = came.length ? `${number.format(came.length)} instances (dots)` : "Its instances are not listed here";
+  const diamonds = `${decided.length} ${decided.length === 1 ? "completion" : "completions"} (diamonds)`;
+  note("timeline-text", `${dots} and ${diamonds}, in ${span} s.`);
+}
+
+/* Health. */
+
+async function showHealth() {
+  const asking = shown;
+  const word = $("health-word");
+  const say = (text, look) => {
+    word.textContent = text;
+    word.className = `word ${look}`;
+  };
+  try {
+    const { body } = await ask("/health/ready");
+    if (asking !== shown) return;
+    say(body.status, body.status === "ready" ? "good" : "bad");
+    rows("health-parts", Object.entries(body.parts ?? {}).map(([name, state]) =>
+      row([[name], [element("span", state, state === "ready" ? "good" : "bad")]])));
+  } catch (error) {
+    if (asking === shown) say(error.message, "bad");
+  }
+}
+
+/* Which page. */
+
+let shown = {};
+
+function show() {
+  const [path, query] = location.hash.replace(/^#/, "").split("?");
+  const [, page = "", uid] = path.split("/");
+  const known = { "": "now", series: uid ? "one" : "series", health: "health" };
+  const before = shown.page;
+  shown = { page: known[page] ?? "now" };
+  for (const name of ["now", "series", "one", "health"]) $(name).hidden = name !== shown.page;
+  for (const a of document.querySelectorAll("nav a[data-page]")) {
+    const here = a.dataset.page === (shown.page === "one" ? "series" : shown.page);
+    here ? a.setAttribute("aria-current", "page") : a.removeAttribute("aria-current");
+  }
+  if (before && before !== shown.page) $("main").focus();
+  changed = true;
+  if (shown.page === "series") showList(new URLSearchParams(query));
+  if (shown.page === "health") showHealth();
+  if (shown.page === "one") {
+    try {
+      shown.uid = decodeURIComponent(uid);
+    } catch {
+      shown.uid = uid;
+    }
+    showOne(shown.uid);
+  }
+  drawNow();
+}
+
+addEventListener("hashchange", show);
+show();
+listen();
+setInterval(tick, 1000);
+setInterval(drawNow, 300);
+setInterval(() => shown.page === "health" && showHealth(), 5000);

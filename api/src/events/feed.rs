@@ -1,0 +1,177 @@
+//! The one reader of both streams for all who listen: it turns what it reads into what they are
+//! told. It reads only while somebody listens.
+
+use super::arriving::{Arriving, Completion, Instance};
+use super::reader::{Delivery, Reader, Stream, last_sequence};
+use super::told::{Place, Told};
+use async_nats::jetstream::Context;
+use async_nats::jetstream::consumer::DeliverPolicy;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::{broadcast, watch};
+use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio_util::sync::CancellationToken;
+
+/// Events that a listener may be behind. One who is further behind is dropped.
+pub(super) const BUFFERED: usize = 1024;
+
+/// How often progress is told, and of how many series each time: two hundred a second in all.
+const TELL_EVERY: Duration = Duration::from_millis(250);
+const PROGRESS_AT_ONCE: usize = 50;
+
+/// How long it goes on reading for nobody: a browser that loads its page again comes back.
+const LINGER: Duration = Duration::from_secs(10);
+
+/// Pause before it begins again after a failure.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What series are seen to arrive by.
+const STORED: &str = "dicom.instance.stored.>";
+
+/// What all who listen share. Clones are one.
+#[derive(Debug, Clone)]
+pub(super) struct Feed {
+    told: broadcast::Sender<Arc<Told>>,
+    /// Whether it reads: from then on a listener misses nothing.
+    reads: watch::Sender<bool>,
+    runs: Arc<Mutex<bool>>,
+    stop: CancellationToken,
+}
+
+/// How far it has come.
+#[derive(Debug, Default)]
+struct Progress {
+    arriving: Arriving,
+    instances: Option<u64>,
+    series: Option<u64>,
+}
+
+impl Feed {
+    /// One that ends with `stop`.
+    pub(super) fn new(stop: CancellationToken) -> Self {
+        let (told, reads) = (broadcast::Sender::new(BUFFERED), watch::Sender::new(false));
+        Self { told, reads, runs: Arc::default(), stop }
+    }
+
+    /// Listens to all that is told from now on; waits until something can be.
+    pub(super) async fn listen(&self, jetstream: &Context) -> broadcast::Receiver<Arc<Told>> {
+        let listener = self.told.subscribe();
+        self.start(jetstream);
+        // It can't fail: the sender is in `self`.
+        let _ = self.reads.subscribe().wait_for(|reads| *reads).await;
+        listener
+    }
+
+    fn start(&self, jetstream: &Context) {
+        let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*runs {
+            *runs = true;
+            tokio::spawn(self.clone().run(jetstream.clone()));
+        }
+    }
+
+    /// Reads until nobody listens any more, or told to stop.
+    async fn run(self, jetstream: Context) {
+        let mut progress = Progress::default();
+        let read = async {
+            while let Err(error) = self.read(&jetstream, &mut progress).await {
+                self.reads.send_replace(false);
+                tracing::warn!("events can't be read, and are told later: {error:#}");
+                sleep(PAUSE).await;
+                if self.ends() {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            () = read => {}
+            () = self.stop.cancelled() => {}
+        }
+    }
+
+    async fn read(&self, jetstream: &Context, progress: &mut Progress) -> anyhow::Result<()> {
+        let mut instances =
+            open(jetstream, Stream::Instances, &[STORED], &mut progress.instances).await?;
+        let mut series = open(jetstream, Stream::Series, &[], &mut progress.series).await?;
+        self.reads.send_replace(true);
+        let mut ticks = interval(TELL_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut alone_since = None;
+        loop {
+            tokio::select! {
+                delivery = instances.next() => self.of_instances(progress, &delivery?),
+                delivery = series.next() => self.of_series(progress, &delivery?),
+                _ = ticks.tick() => {
+                    let now = Instant::now();
+                    for seen in progress.arriving.progress(now, PROGRESS_AT_ONCE) {
+                        self.tell(Told::progress(&seen));
+                    }
+                    if self.told.receiver_count() > 0 {
+                        alone_since = None;
+                    } else if now - *alone_since.get_or_insert(now) >= LINGER && self.ends() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    fn of_instances(&self, progress: &mut Progress, delivery: &Delivery) {
+        let Delivery { sequence, message, .. } = delivery;
+        let (subject, payload) = (message.subject.as_str(), message.payload.as_ref());
+        let place = Place { stream: Stream::Instances, sequence: *sequence };
+        progress.instances = Some(*sequence);
+        if let Some(told) = Told::published(place, subject, payload) {
+            progress.arriving.reached(*sequence);
+            self.tell(told);
+        } else if let Ok(instance) = serde_json::from_slice::<Instance>(payload)
+            && let Some(seen) = progress.arriving.stored(*sequence, &instance, Instant::now())
+        {
+            self.tell(Told::opened(place, &seen));
+        }
+    }
+
+    fn of_series(&self, progress: &mut Progress, delivery: &Delivery) {
+        let Delivery { sequence, message, .. } = delivery;
+        let place = Place { stream: Stream::Series, sequence: *sequence };
+        progress.series = Some(*sequence);
+        if let Ok(completion) = serde_json::from_slice::<Completion>(&message.payload)
+            && let Some(rest) = progress.arriving.completed(&completion, Instant::now())
+        {
+            self.tell(Told::progress(&rest));
+        }
+        if let Some(told) = Told::published(place, &message.subject, &message.payload) {
+            self.tell(told);
+        }
+    }
+
+    fn tell(&self, told: Told) {
+        // It fails when nobody listens, which is fine.
+        let _ = self.told.send(Arc::new(told));
+    }
+
+    /// Ends unless somebody listens.
+    fn ends(&self) -> bool {
+        let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.told.receiver_count() == 0 {
+            *runs = false;
+            self.reads.send_replace(false);
+        }
+        !*runs
+    }
+}
+
+/// Begins after what was read before, or with what comes from now on: in a stream that was made
+/// again, too.
+async fn open(
+    jetstream: &Context,
+    stream: Stream,
+    more: &[&str],
+    read: &mut Option<u64>,
+) -> anyhow::Result<Reader> {
+    let last = last_sequence(jetstream, stream).await?;
+    let after = read.filter(|read| *read <= last).unwrap_or(last);
+    *read = Some(after);
+    let from = DeliverPolicy::ByStartSequence { start_sequence: after + 1 };
+    Reader::open(jetstream, stream, &[&[stream.told()], more].concat(), from).await
+}

@@ -1,0 +1,112 @@
+//! `GET /events`: what happens, told as it happens (server-sent events).
+//!
+//! One reader tells all who listen, through one buffer of a fixed size; only who resumes reads the
+//! streams for itself, until it has caught up. Nothing is kept for a listener: one that falls behind
+//! the buffer is told so and dropped, and resumes.
+
+mod arriving;
+mod catching_up;
+mod feed;
+mod filter;
+mod listener;
+pub mod operations;
+mod reader;
+mod told;
+
+use crate::problem::Problem;
+use crate::requests::Requests;
+use crate::settings::Settings;
+use anyhow::Context as _;
+use catching_up::{CatchingUp, Missed};
+use feed::Feed;
+use filter::Filter;
+use listener::Listener;
+use poem::http::StatusCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use told::Place;
+
+/// How often a listener hears that the connection still stands: proxies end one that is silent for
+/// a minute. A listener that is gone is noticed by the second write that it does not take, and holds
+/// its place until then. `HTTP_IDLE_TIMEOUT` may be short, and this is a third of it at most.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
+
+/// How long it may take until a listener is listening.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Those who listen, and what they listen to. Clones are one.
+#[derive(Debug, Clone)]
+pub struct Events {
+    requests: Requests,
+    feed: Feed,
+    room: Arc<Semaphore>,
+    most: u32,
+    keep_alive: Duration,
+    stop: CancellationToken,
+}
+
+impl Events {
+    /// Of the broker that `requests` go to. Every listener is let go with `stop`: one that stayed
+    /// would hold the stop up.
+    #[must_use]
+    pub fn new(requests: Requests, settings: &Settings, stop: CancellationToken) -> Self {
+        let most = settings.max_event_subscribers;
+        Self {
+            requests,
+            feed: Feed::new(stop.clone()),
+            room: Arc::new(Semaphore::new(most as usize)),
+            most,
+            keep_alive: KEEP_ALIVE.min(settings.http_idle_timeout / 3),
+            stop,
+        }
+    }
+
+    /// Lets somebody listen.
+    ///
+    /// # Errors
+    /// 503 when there is no room, or the broker is away.
+    async fn listen(&self, filter: Filter, last: Option<Place>) -> Result<Listener, Problem> {
+        let Ok(room) = self.room.clone().try_acquire_owned() else {
+            let most = self.most;
+            return Err(unavailable(&format!("{most} are listening, as many as may")));
+        };
+        let jetstream = self.requests.jetstream();
+        let jetstream = jetstream.ok_or_else(|| away("there is no connection to NATS yet"))?;
+        let listen = async {
+            // Asked first, and each time: a reader notices only later that the broker is away.
+            reader::last_sequence(jetstream, reader::Stream::Series).await?;
+            let told = self.feed.listen(jetstream).await;
+            // Listening already, so that nothing is lost between what was missed and what comes.
+            let missed = match last {
+                Some(last) => Some(CatchingUp::after(jetstream, last).await?),
+                None => None,
+            };
+            anyhow::Ok((told, missed))
+        };
+        let listening = tokio::select! {
+            listening = timeout(PATIENCE, listen) => listening,
+            () = self.stop.cancelled() => return Err(unavailable("the service is stopping")),
+        };
+        let listening = listening.context("NATS does not answer").flatten();
+        let (told, missed) = listening.map_err(|error| away(&format!("{error:#}")))?;
+        let mut listener = Listener::new(told, filter, self.keep_alive, self.stop.clone(), room);
+        match missed {
+            Some(Missed::Told(catching_up)) => listener.catch_up(catching_up),
+            Some(Missed::Unknown(why)) => listener.tell_of_gap(why),
+            None => {}
+        }
+        Ok(listener)
+    }
+}
+
+fn away(reason: &str) -> Problem {
+    tracing::warn!(reason, "nobody can listen to events");
+    unavailable(&format!("events can't be read: {reason}; see that NATS runs, and try again"))
+}
+
+fn unavailable(detail: &str) -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+}

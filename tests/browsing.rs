@@ -1,0 +1,152 @@
+//! What people see in a browser: the dashboard, and the documentation.
+
+use crate::harness::Collimator;
+use crate::harness::browser::Browser;
+use crate::harness::scu::Scu;
+use collimator::synthetic::SyntheticStudy;
+use serde_json::{Value, json};
+
+/// What the rows of a table say.
+fn rows(table: &str) -> String {
+    format!("[...document.querySelectorAll('#{table} tbody tr')].map(r => r.innerText).join('|')")
+}
+
+#[tokio::test]
+async fn the_dashboard_shows_a_series_arrive_and_become_complete_and_why() {
+    let Some(browser) = Browser::start().await else { return };
+    let collimator = Collimator::start_with(&[("QUIET_PERIOD", "1h")]).await;
+    let study = SyntheticStudy::new().series("MR", 4).size(256, 256);
+    let [uid] = study.series_instance_uids().try_into().unwrap();
+    let images = study.instances().unwrap();
+    browser.resize(1200, 900).await;
+    browser.open(&format!("{}/", collimator.api)).await;
+    browser.waits_for("document.querySelector('#link').dataset.state === 'live'").await;
+
+    let mut sender = Scu::for_mr(collimator.dicom).await;
+    sender.stores(&images[0]).await;
+    browser.waits_for(&format!("{}.includes('MR\\tTEST_SCU\\t1')", rows("arriving"))).await;
+    browser.waits_for(&format!("{}.includes('TEST_SCU\\t127.0.0.1')", rows("associations"))).await;
+    for image in &images[1..] {
+        sender.stores(image).await;
+    }
+    browser.waits_for(&format!("{}.includes('MR\\tTEST_SCU\\t4')", rows("arriving"))).await;
+    browser.waits_for("document.querySelector('#rate').textContent > 0").await;
+    browser.keeps("dashboard-arriving").await;
+    sender.release().await;
+    browser.waits_for(&format!("{}.includes('released')", rows("completed"))).await;
+    browser.waits_for(&format!("{} === ''", rows("arriving"))).await;
+    browser.waits_for(&format!("{}.includes('released')", rows("associations"))).await;
+    browser.keeps("dashboard-completed").await;
+
+    browser.run("document.querySelector('#completed a').click()").await;
+    browser.waits_for(&format!("{}.includes('the sender released')", rows("history"))).await;
+    browser.waits_for(&format!("location.hash === '#/series/{uid}'")).await;
+    browser.keeps("dashboard-series").await;
+
+    browser.run("location.hash = '#/health'").await;
+    browser.waits_for("document.querySelector('#health-word').textContent === 'ready'").await;
+    browser.keeps("dashboard-health").await;
+
+    browser.prefers_dark().await;
+    browser.resize(390, 800).await;
+    for page in ["", "series", "health", &format!("series/{uid}")] {
+        browser.run(&format!("location.hash = '#/{page}'")).await;
+        browser.waits_for("!document.querySelector('main section:not([hidden])').hidden").await;
+        let wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth";
+        assert_eq!(browser.run(&format!("return {wide}")).await, false, "{page} on a phone");
+    }
+    browser.run("location.hash = '#/'").await;
+    browser.waits_for("!document.querySelector('#now').hidden").await;
+    browser.keeps("dashboard-phone-dark").await;
+    let complaints = browser.complaints().await;
+    // Paths that this version of the API does not have are left out of the page, not complained of.
+    let bad: Vec<_> = complaints.iter().filter(|said| !said.contains("status of 404")).collect();
+    assert!(bad.is_empty(), "{bad:?}");
+}
+
+#[tokio::test]
+async fn text_of_a_header_is_shown_as_text_and_can_be_searched() {
+    let Some(browser) = Browser::start().await else { return };
+    let collimator = Collimator::start().await;
+    let hostile = "<img src=x onerror=alert(1)>";
+    for (uid, id, name) in [("1.2.3", hostile, "<b>Roe</b>^<i>Jim</i>"), ("1.2.4", "7", "Roe^Jane")]
+    {
+        let series = json!({
+            "SeriesInstanceUID": uid, "PatientID": id, "PatientName": name,
+            "StudyInstanceUID": "1.2", "InstancesCount": 3,
+        });
+        let store = reqwest::Client::new().post(format!("{}/store", collimator.api));
+        assert_eq!(store.json(&series).send().await.unwrap().status(), 200);
+    }
+    browser.resize(1200, 700).await;
+    browser.open(&format!("{}/#/series", collimator.api)).await;
+    browser
+        .waits_for(&format!("{}.includes('<img src=x onerror=alert(1)>')", rows("series-list")))
+        .await;
+    assert_eq!(
+        browser.run("return document.querySelectorAll('main img, main b, main i').length").await,
+        0
+    );
+    browser.keeps("dashboard-list").await;
+
+    browser.run("document.querySelector('#search-text').value = 'Jane'").await;
+    browser.run("document.querySelector('#search button').click()").await;
+    let only_jane = format!("{}.startsWith('1.2.4\\tRoe, Jane')", rows("series-list"));
+    browser.waits_for(&only_jane).await;
+    assert_eq!(
+        browser.run("return document.querySelectorAll('#series-list tbody tr').length").await,
+        1
+    );
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn the_dashboard_says_when_nothing_can_be_told_and_goes_on_by_itself() {
+    let Some(browser) = Browser::start().await else { return };
+    let collimator = Collimator::start_with(&[("MAX_EVENT_SUBSCRIBERS", "1")]).await;
+    let held = reqwest::get(format!("{}/events", collimator.api)).await.unwrap();
+    browser.open(&format!("{}/", collimator.api)).await;
+    browser.waits_for("document.querySelector('#link').dataset.state === 'away'").await;
+    drop(held);
+    browser.waits_for("document.querySelector('#link').dataset.state === 'live'").await;
+}
+
+#[tokio::test]
+async fn the_documentation_shows_every_operation_and_tries_one() {
+    let Some(browser) = Browser::start().await else { return };
+    let collimator = Collimator::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let study = SyntheticStudy::new().series("MR", 2).size(16, 16);
+    let [uid] = study.series_instance_uids().try_into().unwrap();
+    collimator.receives(study.write_to(folder.path()).unwrap()).await;
+    collimator.lists(&uid, 2).await;
+    let spec: Value = reqwest::get(format!("{}/openapi.json", collimator.api))
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    let paths = spec["paths"].as_object().unwrap().values();
+    let operations: usize = paths.map(|path| path.as_object().unwrap().len()).sum();
+
+    browser.resize(1200, 1600).await;
+    browser.open(&format!("{}/docs", collimator.api)).await;
+    browser
+        .waits_for(&format!("document.querySelectorAll('.opblock').length === {operations}"))
+        .await;
+    browser.keeps("swagger").await;
+    let of = "#operations-Series-listSeries";
+    for button in [".opblock-summary-control", ".try-out__btn", ".execute"] {
+        let found = format!("document.querySelector('{of} {button}')");
+        browser.waits_for(&found).await;
+        browser.run(&format!("{found}.click()")).await;
+    }
+    let answer = format!("document.querySelector('{of} .live-responses-table')?.innerText");
+    browser.waits_for(&format!("{answer}?.includes('{uid}')")).await;
+    browser.run(&format!("document.querySelector('{of}').scrollIntoView()")).await;
+    browser.keeps("swagger-tried").await;
+    let complaints = browser.complaints().await;
+    // Swagger UI names no icon, so the browser looks for one.
+    let bad: Vec<_> = complaints.iter().filter(|said| !said.contains("favicon.ico")).collect();
+    assert!(bad.is_empty(), "{bad:?}");
+}
