@@ -11,23 +11,24 @@ WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 COPY api/Cargo.toml api/
 COPY bench/Cargo.toml bench/
+COPY fuzz/Cargo.toml fuzz/
 COPY indexer/Cargo.toml indexer/
 COPY ingest/Cargo.toml ingest/
 COPY shared/Cargo.toml shared/
-RUN for package in . api bench indexer ingest shared; do \
+RUN for package in . api bench fuzz indexer ingest shared; do \
         mkdir $package/src && touch $package/src/lib.rs && echo 'fn main() {}' >$package/src/main.rs; \
     done \
     && rm shared/src/main.rs \
     && mkdir shared/tests && touch shared/tests/catalogue.rs \
     && mkdir -p bench/benches/pure && touch bench/benches/pure/main.rs \
-    && cargo build --release --locked --workspace --exclude bench \
+    && cargo build --release --locked --workspace --exclude bench --exclude fuzz \
     && rm -r src */src
 
 COPY . .
 # A copied file keeps its time, which may lie before that of the empty packages; cargo would then take
 # those for up to date.
 RUN find . -path ./target -prune -o -name '*.rs' -exec touch {} + \
-    && cargo build --release --locked --workspace --exclude bench --bins
+    && cargo build --release --locked --workspace --exclude bench --exclude fuzz --bins
 
 FROM debian:bookworm-slim
 # The number is fixed because it owns the files in the volume, and is named as a number below because

@@ -25,6 +25,8 @@ async fn schemathesis_finds_no_answer_that_the_specification_does_not_tell() {
         .args(["-m", "schemathesis.cli", "--config-file"])
         .arg(configuration)
         .args(["--no-color", "run", &format!("{}/openapi.json", collimator.api)])
+        // It never ends; what it answers before that is tested where the events are.
+        .args(["--exclude-path", "/events"])
         .args(["--checks", "all", "--workers", "1", "--generation-deterministic"])
         .args(["--max-examples", "40", "--warnings", "off"])
         .output()
