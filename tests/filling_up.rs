@@ -73,3 +73,47 @@ async fn a_stream_that_was_purged_unread_holds_nothing_up() {
     services.start_indexer().await;
     services.lists(&kept.series_instance_uids()[0], 3).await;
 }
+
+#[tokio::test]
+async fn an_event_that_was_deleted_in_a_backlog_holds_nothing_up() {
+    let mut services = Services::start_with(&[]).await;
+    services.indexer.kill();
+    let folder = tempfile::tempdir().unwrap();
+    let study = SyntheticStudy::new().series("MR", 50).size(16, 16);
+    services.receives(study.write_to(folder.path()).unwrap()).await;
+    let jetstream = async_nats::jetstream::new(services.nats.clone());
+    let stream = jetstream.get_stream("INSTANCES").await.unwrap();
+    let middle = position(&services.nats).await.unwrap().last / 2;
+    assert!(stream.delete_message(middle).await.unwrap());
+    services.start_indexer().await;
+    services.lists(&study.series_instance_uids()[0], 49).await;
+}
+
+#[tokio::test]
+async fn events_as_long_as_a_message_may_be_lose_nothing_and_hold_nothing_up() {
+    let mut services = Services::start_with(&[("INSTANCES_MAX_BYTES", "256MiB")]).await;
+    services.indexer.kill();
+    let folder = tempfile::tempdir().unwrap();
+    let study = SyntheticStudy::new().series("MR", 3).size(16, 16);
+    services.receives(study.write_to(folder.path()).unwrap()).await;
+    let jetstream = async_nats::jetstream::new(services.nats.clone());
+    let event = services.stored().await.remove(0);
+    let subject = event.subject.to_string();
+    // More than the broker sends to one client at a time: 64 MiB.
+    for number in 1..=100 {
+        let mut long: serde_json::Value = serde_json::from_slice(&event.payload).unwrap();
+        long["SOPInstanceUID"] = format!("2.25.{number}").into();
+        long["SeriesDescription"] = "x".repeat(1_000_000).into();
+        let published = jetstream.publish(subject.clone(), long.to_string().into()).await.unwrap();
+        published.await.unwrap();
+    }
+    let unreadable = vec![b'x'; services.nats.server_info().max_payload - 100];
+    jetstream.publish(subject, unreadable.into()).await.unwrap().await.unwrap();
+    services.start_indexer().await;
+    services.lists(&study.series_instance_uids()[0], 103).await;
+    let dead = eventually("the dead letter", async || services.events("DEAD").await.pop()).await;
+    let length = dead.headers.get("Collimator-Truncated-From").unwrap().as_str();
+    assert_eq!(length, (services.nats.server_info().max_payload - 100).to_string());
+    let log = services.indexer.printed();
+    assert!(!log.contains("indexing stopped"), "{log}");
+}

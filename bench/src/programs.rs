@@ -15,7 +15,10 @@ pub(crate) const RELEASE: bool = !cfg!(debug_assertions);
 
 /// One of our programs, which is also the name of its package.
 pub(crate) async fn build(program: &str) -> anyhow::Result<PathBuf> {
-    let mut command = Command::new(env!("CARGO"));
+    // The one that runs this, or the one that is found: cargo by its own path would leave the choice of
+    // the compiler to the folder of each dependency.
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
     // Each by itself: ingest beside the others would be linked with what they ask of `shared`.
     command.args(["build", "--quiet", "--locked", "-p", program, "--bin", program]);
     if RELEASE {

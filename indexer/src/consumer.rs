@@ -26,6 +26,10 @@ const BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// Events that the broker is asked for at a time: as many may wait undecoded.
 const PULL: usize = 1000;
 
+/// The same in bytes, if a message may not be longer. The broker cuts the connection of a client that
+/// has 64 MiB before it, so however large events are, no more than twice this is under way.
+const PULL_BYTES: usize = 4 * 1024 * 1024;
+
 /// Events that may wait for their acknowledgement: one batch that is committed, one that is read, and
 /// what the broker was asked for besides.
 const MAX_ACK_PENDING: i64 = 4 * BATCH as i64;
@@ -63,8 +67,9 @@ pub struct Deliveries {
 pub struct Order {
     /// Sequence of the last event that was handed out.
     last: u64,
-    /// Nothing was handed out yet: what is missing before the first event is not in the stream.
-    fresh: bool,
+    /// How many deliveries the consumer had made by the one that came last. It numbers them from 1 on,
+    /// those that never arrive too.
+    deliveries: u64,
 }
 
 /// What a delivery is in the order of the stream.
@@ -86,23 +91,27 @@ pub enum Place {
 }
 
 impl Order {
-    /// Goes on after sequence `last`, which is 0 for the beginning.
+    /// Goes on after sequence `last`, which is 0 for the beginning, with a consumer that has delivered
+    /// nothing yet.
     #[must_use]
     pub fn after(last: u64) -> Self {
-        Self { last, fresh: true }
+        Self { last, deliveries: 0 }
     }
 
-    /// Where an event stands that is delivered.
-    pub fn place(&mut self, sequence: u64) -> Place {
+    /// Where an event stands that is delivered, as the consumer's delivery of that number.
+    pub fn place(&mut self, sequence: u64, delivery: u64) -> Place {
+        // No other delivery was lost before this one, so what the stream has not is gone from it.
+        let follows = delivery == self.deliveries + 1;
+        self.deliveries = delivery;
         if sequence <= self.last {
             return Place::Again;
         }
         let missing = sequence - self.last - 1;
-        if missing > 0 && !self.fresh {
+        if missing > 0 && !follows {
             return Place::Early { missing };
         }
         let gone = if self.last > 0 { missing } else { 0 };
-        (self.last, self.fresh) = (sequence, false);
+        self.last = sequence;
         Place::Next { gone }
     }
 }
@@ -167,9 +176,11 @@ impl Consumer {
             })
             .await
             .context("the consumer")?;
+        let max_payload = jetstream.client().server_info().max_payload;
         let messages = consumer
             .stream()
             .max_messages_per_batch(PULL)
+            .max_bytes_per_batch(PULL_BYTES.max(2 * max_payload))
             .expires(PULL_EXPIRES)
             .heartbeat(PULL_HEARTBEAT)
             .messages()
@@ -207,11 +218,13 @@ async fn read_ahead(
         tokio::select! {
             biased;
             message = messages.next(), if !deliveries.are_full() => {
-                if let Err(error) = deliveries.take(message, &mut order) {
-                    // Nobody hears it where the driver has begun again.
+                let Err(error) = deliveries.take(message, &mut order) else { continue };
+                // What came before it is good, and need not be read again. Nobody hears it where the
+                // driver has begun again.
+                if deliveries.are_empty() || batches.send(Ok(deliveries)).await.is_ok() {
                     let _ = batches.send(Err(error)).await;
-                    return;
                 }
+                return;
             }
             wanted = wanted.recv(), if !deliveries.are_empty() => {
                 let batch = Ok(std::mem::take(&mut deliveries));
@@ -246,7 +259,7 @@ impl Deliveries {
         let sequence = info.stream_sequence;
         let at = Timestamp::from_nanosecond(info.published.unix_timestamp_nanos())
             .context("the time of a delivery")?;
-        match order.place(sequence) {
+        match order.place(sequence, info.consumer_sequence) {
             Place::Next { gone } => {
                 if gone > 0 {
                     tracing::warn!(gone, before = sequence, "events are gone");
@@ -295,6 +308,26 @@ mod tests {
     fn reading_goes_on_after_the_bookmark() {
         assert_eq!(resume_after(bookmark(1, 7), &position(1, 9)), 7);
         assert_eq!(resume_after(bookmark(1, 9), &position(1, 9)), 9);
+    }
+
+    #[test]
+    fn what_is_gone_from_the_stream_is_told_from_what_was_lost_on_the_way() {
+        let mut order = Order::after(7);
+        assert_eq!(order.place(8, 1), Place::Next { gone: 0 });
+        assert_eq!(order.place(8, 2), Place::Again);
+        assert_eq!(order.place(11, 3), Place::Next { gone: 2 });
+        // Deliveries 4 and 5 never arrived.
+        assert_eq!(order.place(14, 6), Place::Early { missing: 2 });
+    }
+
+    #[test]
+    fn nothing_is_left_out_at_the_beginning_either() {
+        assert_eq!(Order::after(0).place(3, 1), Place::Next { gone: 0 }, "trimmed long ago");
+        assert_eq!(Order::after(7).place(10, 1), Place::Next { gone: 2 }, "trimmed meanwhile");
+        for last in [0, 7] {
+            let first = Order::after(last).place(last + 3, 3);
+            assert_eq!(first, Place::Early { missing: 2 }, "the first two were lost");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::io;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
+use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, error::Elapsed, timeout, timeout_at};
 
 /// Bytes read at a time, and the memory of one association for what it receives.
@@ -331,6 +332,8 @@ fn without_bytes(frame: Frame) -> Incoming<'static> {
 
 /// Receives what has come, or waits until something has.
 async fn receive(socket: &TcpStream, room: &mut [u8], flags: RecvFlags) -> io::Result<usize> {
+    // A sender from whom there is always more must not keep the others waiting.
+    consume_budget().await;
     loop {
         let received = socket.try_io(Interest::READABLE, || Ok(recv(socket, &mut *room, flags)?.1));
         match received {

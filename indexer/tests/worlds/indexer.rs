@@ -47,6 +47,7 @@ pub struct Indexer<'a> {
     pub debouncer: Debouncer,
     watermark: Watermark,
     order: Order,
+    deliveries: u64,
     bookmark: Bookmark,
 }
 
@@ -58,7 +59,7 @@ impl<'a> Indexer<'a> {
         debouncer.restore(store.open_series(), store.disproved());
         let bookmark = Bookmark { stream_created: time(0), last_sequence };
         let (watermark, order) = (Watermark::default(), Order::after(last_sequence));
-        Self { stream, sources, debouncer, watermark, order, bookmark }
+        Self { stream, sources, debouncer, watermark, order, deliveries: 0, bookmark }
     }
 
     /// Up to which sequence it has read.
@@ -79,7 +80,8 @@ impl<'a> Indexer<'a> {
         let to = self.stream.position(now).last.min(self.read_to() + count);
         let mut batch = Batch::new(self.bookmark);
         for sequence in from..=to {
-            match self.order.place(sequence) {
+            self.deliveries += 1;
+            match self.order.place(sequence, self.deliveries) {
                 Place::Next { .. } => {
                     let entry = self.stream.get(sequence);
                     batch.push(sequence, time(entry.at), entry.reading.clone(), self.sources);

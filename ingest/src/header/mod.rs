@@ -170,8 +170,10 @@ impl HeaderReader {
 
 impl Inflater {
     fn push(&mut self, mut bytes: &[u8], scanner: &mut Scanner) -> Result<(), HeaderError> {
+        // All the bytes may be taken, and there is more to come of them until nothing comes.
+        let mut gives = false;
         // Bytes after the end of the stream are padding to an even length (PS3.5 section A.5).
-        while !bytes.is_empty() && !self.ended && !scanner.at_pixel_data() {
+        while (gives || !bytes.is_empty()) && !self.ended && !scanner.at_pixel_data() {
             let (taken, given) = (self.stream.total_in(), self.stream.total_out());
             let room = self.limit - given;
             let status = self.stream.decompress(bytes, &mut self.buffer, FlushDecompress::None);
@@ -186,9 +188,11 @@ impl Inflater {
             if given > room {
                 return Err(HeaderError::Inflates(self.limit));
             }
+            let came_to_nothing = taken == 0 && given == 0 && !bytes.is_empty();
             bytes = &bytes[taken..];
+            gives = given > 0;
             self.ended = status.map_err(|_| HeaderError::Inflate)? == Status::StreamEnd;
-            if taken == 0 && given == 0 && !self.ended {
+            if came_to_nothing && !self.ended {
                 return Err(HeaderError::Inflate);
             }
         }

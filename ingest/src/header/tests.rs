@@ -124,6 +124,21 @@ fn the_header_is_the_same_in_every_encoding_and_in_any_pieces() {
 }
 
 #[test]
+fn a_deflated_data_set_is_whole_however_little_of_it_comes_last() {
+    for length in [16 * 1024, 20_000, 64 * 1024, 1024 * 1024] {
+        let zeros = PrimitiveValue::from(vec![0_u8; length]);
+        let document = DataElement::new(split(0x0042_0011), VR::OB, zeros);
+        let data_set = InMemDicomObject::from_element_iter([document]);
+        let bytes = written(&data_set, Encoding::Deflated);
+        for pieces in [bytes.len(), 1] {
+            let mut reader = HeaderReader::new(Encoding::Deflated, WANTED, limits(u64::MAX));
+            bytes.chunks(pieces).try_for_each(|piece| reader.push(piece)).unwrap();
+            assert!(reader.finish().is_ok(), "{length} zeros in pieces of {pieces}");
+        }
+    }
+}
+
+#[test]
 fn a_data_set_that_inflates_without_end_is_refused() {
     // An encapsulated document of zeros, which counts as no part of the header.
     let document = DataElement::new(
