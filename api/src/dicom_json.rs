@@ -31,7 +31,7 @@ fn element(vr: &str, value: Option<&Value>) -> Value {
         Some(Value::Array(items)) => items.iter().map(item).collect(),
         Some(other) => vec![other.clone()],
     };
-    if values.is_empty() {
+    if values.iter().all(Value::is_null) {
         return json!({ "vr": vr });
     }
     json!({ "vr": vr, "Value": values })
@@ -51,7 +51,9 @@ fn single(vr: &str, text: &str) -> Value {
 fn person_name(text: &str) -> Value {
     let groups = ["Alphabetic", "Ideographic", "Phonetic"].into_iter().zip(text.split('='));
     let given = groups.filter(|(_, name)| !name.is_empty());
-    given.map(|(group, name)| (group.to_owned(), Value::from(name))).collect::<Map<_, _>>().into()
+    let given: Map<_, _> =
+        given.map(|(group, name)| (group.to_owned(), Value::from(name))).collect();
+    if given.is_empty() { Value::Null } else { given.into() }
 }
 
 /// An item of the Request Attributes Sequence.
@@ -94,6 +96,7 @@ mod tests {
             told(json!([{"RequestedProcedureID": "R1"}]), keyword::RequestAttributesSequence);
         let items = json!([{"00401001": {"vr": "SH", "Value": ["R1"]}}]);
         assert_eq!(request, json!({"vr": "SQ", "Value": items}));
+        assert_eq!(told(json!("="), keyword::PatientName), json!({"vr": "PN"}));
         let none = result(&Details::new(), &[keyword::StudyDate]);
         assert_eq!(none["00080020"], json!({"vr": "DA"}));
     }

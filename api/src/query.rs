@@ -3,16 +3,28 @@
 
 use crate::dicom_json::REQUEST_ATTRIBUTES;
 use shared::catalog::{Attribute, Kind, Level, LevelSearch, Matching, attributes_of, keyword};
+use std::collections::HashSet;
 
 /// The most results of one answer; the rest can be asked for by `offset`.
 pub const MAX_RESULTS: u32 = 1000;
 
-/// The longest value to search for, in bytes: several hundred UIDs.
-const MAX_VALUE: usize = 32 * 1024;
+/// The longest list of UIDs to search for, in bytes: several hundred of them.
+const MAX_UIDS: usize = 32 * 1024;
+
+/// The longest value of another kind. No VR that can be searched by has a longer one, and what it
+/// takes to match a pattern grows with its length.
+const MAX_VALUE: usize = 1024;
 
 /// What is said when fuzzy matching is asked for, in the words of the standard.
 pub const FUZZY: &str =
     "The fuzzymatching parameter is not supported. Only literal matching has been performed.";
+
+/// The same of the other ways of matching that may be asked for (PS3.18 section 8.3.4.1).
+pub const EMPTY_VALUES: &str =
+    "The emptyvaluematching parameter is not supported. Only literal matching has been performed.";
+/// See [`EMPTY_VALUES`].
+pub const MULTIPLE_VALUES: &str = "The multiplevaluematching parameter is not supported. Only \
+     literal matching has been performed.";
 
 /// What is said when something was passed over that is not supported as a key.
 pub const PASSED_OVER: &str =
@@ -99,19 +111,28 @@ impl Query {
     /// When one of them is none.
     pub fn new(resource: &Resource, parameters: &[(String, String)]) -> Result<Self, Wrong> {
         let mut query = Self::of(resource);
+        let mut seen = HashSet::new();
         for (name, value) in parameters {
             let wrong = |why| (plain(name), why);
-            if value.len() > MAX_VALUE {
+            if value.len() > MAX_UIDS {
                 return Err(wrong("is too long"));
             }
+            if name != "includefield" && !seen.insert(name) {
+                return Err(wrong("is there twice"));
+            }
+            let asked = |warning| match value.as_str() {
+                "true" => Ok(Some(warning)),
+                "false" => Ok(None),
+                _ => Err("must be true or false"),
+            };
             match name.as_str() {
                 "limit" => query.limit(number(value).map_err(wrong)?),
                 "offset" => query.search.offset = number(value).map_err(wrong)?,
-                "fuzzymatching" => match value.as_str() {
-                    "true" => query.warn(FUZZY),
-                    "false" => {}
-                    _ => return Err(wrong("must be true or false")),
-                },
+                "fuzzymatching" => query.warn(asked(FUZZY).map_err(wrong)?),
+                "emptyvaluematching" => query.warn(asked(EMPTY_VALUES).map_err(wrong)?),
+                "multiplevaluematching" => query.warn(asked(MULTIPLE_VALUES).map_err(wrong)?),
+                // The same as the header; see the answer.
+                "accept" => {}
                 "includefield" => value.split(',').for_each(|name| query.include(name)),
                 name if is_attribute(name) => query.matching(name, value).map_err(wrong)?,
                 _ => return Err(wrong("is no attribute by keyword or tag, and no parameter")),
@@ -152,8 +173,10 @@ impl Query {
         Self { search, is_cut: true, warnings: Vec::new() }
     }
 
-    fn warn(&mut self, warning: &'static str) {
-        if !self.warnings.contains(&warning) {
+    fn warn(&mut self, warning: impl Into<Option<&'static str>>) {
+        if let Some(warning) = warning.into()
+            && !self.warnings.contains(&warning)
+        {
             self.warnings.push(warning);
         }
     }
@@ -228,8 +251,11 @@ impl Query {
 
 /// What a value means for an attribute; `None` when it matches everything.
 fn matching(kind: Kind, value: &str) -> Result<Option<Matching>, &'static str> {
-    if value.is_empty() || value == "*" {
+    if value.bytes().all(|byte| byte == b'*') {
         return Ok(None);
+    }
+    if kind != Kind::Uid && value.len() > MAX_VALUE {
+        return Err("is too long");
     }
     let equals = Matching::Equals(value.to_owned());
     Ok(Some(match kind {
@@ -238,15 +264,26 @@ fn matching(kind: Kind, value: &str) -> Result<Option<Matching>, &'static str> {
         }
         Kind::Uid => equals,
         Kind::Number => match value.trim().parse::<i64>() {
-            Ok(_) => Matching::Equals(value.trim().to_owned()),
+            Ok(number) => Matching::Number(number),
             Err(_) => return Err("must be a number"),
         },
         Kind::Moment => moment(value)?,
         Kind::Text | Kind::Name if value.contains(['*', '?']) => {
-            Matching::Pattern(value.to_owned())
+            Matching::Pattern(with_single_stars(value))
         }
         Kind::Text | Kind::Name => equals,
     }))
+}
+
+/// The pattern with one `*` for several in a row, which mean the same and take far longer to match.
+fn with_single_stars(pattern: &str) -> String {
+    let mut single = String::with_capacity(pattern.len());
+    for character in pattern.chars() {
+        if character != '*' || !single.ends_with('*') {
+            single.push(character);
+        }
+    }
+    single
 }
 
 /// A date or a time, or a range of them.
@@ -303,6 +340,8 @@ mod tests {
         for (name, value, expected) in [
             ("PatientID", "7", Some(Matching::Equals(text("7")))),
             ("00100020", "7*", Some(Matching::Pattern(text("7*")))),
+            ("PatientID", "7***?**", Some(Matching::Pattern(text("7*?*")))),
+            ("PatientName", "**", None),
             ("PatientName", "*", None),
             ("StudyDate", "", None),
             ("StudyInstanceUID", "1.2,1.3", Some(Matching::OneOf(vec![text("1.2"), text("1.3")]))),
@@ -332,9 +371,18 @@ mod tests {
             ("fuzzymatching", "yes"),
             ("StudyDate", "today"),
             ("patient", "7"),
+            ("emptyvaluematching", "yes"),
+            ("PatientID", &"7".repeat(1025)),
             ("'; drop table series; --", "7"),
         ] {
             query(Level::Study, &[(name, value)]).unwrap_err();
+        }
+        query(Level::Study, &[("PatientID", "7"), ("PatientID", "8")]).unwrap_err();
+        query(Level::Study, &[("includefield", "all"), ("includefield", "StudyID")]).unwrap();
+        for name in ["fuzzymatching", "emptyvaluematching", "multiplevaluematching"] {
+            let asked = query(Level::Study, &[(name, "true"), ("PatientID", "7")]).unwrap();
+            assert_eq!((asked.warnings.len(), asked.search.matching.len()), (1, 1), "{name}");
+            assert!(query(Level::Study, &[(name, "false")]).unwrap().warnings.is_empty());
         }
         for name in ["PatientAge", "00101010", "SeriesNumber", "NumberOfStudyRelatedSeries"] {
             let query = query(Level::Study, &[(name, "7")]).unwrap();

@@ -109,8 +109,8 @@ struct Allowed {
     methods: String,
     /// What those in braces are called.
     in_path: Vec<String>,
-    /// The names that may be in the query string of a GET.
-    parameters: Vec<String>,
+    /// The names that may be in the query string of a GET, if there is one.
+    parameters: Option<Vec<String>>,
 }
 
 impl Allowed {
@@ -124,14 +124,16 @@ impl Allowed {
     /// The parameters of a GET that are not known, or there twice: a filter that is misspelt must
     /// not list everything.
     fn wrong(&self, request: &Request) -> Vec<FieldError> {
-        if request.method() != Method::GET {
+        // What has no GET is answered with the methods that it has.
+        let Some(known) = self.parameters.as_ref().filter(|_| request.method() == Method::GET)
+        else {
             return Vec::new();
-        }
+        };
         let Ok(given) = request.params::<Vec<(String, String)>>() else { return Vec::new() };
         let mut seen = HashSet::new();
         let mut wrong = Vec::new();
         for (name, _) in given {
-            let detail = match self.parameters.contains(&name) {
+            let detail = match known.contains(&name) {
                 false => "is no parameter of this operation; see /docs",
                 true if !seen.insert(name.clone()) => "is there twice",
                 true => continue,
@@ -163,9 +165,11 @@ fn allowed_methods(spec: &str) -> Vec<Allowed> {
     paths
         .into_iter()
         .map(|(path, operations)| {
-            let parameters = operations["get"]["parameters"].as_array();
-            let queried = parameters.into_iter().flatten().filter(|it| it["in"] == "query");
-            let names = queried.filter_map(|it| it["name"].as_str().map(str::to_owned)).collect();
+            let parameters = operations.get("get").map(|get| {
+                let all = get["parameters"].as_array().into_iter().flatten();
+                let queried = all.filter(|it| it["in"] == "query");
+                queried.filter_map(|it| it["name"].as_str().map(str::to_owned)).collect()
+            });
             let operations = operations.as_object();
             let methods = operations.into_iter().flat_map(|operations| operations.keys());
             let methods: Vec<_> = methods.map(|method| method.to_ascii_uppercase()).collect();
@@ -174,7 +178,7 @@ fn allowed_methods(spec: &str) -> Vec<Allowed> {
                 in_path: path.split('/').filter_map(braced).collect(),
                 segments: path.split('/').map(str::to_owned).collect(),
                 methods: methods.join(", "),
-                parameters: names,
+                parameters,
             }
         })
         .collect()

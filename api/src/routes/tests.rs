@@ -101,6 +101,12 @@ async fn another_method_is_405_and_says_which_are_allowed() {
         answer.assert_header(header::ALLOW, allowed);
         answer.assert_content_type(problem::PROBLEM_JSON);
     }
+    // Whatever is asked of it: no parameter is wrong where there is nothing to ask.
+    for path in ["/store", "/series/1.2/complete", "/sources/MY%20PACS/trust"] {
+        let answer = api.client.get(path).query("x", &1).send().await;
+        answer.assert_status(StatusCode::METHOD_NOT_ALLOWED);
+        answer.assert_header(header::ALLOW, "POST");
+    }
     let answer = api.client.get("/nowhere").send().await;
     answer.assert_status(StatusCode::NOT_FOUND);
     answer.assert_content_type(problem::PROBLEM_JSON);

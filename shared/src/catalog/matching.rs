@@ -10,6 +10,8 @@ use sqlx::{QueryBuilder, Sqlite};
 pub enum Matching {
     /// This.
     Equals(String),
+    /// This number, however it is written: `3`, `03` and ` 3` are one (PS3.5 section 6.2, IS).
+    Number(i64),
     /// One of these.
     OneOf(Vec<String>),
     /// This, where `*` stands for any characters, none too, and `?` for one.
@@ -48,6 +50,11 @@ impl Matching {
             }
             Self::Equals(value) => {
                 query.push(column).push(" = ").push_bind(value.clone());
+            }
+            Self::Number(number) => {
+                // What is no number would be 0 as one.
+                query.push(column).push(" glob '*[0-9]*' and cast(").push(column);
+                query.push(" as integer) = ").push_bind(*number);
             }
             Self::OneOf(values) => {
                 query.push(column).push(" in (select value from json_each(");

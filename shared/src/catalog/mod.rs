@@ -261,9 +261,11 @@ fn options(settings: &CatalogSettings) -> Result<SqliteConnectOptions, CatalogEr
         .foreign_keys(true))
 }
 
-/// A time as the catalogue keeps it: nanoseconds since 1970, UTC. Good until the year 2262.
+/// A time as the catalogue keeps it: nanoseconds since 1970, UTC. What lies before the year 1677 or
+/// after 2262 is the first or last such time.
 fn nanoseconds(time: Timestamp) -> i64 {
-    i64::try_from(time.as_nanosecond()).unwrap_or(i64::MAX)
+    let furthest = if time < Timestamp::UNIX_EPOCH { i64::MIN } else { i64::MAX };
+    i64::try_from(time.as_nanosecond()).unwrap_or(furthest)
 }
 
 fn timestamp(nanoseconds: i64) -> Result<Timestamp, CatalogError> {
