@@ -35,13 +35,14 @@ impl Endpoint for Search {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
-        if request.method() != Method::GET {
+        // A HEAD is answered as a GET, without the body.
+        if ![Method::GET, Method::HEAD].contains(request.method()) {
             let mut refused = Problem::new(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "here is only searched (QIDO-RS); nothing can be stored or retrieved",
             )
             .into_response();
-            refused.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET"));
+            refused.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
             return Ok(refused);
         }
         Ok(self.answer(&request).await.unwrap_or_else(IntoResponse::into_response))
@@ -50,11 +51,11 @@ impl Endpoint for Search {
 
 impl Search {
     async fn answer(&self, request: &Request) -> Result<Response, Problem> {
-        let media_type = media_type(request)?;
         let mut named = request.path_params::<HashMap<String, String>>().unwrap_or_default();
         let (study, series) = (named.remove("study"), named.remove("series"));
         let resource = Resource { level: self.level, study, series };
         let parameters = request.params::<Vec<(String, String)>>().unwrap_or_default();
+        let media_type = media_type(request, &parameters)?;
         let query = Query::new(&resource, &parameters).map_err(|(field, why)| {
             let detail = format!("{field} {why}");
             let errors = vec![FieldError { field, detail: why.to_owned() }];
@@ -88,14 +89,25 @@ impl Search {
     }
 }
 
-/// What the answer is declared as: the first that the client accepts of what there is.
-fn media_type(request: &Request) -> Result<&'static str, Problem> {
-    let Some(accept) = request.header(header::ACCEPT) else { return Ok(DICOM_JSON) };
-    let accepted = accept.split(',').map(|range| range.split(';').next().unwrap_or("").trim());
-    let served = accepted
-        .filter_map(|range| SERVED.into_iter().find(|served| served.eq_ignore_ascii_case(range)))
-        .next();
-    match served {
+/// What the answer is declared as: the first that the client accepts of what there is. The parameter
+/// `accept` comes before the header (PS3.18 section 8.3.3.1); several headers are one list.
+fn media_type(request: &Request, parameters: &[(String, String)]) -> Result<&'static str, Problem> {
+    let in_query = parameters.iter().find(|(name, _)| name == "accept").map(|(_, value)| &**value);
+    let headers = request.headers().get_all(header::ACCEPT).iter();
+    let accepted: Vec<&str> = match in_query {
+        Some(accepted) => vec![accepted],
+        None => headers.filter_map(|accepted| accepted.to_str().ok()).collect(),
+    };
+    let mut ranges = accepted
+        .iter()
+        .flat_map(|list| list.split(','))
+        .map(str::trim)
+        .filter(|range| !range.is_empty())
+        .peekable();
+    if ranges.peek().is_none() {
+        return Ok(DICOM_JSON);
+    }
+    match ranges.find_map(served) {
         Some("application/json") => Ok("application/json"),
         Some(_) => Ok(DICOM_JSON),
         None => Err(Problem::new(
@@ -103,4 +115,16 @@ fn media_type(request: &Request) -> Result<&'static str, Problem> {
             "results are served as application/dicom+json only",
         )),
     }
+}
+
+/// What there is of a media range, unless its weight says that it is not wanted (RFC 9110 section
+/// 12.4.2).
+fn served(range: &str) -> Option<&'static str> {
+    let (media_type, parameters) = range.split_once(';').unwrap_or((range, ""));
+    let is_unwanted = parameters.split(';').any(|parameter| {
+        let weight = parameter.trim().strip_prefix("q=").map(str::parse::<f32>);
+        weight == Some(Ok(0.0))
+    });
+    let served = SERVED.into_iter().find(|it| it.eq_ignore_ascii_case(media_type.trim()));
+    served.filter(|_| !is_unwanted)
 }

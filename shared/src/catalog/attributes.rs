@@ -56,8 +56,22 @@ impl Attribute {
 /// Where an attribute is that belongs to the series of a study: asked of any of them.
 pub(super) const MODALITIES_IN_STUDY: &str = "ModalitiesInStudy";
 
+/// The Request Attributes Sequence of a series, as a JSON list of the items that are such. It is kept
+/// as it was published, and anybody can publish anything.
+macro_rules! request_attributes {
+    () => {
+        "(select json(nullif(json_group_array(json_patch('{}', json_object(
+             'RequestedProcedureID', cast(value ->> '$.RequestedProcedureID' as text),
+             'ScheduledProcedureStepID', cast(value ->> '$.ScheduledProcedureStepID' as text)))),
+             '[]'))
+         from json_each(iif(json_valid(series.request_attributes), series.request_attributes, '[]'))
+         where type = 'object')"
+    };
+}
+pub(super) use request_attributes;
+
 macro_rules! attributes {
-    ($($level:ident $keyword:ident $tag:literal $vr:literal $kind:ident $column:literal;)*) => {
+    ($($level:ident $keyword:ident $tag:literal $vr:literal $kind:ident $column:expr;)*) => {
         /// All of them, in the order of their levels.
         pub static ATTRIBUTES: &[Attribute] = &[$(Attribute {
             keyword: stringify!($keyword), tag: $tag, vr: $vr,
@@ -123,7 +137,7 @@ attributes! {
         "series.performed_procedure_step_start_date";
     Series PerformedProcedureStepStartTime "00400245" "TM" Moment
         "series.performed_procedure_step_start_time";
-    Series RequestAttributesSequence "00400275" "SQ" Text "json(series.request_attributes)";
+    Series RequestAttributesSequence "00400275" "SQ" Text request_attributes!();
 
     Instance ImageType "00080008" "CS" Text "instances.image_type";
     Instance SOPClassUID "00080016" "UI" Uid "instances.sop_class_uid";

@@ -1,5 +1,6 @@
 //! One series with all that is known of it, and its instances.
 
+use super::attributes::request_attributes;
 use super::paging::{COLLECT, Page, Position};
 use super::{Catalog, CatalogError, timestamp};
 use crate::uid::SeriesInstanceUid;
@@ -67,7 +68,7 @@ impl Catalog {
         &self,
         series: &SeriesInstanceUid,
     ) -> Result<Option<Details>, CatalogError> {
-        let found: Option<String> = sqlx::query_scalar(
+        let found: Option<String> = sqlx::query_scalar(concat!(
             "select json_object(
                 'SeriesInstanceUID', series_instance_uid, 'PatientID', patient_id,
                 'PatientName', patient_name, 'StudyInstanceUID', series.study_instance_uid,
@@ -86,7 +87,9 @@ impl Catalog {
                 'SpecificCharacterSet', series.specific_character_set,
                 'PerformedProcedureStepStartDate', performed_procedure_step_start_date,
                 'PerformedProcedureStepStartTime', performed_procedure_step_start_time,
-                'RequestAttributesSequence', json(request_attributes),
+                'RequestAttributesSequence', ",
+            request_attributes!(),
+            ",
                 'ImagesInAcquisition', images_in_acquisition,
                 'CallingAETitle', calling_ae_title, 'Source', source, 'State', state,
                 'InstancesReceived', (select count(*) from instances
@@ -100,8 +103,8 @@ impl Catalog {
              from series
              join patients on patients.id = series.patient
              join studies on studies.study_instance_uid = series.study_instance_uid
-             where series_instance_uid = ?",
-        )
+             where series_instance_uid = ?"
+        ))
         .bind(series.as_str())
         .fetch_optional(&self.pool)
         .await?;

@@ -1,7 +1,7 @@
 //! What QIDO-RS asks for (PS3.18 section 10.6): attributes of studies, series or instances, by any
 //! attribute of their own level or one above it.
 
-use super::attributes::{ATTRIBUTES, Attribute, Kind, Level};
+use super::attributes::{ATTRIBUTES, Attribute, Kind, Level, request_attributes};
 use super::details::Details;
 use super::matching::Matching;
 use super::paging::COLLECT;
@@ -53,7 +53,11 @@ impl LevelSearch {
             matching.push(query, attribute);
         }
         for (keyword, matching) in &self.requested {
-            query.push(" and (select 1 from json_each(series.request_attributes) as item where ");
+            query.push(concat!(
+                " and (select 1 from json_each(",
+                request_attributes!(),
+                ") as item where "
+            ));
             // The keyword is one of ours, never what somebody sent.
             matching.push_on(query, &format!("item.value ->> '$.{keyword}'"), Kind::Text);
             query.push(" limit 1) is not null");

@@ -148,10 +148,21 @@ async fn what_is_not_supported_is_said_in_the_standards_way() {
     };
     assert_eq!(accepting("application/json, text/plain").await, 200);
     assert_eq!(accepting("application/dicom+json; charset=utf-8").await, 200);
+    assert_eq!(accepting("").await, 200);
     assert_eq!(accepting("multipart/related; type=\"application/dicom+xml\"").await, 406);
+    assert_eq!(accepting("application/dicom+json;q=0, text/plain").await, 406);
+    assert_eq!(
+        get("/studies?accept=application/json").await.content_type(),
+        Some("application/json")
+    );
+    assert_eq!(get("/studies?accept=text/plain").await.status(), 406);
+    let head = feed.api.client.head("/dicom-web/studies").send().await;
+    head.assert_status_is_ok();
+    let twice = get("/studies?PatientID=7&PatientID=8").await;
+    assert_eq!(twice.status(), StatusCode::BAD_REQUEST);
     let stored = feed.api.client.post("/dicom-web/studies").body("x").send().await;
     stored.assert_status(StatusCode::METHOD_NOT_ALLOWED);
-    stored.assert_header(header::ALLOW, "GET");
+    stored.assert_header(header::ALLOW, "GET, HEAD");
     for path in ["/studies/1.1", "/studies/1.1/metadata"] {
         assert_eq!(get(path).await.status(), StatusCode::NOT_FOUND, "WADO-RS is not served");
     }
@@ -176,4 +187,32 @@ async fn an_answer_that_is_cut_says_how_many_are_left() {
     let results: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(results.as_array().unwrap().len(), 203);
     assert_eq!(results[0]["00201209"]["Value"][0], 3, "what was claimed");
+}
+
+#[tokio::test]
+async fn what_somebody_else_published_wrongly_hides_no_other_series() {
+    let mut feed = feed().await;
+    for (number, request) in [
+        serde_json::json!("{ no JSON"),
+        serde_json::json!(5),
+        serde_json::json!(["R1", 7]),
+        serde_json::json!({"RequestedProcedureID": "R1"}),
+        serde_json::json!([{"RequestedProcedureID": 5}]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        feed.receive(serde_json::json!({
+            "StudyInstanceUID": "1.3", "SeriesInstanceUID": format!("2.5.{number}"),
+            "Modality": 7, "SeriesDescription": 7, "InstanceNumber": "x",
+            "RequestAttributesSequence": request,
+        }))
+        .await;
+        feed.api.client.get(format!("/series/2.5.{number}")).send().await.assert_status_is_ok();
+    }
+    assert_eq!(found(&feed, "/series?SeriesInstanceUID=2.1", SERIES).await, ["2.1"]);
+    assert_eq!(found(&feed, "/series?StudyInstanceUID=1.3", SERIES).await.len(), 5);
+    let path = "/series?RequestAttributesSequence.RequestedProcedureID=R2";
+    assert_eq!(found(&feed, path, SERIES).await, ["2.3"]);
+    feed.api.client.get("/series?State=all").send().await.assert_status_is_ok();
 }
