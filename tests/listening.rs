@@ -113,6 +113,62 @@ async fn who_comes_back_is_told_what_it_missed() {
     assert!((4..=5).contains(&released), "{released}");
 }
 
+/// What is told of both streams, wherever the last connection broke: the id of whatever came last
+/// names all that was told.
+#[tokio::test]
+async fn who_breaks_off_while_it_catches_up_misses_nothing() {
+    let collimator = Collimator::start().await;
+    let mut listening = listens(&collimator.api, "", None).await;
+    let (_uid, paths, _folder) = series("MR", 1);
+    collimator.receives(paths).await;
+    let mut last = listening.next_of("series.completed").await.id;
+    drop(listening);
+
+    let jetstream = async_nats::jetstream::new(collimator.nats.clone());
+    let mut missed = Vec::new();
+    for number in 0..40 {
+        let (subject, event) = match number % 2 {
+            0 => ("dicom.association.opened.A", json!({ "CallingAETitle": number.to_string() })),
+            _ => ("dicom.series.completed.MR.1.2", json!({ "PatientID": number.to_string() })),
+        };
+        let published = jetstream.publish(subject, event.to_string().into()).await.unwrap();
+        published.await.unwrap();
+        missed.push(number.to_string());
+    }
+    let mut told = HashSet::new();
+    while told.len() < missed.len() {
+        // A connection that breaks after every third event that is new.
+        let mut listening = listens(&collimator.api, "", Some(&last)).await;
+        let mut new = 0;
+        while new < 3 {
+            let next = listening.next().await.unwrap();
+            if next.id.is_empty() {
+                continue;
+            }
+            new += 1;
+            last = next.id;
+            let named = ["CallingAETitle", "PatientID"].map(|key| next.data[key].as_str());
+            let number =
+                named.into_iter().flatten().find(|name| missed.iter().any(|it| it == name));
+            told.extend(number.map(str::to_owned));
+            if told.len() == missed.len() {
+                break;
+            }
+        }
+    }
+    // All of them, as the loop ended; and the broker has its consumers back: of each stream the
+    // indexer's and the one for all who listen.
+    let counts = async || {
+        let mut counts = Vec::new();
+        for stream in ["INSTANCES", "SERIES"] {
+            let stream = jetstream.get_stream(stream).await.ok()?;
+            counts.push(stream.cached_info().state.consumer_count);
+        }
+        (counts[0] <= 2 && counts[1] <= 1).then_some(())
+    };
+    eventually("no consumer of who is gone", counts).await;
+}
+
 #[tokio::test]
 async fn who_names_an_event_that_nobody_knows_is_told_of_the_gap() {
     let collimator = Collimator::start().await;

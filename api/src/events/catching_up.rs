@@ -1,8 +1,9 @@
 //! What a listener missed since the event that it names: read again from the streams.
 
-use super::reader::{PATIENCE, Reader, Stream};
+use super::reader::{Delivery, PATIENCE, Reader, Room, Stream, look};
 use super::told::{Place, Told};
 use anyhow::Context as _;
+use async_nats::datetime::DateTime;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::DeliverPolicy;
 use std::time::Duration;
@@ -12,12 +13,26 @@ use tokio::time::timeout;
 const MOST: u64 = 10_000;
 
 /// The streams are read side by side, so an event of one may be told this much later than a younger
-/// one of the other: that far back the other stream is told again.
+/// one of the other: that far back the other stream is told again. A reader that hears nothing from
+/// the broker for half as long has failed, and both begin again.
 const OVERLAP: Duration = Duration::from_secs(10);
 
-/// Reads what was missed, one stream after the other.
+/// Reads what was missed, in the order in which the broker stored it. So whoever breaks off can name
+/// the last event that it was told: what is older was told too, of the other stream as well. What is
+/// told again of the time before has no id, or a connection that breaks would go back.
 pub(super) struct CatchingUp {
-    readers: Vec<Reader>,
+    missed: Vec<MissedInStream>,
+    /// When the event was stored that it begins after.
+    after: DateTime,
+}
+
+/// What is left of one stream.
+struct MissedInStream {
+    reader: Reader,
+    /// Its oldest event that was not told yet.
+    next: Option<Delivery>,
+    /// How many more there are.
+    pending: u64,
 }
 
 /// What there is for a listener that names an event.
@@ -30,15 +45,17 @@ pub(super) enum Missed {
 
 impl CatchingUp {
     /// Begins after an event: with all that follows it in its own stream, and all of the other
-    /// stream since about then.
+    /// stream since about then. `room` is held until the broker has forgotten who read.
     ///
     /// # Errors
     /// When the broker does not answer.
-    pub(super) async fn after(jetstream: &Context, last: Place) -> anyhow::Result<Missed> {
-        let stream = timeout(PATIENCE, jetstream.get_stream(last.stream.name())).await;
-        let stream = stream.context("NATS does not answer")?.context(last.stream.name())?;
-        let state = &stream.cached_info().state;
-        if last.sequence > state.last_sequence {
+    pub(super) async fn after(
+        jetstream: &Context,
+        last: Place,
+        room: &Room,
+    ) -> anyhow::Result<Missed> {
+        let stream = look(jetstream, last.stream).await?;
+        if last.sequence > stream.cached_info().state.last_sequence {
             return Ok(Missed::Unknown("the stream was made anew since then"));
         }
         // The event itself tells when it was; without it nobody knows what else is gone.
@@ -46,40 +63,70 @@ impl CatchingUp {
         let Ok(event) = asked.context("NATS does not answer")? else {
             return Ok(Missed::Unknown("the event of that id is no longer kept"));
         };
-        let mut readers = Vec::new();
+        let since = event.time - OVERLAP;
+        let mut missed = Vec::new();
         for stream in Stream::BOTH {
-            let from = match stream == last.stream {
-                true => DeliverPolicy::ByStartSequence { start_sequence: last.sequence + 1 },
-                false => DeliverPolicy::ByStartTime { start_time: event.time - OVERLAP },
+            let state = look(jetstream, stream).await?.cached_info().state.clone();
+            // Who has seen the end needs no consumer, of which the broker has a limited number.
+            let (from, is_there_more) = match stream == last.stream {
+                true => {
+                    let start_sequence = last.sequence + 1;
+                    let from = DeliverPolicy::ByStartSequence { start_sequence };
+                    (from, state.last_sequence > last.sequence)
+                }
+                false => {
+                    let from = DeliverPolicy::ByStartTime { start_time: since };
+                    (from, state.messages > 0 && state.last_timestamp >= since)
+                }
             };
-            let reader = Reader::open(jetstream, stream, &[stream.told()], from).await?;
+            if !is_there_more {
+                continue;
+            }
+            let told = &[stream.told()];
+            let reader = Reader::open(jetstream, stream, told, from, Some(room.clone())).await?;
             if reader.pending > MOST {
                 return Ok(Missed::Unknown("too many events came since then"));
             }
-            if reader.pending > 0 {
-                readers.push(reader);
-            }
+            let pending = reader.pending;
+            missed.push(MissedInStream { reader, next: None, pending });
         }
-        Ok(Missed::Told(Self { readers }))
+        Ok(Missed::Told(Self { missed, after: event.time }))
     }
 
-    /// The next event that was missed; `None` once it has caught up.
+    /// The next event that was missed; `None` once it has caught up. Can be cancelled without loss.
     ///
     /// # Errors
     /// When the broker breaks off.
     pub(super) async fn next(&mut self) -> anyhow::Result<Option<Told>> {
-        while let Some(reader) = self.readers.last_mut() {
-            let next = timeout(PATIENCE, reader.next()).await;
-            let delivery = next.context("NATS does not answer")??;
-            let place = Place { stream: reader.stream(), sequence: delivery.sequence };
-            if delivery.pending == 0 {
-                self.readers.pop();
+        loop {
+            for stream in &mut self.missed {
+                stream.read_on().await?;
             }
-            let message = &delivery.message;
-            if let Some(told) = Told::published(place, &message.subject, &message.payload) {
-                return Ok(Some(told));
+            self.missed.retain(|stream| stream.next.is_some());
+            let at = |stream: &&mut MissedInStream| stream.next.as_ref().map(|next| next.at);
+            let Some(oldest) = self.missed.iter_mut().min_by_key(at) else { return Ok(None) };
+            let Some(Delivery { sequence, at, message, .. }) = oldest.next.take() else { continue };
+            let place = Place { stream: oldest.reader.stream(), sequence };
+            let told = match at <= self.after {
+                true => Told::published_before(place, &message.subject, &message.payload),
+                false => Told::published(place, &message.subject, &message.payload),
+            };
+            if told.is_some() {
+                return Ok(told);
             }
         }
-        Ok(None)
+    }
+}
+
+impl MissedInStream {
+    /// Waits for its next event, if there is one and it has not come.
+    async fn read_on(&mut self) -> anyhow::Result<()> {
+        if self.next.is_none() && self.pending > 0 {
+            let next = timeout(PATIENCE, self.reader.next()).await;
+            let next = next.context("NATS does not answer")??;
+            self.pending = next.pending;
+            self.next = Some(next);
+        }
+        Ok(())
     }
 }

@@ -2,7 +2,7 @@
 //! told. It reads only while somebody listens.
 
 use super::arriving::{Arriving, Completion, Instance};
-use super::reader::{Delivery, Reader, Stream, last_sequence};
+use super::reader::{Delivery, Reader, Stream, look};
 use super::told::{Place, Told};
 use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::DeliverPolicy;
@@ -169,9 +169,9 @@ async fn open(
     more: &[&str],
     read: &mut Option<u64>,
 ) -> anyhow::Result<Reader> {
-    let last = last_sequence(jetstream, stream).await?;
+    let last = look(jetstream, stream).await?.cached_info().state.last_sequence;
     let after = read.filter(|read| *read <= last).unwrap_or(last);
     *read = Some(after);
     let from = DeliverPolicy::ByStartSequence { start_sequence: after + 1 };
-    Reader::open(jetstream, stream, &[&[stream.told()], more].concat(), from).await
+    Reader::open(jetstream, stream, &[&[stream.told()], more].concat(), from, None).await
 }

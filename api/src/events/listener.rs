@@ -2,13 +2,13 @@
 
 use super::catching_up::CatchingUp;
 use super::filter::Filter;
-use super::reader::Stream;
+use super::reader::{Room, Stream};
 use super::told::{self, Told};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, broadcast, broadcast::error::RecvError};
+use tokio::sync::{broadcast, broadcast::error::RecvError};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
@@ -30,7 +30,7 @@ pub(super) struct Listener {
     keep_alive: Interval,
     stop: CancellationToken,
     ended: bool,
-    _room: OwnedSemaphorePermit,
+    _room: Room,
 }
 
 impl Listener {
@@ -39,7 +39,7 @@ impl Listener {
         filter: Filter,
         keep_alive: Duration,
         stop: CancellationToken,
-        room: OwnedSemaphorePermit,
+        room: Room,
     ) -> Self {
         let mut keep_alive = interval_at(Instant::now() + keep_alive, keep_alive);
         keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);

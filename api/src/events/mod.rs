@@ -22,6 +22,7 @@ use feed::Feed;
 use filter::Filter;
 use listener::Listener;
 use poem::http::StatusCode;
+use reader::Room;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -69,7 +70,7 @@ impl Events {
     /// # Errors
     /// 503 when there is no room, or the broker is away.
     async fn listen(&self, filter: Filter, last: Option<Place>) -> Result<Listener, Problem> {
-        let Ok(room) = self.room.clone().try_acquire_owned() else {
+        let Ok(room) = self.room.clone().try_acquire_owned().map(Room::new) else {
             let most = self.most;
             return Err(unavailable(&format!("{most} are listening, as many as may")));
         };
@@ -77,11 +78,11 @@ impl Events {
         let jetstream = jetstream.ok_or_else(|| away("there is no connection to NATS yet"))?;
         let listen = async {
             // Asked first, and each time: a reader notices only later that the broker is away.
-            reader::last_sequence(jetstream, reader::Stream::Series).await?;
+            reader::look(jetstream, reader::Stream::Series).await?;
             let told = self.feed.listen(jetstream).await;
             // Listening already, so that nothing is lost between what was missed and what comes.
             let missed = match last {
-                Some(last) => Some(CatchingUp::after(jetstream, last).await?),
+                Some(last) => Some(CatchingUp::after(jetstream, last, &room).await?),
                 None => None,
             };
             anyhow::Ok((told, missed))

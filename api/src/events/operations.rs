@@ -55,7 +55,7 @@ impl EventOperations {
     ///
     /// Every event but `series.progress` has an id. A browser that connects again sends the last
     /// one as `Last-Event-ID` by itself, and is told each `series.completed` and `association.*`
-    /// that it missed; some that it has seen may come again.
+    /// that it missed; some that it has seen may come again, without an id.
     #[oai(path = "/events", method = "get", operation_id = "watchEvents", tag = "Group::Events")]
     async fn watch(
         &self,

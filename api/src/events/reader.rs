@@ -2,11 +2,15 @@
 //! reads knows how far it came, and begins again there when anything breaks.
 
 use anyhow::{Context as _, bail};
+use async_nats::datetime::DateTime;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
-use async_nats::jetstream::{Context, Message};
+use async_nats::jetstream::{Context, Message, stream};
 use futures_util::StreamExt;
 use shared::stream::{INSTANCES, SERIES};
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 /// How long one request for events stands, and how often the broker says that it still does. After
@@ -20,7 +24,8 @@ const BATCH: usize = 200;
 /// How long the broker may take to begin.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long the broker keeps a reader that is gone.
+/// How long the broker keeps the consumer of a reader that could not take leave. One whose listener
+/// stalls may ask for nothing as long.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(30);
 
 /// A stream that is told of.
@@ -52,20 +57,21 @@ impl Stream {
     }
 }
 
-/// Sequence of the latest event of a stream.
+/// A stream as the broker has it now.
 ///
 /// # Errors
 /// When the broker does not say.
-pub(super) async fn last_sequence(jetstream: &Context, stream: Stream) -> anyhow::Result<u64> {
+pub(super) async fn look(jetstream: &Context, stream: Stream) -> anyhow::Result<stream::Stream> {
     let asked = timeout(PATIENCE, jetstream.get_stream(stream.name())).await;
-    let stream = asked.context("NATS does not answer")?.context(stream.name())?;
-    Ok(stream.cached_info().state.last_sequence)
+    asked.context("NATS does not answer")?.context(stream.name())
 }
 
 /// One event of a stream.
 #[derive(Debug)]
 pub(super) struct Delivery {
     pub(super) sequence: u64,
+    /// When the broker stored it.
+    pub(super) at: DateTime,
     /// How many more there were when the broker sent it.
     pub(super) pending: u64,
     pub(super) message: Message,
@@ -79,10 +85,38 @@ pub(super) struct Reader {
     delivered: u64,
     /// How many there were to be read when it began.
     pub(super) pending: u64,
+    _consumer: Borrowed,
+}
+
+/// A consumer on the broker, which keeps a limited number of them: given back when its reader goes.
+struct Borrowed {
+    jetstream: Context,
+    stream: Stream,
+    name: String,
+    /// Whoever reads holds a place until the broker has the consumer back.
+    room: Option<Room>,
+}
+
+/// A place among those who listen.
+pub(super) type Room = Arc<OwnedSemaphorePermit>;
+
+impl Drop for Borrowed {
+    fn drop(&mut self) {
+        // Without a runtime the process is about to end, and the broker forgets by itself.
+        let Ok(runtime) = Handle::try_current() else { return };
+        let (jetstream, stream) = (self.jetstream.clone(), self.stream.name());
+        let (name, room) = (std::mem::take(&mut self.name), self.room.take());
+        runtime.spawn(async move {
+            // It may be gone already, and the broker with it.
+            let gone = jetstream.delete_consumer_from_stream(name, stream);
+            let _ = timeout(PATIENCE, gone).await;
+            drop(room);
+        });
+    }
 }
 
 impl Reader {
-    /// Begins to read what is on `subjects`.
+    /// Begins to read what is on `subjects`; `room` is held until the broker has forgotten it.
     ///
     /// # Errors
     /// When the broker can't, or does not answer.
@@ -91,6 +125,7 @@ impl Reader {
         stream: Stream,
         subjects: &[&str],
         from: DeliverPolicy,
+        room: Option<Room>,
     ) -> anyhow::Result<Self> {
         let config = pull::Config {
             description: Some("tells of events by HTTP".to_owned()),
@@ -105,9 +140,12 @@ impl Reader {
         let open = async {
             let consumer = jetstream.create_consumer_on_stream(config, stream.name()).await?;
             let pending = consumer.cached_info().num_pending;
+            let name = consumer.cached_info().name.clone();
+            let _consumer = Borrowed { jetstream: jetstream.clone(), stream, name, room };
             let messages = consumer.stream().max_messages_per_batch(BATCH);
             let messages = messages.expires(PULL_EXPIRES).heartbeat(PULL_HEARTBEAT);
-            anyhow::Ok(Self { stream, messages: messages.messages().await?, delivered: 0, pending })
+            let messages = messages.messages().await?;
+            anyhow::Ok(Self { stream, messages, delivered: 0, pending, _consumer })
         };
         let opened = timeout(PATIENCE, open).await.context("NATS does not answer")?;
         opened.with_context(|| format!("reading {}", stream.name()))
@@ -129,11 +167,11 @@ impl Reader {
         };
         let message = message.with_context(|| format!("reading {name}"))?;
         let info = message.info().map_err(|error| anyhow::anyhow!("{name}: {error}"))?;
-        let (sequence, pending) = (info.stream_sequence, info.pending);
+        let (sequence, at, pending) = (info.stream_sequence, info.published, info.pending);
         self.delivered += 1;
         if info.consumer_sequence != self.delivered {
             bail!("{name}: events were lost before {sequence}");
         }
-        Ok(Delivery { sequence, pending, message })
+        Ok(Delivery { sequence, at, pending, message })
     }
 }

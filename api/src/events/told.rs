@@ -62,6 +62,16 @@ impl Told {
     /// An event that is told as it was published, with the JSON that it has on NATS. `None` for
     /// what is not told so, or can't be read.
     pub(crate) fn published(place: Place, subject: &str, payload: &[u8]) -> Option<Self> {
+        Self::kept(place, Some(place), subject, payload)
+    }
+
+    /// The same of an event that may have been told before the one that a listener resumes after.
+    /// It has no id, so that the listener's place does not go back.
+    pub(crate) fn published_before(place: Place, subject: &str, payload: &[u8]) -> Option<Self> {
+        Self::kept(place, None, subject, payload)
+    }
+
+    fn kept(place: Place, id: Option<Place>, subject: &str, payload: &[u8]) -> Option<Self> {
         let name = match subject.parse().ok()? {
             Subject::SeriesCompleted { .. } => "series.completed",
             Subject::Association { change: AssociationChange::Opened, .. } => "association.opened",
@@ -78,7 +88,7 @@ impl Told {
         };
         let Read { modality, calling_ae_title } = serde_json::from_slice(payload).ok()?;
         let data = std::str::from_utf8(payload).ok()?;
-        let text = text(Some(place), name, data);
+        let text = text(id, name, data);
         Some(Self { place: Some(place), modality, calling_ae_title, text })
     }
 
