@@ -43,7 +43,7 @@ impl Batch {
                     self.rows.counted.push(series.clone());
                 }
                 self.events.push(Event::Stored { expected: sources.expected(&event) });
-                self.rows.instances.push(Received { sequence, at, event: *event });
+                self.rows.instances.push(Received { sequence, at, event });
             }
             Reading::Nothing | Reading::Dead { .. } => {}
             other => self.events.push(Event::Other(at, Box::new(other))),

@@ -143,7 +143,7 @@ pub fn decode(header: &Header) -> Attributes {
     for (tag, keyword, value) in ATTRIBUTES {
         if let (Value::Items(rows), Some(items)) = (value, header.items.get(tag)) {
             let items: Vec<_> = items.iter().map(|item| decoder.attributes(rows, item)).collect();
-            attributes.insert(Cow::Borrowed(keyword), AttributeValue::Items(items));
+            attributes.insert(*keyword, AttributeValue::Items(items));
         }
     }
     attributes

@@ -8,7 +8,11 @@ use crate::event::AttributeValue;
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Sqlite, SqliteConnection};
+use std::future::poll_fn;
+use std::iter;
+use std::pin::pin;
 use std::sync::LazyLock;
+use std::task::Poll;
 
 /// Rows of the statements that there are. Each is prepared once, and many rows in one statement
 /// save most of what a statement costs; the largest has a sixth of the parameters that SQLite allows.
@@ -20,33 +24,34 @@ static UPSERTS: LazyLock<[String; 3]> =
 
 const INSERT: &str = "
 insert into instances
-    (sop_instance_uid, series_instance_uid, sop_class_uid, transfer_syntax_uid, instance_number,
-     rows, columns, bits_allocated, number_of_frames, image_type, acquisition_number,
-     acquisition_date, acquisition_time, content_date, content_time, frame_of_reference_uid,
+    (sop_instance_uid, series_instance_uid, sop_class_uid, transfer_syntax_uid,
+     acquisition_date, acquisition_number, acquisition_time, bits_allocated, columns,
+     content_date, content_time, frame_of_reference_uid, image_type, instance_number,
+     number_of_frames, rows,
      bytes, digest, association_id, received_at, added_sequence, stream_sequence)
 values";
 
 const ROW: &str = "(
-    ?, ?, ?, ?, cast(? as text),
-    cast(? as integer), cast(? as integer), cast(? as integer), cast(? as integer),
-    cast(? as text), cast(? as text),
+    ?, ?, ?, ?,
+    cast(? as text), cast(? as text), cast(? as text), cast(? as integer), cast(? as integer),
     cast(? as text), cast(? as text), cast(? as text), cast(? as text), cast(? as text),
+    cast(? as integer), cast(? as integer),
     cast(? as integer), ?, ?, ?, ?, ?)";
 
-/// The attributes among the parameters, in their order.
+/// The attributes among the parameters, in the order of their keywords.
 const ATTRIBUTES: [&str; 12] = [
-    "InstanceNumber",
-    "Rows",
-    "Columns",
-    "BitsAllocated",
-    "NumberOfFrames",
-    "ImageType",
-    "AcquisitionNumber",
     "AcquisitionDate",
+    "AcquisitionNumber",
     "AcquisitionTime",
+    "BitsAllocated",
+    "Columns",
     "ContentDate",
     "ContentTime",
     "FrameOfReferenceUID",
+    "ImageType",
+    "InstanceNumber",
+    "NumberOfFrames",
+    "Rows",
 ];
 
 const UPDATE: &str = "
@@ -77,16 +82,34 @@ on conflict (sop_instance_uid) do update set
 /// Writes the instances, in order.
 pub(super) async fn upsert(
     connection: &mut SqliteConnection,
-    mut instances: &[&Received],
+    instances: &[&Received],
 ) -> Result<(), CatalogError> {
-    for (rows, statement) in ROWS.into_iter().zip(UPSERTS.iter()) {
-        while let Some((these, rest)) = instances.split_at_checked(rows) {
-            let statement = sqlx::query(statement.as_str());
-            these.iter().fold(statement, bind).execute(&mut *connection).await?;
-            instances = rest;
-        }
+    let mut statements = statements(instances);
+    let mut next = statements.next();
+    while let Some(statement) = next {
+        let mut execution = pin!(statement.execute(&mut *connection));
+        // SQLite has a thread of its own. The values of the next statement are gathered while it works.
+        let done = poll_fn(|context| Poll::Ready(execution.as_mut().poll(context))).await;
+        next = statements.next();
+        match done {
+            Poll::Ready(result) => result?,
+            Poll::Pending => execution.await?,
+        };
     }
     Ok(())
+}
+
+/// The statements with their values, each made when it is asked for.
+fn statements<'q>(mut instances: &'q [&'q Received]) -> impl Iterator<Item = Statement<'q>> {
+    iter::from_fn(move || {
+        let mut sizes = ROWS.into_iter().zip(UPSERTS.iter());
+        let (these, rest, statement) = sizes.find_map(|(rows, statement)| {
+            let (these, rest) = instances.split_at_checked(rows)?;
+            Some((these, rest, statement))
+        })?;
+        instances = rest;
+        Some(these.iter().fold(sqlx::query(statement.as_str()), bind))
+    })
 }
 
 type Statement<'q> = Query<'q, Sqlite, SqliteArguments>;
@@ -99,8 +122,7 @@ fn bind<'q>(statement: Statement<'q>, instance: &&'q Received) -> Statement<'q> 
         .bind(event.series_instance_uid.as_str())
         .bind(&event.sop_class_uid)
         .bind(&event.transfer_syntax_uid);
-    let attributes = ATTRIBUTES.iter().map(|keyword| event.attributes.get(*keyword));
-    let statement = attributes.fold(statement, value);
+    let statement = event.attributes.pick(&ATTRIBUTES).into_iter().fold(statement, value);
     let statement = match i64::try_from(event.bytes) {
         Ok(bytes) => statement.bind(bytes),
         // Not true of any instance; the nearest that there is.

@@ -31,7 +31,7 @@ pub struct Received {
     /// When the broker stored it.
     pub at: Timestamp,
     /// The event.
-    pub event: InstanceStored,
+    pub event: Box<InstanceStored>,
 }
 
 /// What is committed in one transaction.
@@ -173,18 +173,23 @@ async fn effects(
     .bind(json(&uids))
     .fetch_all(connection)
     .await?;
-    let mut known = HashMap::new();
-    for (sop_instance_uid, series, digest) in rows {
-        known.insert(sop_instance_uid, Known { series: series_uid(&series)?, digest });
+    let mut known: HashMap<&str, (&str, &str)> = HashMap::with_capacity(instances.len());
+    for (sop_instance_uid, series, digest) in &rows {
+        known.insert(sop_instance_uid, (series, digest));
     }
-
-    let mut effect = |instance: &Received| {
-        let event = &instance.event;
-        let now = Known { series: event.series_instance_uid.clone(), digest: event.digest.clone() };
-        let before = known.insert(event.sop_instance_uid.to_string(), now.clone());
-        Effect::of(before, &now)
+    let owned = |(series, digest): (&str, &str)| {
+        Ok::<_, CatalogError>(Known { series: series_uid(series)?, digest: digest.to_owned() })
     };
-    Ok(instances.iter().map(&mut effect).collect())
+    let mut effects = Vec::with_capacity(instances.len());
+    for Received { event, .. } in instances {
+        let now = (event.series_instance_uid.as_str(), event.digest.as_str());
+        effects.push(match known.insert(event.sop_instance_uid.as_str(), now) {
+            // As nearly all are.
+            None => Effect::Added,
+            Some(before) => Effect::of(Some(owned(before)?), &owned(now)?),
+        });
+    }
+    Ok(effects)
 }
 
 /// Writes what changes: the instances, and where the latest of a series says something new, its series,

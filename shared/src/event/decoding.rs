@@ -3,9 +3,9 @@
 //! What serde derives for a flattened map and an untagged enum gathers the event as values of its
 //! own first and looks at those again. Of a backlog, that was most of the time of reading.
 
-use super::instance::{AttributeValue, Attributes, InstanceStored};
+use super::{AttributeValue, Attributes, InstanceStored};
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::fmt;
@@ -75,30 +75,31 @@ impl<'de> Visitor<'de> for InstanceVisitor {
         let (mut peer_address, mut association_id, mut node_name) = (None, None, None);
         let (mut ordinal, mut series_ordinal, mut received_at) = (None, None, None);
         let mut attributes = Attributes::new();
-        while let Some(Keyword(keyword)) = map.next_key()? {
-            match &*keyword {
-                "SOPInstanceUID" => once(&mut map, &mut sop_instance_uid, "SOPInstanceUID")?,
-                "SOPClassUID" => once(&mut map, &mut sop_class_uid, "SOPClassUID")?,
-                "SeriesInstanceUID" => {
-                    once(&mut map, &mut series_instance_uid, "SeriesInstanceUID")?;
+        let mut next = 0;
+        while let Some(key) = map.next_key_seed(KeySeed { next: &mut next })? {
+            match key {
+                Key::Attribute(keyword) => attributes.insert(keyword, map.next_value()?),
+                Key::SOPInstanceUID => once(&mut map, &mut sop_instance_uid, "SOPInstanceUID")?,
+                Key::SOPClassUID => once(&mut map, &mut sop_class_uid, "SOPClassUID")?,
+                Key::SeriesInstanceUID => {
+                    once(&mut map, &mut series_instance_uid, "SeriesInstanceUID")?
                 }
-                "StudyInstanceUID" => once(&mut map, &mut study_instance_uid, "StudyInstanceUID")?,
-                "TransferSyntaxUID" => {
-                    once(&mut map, &mut transfer_syntax_uid, "TransferSyntaxUID")?;
+                Key::StudyInstanceUID => {
+                    once(&mut map, &mut study_instance_uid, "StudyInstanceUID")?
                 }
-                "Bytes" => once(&mut map, &mut bytes, "Bytes")?,
-                "Digest" => once(&mut map, &mut digest, "Digest")?,
-                "CallingAETitle" => once(&mut map, &mut calling_ae_title, "CallingAETitle")?,
-                "CalledAETitle" => once(&mut map, &mut called_ae_title, "CalledAETitle")?,
-                "PeerAddress" => once(&mut map, &mut peer_address, "PeerAddress")?,
-                "AssociationID" => once(&mut map, &mut association_id, "AssociationID")?,
-                "NodeName" => once(&mut map, &mut node_name, "NodeName")?,
-                "Ordinal" => once(&mut map, &mut ordinal, "Ordinal")?,
-                "SeriesOrdinal" => once(&mut map, &mut series_ordinal, "SeriesOrdinal")?,
-                "ReceivedAt" => once(&mut map, &mut received_at, "ReceivedAt")?,
-                _ => {
-                    attributes.insert(keyword, map.next_value()?);
+                Key::TransferSyntaxUID => {
+                    once(&mut map, &mut transfer_syntax_uid, "TransferSyntaxUID")?
                 }
+                Key::Bytes => once(&mut map, &mut bytes, "Bytes")?,
+                Key::Digest => once(&mut map, &mut digest, "Digest")?,
+                Key::CallingAETitle => once(&mut map, &mut calling_ae_title, "CallingAETitle")?,
+                Key::CalledAETitle => once(&mut map, &mut called_ae_title, "CalledAETitle")?,
+                Key::PeerAddress => once(&mut map, &mut peer_address, "PeerAddress")?,
+                Key::AssociationID => once(&mut map, &mut association_id, "AssociationID")?,
+                Key::NodeName => once(&mut map, &mut node_name, "NodeName")?,
+                Key::Ordinal => once(&mut map, &mut ordinal, "Ordinal")?,
+                Key::SeriesOrdinal => once(&mut map, &mut series_ordinal, "SeriesOrdinal")?,
+                Key::ReceivedAt => once(&mut map, &mut received_at, "ReceivedAt")?,
             }
         }
         let missing = A::Error::missing_field;
@@ -136,26 +137,87 @@ fn once<'de, A: MapAccess<'de>, T: Deserialize<'de>>(
 }
 
 /// A key of an event.
-struct Keyword(Cow<'static, str>);
+#[allow(clippy::upper_case_acronyms, reason = "these are DICOM's keywords")]
+enum Key {
+    SOPInstanceUID,
+    SOPClassUID,
+    SeriesInstanceUID,
+    StudyInstanceUID,
+    TransferSyntaxUID,
+    Bytes,
+    Digest,
+    CallingAETitle,
+    CalledAETitle,
+    PeerAddress,
+    AssociationID,
+    NodeName,
+    Ordinal,
+    SeriesOrdinal,
+    ReceivedAt,
+    Attribute(Cow<'static, str>),
+}
 
-impl<'de> Deserialize<'de> for Keyword {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct KeywordVisitor;
-        impl Visitor<'_> for KeywordVisitor {
-            type Value = Keyword;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a DICOM keyword")
-            }
-
-            fn visit_str<E: Error>(self, keyword: &str) -> Result<Keyword, E> {
-                Ok(Keyword(match KEYWORDS.binary_search(&keyword) {
-                    Ok(known) => Cow::Borrowed(KEYWORDS[known]),
-                    Err(_) => Cow::Owned(keyword.to_owned()),
-                }))
+impl Key {
+    fn of(key: &str, next: &mut usize) -> Self {
+        // Attributes come in order, and most events have most of them.
+        for place in *next..KEYWORDS.len().min(*next + AHEAD) {
+            if KEYWORDS[place] == key {
+                *next = place + 1;
+                return Self::Attribute(Cow::Borrowed(KEYWORDS[place]));
             }
         }
-        deserializer.deserialize_str(KeywordVisitor)
+        match key {
+            "SOPInstanceUID" => Self::SOPInstanceUID,
+            "SOPClassUID" => Self::SOPClassUID,
+            "SeriesInstanceUID" => Self::SeriesInstanceUID,
+            "StudyInstanceUID" => Self::StudyInstanceUID,
+            "TransferSyntaxUID" => Self::TransferSyntaxUID,
+            "Bytes" => Self::Bytes,
+            "Digest" => Self::Digest,
+            "CallingAETitle" => Self::CallingAETitle,
+            "CalledAETitle" => Self::CalledAETitle,
+            "PeerAddress" => Self::PeerAddress,
+            "AssociationID" => Self::AssociationID,
+            "NodeName" => Self::NodeName,
+            "Ordinal" => Self::Ordinal,
+            "SeriesOrdinal" => Self::SeriesOrdinal,
+            "ReceivedAt" => Self::ReceivedAt,
+            _ => Self::Attribute(match KEYWORDS.binary_search(&key) {
+                Ok(known) => {
+                    *next = known + 1;
+                    Cow::Borrowed(KEYWORDS[known])
+                }
+                Err(_) => Cow::Owned(key.to_owned()),
+            }),
+        }
+    }
+}
+
+/// How many of the keywords that follow are looked at before all are.
+const AHEAD: usize = 4;
+
+/// Reads a key; `next` is the place of the keyword after the last one that was read.
+struct KeySeed<'a> {
+    next: &'a mut usize,
+}
+
+impl<'de> DeserializeSeed<'de> for KeySeed<'_> {
+    type Value = Key;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Key, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for KeySeed<'_> {
+    type Value = Key;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a DICOM keyword")
+    }
+
+    fn visit_str<E: Error>(self, key: &str) -> Result<Key, E> {
+        Ok(Key::of(key, self.next))
     }
 }
 

@@ -1,31 +1,10 @@
 //! What is said of instances.
 
-use super::{Event, INGEST};
+use super::{AttributeValue, Attributes, Event, INGEST};
 use crate::subject::Subject;
 use crate::uid::{SeriesInstanceUid, SopInstanceUid, StudyInstanceUid};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
-use std::collections::BTreeMap;
-
-/// Attributes of an instance by DICOM keyword, decoded: text as UTF-8 with its value delimiter
-/// `\` and the component groups of a PN as they were, binary numbers as numbers, a sequence as a
-/// list of such maps. Attributes that are absent or empty are not in it.
-pub type Attributes = BTreeMap<Cow<'static, str>, AttributeValue>;
-
-/// The value of one attribute.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(untagged)]
-pub enum AttributeValue {
-    /// Of a binary VR, or of an IS that is one number.
-    Number(i64),
-    /// Of any text VR.
-    Text(String),
-    /// The items of a sequence.
-    Items(Vec<Attributes>),
-    /// Something that a later version writes.
-    Unknown(serde_json::Value),
-}
 
 /// An instance was received whole. Whoever sent it got Success only after this event was stored.
 #[derive(Debug, Clone, PartialEq, Serialize)]

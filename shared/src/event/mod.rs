@@ -4,6 +4,7 @@
 //! ignore keys they do not know, so keys may be added; none is renamed or removed.
 
 mod association;
+mod attributes;
 mod decoding;
 mod instance;
 mod request;
@@ -15,7 +16,8 @@ pub use association::{
     AssociationClosed, AssociationIdentity, AssociationOpened, AssociationRejected, Ending,
     IngestResumed, IngestStarted, SeriesShare,
 };
-pub use instance::{AttributeValue, Attributes, InstanceReceiving, InstanceStored};
+pub use attributes::{AttributeValue, Attributes};
+pub use instance::{InstanceReceiving, InstanceStored};
 pub use request::{CompletionRequested, TrustRequested};
 pub use series::{Reason, SeriesCompleted, Source};
 
