@@ -60,7 +60,7 @@ pub(crate) fn event(
     event.study_instance_uid = Some(uid(2, series / 4).try_into()?);
     event.sop_instance_uid = format!("{}.{}", uid(4, series), number + 1).try_into()?;
     let text = |event: &mut InstanceStored, keyword: &'static str, text: String| {
-        event.attributes.insert(keyword, AttributeValue::Text(text));
+        event.attributes.insert(keyword, AttributeValue::Text(text.into()));
     };
     text(&mut event, "PatientID", format!("PAT-{:07}", series / 4));
     text(&mut event, "PatientName", format!("Bench^Patient {}", series / 4));

@@ -205,7 +205,7 @@ impl Decoder {
             }
             Value::Items(_) => return None,
         };
-        (!text.is_empty()).then_some(AttributeValue::Text(text))
+        (!text.is_empty()).then_some(AttributeValue::Text(text.into()))
     }
 }
 

@@ -37,7 +37,11 @@ impl Feed {
             .into_iter()
             .map(|event| {
                 self.sequence += 1;
-                Received { sequence: self.sequence, at: second(self.sequence), event: Box::new(event) }
+                Received {
+                    sequence: self.sequence,
+                    at: second(self.sequence),
+                    event: Box::new(event),
+                }
             })
             .collect();
         let bookmark = Bookmark { stream_created: second(0), last_sequence: self.sequence };

@@ -33,7 +33,7 @@ pub(crate) fn bench(criterion: &mut Criterion) {
                 .map(|event| {
                     sequence += 1;
                     let event = event.unwrap();
-                    Received { sequence, at: event.received_at, event }
+                    Received { sequence, at: event.received_at, event: Box::new(event) }
                 })
                 .collect();
             let stream_created = Timestamp::UNIX_EPOCH;

@@ -142,7 +142,7 @@ fn value<'q>(statement: Statement<'q>, value: Option<&'q AttributeValue>) -> Sta
     match value {
         None | Some(AttributeValue::Unknown(Value::Null)) => statement.bind(None::<i64>),
         Some(AttributeValue::Number(number)) => statement.bind(number),
-        Some(AttributeValue::Text(text)) => statement.bind(text),
+        Some(AttributeValue::Text(text)) => statement.bind(text.as_str()),
         Some(AttributeValue::Unknown(Value::Bool(truth))) => statement.bind(i64::from(*truth)),
         Some(AttributeValue::Unknown(Value::Number(number))) => statement.bind(number.as_f64()),
         Some(other) => statement.bind(json(other)),

@@ -1,6 +1,7 @@
 //! The attributes of an instance by DICOM keyword: a list in the order of the keywords, in which
 //! they are also written and read. Of what a backlog costs, a tree took a sixth.
 
+use compact_str::CompactString;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 use std::borrow::Cow;
@@ -19,8 +20,8 @@ pub struct Attributes(Vec<(Cow<'static, str>, AttributeValue)>);
 pub enum AttributeValue {
     /// Of a binary VR, or of an IS that is one number.
     Number(i64),
-    /// Of any text VR.
-    Text(String),
+    /// Of any text VR. Up to 24 bytes, as most have, take no memory of their own.
+    Text(CompactString),
     /// The items of a sequence.
     Items(Vec<Attributes>),
     /// Something that a later version writes.

@@ -258,11 +258,11 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 
     fn visit_str<E>(self, text: &str) -> Result<AttributeValue, E> {
-        Ok(AttributeValue::Text(text.to_owned()))
+        Ok(AttributeValue::Text(text.into()))
     }
 
     fn visit_string<E>(self, text: String) -> Result<AttributeValue, E> {
-        Ok(AttributeValue::Text(text))
+        Ok(AttributeValue::Text(text.into()))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<AttributeValue, A::Error> {
@@ -298,7 +298,7 @@ mod tests {
             (json!(1.5), AttributeValue::Unknown(json!(1.5))),
             (json!(true), AttributeValue::Unknown(json!(true))),
             (json!(null), AttributeValue::Unknown(json!(null))),
-            (json!("a\\b\u{0}"), AttributeValue::Text("a\\b\u{0}".to_owned())),
+            (json!("a\\b\u{0}"), AttributeValue::Text("a\\b\u{0}".into())),
             (json!([]), AttributeValue::Items(Vec::new())),
             (json!([{}, 1]), AttributeValue::Unknown(json!([{}, 1]))),
             (json!({"a": [1]}), AttributeValue::Unknown(json!({"a": [1]}))),
@@ -313,7 +313,7 @@ mod tests {
         let AttributeValue::Items(items) = serde_json::from_value(nested).unwrap() else {
             panic!("items are lost")
         };
-        assert_eq!(items[0]["RequestedProcedureID"], AttributeValue::Text("RP-9".to_owned()));
+        assert_eq!(items[0]["RequestedProcedureID"], AttributeValue::Text("RP-9".into()));
         assert!(matches!(items[0]["Deep"], AttributeValue::Items(_)));
     }
 
