@@ -7,11 +7,11 @@ use super::{CatalogError, Received, json, nanoseconds};
 use crate::event::AttributeValue;
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
-use sqlx::{Sqlite, SqliteConnection};
+use sqlx::{Arguments, Encode, Sqlite, SqliteConnection, Type};
 use std::future::poll_fn;
 use std::iter;
 use std::pin::pin;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::task::Poll;
 
 /// Rows of the statements that there are. Each is prepared once, and many rows in one statement
@@ -100,7 +100,8 @@ pub(super) async fn upsert(
 }
 
 /// The statements with their values, each made when it is asked for.
-fn statements<'q>(mut instances: &'q [&'q Received]) -> impl Iterator<Item = Statement<'q>> {
+fn statements<'q>(mut instances: &'q [&'q Received]) -> impl Iterator<Item = Statement> {
+    let mut texts = Texts::default();
     iter::from_fn(move || {
         let mut sizes = ROWS.into_iter().zip(UPSERTS.iter());
         let (these, rest, statement) = sizes.find_map(|(rows, statement)| {
@@ -108,43 +109,71 @@ fn statements<'q>(mut instances: &'q [&'q Received]) -> impl Iterator<Item = Sta
             Some((these, rest, statement))
         })?;
         instances = rest;
-        Some(these.iter().fold(sqlx::query(statement.as_str()), bind))
+        let mut values = Values(SqliteArguments::default());
+        values.0.reserve(these.len() * VALUES, 0);
+        these.iter().for_each(|instance| values.push_row(instance, &mut texts));
+        Some(sqlx::query_with(statement.as_str(), values.0))
     })
 }
 
-type Statement<'q> = Query<'q, Sqlite, SqliteArguments>;
+type Statement = Query<'static, Sqlite, SqliteArguments>;
 
-fn bind<'q>(statement: Statement<'q>, instance: &&'q Received) -> Statement<'q> {
-    let event = &instance.event;
-    let sequence = instance.sequence as i64;
-    let statement = statement
-        .bind(event.sop_instance_uid.as_str())
-        .bind(event.series_instance_uid.as_str())
-        .bind(&event.sop_class_uid)
-        .bind(&event.transfer_syntax_uid);
-    let statement = event.attributes.pick(&ATTRIBUTES).into_iter().fold(statement, value);
-    let statement = match i64::try_from(event.bytes) {
-        Ok(bytes) => statement.bind(bytes),
-        // Not true of any instance; the nearest that there is.
-        Err(_) => statement.bind(i64::MAX),
-    };
-    statement
-        .bind(&event.digest)
-        .bind(&event.association_id)
-        .bind(nanoseconds(event.received_at))
-        .bind(sequence)
-        .bind(sequence)
+/// Values of one row.
+const VALUES: usize = 22;
+
+/// The values of a statement.
+struct Values(SqliteArguments);
+
+impl Values {
+    fn push_row(&mut self, instance: &Received, texts: &mut Texts) {
+        let event = &instance.event;
+        let [series, sop_class, transfer_syntax, association, attributes @ ..] = &mut texts.0;
+        self.push(event.sop_instance_uid.as_str());
+        self.push(again(series, event.series_instance_uid.as_str()));
+        self.push(again(sop_class, &event.sop_class_uid));
+        self.push(again(transfer_syntax, &event.transfer_syntax_uid));
+        for (value, before) in event.attributes.pick(&ATTRIBUTES).into_iter().zip(attributes) {
+            self.push_attribute(value, before);
+        }
+        // More is not true of any instance: it is the nearest that there is.
+        self.push(i64::try_from(event.bytes).unwrap_or(i64::MAX));
+        self.push(event.digest.as_str());
+        self.push(again(association, &event.association_id));
+        self.push(nanoseconds(event.received_at));
+        self.push(instance.sequence as i64);
+        self.push(instance.sequence as i64);
+    }
+
+    /// As SQLite reads it from JSON.
+    fn push_attribute(&mut self, value: Option<&AttributeValue>, before: &mut Text) {
+        use serde_json::Value;
+        match value {
+            None | Some(AttributeValue::Unknown(Value::Null)) => self.push(None::<i64>),
+            Some(AttributeValue::Number(number)) => self.push(*number),
+            Some(AttributeValue::Text(text)) => self.push(again(before, text)),
+            Some(AttributeValue::Unknown(Value::Bool(truth))) => self.push(i64::from(*truth)),
+            Some(AttributeValue::Unknown(Value::Number(number))) => self.push(number.as_f64()),
+            Some(other) => self.push(json(other)),
+        }
+    }
+
+    fn push<'t>(&mut self, value: impl Encode<'t, Sqlite> + Type<Sqlite>) {
+        // Numbers and text can always be encoded.
+        let _ = self.0.add(value);
+    }
 }
 
-/// As SQLite reads it from JSON.
-fn value<'q>(statement: Statement<'q>, value: Option<&'q AttributeValue>) -> Statement<'q> {
-    use serde_json::Value;
-    match value {
-        None | Some(AttributeValue::Unknown(Value::Null)) => statement.bind(None::<i64>),
-        Some(AttributeValue::Number(number)) => statement.bind(number),
-        Some(AttributeValue::Text(text)) => statement.bind(text.as_str()),
-        Some(AttributeValue::Unknown(Value::Bool(truth))) => statement.bind(i64::from(*truth)),
-        Some(AttributeValue::Unknown(Value::Number(number))) => statement.bind(number.as_f64()),
-        Some(other) => statement.bind(json(other)),
+/// A text that one row has, and maybe the next one too.
+type Text = Option<Arc<str>>;
+
+/// Texts of the row before: those of most rows of a series are the same, and need not be copied.
+#[derive(Default)]
+struct Texts([Text; 4 + ATTRIBUTES.len()]);
+
+/// The text, as it was before if it is the same again.
+fn again(before: &mut Text, text: &str) -> Arc<str> {
+    match before {
+        Some(same) if **same == *text => same.clone(),
+        _ => before.insert(text.into()).clone(),
     }
 }
