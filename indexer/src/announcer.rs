@@ -3,14 +3,16 @@
 use anyhow::Context as _;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::{PublishAckFuture, PublishError};
+use serde::Deserialize;
 use shared::acknowledgements::{Acknowledgements, is_silence};
 use shared::catalog::{Announcement, Catalog};
-use shared::event::{Event, SeriesCompleted};
+use shared::event::{INDEXER, Source};
 use shared::health::Part;
 use shared::stream::headers;
+use shared::subject::Subject;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 /// Announcements that are published before the outbox is brought up to date.
@@ -20,17 +22,19 @@ const BATCH: u32 = 100;
 /// process, and what failed is tried again.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Announces what is in the outbox of `catalog` until told to stop.
+/// Announces what is in the outbox of `catalog` until told to stop, and tells `stored` of the studies of
+/// what came by `POST /store`: the loop of the indexer learns of that from nobody else.
 pub async fn run(
     catalog: Catalog,
     jetstream: Context,
     filled: Arc<Notify>,
+    stored: mpsc::Sender<String>,
     health: Part,
     acknowledgements: Acknowledgements,
     stop: CancellationToken,
 ) {
     while !stop.is_cancelled() {
-        match announce_all(&catalog, &jetstream).await {
+        match announce_all(&catalog, &jetstream, &stored).await {
             Ok(()) => {
                 acknowledgements.arrived();
                 health.ready();
@@ -52,7 +56,11 @@ pub async fn run(
     }
 }
 
-async fn announce_all(catalog: &Catalog, jetstream: &Context) -> anyhow::Result<()> {
+async fn announce_all(
+    catalog: &Catalog,
+    jetstream: &Context,
+    told: &mpsc::Sender<String>,
+) -> anyhow::Result<()> {
     loop {
         let waiting = catalog.waiting_announcements(BATCH).await?;
         let Some(last) = waiting.last() else { return Ok(()) };
@@ -64,6 +72,10 @@ async fn announce_all(catalog: &Catalog, jetstream: &Context) -> anyhow::Result<
         for (announcement, acknowledgement) in waiting.iter().zip(acknowledgements) {
             let stored = acknowledgement.await;
             stored.with_context(|| format!("announcing {}", announcement.message_id))?;
+            if let Some(study) = study_of_store(announcement) {
+                // Without a loop nobody needs to know.
+                let _ = told.send(study).await;
+            }
         }
         catalog.announced(last.id).await?;
     }
@@ -76,9 +88,23 @@ async fn announce(
     announcement: &Announcement,
 ) -> anyhow::Result<PublishAckFuture> {
     let Announcement { subject, message_id, time, payload, .. } = announcement;
-    let headers = headers(subject, SeriesCompleted::SOURCE, message_id, *time);
+    let headers = headers(subject, INDEXER, message_id, *time);
     jetstream
         .publish_with_headers(subject.to_string(), headers, payload.clone().into())
         .await
         .with_context(|| format!("announcing {message_id}"))
+}
+
+/// The study of a series that is complete by `POST /store`.
+fn study_of_store(announcement: &Announcement) -> Option<String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Completed {
+        source: Source,
+        #[serde(rename = "StudyInstanceUID")]
+        study_instance_uid: String,
+    }
+    let Subject::SeriesCompleted { .. } = announcement.subject else { return None };
+    let completed: Completed = serde_json::from_str(&announcement.payload).ok()?;
+    (completed.source == Source::Api).then_some(completed.study_instance_uid)
 }

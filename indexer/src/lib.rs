@@ -7,16 +7,20 @@ pub mod consumer;
 pub mod dead;
 pub mod debounce;
 pub mod driver;
+pub mod fact;
 pub mod history;
 pub mod lock;
 pub mod reading;
 pub mod replay;
+pub mod retention;
 pub mod settings;
 pub mod sources;
+pub mod studies;
 
 use anyhow::Context as _;
 use async_nats::{Client, jetstream};
 use driver::Driver;
+use jiff::SignedDuration;
 pub use settings::Settings;
 use shared::acknowledgements::Acknowledgements;
 use shared::catalog::{Catalog, CatalogError, CatalogSettings};
@@ -27,18 +31,24 @@ use shared::stream;
 use sources::Sources;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 /// Pause between two tries to open the catalogue.
 const OPEN_PAUSE: Duration = Duration::from_secs(1);
 
+/// Studies that the announcer may tell the loop of before that has taken notice. A loop that is down
+/// reads them from the catalogue once it is up again.
+const STUDIES_WAITING: usize = 1024;
+
 /// The indexer, not yet at work.
 #[derive(Debug)]
 pub struct Indexer {
     sources: Sources,
+    study_quiet_period: Option<SignedDuration>,
     ack_wait: Duration,
     history: Duration,
+    retention: Option<SignedDuration>,
     catalog: CatalogSettings,
     indexer_health: Part,
     announcer_health: Part,
@@ -59,13 +69,17 @@ impl Indexer {
     ) -> anyhow::Result<Self> {
         let (indexer_health, announcer_health) = (health.part("indexer"), health.part("announcer"));
         let sources = settings.sources()?;
+        let study_quiet_period = settings.study_quiet_period()?;
         let (ack_wait, history) = (settings.ack_wait, settings.history);
+        let retention = settings.catalog_retention()?;
         let refusals = metrics.refusals();
         let acknowledgements = Acknowledgements::default();
         Ok(Self {
             sources,
+            study_quiet_period,
             ack_wait,
             history,
+            retention,
             catalog,
             indexer_health,
             announcer_health,
@@ -106,26 +120,36 @@ impl Indexer {
         }
 
         let outbox_filled = Arc::new(Notify::new());
+        let (stored, of_store) = mpsc::channel(STUDIES_WAITING);
         let driver = Driver {
             nats: nats.clone(),
             catalog: catalog.clone(),
             sources: self.sources,
+            study_quiet_period: self.study_quiet_period,
             ack_wait: self.ack_wait,
             outbox_filled: outbox_filled.clone(),
             health: self.indexer_health,
             refusals: self.refusals,
         };
+        let retention = async {
+            if let Some(retention) = self.retention {
+                let (catalog, nats) = (catalog.clone(), nats.clone());
+                retention::run(catalog, nats, retention, outbox_filled.clone(), stop.clone()).await;
+            }
+        };
         tokio::join!(
-            driver.run(stop.clone()),
+            driver.run(of_store, stop.clone()),
             announcer::run(
                 catalog.clone(),
                 jetstream.clone(),
-                outbox_filled,
+                outbox_filled.clone(),
+                stored,
                 self.announcer_health,
                 self.acknowledgements,
                 stop.clone()
             ),
-            history::run(nats.clone(), jetstream, self.history, stop),
+            history::run(nats.clone(), jetstream, self.history, stop.clone()),
+            retention,
         );
         catalog.close().await;
         Ok(())

@@ -232,7 +232,8 @@ impl Ends {
 
     /// All completions that were announced so far.
     pub async fn completions(&self) -> Vec<SeriesCompleted> {
-        let events = self.events("SERIES").await;
+        let mut events = self.events("SERIES").await;
+        events.retain(|event| event.subject.starts_with("dicom.series.completed."));
         events.iter().map(|event| serde_json::from_slice(&event.payload).unwrap()).collect()
     }
 }

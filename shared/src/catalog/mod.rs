@@ -7,6 +7,7 @@
 mod attributes;
 mod comparison;
 mod completions;
+mod deletions;
 mod details;
 mod faces;
 mod facts;
@@ -23,12 +24,14 @@ mod sources;
 mod statistics;
 mod stored;
 mod studies;
+mod study_completions;
 #[cfg(feature = "synthetic")]
 mod synthetic;
 mod upserts;
 
 pub use attributes::{ATTRIBUTES, Attribute, Kind, Level, keyword};
 pub use completions::{Completion, RevisionRecord};
+pub use deletions::Deletion;
 pub use details::{Details, InstanceRecord};
 pub use facts::Restored;
 pub use instances::{Batch, Bookmark, Completed, Consequences, Effect, Known, Received, Recorded};
@@ -42,6 +45,7 @@ pub use sources::{Disproof, Lesson, SourceRecord};
 pub use statistics::Statistics;
 pub use stored::{StoreOutcome, StoredSeries};
 pub use studies::{StudyRecord, StudySearch};
+pub use study_completions::{StudiesDecided, StudyCompletion};
 
 use crate::uid::SeriesInstanceUid;
 use clap::Args;
