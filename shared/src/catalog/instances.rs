@@ -156,6 +156,9 @@ impl Catalog {
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;
+        if let Some(write_back) = &self.write_back {
+            write_back.committed(batch.instances.len());
+        }
         Ok(())
     }
 }
