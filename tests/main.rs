@@ -29,3 +29,4 @@ mod starting;
 mod stopping;
 mod streams;
 mod studies;
+mod webhooks;

@@ -57,6 +57,7 @@ pub fn read(subject: &str, payload: &[u8]) -> Reading {
         | Subject::SeriesCompleted { .. }
         | Subject::SeriesDeleted { .. }
         | Subject::StudyCompleted { .. }
+        | Subject::Undelivered { .. }
         | Subject::Dead { .. } => Reading::Nothing,
     }
 }
