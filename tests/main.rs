@@ -24,6 +24,7 @@ mod pydicom_files;
 mod receiving;
 mod refusals;
 mod replaying;
+mod schemas;
 mod specification;
 mod starting;
 mod stopping;
