@@ -15,6 +15,7 @@ mod deleting;
 mod dicomweb;
 mod durability;
 mod events;
+mod examples;
 mod evidence;
 mod filling_up;
 mod hostile;

@@ -166,13 +166,15 @@ pub struct Ends {
     pub api: String,
     /// Its broker.
     pub nats: async_nats::Client,
+    /// Where that is.
+    pub nats_url: String,
 }
 
 impl Ends {
     /// Of a pipeline that is there.
-    pub async fn new(dicom: SocketAddr, api: String, nats: String) -> Self {
-        let nats = async_nats::connect(nats).await.unwrap();
-        Self { dicom, api, nats }
+    pub async fn new(dicom: SocketAddr, api: String, nats_url: String) -> Self {
+        let nats = async_nats::connect(&nats_url).await.unwrap();
+        Self { dicom, api, nats, nats_url }
     }
 
     /// Sends instances with our own sender; all of them must be stored.
