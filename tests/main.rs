@@ -18,6 +18,7 @@ mod evidence;
 mod filling_up;
 mod hostile;
 mod listening;
+mod metrics;
 mod orthanc;
 mod pydicom_files;
 mod receiving;
