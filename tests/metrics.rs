@@ -4,13 +4,15 @@
 use crate::harness::listening::Listening;
 use crate::harness::pipeline::address;
 use crate::harness::prometheus::{Prometheus, observability, promtool};
-use crate::harness::scu::Scu;
+use crate::harness::scu::{Proposal, Scu};
 use crate::harness::tools::have;
 use crate::harness::{Collimator, Services, eventually};
 use collimator::synthetic::SyntheticStudy;
 use dicom_dictionary_std::uids;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+
+const EXPLICIT: &str = uids::EXPLICIT_VR_LITTLE_ENDIAN;
 
 /// A metric: what kind it is, and its labels.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -66,17 +68,14 @@ fn of_sample(name: &str) -> &str {
     parts.into_iter().find_map(|part| name.strip_suffix(part)).unwrap_or(name)
 }
 
-/// A study that a pipeline has received whole.
-async fn received_by(collimator: &Collimator) -> u64 {
+/// Has a pipeline receive a study of two series, five instances in all.
+async fn received_by(collimator: &Collimator) {
     let folder = tempfile::tempdir().unwrap();
     let study = SyntheticStudy::new().series("MR", 3).series("CT", 2).size(16, 16);
-    let paths = study.write_to(folder.path()).unwrap();
-    let bytes = paths.iter().map(|path| std::fs::metadata(path).unwrap().len()).sum();
-    collimator.receives(paths).await;
+    collimator.receives(study.write_to(folder.path()).unwrap()).await;
     for (series, count) in study.series_instance_uids().iter().zip([3, 2]) {
         collimator.lists(series, count).await;
     }
-    bytes
 }
 
 /// Waits until a sample has a value.
@@ -158,13 +157,23 @@ async fn what_happens_is_counted() {
 
     let mut scu = Scu::for_class(collimator.dicom, uids::MR_IMAGE_STORAGE, EXPLICIT).await;
     tells(&collimator, "collimator_open_associations", 1).await;
-    let refused = scu.store(1, uids::MR_IMAGE_STORAGE, "2.25.1", b"no data set").await;
-    assert_ne!(refused.status, 0);
+    // An element without the value that it announces.
+    let cut_short = b"\x08\x00\x05\x00CS\x0a\x00";
+    let refused = scu.store(1, uids::MR_IMAGE_STORAGE, "2.25.1", cut_short).await;
+    assert_eq!(refused.status, 0xc000);
     let sample = r#"collimator_received_bytes_total{sop_class="MRImageStorage",status="cannot_understand"}"#;
-    tells(&collimator, sample, 11).await;
+    tells(&collimator, sample, 8).await;
     drop(scu);
     tells(&collimator, r#"collimator_associations_total{outcome="aborted"}"#, 1).await;
     tells(&collimator, "collimator_open_associations", 0).await;
+
+    let proposal = Proposal {
+        contexts: &[(uids::MR_IMAGE_STORAGE, &[EXPLICIT])],
+        max_pdu_length: 0,
+        called_ae_title: "SOMEBODY",
+    };
+    assert!(Scu::associate(collimator.dicom, proposal).await.is_err());
+    tells(&collimator, r#"collimator_associations_total{outcome="rejected"}"#, 1).await;
 
     let unreadable = "dicom.instance.stored.00.MR.2.25.1";
     collimator.nats.publish(unreadable, "no JSON".into()).await.unwrap();
@@ -175,8 +184,6 @@ async fn what_happens_is_counted() {
     assert!(listening.is_ok());
     tells(&collimator, "collimator_event_listeners", 1).await;
 }
-
-const EXPLICIT: &str = uids::EXPLICIT_VR_LITTLE_ENDIAN;
 
 #[tokio::test]
 async fn prometheus_scrapes_it_and_no_alert_is_raised() {
@@ -203,7 +210,7 @@ async fn prometheus_scrapes_it_and_no_alert_is_raised() {
     }
 }
 
-/// All that the panels of the dashboard ask, with what they say in Grafana for a while.
+/// All that the panels of the dashboard ask, with a time where Grafana puts one.
 fn asked_by_the_dashboard() -> Vec<String> {
     let path = observability().join("grafana/dashboards/collimator.json");
     let dashboard: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
