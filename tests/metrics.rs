@@ -33,9 +33,8 @@ fn documented() -> BTreeMap<String, (Metric, String)> {
         let metric = Metric { kind: kind.to_owned(), labels };
         documented.insert(name.trim_matches('`').to_owned(), (metric, from.to_owned()));
     }
-    documented.retain(|_, (metric, _)| {
-        ["counter", "gauge", "histogram"].contains(&metric.kind.as_str())
-    });
+    documented
+        .retain(|_, (metric, _)| ["counter", "gauge", "histogram"].contains(&metric.kind.as_str()));
     assert!(documented.len() > 20, "{documented:?}");
     documented
 }
@@ -161,7 +160,8 @@ async fn what_happens_is_counted() {
     let cut_short = b"\x08\x00\x05\x00CS\x0a\x00";
     let refused = scu.store(1, uids::MR_IMAGE_STORAGE, "2.25.1", cut_short).await;
     assert_eq!(refused.status, 0xc000);
-    let sample = r#"collimator_received_bytes_total{sop_class="MRImageStorage",status="cannot_understand"}"#;
+    let sample =
+        r#"collimator_received_bytes_total{sop_class="MRImageStorage",status="cannot_understand"}"#;
     tells(&collimator, sample, 8).await;
     drop(scu);
     tells(&collimator, r#"collimator_associations_total{outcome="aborted"}"#, 1).await;
@@ -239,11 +239,8 @@ fn the_dashboard_and_the_alerts_ask_for_what_is_documented() {
     }
     // What nobody looks at need not be counted.
     let rest: Vec<_> = documented.keys().filter(|name| !asked.contains(*name)).collect();
-    let read_when_in_doubt = [
-        "collimator_batch_bytes",
-        "collimator_heartbeats_total",
-        "process_start_time_seconds",
-    ];
+    let read_when_in_doubt =
+        ["collimator_batch_bytes", "collimator_heartbeats_total", "process_start_time_seconds"];
     assert_eq!(rest, read_when_in_doubt);
 }
 

@@ -1,8 +1,8 @@
 //! What is counted of HTTP requests: by the template of the path, never by the path, which names a series
 //! or whatever somebody made up.
 
+use poem::PathPattern;
 use poem::http::{Method, StatusCode};
-use poem::route::PathPattern;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -103,7 +103,10 @@ mod tests {
     #[test]
     fn a_template_names_its_parameters_as_openapi_does() {
         let template = |pattern: &str| template(Some(&PathPattern(pattern.into())));
-        assert_eq!(template("/dicom-web/studies/:study/series"), "/dicom-web/studies/{study}/series");
+        assert_eq!(
+            template("/dicom-web/studies/:study/series"),
+            "/dicom-web/studies/{study}/series"
+        );
         assert_eq!(template("/metrics"), "/metrics");
         assert_eq!(template(""), NOWHERE);
         assert_eq!(super::template(None), NOWHERE);

@@ -54,11 +54,7 @@ pub async fn run(
     }
 }
 
-async fn announce_all(
-    catalog: &Catalog,
-    jetstream: &Context,
-    depth: &Gauge,
-) -> anyhow::Result<()> {
+async fn announce_all(catalog: &Catalog, jetstream: &Context, depth: &Gauge) -> anyhow::Result<()> {
     loop {
         let waiting = catalog.waiting_announcements(BATCH).await?;
         let all = match waiting.len() < BATCH as usize {

@@ -14,7 +14,12 @@ use tokio_util::sync::CancellationToken;
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Looks until told to stop.
-pub async fn run(nats: Client, catalogue: PathBuf, metrics: IndexerMetrics, stop: CancellationToken) {
+pub async fn run(
+    nats: Client,
+    catalogue: PathBuf,
+    metrics: IndexerMetrics,
+    stop: CancellationToken,
+) {
     let folder = catalogue.parent().unwrap_or(Path::new(".")).to_owned();
     // One after the other each: a broker or a disk that does not answer is asked once.
     let broker = every(async || look_at_broker(&nats, &metrics).await);

@@ -93,7 +93,7 @@ impl IndexerMetrics {
         counted.register(metrics);
         metrics.refusals().begin(Refused::Event, &DEAD_REASONS);
         for reason in REASONS {
-            counted.completions.get_or_create(&ByReason { reason: reason.as_str() });
+            counted.completions.get_or_create(&ByReason { reason: reason.as_str() }).inc_by(0);
         }
         counted
     }
@@ -223,6 +223,7 @@ impl Progress {
 mod tests {
     use super::*;
     use shared::metrics::Format;
+    use shared::uid::SeriesInstanceUid;
 
     fn second(number: i64) -> Timestamp {
         Timestamp::UNIX_EPOCH + SignedDuration::from_secs(number)
@@ -271,7 +272,7 @@ mod tests {
         let metrics = Metrics::default();
         let counted = IndexerMetrics::registered(&metrics);
         counted.completed(&Completion {
-            series: "2.25.1".parse().unwrap(),
+            series: SeriesInstanceUid::parse("2.25.1").unwrap(),
             reason: Reason::Quiet,
             opened_at: second(10),
             decided_at: second(35),

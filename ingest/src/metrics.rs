@@ -114,7 +114,7 @@ impl IngestMetrics {
         );
         metrics.refusals().begin(Refused::Message, &OUR_CAUSES);
         for outcome in Outcome::ALL {
-            counted.associations.get_or_create(&outcome.label());
+            counted.associations.get_or_create(&outcome.label()).inc_by(0);
         }
         counted
     }

@@ -56,8 +56,8 @@ impl Collector for Health {
         let name = "collimator_ready";
         let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
         for (part, state) in parts.iter() {
-            let ready = ConstGauge::new(i64::from(state.is_none()));
-            ready.encode(family.encode_family(&[("part", *part)])?)?;
+            let gauge = ConstGauge::new(i64::from(state.is_none()));
+            gauge.encode(family.encode_family(&[("part", *part)])?)?;
         }
         Ok(())
     }

@@ -107,7 +107,8 @@ impl Refusals {
     /// as Prometheus knows, and nobody is woken by that one.
     pub fn begin(&self, what: Refused, causes: &[&'static str]) {
         for cause in causes {
-            self.0.get_or_create(&Refusal { what: what.label(), cause: (*cause).into() });
+            let refusal = Refusal { what: what.label(), cause: (*cause).into() };
+            self.0.get_or_create(&refusal).inc_by(0);
         }
     }
 
@@ -202,15 +203,15 @@ mod tests {
         health.part("nats").ready();
         health.part("indexer").not_ready("the disk is full");
         let text = metrics.text(Format::Prometheus);
-        let samples =
-            ["collimator_ready{part=\"indexer\"} 0", "collimator_ready{part=\"nats\"} 1"];
+        let samples = ["collimator_ready{part=\"indexer\"} 0", "collimator_ready{part=\"nats\"} 1"];
         has(&text, &samples);
         assert!(!text.contains("disk is full"), "a label without a bound: {text}");
     }
 
     #[test]
     fn who_asks_for_open_metrics_gets_them_and_everybody_else_the_format_of_prometheus() {
-        let prometheus = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5";
+        let prometheus =
+            "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5";
         assert_eq!(Format::accepted(Some(prometheus)), Format::OpenMetrics);
         assert_eq!(Format::accepted(Some("*/*")), Format::Prometheus);
         assert_eq!(Format::accepted(None), Format::Prometheus);

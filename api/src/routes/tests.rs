@@ -268,7 +268,9 @@ async fn the_senders_are_listed_with_what_their_evidence_is_worth() {
 #[tokio::test]
 async fn requests_are_counted_by_the_template_of_their_path() {
     let api = api(true).await;
-    for path in ["/series/2.25.4711", "/series/2.25.4711/history", "/", "/secret/2.25.4711", "/docs"] {
+    for path in
+        ["/series/2.25.4711", "/series/2.25.4711/history", "/", "/secret/2.25.4711", "/docs"]
+    {
         api.client.get(path).send().await;
     }
     api.client.get("/dicom-web/studies/2.25.4711/series").send().await;
@@ -293,6 +295,7 @@ async fn requests_are_counted_by_the_template_of_their_path() {
     for secret in ["4711", "Roe", "secret", "BREW"] {
         assert!(!told.contains(secret), "{secret} in {told}");
     }
-    let duration = r#"collimator_http_request_duration_seconds_count{route="/series",method="GET"} 1"#;
+    let duration =
+        r#"collimator_http_request_duration_seconds_count{route="/series",method="GET"} 1"#;
     assert!(told.contains(duration) && told.contains("collimator_event_listeners 0"), "{told}");
 }
