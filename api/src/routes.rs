@@ -9,9 +9,10 @@ use crate::operations::Operations;
 use crate::problem::{self, FieldError, Problem};
 use crate::qido;
 use crate::requests::Requests;
-use poem::PathPattern;
+use crate::webhooks::Webhooks;
+use crate::webhooks::operations::WebhookOperations;
 use poem::http::{HeaderValue, Method, StatusCode, header};
-use poem::{Endpoint, EndpointExt, IntoResponse, Request, Response, Route};
+use poem::{Endpoint, EndpointExt, IntoResponse, PathPattern, Request, Response, Route};
 use poem_openapi::{LicenseObject, OpenApiService};
 use serde_json::Value;
 use shared::catalog::Catalog;
@@ -31,8 +32,13 @@ pub fn service(
     catalog: Catalog,
     requests: Requests,
     events: Events,
-) -> OpenApiService<(Operations, EventOperations), ()> {
-    let operations = (Operations::new(catalog, requests), EventOperations::new(events));
+    webhooks: Webhooks,
+) -> OpenApiService<(Operations, EventOperations, WebhookOperations), ()> {
+    let operations = (
+        Operations::new(catalog, requests),
+        EventOperations::new(events),
+        WebhookOperations::new(webhooks),
+    );
     OpenApiService::new(operations, "Collimator", env!("CARGO_PKG_VERSION"))
         .description(DESCRIPTION)
         .license(LicenseObject::new("MIT OR Apache-2.0").identifier("MIT OR Apache-2.0"))
@@ -45,13 +51,14 @@ pub fn routes(
     catalog: Catalog,
     requests: Requests,
     events: Events,
+    webhooks: Webhooks,
     health: Health,
     metrics: Metrics,
 ) -> impl Endpoint<Output = Response> {
     metrics.collect(events.clone());
     metrics.collect(health.clone());
     let http = HttpMetrics::registered(&metrics);
-    let service = service(catalog.clone(), requests, events);
+    let service = service(catalog.clone(), requests, events, webhooks);
     let dicom_web = qido::routes(&catalog);
     let allowed = Arc::new(allowed_methods(&service.spec()));
     let refusals = metrics.refusals();

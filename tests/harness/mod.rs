@@ -7,6 +7,7 @@ pub mod listening;
 pub mod pipeline;
 pub mod prometheus;
 pub mod python;
+pub mod receiver;
 pub mod scu;
 pub mod small_disk;
 pub mod tools;
