@@ -12,6 +12,7 @@ pub mod events;
 pub mod history;
 pub mod instances;
 pub mod listing;
+mod metrics;
 pub mod operations;
 pub mod parameters;
 pub mod payload;
