@@ -8,6 +8,7 @@ use crate::batch::Batch;
 use crate::consumer::{Consumer, Deliveries, Delivery, resume_after};
 use crate::dead;
 use crate::debounce::{Debouncer, Watermark};
+use crate::metrics::{BatchSize, IndexerMetrics};
 use crate::reading::Reading;
 use crate::sources::Sources;
 use crate::studies::Studies;
@@ -54,6 +55,8 @@ pub struct Driver {
     pub health: Part,
     /// Counts dead letters.
     pub refusals: Refusals,
+    /// Counts the rest.
+    pub metrics: IndexerMetrics,
 }
 
 impl Driver {
@@ -109,6 +112,7 @@ impl Driver {
         };
         let open = self.catalog.open_series().await?;
         tracing::info!(after = last_sequence, open_series = open.len(), "indexing");
+        self.metrics.goes_on(last_sequence, open.len());
         session.debouncer.restore(open, self.catalog.disproved().await?);
         session.studies.restore(self.catalog.open_studies().await?, position.now);
         session.leave_studies().await?;
@@ -143,13 +147,17 @@ struct Session<'a> {
 impl Session<'_> {
     /// One batch: one transaction, then one acknowledgement.
     async fn commit(&mut self, mut deliveries: Deliveries) -> anyhow::Result<()> {
-        self.record(std::mem::take(&mut deliveries.new)).await?;
+        let bytes = deliveries.bytes;
+        self.record(std::mem::take(&mut deliveries.new), bytes).await?;
         deliveries.acknowledge().await?;
         self.decide().await
     }
 
-    async fn record(&mut self, deliveries: Vec<Delivery>) -> anyhow::Result<()> {
-        let Driver { sources, refusals, .. } = self.driver;
+    async fn record(&mut self, deliveries: Vec<Delivery>, bytes: usize) -> anyhow::Result<()> {
+        let Some(at) = deliveries.last().map(|delivery| delivery.at) else { return Ok(()) };
+        let size = BatchSize { events: deliveries.len(), bytes };
+        let Driver { sources, refusals, metrics, .. } = self.driver;
+        let mut took = Duration::ZERO;
         let mut batch = Batch::new(self.bookmark);
         for delivery in deliveries {
             if let Reading::Dead { reason, error } = &delivery.reading {
@@ -159,20 +167,25 @@ impl Session<'_> {
             batch.push(delivery.sequence, delivery.at, delivery.reading, sources);
             if batch.ends() {
                 let next = Batch::new(batch.rows.bookmark);
-                self.write(std::mem::replace(&mut batch, next)).await?;
+                took += self.write(std::mem::replace(&mut batch, next)).await?;
             }
         }
-        self.write(batch).await
+        took += self.write(batch).await?;
+        metrics.committed(&size, took, self.bookmark.last_sequence, at);
+        metrics.open_series.set(self.debouncer.open_series() as i64);
+        Ok(())
     }
 
-    /// One transaction. An empty batch needs none.
-    async fn write(&mut self, batch: Batch) -> anyhow::Result<()> {
+    /// One transaction; gives how long it took. An empty batch needs none.
+    async fn write(&mut self, batch: Batch) -> anyhow::Result<Duration> {
         if batch.rows.bookmark == self.bookmark {
-            return Ok(());
+            return Ok(Duration::ZERO);
         }
         let (catalog, debouncer) = (&self.driver.catalog, &mut self.debouncer);
+        let began = Instant::now();
         let conclude = |recorded: &Recorded| batch.conclude(debouncer, recorded);
         let deleted = catalog.record(&batch.rows, conclude).await?;
+        let took = began.elapsed();
         self.bookmark = batch.rows.bookmark;
         for event in &deleted {
             let (series, revision) = (&event.series_instance_uid, event.revision);
@@ -183,7 +196,7 @@ impl Session<'_> {
         }
         // A hundred small allocations an event: the thread that reads the next ones frees them sooner.
         tokio::spawn(async move { drop(batch) });
-        Ok(())
+        Ok(took)
     }
 
     /// When to ask the broker for its time, if any series or study waits for it.
@@ -225,12 +238,21 @@ impl Session<'_> {
 
     async fn complete_series(&mut self, watermark: Timestamp) -> anyhow::Result<()> {
         self.debouncer.advance(watermark);
+        let metrics = &self.driver.metrics;
+        metrics.reached(watermark);
         let completions: Vec<_> = std::iter::from_fn(|| self.debouncer.poll()).collect();
         if completions.is_empty() {
             return Ok(());
         }
         let events = self.driver.catalog.complete(&completions).await.context("completing")?;
+        metrics.open_series.set(self.debouncer.open_series() as i64);
+        // In the same order, without those that were not open any more.
+        let mut decided = completions.iter();
         for event in events {
+            let series = &event.series_instance_uid;
+            if let Some(completion) = decided.find(|completion| completion.series == *series) {
+                metrics.completed(completion);
+            }
             tracing::info!(
                 series = %event.series_instance_uid,
                 revision = event.revision,

@@ -10,6 +10,8 @@ pub mod driver;
 pub mod fact;
 pub mod history;
 pub mod lock;
+pub mod lookout;
+pub mod metrics;
 pub mod reading;
 pub mod replay;
 pub mod retention;
@@ -17,10 +19,12 @@ pub mod settings;
 pub mod sources;
 pub mod studies;
 
+use announcer::Announcer;
 use anyhow::Context as _;
 use async_nats::{Client, jetstream};
 use driver::Driver;
 use jiff::SignedDuration;
+use metrics::IndexerMetrics;
 pub use settings::Settings;
 use shared::acknowledgements::Acknowledgements;
 use shared::catalog::{Catalog, CatalogError, CatalogSettings};
@@ -54,6 +58,7 @@ pub struct Indexer {
     announcer_health: Part,
     acknowledgements: Acknowledgements,
     refusals: Refusals,
+    metrics: IndexerMetrics,
 }
 
 impl Indexer {
@@ -72,7 +77,7 @@ impl Indexer {
         let study_quiet_period = settings.study_quiet_period()?;
         let (ack_wait, history) = (settings.ack_wait, settings.history);
         let retention = settings.catalog_retention()?;
-        let refusals = metrics.refusals();
+        let (refusals, metrics) = (metrics.refusals(), IndexerMetrics::registered(metrics));
         let acknowledgements = Acknowledgements::default();
         Ok(Self {
             sources,
@@ -85,6 +90,7 @@ impl Indexer {
             announcer_health,
             acknowledgements,
             refusals,
+            metrics,
         })
     }
 
@@ -119,6 +125,8 @@ impl Indexer {
             return Ok(());
         }
 
+        let max_bytes = streams.instances_max_bytes.0;
+        self.metrics.stream_max_bytes.set(i64::try_from(max_bytes).unwrap_or(i64::MAX));
         let outbox_filled = Arc::new(Notify::new());
         let (stored, of_store) = mpsc::channel(STUDIES_WAITING);
         let driver = Driver {
@@ -130,6 +138,16 @@ impl Indexer {
             outbox_filled: outbox_filled.clone(),
             health: self.indexer_health,
             refusals: self.refusals,
+            metrics: self.metrics.clone(),
+        };
+        let announcer = Announcer {
+            catalog: catalog.clone(),
+            jetstream: jetstream.clone(),
+            filled: outbox_filled.clone(),
+            stored,
+            health: self.announcer_health,
+            acknowledgements: self.acknowledgements,
+            depth: self.metrics.outbox.clone(),
         };
         let retention = async {
             if let Some(retention) = self.retention {
@@ -139,16 +157,9 @@ impl Indexer {
         };
         tokio::join!(
             driver.run(of_store, stop.clone()),
-            announcer::run(
-                catalog.clone(),
-                jetstream.clone(),
-                outbox_filled.clone(),
-                stored,
-                self.announcer_health,
-                self.acknowledgements,
-                stop.clone()
-            ),
+            announcer.run(stop.clone()),
             history::run(nats.clone(), jetstream, self.history, stop.clone()),
+            lookout::run(nats.clone(), path, self.metrics, stop.clone()),
             retention,
         );
         catalog.close().await;

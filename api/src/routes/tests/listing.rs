@@ -26,7 +26,7 @@ impl Feed {
             "ReceivedAt": "2026-02-03T04:05:06Z",
         });
         event.as_object_mut().unwrap().extend(attributes.as_object().unwrap().clone());
-        let event: Box<InstanceStored> = serde_json::from_value(event).unwrap();
+        let event: InstanceStored = serde_json::from_value(event).unwrap();
         let at = Timestamp::from_second(sequence as i64).unwrap();
         let open = vec![(event.series_instance_uid.clone(), OpenSeries::new(at, "MR1"))];
         let instances = vec![Received { sequence, at, event: Box::new(event) }];
@@ -45,6 +45,7 @@ impl Feed {
         let completion = |uid: &&str| Completion {
             series: SeriesInstanceUid::parse(uid).unwrap(),
             reason: Reason::Quiet,
+            opened_at: Timestamp::from_second(second).unwrap(),
             decided_at: Timestamp::from_second(second).unwrap(),
             expected: None,
             retrieve_from: None,
