@@ -4,6 +4,7 @@ pub mod answers;
 pub mod connections;
 pub mod cursor;
 mod dashboard;
+pub mod dead_letters;
 pub mod details;
 pub mod dicom_json;
 pub mod entity;
