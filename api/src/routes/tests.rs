@@ -279,7 +279,10 @@ async fn requests_are_counted_by_the_template_of_their_path() {
     api.client.get("/series?PatientName=Roe&Misspelt=1").send().await;
     api.client.put("/store").send().await;
     api.client.request(Method::from_bytes(b"BREW").unwrap(), "/series").send().await;
-    let told = api.client.get("/metrics").send().await.0.into_body().into_string().await.unwrap();
+    let told = api.client.get("/metrics").send().await.0;
+    let types: Vec<_> = told.headers().get_all(header::CONTENT_TYPE).iter().collect();
+    assert_eq!(types, ["text/plain; version=0.0.4; charset=utf-8"], "and no other");
+    let told = told.into_body().into_string().await.unwrap();
     for labels in [
         r#"route="/series/{SeriesInstanceUID}",method="GET",status="404""#,
         r#"route="/series/{SeriesInstanceUID}/history",method="GET",status="404""#,
