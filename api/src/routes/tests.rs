@@ -176,7 +176,7 @@ async fn receive(owner: &Catalog, sequence: u64) {
     let at = Timestamp::from_second(sequence as i64).unwrap();
     let event: InstanceStored = serde_json::from_value(event).unwrap();
     let series = event.series_instance_uid.clone();
-    let instances = vec![Received { sequence, at, event }];
+    let instances = vec![Received { sequence, at, event: Box::new(event) }];
     let bookmark = Bookmark { stream_created: Timestamp::UNIX_EPOCH, last_sequence: sequence };
     let batch = Batch { instances, counted: Vec::new(), bookmark };
     let open = vec![(series, OpenSeries::new(at, "MY PACS"))];
