@@ -97,8 +97,9 @@ impl Api {
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let acceptor = TcpAcceptor::from_tokio(self.listener).context("cannot serve HTTP")?;
         let events = Events::new(self.requests.clone(), &self.settings, stop.clone());
-        Server::new_with_acceptor(Limited::new(acceptor, self.settings.max_http_connections))
-            .idle_timeout(self.settings.http_idle_timeout)
+        let idle = self.settings.http_idle_timeout;
+        Server::new_with_acceptor(Limited::new(acceptor, self.settings.max_http_connections, idle))
+            .idle_timeout(idle)
             .run_with_graceful_shutdown(
                 routes::routes(self.catalog, self.requests, events, self.health, self.metrics),
                 stop.cancelled(),
