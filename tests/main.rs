@@ -27,3 +27,4 @@ mod specification;
 mod starting;
 mod stopping;
 mod streams;
+mod webhooks;

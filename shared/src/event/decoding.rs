@@ -160,11 +160,10 @@ enum Key {
 impl Key {
     fn of(key: &str, next: &mut usize) -> Self {
         // Attributes come in order, and most events have most of them.
-        for place in *next..KEYWORDS.len().min(*next + AHEAD) {
-            if KEYWORDS[place] == key {
-                *next = place + 1;
-                return Self::Attribute(Cow::Borrowed(KEYWORDS[place]));
-            }
+        let ahead = KEYWORDS[*next..].iter().take(AHEAD);
+        if let Some((place, known)) = ahead.enumerate().find(|(_, known)| **known == key) {
+            *next += place + 1;
+            return Self::Attribute(Cow::Borrowed(known));
         }
         match key {
             "SOPInstanceUID" => Self::SOPInstanceUID,
