@@ -27,4 +27,5 @@ mod specification;
 mod starting;
 mod stopping;
 mod streams;
+mod tokens;
 mod webhooks;

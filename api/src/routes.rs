@@ -1,9 +1,12 @@
 //! What is served, and what is common to all of it: health, documentation, the answer to what goes
 //! wrong.
 
+use crate::browsers;
 use crate::dashboard;
+use crate::documented::Guarded;
 use crate::events::Events;
 use crate::events::operations::EventOperations;
+use crate::guard::Guard;
 use crate::operations::Operations;
 use crate::problem::{self, FieldError, Problem};
 use crate::qido;
@@ -31,12 +34,12 @@ pub fn service(
     requests: Requests,
     events: Events,
     webhooks: Webhooks,
-) -> OpenApiService<(Operations, EventOperations, WebhookOperations), ()> {
-    let operations = (
+) -> OpenApiService<Guarded<(Operations, EventOperations, WebhookOperations)>, ()> {
+    let operations = Guarded((
         Operations::new(catalog, requests),
         EventOperations::new(events),
         WebhookOperations::new(webhooks),
-    );
+    ));
     OpenApiService::new(operations, "Collimator", env!("CARGO_PKG_VERSION"))
         .description(DESCRIPTION)
         .license(LicenseObject::new("MIT OR Apache-2.0").identifier("MIT OR Apache-2.0"))
@@ -50,6 +53,7 @@ pub fn routes(
     requests: Requests,
     events: Events,
     webhooks: Webhooks,
+    guard: Guard,
     health: Health,
     metrics: Metrics,
 ) -> impl Endpoint<Output = Response> {
@@ -77,20 +81,26 @@ pub fn routes(
         .nest("/dicom-web", dicom_web)
         .nest("/", service)
         .around(dashboard::in_front_of)
-        .around(move |routes, request| answer(routes, request, allowed.clone(), refusals.clone()))
+        .around(move |routes, request| {
+            answer(routes, request, guard.clone(), allowed.clone(), refusals.clone())
+        })
 }
 
 /// Answers one request, and logs that it did: never what was asked for, nor with what.
 async fn answer<E: Endpoint>(
     routes: Arc<E>,
-    request: Request,
+    mut request: Request,
+    guard: Guard,
     allowed: Arc<Vec<Allowed>>,
     refusals: Refusals,
 ) -> poem::Result<Response> {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let documented = allowed.iter().find(|allowed| allowed.matches(&path));
     let wrong = documented.map(|allowed| allowed.wrong(&request)).unwrap_or_default();
-    let mut response = if wrong.is_empty() {
+    let mut response = if let Err(refused) = guard.check(&request) {
+        *refused
+    } else if wrong.is_empty() {
+        join_tags(&mut request);
         match routes.call(request).await {
             Ok(answer) => answer.into_response(),
             Err(error) => problem::of_error(error, documented.map_or(&[], |it| &it.in_path)),
@@ -109,8 +119,20 @@ async fn answer<E: Endpoint>(
     if status.is_client_error() || status.is_server_error() {
         refusals.count(Refused::Request, status.as_str().to_owned());
     }
+    browsers::restrict(&mut response, &path);
     tracing::debug!(%method, path, status = status.as_u16(), "answered");
     Ok(response)
+}
+
+/// A list may be on several lines, which mean the same as one (RFC 9110 section 5.3).
+fn join_tags(request: &mut Request) {
+    let lines = request.headers().get_all(header::IF_NONE_MATCH);
+    let lines: Vec<_> = lines.iter().map(HeaderValue::as_bytes).collect();
+    if lines.len() > 1
+        && let Ok(joined) = HeaderValue::from_bytes(&lines.join(&b", "[..]))
+    {
+        request.headers_mut().insert(header::IF_NONE_MATCH, joined);
+    }
 }
 
 /// What a documented path takes.

@@ -348,6 +348,9 @@ async fn one_series_tells_all_that_is_known_and_whether_it_has_changed() {
     let tag = first.0.header(header::ETAG).unwrap().to_owned();
     first.assert_json(expected).await;
 
+    let lines = feed.api.client.get("/series/2.1").header(header::IF_NONE_MATCH, "\"other\"");
+    let on_the_second = lines.header(header::IF_NONE_MATCH, &tag).send().await;
+    on_the_second.assert_status(StatusCode::NOT_MODIFIED);
     let known = feed.api.client.get("/series/2.1").header(header::IF_NONE_MATCH, &tag);
     let unchanged = known.send().await;
     unchanged.assert_status(StatusCode::NOT_MODIFIED);
