@@ -14,8 +14,7 @@ const DOCS_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style
 /// For all that is no page: if it became one, it could do nothing.
 const POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
-/// Adds the headers that are not there yet. There are none that let a page of another origin read an
-/// answer (CORS).
+/// Adds the headers that are not there yet.
 pub(crate) fn restrict(response: &mut Response, path: &str) {
     let is_docs = path.strip_prefix(DOCS).is_some_and(|rest| rest.is_empty() || rest == "/");
     for (name, value) in [

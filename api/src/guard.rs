@@ -1,6 +1,7 @@
 //! Who may ask for what: by the token that a request brings, where there are tokens, and by what a
 //! browser says of the page that it acts for.
 
+use crate::origins::Origins;
 use crate::problem::Problem;
 use crate::settings::Settings;
 use crate::tokens::{Scope, Tokens};
@@ -23,11 +24,13 @@ pub struct Guard {
     tokens: Option<Tokens>,
     /// Names under which a browser may know us; addresses are always such.
     hosts: Vec<String>,
+    origins: Origins,
 }
 
 impl Default for Guard {
     fn default() -> Self {
-        Self { tokens: None, hosts: vec!["localhost".to_owned()] }
+        let hosts = vec!["localhost".to_owned()];
+        Self { tokens: None, hosts, origins: Origins::default() }
     }
 }
 
@@ -47,7 +50,15 @@ impl Guard {
              else keeps others away"
         );
         let hosts = settings.allowed_hosts.iter().map(|host| host.trim().to_owned());
-        Ok(Self { tokens, hosts: hosts.filter(|host| !host.is_empty()).collect() })
+        let hosts = hosts.filter(|host| !host.is_empty()).collect();
+        let origins = Origins::new(&settings.allowed_origins).context("ALLOWED_ORIGINS")?;
+        Ok(Self { tokens, hosts, origins })
+    }
+
+    /// Pages of which other origins may ask.
+    #[must_use]
+    pub fn origins(&self) -> &Origins {
+        &self.origins
     }
 
     /// Whether a request may pass.
@@ -86,6 +97,9 @@ impl Guard {
             return Ok(());
         }
         let Some(origin) = request.headers().get(header::ORIGIN) else { return Ok(()) };
+        if self.origins.of(request).is_some() {
+            return Ok(());
+        }
         let origin = origin.to_str().unwrap_or_default();
         let origin = origin.split_once("://").map_or("", |(_scheme, authority)| authority);
         let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());

@@ -15,6 +15,7 @@ pub mod history;
 pub mod instances;
 pub mod listing;
 pub mod operations;
+pub mod origins;
 pub mod parameters;
 pub mod payload;
 pub mod problem;

@@ -8,6 +8,7 @@ use crate::events::Events;
 use crate::events::operations::EventOperations;
 use crate::guard::Guard;
 use crate::operations::Operations;
+use crate::origins;
 use crate::problem::{self, FieldError, Problem};
 use crate::qido;
 use crate::requests::Requests;
@@ -97,7 +98,11 @@ async fn answer<E: Endpoint>(
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let documented = allowed.iter().find(|allowed| allowed.matches(&path));
     let wrong = documented.map(|allowed| allowed.wrong(&request)).unwrap_or_default();
-    let mut response = if let Err(refused) = guard.check(&request) {
+    let origin = guard.origins().of(&request);
+    let preflight = origin.as_ref().and_then(|_| origins::preflight(&request));
+    let mut response = if let Some(preflight) = preflight {
+        preflight
+    } else if let Err(refused) = guard.check(&request) {
         *refused
     } else if wrong.is_empty() {
         join_tags(&mut request);
@@ -120,6 +125,9 @@ async fn answer<E: Endpoint>(
         refusals.count(Refused::Request, status.as_str().to_owned());
     }
     browsers::restrict(&mut response, &path);
+    if let Some(origin) = origin {
+        origins::share(&mut response, origin);
+    }
     tracing::debug!(%method, path, status = status.as_u16(), "answered");
     Ok(response)
 }

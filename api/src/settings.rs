@@ -37,10 +37,13 @@ pub struct Settings {
     #[arg(long, env = "INSECURE")]
     pub insecure: bool,
 
-    /// Names of this host that browsers may ask, and origins that they may come from, in a list with
-    /// commas; addresses always are
+    /// Names of this host that browsers may ask, in a list with commas; addresses always are
     #[arg(long, env = "ALLOWED_HOSTS", default_value = "localhost", value_delimiter = ',')]
     pub allowed_hosts: Vec<String>,
+
+    /// Other origins whose pages may ask (CORS), in a list with commas [default: none]
+    #[arg(long, env = "ALLOWED_ORIGINS", value_delimiter = ',')]
+    pub allowed_origins: Vec<String>,
 
     /// A TOML file of those that are told of completions by HTTP [default: none]
     #[arg(long, env = "WEBHOOKS_FILE")]

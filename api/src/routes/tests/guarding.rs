@@ -118,6 +118,32 @@ async fn a_page_of_another_origin_or_name_is_refused() {
 }
 
 #[tokio::test]
+async fn a_page_of_an_origin_that_is_named_may_ask_and_no_other() {
+    let settings =
+        api_settings_of(&["--allowed-origins", "https://viewer.example,https://b.example"]);
+    let api = guarded(true, Guard::new(&settings).unwrap()).await;
+    let (named, other) = ("https://viewer.example", "https://viewer.example.org");
+    let ask = |method: Method, origin| {
+        let request = api.client.request(method, "/store").header("Host", "127.0.0.1:8000");
+        request.header(header::ORIGIN, origin).header("Access-Control-Request-Method", "POST")
+    };
+    let answer = ask(Method::OPTIONS, named).send().await;
+    answer.assert_status(StatusCode::NO_CONTENT);
+    answer.assert_header("Access-Control-Allow-Origin", named);
+    answer.assert_header("Vary", "Origin");
+    let headers = answer.0.header("Access-Control-Allow-Headers").unwrap();
+    assert!(headers.contains("Authorization"), "{headers}");
+    let answer = ask(Method::POST, named).body_json(&store()).send().await;
+    answer.assert_status_is_ok();
+    answer.assert_header("Access-Control-Allow-Origin", named);
+    for method in [Method::OPTIONS, Method::POST] {
+        let answer = ask(method, other).body_json(&store()).send().await;
+        assert_eq!(answer.0.header("Access-Control-Allow-Origin"), None);
+        assert!(answer.0.status().is_client_error());
+    }
+}
+
+#[tokio::test]
 async fn a_path_that_is_no_utf_8_is_400() {
     let api = api(true).await;
     for path in ["/series/%FF", "/studies/%C3", "/series/%FF/history"] {
