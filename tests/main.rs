@@ -11,6 +11,7 @@ mod catalogue_trouble;
 mod catching_up;
 mod chaos;
 mod completing;
+mod dead_letters;
 mod dicomweb;
 mod durability;
 mod events;

@@ -5,6 +5,7 @@ mod browsers;
 pub mod connections;
 pub mod cursor;
 mod dashboard;
+pub mod dead_letters;
 pub mod details;
 pub mod dicom_json;
 pub mod documented;

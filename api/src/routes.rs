@@ -3,6 +3,8 @@
 
 use crate::browsers;
 use crate::dashboard;
+use crate::dead_letters::DeadLetters;
+use crate::dead_letters::operations::DeadLetterOperations;
 use crate::documented::Guarded;
 use crate::events::Events;
 use crate::events::operations::EventOperations;
@@ -28,6 +30,9 @@ const DESCRIPTION: &str = "Collimator receives DICOM from a PACS or a modality, 
 series is complete, and tells everyone: here, and as `dicom.series.completed.>` on NATS. \
 DICOMweb clients search the same catalogue by QIDO-RS under `/dicom-web`.";
 
+/// All documented operations.
+type Documented = (Operations, EventOperations, WebhookOperations, DeadLetterOperations);
+
 /// The documented operations with what describes them.
 #[must_use]
 pub fn service(
@@ -35,11 +40,12 @@ pub fn service(
     requests: Requests,
     events: Events,
     webhooks: Webhooks,
-) -> OpenApiService<Guarded<(Operations, EventOperations, WebhookOperations)>, ()> {
+) -> OpenApiService<Guarded<Documented>, ()> {
     let operations = Guarded((
-        Operations::new(catalog, requests),
+        Operations::new(catalog, requests.clone()),
         EventOperations::new(events),
-        WebhookOperations::new(webhooks),
+        WebhookOperations::new(webhooks.clone()),
+        DeadLetterOperations::new(DeadLetters::new(requests, webhooks)),
     ));
     OpenApiService::new(operations, "Collimator", env!("CARGO_PKG_VERSION"))
         .description(DESCRIPTION)
