@@ -29,4 +29,5 @@ mod specification;
 mod starting;
 mod stopping;
 mod streams;
+mod tokens;
 mod webhooks;

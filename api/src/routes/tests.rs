@@ -9,9 +9,11 @@ use shared::catalog::{
 };
 use shared::event::{InstanceStored, Reason};
 use shared::uid::SeriesInstanceUid;
+use std::collections::HashMap;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
+mod guarding;
 mod listing;
 mod qido;
 
@@ -22,6 +24,10 @@ struct TestApi {
 }
 
 async fn api(with_catalogue: bool) -> TestApi {
+    guarded(with_catalogue, Guard::default()).await
+}
+
+async fn guarded(with_catalogue: bool, guard: Guard) -> TestApi {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("catalog.db");
     let settings = CatalogSettings { database_url: format!("sqlite://{}", path.display()) };
@@ -34,7 +40,7 @@ async fn api(with_catalogue: bool) -> TestApi {
     let requests = Requests::default();
     let webhooks = Webhooks::default();
     let (health, metrics) = (Health::default(), Metrics::default());
-    let routes = routes(catalog, requests, events, webhooks, health, metrics);
+    let routes = routes(catalog, requests, events, webhooks, guard, health, metrics);
     let client = TestClient::new(Box::new(poem::endpoint::ToDynEndpoint(routes)) as Box<_>);
     TestApi { client, owner, _folder: folder }
 }
