@@ -1,6 +1,7 @@
 //! `collimator`: the whole pipeline in one process, and the commands around it.
 
 use anyhow::Context as _;
+use api::tokens::{self, NewToken};
 use clap::{Parser, Subcommand};
 use collimator::embedded_nats::guard_if_asked;
 use collimator::pipeline::{self, Addresses, PipelineSettings};
@@ -32,6 +33,15 @@ enum Command {
     Send(Box<SendSettings>),
     /// Run the whole pipeline and send it a small synthetic study
     Demo(Box<PipelineSettings>),
+    /// Say who may ask the HTTP API
+    #[command(subcommand)]
+    Token(TokenCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum TokenCommand {
+    /// Make a token, add its hash to TOKENS_FILE, and print it, this once
+    Create(NewToken),
 }
 
 fn main() -> ExitCode {
@@ -49,6 +59,14 @@ async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
             .await?;
         }
         Some(Command::Demo(settings)) => pipeline::run(*settings, stop, demo).await?,
+        Some(Command::Token(TokenCommand::Create(new))) => {
+            println!("{}", tokens::create(&new.tokens_file, &new.name, &new.scopes)?);
+            eprintln!(
+                "It is kept nowhere: the API that has {} as TOKENS_FILE knows its hash \
+                       from its next start on",
+                new.tokens_file.display()
+            );
+        }
         Some(Command::Send(settings)) => {
             let report = tokio::select! {
                 report = send::run(*settings) => report?,

@@ -33,4 +33,5 @@ mod starting;
 mod stopping;
 mod streams;
 mod studies;
+mod tokens;
 mod webhooks;
