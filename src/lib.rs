@@ -5,5 +5,6 @@ mod disk;
 pub mod embedded_nats;
 pub mod pipeline;
 pub mod send;
+pub mod series;
 pub mod synthetic;
 mod watchdog;

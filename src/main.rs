@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 use collimator::embedded_nats::guard_if_asked;
 use collimator::pipeline::{self, Addresses, PipelineSettings};
 use collimator::send::{self, SendSettings};
+use collimator::series::{self, SeriesSettings};
 use collimator::synthetic::SyntheticStudy;
 use shared::settings::CommonSettings;
 use shared::shutdown;
@@ -32,6 +33,8 @@ enum Command {
     Send(Box<SendSettings>),
     /// Run the whole pipeline and send it a small synthetic study
     Demo(Box<PipelineSettings>),
+    /// List, show and watch series, by asking a running API
+    Series(SeriesSettings),
 }
 
 fn main() -> ExitCode {
@@ -49,6 +52,7 @@ async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
             .await?;
         }
         Some(Command::Demo(settings)) => pipeline::run(*settings, stop, demo).await?,
+        Some(Command::Series(settings)) => return Ok(series::run(settings, stop).await),
         Some(Command::Send(settings)) => {
             let report = tokio::select! {
                 report = send::run(*settings) => report?,

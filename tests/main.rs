@@ -23,6 +23,7 @@ mod pydicom_files;
 mod receiving;
 mod refusals;
 mod replaying;
+mod series_command;
 mod specification;
 mod starting;
 mod stopping;
