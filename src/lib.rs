@@ -2,7 +2,9 @@
 //! them.
 
 mod disk;
+pub mod doctor;
 pub mod embedded_nats;
+mod output;
 pub mod pipeline;
 pub mod send;
 pub mod series;

@@ -2,6 +2,7 @@
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use collimator::doctor::{self, DoctorSettings};
 use collimator::embedded_nats::guard_if_asked;
 use collimator::pipeline::{self, Addresses, PipelineSettings};
 use collimator::send::{self, SendSettings};
@@ -35,11 +36,26 @@ enum Command {
     Demo(Box<PipelineSettings>),
     /// List, show and watch series, by asking a running API
     Series(SeriesSettings),
+    /// Look at all that the pipeline needs, and say what to do; changes nothing
+    Doctor(Box<DoctorSettings>),
 }
 
 fn main() -> ExitCode {
     guard_if_asked();
-    shutdown::main(|args: &Args| &args.common, run)
+    shutdown::main_with(Args::common, run)
+}
+
+impl Args {
+    /// What answers a question says what it has to say on standard output, and logs no more than what
+    /// goes wrong, unless told to.
+    fn common(&self) -> CommonSettings {
+        let mut common = self.common.clone();
+        let answers = matches!(self.command, Some(Command::Series(_) | Command::Doctor(_)));
+        if answers && common.rust_log == "info" {
+            "warn".clone_into(&mut common.rust_log);
+        }
+        common
+    }
 }
 
 async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
@@ -52,6 +68,7 @@ async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
             .await?;
         }
         Some(Command::Demo(settings)) => pipeline::run(*settings, stop, demo).await?,
+        Some(Command::Doctor(settings)) => return doctor::run(*settings).await,
         Some(Command::Series(settings)) => return Ok(series::run(settings, stop).await),
         Some(Command::Send(settings)) => {
             let report = tokio::select! {

@@ -71,8 +71,14 @@ pub struct PipelineSettings {
 
 impl PipelineSettings {
     /// Where the own nats-server's files are.
-    fn nats_folder(&self) -> PathBuf {
+    pub(crate) fn nats_folder(&self) -> PathBuf {
         self.data_dir.join("nats")
+    }
+
+    /// Where the catalogue is.
+    pub(crate) fn catalog(&self) -> CatalogSettings {
+        let in_data_dir = || format!("sqlite://{}", self.data_dir.join("catalog.db").display());
+        CatalogSettings { database_url: self.database_url.clone().unwrap_or_else(in_data_dir) }
     }
 }
 
@@ -102,11 +108,7 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let (health, metrics) = (Health::default(), Metrics::default());
     let nats_health = health.part("nats");
-    let catalog_settings = CatalogSettings {
-        database_url: settings.database_url.clone().unwrap_or_else(|| {
-            format!("sqlite://{}", settings.data_dir.join("catalog.db").display())
-        }),
-    };
+    let catalog_settings = settings.catalog();
     let ingest = Ingest::bind(settings.ingest.clone(), &health, &metrics).await?;
     let catalog = Catalog::open(&catalog_settings)?;
     let api = Api::bind(&settings.api, catalog, health.clone(), metrics.clone()).await?;
@@ -246,7 +248,7 @@ impl Addresses {
 }
 
 /// An address to connect to, where `addr` may be "all addresses".
-fn here(addr: SocketAddr) -> SocketAddr {
+pub(crate) fn here(addr: SocketAddr) -> SocketAddr {
     match addr.ip().is_unspecified() {
         true => SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), addr.port()),
         false => addr,

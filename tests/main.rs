@@ -12,6 +12,7 @@ mod catching_up;
 mod chaos;
 mod completing;
 mod dicomweb;
+mod doctor_command;
 mod durability;
 mod events;
 mod evidence;

@@ -24,8 +24,9 @@ pub(super) type Query = Vec<(&'static str, String)>;
 pub(super) enum ApiError {
     /// Nobody answers, or an answer broke off.
     #[error(
-        "the API at {api} can't be reached: {cause}; start `collimator` there, or name another place \
-         with --api or COLLIMATOR_API"
+        "the API at {} can't be reached: {cause}; start `collimator` there, or name another place \
+         with --api or COLLIMATOR_API",
+        api.as_str().trim_end_matches('/')
     )]
     Away {
         /// Where it was looked for.

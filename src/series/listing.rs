@@ -1,9 +1,9 @@
 //! `collimator series list` and `show`: what the API knows, as a table or as JSON.
 
 use super::client::{Client, Query};
-use super::output::{print, width};
 use super::record::{Record, Shown};
 use super::table::{Column, Table, printable};
+use crate::output::{print, width};
 use console::{measure_text_width, pad_str};
 use std::fmt::Write as _;
 

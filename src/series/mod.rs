@@ -3,16 +3,15 @@
 
 mod client;
 mod listing;
-mod output;
 mod record;
 mod server_sent;
 mod table;
 mod watching;
 
+use crate::output::{self, FormSettings};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use client::{ApiError, Client, Query};
-use output::FormSettings;
 use reqwest::{StatusCode, Url};
 use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;

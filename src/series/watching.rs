@@ -2,10 +2,10 @@
 
 use super::client::{Client, Query};
 use super::listing::{json_lines, time};
-use super::output::{print, width};
 use super::record::Record;
 use super::server_sent::{Reader, ServerSent};
 use super::table::{Column, Table, printable};
+use crate::output::{print, width};
 use anyhow::Context as _;
 use jiff::Timestamp;
 use reqwest::Response;

@@ -8,7 +8,7 @@ use tokio::net::unix::pipe::Sender;
 
 /// How things are printed.
 #[derive(Debug, Clone, Copy, clap::Args)]
-pub(super) struct FormSettings {
+pub(crate) struct FormSettings {
     /// Print JSON, on a terminal too
     #[arg(long, conflicts_with = "table")]
     json: bool,
@@ -20,13 +20,13 @@ pub(super) struct FormSettings {
 
 impl FormSettings {
     /// Whether a table is printed: by default on a terminal.
-    pub(super) fn is_table(self) -> bool {
+    pub(crate) fn is_table(self) -> bool {
         self.table || (!self.json && io::stdout().is_terminal())
     }
 }
 
 /// How wide a line may be: as the terminal, or as COLUMNS says; without either there is no end to it.
-pub(super) fn width() -> Option<usize> {
+pub(crate) fn width() -> Option<usize> {
     let terminal = Term::stdout().size_checked().map(|(_, columns)| usize::from(columns));
     terminal.or_else(|| std::env::var("COLUMNS").ok()?.parse().ok().filter(|width| *width > 0))
 }
@@ -35,7 +35,7 @@ pub(super) fn width() -> Option<usize> {
 ///
 /// # Errors
 /// When nobody reads it any more (see [`is_broken_pipe`]), or it can't be written.
-pub(super) fn print(text: &str) -> io::Result<()> {
+pub(crate) fn print(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     out.flush()
@@ -43,7 +43,7 @@ pub(super) fn print(text: &str) -> io::Result<()> {
 
 /// Waits until nobody reads standard output any more: who waits for the next completion would
 /// otherwise notice only when there is one. For ever where it is no pipe.
-pub(super) async fn reader_is_gone() {
+pub(crate) async fn reader_is_gone() {
     // Unchecked, since a check would also make the pipe non-blocking, for us and for all who share it.
     let pipe = io::stdout().as_fd().try_clone_to_owned().and_then(Sender::from_owned_fd_unchecked);
     if let Ok(pipe) = pipe
@@ -55,7 +55,7 @@ pub(super) async fn reader_is_gone() {
 }
 
 /// Whether that is why something failed: `head` has seen enough, and that is no failure.
-pub(super) fn is_broken_pipe(error: &anyhow::Error) -> bool {
+pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
     kind == Some(io::ErrorKind::BrokenPipe)
 }
