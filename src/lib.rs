@@ -4,6 +4,7 @@
 mod disk;
 pub mod doctor;
 pub mod embedded_nats;
+pub mod manual;
 mod output;
 pub mod pipeline;
 pub mod send;

@@ -1,9 +1,10 @@
 //! `collimator`: the whole pipeline in one process, and the commands around it.
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use collimator::doctor::{self, DoctorSettings};
 use collimator::embedded_nats::guard_if_asked;
+use collimator::manual::{self, CompletionsSettings, ManSettings};
 use collimator::pipeline::{self, Addresses, PipelineSettings};
 use collimator::send::{self, SendSettings};
 use collimator::series::{self, SeriesSettings};
@@ -38,6 +39,10 @@ enum Command {
     Series(SeriesSettings),
     /// Look at all that the pipeline needs, and say what to do; changes nothing
     Doctor(Box<DoctorSettings>),
+    /// Print what a shell needs to complete commands and options
+    Completions(CompletionsSettings),
+    /// Print the manual page, or write all of them
+    Man(ManSettings),
 }
 
 fn main() -> ExitCode {
@@ -50,8 +55,8 @@ impl Args {
     /// goes wrong, unless told to.
     fn common(&self) -> CommonSettings {
         let mut common = self.common.clone();
-        let answers = matches!(self.command, Some(Command::Series(_) | Command::Doctor(_)));
-        if answers && common.rust_log == "info" {
+        let runs = matches!(self.command, None | Some(Command::Demo(_) | Command::Send(_)));
+        if !runs && common.rust_log == "info" {
             "warn".clone_into(&mut common.rust_log);
         }
         common
@@ -68,6 +73,12 @@ async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
             .await?;
         }
         Some(Command::Demo(settings)) => pipeline::run(*settings, stop, demo).await?,
+        Some(Command::Completions(settings)) => {
+            return manual::completions(Args::command(), settings);
+        }
+        Some(Command::Man(settings)) => {
+            return manual::man(Args::command(), &settings);
+        }
         Some(Command::Doctor(settings)) => return doctor::run(*settings).await,
         Some(Command::Series(settings)) => return Ok(series::run(settings, stop).await),
         Some(Command::Send(settings)) => {
@@ -99,7 +110,6 @@ async fn demo(addresses: Addresses) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_readme_has_every_setting_with_its_default() {

@@ -3,6 +3,7 @@
 use console::Term;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
+use std::process::ExitCode;
 use tokio::io::Interest;
 use tokio::net::unix::pipe::Sender;
 
@@ -35,10 +36,21 @@ pub(crate) fn width() -> Option<usize> {
 ///
 /// # Errors
 /// When nobody reads it any more (see [`is_broken_pipe`]), or it can't be written.
-pub(crate) fn print(text: &str) -> io::Result<()> {
+pub(crate) fn print(text: impl AsRef<[u8]>) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
+    out.write_all(text.as_ref())?;
     out.flush()
+}
+
+/// Prints all that a command has to say; gives `code` to end with.
+///
+/// # Errors
+/// When it can't be written. Nobody who reads it is no error.
+pub(crate) fn answer(text: impl AsRef<[u8]>, code: ExitCode) -> anyhow::Result<ExitCode> {
+    match print(text).map_err(anyhow::Error::from) {
+        Err(error) if !is_broken_pipe(&error) => Err(error.context("standard output")),
+        _ => Ok(code),
+    }
 }
 
 /// Waits until nobody reads standard output any more: who waits for the next completion would

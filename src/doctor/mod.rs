@@ -41,14 +41,11 @@ pub async fn run(settings: DoctorSettings) -> anyhow::Result<ExitCode> {
         true => format!("{}\n", serde_json::to_string_pretty(&Report::new(worst, &findings))?),
         false => findings.iter().map(|finding| format!("{finding}\n")).collect(),
     };
-    match output::print(&text).map_err(anyhow::Error::from) {
-        Err(error) if !output::is_broken_pipe(&error) => return Err(error),
-        _ => {}
-    }
-    Ok(match worst {
+    let code = match worst {
         Verdict::Ok | Verdict::Warning => ExitCode::SUCCESS,
         Verdict::Trouble => ExitCode::FAILURE,
-    })
+    };
+    output::answer(text, code)
 }
 
 /// All of it, for programs.

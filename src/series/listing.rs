@@ -41,8 +41,8 @@ pub(super) async fn list(
     let mut lines = table.then(|| Table::new(LIST, width()));
     while let Some(page) = pages.next().await? {
         match &mut lines {
-            Some(lines) => print(&lines.lines(&page))?,
-            None => print(&json_lines(&page)?)?,
+            Some(lines) => print(lines.lines(&page))?,
+            None => print(json_lines(&page)?)?,
         }
     }
     Ok(())
@@ -63,9 +63,9 @@ pub(super) async fn show(client: &Client, uids: &[String], table: bool) -> anyho
     if table {
         let width = width();
         let texts: Vec<_> = shown.iter().map(|series| described(series, width)).collect();
-        print(&texts.join("\n"))?;
+        print(texts.join("\n"))?;
     } else if !shown.is_empty() || failed.is_none() {
-        print(&format!("{}\n", serde_json::to_string_pretty(&shown)?))?;
+        print(format!("{}\n", serde_json::to_string_pretty(&shown)?))?;
     }
     failed.map_or(Ok(()), Err)
 }

@@ -46,7 +46,7 @@ pub(super) async fn watch(
         left: most,
     };
     if let Some(table) = &mut watching.table {
-        print(&table.lines(&[]))?;
+        print(table.lines(&[]))?;
     }
     // Where there never was an answer, the address is wrong rather than the API restarting.
     let mut answer = client.events(query, None).await?;
@@ -148,8 +148,8 @@ impl Watching {
             return Ok(());
         }
         match &mut self.table {
-            Some(table) => print(&table.lines(&[series]))?,
-            None => print(&json_lines(&[series])?)?,
+            Some(table) => print(table.lines(&[series]))?,
+            None => print(json_lines(&[series])?)?,
         }
         self.printed.truncate(REMEMBERED - 1);
         self.printed.push_front(revision);
