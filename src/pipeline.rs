@@ -1,10 +1,12 @@
 //! The whole pipeline in one process: how its parts are put together, and what is printed once
 //! they work.
 
+use crate::disk;
 use crate::embedded_nats::{EmbeddedNats, Finder};
-use crate::{disk, watchdog};
+use crate::watchdog::Watchdog;
 use anyhow::Context as _;
 use api::Api;
+use async_nats::jetstream;
 use clap::Args;
 use indexer::Indexer;
 use ingest::Ingest;
@@ -147,7 +149,9 @@ pub async fn run(
         let publishers = [ingest.acknowledgements(), indexer.acknowledgements()];
         let watchdog = async {
             if let Some(broker) = &broker {
-                watchdog::run(broker, &settings.nats_folder(), &publishers, &stop).await;
+                let (folder, streams) = (&settings.nats_folder(), &streams);
+                let jetstream = jetstream::new(nats.clone());
+                Watchdog { broker, folder, publishers, jetstream, streams }.run(&stop).await;
             }
         };
         // Whatever ends one of them ends all, in order.
