@@ -201,6 +201,8 @@ async fn ports_of_others_and_settings_that_can_not_be_read_are_trouble() {
         .with("NATS_ADDR", nats.local_addr().unwrap());
     let sources = machine.folder.path().join("sources.toml");
     std::fs::write(&sources, "[[source]]\nae_title = 'A'\nquiet_perod = '1s'\n").unwrap();
+    let machine = machine.with("WEBHOOKS_FILE", sources.display());
+    machine.examined().1.is("settings", "trouble", "WEBHOOKS_FILE");
     let machine = machine.with("SOURCES_FILE", sources.display());
     let (code, checks) = machine.examined();
     assert_eq!(code, Some(1));

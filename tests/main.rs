@@ -30,3 +30,4 @@ mod specification;
 mod starting;
 mod stopping;
 mod streams;
+mod webhooks;

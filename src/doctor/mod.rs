@@ -10,6 +10,8 @@ mod streams;
 
 use crate::output;
 use crate::pipeline::PipelineSettings;
+use api::requests::Requests;
+use api::webhooks::Webhooks;
 use clap::Args;
 use finding::{Finding, Verdict};
 use serde::Serialize;
@@ -62,7 +64,7 @@ impl<'a> Report<'a> {
 }
 
 async fn examine(settings: &PipelineSettings) -> Vec<Finding> {
-    let mut findings = vec![sources(settings)];
+    let mut findings = vec![settings_files(settings)];
     let of_disk = settings.clone();
     let of_disk = tokio::task::spawn_blocking(move || room::examine(&of_disk));
     let (broker, catalogue, ports) = tokio::join!(
@@ -85,15 +87,22 @@ async fn examine(settings: &PipelineSettings) -> Vec<Finding> {
     findings
 }
 
-/// Whether the file of senders can be read.
-fn sources(settings: &PipelineSettings) -> Finding {
+/// Whether the settings files can be read.
+fn settings_files(settings: &PipelineSettings) -> Finding {
     const CHECK: &str = "settings";
-    let file = &settings.indexer.sources_file;
-    match (settings.indexer.sources(), file) {
-        (Ok(_), None) => Finding::ok(CHECK, "they can be read; there is no SOURCES_FILE"),
-        (Ok(_), Some(file)) => {
-            Finding::ok(CHECK, format!("they can be read, {} too", file.display()))
-        }
+    let (sources, webhooks) = (&settings.indexer.sources_file, &settings.api.webhooks_file);
+    let read = settings
+        .indexer
+        .sources()
+        .map(drop)
+        .and_then(|()| Webhooks::new(webhooks.as_deref(), Requests::default()).map(drop));
+    let files: Vec<_> =
+        sources.iter().chain(webhooks).map(|file| file.display().to_string()).collect();
+    match (read, files.is_empty()) {
         (Err(error), _) => Finding::trouble(CHECK, format!("{error:#}"), "set that right"),
+        (Ok(()), true) => Finding::ok(CHECK, "they can be read; no settings file is given"),
+        (Ok(()), false) => {
+            Finding::ok(CHECK, format!("they can be read; {} too", files.join(", ")))
+        }
     }
 }

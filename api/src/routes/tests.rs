@@ -32,7 +32,9 @@ async fn api(with_catalogue: bool) -> TestApi {
     let catalog = Catalog::open(&settings).unwrap();
     let events = Events::new(Requests::default(), &api_settings(), CancellationToken::new());
     let requests = Requests::default();
-    let routes = routes(catalog, requests, events, Health::default(), Metrics::default());
+    let webhooks = Webhooks::default();
+    let (health, metrics) = (Health::default(), Metrics::default());
+    let routes = routes(catalog, requests, events, webhooks, health, metrics);
     let client = TestClient::new(Box::new(poem::endpoint::ToDynEndpoint(routes)) as Box<_>);
     TestApi { client, owner, _folder: folder }
 }
@@ -176,7 +178,7 @@ async fn receive(owner: &Catalog, sequence: u64) {
     let at = Timestamp::from_second(sequence as i64).unwrap();
     let event: InstanceStored = serde_json::from_value(event).unwrap();
     let series = event.series_instance_uid.clone();
-    let instances = vec![Received { sequence, at, event }];
+    let instances = vec![Received { sequence, at, event: Box::new(event) }];
     let bookmark = Bookmark { stream_created: Timestamp::UNIX_EPOCH, last_sequence: sequence };
     let batch = Batch { instances, counted: Vec::new(), bookmark };
     let open = vec![(series, OpenSeries::new(at, "MY PACS"))];
