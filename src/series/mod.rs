@@ -139,8 +139,8 @@ struct WatchSettings {
 
 fn api_url(text: &str) -> Result<Url, String> {
     match text.parse::<Url>() {
-        Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(url),
-        _ => Err("must be an address such as http://127.0.0.1:8000".to_owned()),
+        Ok(url) if url.scheme() == "http" => Ok(url),
+        _ => Err("must be an http address, such as http://127.0.0.1:8000".to_owned()),
     }
 }
 
