@@ -1,6 +1,7 @@
 //! `collimator`: the whole pipeline in one process, and the commands around it.
 
 use anyhow::Context as _;
+use api::tokens::{self, NewToken};
 use clap::{CommandFactory, Parser, Subcommand};
 use collimator::doctor::{self, DoctorSettings};
 use collimator::embedded_nats::guard_if_asked;
@@ -43,6 +44,15 @@ enum Command {
     Completions(CompletionsSettings),
     /// Print the manual page, or write all of them
     Man(ManSettings),
+    /// Say who may ask the HTTP API
+    #[command(subcommand)]
+    Token(TokenCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum TokenCommand {
+    /// Make a token, add its hash to TOKENS_FILE, and print it, this once
+    Create(NewToken),
 }
 
 fn main() -> ExitCode {
@@ -81,6 +91,14 @@ async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
         }
         Some(Command::Doctor(settings)) => return doctor::run(*settings).await,
         Some(Command::Series(settings)) => return Ok(series::run(settings, stop).await),
+        Some(Command::Token(TokenCommand::Create(new))) => {
+            println!("{}", tokens::create(&new.tokens_file, &new.name, &new.scopes)?);
+            eprintln!(
+                "It is kept nowhere: the API that has {} as TOKENS_FILE knows its hash \
+                       from its next start on",
+                new.tokens_file.display()
+            );
+        }
         Some(Command::Send(settings)) => {
             let report = tokio::select! {
                 report = send::run(*settings) => report?,

@@ -147,6 +147,21 @@ async fn what_can_not_be_asked_or_answered_is_one_clear_line() {
     assert!(said.contains("there is nothing at this path"), "{said}");
 }
 
+#[tokio::test]
+async fn a_token_is_taken_from_the_environment_and_asked_for_where_it_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tokens.toml").display().to_string();
+    let create = ["token", "create", "shell", "--scope", "read"];
+    let create = Command::new(COLLIMATOR).args(create).env("TOKENS_FILE", &file).output();
+    let token = String::from_utf8(create.unwrap().stdout).unwrap();
+    let collimator = Collimator::start_with(&[("TOKENS_FILE", &file)]).await;
+    let said = complaint(series(&collimator.api, &["list"]), 1);
+    assert!(said.contains("COLLIMATOR_TOKEN"), "{said}");
+    let mut with_token = Command::new(COLLIMATOR);
+    with_token.args(["series", "list"]).env("COLLIMATOR_API", &collimator.api);
+    assert_eq!(printed(with_token.env("COLLIMATOR_TOKEN", token.trim()).output().unwrap()), "");
+}
+
 /// The series that a watcher has printed.
 fn watched(text: &str) -> Vec<String> {
     let lines: Vec<_> = text.lines().filter(|line| line.starts_with('{')).collect();

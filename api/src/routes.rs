@@ -1,17 +1,24 @@
 //! What is served, and what is common to all of it: health, documentation, the answer to what goes
 //! wrong.
 
+use crate::browsers;
 use crate::dashboard;
+use crate::dead_letters::DeadLetters;
+use crate::dead_letters::operations::DeadLetterOperations;
+use crate::documented::Guarded;
 use crate::events::Events;
 use crate::events::operations::EventOperations;
+use crate::guard::Guard;
+use crate::metrics::{HttpMetrics, template};
 use crate::operations::Operations;
+use crate::origins;
 use crate::problem::{self, FieldError, Problem};
 use crate::qido;
 use crate::requests::Requests;
 use crate::webhooks::Webhooks;
 use crate::webhooks::operations::WebhookOperations;
 use poem::http::{HeaderValue, Method, StatusCode, header};
-use poem::{Endpoint, EndpointExt, IntoResponse, Request, Response, Route};
+use poem::{Endpoint, EndpointExt, IntoResponse, PathPattern, Request, Response, Route};
 use poem_openapi::{LicenseObject, OpenApiService};
 use serde_json::Value;
 use shared::catalog::Catalog;
@@ -19,10 +26,14 @@ use shared::health::{self, Health};
 use shared::metrics::{self, Metrics, Refusals, Refused};
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 const DESCRIPTION: &str = "Collimator receives DICOM from a PACS or a modality, knows when each \
 series is complete, and tells everyone: here, and as `dicom.series.completed.>` on NATS. \
 DICOMweb clients search the same catalogue by QIDO-RS under `/dicom-web`.";
+
+/// All documented operations.
+type Documented = (Operations, EventOperations, WebhookOperations, DeadLetterOperations);
 
 /// The documented operations with what describes them.
 #[must_use]
@@ -31,12 +42,13 @@ pub fn service(
     requests: Requests,
     events: Events,
     webhooks: Webhooks,
-) -> OpenApiService<(Operations, EventOperations, WebhookOperations), ()> {
-    let operations = (
-        Operations::new(catalog, requests),
+) -> OpenApiService<Guarded<Documented>, ()> {
+    let operations = Guarded((
+        Operations::new(catalog, requests.clone()),
         EventOperations::new(events),
-        WebhookOperations::new(webhooks),
-    );
+        WebhookOperations::new(webhooks.clone()),
+        DeadLetterOperations::new(DeadLetters::new(requests, webhooks)),
+    ));
     OpenApiService::new(operations, "Collimator", env!("CARGO_PKG_VERSION"))
         .description(DESCRIPTION)
         .license(LicenseObject::new("MIT OR Apache-2.0").identifier("MIT OR Apache-2.0"))
@@ -50,9 +62,13 @@ pub fn routes(
     requests: Requests,
     events: Events,
     webhooks: Webhooks,
+    guard: Guard,
     health: Health,
     metrics: Metrics,
 ) -> impl Endpoint<Output = Response> {
+    metrics.collect(events.clone());
+    metrics.collect(health.clone());
+    let http = HttpMetrics::registered(&metrics);
     let service = service(catalog.clone(), requests, events, webhooks);
     let dicom_web = qido::routes(&catalog);
     let allowed = Arc::new(allowed_methods(&service.spec()));
@@ -61,7 +77,11 @@ pub fn routes(
     let health = health::routes(health).before(move |request: Request| {
         let (catalog, health) = (catalog.clone(), checked.clone());
         async move {
-            health.set("catalogue", catalog.check().await.err().map(|error| error.to_string()));
+            // Whether it is alive has nothing to do with the catalogue, which may keep one waiting.
+            if request.uri().path() != "/live" {
+                let wrong = catalog.check().await.err();
+                health.set("catalogue", wrong.map(|error| error.to_string()));
+            }
             Ok(request)
         }
     });
@@ -73,23 +93,44 @@ pub fn routes(
         .nest("/dicom-web", dicom_web)
         .nest("/", service)
         .around(dashboard::in_front_of)
-        .around(move |routes, request| answer(routes, request, allowed.clone(), refusals.clone()))
+        .around(move |routes, request| {
+            let (refusals, http) = (refusals.clone(), http.clone());
+            answer(routes, request, guard.clone(), allowed.clone(), refusals, http)
+        })
 }
 
 /// Answers one request, and logs that it did: never what was asked for, nor with what.
 async fn answer<E: Endpoint>(
     routes: Arc<E>,
-    request: Request,
+    mut request: Request,
+    guard: Guard,
     allowed: Arc<Vec<Allowed>>,
     refusals: Refusals,
+    http: HttpMetrics,
 ) -> poem::Result<Response> {
+    let began = Instant::now();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let documented = allowed.iter().find(|allowed| allowed.matches(&path));
     let wrong = documented.map(|allowed| allowed.wrong(&request)).unwrap_or_default();
-    let mut response = if wrong.is_empty() {
+    let origin = guard.origins().of(&request);
+    let preflight = origin.as_ref().and_then(|_| origins::preflight(&request));
+    let mut route = None;
+    let mut response = if let Some(preflight) = preflight {
+        preflight
+    } else if let Err(refused) = guard.check(&request) {
+        *refused
+    } else if wrong.is_empty() {
+        join_tags(&mut request);
         match routes.call(request).await {
-            Ok(answer) => answer.into_response(),
-            Err(error) => problem::of_error(error, documented.map_or(&[], |it| &it.in_path)),
+            Ok(answer) => {
+                let answer = answer.into_response();
+                route = answer.data::<PathPattern>().cloned();
+                answer
+            }
+            Err(error) => {
+                route = error.data::<PathPattern>().cloned();
+                problem::of_error(error, documented.map_or(&[], |it| &it.in_path))
+            }
         }
     } else {
         Problem::fields(wrong).into_response()
@@ -102,11 +143,32 @@ async fn answer<E: Endpoint>(
         response.headers_mut().insert(header::ALLOW, methods);
     }
     let status = response.status();
+    let route = match documented {
+        Some(documented) => documented.segments.join("/"),
+        None if dashboard::has(&path) => path.clone(),
+        None => template(route.as_ref()),
+    };
+    http.answered(route, &method, status, began.elapsed());
     if status.is_client_error() || status.is_server_error() {
         refusals.count(Refused::Request, status.as_str().to_owned());
     }
+    browsers::restrict(&mut response, &path);
+    if let Some(origin) = origin {
+        origins::share(&mut response, origin);
+    }
     tracing::debug!(%method, path, status = status.as_u16(), "answered");
     Ok(response)
+}
+
+/// A list may be on several lines, which mean the same as one (RFC 9110 section 5.3).
+fn join_tags(request: &mut Request) {
+    let lines = request.headers().get_all(header::IF_NONE_MATCH);
+    let lines: Vec<_> = lines.iter().map(HeaderValue::as_bytes).collect();
+    if lines.len() > 1
+        && let Ok(joined) = HeaderValue::from_bytes(&lines.join(&b", "[..]))
+    {
+        request.headers_mut().insert(header::IF_NONE_MATCH, joined);
+    }
 }
 
 /// What a documented path takes.

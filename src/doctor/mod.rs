@@ -10,6 +10,7 @@ mod streams;
 
 use crate::output;
 use crate::pipeline::PipelineSettings;
+use api::guard::Guard;
 use api::requests::Requests;
 use api::webhooks::Webhooks;
 use clap::Args;
@@ -64,7 +65,7 @@ impl<'a> Report<'a> {
 }
 
 async fn examine(settings: &PipelineSettings) -> Vec<Finding> {
-    let mut findings = vec![settings_files(settings)];
+    let mut findings = vec![read_settings(settings)];
     let of_disk = settings.clone();
     let of_disk = tokio::task::spawn_blocking(move || room::examine(&of_disk));
     let (broker, catalogue, ports) = tokio::join!(
@@ -87,22 +88,26 @@ async fn examine(settings: &PipelineSettings) -> Vec<Finding> {
     findings
 }
 
-/// Whether the settings files can be read.
-fn settings_files(settings: &PipelineSettings) -> Finding {
+/// Whether the settings are such that the pipeline starts, and their files can be read.
+fn read_settings(settings: &PipelineSettings) -> Finding {
     const CHECK: &str = "settings";
     let (sources, webhooks) = (&settings.indexer.sources_file, &settings.api.webhooks_file);
-    let read = settings
-        .indexer
-        .sources()
-        .map(drop)
-        .and_then(|()| Webhooks::new(webhooks.as_deref(), Requests::default()).map(drop));
-    let files: Vec<_> =
-        sources.iter().chain(webhooks).map(|file| file.display().to_string()).collect();
-    match (read, files.is_empty()) {
-        (Err(error), _) => Finding::trouble(CHECK, format!("{error:#}"), "set that right"),
-        (Ok(()), true) => Finding::ok(CHECK, "they can be read; no settings file is given"),
-        (Ok(()), false) => {
-            Finding::ok(CHECK, format!("they can be read; {} too", files.join(", ")))
+    let files: Vec<_> = [sources, webhooks, &settings.api.tokens_file]
+        .into_iter()
+        .flatten()
+        .map(|file| file.display().to_string())
+        .collect();
+    let read = || -> anyhow::Result<()> {
+        settings.indexer.sources()?;
+        Webhooks::new(webhooks.as_deref(), Requests::default())?;
+        Guard::new(&settings.api)?;
+        Ok(())
+    };
+    match read() {
+        Err(error) => Finding::trouble(CHECK, format!("{error:#}"), "set that right"),
+        Ok(()) if files.is_empty() => {
+            Finding::ok(CHECK, "they can be read; no settings file is given")
         }
+        Ok(()) => Finding::ok(CHECK, format!("they can be read, and so can {}", files.join(", "))),
     }
 }

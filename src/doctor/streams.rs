@@ -68,7 +68,7 @@ pub(super) async fn examine(settings: &PipelineSettings, broker: &Broker) -> Vec
             DEAD if kept.messages > 0 => findings.push(Finding::warning(
                 "dead",
                 format!("messages that could not be processed: {}", kept.messages),
-                "see why: nats stream view DEAD",
+                "see why, and replay or drop them: on the dashboard, or by GET /dead-letters",
             )),
             _ => {}
         }

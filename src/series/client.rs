@@ -59,10 +59,12 @@ impl ApiError {
 pub(super) struct Client {
     http: reqwest::Client,
     api: Url,
+    token: Option<String>,
 }
 
 impl Client {
-    pub(super) fn new(api: Url) -> anyhow::Result<Self> {
+    /// Of the API at an address, with a token if it needs one.
+    pub(super) fn new(api: Url, token: Option<String>) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT_PATIENCE)
             .read_timeout(READ_PATIENCE)
@@ -70,7 +72,7 @@ impl Client {
             // A proxy for the way out of the house knows nothing of what runs on this machine.
             .no_proxy()
             .build()?;
-        Ok(Self { http, api })
+        Ok(Self { http, api, token })
     }
 
     /// The series that a query finds, `most` of them, page by page.
@@ -115,6 +117,9 @@ impl Client {
 
     async fn get(&self, url: Url, last: Option<&str>) -> Result<Response, ApiError> {
         let mut request = self.http.get(url).header(ACCEPT, "application/json, text/event-stream");
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
         if let Some(last) = last {
             request = request.header("Last-Event-ID", last);
         }
@@ -141,6 +146,10 @@ impl Client {
             detail: String,
         }
         match answer.json::<Problem>().await {
+            Ok(_) if status == StatusCode::UNAUTHORIZED => {
+                "a token is needed: set COLLIMATOR_TOKEN (`collimator token create` makes one)"
+                    .to_owned()
+            }
             Ok(problem) => problem.detail,
             Err(_) => self.stranger(status.as_str()),
         }
@@ -213,11 +222,11 @@ mod tests {
     #[test]
     fn a_path_is_below_the_api_and_a_uid_is_one_segment() {
         for api in ["http://here:8000", "http://here:8000/"] {
-            let client = Client::new(api.parse().unwrap()).unwrap();
+            let client = Client::new(api.parse().unwrap(), None).unwrap();
             let url = client.url(&["series", "1.2/../3"], &[("PatientName", "Roe^*&".to_owned())]);
             assert_eq!(url.as_str(), "http://here:8000/series/1.2%2F..%2F3?PatientName=Roe%5E*%26");
         }
-        let client = Client::new("http://here/collimator".parse().unwrap()).unwrap();
+        let client = Client::new("http://here/collimator".parse().unwrap(), None).unwrap();
         assert_eq!(client.url(&["events"], &[]).as_str(), "http://here/collimator/events");
     }
 

@@ -41,6 +41,16 @@ struct ApiSettings {
     /// Where the API is
     #[arg(long, env = "COLLIMATOR_API", value_name = "URL", default_value = "http://127.0.0.1:8000", value_parser = api_url)]
     api: Url,
+
+    /// A token of the scope `read`, if the API needs one; as a variable it is in no list of processes
+    #[arg(long, env = "COLLIMATOR_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+}
+
+impl ApiSettings {
+    fn client(self) -> anyhow::Result<Client> {
+        Client::new(self.api, self.token)
+    }
 }
 
 #[derive(Debug, Clone, Args)]
@@ -209,15 +219,15 @@ pub async fn run(settings: SeriesSettings, stop: CancellationToken) -> ExitCode 
 async fn command(command: SeriesCommand) -> anyhow::Result<()> {
     match command {
         SeriesCommand::List(settings) => {
-            let client = Client::new(settings.api.api.clone())?;
+            let client = settings.api.clone().client()?;
             listing::list(&client, settings.query(), settings.limit, settings.form.is_table()).await
         }
         SeriesCommand::Show(settings) => {
-            let client = Client::new(settings.api.api)?;
+            let client = settings.api.client()?;
             listing::show(&client, &settings.uids, settings.form.is_table()).await
         }
         SeriesCommand::Watch(settings) => {
-            let client = Client::new(settings.api.api)?;
+            let client = settings.api.client()?;
             let query =
                 given([("Modality", &settings.modality), ("CallingAETitle", &settings.calling_ae)]);
             watching::watch(&client, &query, settings.limit, settings.form.is_table()).await

@@ -9,9 +9,11 @@ use shared::catalog::{
 };
 use shared::event::{InstanceStored, Reason};
 use shared::uid::SeriesInstanceUid;
+use std::collections::HashMap;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
+mod guarding;
 mod listing;
 mod qido;
 
@@ -22,6 +24,10 @@ struct TestApi {
 }
 
 async fn api(with_catalogue: bool) -> TestApi {
+    guarded(with_catalogue, Guard::default()).await
+}
+
+async fn guarded(with_catalogue: bool, guard: Guard) -> TestApi {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("catalog.db");
     let settings = CatalogSettings { database_url: format!("sqlite://{}", path.display()) };
@@ -34,7 +40,7 @@ async fn api(with_catalogue: bool) -> TestApi {
     let requests = Requests::default();
     let webhooks = Webhooks::default();
     let (health, metrics) = (Health::default(), Metrics::default());
-    let routes = routes(catalog, requests, events, webhooks, health, metrics);
+    let routes = routes(catalog, requests, events, webhooks, guard, health, metrics);
     let client = TestClient::new(Box::new(poem::endpoint::ToDynEndpoint(routes)) as Box<_>);
     TestApi { client, owner, _folder: folder }
 }
@@ -190,6 +196,7 @@ async fn complete(owner: &Catalog, reason: Reason) {
     let completion = Completion {
         series: SeriesInstanceUid::parse("2.1").unwrap(),
         reason,
+        opened_at: Timestamp::UNIX_EPOCH,
         decided_at: Timestamp::UNIX_EPOCH,
         expected: None,
         retrieve_from: None,
@@ -264,4 +271,42 @@ async fn the_senders_are_listed_with_what_their_evidence_is_worth() {
         "Expected": {"Trusted": true},
     }]);
     assert_eq!(json(&api.client, "/sources").await, expected);
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_the_template_of_their_path() {
+    let api = api(true).await;
+    for path in
+        ["/series/2.25.4711", "/series/2.25.4711/history", "/", "/secret/2.25.4711", "/docs"]
+    {
+        api.client.get(path).send().await;
+    }
+    api.client.get("/dicom-web/studies/2.25.4711/series").send().await;
+    api.client.get("/series?PatientName=Roe&Misspelt=1").send().await;
+    api.client.put("/store").send().await;
+    api.client.request(Method::from_bytes(b"BREW").unwrap(), "/series").send().await;
+    let told = api.client.get("/metrics").send().await.0;
+    let types: Vec<_> = told.headers().get_all(header::CONTENT_TYPE).iter().collect();
+    assert_eq!(types, ["text/plain; version=0.0.4; charset=utf-8"], "and no other");
+    let told = told.into_body().into_string().await.unwrap();
+    for labels in [
+        r#"route="/series/{SeriesInstanceUID}",method="GET",status="404""#,
+        r#"route="/series/{SeriesInstanceUID}/history",method="GET",status="404""#,
+        r#"route="/dicom-web/studies/{study}/series",method="GET",status="204""#,
+        r#"route="/series",method="GET",status="422""#,
+        r#"route="/series",method="other",status="405""#,
+        r#"route="/store",method="PUT",status="405""#,
+        r#"route="/",method="GET",status="200""#,
+        r#"route="/docs",method="GET",status="200""#,
+        r#"route="other",method="GET",status="404""#,
+    ] {
+        let sample = format!("collimator_http_requests_total{{{labels}}} 1");
+        assert!(told.lines().any(|line| line == sample), "{sample} in {told}");
+    }
+    for secret in ["4711", "Roe", "secret", "BREW"] {
+        assert!(!told.contains(secret), "{secret} in {told}");
+    }
+    let duration =
+        r#"collimator_http_request_duration_seconds_count{route="/series",method="GET"} 1"#;
+    assert!(told.contains(duration) && told.contains("collimator_event_listeners 0"), "{told}");
 }
