@@ -19,6 +19,7 @@ mod evidence;
 mod filling_up;
 mod hostile;
 mod listening;
+mod metrics;
 mod orthanc;
 mod pydicom_files;
 mod receiving;

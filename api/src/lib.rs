@@ -15,6 +15,7 @@ pub mod guard;
 pub mod history;
 pub mod instances;
 pub mod listing;
+mod metrics;
 pub mod operations;
 pub mod origins;
 pub mod parameters;

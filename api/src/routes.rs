@@ -9,6 +9,7 @@ use crate::documented::Guarded;
 use crate::events::Events;
 use crate::events::operations::EventOperations;
 use crate::guard::Guard;
+use crate::metrics::{HttpMetrics, template};
 use crate::operations::Operations;
 use crate::origins;
 use crate::problem::{self, FieldError, Problem};
@@ -17,7 +18,7 @@ use crate::requests::Requests;
 use crate::webhooks::Webhooks;
 use crate::webhooks::operations::WebhookOperations;
 use poem::http::{HeaderValue, Method, StatusCode, header};
-use poem::{Endpoint, EndpointExt, IntoResponse, Request, Response, Route};
+use poem::{Endpoint, EndpointExt, IntoResponse, PathPattern, Request, Response, Route};
 use poem_openapi::{LicenseObject, OpenApiService};
 use serde_json::Value;
 use shared::catalog::Catalog;
@@ -25,6 +26,7 @@ use shared::health::{self, Health};
 use shared::metrics::{self, Metrics, Refusals, Refused};
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 const DESCRIPTION: &str = "Collimator receives DICOM from a PACS or a modality, knows when each \
 series is complete, and tells everyone: here, and as `dicom.series.completed.>` on NATS. \
@@ -64,6 +66,9 @@ pub fn routes(
     health: Health,
     metrics: Metrics,
 ) -> impl Endpoint<Output = Response> {
+    metrics.collect(events.clone());
+    metrics.collect(health.clone());
+    let http = HttpMetrics::registered(&metrics);
     let service = service(catalog.clone(), requests, events, webhooks);
     let dicom_web = qido::routes(&catalog);
     let allowed = Arc::new(allowed_methods(&service.spec()));
@@ -89,7 +94,7 @@ pub fn routes(
         .nest("/", service)
         .around(dashboard::in_front_of)
         .around(move |routes, request| {
-            answer(routes, request, guard.clone(), allowed.clone(), refusals.clone())
+            answer(routes, request, guard.clone(), allowed.clone(), refusals.clone(), http.clone())
         })
 }
 
@@ -100,10 +105,13 @@ async fn answer<E: Endpoint>(
     guard: Guard,
     allowed: Arc<Vec<Allowed>>,
     refusals: Refusals,
+    http: HttpMetrics,
 ) -> poem::Result<Response> {
+    let began = Instant::now();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let documented = allowed.iter().find(|allowed| allowed.matches(&path));
     let wrong = documented.map(|allowed| allowed.wrong(&request)).unwrap_or_default();
+    let mut route = None;
     let origin = guard.origins().of(&request);
     let preflight = origin.as_ref().and_then(|_| origins::preflight(&request));
     let mut response = if let Some(preflight) = preflight {
@@ -113,8 +121,15 @@ async fn answer<E: Endpoint>(
     } else if wrong.is_empty() {
         join_tags(&mut request);
         match routes.call(request).await {
-            Ok(answer) => answer.into_response(),
-            Err(error) => problem::of_error(error, documented.map_or(&[], |it| &it.in_path)),
+            Ok(answer) => {
+                let answer = answer.into_response();
+                route = answer.data::<PathPattern>().cloned();
+                answer
+            }
+            Err(error) => {
+                route = error.data::<PathPattern>().cloned();
+                problem::of_error(error, documented.map_or(&[], |it| &it.in_path))
+            }
         }
     } else {
         Problem::fields(wrong).into_response()
@@ -127,6 +142,12 @@ async fn answer<E: Endpoint>(
         response.headers_mut().insert(header::ALLOW, methods);
     }
     let status = response.status();
+    let route = match documented {
+        Some(documented) => documented.segments.join("/"),
+        None if dashboard::has(&path) => path.clone(),
+        None => template(route.as_ref()),
+    };
+    http.answered(route, &method, status, began.elapsed());
     if status.is_client_error() || status.is_server_error() {
         refusals.count(Refused::Request, status.as_str().to_owned());
     }

@@ -12,6 +12,7 @@ pub mod heartbeat;
 pub mod instance;
 pub mod ledger;
 pub mod listener;
+pub mod metrics;
 pub mod occurrences;
 pub mod publisher;
 pub mod room;
@@ -24,6 +25,7 @@ use anyhow::Context;
 use association::Service;
 use async_nats::Client;
 use broker::Broker;
+use metrics::IngestMetrics;
 use occurrences::Occurrences;
 use publisher::Publisher;
 pub use settings::Settings;
@@ -48,6 +50,7 @@ pub struct Ingest {
     health: Part,
     acknowledgements: Acknowledgements,
     refusals: Refusals,
+    metrics: IngestMetrics,
 }
 
 impl Ingest {
@@ -66,7 +69,8 @@ impl Ingest {
             format!("cannot listen on {addr} for DICOM; stop the other program or set DICOM_ADDR")
         })?;
         let acknowledgements = Acknowledgements::default();
-        Ok(Self { listener, settings, health, acknowledgements, refusals })
+        let metrics = IngestMetrics::registered(metrics);
+        Ok(Self { listener, settings, health, acknowledgements, refusals, metrics })
     }
 
     /// Where it listens.
@@ -103,10 +107,17 @@ impl Ingest {
         let timeout = self.settings.publish_timeout;
         let broker = Broker::new(self.health, self.acknowledgements);
         let service = Arc::new(Service {
-            publisher: Publisher::new(jetstream, timeout, node_name.clone(), broker),
+            publisher: Publisher::new(
+                jetstream,
+                timeout,
+                node_name.clone(),
+                broker,
+                self.metrics.acknowledged_after.clone(),
+            ),
             settings: self.settings,
             node_name,
             refusals: self.refusals,
+            metrics: self.metrics,
             rejections: Mutex::new(Occurrences::said_at_most(1)),
             troubles: Mutex::new(Occurrences::said_at_most(TROUBLES_SAID)),
             stop,

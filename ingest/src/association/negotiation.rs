@@ -3,11 +3,13 @@
 use super::{Association, Service};
 use crate::admission::{self, Rejection, trimmed};
 use crate::ledger::Ledger;
+use crate::metrics::Outcome;
 use crate::wire::{Abort, Wire};
 use dicom_ul::pdu::{AssociationRQ, Pdu};
 use jiff::Timestamp;
 use shared::event::{AssociationIdentity, AssociationRejected};
 use shared::metrics::Refused;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
@@ -74,8 +76,18 @@ async fn negotiate_and_serve(service: &Service, socket: TcpStream, peer: IpAddr,
         Err(rejection) => return turn_away(service, wire, identity, rejection).await,
     };
     let answer = Pdu::AssociationAC(accepted.answer.clone());
-    let ledger = Ledger::default();
-    Association { service, wire, accepted, identity, ledger, opened: false }.run(answer).await;
+    let association = Association {
+        service,
+        wire,
+        accepted,
+        identity,
+        ledger: Ledger::default(),
+        opened: false,
+        asked_at: Instant::now(),
+        classes: BTreeMap::new(),
+        is_open: service.metrics.opened(),
+    };
+    association.run(answer).await;
 }
 
 /// Who is calling, which from here on every log line says.
@@ -103,6 +115,7 @@ async fn turn_away(
     rejection: Rejection,
 ) {
     service.refusals.count(Refused::Association, rejection.cause());
+    service.metrics.ended(Outcome::Rejected);
     let answer = rejection.answer();
     let cause = answer.source.to_string();
     let rejections = {

@@ -45,6 +45,7 @@ impl Feed {
         let completion = |uid: &&str| Completion {
             series: SeriesInstanceUid::parse(uid).unwrap(),
             reason: Reason::Quiet,
+            opened_at: Timestamp::from_second(second).unwrap(),
             decided_at: Timestamp::from_second(second).unwrap(),
             expected: None,
             retrieve_from: None,
