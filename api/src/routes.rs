@@ -94,7 +94,8 @@ pub fn routes(
         .nest("/", service)
         .around(dashboard::in_front_of)
         .around(move |routes, request| {
-            answer(routes, request, guard.clone(), allowed.clone(), refusals.clone(), http.clone())
+            let (refusals, http) = (refusals.clone(), http.clone());
+            answer(routes, request, guard.clone(), allowed.clone(), refusals, http)
         })
 }
 
@@ -111,9 +112,9 @@ async fn answer<E: Endpoint>(
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let documented = allowed.iter().find(|allowed| allowed.matches(&path));
     let wrong = documented.map(|allowed| allowed.wrong(&request)).unwrap_or_default();
-    let mut route = None;
     let origin = guard.origins().of(&request);
     let preflight = origin.as_ref().and_then(|_| origins::preflight(&request));
+    let mut route = None;
     let mut response = if let Some(preflight) = preflight {
         preflight
     } else if let Err(refused) = guard.check(&request) {
