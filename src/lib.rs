@@ -2,8 +2,12 @@
 //! them.
 
 mod disk;
+pub mod doctor;
 pub mod embedded_nats;
+pub mod manual;
+mod output;
 pub mod pipeline;
 pub mod send;
+pub mod series;
 pub mod synthetic;
 mod watchdog;
