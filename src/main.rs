@@ -2,12 +2,14 @@
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use collimator::check_config;
 use collimator::embedded_nats::guard_if_asked;
 use collimator::pipeline::{self, Addresses, PipelineSettings};
 use collimator::send::{self, SendSettings};
 use collimator::synthetic::SyntheticStudy;
 use shared::settings::CommonSettings;
 use shared::shutdown;
+use std::io;
 use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +34,8 @@ enum Command {
     Send(Box<SendSettings>),
     /// Run the whole pipeline and send it a small synthetic study
     Demo(Box<PipelineSettings>),
+    /// Read the settings and the files that they name, and say what they mean
+    CheckConfig(Box<PipelineSettings>),
 }
 
 fn main() -> ExitCode {
@@ -47,6 +51,12 @@ async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
                 Ok(())
             })
             .await?;
+        }
+        Some(Command::CheckConfig(settings)) => {
+            if let Err(problems) = check_config::check(&settings, &mut io::stdout())? {
+                problems.iter().for_each(|problem| eprintln!("error: {problem}"));
+                return Ok(ExitCode::FAILURE);
+            }
         }
         Some(Command::Demo(settings)) => pipeline::run(*settings, stop, demo).await?,
         Some(Command::Send(settings)) => {

@@ -13,6 +13,7 @@ use shared::durability::{MonitorSettings, verify};
 use shared::health::Health;
 use shared::metrics::Metrics;
 use shared::settings::StreamSettings;
+use shared::sources::SourcesSettings;
 use shared::stream;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -51,6 +52,10 @@ pub struct PipelineSettings {
     /// The catalogue: `sqlite://` and the path of a file [default: catalog.db in DATA_DIR]
     #[arg(long, env = "DATABASE_URL")]
     pub database_url: Option<String>,
+
+    /// What is known of the senders.
+    #[command(flatten)]
+    pub sources: SourcesSettings,
 
     /// Of the receiver.
     #[command(flatten)]
@@ -107,11 +112,12 @@ pub async fn run(
             format!("sqlite://{}", settings.data_dir.join("catalog.db").display())
         }),
     };
-    let ingest = Ingest::bind(settings.ingest.clone(), &health, &metrics).await?;
+    let (sources, receiver) = (&settings.sources, settings.ingest.clone());
+    let ingest = Ingest::bind(receiver, sources, &health, &metrics).await?;
     let catalog = Catalog::open(&catalog_settings)?;
     let api = Api::bind(&settings.api, catalog, health.clone(), metrics.clone()).await?;
 
-    let indexer = Indexer::new(&settings.indexer, catalog_settings, &health, &metrics)?;
+    let indexer = Indexer::new(&settings.indexer, sources, catalog_settings, &health, &metrics)?;
 
     let broker = match &settings.nats_url {
         Some(_) => None,

@@ -4,6 +4,7 @@
 
 mod harness;
 
+mod allowing;
 mod api;
 mod broker_trouble;
 mod browsing;

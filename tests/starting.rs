@@ -136,6 +136,30 @@ async fn a_sources_file_that_is_not_understood_stops_the_start_with_one_line() {
     }
 }
 
+#[test]
+fn check_config_says_who_may_send_or_what_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sources.toml");
+    let check = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        let checked =
+            run(folder.path(), &[("SOURCES_FILE", file.to_str().unwrap())], &["check-config"]);
+        let said = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (checked.status.code(), said(checked.stdout), said(checked.stderr))
+    };
+    let (code, said, complaints) =
+        check("[[allow]]\nae_title = 'MR1'\naddresses = ['10.1.2.0/24']\n");
+    assert_eq!((code, &*complaints), (Some(0), ""));
+    assert!(said.contains("\n  - who calls itself MR1 and calls from 10.1.2.0/24\n"), "{said}");
+    let (code, said, _) = check("[[source]]\nae_title = 'MR1'\n");
+    assert_eq!(code, Some(0));
+    assert!(said.contains("Whoever reaches it may send.") && said.contains(": MR1."), "{said}");
+    let (code, _, complaints) = check("[[allow]]\n\nadresses = ['10.1.2.0/24']\n");
+    assert_eq!((code, complaints.lines().count()), (Some(1), 1), "{complaints}");
+    assert!(complaints.contains("line 3: unknown field `adresses`"), "{complaints}");
+    assert!(!folder.path().join("data").exists(), "it only looks");
+}
+
 #[tokio::test]
 async fn the_demo_sends_itself_two_series() {
     let folder = tempfile::tempdir().unwrap();

@@ -4,7 +4,7 @@ use crate::sources::{Rules, Sources};
 use clap::Args;
 use jiff::SignedDuration;
 use shared::settings::duration;
-use std::path::PathBuf;
+use shared::sources::SourcesFile;
 use std::time::Duration;
 
 /// Settings of the indexer.
@@ -28,10 +28,6 @@ pub struct Settings {
     #[arg(long, env = "MAX_OPEN", default_value = "1h", value_parser = duration)]
     pub max_open: Duration,
 
-    /// A TOML file of settings that differ by calling AE title [default: none]
-    #[arg(long, env = "SOURCES_FILE")]
-    pub sources_file: Option<PathBuf>,
-
     /// How long NATS waits for the acknowledgement of an event before it delivers it again
     #[arg(long, env = "ACK_WAIT", default_value = "30s", value_parser = duration)]
     pub ack_wait: Duration,
@@ -42,11 +38,11 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// How it is decided that a series is complete.
+    /// How it is decided that a series is complete, with what differs by sender.
     ///
     /// # Errors
-    /// When the sources file can't be read or understood.
-    pub fn sources(&self) -> anyhow::Result<Sources> {
+    /// When a period is longer than time can be.
+    pub fn sources(&self, file: SourcesFile) -> anyhow::Result<Sources> {
         let all = Rules {
             quiet_period: SignedDuration::try_from(self.quiet_period)?,
             settle_period: SignedDuration::try_from(self.settle_period)?,
@@ -55,9 +51,6 @@ impl Settings {
             expected_from: Vec::new(),
             retrieve_url: None,
         };
-        match &self.sources_file {
-            Some(path) => Sources::read(path, all),
-            None => Ok(Sources::new(all)),
-        }
+        Ok(Sources::of(file, all))
     }
 }

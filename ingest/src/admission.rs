@@ -10,7 +10,9 @@ use dicom_ul::pdu::{
     AssociationRJSource, AssociationRQ, Pdu, PresentationContextProposed,
     PresentationContextResult, PresentationContextResultReason, UserVariableItem, read_pdu,
 };
+use shared::sources::NotAllowed;
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// Longest P-DATA-TF PDU that we ever take or send, in bytes without its header (PS3.8 annex D.1):
 /// longer ones gain nothing, since what has arrived of one is not waited for.
@@ -70,6 +72,8 @@ pub enum Rejection {
     ApplicationContext,
     /// It calls somebody else, and we are told to mind.
     CalledAeTitle,
+    /// It may not send.
+    NotAllowed(NotAllowed),
 }
 
 impl Rejection {
@@ -97,6 +101,11 @@ impl Rejection {
                 AssociationRJResult::Permanent,
                 Source::ServiceUser(User::CalledAETitleNotRecognized),
             ),
+            // The same whatever is wrong: who guesses is not told which part of it was right.
+            Self::NotAllowed(_) => (
+                AssociationRJResult::Permanent,
+                Source::ServiceUser(User::CallingAETitleNotRecognized),
+            ),
         };
         AssociationRJ { result, source }
     }
@@ -110,6 +119,20 @@ impl Rejection {
             Self::ProtocolVersion => "protocol_version",
             Self::ApplicationContext => "application_context",
             Self::CalledAeTitle => "called_ae_title",
+            Self::NotAllowed(NotAllowed::AeTitle) => "calling_ae_title",
+            Self::NotAllowed(NotAllowed::Address) => "address",
+        }
+    }
+}
+
+/// For operators, who are told more than the caller is.
+impl fmt::Display for Rejection {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAllowed(NotAllowed::Address) => {
+                to.write_str("calling AE title not recognized: not from this address")
+            }
+            _ => self.answer().source.fmt(to),
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod instance;
 pub mod ledger;
 pub mod listener;
 pub mod occurrences;
+pub mod patience;
 pub mod publisher;
 pub mod room;
 pub mod settings;
@@ -31,6 +32,7 @@ use shared::acknowledgements::Acknowledgements;
 use shared::health::{Health, Part};
 use shared::metrics::{Metrics, Refusals};
 use shared::settings::StreamSettings;
+use shared::sources::{AllowList, SourcesSettings};
 use shared::stream;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -45,6 +47,7 @@ const TROUBLES_SAID: u32 = 20;
 pub struct Ingest {
     listener: TcpListener,
     settings: Settings,
+    allow: AllowList,
     health: Part,
     acknowledgements: Acknowledgements,
     refusals: Refusals,
@@ -54,19 +57,27 @@ impl Ingest {
     /// Opens the port.
     ///
     /// # Errors
-    /// When it can't be listened on.
+    /// When it can't be listened on, or the sources file can't be read or understood.
     pub async fn bind(
         settings: Settings,
+        sources: &SourcesSettings,
         health: &Health,
         metrics: &Metrics,
     ) -> anyhow::Result<Self> {
         let (health, refusals) = (health.part("ingest"), metrics.refusals());
+        let allow = sources.read()?.allow;
         let listener = TcpListener::bind(settings.dicom_addr).await.with_context(|| {
             let addr = settings.dicom_addr;
             format!("cannot listen on {addr} for DICOM; stop the other program or set DICOM_ADDR")
         })?;
+        if allow.is_open() && !settings.dicom_addr.ip().is_loopback() {
+            let addr = settings.dicom_addr;
+            tracing::warn!(
+                "whoever reaches {addr} may send: SOURCES_FILE names nobody to [[allow]]"
+            );
+        }
         let acknowledgements = Acknowledgements::default();
-        Ok(Self { listener, settings, health, acknowledgements, refusals })
+        Ok(Self { listener, settings, allow, health, acknowledgements, refusals })
     }
 
     /// Where it listens.
@@ -105,9 +116,11 @@ impl Ingest {
         let service = Arc::new(Service {
             publisher: Publisher::new(jetstream, timeout, node_name.clone(), broker),
             settings: self.settings,
+            allow: self.allow,
             node_name,
             refusals: self.refusals,
             rejections: Mutex::new(Occurrences::said_at_most(1)),
+            patience: Mutex::default(),
             troubles: Mutex::new(Occurrences::said_at_most(TROUBLES_SAID)),
             stop,
         });

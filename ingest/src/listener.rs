@@ -1,15 +1,17 @@
 //! The port: accepts connections, up to a limit, and gives each its association.
 
+use crate::admission::Rejection;
 use crate::association::{self, Service};
 use crate::room::Room;
 use shared::metrics::Refused;
+use shared::sources::NotAllowed;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
-/// Callers that are told at one time that there is no room; any more are hung up on.
+/// Callers that are told at one time that they get no association; any more are hung up on.
 const MAX_REJECTIONS: usize = 100;
 
 /// Pause after an accept that failed: out of file descriptors, mostly, and those come back.
@@ -36,7 +38,12 @@ pub async fn run(listener: TcpListener, service: Arc<Service>) {
         };
         let peer = peer.ip().to_canonical();
         let service = service.clone();
-        match room.take(peer) {
+        // Who may not send from there whatever it calls itself must not take the room of others.
+        let place = match service.allow.knows(peer) {
+            true => room.take(peer),
+            false => Err(Rejection::NotAllowed(NotAllowed::Address)),
+        };
+        match place {
             Ok(place) => {
                 associations.spawn(async move {
                     association::serve(service, socket, peer).await;

@@ -11,6 +11,7 @@ pub mod health;
 pub mod metrics;
 pub mod settings;
 pub mod shutdown;
+pub mod sources;
 pub mod stream;
 pub mod subject;
 pub mod telemetry;

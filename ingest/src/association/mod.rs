@@ -12,6 +12,7 @@ use crate::framer::Kind;
 use crate::instance::Refusal;
 use crate::ledger::Ledger;
 use crate::occurrences::Occurrences;
+use crate::patience::Patience;
 use crate::publisher::Publisher;
 use crate::settings::Settings;
 use crate::wire::{Abort, Incoming, Wire, WireError};
@@ -19,6 +20,8 @@ use dicom_ul::pdu::{AbortRQServiceProviderReason, Pdu};
 use jiff::Timestamp;
 use shared::event::{AssociationIdentity, Ending};
 use shared::metrics::{Refusals, Refused};
+use shared::sources::AllowList;
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -28,12 +31,16 @@ use tokio_util::sync::CancellationToken;
 pub struct Service {
     /// What the receiver was told.
     pub settings: Settings,
+    /// Who may send.
+    pub allow: AllowList,
     /// The receiver's name.
     pub node_name: String,
     /// Where events go.
     pub publisher: Publisher,
     /// Callers that were turned away.
     pub rejections: Mutex<Occurrences>,
+    /// With those of them who may not send.
+    pub patience: Mutex<Patience>,
     /// Counts whatever is refused.
     pub refusals: Refusals,
     /// What peers did wrong, as far as it is worth a warning.
@@ -43,6 +50,12 @@ pub struct Service {
 }
 
 impl Service {
+    /// Counts a caller who may not send; whether it is told so.
+    fn has_patience_with(&self, peer: IpAddr) -> bool {
+        let mut patience = self.patience.lock().unwrap_or_else(PoisonError::into_inner);
+        patience.refuse(peer, Instant::now())
+    }
+
     /// Counts something that a peer did wrong; how many there were since one was said last, if this
     /// one may be said.
     fn trouble(&self) -> Option<u64> {

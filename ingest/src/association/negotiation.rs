@@ -8,6 +8,7 @@ use dicom_ul::pdu::{AssociationRQ, Pdu};
 use jiff::Timestamp;
 use shared::event::{AssociationIdentity, AssociationRejected};
 use shared::metrics::Refused;
+use shared::sources::Caller;
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
@@ -23,6 +24,9 @@ pub async fn serve(service: Arc<Service>, socket: TcpStream, peer: IpAddr) {
 
 /// Turns a caller away.
 pub async fn reject(service: &Service, socket: TcpStream, peer: IpAddr, rejection: Rejection) {
+    if is_hung_up_on(service, peer, rejection) {
+        return;
+    }
     let id = new_id();
     let span = span(&id, peer);
     let rejected = async {
@@ -69,13 +73,27 @@ async fn negotiate_and_serve(service: &Service, socket: TcpStream, peer: IpAddr,
     let identity = identity(service, &request, peer, id);
     let settings = &service.settings;
     let called_ae = settings.check_called_ae.then_some(settings.ae_title.as_str());
-    let accepted = match admission::admit(&request, called_ae, settings.max_pdu_length) {
+    let caller = Caller { calling_ae_title: &identity.calling_ae_title, address: peer };
+    let allowed = service.allow.check(&caller).map_err(Rejection::NotAllowed);
+    let accepted =
+        allowed.and_then(|()| admission::admit(&request, called_ae, settings.max_pdu_length));
+    let accepted = match accepted {
         Ok(accepted) => accepted,
+        Err(rejection) if is_hung_up_on(service, peer, rejection) => return,
         Err(rejection) => return turn_away(service, wire, identity, rejection).await,
     };
     let answer = Pdu::AssociationAC(accepted.answer.clone());
     let ledger = Ledger::default();
     Association { service, wire, accepted, identity, ledger, opened: false }.run(answer).await;
+}
+
+/// Counts a caller who may not send; whether it is not even told so, since it has been too often.
+fn is_hung_up_on(service: &Service, peer: IpAddr, rejection: Rejection) -> bool {
+    let is_told = !matches!(rejection, Rejection::NotAllowed(_)) || service.has_patience_with(peer);
+    if !is_told {
+        service.refusals.count(Refused::Association, "hung_up_on");
+    }
+    !is_told
 }
 
 /// Who is calling, which from here on every log line says.
@@ -103,8 +121,7 @@ async fn turn_away(
     rejection: Rejection,
 ) {
     service.refusals.count(Refused::Association, rejection.cause());
-    let answer = rejection.answer();
-    let cause = answer.source.to_string();
+    let (answer, cause) = (rejection.answer(), rejection.to_string());
     let rejections = {
         let mut all = service.rejections.lock().unwrap_or_else(PoisonError::into_inner);
         all.count(Instant::now())

@@ -1,0 +1,224 @@
+//! `[[allow]]`: who may send.
+
+use super::entry::ae_title;
+use ipnet::IpNet;
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _};
+use std::fmt;
+use std::net::IpAddr;
+
+/// Who may send: whoever fits one of the entries, and anybody where there are none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AllowList(Vec<Allowed>);
+
+/// One `[[allow]]` of the file. A caller fits it by all that it names.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Allowed {
+    #[serde(default, deserialize_with = "some_ae_title")]
+    ae_title: Option<String>,
+    #[serde(default)]
+    addresses: Vec<Network>,
+}
+
+/// Who asks for an association.
+#[derive(Debug, Clone, Copy)]
+pub struct Caller<'a> {
+    /// Its AE title, without padding.
+    pub calling_ae_title: &'a str,
+    /// The address that it calls from; of IPv4, never in the form of IPv6.
+    pub address: IpAddr,
+}
+
+/// By what a caller fits no entry, if it came as far as that with any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotAllowed {
+    /// None is for its AE title.
+    AeTitle,
+    /// None that is for its AE title is for its address.
+    Address,
+}
+
+impl AllowList {
+    /// Of these entries.
+    #[must_use]
+    pub fn new(entries: Vec<Allowed>) -> Self {
+        Self(entries)
+    }
+
+    /// Whether anybody may send.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The entries.
+    #[must_use]
+    pub fn entries(&self) -> &[Allowed] {
+        &self.0
+    }
+
+    /// Whether anybody at this address may send.
+    #[must_use]
+    pub fn knows(&self, address: IpAddr) -> bool {
+        self.is_open() || self.0.iter().any(|entry| entry.fits_address(address))
+    }
+
+    /// Looks for the caller.
+    ///
+    /// # Errors
+    /// When it may not send.
+    pub fn check(&self, caller: &Caller<'_>) -> Result<(), NotAllowed> {
+        if self.is_open() {
+            return Ok(());
+        }
+        let mut titled = self.0.iter().filter(|entry| entry.fits_ae_title(caller)).peekable();
+        if titled.peek().is_none() {
+            return Err(NotAllowed::AeTitle);
+        }
+        match titled.any(|entry| entry.fits_address(caller.address)) {
+            true => Ok(()),
+            false => Err(NotAllowed::Address),
+        }
+    }
+}
+
+impl Allowed {
+    pub(super) fn names_anything(&self) -> bool {
+        self.ae_title.is_some() || !self.addresses.is_empty()
+    }
+
+    fn fits_ae_title(&self, caller: &Caller<'_>) -> bool {
+        self.ae_title.as_ref().is_none_or(|ae_title| ae_title == caller.calling_ae_title)
+    }
+
+    fn fits_address(&self, address: IpAddr) -> bool {
+        let fits = |network: &Network| network.0.contains(&address);
+        self.addresses.is_empty() || self.addresses.iter().any(fits)
+    }
+}
+
+/// In words, for an operator.
+impl fmt::Display for Allowed {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.ae_title {
+            Some(ae_title) => write!(to, "who calls itself {ae_title}")?,
+            None => to.write_str("whoever")?,
+        }
+        for (index, network) in self.addresses.iter().enumerate() {
+            let before = if index == 0 { "calls from" } else { "or" };
+            let before =
+                if index == 0 && self.ae_title.is_some() { "and calls from" } else { before };
+            write!(to, " {before} {}", network.0)?;
+        }
+        Ok(())
+    }
+}
+
+/// A range of addresses, or one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Network(IpNet);
+
+impl<'de> Deserialize<'de> for Network {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        let one = || text.parse::<IpAddr>().ok().map(IpNet::from);
+        let Some(network) = text.parse::<IpNet>().ok().or_else(one) else {
+            let help = "write it like 10.1.2.0/24, 10.1.2.3 or fd00::/8";
+            return Err(D::Error::custom(format!(
+                "`{text}` is no address or range of them; {help}"
+            )));
+        };
+        if network != network.trunc() {
+            let help = network.trunc();
+            return Err(D::Error::custom(format!(
+                "`{text}` has bits beyond its prefix; write {help}"
+            )));
+        }
+        if let IpAddr::V6(address) = network.addr()
+            && address.to_ipv4_mapped().is_some()
+        {
+            // Such callers are known by their IPv4 address.
+            return Err(D::Error::custom(format!("`{text}`: write it as an IPv4 address")));
+        }
+        Ok(Self(network))
+    }
+}
+
+fn some_ae_title<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    ae_title(from).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sources::SourcesFile;
+
+    fn list(text: &str) -> AllowList {
+        SourcesFile::parse(text).unwrap().allow
+    }
+
+    fn check(list: &AllowList, calling_ae_title: &str, address: &str) -> Result<(), NotAllowed> {
+        list.check(&Caller { calling_ae_title, address: address.parse().unwrap() })
+    }
+
+    #[test]
+    fn without_an_entry_anybody_may_send() {
+        let open = list("[[source]]\nae_title = 'MR1'");
+        assert!(open.is_open());
+        assert_eq!(check(&open, "", "192.0.2.1"), Ok(()));
+    }
+
+    #[test]
+    fn a_caller_fits_an_entry_by_all_that_it_names() {
+        let list = list(
+            "[[allow]]\nae_title = ' MR1 '\naddresses = ['10.1.2.0/24', 'fd00::/8']\n\
+             [[allow]]\nae_title = 'CT1'\n\
+             [[allow]]\naddresses = ['192.0.2.7']\n",
+        );
+        for (ae_title, address, checked) in [
+            ("MR1", "10.1.2.3", Ok(())),
+            ("MR1", "fd12::1", Ok(())),
+            ("MR1", "10.1.3.3", Err(NotAllowed::Address)),
+            ("MR1", "fe80::1", Err(NotAllowed::Address)),
+            ("mr1", "10.1.2.3", Err(NotAllowed::Address)), // only 192.0.2.7 may have any title
+            ("CT1", "203.0.113.9", Ok(())),
+            ("ANY", "192.0.2.7", Ok(())),
+            ("ANY", "192.0.2.8", Err(NotAllowed::Address)),
+        ] {
+            assert_eq!(check(&list, ae_title, address), checked, "{ae_title} {address}");
+        }
+    }
+
+    #[test]
+    fn a_title_that_no_entry_is_for_is_told_from_an_address() {
+        let list = list("[[allow]]\nae_title = 'MR1'\naddresses = ['10.1.2.0/24']");
+        assert_eq!(check(&list, "MR2", "10.1.2.3"), Err(NotAllowed::AeTitle));
+        assert_eq!(check(&list, "MR1", "10.1.3.3"), Err(NotAllowed::Address));
+    }
+
+    #[test]
+    fn an_address_that_no_entry_is_for_is_known_before_anybody_speaks() {
+        let knows = |text: &str, address: &str| list(text).knows(address.parse().unwrap());
+        let of_a_network = "[[allow]]\naddresses = ['10.1.2.0/24']";
+        assert!(knows(of_a_network, "10.1.2.3") && !knows(of_a_network, "10.1.3.3"));
+        assert!(knows("[[allow]]\nae_title = 'MR1'", "10.1.3.3"));
+        assert!(knows("", "10.1.3.3"));
+    }
+
+    #[test]
+    fn an_entry_says_in_words_whom_it_allows() {
+        let list = list(
+            "[[allow]]\nae_title = 'MR1'\naddresses = ['10.1.2.0/24', 'fd00::/8']\n\
+             [[allow]]\naddresses = ['192.0.2.7']\n",
+        );
+        let words: Vec<_> = list.entries().iter().map(ToString::to_string).collect();
+        assert_eq!(
+            words,
+            [
+                "who calls itself MR1 and calls from 10.1.2.0/24 or fd00::/8",
+                "whoever calls from 192.0.2.7/32"
+            ]
+        );
+    }
+}
