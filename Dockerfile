@@ -37,6 +37,8 @@ RUN groupadd --gid 10001 collimator \
     && useradd --uid 10001 --gid 10001 --home-dir /data --no-create-home --shell /usr/sbin/nologin collimator \
     && install --directory --owner=10001 --group=10001 --mode=0750 /data
 COPY container/ready /usr/local/bin/
+# Whom webhooks over https may trust.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build \
     /build/target/release/api \
     /build/target/release/collimator \

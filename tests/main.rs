@@ -28,3 +28,4 @@ mod specification;
 mod starting;
 mod stopping;
 mod streams;
+mod webhooks;

@@ -74,6 +74,18 @@ fn a_bad_setting_is_one_clear_line() {
     assert_eq!(output.status.code(), Some(2));
 }
 
+#[test]
+fn a_bad_webhooks_file_is_one_clear_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("webhooks.toml");
+    let start = "[[webhook]]\nname = 'ai'\nurl = 'http://ai/'\nsecret = 'sixteen characters'\n";
+    std::fs::write(&file, format!("{start}timout = '1s'")).unwrap();
+    let settings = [("WEBHOOKS_FILE", file.to_str().unwrap())];
+    let line = complaint(&run(folder.path(), &settings, &[]));
+    assert!(line.contains("WEBHOOKS_FILE") && line.contains("line 5: "), "{line}");
+    assert!(line.contains("timout") && !line.contains("sixteen"), "{line}");
+}
+
 #[tokio::test]
 async fn an_interrupt_ends_everything_in_order() {
     let mut collimator = Collimator::start().await;

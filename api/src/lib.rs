@@ -25,6 +25,7 @@ pub mod sources;
 pub mod statistics;
 pub mod store;
 pub mod studies;
+pub mod webhooks;
 
 use anyhow::Context as _;
 use connections::Limited;
@@ -40,6 +41,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use webhooks::Webhooks;
 
 /// How long answers that have begun may take after a stop. Without a limit, one slow reader would
 /// hold the process up for ever.
@@ -52,6 +54,7 @@ pub struct Api {
     settings: Settings,
     catalog: Catalog,
     requests: Requests,
+    webhooks: Webhooks,
     health: Health,
     metrics: Metrics,
 }
@@ -60,19 +63,21 @@ impl Api {
     /// Opens the port. The catalogue may come later: until then it answers 503.
     ///
     /// # Errors
-    /// When it can't be listened on.
+    /// When it can't be listened on, or the webhooks file is not understood.
     pub async fn bind(
         settings: &Settings,
         catalog: Catalog,
         health: Health,
         metrics: Metrics,
     ) -> anyhow::Result<Self> {
+        let requests = Requests::default();
+        let webhooks = Webhooks::new(settings.webhooks_file.as_deref(), requests.clone())?;
         let addr = settings.api_addr;
         let listener = TcpListener::bind(addr).await.with_context(|| {
             format!("cannot listen on {addr} for HTTP; stop the other program or set API_ADDR")
         })?;
-        let (settings, requests) = (settings.clone(), Requests::default());
-        Ok(Self { listener, settings, catalog, requests, health, metrics })
+        let settings = settings.clone();
+        Ok(Self { listener, settings, catalog, requests, webhooks, health, metrics })
     }
 
     /// Its way to the broker, to be connected when there is one. Everything but requests to the
@@ -97,14 +102,28 @@ impl Api {
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let acceptor = TcpAcceptor::from_tokio(self.listener).context("cannot serve HTTP")?;
         let events = Events::new(self.requests.clone(), &self.settings, stop.clone());
-        Server::new_with_acceptor(Limited::new(acceptor, self.settings.max_http_connections))
-            .idle_timeout(self.settings.http_idle_timeout)
-            .run_with_graceful_shutdown(
-                routes::routes(self.catalog, self.requests, events, self.health, self.metrics),
-                stop.cancelled(),
-                Some(DRAIN),
-            )
-            .await
-            .context("the API ended")
+        let webhooks = self.webhooks.clone();
+        let server = async {
+            // Whatever ends the one ends the other.
+            let _ended = stop.clone().drop_guard();
+            Server::new_with_acceptor(Limited::new(acceptor, self.settings.max_http_connections))
+                .idle_timeout(self.settings.http_idle_timeout)
+                .run_with_graceful_shutdown(
+                    routes::routes(
+                        self.catalog,
+                        self.requests,
+                        events,
+                        webhooks,
+                        self.health,
+                        self.metrics,
+                    ),
+                    stop.cancelled(),
+                    Some(DRAIN),
+                )
+                .await
+                .context("the API ended")
+        };
+        let (served, ()) = tokio::join!(server, self.webhooks.run(&stop));
+        served
     }
 }

@@ -7,8 +7,9 @@ use async_nats::jetstream::{self, Context};
 use poem::http::StatusCode;
 use shared::event::Event;
 use shared::stream::headers;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::SetOnce;
 use tokio::time::timeout;
 
 /// How long the broker may take to store a request.
@@ -17,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The way to the broker, once there is one. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Requests {
-    jetstream: Arc<OnceLock<Context>>,
+    jetstream: Arc<SetOnce<Context>>,
 }
 
 impl Requests {
@@ -30,6 +31,11 @@ impl Requests {
     /// The connection, once there is one.
     pub(crate) fn jetstream(&self) -> Option<&Context> {
         self.jetstream.get()
+    }
+
+    /// The connection, once there is one: waits for it.
+    pub(crate) async fn connected(&self) -> &Context {
+        self.jetstream.wait().await
     }
 
     /// Publishes a request, and waits until the broker has stored it.

@@ -8,6 +8,8 @@ use crate::operations::Operations;
 use crate::problem::{self, FieldError, Problem};
 use crate::qido;
 use crate::requests::Requests;
+use crate::webhooks::Webhooks;
+use crate::webhooks::operations::WebhookOperations;
 use poem::http::{HeaderValue, Method, StatusCode, header};
 use poem::{Endpoint, EndpointExt, IntoResponse, Request, Response, Route};
 use poem_openapi::{LicenseObject, OpenApiService};
@@ -28,8 +30,13 @@ pub fn service(
     catalog: Catalog,
     requests: Requests,
     events: Events,
-) -> OpenApiService<(Operations, EventOperations), ()> {
-    let operations = (Operations::new(catalog, requests), EventOperations::new(events));
+    webhooks: Webhooks,
+) -> OpenApiService<(Operations, EventOperations, WebhookOperations), ()> {
+    let operations = (
+        Operations::new(catalog, requests),
+        EventOperations::new(events),
+        WebhookOperations::new(webhooks),
+    );
     OpenApiService::new(operations, "Collimator", env!("CARGO_PKG_VERSION"))
         .description(DESCRIPTION)
         .license(LicenseObject::new("MIT OR Apache-2.0").identifier("MIT OR Apache-2.0"))
@@ -42,10 +49,11 @@ pub fn routes(
     catalog: Catalog,
     requests: Requests,
     events: Events,
+    webhooks: Webhooks,
     health: Health,
     metrics: Metrics,
 ) -> impl Endpoint<Output = Response> {
-    let service = service(catalog.clone(), requests, events);
+    let service = service(catalog.clone(), requests, events, webhooks);
     let dicom_web = qido::routes(&catalog);
     let allowed = Arc::new(allowed_methods(&service.spec()));
     let refusals = metrics.refusals();

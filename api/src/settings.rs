@@ -3,6 +3,7 @@
 use clap::Args;
 use shared::settings::duration;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Settings of the HTTP API.
@@ -26,4 +27,8 @@ pub struct Settings {
     /// How long an HTTP connection may be idle
     #[arg(long, env = "HTTP_IDLE_TIMEOUT", default_value = "60s", value_parser = duration)]
     pub http_idle_timeout: Duration,
+
+    /// A TOML file of those that are told of completions by HTTP [default: none]
+    #[arg(long, env = "WEBHOOKS_FILE")]
+    pub webhooks_file: Option<PathBuf>,
 }

@@ -18,6 +18,7 @@ mod peers;
 mod pipeline;
 mod process;
 mod programs;
+mod publish;
 mod receive;
 mod receivers;
 mod senders;
@@ -50,6 +51,8 @@ enum Command {
     Memory(memory::MemorySettings),
     /// What Collimator uses when nobody sends, and how soon it is ready
     Idle(idle::IdleSettings),
+    /// How fast the broker alone takes events
+    Publish(publish::PublishSettings),
     /// From the last C-STORE-RSP of a series to its completion on NATS
     Latency(latency::LatencySettings),
 }
@@ -80,6 +83,7 @@ async fn measure(command: Command) -> anyhow::Result<bool> {
         Command::List(settings) => list::run(&settings).await,
         Command::Memory(settings) => memory::run(&settings).await,
         Command::Idle(settings) => idle::run(&settings).await,
+        Command::Publish(settings) => publish::run(&settings).await,
         Command::Latency(settings) => latency::run(&settings).await,
     }
 }

@@ -15,6 +15,7 @@ fn check(input: &[u8]) {
     is_publishable(&Subject::ingest_started(&text));
     is_publishable(&Subject::ingest_resumed(&text));
     is_publishable(&Subject::trust_requested(&text));
+    is_publishable(&Subject::undelivered(&text));
     if let Ok(series) = SeriesInstanceUid::parse(&text) {
         assert!((1..=64).contains(&series.as_str().len()));
         is_publishable(&Subject::instance_stored(&text, &series));
@@ -48,6 +49,7 @@ fn seeds() -> Vec<Vec<u8>> {
         Subject::trust_requested("MR 1"),
         Subject::series_completed("", &series),
         Subject::dead("unreadable"),
+        Subject::undelivered("lung-ai"),
     ];
     let texts = ["1.2.840.113619.2.5", "..1.*.>. ", "MR 1", "1.2.840\0"];
     let texts = texts.map(|text| text.as_bytes().to_vec());

@@ -52,6 +52,7 @@ pub fn read(subject: &str, payload: &[u8]) -> Reading {
         Subject::Association { .. }
         | Subject::IngestResumed { .. }
         | Subject::SeriesCompleted { .. }
+        | Subject::Undelivered { .. }
         | Subject::Dead { .. } => Reading::Nothing,
     }
 }

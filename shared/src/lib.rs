@@ -5,6 +5,7 @@ pub mod acknowledgements;
 pub mod admin;
 #[cfg(feature = "catalog")]
 pub mod catalog;
+pub mod dead;
 pub mod durability;
 pub mod event;
 pub mod health;

@@ -19,7 +19,8 @@ use tokio_util::sync::CancellationToken;
 /// What was received, instances and the associations that brought them, and what was asked for:
 /// all that decides what the catalogue says, in one order.
 pub const INSTANCES: &str = "INSTANCES";
-const INSTANCES_SUBJECTS: [&str; 4] =
+/// The subjects of [`INSTANCES`].
+pub const INSTANCES_SUBJECTS: [&str; 4] =
     ["dicom.instance.>", "dicom.association.>", "dicom.ingest.>", "dicom.request.>"];
 /// What was decided: completed series.
 pub const SERIES: &str = "SERIES";
@@ -234,7 +235,9 @@ fn impose(config: &mut Config, wanted: &Config) {
     }
 }
 
-fn is_stream_not_found(error: &GetStreamError) -> bool {
+/// Whether there is no such stream.
+#[must_use]
+pub fn is_stream_not_found(error: &GetStreamError) -> bool {
     match error.kind() {
         GetStreamErrorKind::JetStream(error) => error.error_code() == ErrorCode::STREAM_NOT_FOUND,
         _ => false,

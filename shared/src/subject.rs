@@ -160,6 +160,11 @@ pub enum Subject {
         /// Why, in one word.
         reason: Token,
     },
+    /// `dicom.dead.webhook.<name>`: a completion that a webhook's receiver did not take.
+    Undelivered {
+        /// The webhook.
+        hook: Token,
+    },
 }
 
 impl Subject {
@@ -225,6 +230,12 @@ impl Subject {
         Self::Dead { reason: Token::new(reason) }
     }
 
+    /// Where a completion goes that could not be delivered to a webhook.
+    #[must_use]
+    pub fn undelivered(hook: &str) -> Self {
+        Self::Undelivered { hook: Token::new(hook) }
+    }
+
     /// What kind of event it is: the tokens before those that name something.
     #[must_use]
     pub fn kind(&self) -> &'static str {
@@ -238,6 +249,7 @@ impl Subject {
             Self::TrustRequested { .. } => "dicom.request.trust",
             Self::SeriesCompleted { .. } => "dicom.series.completed",
             Self::Dead { .. } => "dicom.dead",
+            Self::Undelivered { .. } => "dicom.dead.webhook",
         }
     }
 }
@@ -256,6 +268,7 @@ impl Display for Subject {
             | Self::TrustRequested { calling_ae: name }
             | Self::IngestStarted { node: name }
             | Self::IngestResumed { node: name }
+            | Self::Undelivered { hook: name }
             | Self::Dead { reason: name } => f.write_str(&name.0),
         }
     }
@@ -281,7 +294,10 @@ impl FromStr for Subject {
 fn read(text: &str) -> Option<Subject> {
     let (kind, rest) = text.strip_prefix("dicom.")?.split_once('.')?;
     if kind == "dead" {
-        return Some(Subject::dead(rest));
+        return Some(match rest.strip_prefix("webhook.") {
+            Some(hook) => Subject::undelivered(hook),
+            None => Subject::dead(rest),
+        });
     }
     let (what, rest) = rest.split_once('.')?;
     match (kind, what) {
@@ -400,6 +416,7 @@ mod tests {
                 Subject::completion_requested(&series),
                 Subject::trust_requested(&ae),
                 Subject::dead(&ae),
+                Subject::undelivered(&ae),
             ] {
                 let text = subject.to_string();
                 prop_assert!(text.split('.').all(|token| !token.is_empty()

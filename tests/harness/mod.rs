@@ -6,6 +6,7 @@ pub mod link;
 pub mod listening;
 pub mod pipeline;
 pub mod python;
+pub mod receiver;
 pub mod scu;
 pub mod small_disk;
 pub mod tools;

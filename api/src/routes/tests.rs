@@ -32,7 +32,9 @@ async fn api(with_catalogue: bool) -> TestApi {
     let catalog = Catalog::open(&settings).unwrap();
     let events = Events::new(Requests::default(), &api_settings(), CancellationToken::new());
     let requests = Requests::default();
-    let routes = routes(catalog, requests, events, Health::default(), Metrics::default());
+    let webhooks = Webhooks::default();
+    let (health, metrics) = (Health::default(), Metrics::default());
+    let routes = routes(catalog, requests, events, webhooks, health, metrics);
     let client = TestClient::new(Box::new(poem::endpoint::ToDynEndpoint(routes)) as Box<_>);
     TestApi { client, owner, _folder: folder }
 }

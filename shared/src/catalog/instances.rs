@@ -156,6 +156,9 @@ impl Catalog {
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;
+        if let Some(write_back) = &self.write_back {
+            write_back.committed(batch.instances.len());
+        }
         Ok(())
     }
 }
@@ -201,7 +204,7 @@ async fn write_rows(
     faces: &HashMap<SeriesInstanceUid, Face>,
 ) -> Result<(), CatalogError> {
     let mut first_received = HashMap::new();
-    let changing: Vec<&Received> = instances
+    let mut changing: Vec<&Received> = instances
         .iter()
         .zip(effects)
         .filter(|(_, effect)| **effect != Effect::Resent)
@@ -229,6 +232,9 @@ async fn write_rows(
         let same: Vec<_> = same.iter().map(Row::times).collect();
         sqlx::query(TOUCH_SERIES).bind(json(&same)).execute(&mut *connection).await?;
     }
+    // Neighbours in the index are written one after the other, and share most of their texts. What one
+    // batch has of the same instance stays in order.
+    changing.sort_by(|one, other| one.event.sop_instance_uid.cmp(&other.event.sop_instance_uid));
     instance_rows::upsert(connection, &changing).await
 }
 

@@ -26,6 +26,7 @@ mod studies;
 #[cfg(feature = "synthetic")]
 mod synthetic;
 mod upserts;
+mod write_back;
 
 pub use attributes::{ATTRIBUTES, Attribute, Kind, Level, keyword};
 pub use completions::{Completion, RevisionRecord};
@@ -56,6 +57,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
+use write_back::WriteBack;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
@@ -69,9 +71,9 @@ const READERS: u32 = 4;
 /// give out random UIDs: this is what a batch touches of it.
 const OWNER_CACHE: &str = "-16384"; // in KiB
 
-/// Pages of 4 KiB after which the log is written back into the file. What many batches have written
-/// is then written back once; readers find the log no slower for it.
-const CHECKPOINT_AFTER: &str = "8000";
+/// Pages of 4 KiB after which the owner itself writes the log back into the file, at the end of a commit.
+/// While it writes all the time nobody else gets to the end of the log, which then could only grow.
+const CHECKPOINT_AFTER: &str = "32000";
 
 /// How long a reader keeps a connection: a file that was put in the place of the catalogue is read
 /// from then on.
@@ -145,6 +147,8 @@ pub struct Catalog {
     pool: SqlitePool,
     /// Of its owner: the file that it writes.
     file: Option<Arc<OwnFile>>,
+    /// Of its owner.
+    write_back: Option<WriteBack>,
 }
 
 impl Catalog {
@@ -163,9 +167,10 @@ impl Catalog {
         }
         let path = options.get_filename().to_owned();
         // One connection: what the owner writes is written in order.
-        let pool = connections(1).connect_with(options).await?;
+        let pool = connections(1).connect_with(options.clone()).await?;
         MIGRATIONS.run(&pool).await?;
-        Ok(Self { pool, file: Some(Arc::new(OwnFile::opened(path))) })
+        let (file, write_back) = (Arc::new(OwnFile::opened(path)), WriteBack::new(options));
+        Ok(Self { pool, file: Some(file), write_back: Some(write_back) })
     }
 
     /// Goes on with the file that is in the catalogue's place now, if that is another one than was
@@ -213,7 +218,7 @@ impl Catalog {
             .acquire_timeout(BUSY_TIMEOUT)
             .max_lifetime(READ_LIFETIME)
             .connect_lazy_with(options(settings)?);
-        Ok(Self { pool, file: None })
+        Ok(Self { pool, file: None, write_back: None })
     }
 
     /// Whether the owner has brought the catalogue up to this version.

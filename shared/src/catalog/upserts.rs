@@ -3,10 +3,12 @@
 //! many rows. They are written where they say something new, which is seldom; see `faces`.
 //!
 //! Every value is cast to its column's type, so that no event, whoever wrote it, can make a
-//! statement fail and hold up the stream.
+//! statement fail and hold up the stream. And every value comes from a materialised row: `json_each` writes an
+//! object out anew each time that its value is asked for.
 
 /// Makes sure of the patients as the events identify them.
 pub(super) const UPSERT_PATIENTS: &str = "
+with told as materialized (select value from json_each(?))
 insert into patients
     (patient_id, issuer_of_patient_id, patient_name, patient_birth_date, patient_sex)
 select
@@ -15,7 +17,7 @@ select
     coalesce(cast(value ->> '$.event.PatientName' as text), ''),
     coalesce(cast(value ->> '$.event.PatientBirthDate' as text), ''),
     coalesce(cast(value ->> '$.event.PatientSex' as text), '')
-from json_each(?) where true
+from told where true
 on conflict do nothing";
 
 /// Finds the patient's row that UPSERT_PATIENTS has just made sure of.
@@ -34,7 +36,8 @@ macro_rules! patient_of_event {
 
 /// A study's attributes come from its latest instance.
 pub(super) const UPSERT_STUDIES: &str = concat!(
-    "insert into studies
+    "with told as materialized (select value from json_each(?))
+insert into studies
     (study_instance_uid, patient, study_date, study_time, accession_number,
      referring_physician_name, study_id, study_description, timezone_offset_from_utc,
      specific_character_set, face)
@@ -51,7 +54,7 @@ select
     cast(value ->> '$.event.TimezoneOffsetFromUTC' as text),
     cast(value ->> '$.event.SpecificCharacterSet' as text),
     value ->> '$.face.study'
-from json_each(?) where true
+from told where true
 on conflict (study_instance_uid) do update set
     patient = excluded.patient,
     study_date = excluded.study_date,
@@ -68,7 +71,8 @@ on conflict (study_instance_uid) do update set
 /// A series with a changing instance is open. One that was only claimed by `POST /store` becomes
 /// one of DICOM; its claim stays beside.
 pub(super) const UPSERT_SERIES: &str = concat!(
-    "insert into series
+    "with told as materialized (select value from json_each(?))
+insert into series
     (series_instance_uid, study_instance_uid, patient, modality, series_number,
      series_description, series_date, series_time, body_part_examined, protocol_name,
      manufacturer, manufacturer_model_name, station_name, institution_name,
@@ -101,7 +105,7 @@ select
     cast(value ->> '$.event.CallingAETitle' as text),
     'dicom', 'receiving', value ->> 'at', value ->> 'first_received',
     value ->> 'received', value ->> '$.face.series'
-from json_each(?) where true
+from told where true
 on conflict (series_instance_uid) do update set
     disagrees = disagrees
         or (source = 'dicom' and (study_instance_uid <> excluded.study_instance_uid

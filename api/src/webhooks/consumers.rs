@@ -1,0 +1,107 @@
+//! The consumers of SERIES that stand for webhooks on the broker.
+
+use super::Told;
+use super::file::Hook;
+use anyhow::Context as _;
+use async_nats::jetstream::Context;
+use async_nats::jetstream::consumer::{AckPolicy, Consumer, DeliverPolicy, Info, pull};
+use async_nats::jetstream::context::ConsumerInfoErrorKind;
+use async_nats::jetstream::stream::Stream;
+use futures_util::TryStreamExt;
+use shared::stream::SERIES;
+use std::collections::HashMap;
+use std::time::Duration;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+/// What their names begin with.
+const PREFIX: &str = "webhook-";
+
+/// How long the broker waits for word of a delivery, beyond what its receiver may take.
+const MARGIN: Duration = Duration::from_secs(10);
+
+/// Deliveries of one webhook that are under way or wait to be tried again. When there are as many,
+/// its receiver gets nothing else until one of them is taken, or dead.
+const MAX_UNANSWERED: i64 = 1000;
+
+/// Pause before the broker is asked again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The consumer of a webhook, made or brought up to date. A new one begins at `from`, an old one
+/// goes on where it was.
+///
+/// # Errors
+/// When the broker does not answer, or has no such stream.
+pub(super) async fn open(
+    jetstream: &Context,
+    hook: &Hook,
+    from: DeliverPolicy,
+) -> anyhow::Result<Consumer<pull::Config>> {
+    let stream = jetstream.get_stream(SERIES).await?;
+    let wanted = |deliver_policy| pull::Config {
+        durable_name: Some(name(hook)),
+        description: Some("tells a webhook of completions".to_owned()),
+        deliver_policy,
+        ack_policy: AckPolicy::Explicit,
+        ack_wait: hook.timeout + MARGIN,
+        max_ack_pending: MAX_UNANSWERED,
+        filter_subjects: hook.subjects(),
+        ..pull::Config::default()
+    };
+    let known = match stream.consumer_info(name(hook)).await {
+        Ok(info) => Some(info.config.deliver_policy),
+        Err(error) => match error.kind() {
+            ConsumerInfoErrorKind::NotFound => None,
+            _ => return Err(error.into()),
+        },
+    };
+    // Where it began can't be changed.
+    match known {
+        Some(began) => stream.update_consumer(wanted(began)).await.context("its consumer"),
+        None => stream.create_consumer(wanted(from)).await.context("a consumer for it"),
+    }
+}
+
+/// What the broker says of the consumers of webhooks, by the name of the webhook.
+///
+/// # Errors
+/// When it does not answer.
+pub(super) async fn standing(stream: &Stream) -> anyhow::Result<HashMap<String, Info>> {
+    let mut consumers = stream.consumers();
+    let mut standing = HashMap::new();
+    while let Some(info) = consumers.try_next().await? {
+        if let Some(hook) = info.name.strip_prefix(PREFIX) {
+            standing.insert(hook.to_owned(), info);
+        }
+    }
+    Ok(standing)
+}
+
+/// Removes the consumers of webhooks that are not in the file, and says what they were owed. Tries
+/// until the broker does it.
+pub(super) async fn remove_others(jetstream: &Context, all: &[Told], stop: &CancellationToken) {
+    while let Err(error) = try_to_remove_others(jetstream, all).await {
+        tracing::debug!("webhooks that left the file can't be removed yet: {error:#}");
+        tokio::select! {
+            () = sleep(PAUSE) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+async fn try_to_remove_others(jetstream: &Context, all: &[Told]) -> anyhow::Result<()> {
+    let stream = jetstream.get_stream(SERIES).await?;
+    for (hook, info) in standing(&stream).await? {
+        if all.iter().any(|told| told.hook.name == hook) {
+            continue;
+        }
+        stream.delete_consumer(&info.name).await?;
+        let undelivered = info.num_pending + info.num_ack_pending as u64;
+        tracing::warn!(hook, undelivered, "a webhook that left WEBHOOKS_FILE was removed");
+    }
+    Ok(())
+}
+
+fn name(hook: &Hook) -> String {
+    format!("{PREFIX}{}", hook.name)
+}

@@ -1,0 +1,185 @@
+//! The deliveries of one webhook: each completion is posted until its receiver takes it, with longer
+//! and longer pauses, and becomes a dead letter after the last try.
+
+use super::file::Hook;
+use super::post::{Post, Refusal};
+use super::{Told, cloud_event, consumers, pauses};
+use anyhow::{Context as _, anyhow};
+use async_nats::jetstream::consumer::{Consumer, DeliverPolicy, pull};
+use async_nats::jetstream::message::AckKind;
+use async_nats::jetstream::{Context, Message};
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use shared::dead::Dead;
+use shared::event::SeriesCompleted;
+use shared::stream::{SERIES, is_stream_not_found};
+use shared::subject::Subject;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+/// Deliveries of one webhook at one time. Each asks for its event when it is ready for it, so none
+/// waits here while the broker counts its time.
+const AT_ONCE: usize = 4;
+
+/// How long one request for an event stands: as long as it may take to go on after the broker was
+/// away, too.
+const PULL_EXPIRES: Duration = Duration::from_secs(5);
+
+/// Pause before it begins again after the broker failed.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What it takes to deliver to one webhook.
+pub(super) struct Deliveries {
+    pub(super) all: Arc<[Told]>,
+    /// Which of all.
+    pub(super) place: usize,
+    pub(super) post: Post,
+    pub(super) jetstream: Context,
+    pub(super) stop: CancellationToken,
+}
+
+impl Deliveries {
+    /// Delivers until told to stop.
+    pub(super) async fn run(self) {
+        let hook = self.told().hook.name.as_str();
+        // A new webhook hears of what is complete from now on. A stream that comes only now has
+        // nothing older, and what is in it first must not be missed.
+        let mut from = DeliverPolicy::New;
+        let mut is_known = false;
+        while !self.stop.is_cancelled() {
+            let failed = match self.open(from).await {
+                Ok(consumer) => {
+                    is_known = false;
+                    tracing::info!(hook, "the webhook is served");
+                    let lanes = (0..AT_ONCE).map(|_| self.deliver_from(&consumer));
+                    join_all(lanes).await.into_iter().find_map(Result::err)
+                }
+                Err(error) => {
+                    let is_first_start = error.downcast_ref().is_some_and(is_stream_not_found);
+                    from = if is_first_start { DeliverPolicy::All } else { from };
+                    Some(error).filter(|_| !is_first_start)
+                }
+            };
+            if let Some(error) = failed
+                && !std::mem::replace(&mut is_known, true)
+            {
+                tracing::warn!(hook, "the webhook waits for the broker: {error:#}");
+            }
+            tokio::select! {
+                () = sleep(PAUSE) => {}
+                () = self.stop.cancelled() => {}
+            }
+        }
+    }
+
+    fn told(&self) -> &Told {
+        &self.all[self.place]
+    }
+
+    async fn open(&self, from: DeliverPolicy) -> anyhow::Result<Consumer<pull::Config>> {
+        tokio::select! {
+            consumer = consumers::open(&self.jetstream, &self.told().hook, from) => consumer,
+            () = self.stop.cancelled() => Err(anyhow!("it is to stop")),
+        }
+    }
+
+    /// Delivers one after the other.
+    async fn deliver_from(&self, consumer: &Consumer<pull::Config>) -> anyhow::Result<()> {
+        while !self.stop.is_cancelled() {
+            let next = tokio::select! {
+                next = next(consumer) => next?,
+                () = self.stop.cancelled() => return Ok(()),
+            };
+            if let Some(message) = next {
+                self.deliver(&message).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tries once, and tells the broker what came of it.
+    async fn deliver(&self, message: &Message) -> anyhow::Result<()> {
+        let Told { hook, record } = self.told();
+        let info = message.info().map_err(|error| anyhow!("no delivery: {error}"))?;
+        let (sequence, tries) = (info.stream_sequence, info.delivered.unsigned_abs());
+        let tries = u32::try_from(tries).unwrap_or(u32::MAX);
+        let name = hook.name.as_str();
+        let refusal = match read(hook, message) {
+            Ok(None) => return acknowledge(message, AckKind::Ack).await,
+            Ok(Some(event)) => {
+                let posted = tokio::select! {
+                    posted = self.post.deliver(hook, event) => posted,
+                    // Whoever comes next tries at once, and needs not wait for our silence to end.
+                    () = self.stop.cancelled() => {
+                        return acknowledge(message, AckKind::Nak(None)).await;
+                    }
+                };
+                match posted {
+                    Ok(()) => {
+                        if record.succeeded() {
+                            tracing::info!(hook = name, "the webhook takes deliveries again");
+                        }
+                        tracing::debug!(hook = name, sequence, tries, "delivered");
+                        return acknowledge(message, AckKind::Ack).await;
+                    }
+                    Err(refusal) => refusal,
+                }
+            }
+            // No later try can succeed.
+            Err(cause) => {
+                return self.bury(message, &cause).await;
+            }
+        };
+        let Refusal { cause, asked } = refusal;
+        match record.failed(&cause) {
+            true => tracing::warn!(hook = name, sequence, tries, cause, "a delivery failed"),
+            false => tracing::debug!(hook = name, sequence, tries, cause, "a delivery failed"),
+        }
+        if tries >= hook.attempts {
+            return self.bury(message, &format!("{cause}; tried {tries} times")).await;
+        }
+        let pause = pauses::after(tries, asked, fastrand::f64());
+        acknowledge(message, AckKind::Nak(Some(pause))).await
+    }
+
+    async fn bury(&self, message: &Message, error: &str) -> anyhow::Result<()> {
+        let name = &self.told().hook.name;
+        let info = message.info().map_err(|error| anyhow!("no delivery: {error}"))?;
+        let (sequence, at) = (info.stream_sequence, info.published.unix_timestamp_nanos());
+        let id = format!("{SERIES}:{at}:{sequence}:{name}");
+        let letter = Dead { message: &message.message, stream: SERIES, sequence, error };
+        letter.bury(&self.jetstream, &Subject::undelivered(name), &id).await?;
+        acknowledge(message, AckKind::Ack).await
+    }
+}
+
+/// The event that a message is to a webhook; `None` if it wants no such.
+///
+/// # Errors
+/// When there is none in it.
+fn read(hook: &Hook, message: &async_nats::Message) -> Result<Option<String>, String> {
+    let wrong = |error: serde_json::Error| {
+        // Its own message may repeat a value.
+        let (line, column) = (error.line(), error.column());
+        format!("it can't be read, at line {line} column {column}")
+    };
+    let series: SeriesCompleted = serde_json::from_slice(&message.payload).map_err(wrong)?;
+    if !hook.takes(&series) {
+        return Ok(None);
+    }
+    let payload = std::str::from_utf8(&message.payload).map_err(|error| error.to_string())?;
+    cloud_event::structured(&series, message.headers.as_ref(), payload).map(Some).map_err(wrong)
+}
+
+/// The next message, if one comes in time.
+async fn next(consumer: &Consumer<pull::Config>) -> anyhow::Result<Option<Message>> {
+    let batch = consumer.batch().max_messages(1).expires(PULL_EXPIRES).messages().await;
+    let message = batch.context("asking for a completion")?.next().await.transpose();
+    message.map_err(|error| anyhow!("reading {SERIES}: {error}"))
+}
+
+async fn acknowledge(message: &Message, kind: AckKind) -> anyhow::Result<()> {
+    message.ack_with(kind).await.map_err(|error| anyhow!("acknowledging: {error}"))
+}

@@ -1,0 +1,82 @@
+//! Webhooks: completions sent by HTTP to whoever the webhooks file names.
+//!
+//! Each is a durable consumer of SERIES, so what is still owed to it, and when that is tried again,
+//! is with the broker: a service that is killed forgets none of it, and several share the work.
+//! Delivered at least once and in no promised order; the `Revision` tells which of two is newer.
+
+mod cloud_event;
+mod consumers;
+mod deliveries;
+mod file;
+pub mod operations;
+mod pauses;
+mod post;
+mod record;
+mod signature;
+mod state;
+
+use crate::requests::Requests;
+use deliveries::Deliveries;
+use file::Hook;
+use post::Post;
+use record::Record;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// All webhooks of the file. Clones are one.
+#[derive(Debug, Clone, Default)]
+pub struct Webhooks {
+    requests: Requests,
+    /// `None` when no file is set: then nothing on the broker is touched.
+    all: Option<Arc<[Told]>>,
+    post: Option<Post>,
+}
+
+/// A webhook, and how its deliveries went.
+#[derive(Debug)]
+struct Told {
+    hook: Hook,
+    record: Record,
+}
+
+impl Webhooks {
+    /// Those that a file names, told through the broker that `requests` go to.
+    ///
+    /// # Errors
+    /// When the file can't be read or understood.
+    pub fn new(file: Option<&Path>, requests: Requests) -> anyhow::Result<Self> {
+        let Some(file) = file else { return Ok(Self { requests, ..Self::default() }) };
+        let hooks = file::read(file)?;
+        let post = Post::new(hooks.iter().any(|hook| hook.url.scheme_str() == Some("https")))?;
+        let told = |hook| Told { hook, record: Record::default() };
+        Ok(Self { requests, all: Some(hooks.into_iter().map(told).collect()), post: Some(post) })
+    }
+
+    /// Delivers until told to stop.
+    pub async fn run(&self, stop: &CancellationToken) {
+        let (Some(all), Some(post)) = (&self.all, &self.post) else { return };
+        let jetstream = tokio::select! {
+            jetstream = self.requests.connected() => jetstream,
+            () = stop.cancelled() => return,
+        };
+        let mut tasks = JoinSet::new();
+        for place in 0..all.len() {
+            let deliveries = Deliveries {
+                all: all.clone(),
+                place,
+                post: post.clone(),
+                jetstream: jetstream.clone(),
+                stop: stop.clone(),
+            };
+            tasks.spawn(deliveries.run());
+        }
+        consumers::remove_others(jetstream, all, stop).await;
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!("a webhook's deliveries ended: {error}");
+            }
+        }
+    }
+}

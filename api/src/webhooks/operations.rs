@@ -1,0 +1,74 @@
+//! `GET /webhooks`, as it is served and as it is documented.
+
+use super::Webhooks;
+pub use super::state::Webhook;
+use crate::payload::JsonBody;
+use crate::problem::{self, Problem};
+use poem_openapi::{ApiResponse, OpenApi, Tags};
+
+/// The documented operation.
+#[derive(Debug)]
+pub struct WebhookOperations {
+    webhooks: Webhooks,
+}
+
+#[derive(Tags)]
+enum Group {
+    /// Who is told of completions by HTTP, as `WEBHOOKS_FILE` says.
+    Webhooks,
+}
+
+impl WebhookOperations {
+    /// On the webhooks of the file.
+    #[must_use]
+    pub fn new(webhooks: Webhooks) -> Self {
+        Self { webhooks }
+    }
+}
+
+#[OpenApi]
+impl WebhookOperations {
+    /// List the webhooks
+    ///
+    /// In the order of the webhooks file, with what each is still owed. A delivery is a POST of
+    /// the event `dicom.series.completed` as a CloudEvent (`application/cloudevents+json`), and is
+    /// taken when it is answered with 2xx. Anything else is tried again, after a second, two
+    /// seconds, four, up to an hour, or what `Retry-After` asks for if that is longer; after the
+    /// last try it is a dead letter. The same event may come twice, and a later one may come first.
+    ///
+    /// `X-Collimator-Signature` is `sha256=` and the HMAC-SHA256, with the secret, of
+    /// `X-Collimator-Timestamp` (Unix seconds), a full stop and the body, in hexadecimal digits.
+    #[oai(
+        path = "/webhooks",
+        method = "get",
+        operation_id = "listWebhooks",
+        tag = "Group::Webhooks"
+    )]
+    async fn webhooks(&self) -> Result<ListedWebhooks, WebhooksUnknown> {
+        Ok(ListedWebhooks::Done(JsonBody(self.webhooks.states().await?)))
+    }
+}
+
+#[derive(ApiResponse)]
+enum ListedWebhooks {
+    /// The webhooks; `[]` when there are none
+    #[oai(status = 200)]
+    Done(JsonBody<Vec<Webhook>>),
+}
+
+#[derive(ApiResponse)]
+enum WebhooksUnknown {
+    /// A parameter is unknown; `errors` names it
+    #[oai(status = 422, content_type = "application/problem+json")]
+    #[allow(dead_code, reason = "answered before it comes here, and documented here")]
+    Wrong(JsonBody<Problem>),
+    /// NATS is away; try again after `Retry-After` seconds
+    #[oai(status = 503, content_type = "application/problem+json")]
+    Away(JsonBody<Problem>, #[oai(header = "Retry-After")] u32),
+}
+
+impl From<Problem> for WebhooksUnknown {
+    fn from(problem: Problem) -> Self {
+        Self::Away(JsonBody(problem), problem::RETRY_AFTER)
+    }
+}

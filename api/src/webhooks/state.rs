@@ -1,0 +1,129 @@
+//! `GET /webhooks`: who is told by HTTP, and how that goes.
+
+use super::record::Seen;
+use super::{Told, Webhooks, consumers};
+use crate::problem::Problem;
+use anyhow::Context as _;
+use async_nats::jetstream::Context;
+use async_nats::jetstream::consumer::Info;
+use futures_util::TryStreamExt;
+use poem::http::StatusCode;
+use poem_openapi::Object;
+use poem_openapi::types::Example;
+use serde::Serialize;
+use shared::stream::{DEAD, SERIES};
+use shared::subject::Subject;
+use std::collections::HashMap;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long the broker may take to tell how it is with all of them.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Who is told of completions by HTTP
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Object)]
+#[serde(rename_all = "PascalCase")]
+#[oai(rename_all = "PascalCase", example)]
+pub struct Webhook {
+    /// What it is called in the webhooks file
+    pub name: String,
+    /// Where to, without the query
+    #[serde(rename = "URL")]
+    #[oai(rename = "URL")]
+    pub url: String,
+    /// Only of series of these modalities; `[]` stands for all
+    pub modalities: Vec<String>,
+    /// Only of series of these senders; `[]` stands for all
+    #[serde(rename = "CallingAETitles")]
+    #[oai(rename = "CallingAETitles")]
+    pub calling_ae_titles: Vec<String>,
+    /// Completions that wait for their first try
+    pub pending: u64,
+    /// Completions that are being delivered, or wait to be tried again
+    pub in_flight: u64,
+    /// Completions that were given up, and lie in the stream `DEAD`
+    pub dead_letters: u64,
+    /// When it last took a delivery, UTC, since the API started
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_success_at: Option<String>,
+    /// When a delivery last failed, UTC, since the API started
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_failure_at: Option<String>,
+    /// What was wrong then
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_failure: Option<String>,
+}
+
+impl Example for Webhook {
+    fn example() -> Self {
+        Self {
+            name: "lung-ai".into(),
+            url: "https://ai.example.org/collimator".into(),
+            modalities: vec!["CT".into()],
+            calling_ae_titles: Vec::new(),
+            pending: 0,
+            in_flight: 1,
+            dead_letters: 0,
+            last_success_at: Some("2026-02-03T04:05:17.5Z".into()),
+            last_failure_at: Some("2026-02-03T04:06:01Z".into()),
+            last_failure: Some("the answer was 503".into()),
+        }
+    }
+}
+
+impl Webhooks {
+    /// All of them, in the order of the file.
+    ///
+    /// # Errors
+    /// 503 when the broker does not say how it is with them.
+    pub(super) async fn states(&self) -> Result<Vec<Webhook>, Problem> {
+        let Some(all) = self.all.as_deref().filter(|all| !all.is_empty()) else {
+            return Ok(Vec::new());
+        };
+        let jetstream = self.requests.jetstream();
+        let jetstream = jetstream.ok_or_else(|| away("there is no connection to NATS yet"))?;
+        let asked = timeout(PATIENCE, ask(jetstream)).await.context("NATS does not answer");
+        let (mut standing, dead) = asked.flatten().map_err(|error| away(&format!("{error:#}")))?;
+        let state = |told: &Told| {
+            let hook = &told.hook;
+            let letters = dead.get(&Subject::undelivered(&hook.name).to_string()).copied();
+            of(told, standing.remove(&hook.name).as_ref(), letters.unwrap_or(0))
+        };
+        Ok(all.iter().map(state).collect())
+    }
+}
+
+fn of(Told { hook, record }: &Told, info: Option<&Info>, dead_letters: u64) -> Webhook {
+    let Seen { succeeded_at, failed, .. } = record.seen();
+    let (failed_at, cause) = failed.unzip();
+    Webhook {
+        name: hook.name.clone(),
+        url: hook.shown_url(),
+        modalities: hook.modalities.clone(),
+        calling_ae_titles: hook.calling_ae_titles.clone(),
+        pending: info.map_or(0, |info| info.num_pending),
+        in_flight: info.map_or(0, |info| info.num_ack_pending as u64),
+        dead_letters,
+        last_success_at: succeeded_at.map(|at| at.to_string()),
+        last_failure_at: failed_at.map(|at| at.to_string()),
+        last_failure: cause,
+    }
+}
+
+/// The consumers by webhook, and the dead letters by subject.
+async fn ask(jetstream: &Context) -> anyhow::Result<(HashMap<String, Info>, HashMap<String, u64>)> {
+    let series = jetstream.get_stream(SERIES).await.context(SERIES)?;
+    let standing = consumers::standing(&series).await.context("the consumers of webhooks")?;
+    let dead = jetstream.get_stream(DEAD).await.context(DEAD)?;
+    let subjects = dead.info_with_subjects("dicom.dead.webhook.>").await.context(DEAD)?;
+    let dead = subjects.map_ok(|(subject, count)| (subject, count as u64));
+    Ok((standing, dead.try_collect().await?))
+}
+
+fn away(reason: &str) -> Problem {
+    tracing::warn!(reason, "how the webhooks are is not known");
+    let detail = format!(
+        "how the webhooks are is not known: {reason}; see that NATS and an indexer run, and try again"
+    );
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+}
