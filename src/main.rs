@@ -78,7 +78,8 @@ async fn demo(addresses: Addresses) -> anyhow::Result<()> {
     let folder = tempfile::tempdir().context("a folder for the demo's instances")?;
     let study = SyntheticStudy::new().series("MR", 17).series("CT", 8);
     let paths = study.write_to(folder.path())?;
-    let mut settings = SendSettings::new(addresses.dicom_here().to_string(), paths);
+    let to = addresses.dicom_here().context("the demo sends in plain text; set DICOM_ADDR")?;
+    let mut settings = SendSettings::new(to.to_string(), paths);
     settings.called_ae = addresses.ae_title;
     send::run(settings).await?;
     println!("In a moment both series are at http://{}/series", addresses.api);

@@ -14,6 +14,7 @@ mod chaos;
 mod completing;
 mod dicomweb;
 mod durability;
+mod encrypting;
 mod events;
 mod evidence;
 mod filling_up;

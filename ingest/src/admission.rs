@@ -72,6 +72,8 @@ pub enum Rejection {
     ApplicationContext,
     /// It calls somebody else, and we are told to mind.
     CalledAeTitle,
+    /// It speaks in plain text where TLS is spoken.
+    PlainText,
     /// It may not send.
     NotAllowed(NotAllowed),
 }
@@ -101,6 +103,9 @@ impl Rejection {
                 AssociationRJResult::Permanent,
                 Source::ServiceUser(User::CalledAETitleNotRecognized),
             ),
+            Self::PlainText => {
+                (AssociationRJResult::Permanent, Source::ServiceProviderASCE(Asce::NoReasonGiven))
+            }
             // The same whatever is wrong: who guesses is not told which part of it was right.
             Self::NotAllowed(_) => (
                 AssociationRJResult::Permanent,
@@ -119,8 +124,10 @@ impl Rejection {
             Self::ProtocolVersion => "protocol_version",
             Self::ApplicationContext => "application_context",
             Self::CalledAeTitle => "called_ae_title",
+            Self::PlainText => "plain_text",
             Self::NotAllowed(NotAllowed::AeTitle) => "calling_ae_title",
             Self::NotAllowed(NotAllowed::Address) => "address",
+            Self::NotAllowed(NotAllowed::Certificate) => "certificate",
         }
     }
 }
@@ -132,6 +139,10 @@ impl fmt::Display for Rejection {
             Self::NotAllowed(NotAllowed::Address) => {
                 to.write_str("calling AE title not recognized: not from this address")
             }
+            Self::NotAllowed(NotAllowed::Certificate) => {
+                to.write_str("calling AE title not recognized: not with this certificate")
+            }
+            Self::PlainText => to.write_str("no TLS on the port for it"),
             _ => self.answer().source.fmt(to),
         }
     }

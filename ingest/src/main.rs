@@ -41,7 +41,12 @@ async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
     let (health, metrics) = (Health::default(), Metrics::default());
     let nats_health = health.part("nats");
     let ingest = Ingest::bind(args.ingest, &args.sources, &health, &metrics).await?;
-    tracing::info!(addr = %ingest.addr()?, "ingest listens");
+    if let Some(addr) = ingest.addr()? {
+        tracing::info!(%addr, "ingest listens");
+    }
+    if let Some(addr) = ingest.tls_addr()? {
+        tracing::info!(%addr, "ingest listens for TLS");
+    }
     let serve = async {
         match stream::connect(&args.nats.nats_url, "ingest", nats_health, &stop).await? {
             Some(nats) => {

@@ -9,6 +9,7 @@ pub mod python;
 pub mod receiver;
 pub mod scu;
 pub mod small_disk;
+pub mod tls;
 pub mod tools;
 
 pub use pipeline::{Collimator, Services};

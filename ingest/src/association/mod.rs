@@ -4,7 +4,7 @@
 mod negotiation;
 mod store;
 
-pub use negotiation::{reject, serve};
+pub use negotiation::{Connection, reject, serve};
 
 use crate::admission::Accepted;
 use crate::dimse::{self, MAX_COMMAND_LENGTH, Operation, Request, Status};

@@ -1,5 +1,6 @@
 //! `[[allow]]`: who may send.
 
+use super::certificate::{CertificateId, CertificateName};
 use super::entry::ae_title;
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -19,6 +20,7 @@ pub struct Allowed {
     ae_title: Option<String>,
     #[serde(default)]
     addresses: Vec<Network>,
+    certificate: Option<CertificateName>,
 }
 
 /// Who asks for an association.
@@ -28,6 +30,8 @@ pub struct Caller<'a> {
     pub calling_ae_title: &'a str,
     /// The address that it calls from; of IPv4, never in the form of IPv6.
     pub address: IpAddr,
+    /// Its certificate, if it showed one that is good.
+    pub certificate: Option<CertificateId<'a>>,
 }
 
 /// By what a caller fits no entry, if it came as far as that with any.
@@ -37,6 +41,8 @@ pub enum NotAllowed {
     AeTitle,
     /// None that is for its AE title is for its address.
     Address,
+    /// None that is for both is for its certificate.
+    Certificate,
 }
 
 impl AllowList {
@@ -58,6 +64,12 @@ impl AllowList {
         &self.0
     }
 
+    /// Whether an entry is for a certificate.
+    #[must_use]
+    pub fn names_certificates(&self) -> bool {
+        self.0.iter().any(|entry| entry.certificate.is_some())
+    }
+
     /// Whether anybody at this address may send.
     #[must_use]
     pub fn knows(&self, address: IpAddr) -> bool {
@@ -76,16 +88,20 @@ impl AllowList {
         if titled.peek().is_none() {
             return Err(NotAllowed::AeTitle);
         }
-        match titled.any(|entry| entry.fits_address(caller.address)) {
+        let mut placed = titled.filter(|entry| entry.fits_address(caller.address)).peekable();
+        if placed.peek().is_none() {
+            return Err(NotAllowed::Address);
+        }
+        match placed.any(|entry| entry.fits_certificate(caller)) {
             true => Ok(()),
-            false => Err(NotAllowed::Address),
+            false => Err(NotAllowed::Certificate),
         }
     }
 }
 
 impl Allowed {
     pub(super) fn names_anything(&self) -> bool {
-        self.ae_title.is_some() || !self.addresses.is_empty()
+        self.ae_title.is_some() || !self.addresses.is_empty() || self.certificate.is_some()
     }
 
     fn fits_ae_title(&self, caller: &Caller<'_>) -> bool {
@@ -96,22 +112,25 @@ impl Allowed {
         let fits = |network: &Network| network.0.contains(&address);
         self.addresses.is_empty() || self.addresses.iter().any(fits)
     }
+
+    fn fits_certificate(&self, caller: &Caller<'_>) -> bool {
+        let fits = |name: &CertificateName| caller.certificate.is_some_and(|id| name.fits(id));
+        self.certificate.as_ref().is_none_or(fits)
+    }
 }
 
 /// In words, for an operator.
 impl fmt::Display for Allowed {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.ae_title {
-            Some(ae_title) => write!(to, "who calls itself {ae_title}")?,
-            None => to.write_str("whoever")?,
+        let mut parts = Vec::new();
+        parts.extend(self.ae_title.as_ref().map(|ae_title| format!("calls itself {ae_title}")));
+        let addresses: Vec<_> =
+            self.addresses.iter().map(|network| network.0.to_string()).collect();
+        if !addresses.is_empty() {
+            parts.push(format!("calls from {}", addresses.join(" or ")));
         }
-        for (index, network) in self.addresses.iter().enumerate() {
-            let before = if index == 0 { "calls from" } else { "or" };
-            let before =
-                if index == 0 && self.ae_title.is_some() { "and calls from" } else { before };
-            write!(to, " {before} {}", network.0)?;
-        }
-        Ok(())
+        parts.extend(self.certificate.as_ref().map(|name| format!("has the certificate {name}")));
+        write!(to, "who {}", parts.join(" and "))
     }
 }
 
@@ -159,7 +178,8 @@ mod tests {
     }
 
     fn check(list: &AllowList, calling_ae_title: &str, address: &str) -> Result<(), NotAllowed> {
-        list.check(&Caller { calling_ae_title, address: address.parse().unwrap() })
+        let address = address.parse().unwrap();
+        list.check(&Caller { calling_ae_title, address, certificate: None })
     }
 
     #[test]
@@ -207,17 +227,46 @@ mod tests {
     }
 
     #[test]
+    fn a_certificate_is_known_by_its_whole_subject_or_its_fingerprint() {
+        let fingerprint = "ab:".repeat(31) + "AB";
+        let text = format!(
+            "[[allow]]\nae_title = 'MR1'\ncertificate = 'CN=MR1,O=Hospital'\n\
+             [[allow]]\nae_title = 'CT1'\ncertificate = 'SHA256:{fingerprint}'\n"
+        );
+        let list = list(&text);
+        assert!(list.names_certificates());
+        let check = |calling_ae_title, subject, fingerprint: Option<u8>| {
+            let fingerprint = fingerprint.map(|byte| [byte; 32]);
+            let certificate =
+                fingerprint.as_ref().map(|fingerprint| CertificateId { subject, fingerprint });
+            let address = "10.1.2.3".parse().unwrap();
+            list.check(&Caller { calling_ae_title, address, certificate })
+        };
+        assert_eq!(check("MR1", "CN=MR1,O=Hospital", Some(1)), Ok(()));
+        assert_eq!(check("CT1", "", Some(0xab)), Ok(()));
+        for (ae_title, subject, fingerprint) in [
+            ("MR1", "CN=MR1", Some(0xab)),
+            ("MR1", "CN=MR1,O=Hospital", None),
+            ("CT1", "CN=MR1,O=Hospital", Some(1)),
+            ("CT1", "", None),
+        ] {
+            let checked = check(ae_title, subject, fingerprint);
+            assert_eq!(checked, Err(NotAllowed::Certificate), "{ae_title} {subject}");
+        }
+    }
+
+    #[test]
     fn an_entry_says_in_words_whom_it_allows() {
         let list = list(
             "[[allow]]\nae_title = 'MR1'\naddresses = ['10.1.2.0/24', 'fd00::/8']\n\
-             [[allow]]\naddresses = ['192.0.2.7']\n",
+             [[allow]]\naddresses = ['192.0.2.7']\ncertificate = 'CN=CT1'\n",
         );
         let words: Vec<_> = list.entries().iter().map(ToString::to_string).collect();
         assert_eq!(
             words,
             [
                 "who calls itself MR1 and calls from 10.1.2.0/24 or fd00::/8",
-                "whoever calls from 192.0.2.7/32"
+                "who calls from 192.0.2.7/32 and has the certificate CN=CT1"
             ]
         );
     }

@@ -2,9 +2,11 @@
 //! may send, who decides reads how; what one of them does not use it checks all the same.
 
 mod allow;
+mod certificate;
 mod entry;
 
 pub use allow::{AllowList, Allowed, Caller, NotAllowed};
+pub use certificate::{CertificateId, CertificateName};
 pub use entry::{Hint, Source};
 
 use anyhow::{Context as _, anyhow, bail};
@@ -61,7 +63,10 @@ impl SourcesFile {
             let message = error.message().replace('\n', " ");
             // What the parser says of a value does not always name its key.
             match before.lines().last().and_then(|line| line.split_once('=')) {
-                Some((key, _)) if !before.ends_with('\n') && !message.contains(key.trim()) => {
+                Some((key, _))
+                    if !before.ends_with('\n')
+                        && !message.contains(&format!("`{}`", key.trim())) =>
+                {
                     anyhow!("line {}: {}: {message}", line_of(before), key.trim())
                 }
                 _ => anyhow!("line {}: {message}", line_of(before)),
@@ -82,7 +87,9 @@ impl SourcesFile {
         for entry in &tables.allow {
             if !entry.get_ref().names_anything() {
                 let at = line(entry.span().start);
-                bail!("line {at}: an [[allow]] has to name an ae_title or addresses");
+                bail!(
+                    "line {at}: an [[allow]] has to name an ae_title, addresses or a certificate"
+                );
             }
         }
         let allow = tables.allow.into_iter().map(Spanned::into_inner).collect();
@@ -149,6 +156,8 @@ mod tests {
             ("[[allow]]\naddresses = ['::ffff:10.0.0.1']", "write it as an IPv4 address"),
             ("[[allow]]\naddresses = '10.0.0.1'", "line 2: addresses: "),
             ("[[allow]]\nae_titel = 'A'", "line 2: unknown field `ae_titel`"),
+            ("[[allow]]\ncertificate = 'MR1'", "line 2: certificate: `MR1` is no certificate"),
+            ("[[allow]]\ncertificate = 'sha256:abc'", "is no certificate"),
             ("[[source]\n", "line 1: "),
         ] {
             let error = format!("{:#}", SourcesFile::parse(text).unwrap_err());
