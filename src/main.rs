@@ -9,9 +9,13 @@ use collimator::send::{self, SendSettings};
 use collimator::synthetic::SyntheticStudy;
 use shared::settings::CommonSettings;
 use shared::shutdown;
-use std::io;
+use shared::sources::PasscodeHash;
+use std::io::{self, BufRead as _, Read as _};
 use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
+
+/// Longest line with a passcode that is read, in bytes; longer ones are too long for the protocol.
+const MAX_PASSCODE_LINE: u64 = 128 * 1024;
 
 /// Receives DICOM, knows when each series is complete, and tells everyone.
 ///
@@ -36,6 +40,8 @@ enum Command {
     Demo(Box<PipelineSettings>),
     /// Read the settings and the files that they name, and say what they mean
     CheckConfig(Box<PipelineSettings>),
+    /// Hash a passcode, a line on the standard input, for SOURCES_FILE
+    HashPasscode,
 }
 
 fn main() -> ExitCode {
@@ -58,6 +64,7 @@ async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
                 return Ok(ExitCode::FAILURE);
             }
         }
+        Some(Command::HashPasscode) => println!("{}", hash_passcode()?),
         Some(Command::Demo(settings)) => pipeline::run(*settings, stop, demo).await?,
         Some(Command::Send(settings)) => {
             let report = tokio::select! {
@@ -70,6 +77,14 @@ async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The hash of the passcode that is read.
+fn hash_passcode() -> anyhow::Result<String> {
+    let mut line = Vec::new();
+    io::stdin().lock().take(MAX_PASSCODE_LINE).read_until(b'\n', &mut line)?;
+    let end = line.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n')).map_or(0, |at| at + 1);
+    Ok(PasscodeHash::of(&line[..end])?.as_str().to_owned())
 }
 
 /// Sends a small study to the pipeline that has just come up.

@@ -1,12 +1,15 @@
 //! Who may send, and what becomes of those who may not.
 
+use crate::harness::pipeline::COLLIMATOR;
 use crate::harness::scu::conversation;
 use crate::harness::tools::{dcmtk, have};
 use crate::harness::{Collimator, eventually};
 use collimator::synthetic::SyntheticStudy;
 use serde_json::Value;
+use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -141,4 +144,100 @@ async fn a_port_that_is_open_to_anybody_is_warned_of_unless_it_is_on_loopback() 
     assert_eq!(open.process.printed().matches(warned).count(), 1);
     let at_home = Collimator::start().await;
     assert_eq!(at_home.process.printed().matches(warned).count(), 0);
+}
+
+/// What `collimator hash-passcode` says of a line.
+fn hash_passcode(line: &str) -> Output {
+    let mut hashing = Command::new(COLLIMATOR)
+        .arg("hash-passcode")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    hashing.stdin.take().unwrap().write_all(line.as_bytes()).unwrap();
+    hashing.wait_with_output().unwrap()
+}
+
+#[tokio::test]
+async fn a_user_with_a_passcode_may_send_and_others_may_not() {
+    if !have("storescu") {
+        return;
+    }
+    const PASSCODE: &str = "correct horse";
+    let hash = hash_passcode(&format!("{PASSCODE}\n"));
+    let hash = String::from_utf8(hash.stdout).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let sources = folder.path().join("sources.toml");
+    let text = format!(
+        "[[allow]]\nae_title = 'MR1'\nuser = 'anna'\npasscode = '{}'\n\n\
+         [[allow]]\nae_title = 'CT1'\nuser = 'bert'\n",
+        hash.trim()
+    );
+    std::fs::write(&sources, text).unwrap();
+    let collimator = Collimator::start_with(&[("SOURCES_FILE", sources.to_str().unwrap())]).await;
+    let study = SyntheticStudy::new().series("MR", 2);
+    let paths = study.write_to(folder.path()).unwrap();
+    let paths: Vec<_> = paths.iter().map(PathBuf::as_path).collect();
+    for (arguments, is_taken) in [
+        // With -rsp the sender wants to be told that it was believed.
+        (&["-aet", "MR1", "-usr", "anna", "-pwd", PASSCODE, "-rsp"][..], true),
+        (&["-aet", "MR1", "-usr", "anna", "-pwd", PASSCODE], true),
+        (&["-aet", "CT1", "-usr", "bert", "-rsp"], true),
+        (&["-aet", "MR1", "-usr", "anna", "-pwd", "battery staple"], false),
+        (&["-aet", "MR1", "-usr", "anna"], false),
+        (&["-aet", "MR1", "-usr", "bert"], false),
+        (&["-aet", "CT1", "-usr", "anna", "-pwd", PASSCODE], false),
+        (&["-aet", "MR1"], false),
+    ] {
+        let stored = dcmtk("storescu", collimator.dicom, arguments, &paths).await;
+        let said = String::from_utf8_lossy(&stored.stderr);
+        assert_eq!(stored.status.success(), is_taken, "{arguments:?}: {said}");
+        assert!(is_taken || said.contains("No Reason"), "{arguments:?}: {said}");
+    }
+    collimator.counts("association", "user", 5).await;
+    collimator.lists(&study.series_instance_uids()[0], 2).await;
+    let printed = collimator.process.printed();
+    let secrets = [PASSCODE, "battery staple", hash.trim()];
+    assert!(secrets.iter().all(|secret| !printed.contains(secret)), "{printed}");
+}
+
+#[tokio::test]
+async fn who_was_told_that_it_was_believed_had_asked_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let sources = folder.path().join("sources.toml");
+    std::fs::write(&sources, "[[allow]]\nuser = 'anna'\n").unwrap();
+    let collimator = Collimator::start_with(&[("SOURCES_FILE", sources.to_str().unwrap())]).await;
+    let image = SyntheticStudy::new().series("MR", 1).instances().unwrap().remove(0);
+    // The user information is the last item; its length and that of the PDU grow by the sub-item.
+    let with_user = |wants_answer: u8| {
+        let mut request = conversation(&image).remove(0);
+        let item = [&[0x58, 0, 0, 10, 1, wants_answer, 0, 4][..], b"anna", &[0, 0]].concat();
+        let at = request.windows(4).rposition(|bytes| bytes[..2] == [0x50, 0]).unwrap();
+        let grow = |bytes: &mut [u8]| {
+            let length = u16::from_be_bytes([bytes[0], bytes[1]]) + item.len() as u16;
+            bytes.copy_from_slice(&length.to_be_bytes());
+        };
+        grow(&mut request[at + 2..at + 4]);
+        grow(&mut request[4..6]);
+        [request, item].concat()
+    };
+    for (wants_answer, is_told) in [(1, true), (0, false)] {
+        let mut socket = connect(collimator.dicom, "127.0.0.1").await;
+        socket.write_all(&with_user(wants_answer)).await.unwrap();
+        let mut answer = vec![0; 6];
+        socket.read_exact(&mut answer).await.unwrap();
+        answer.resize(u16::from_be_bytes([answer[4], answer[5]]).into(), 0);
+        socket.read_exact(&mut answer).await.unwrap();
+        // A server response of no length (PS3.7 section D.3.3.7.2).
+        assert_eq!(answer.ends_with(&[0x59, 0, 0, 2, 0, 0]), is_told);
+    }
+}
+
+#[test]
+fn a_passcode_that_is_no_good_is_not_hashed_and_not_repeated() {
+    let output = hash_passcode("secret\n");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{said}");
+    assert!(said.contains("8 bytes or more") && !said.contains("secret"), "{said}");
 }

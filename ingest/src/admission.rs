@@ -106,6 +106,9 @@ impl Rejection {
             Self::PlainText => {
                 (AssociationRJResult::Permanent, Source::ServiceProviderASCE(Asce::NoReasonGiven))
             }
+            Self::NotAllowed(NotAllowed::User) => {
+                (AssociationRJResult::Permanent, Source::ServiceUser(User::NoReasonGiven))
+            }
             // The same whatever is wrong: who guesses is not told which part of it was right.
             Self::NotAllowed(_) => (
                 AssociationRJResult::Permanent,
@@ -128,6 +131,7 @@ impl Rejection {
             Self::NotAllowed(NotAllowed::AeTitle) => "calling_ae_title",
             Self::NotAllowed(NotAllowed::Address) => "address",
             Self::NotAllowed(NotAllowed::Certificate) => "certificate",
+            Self::NotAllowed(NotAllowed::User) => "user",
         }
     }
 }
@@ -141,6 +145,9 @@ impl fmt::Display for Rejection {
             }
             Self::NotAllowed(NotAllowed::Certificate) => {
                 to.write_str("calling AE title not recognized: not with this certificate")
+            }
+            Self::NotAllowed(NotAllowed::User) => {
+                to.write_str("no reason given: it identifies as no user that may send")
             }
             Self::PlainText => to.write_str("no TLS on the port for it"),
             _ => self.answer().source.fmt(to),

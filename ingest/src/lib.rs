@@ -10,6 +10,7 @@ pub mod dimse;
 pub mod framer;
 pub mod header;
 pub mod heartbeat;
+pub mod identification;
 pub mod instance;
 pub mod ledger;
 pub mod listener;
@@ -28,6 +29,7 @@ use anyhow::Context;
 use association::Service;
 use async_nats::Client;
 use broker::Broker;
+use identification::Identification;
 use listener::Ports;
 use occurrences::Occurrences;
 use publisher::Publisher;
@@ -139,6 +141,7 @@ impl Ingest {
             publisher: Publisher::new(jetstream, timeout, node_name.clone(), broker),
             settings: self.settings,
             allow: self.allow,
+            identification: Identification::new()?,
             node_name,
             refusals: self.refusals,
             rejections: Mutex::new(Occurrences::said_at_most(1)),

@@ -9,6 +9,7 @@ pub use negotiation::{Connection, reject, serve};
 use crate::admission::Accepted;
 use crate::dimse::{self, MAX_COMMAND_LENGTH, Operation, Request, Status};
 use crate::framer::Kind;
+use crate::identification::Identification;
 use crate::instance::Refusal;
 use crate::ledger::Ledger;
 use crate::occurrences::Occurrences;
@@ -33,6 +34,8 @@ pub struct Service {
     pub settings: Settings,
     /// Who may send.
     pub allow: AllowList,
+    /// Whether those are who they say.
+    pub identification: Identification,
     /// The receiver's name.
     pub node_name: String,
     /// Where events go.
@@ -54,6 +57,12 @@ impl Service {
     fn has_patience_with(&self, peer: IpAddr) -> bool {
         let mut patience = self.patience.lock().unwrap_or_else(PoisonError::into_inner);
         patience.refuse(peer, Instant::now())
+    }
+
+    /// Whether a caller who might not be allowed is still heard.
+    fn hears(&self, peer: IpAddr) -> bool {
+        let patience = self.patience.lock().unwrap_or_else(PoisonError::into_inner);
+        !patience.is_over(peer, Instant::now())
     }
 
     /// Counts something that a peer did wrong; how many there were since one was said last, if this

@@ -3,6 +3,7 @@
 use super::{Association, Service};
 use crate::admission::{self, Accepted, Rejection, trimmed};
 use crate::certificate::Certificate;
+use crate::identification::{self, Offer};
 use crate::ledger::Ledger;
 use crate::socket::Socket;
 use crate::tls::{NoTls, Tls};
@@ -11,7 +12,7 @@ use dicom_ul::pdu::{AssociationRQ, Pdu};
 use jiff::Timestamp;
 use shared::event::{AssociationIdentity, AssociationRejected};
 use shared::metrics::Refused;
-use shared::sources::Caller;
+use shared::sources::{Caller, Fit, NotAllowed};
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
@@ -134,7 +135,7 @@ async fn no_request(service: &Service, wire: &mut Wire, error: &WireError) {
 }
 
 async fn negotiate_and_serve(service: &Service, call: Call, peer: IpAddr) {
-    let accepted = match admit(service, &call, peer) {
+    let accepted = match admit(service, &call, peer).await {
         Ok(accepted) => accepted,
         Err(rejection) if is_hung_up_on(service, peer, rejection) => return,
         Err(rejection) => return turn_away(service, call, rejection).await,
@@ -145,7 +146,7 @@ async fn negotiate_and_serve(service: &Service, call: Call, peer: IpAddr) {
     Association { service, wire, accepted, identity, ledger, opened: false }.run(answer).await;
 }
 
-fn admit(service: &Service, call: &Call, address: IpAddr) -> Result<Accepted, Rejection> {
+async fn admit(service: &Service, call: &Call, address: IpAddr) -> Result<Accepted, Rejection> {
     if call.in_plain_text {
         return Err(Rejection::PlainText);
     }
@@ -154,10 +155,21 @@ fn admit(service: &Service, call: &Call, address: IpAddr) -> Result<Accepted, Re
         address,
         certificate: call.certificate.as_ref().map(Certificate::id),
     };
-    service.allow.check(&caller).map_err(Rejection::NotAllowed)?;
+    let fit = service.allow.check(&caller).map_err(Rejection::NotAllowed)?;
     let settings = &service.settings;
     let called_ae = settings.check_called_ae.then_some(settings.ae_title.as_str());
-    admission::admit(&call.request, called_ae, settings.max_pdu_length)
+    let mut accepted = admission::admit(&call.request, called_ae, settings.max_pdu_length)?;
+    if let Fit::As(users) = fit {
+        let unknown = Rejection::NotAllowed(NotAllowed::User);
+        let offer = Offer::of(&call.request).ok_or(unknown)?;
+        if !service.identification.knows(&users, &offer, service.hears(address)).await {
+            return Err(unknown);
+        }
+        if offer.wants_answer {
+            accepted.answer.user_variables.push(identification::accepted());
+        }
+    }
+    Ok(accepted)
 }
 
 /// Counts a caller who may not send; whether it is not even told so, since it has been too often.

@@ -2,6 +2,7 @@
 
 use super::certificate::{CertificateId, CertificateName};
 use super::entry::ae_title;
+use super::passcode::PasscodeHash;
 use ipnet::IpNet;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
@@ -12,15 +13,61 @@ use std::net::IpAddr;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AllowList(Vec<Allowed>);
 
-/// One `[[allow]]` of the file. A caller fits it by all that it names.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// One of those who may send. A caller fits it by all that it names, which is something.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Allowed {
+    ae_title: Option<String>,
+    addresses: Vec<Network>,
+    certificate: Option<CertificateName>,
+    user: Option<User>,
+}
+
+/// Who a caller may have to identify as (PS3.7 section D.3.3.7).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// As the caller writes it.
+    pub name: String,
+    /// Of the passcode that proves it; where there is none, it is believed.
+    pub passcode: Option<PasscodeHash>,
+}
+
+/// By what a caller may send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fit<'a> {
+    /// By what is known of it.
+    Freely,
+    /// If it is one of these users.
+    As(Vec<&'a User>),
+}
+
+/// One `[[allow]]` of the file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Entry {
     #[serde(default, deserialize_with = "some_ae_title")]
     ae_title: Option<String>,
     #[serde(default)]
     addresses: Vec<Network>,
     certificate: Option<CertificateName>,
+    #[serde(default, deserialize_with = "user_name")]
+    user: Option<String>,
+    passcode: Option<PasscodeHash>,
+}
+
+impl TryFrom<Entry> for Allowed {
+    type Error = &'static str;
+
+    fn try_from(entry: Entry) -> Result<Self, Self::Error> {
+        let Entry { ae_title, addresses, certificate, user, passcode } = entry;
+        let user = match (user, passcode) {
+            (None, Some(_)) => return Err("a passcode needs a user that it is of"),
+            (name, passcode) => name.map(|name| User { name, passcode }),
+        };
+        if ae_title.is_none() && addresses.is_empty() && certificate.is_none() && user.is_none() {
+            return Err("an [[allow]] has to name an ae_title, addresses, a certificate or a user");
+        }
+        Ok(Self { ae_title, addresses, certificate, user })
+    }
 }
 
 /// Who asks for an association.
@@ -43,6 +90,8 @@ pub enum NotAllowed {
     Address,
     /// None that is for both is for its certificate.
     Certificate,
+    /// It is none of the users that those are for.
+    User,
 }
 
 impl AllowList {
@@ -79,10 +128,10 @@ impl AllowList {
     /// Looks for the caller.
     ///
     /// # Errors
-    /// When it may not send.
-    pub fn check(&self, caller: &Caller<'_>) -> Result<(), NotAllowed> {
+    /// When it may not send, whoever it identifies as.
+    pub fn check(&self, caller: &Caller<'_>) -> Result<Fit<'_>, NotAllowed> {
         if self.is_open() {
-            return Ok(());
+            return Ok(Fit::Freely);
         }
         let mut titled = self.0.iter().filter(|entry| entry.fits_ae_title(caller)).peekable();
         if titled.peek().is_none() {
@@ -92,18 +141,16 @@ impl AllowList {
         if placed.peek().is_none() {
             return Err(NotAllowed::Address);
         }
-        match placed.any(|entry| entry.fits_certificate(caller)) {
-            true => Ok(()),
-            false => Err(NotAllowed::Certificate),
+        let fitting: Vec<_> = placed.filter(|entry| entry.fits_certificate(caller)).collect();
+        if fitting.is_empty() {
+            return Err(NotAllowed::Certificate);
         }
+        let users: Option<Vec<_>> = fitting.iter().map(|entry| entry.user.as_ref()).collect();
+        Ok(users.map_or(Fit::Freely, Fit::As))
     }
 }
 
 impl Allowed {
-    pub(super) fn names_anything(&self) -> bool {
-        self.ae_title.is_some() || !self.addresses.is_empty() || self.certificate.is_some()
-    }
-
     fn fits_ae_title(&self, caller: &Caller<'_>) -> bool {
         self.ae_title.as_ref().is_none_or(|ae_title| ae_title == caller.calling_ae_title)
     }
@@ -130,6 +177,10 @@ impl fmt::Display for Allowed {
             parts.push(format!("calls from {}", addresses.join(" or ")));
         }
         parts.extend(self.certificate.as_ref().map(|name| format!("has the certificate {name}")));
+        if let Some(User { name, passcode }) = &self.user {
+            let by = if passcode.is_some() { " by a passcode" } else { "" };
+            parts.push(format!("identifies as the user {name}{by}"));
+        }
         write!(to, "who {}", parts.join(" and "))
     }
 }
@@ -168,6 +219,14 @@ fn some_ae_title<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D
     ae_title(from).map(Some)
 }
 
+fn user_name<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    let name = String::deserialize(from)?;
+    match name.is_empty() {
+        false => Ok(Some(name)),
+        true => Err(D::Error::custom("must not be empty")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,7 +238,9 @@ mod tests {
 
     fn check(list: &AllowList, calling_ae_title: &str, address: &str) -> Result<(), NotAllowed> {
         let address = address.parse().unwrap();
-        list.check(&Caller { calling_ae_title, address, certificate: None })
+        let fit = list.check(&Caller { calling_ae_title, address, certificate: None })?;
+        assert_eq!(fit, Fit::Freely);
+        Ok(())
     }
 
     #[test]
@@ -240,7 +301,7 @@ mod tests {
             let certificate =
                 fingerprint.as_ref().map(|fingerprint| CertificateId { subject, fingerprint });
             let address = "10.1.2.3".parse().unwrap();
-            list.check(&Caller { calling_ae_title, address, certificate })
+            list.check(&Caller { calling_ae_title, address, certificate }).map(|_| ())
         };
         assert_eq!(check("MR1", "CN=MR1,O=Hospital", Some(1)), Ok(()));
         assert_eq!(check("CT1", "", Some(0xab)), Ok(()));
@@ -256,17 +317,37 @@ mod tests {
     }
 
     #[test]
+    fn a_user_is_asked_for_unless_an_entry_without_one_fits_as_well() {
+        let list = list(
+            "[[allow]]\nae_title = 'MR1'\nuser = 'anna'\n\
+             [[allow]]\nae_title = 'MR1'\nuser = 'bert'\n\
+             [[allow]]\naddresses = ['192.0.2.7']\n",
+        );
+        let check = |calling_ae_title, address: &str| {
+            let address = address.parse().unwrap();
+            list.check(&Caller { calling_ae_title, address, certificate: None })
+        };
+        let Ok(Fit::As(users)) = check("MR1", "10.1.2.3") else { panic!("nobody is asked for") };
+        let names: Vec<_> = users.iter().map(|user| &*user.name).collect();
+        assert_eq!(names, ["anna", "bert"]);
+        assert_eq!(check("MR1", "192.0.2.7"), Ok(Fit::Freely));
+        assert_eq!(check("MR2", "10.1.2.3"), Err(NotAllowed::Address));
+    }
+
+    #[test]
     fn an_entry_says_in_words_whom_it_allows() {
         let list = list(
             "[[allow]]\nae_title = 'MR1'\naddresses = ['10.1.2.0/24', 'fd00::/8']\n\
-             [[allow]]\naddresses = ['192.0.2.7']\ncertificate = 'CN=CT1'\n",
+             [[allow]]\naddresses = ['192.0.2.7']\ncertificate = 'CN=CT1'\n\
+             [[allow]]\nuser = 'anna'\n",
         );
         let words: Vec<_> = list.entries().iter().map(ToString::to_string).collect();
         assert_eq!(
             words,
             [
                 "who calls itself MR1 and calls from 10.1.2.0/24 or fd00::/8",
-                "who calls from 192.0.2.7/32 and has the certificate CN=CT1"
+                "who calls from 192.0.2.7/32 and has the certificate CN=CT1",
+                "who identifies as the user anna"
             ]
         );
     }

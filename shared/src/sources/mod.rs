@@ -4,10 +4,12 @@
 mod allow;
 mod certificate;
 mod entry;
+mod passcode;
 
-pub use allow::{AllowList, Allowed, Caller, NotAllowed};
+pub use allow::{AllowList, Allowed, Caller, Fit, NotAllowed, User};
 pub use certificate::{CertificateId, CertificateName};
 pub use entry::{Hint, Source};
+pub use passcode::PasscodeHash;
 
 use anyhow::{Context as _, anyhow, bail};
 use serde::Deserialize;
@@ -84,15 +86,12 @@ impl SourcesFile {
             }
             sources.push(source);
         }
-        for entry in &tables.allow {
-            if !entry.get_ref().names_anything() {
-                let at = line(entry.span().start);
-                bail!(
-                    "line {at}: an [[allow]] has to name an ae_title, addresses or a certificate"
-                );
-            }
+        let mut allow = Vec::new();
+        for entry in tables.allow {
+            let at = line(entry.span().start);
+            let allowed = Allowed::try_from(entry.into_inner());
+            allow.push(allowed.map_err(|reason| anyhow!("line {at}: {reason}"))?);
         }
-        let allow = tables.allow.into_iter().map(Spanned::into_inner).collect();
         Ok(Self { allow: AllowList::new(allow), sources })
     }
 }
@@ -108,7 +107,7 @@ struct Tables {
     #[serde(default)]
     source: Vec<Spanned<Source>>,
     #[serde(default)]
-    allow: Vec<Spanned<Allowed>>,
+    allow: Vec<Spanned<allow::Entry>>,
 }
 
 #[cfg(test)]
@@ -158,6 +157,12 @@ mod tests {
             ("[[allow]]\nae_titel = 'A'", "line 2: unknown field `ae_titel`"),
             ("[[allow]]\ncertificate = 'MR1'", "line 2: certificate: `MR1` is no certificate"),
             ("[[allow]]\ncertificate = 'sha256:abc'", "is no certificate"),
+            ("[[allow]]\nuser = ''", "line 2: user: must not be empty"),
+            (
+                "[[allow]]\nuser = 'mr1'\npasscode = 'secret'",
+                "line 3: passcode: is no hash of Argon2id",
+            ),
+            ("[[allow]]\nae_title = 'A'\npasscode = 'secret'", "line 3: passcode: is no hash"),
             ("[[source]\n", "line 1: "),
         ] {
             let error = format!("{:#}", SourcesFile::parse(text).unwrap_err());
