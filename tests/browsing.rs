@@ -65,6 +65,35 @@ async fn the_dashboard_shows_a_series_arrive_and_become_complete_and_why() {
 }
 
 #[tokio::test]
+async fn a_dead_letter_is_replayed_and_dropped_by_a_button() {
+    let Some(browser) = Browser::start().await else { return };
+    let collimator = Collimator::start().await;
+    let jetstream = async_nats::jetstream::new(collimator.nats.clone());
+    let subject = "dicom.instance.stored.07.MR.1.2.3";
+    jetstream.publish(subject, "{\"".into()).await.unwrap().await.unwrap();
+    browser.resize(1200, 700).await;
+    browser.open(&format!("{}/#/health", collimator.api)).await;
+    browser.waits_for(&format!("{}.includes('unreadable')", rows("dead"))).await;
+    browser.waits_for("document.querySelector('#dead-note').textContent === '1 in all.'").await;
+    browser.waits_for("document.querySelector('#lag').textContent.includes('yet: 0.')").await;
+    browser.keeps("dashboard-dead").await;
+    let first =
+        browser.run("return document.querySelector('#dead tbody tr').dataset.sequence").await;
+    browser.run("document.querySelector('#dead button').click()").await;
+    browser
+        .waits_for("document.querySelector('#dead-note').textContent.includes('replayed')")
+        .await;
+    // It can't be read now either.
+    let another = format!("document.querySelector('#dead tbody tr')?.dataset.sequence > {first}");
+    browser.waits_for(&another).await;
+    browser.run("window.confirm = () => true").await;
+    browser.run("document.querySelector('#dead button:last-of-type').click()").await;
+    browser.waits_for(&format!("{} === ''", rows("dead"))).await;
+    browser.waits_for("document.querySelector('#dead-note').textContent.includes('dropped')").await;
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn text_of_a_header_is_shown_as_text_and_can_be_searched() {
     let Some(browser) = Browser::start().await else { return };
     let collimator = Collimator::start().await;

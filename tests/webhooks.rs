@@ -60,18 +60,18 @@ async fn a_receiver_that_fails_twice_is_told_a_third_time_of_the_same_event() {
     assert_eq!(first.body["id"], format!("{uid}:1"));
     assert_eq!(first.body["data"]["InstancesCount"], 2);
     let event = first.body.clone();
-    first.is_answered(503, "").await;
+    first.gets_answer(503, "").await;
     is_told(&collimator, "ai", |hook| hook["LastFailure"] == "the answer was 503").await;
 
     let second = receiver.gets().await;
     assert_eq!(second.body, event);
-    second.is_answered(302, &format!("location: {}\r\n", receiver.url)).await;
+    second.gets_answer(302, &format!("location: {}\r\n", receiver.url)).await;
     let failed = |hook: &Value| hook["LastFailure"].to_string().contains("redirects");
     assert_eq!(is_told(&collimator, "ai", failed).await["InFlight"], 1);
 
     let third = receiver.gets().await;
     assert_eq!(third.body, event);
-    third.is_answered(204, "").await;
+    third.gets_answer(204, "").await;
     let done = is_told(&collimator, "ai", |hook| hook["InFlight"] == 0).await;
     assert!(done["LastSuccessAt"].is_string(), "{done}");
     assert_eq!((&done["Pending"], &done["DeadLetters"]), (&json!(0), &json!(0)));
@@ -94,7 +94,7 @@ async fn one_receiver_that_hangs_holds_up_no_other_and_what_it_missed_is_a_dead_
     let study = small("MR");
     sends(&collimator, &study).await;
     let held = hanging.gets().await;
-    quick.gets().await.is_answered(200, "").await;
+    quick.gets().await.gets_answer(200, "").await;
     let again = hanging.gets().await;
     assert_eq!(held.body, again.body);
 
@@ -127,7 +127,7 @@ async fn what_a_killed_pipeline_was_delivering_comes_again() {
     let _second = Collimator::start_with(&settings).await;
     let again = receiver.gets().await;
     assert_eq!(again.body, cut_off.body);
-    again.is_answered(200, "").await;
+    again.gets_answer(200, "").await;
 }
 
 #[tokio::test]
@@ -141,9 +141,9 @@ async fn each_is_told_of_what_it_asked_for() {
     sends(&collimator, &small("MR").series("CT", 2)).await;
     let only = ct.gets().await;
     assert_eq!(only.body["data"]["Modality"], "CT");
-    only.is_answered(200, "").await;
+    only.gets_answer(200, "").await;
     for _ in 0..2 {
-        ours.gets().await.is_answered(200, "").await;
+        ours.gets().await.gets_answer(200, "").await;
     }
     let done = |hook: &Value| hook["InFlight"] == 0 && hook["Pending"] == 0;
     let nobody = is_told(&collimator, "nobody", done).await;
@@ -161,7 +161,7 @@ async fn a_webhook_that_left_the_file_is_removed_and_one_that_stayed_goes_on() {
     let settings = [("DATA_DIR", data), ("WEBHOOKS_FILE", file(&folder, &both))];
     let mut first = Collimator::start_with(&settings).await;
     sends(&first, &small("MR")).await;
-    stays.gets().await.is_answered(200, "").await;
+    stays.gets().await.gets_answer(200, "").await;
     is_told(&first, "stays", |hook| hook["InFlight"] == 0).await;
     is_told(&first, "leaves", |hook| hook["LastFailure"].is_string()).await;
     first.process.signal("TERM");
@@ -174,7 +174,7 @@ async fn a_webhook_that_left_the_file_is_removed_and_one_that_stayed_goes_on() {
     assert!(said.contains("leaves") && said.contains("\"undelivered\":1"), "{said}");
     sends(&second, &small("MR")).await;
     let next = stays.gets().await;
-    next.is_answered(200, "").await;
+    next.gets_answer(200, "").await;
     assert!(!stays.has_more());
 }
 

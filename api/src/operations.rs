@@ -361,7 +361,7 @@ impl Operations {
     /// Series by state, modality and rule, and what they come to.
     #[oai(path = "/stats", method = "get", operation_id = "getStats", tag = "Group::Statistics")]
     async fn stats(&self) -> Result<Counted, Unreadable> {
-        Ok(Counted::Done(JsonBody(self.counts.of(&self.catalog).await?)))
+        Ok(Counted::Done(JsonBody(self.counts.of(&self.catalog, &self.requests).await?)))
     }
 
     /// List the senders

@@ -114,6 +114,26 @@ parameter!(
     }
 );
 
+/// The sequence of a dead letter in its stream.
+#[derive(Debug, Clone, Copy)]
+pub struct LetterSequence(pub u64);
+
+/// The largest number that JSON carries everywhere (RFC 8259 section 6).
+const MAX_SEQUENCE: u64 = (1 << 53) - 1;
+
+parameter!(
+    LetterSequence,
+    MetaSchema {
+        minimum: Some(1.0),
+        maximum: Some(MAX_SEQUENCE as f64),
+        ..MetaSchema::new_with_format("integer", "int64")
+    },
+    |text| match text.parse() {
+        Ok(sequence) if (1..=MAX_SEQUENCE).contains(&sequence) => Ok(Self(sequence)),
+        _ => Err("must be a whole number from 1 on".to_owned()),
+    }
+);
+
 parameter!(
     Cursor,
     MetaSchema {

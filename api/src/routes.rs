@@ -2,8 +2,11 @@
 //! wrong.
 
 use crate::dashboard;
+use crate::dead_letters::DeadLetters;
+use crate::dead_letters::operations::DeadLetterOperations;
 use crate::events::Events;
 use crate::events::operations::EventOperations;
+use crate::metrics::{HttpMetrics, template};
 use crate::operations::Operations;
 use crate::problem::{self, FieldError, Problem};
 use crate::qido;
@@ -11,7 +14,7 @@ use crate::requests::Requests;
 use crate::webhooks::Webhooks;
 use crate::webhooks::operations::WebhookOperations;
 use poem::http::{HeaderValue, Method, StatusCode, header};
-use poem::{Endpoint, EndpointExt, IntoResponse, Request, Response, Route};
+use poem::{Endpoint, EndpointExt, IntoResponse, PathPattern, Request, Response, Route};
 use poem_openapi::{LicenseObject, OpenApiService};
 use serde_json::Value;
 use shared::catalog::Catalog;
@@ -19,10 +22,14 @@ use shared::health::{self, Health};
 use shared::metrics::{self, Metrics, Refusals, Refused};
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 const DESCRIPTION: &str = "Collimator receives DICOM from a PACS or a modality, knows when each \
 series is complete, and tells everyone: here, and as `dicom.series.completed.>` on NATS. \
 DICOMweb clients search the same catalogue by QIDO-RS under `/dicom-web`.";
+
+/// All documented operations.
+type Documented = (Operations, EventOperations, WebhookOperations, DeadLetterOperations);
 
 /// The documented operations with what describes them.
 #[must_use]
@@ -31,11 +38,12 @@ pub fn service(
     requests: Requests,
     events: Events,
     webhooks: Webhooks,
-) -> OpenApiService<(Operations, EventOperations, WebhookOperations), ()> {
+) -> OpenApiService<Documented, ()> {
     let operations = (
-        Operations::new(catalog, requests),
+        Operations::new(catalog, requests.clone()),
         EventOperations::new(events),
-        WebhookOperations::new(webhooks),
+        WebhookOperations::new(webhooks.clone()),
+        DeadLetterOperations::new(DeadLetters::new(requests, webhooks)),
     );
     OpenApiService::new(operations, "Collimator", env!("CARGO_PKG_VERSION"))
         .description(DESCRIPTION)
@@ -53,6 +61,9 @@ pub fn routes(
     health: Health,
     metrics: Metrics,
 ) -> impl Endpoint<Output = Response> {
+    metrics.collect(events.clone());
+    metrics.collect(health.clone());
+    let http = HttpMetrics::registered(&metrics);
     let service = service(catalog.clone(), requests, events, webhooks);
     let dicom_web = qido::routes(&catalog);
     let allowed = Arc::new(allowed_methods(&service.spec()));
@@ -73,7 +84,9 @@ pub fn routes(
         .nest("/dicom-web", dicom_web)
         .nest("/", service)
         .around(dashboard::in_front_of)
-        .around(move |routes, request| answer(routes, request, allowed.clone(), refusals.clone()))
+        .around(move |routes, request| {
+            answer(routes, request, allowed.clone(), refusals.clone(), http.clone())
+        })
 }
 
 /// Answers one request, and logs that it did: never what was asked for, nor with what.
@@ -82,14 +95,24 @@ async fn answer<E: Endpoint>(
     request: Request,
     allowed: Arc<Vec<Allowed>>,
     refusals: Refusals,
+    http: HttpMetrics,
 ) -> poem::Result<Response> {
+    let began = Instant::now();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let documented = allowed.iter().find(|allowed| allowed.matches(&path));
     let wrong = documented.map(|allowed| allowed.wrong(&request)).unwrap_or_default();
+    let mut route = None;
     let mut response = if wrong.is_empty() {
         match routes.call(request).await {
-            Ok(answer) => answer.into_response(),
-            Err(error) => problem::of_error(error, documented.map_or(&[], |it| &it.in_path)),
+            Ok(answer) => {
+                let answer = answer.into_response();
+                route = answer.data::<PathPattern>().cloned();
+                answer
+            }
+            Err(error) => {
+                route = error.data::<PathPattern>().cloned();
+                problem::of_error(error, documented.map_or(&[], |it| &it.in_path))
+            }
         }
     } else {
         Problem::fields(wrong).into_response()
@@ -102,6 +125,12 @@ async fn answer<E: Endpoint>(
         response.headers_mut().insert(header::ALLOW, methods);
     }
     let status = response.status();
+    let route = match documented {
+        Some(documented) => documented.segments.join("/"),
+        None if dashboard::has(&path) => path.clone(),
+        None => template(route.as_ref()),
+    };
+    http.answered(route, &method, status, began.elapsed());
     if status.is_client_error() || status.is_server_error() {
         refusals.count(Refused::Request, status.as_str().to_owned());
     }

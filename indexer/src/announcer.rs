@@ -3,6 +3,7 @@
 use anyhow::Context as _;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::{PublishAckFuture, PublishError};
+use prometheus_client::metrics::gauge::Gauge;
 use shared::acknowledgements::{Acknowledgements, is_silence};
 use shared::catalog::{Announcement, Catalog};
 use shared::event::{Event, SeriesCompleted};
@@ -20,17 +21,18 @@ const BATCH: u32 = 100;
 /// process, and what failed is tried again.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Announces what is in the outbox of `catalog` until told to stop.
+/// Announces what is in the outbox of `catalog` until told to stop; `depth` is how many wait there.
 pub async fn run(
     catalog: Catalog,
     jetstream: Context,
     filled: Arc<Notify>,
     health: Part,
     acknowledgements: Acknowledgements,
+    depth: Gauge,
     stop: CancellationToken,
 ) {
     while !stop.is_cancelled() {
-        match announce_all(&catalog, &jetstream).await {
+        match announce_all(&catalog, &jetstream, &depth).await {
             Ok(()) => {
                 acknowledgements.arrived();
                 health.ready();
@@ -52,9 +54,14 @@ pub async fn run(
     }
 }
 
-async fn announce_all(catalog: &Catalog, jetstream: &Context) -> anyhow::Result<()> {
+async fn announce_all(catalog: &Catalog, jetstream: &Context, depth: &Gauge) -> anyhow::Result<()> {
     loop {
         let waiting = catalog.waiting_announcements(BATCH).await?;
+        let all = match waiting.len() < BATCH as usize {
+            true => waiting.len() as i64,
+            false => catalog.count_waiting_announcements().await?,
+        };
+        depth.set(all);
         let Some(last) = waiting.last() else { return Ok(()) };
         // All are on their way before the first is waited for; the broker keeps their order.
         let mut acknowledgements = Vec::with_capacity(waiting.len());

@@ -59,7 +59,8 @@ pub struct Deliveries {
     pub new: Vec<Delivery>,
     /// The latest of them in the stream: its acknowledgement is that of all before it.
     latest: Option<(u64, Message)>,
-    bytes: usize,
+    /// The payloads of the new ones, together.
+    pub bytes: usize,
 }
 
 /// Keeps the order of the stream: each event once and none left out, whatever is delivered.

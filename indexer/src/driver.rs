@@ -8,6 +8,7 @@ use crate::batch::Batch;
 use crate::consumer::{Consumer, Deliveries, Delivery, resume_after};
 use crate::dead;
 use crate::debounce::{Debouncer, Watermark};
+use crate::metrics::{BatchSize, IndexerMetrics};
 use crate::reading::Reading;
 use crate::sources::Sources;
 use anyhow::{Context as _, ensure};
@@ -48,6 +49,8 @@ pub struct Driver {
     pub health: Part,
     /// Counts dead letters.
     pub refusals: Refusals,
+    /// Counts the rest.
+    pub metrics: IndexerMetrics,
 }
 
 impl Driver {
@@ -98,6 +101,7 @@ impl Driver {
         };
         let open = self.catalog.open_series().await?;
         tracing::info!(after = last_sequence, open_series = open.len(), "indexing");
+        self.metrics.goes_on(last_sequence, open.len());
         session.debouncer.restore(open, self.catalog.disproved().await?);
         self.health.ready();
         loop {
@@ -128,16 +132,16 @@ struct Session<'a> {
 impl Session<'_> {
     /// One batch: one transaction, then one acknowledgement.
     async fn commit(&mut self, mut deliveries: Deliveries) -> anyhow::Result<()> {
-        self.record(std::mem::take(&mut deliveries.new)).await?;
+        let bytes = deliveries.bytes;
+        self.record(std::mem::take(&mut deliveries.new), bytes).await?;
         deliveries.acknowledge().await?;
         self.decide().await
     }
 
-    async fn record(&mut self, deliveries: Vec<Delivery>) -> anyhow::Result<()> {
-        if deliveries.is_empty() {
-            return Ok(());
-        }
-        let Driver { catalog, sources, refusals, .. } = self.driver;
+    async fn record(&mut self, deliveries: Vec<Delivery>, bytes: usize) -> anyhow::Result<()> {
+        let Some(at) = deliveries.last().map(|delivery| delivery.at) else { return Ok(()) };
+        let size = BatchSize { events: deliveries.len(), bytes };
+        let Driver { catalog, sources, refusals, metrics, .. } = self.driver;
         let mut batch = Batch::new(self.bookmark);
         for delivery in deliveries {
             if let Reading::Dead { reason, error } = &delivery.reading {
@@ -147,8 +151,11 @@ impl Session<'_> {
             batch.push(delivery.sequence, delivery.at, delivery.reading, sources);
         }
         let debouncer = &mut self.debouncer;
+        let began = Instant::now();
         catalog.record(&batch.rows, |recorded| batch.conclude(debouncer, recorded)).await?;
         self.bookmark = batch.rows.bookmark;
+        metrics.committed(&size, began.elapsed(), self.bookmark.last_sequence, at);
+        metrics.open_series.set(self.debouncer.open_series() as i64);
         // A hundred small allocations an event: the thread that reads the next ones frees them sooner.
         tokio::spawn(async move { drop(batch) });
         Ok(())
@@ -178,12 +185,21 @@ impl Session<'_> {
             return Ok(());
         };
         self.debouncer.advance(watermark);
+        let metrics = &self.driver.metrics;
+        metrics.reached(watermark);
         let completions: Vec<_> = std::iter::from_fn(|| self.debouncer.poll()).collect();
         if completions.is_empty() {
             return Ok(());
         }
         let events = self.driver.catalog.complete(&completions).await.context("completing")?;
+        metrics.open_series.set(self.debouncer.open_series() as i64);
+        // In the same order, without those that were not open any more.
+        let mut decided = completions.iter();
         for event in events {
+            let series = &event.series_instance_uid;
+            if let Some(completion) = decided.find(|completion| completion.series == *series) {
+                metrics.completed(completion);
+            }
             tracing::info!(
                 series = %event.series_instance_uid,
                 revision = event.revision,

@@ -9,6 +9,8 @@ pub mod debounce;
 pub mod driver;
 pub mod history;
 pub mod lock;
+pub mod lookout;
+pub mod metrics;
 pub mod reading;
 pub mod replay;
 pub mod settings;
@@ -17,6 +19,7 @@ pub mod sources;
 use anyhow::Context as _;
 use async_nats::{Client, jetstream};
 use driver::Driver;
+use metrics::IndexerMetrics;
 pub use settings::Settings;
 use shared::acknowledgements::Acknowledgements;
 use shared::catalog::{Catalog, CatalogError, CatalogSettings};
@@ -45,6 +48,7 @@ pub struct Indexer {
     announcer_health: Part,
     acknowledgements: Acknowledgements,
     refusals: Refusals,
+    metrics: IndexerMetrics,
 }
 
 impl Indexer {
@@ -62,7 +66,7 @@ impl Indexer {
         let (indexer_health, announcer_health) = (health.part("indexer"), health.part("announcer"));
         let sources = settings.sources(sources.read()?)?;
         let (ack_wait, history) = (settings.ack_wait, settings.history);
-        let refusals = metrics.refusals();
+        let (refusals, metrics) = (metrics.refusals(), IndexerMetrics::registered(metrics));
         let acknowledgements = Acknowledgements::default();
         Ok(Self {
             sources,
@@ -73,6 +77,7 @@ impl Indexer {
             announcer_health,
             acknowledgements,
             refusals,
+            metrics,
         })
     }
 
@@ -107,6 +112,8 @@ impl Indexer {
             return Ok(());
         }
 
+        let max_bytes = streams.instances_max_bytes.0;
+        self.metrics.stream_max_bytes.set(i64::try_from(max_bytes).unwrap_or(i64::MAX));
         let outbox_filled = Arc::new(Notify::new());
         let driver = Driver {
             nats: nats.clone(),
@@ -116,6 +123,7 @@ impl Indexer {
             outbox_filled: outbox_filled.clone(),
             health: self.indexer_health,
             refusals: self.refusals,
+            metrics: self.metrics.clone(),
         };
         tokio::join!(
             driver.run(stop.clone()),
@@ -125,9 +133,11 @@ impl Indexer {
                 outbox_filled,
                 self.announcer_health,
                 self.acknowledgements,
+                self.metrics.outbox.clone(),
                 stop.clone()
             ),
-            history::run(nats.clone(), jetstream, self.history, stop),
+            history::run(nats.clone(), jetstream, self.history, stop.clone()),
+            lookout::run(nats.clone(), path, self.metrics, stop),
         );
         catalog.close().await;
         Ok(())

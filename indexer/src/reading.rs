@@ -7,6 +7,11 @@ use shared::event::{
 };
 use shared::subject::{AssociationChange, Subject};
 
+/// Why events are dead: all there is for [`Reading::Dead`].
+pub const DEAD_REASONS: [&str; 2] = [UNKNOWN_SUBJECT, UNREADABLE];
+const UNKNOWN_SUBJECT: &str = "unknown-subject";
+const UNREADABLE: &str = "unreadable";
+
 /// What an event is to the indexer.
 #[derive(Debug, Clone)]
 pub enum Reading {
@@ -37,7 +42,7 @@ pub enum Reading {
 #[must_use]
 pub fn read(subject: &str, payload: &[u8]) -> Reading {
     let Ok(subject) = subject.parse() else {
-        return Reading::Dead { reason: "unknown-subject", error: "unknown subject".to_owned() };
+        return Reading::Dead { reason: UNKNOWN_SUBJECT, error: "unknown subject".to_owned() };
     };
     match subject {
         Subject::InstanceStored { .. } => json(payload, |event| Reading::Stored(Box::new(event))),
@@ -67,7 +72,7 @@ fn json<E: DeserializeOwned>(payload: &[u8], reading: impl FnOnce(E) -> Reading)
                 _ => "not JSON",
             };
             let error = format!("{what}, at line {line} column {column}");
-            Reading::Dead { reason: "unreadable", error }
+            Reading::Dead { reason: UNREADABLE, error }
         }
     }
 }

@@ -34,6 +34,9 @@ const VERIFICATION: &str = "1.2.840.10008.1.1";
 const STANDARD_ROOT: &str = "1.2.840.10008.";
 /// Where DICOM puts most of its storage SOP classes, those of the future too.
 const STANDARD_STORAGE_ROOT: &str = "1.2.840.10008.5.1.4.1.1.";
+/// What a SOP class is called that is not in the dictionary: a private one, or one of a later edition.
+/// Their UIDs are for peers to choose, so there is no end of them.
+pub const OTHER_CLASS: &str = "other";
 /// Protocol version 1 (PS3.8 section 9.3.2).
 const PROTOCOL_VERSION: u16 = 1;
 /// Longest PDU that the shortest of peers takes; one that claims less still gets this.
@@ -46,6 +49,8 @@ pub struct AcceptedContext {
     pub transfer_syntax_uid: String,
     /// How their elements are written.
     pub encoding: Encoding,
+    /// The keyword of its SOP class, [`OTHER_CLASS`] for one that the standard does not name.
+    pub sop_class: &'static str,
 }
 
 /// An association that was accepted.
@@ -187,11 +192,13 @@ pub fn admit(
     let results: Vec<_> = request.presentation_contexts.iter().map(answer_context).collect();
     let contexts = results
         .iter()
-        .filter(|result| result.reason == PresentationContextResultReason::Acceptance)
-        .map(|result| {
+        .zip(&request.presentation_contexts)
+        .filter(|(result, _)| result.reason == PresentationContextResultReason::Acceptance)
+        .map(|(result, proposed)| {
             let transfer_syntax_uid = result.transfer_syntax.clone();
             let encoding = Encoding::of(&transfer_syntax_uid);
-            (result.id, AcceptedContext { transfer_syntax_uid, encoding })
+            let sop_class = keyword(trimmed(&proposed.abstract_syntax));
+            (result.id, AcceptedContext { transfer_syntax_uid, encoding, sop_class })
         })
         .collect();
     Ok(Accepted {
@@ -244,6 +251,10 @@ fn is_taken(sop_class_uid: &str) -> bool {
         return name.contains("Storage") && !name.contains("Commitment");
     }
     !sop_class_uid.is_empty()
+}
+
+fn keyword(sop_class_uid: &str) -> &'static str {
+    StandardSopClassDictionary.by_uid(sop_class_uid).map_or(OTHER_CLASS, |entry| entry.alias)
 }
 
 fn peer_max_pdu_length(request: &AssociationRQ) -> u32 {
@@ -338,6 +349,8 @@ mod tests {
             encodings,
             [(1, Encoding::Explicit), (3, Encoding::Explicit), (9, Encoding::Implicit)]
         );
+        let classes: Vec<_> = accepted.contexts.values().map(|context| context.sop_class).collect();
+        assert_eq!(classes, ["MRImageStorage", "MRImageStorage", OTHER_CLASS]);
         let reasons: Vec<_> =
             accepted.answer.presentation_contexts.iter().map(|c| c.reason.clone() as u8).collect();
         assert_eq!(reasons, [0, 0, 3, 4, 0]);

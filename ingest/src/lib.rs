@@ -14,6 +14,7 @@ pub mod identification;
 pub mod instance;
 pub mod ledger;
 pub mod listener;
+pub mod metrics;
 pub mod occurrences;
 pub mod patience;
 pub mod publisher;
@@ -31,6 +32,7 @@ use async_nats::Client;
 use broker::Broker;
 use identification::Identification;
 use listener::Ports;
+use metrics::IngestMetrics;
 use occurrences::Occurrences;
 use publisher::Publisher;
 pub use settings::Settings;
@@ -60,6 +62,7 @@ pub struct Ingest {
     health: Part,
     acknowledgements: Acknowledgements,
     refusals: Refusals,
+    metrics: IngestMetrics,
 }
 
 impl Ingest {
@@ -91,7 +94,8 @@ impl Ingest {
             ports.tls = Some((listen(addr, "DICOM_TLS_ADDR").await?, Arc::new(tls)));
         }
         let acknowledgements = Acknowledgements::default();
-        Ok(Self { ports, hangup, settings, allow, health, acknowledgements, refusals })
+        let metrics = IngestMetrics::registered(metrics);
+        Ok(Self { ports, hangup, settings, allow, health, acknowledgements, refusals, metrics })
     }
 
     /// Where it listens for plain DICOM, if it does.
@@ -138,12 +142,19 @@ impl Ingest {
         let timeout = self.settings.publish_timeout;
         let broker = Broker::new(self.health, self.acknowledgements);
         let service = Arc::new(Service {
-            publisher: Publisher::new(jetstream, timeout, node_name.clone(), broker),
+            publisher: Publisher::new(
+                jetstream,
+                timeout,
+                node_name.clone(),
+                broker,
+                self.metrics.acknowledged_after.clone(),
+            ),
             settings: self.settings,
             allow: self.allow,
             identification: Identification::new()?,
             node_name,
             refusals: self.refusals,
+            metrics: self.metrics,
             rejections: Mutex::new(Occurrences::said_at_most(1)),
             patience: Mutex::default(),
             troubles: Mutex::new(Occurrences::said_at_most(TROUBLES_SAID)),

@@ -8,6 +8,7 @@ use async_nats::jetstream::Context;
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use bytes::Bytes;
 use jiff::Timestamp;
+use prometheus_client::metrics::histogram::Histogram;
 use shared::acknowledgements::is_silence;
 use shared::event::{Event, IngestResumed, IngestStarted};
 use shared::stream::{self, headers};
@@ -53,6 +54,8 @@ pub struct Publisher {
     jetstream: Context,
     timeout: Duration,
     broker: Broker,
+    /// How long it takes to acknowledge, in seconds.
+    acknowledged_after: Histogram,
     start: IngestStarted,
     /// Set once `start` is stored. Nothing else is published before: what comes after it in the
     /// stream must be of this process or a later one of its name.
@@ -61,13 +64,14 @@ pub struct Publisher {
 
 impl Publisher {
     /// Publishes through `jetstream` for the receiver `node_name`; `timeout` is for all tries of
-    /// one event together.
+    /// one event together, and `acknowledged_after` gets the seconds of each that succeeds.
     #[must_use]
     pub fn new(
         mut jetstream: Context,
         timeout: Duration,
         node_name: String,
         broker: Broker,
+        acknowledged_after: Histogram,
     ) -> Self {
         // A lost acknowledgement is noticed while there is still time for a second try.
         jetstream.set_timeout(timeout / 2);
@@ -76,7 +80,8 @@ impl Publisher {
             start_id: uuid::Uuid::new_v4().to_string(),
             started_at: Timestamp::now(),
         };
-        Self { jetstream, timeout, broker, start, started: OnceCell::new() }
+        let started = OnceCell::new();
+        Self { jetstream, timeout, broker, acknowledged_after, start, started }
     }
 
     /// Has the start of this process stored, unless it is. Ok means that other events may follow.
@@ -210,9 +215,12 @@ impl Publisher {
 
     async fn try_once(&self, message: Message) -> Result<bool, PublishError> {
         let Message { subject, headers, payload } = message;
+        let tried_at = Instant::now();
         let acknowledgement =
             self.jetstream.publish_with_headers(subject, headers, payload).await?;
-        Ok(acknowledgement.await?.duplicate)
+        let duplicate = acknowledgement.await?.duplicate;
+        self.acknowledged_after.observe(tried_at.elapsed().as_secs_f64());
+        Ok(duplicate)
     }
 }
 

@@ -29,6 +29,8 @@ pub async fn serve(
             "cannot listen on {addr} for health checks; stop the other program or set ADMIN_ADDR"
         )
     })?;
+    tracing::info!(addr = %listener.local_addr()?, "admin listens");
+    metrics.collect(health.clone());
     let acceptor = TcpAcceptor::from_tokio(listener).context("cannot serve health checks")?;
     let routes = Route::new()
         .nest("/health", health::routes(health))

@@ -3,8 +3,13 @@
 use poem::http::StatusCode;
 use poem::web::{Data, Json};
 use poem::{EndpointExt, IntoResponse, Response, Route, get, handler};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::gauge::ConstGauge;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a service needs in order to do its work, each part with its state. Clones share it.
@@ -40,6 +45,21 @@ impl Health {
             .map(|(name, state)| ((*name).to_owned(), state.as_deref().unwrap_or("ready").into()))
             .collect();
         json!(parts)
+    }
+}
+
+/// Whether each part is ready; the reasons are told by `/health/ready` and the log.
+impl Collector for Health {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let parts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let help = "Whether a part of the service is ready (1) or not (0).";
+        let name = "collimator_ready";
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (part, state) in parts.iter() {
+            let gauge = ConstGauge::new(i64::from(state.is_none()));
+            gauge.encode(family.encode_family(&[("part", *part)])?)?;
+        }
+        Ok(())
     }
 }
 

@@ -10,6 +10,7 @@ pub mod durability;
 pub mod event;
 pub mod health;
 pub mod metrics;
+mod process;
 pub mod settings;
 pub mod shutdown;
 pub mod sources;

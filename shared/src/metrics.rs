@@ -1,19 +1,44 @@
 //! What a service counts, for Prometheus to fetch at `/metrics`. No label names a patient, and none
 //! takes a value that a peer can choose.
 
+use crate::process::Process;
 use poem::http::header;
 use poem::web::Data;
-use poem::{EndpointExt, IntoResponse, Response, get, handler};
-use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::encoding::text::encode;
+use poem::{EndpointExt, IntoResponse, Request, Response, get, handler};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{EncodeLabelSet, prometheus_text, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry};
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The text format of OpenMetrics 1.0, which Prometheus asks for first.
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// How metrics are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// The text format of Prometheus, which everybody reads.
+    Prometheus,
+    /// The text format of OpenMetrics 1.0, which Prometheus asks for first.
+    OpenMetrics,
+}
+
+impl Format {
+    /// What whoever sends this `Accept` header is given.
+    fn accepted(accept: Option<&str>) -> Self {
+        match accept {
+            Some(accept) if accept.contains("application/openmetrics-text") => Self::OpenMetrics,
+            _ => Self::Prometheus,
+        }
+    }
+
+    fn media_type(self) -> &'static str {
+        match self {
+            Self::Prometheus => prometheus_text::CONTENT_TYPE,
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+}
 
 /// All that one process counts. Clones share it.
 #[derive(Debug, Clone)]
@@ -24,17 +49,27 @@ pub struct Metrics {
 
 impl Default for Metrics {
     fn default() -> Self {
-        let registry = Arc::new(Mutex::new(Registry::with_prefix("collimator")));
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Process::begun_now()));
+        let registry = Arc::new(Mutex::new(registry));
         let metrics = Self { registry, refusals: Refusals::default() };
+        let version = [("version", env!("CARGO_PKG_VERSION"))];
+        metrics.register("build", "What runs", Info::new(version));
         metrics.register("refusals", "What was refused, by cause", metrics.refusals.0.clone());
         metrics
     }
 }
 
 impl Metrics {
-    /// Adds a metric: its name without the prefix `collimator_` and the suffix of its unit.
+    /// Adds a metric: its name without the prefix `collimator_`, and without `_total` if it is a
+    /// counter.
     pub fn register(&self, name: &str, help: &str, metric: impl Metric) {
-        self.registry().register(name, help, metric);
+        self.registry().register(format!("collimator_{name}"), help, metric);
+    }
+
+    /// Adds what is looked at when somebody asks.
+    pub fn collect(&self, collector: impl Collector) {
+        self.registry().register_collector(Box::new(collector));
     }
 
     /// The counter of what is refused.
@@ -43,14 +78,19 @@ impl Metrics {
         self.refusals.clone()
     }
 
-    /// All of them, in the text format of OpenMetrics.
+    /// All of them.
     #[must_use]
-    pub fn text(&self) -> String {
-        let mut text = String::new();
-        if let Err(error) = encode(&mut text, &self.registry()) {
+    pub fn text(&self, format: Format) -> String {
+        let mut written = String::new();
+        let registry = self.registry();
+        let done = match format {
+            Format::Prometheus => prometheus_text::encode(&mut written, &registry),
+            Format::OpenMetrics => text::encode(&mut written, &registry),
+        };
+        if let Err(error) = done {
             tracing::error!(%error, "metrics");
         }
-        text
+        written
     }
 
     fn registry(&self) -> MutexGuard<'_, Registry> {
@@ -63,6 +103,15 @@ impl Metrics {
 pub struct Refusals(Family<Refusal, Counter>);
 
 impl Refusals {
+    /// Begins with none of these. A counter that appears with its first refusal has never risen as far
+    /// as Prometheus knows, and nobody is woken by that one.
+    pub fn begin(&self, what: Refused, causes: &[&'static str]) {
+        for cause in causes {
+            let refusal = Refusal { what: what.label(), cause: (*cause).into() };
+            self.0.get_or_create(&refusal).inc_by(0);
+        }
+    }
+
     /// One more.
     pub fn count(&self, what: Refused, cause: impl Into<Cow<'static, str>>) {
         self.0.get_or_create(&Refusal { what: what.label(), cause: cause.into() }).inc();
@@ -109,28 +158,62 @@ pub fn route(metrics: Metrics) -> impl poem::Endpoint<Output = Response> + use<>
 }
 
 #[handler]
-fn scrape(Data(metrics): Data<&Metrics>) -> Response {
-    metrics.text().with_header(header::CONTENT_TYPE, OPEN_METRICS).into_response()
+fn scrape(request: &Request, Data(metrics): Data<&Metrics>) -> Response {
+    let format = Format::accepted(request.header(header::ACCEPT));
+    let text = metrics.text(format);
+    text.with_header(header::CONTENT_TYPE, format.media_type()).into_response()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::health::Health;
+
+    fn has(text: &str, lines: &[&str]) {
+        for line in lines {
+            assert!(text.lines().any(|found| found == *line), "{line} in {text}");
+        }
+    }
 
     #[test]
     fn refusals_are_counted_by_cause() {
         let metrics = Metrics::default();
         let refusals = metrics.refusals();
+        refusals.begin(Refused::Message, &["nats_silent", "truncated"]);
         refusals.count(Refused::Message, "truncated");
         refusals.count(Refused::Message, "truncated");
         refusals.count(Refused::Request, "422".to_owned());
-        let text = metrics.text();
-        for line in [
-            "# TYPE collimator_refusals counter",
+        let samples = [
+            "collimator_refusals_total{what=\"message\",cause=\"nats_silent\"} 0",
             "collimator_refusals_total{what=\"message\",cause=\"truncated\"} 2",
             "collimator_refusals_total{what=\"request\",cause=\"422\"} 1",
-        ] {
-            assert!(text.lines().any(|found| found == line), "{line} in {text}");
-        }
+        ];
+        let text = metrics.text(Format::OpenMetrics);
+        has(&text, &["# TYPE collimator_refusals counter", "# EOF"]);
+        has(&text, &samples);
+        let text = metrics.text(Format::Prometheus);
+        has(&text, &["# TYPE collimator_refusals_total counter"]);
+        has(&text, &samples);
+    }
+
+    #[test]
+    fn parts_that_are_ready_are_told_from_those_that_are_not() {
+        let (metrics, health) = (Metrics::default(), Health::default());
+        metrics.collect(health.clone());
+        health.part("nats").ready();
+        health.part("indexer").not_ready("the disk is full");
+        let text = metrics.text(Format::Prometheus);
+        let samples = ["collimator_ready{part=\"indexer\"} 0", "collimator_ready{part=\"nats\"} 1"];
+        has(&text, &samples);
+        assert!(!text.contains("disk is full"), "a label without a bound: {text}");
+    }
+
+    #[test]
+    fn who_asks_for_open_metrics_gets_them_and_everybody_else_the_format_of_prometheus() {
+        let prometheus =
+            "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5";
+        assert_eq!(Format::accepted(Some(prometheus)), Format::OpenMetrics);
+        assert_eq!(Format::accepted(Some("*/*")), Format::Prometheus);
+        assert_eq!(Format::accepted(None), Format::Prometheus);
     }
 }

@@ -69,6 +69,7 @@ impl Feed {
         let completion = Completion {
             series: SeriesInstanceUid::parse(series).unwrap(),
             reason: Reason::Quiet,
+            opened_at: second(self.sequence),
             decided_at: second(self.sequence + 10),
             expected: Some(20),
             retrieve_from: Some("http://pacs/dicom-web".to_owned()),

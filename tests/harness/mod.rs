@@ -5,6 +5,7 @@ pub mod browser;
 pub mod link;
 pub mod listening;
 pub mod pipeline;
+pub mod prometheus;
 pub mod python;
 pub mod receiver;
 pub mod scu;

@@ -194,6 +194,11 @@ impl Ends {
         answer.status() == 200
     }
 
+    /// What is counted, in the text format of Prometheus.
+    pub async fn metrics(&self) -> String {
+        reqwest::get(format!("{}/metrics", self.api)).await.unwrap().text().await.unwrap()
+    }
+
     /// The series that the API lists.
     pub async fn series(&self) -> Vec<Value> {
         let answer = reqwest::get(format!("{}/series", self.api)).await.unwrap();

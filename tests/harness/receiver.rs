@@ -70,7 +70,7 @@ async fn receive(socket: TcpStream, sender: UnboundedSender<Delivery>) -> Option
 
 impl Delivery {
     /// Answers with a status, and headers.
-    pub async fn is_answered(mut self, status: u16, headers: &str) {
+    pub async fn gets_answer(mut self, status: u16, headers: &str) {
         let head = format!(
             "HTTP/1.1 {status} \r\ncontent-length: 0\r\nconnection: close\r\n{headers}\r\n"
         );

@@ -217,11 +217,12 @@ function drawNow() {
 
 /* Asking the API. */
 
-// The JSON of an answer, with its link to the next page; throws what went wrong in words.
-async function ask(path) {
+// The JSON of an answer, with its link to the next page and how many there are in all; throws what went
+// wrong in words.
+async function ask(path, method = "GET") {
   let answer;
   try {
-    answer = await fetch(path, { headers: { Accept: "application/json" } });
+    answer = await fetch(path, { method, headers: { Accept: "application/json" } });
   } catch {
     throw new Error("The API does not answer.");
   }
@@ -230,7 +231,7 @@ async function ask(path) {
     throw new Error(body.detail || `The API answers ${answer.status}.`);
   }
   const next = /<([^>]+)>;\s*rel="?next"?/.exec(answer.headers.get("Link") ?? "");
-  return { body, next: next?.[1] };
+  return { body, next: next?.[1], total: Number(answer.headers.get("X-Total-Count")) };
 }
 
 function note(id, text, wrong) {
@@ -358,6 +359,8 @@ function timeline(instances, revisions) {
 
 async function showHealth() {
   const asking = shown;
+  showLag(asking);
+  showDead(asking);
   const word = $("health-word");
   const say = (text, look) => {
     word.textContent = text;
@@ -372,6 +375,71 @@ async function showHealth() {
   } catch (error) {
     if (asking === shown) say(error.message, "bad");
   }
+}
+
+async function showLag(asking) {
+  let text;
+  try {
+    const { body } = await ask("/stats");
+    const behind = body.NotIndexed === undefined ? "how many is not known" : number.format(body.NotIndexed);
+    text = `Events that are not in the catalogue yet: ${behind}. ` +
+      `Completions that are not announced yet: ${number.format(body.Unannounced)}.`;
+  } catch (error) {
+    text = error.message;
+  }
+  if (asking === shown) note("lag", text);
+}
+
+async function showDead(asking) {
+  try {
+    const { body, total } = await ask(`/dead-letters?limit=${MOST_ROWS}`);
+    if (asking !== shown) return;
+    const known = [...$("dead").tBodies[0].rows].map((r) => r.dataset.sequence).join();
+    // Whoever is about to press a button finds it where it was.
+    if (known !== body.map((l) => l.Sequence).join()) {
+      rows("dead", body.map((l) => {
+        const made = row([
+          [l.Reason], [l.Error], [l.OriginalSubject], [number.format(l.Bytes), "number"],
+          [time(l.DeadAt), "time"], [actions(l)],
+        ]);
+        made.dataset.sequence = l.Sequence;
+        return made;
+      }));
+    }
+    const rest = total > body.length ? ` The oldest ${body.length} are shown.` : "";
+    if (!pressed) note("dead-note", total > 0 ? `${number.format(total)} in all.${rest}` : "None.");
+  } catch (error) {
+    if (asking === shown) note("dead-note", error.message, true);
+  }
+}
+
+let pressed = false; // what came of a button stays until the next one
+
+function actions(letter) {
+  const made = element("span", undefined, "actions");
+  const replay = element("button", "Replay");
+  const drop = element("button", "Drop");
+  replay.setAttribute("aria-label", `Replay letter ${letter.Sequence}`);
+  drop.setAttribute("aria-label", `Drop letter ${letter.Sequence}`);
+  const act = async (method, path, done) => {
+    replay.disabled = drop.disabled = true;
+    pressed = true;
+    try {
+      await ask(path, method);
+      note("dead-note", done);
+    } catch (error) {
+      note("dead-note", error.message, true);
+    }
+    replay.disabled = drop.disabled = false;
+    showHealth();
+  };
+  const path = `/dead-letters/${letter.Sequence}`;
+  replay.addEventListener("click", () => act("POST", `${path}/replay`, `Letter ${letter.Sequence} was replayed.`));
+  drop.addEventListener("click", () => {
+    if (confirm("Drop this letter for good?")) act("DELETE", path, `Letter ${letter.Sequence} was dropped.`);
+  });
+  made.append(replay, " ", drop);
+  return made;
 }
 
 /* Which page. */

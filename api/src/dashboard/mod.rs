@@ -29,6 +29,11 @@ fn part(path: &str) -> Option<(&'static str, &'static str)> {
     }
 }
 
+/// Whether this is the path of one of its parts.
+pub(crate) fn has(path: &str) -> bool {
+    part(path).is_some()
+}
+
 /// Answers for the page and its parts, and leaves everything else to `routes`. Not a route of its
 /// own: the operations are nested at `/`, which takes `/` itself for them.
 pub(crate) async fn in_front_of<E: Endpoint>(

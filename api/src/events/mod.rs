@@ -22,7 +22,12 @@ use feed::Feed;
 use filter::Filter;
 use listener::Listener;
 use poem::http::StatusCode;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::gauge::ConstGauge;
 use reader::Room;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -100,6 +105,16 @@ impl Events {
             None => {}
         }
         Ok(listener)
+    }
+}
+
+/// How many listen.
+impl Collector for Events {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let listening = u64::from(self.most) - self.room.available_permits() as u64;
+        let (name, help) = ("collimator_event_listeners", "Who listens to GET /events.");
+        let gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        ConstGauge::new(listening).encode(gauge)
     }
 }
 

@@ -178,7 +178,7 @@ async fn receive(owner: &Catalog, sequence: u64) {
     let at = Timestamp::from_second(sequence as i64).unwrap();
     let event: InstanceStored = serde_json::from_value(event).unwrap();
     let series = event.series_instance_uid.clone();
-    let instances = vec![Received { sequence, at, event }];
+    let instances = vec![Received { sequence, at, event: Box::new(event) }];
     let bookmark = Bookmark { stream_created: Timestamp::UNIX_EPOCH, last_sequence: sequence };
     let batch = Batch { instances, counted: Vec::new(), bookmark };
     let open = vec![(series, OpenSeries::new(at, "MY PACS"))];
@@ -190,6 +190,7 @@ async fn complete(owner: &Catalog, reason: Reason) {
     let completion = Completion {
         series: SeriesInstanceUid::parse("2.1").unwrap(),
         reason,
+        opened_at: Timestamp::UNIX_EPOCH,
         decided_at: Timestamp::UNIX_EPOCH,
         expected: None,
         retrieve_from: None,
@@ -264,4 +265,39 @@ async fn the_senders_are_listed_with_what_their_evidence_is_worth() {
         "Expected": {"Trusted": true},
     }]);
     assert_eq!(json(&api.client, "/sources").await, expected);
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_the_template_of_their_path() {
+    let api = api(true).await;
+    for path in
+        ["/series/2.25.4711", "/series/2.25.4711/history", "/", "/secret/2.25.4711", "/docs"]
+    {
+        api.client.get(path).send().await;
+    }
+    api.client.get("/dicom-web/studies/2.25.4711/series").send().await;
+    api.client.get("/series?PatientName=Roe&Misspelt=1").send().await;
+    api.client.put("/store").send().await;
+    api.client.request(Method::from_bytes(b"BREW").unwrap(), "/series").send().await;
+    let told = api.client.get("/metrics").send().await.0.into_body().into_string().await.unwrap();
+    for labels in [
+        r#"route="/series/{SeriesInstanceUID}",method="GET",status="404""#,
+        r#"route="/series/{SeriesInstanceUID}/history",method="GET",status="404""#,
+        r#"route="/dicom-web/studies/{study}/series",method="GET",status="204""#,
+        r#"route="/series",method="GET",status="422""#,
+        r#"route="/series",method="other",status="405""#,
+        r#"route="/store",method="PUT",status="405""#,
+        r#"route="/",method="GET",status="200""#,
+        r#"route="/docs",method="GET",status="200""#,
+        r#"route="other",method="GET",status="404""#,
+    ] {
+        let sample = format!("collimator_http_requests_total{{{labels}}} 1");
+        assert!(told.lines().any(|line| line == sample), "{sample} in {told}");
+    }
+    for secret in ["4711", "Roe", "secret", "BREW"] {
+        assert!(!told.contains(secret), "{secret} in {told}");
+    }
+    let duration =
+        r#"collimator_http_request_duration_seconds_count{route="/series",method="GET"} 1"#;
+    assert!(told.contains(duration) && told.contains("collimator_event_listeners 0"), "{told}");
 }

@@ -1,6 +1,7 @@
 //! A completion as a CloudEvent in structured mode (CloudEvents 1.0, JSON format 1.0), which is the body of
 //! a delivery.
 
+use super::file::Hook;
 use async_nats::HeaderMap;
 use serde::Serialize;
 use shared::event::{Event, SeriesCompleted};
@@ -21,12 +22,34 @@ struct Context<'a> {
     datacontenttype: &'static str,
 }
 
+/// The event that a completion is to a webhook; `None` if it wants no such.
+///
+/// # Errors
+/// When there is none in it.
+pub(super) fn of(
+    hook: &Hook,
+    payload: &[u8],
+    headers: Option<&HeaderMap>,
+) -> Result<Option<String>, String> {
+    let wrong = |error: serde_json::Error| {
+        // Its own message may repeat a value.
+        let (line, column) = (error.line(), error.column());
+        format!("it can't be read, at line {line} column {column}")
+    };
+    let series: SeriesCompleted = serde_json::from_slice(payload).map_err(wrong)?;
+    if !hook.takes(&series) {
+        return Ok(None);
+    }
+    let payload = std::str::from_utf8(payload).map_err(|error| error.to_string())?;
+    structured(&series, headers, payload).map(Some).map_err(wrong)
+}
+
 /// The event of a completion, whose data is its `payload` as it was announced, with keys that this
 /// version may not know.
 ///
 /// # Errors
 /// When it can't be written.
-pub(super) fn structured(
+fn structured(
     series: &SeriesCompleted,
     headers: Option<&HeaderMap>,
     payload: &str,

@@ -1,7 +1,6 @@
 //! The deliveries of one webhook: each completion is posted until its receiver takes it, with longer
 //! and longer pauses, and becomes a dead letter after the last try.
 
-use super::file::Hook;
 use super::post::{Post, Refusal};
 use super::{Told, cloud_event, consumers, pauses};
 use anyhow::{Context as _, anyhow};
@@ -11,7 +10,6 @@ use async_nats::jetstream::{Context, Message};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use shared::dead::Dead;
-use shared::event::SeriesCompleted;
 use shared::stream::{SERIES, is_stream_not_found};
 use shared::subject::Subject;
 use std::sync::Arc;
@@ -106,7 +104,7 @@ impl Deliveries {
         let (sequence, tries) = (info.stream_sequence, info.delivered.unsigned_abs());
         let tries = u32::try_from(tries).unwrap_or(u32::MAX);
         let name = hook.name.as_str();
-        let refusal = match read(hook, message) {
+        let refusal = match cloud_event::of(hook, &message.payload, message.headers.as_ref()) {
             Ok(None) => return acknowledge(message, AckKind::Ack).await,
             Ok(Some(event)) => {
                 let posted = tokio::select! {
@@ -153,24 +151,6 @@ impl Deliveries {
         letter.bury(&self.jetstream, &Subject::undelivered(name), &id).await?;
         acknowledge(message, AckKind::Ack).await
     }
-}
-
-/// The event that a message is to a webhook; `None` if it wants no such.
-///
-/// # Errors
-/// When there is none in it.
-fn read(hook: &Hook, message: &async_nats::Message) -> Result<Option<String>, String> {
-    let wrong = |error: serde_json::Error| {
-        // Its own message may repeat a value.
-        let (line, column) = (error.line(), error.column());
-        format!("it can't be read, at line {line} column {column}")
-    };
-    let series: SeriesCompleted = serde_json::from_slice(&message.payload).map_err(wrong)?;
-    if !hook.takes(&series) {
-        return Ok(None);
-    }
-    let payload = std::str::from_utf8(&message.payload).map_err(|error| error.to_string())?;
-    cloud_event::structured(&series, message.headers.as_ref(), payload).map(Some).map_err(wrong)
 }
 
 /// The next message, if one comes in time.

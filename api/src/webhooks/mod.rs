@@ -15,11 +15,15 @@ mod record;
 mod signature;
 mod state;
 
+use crate::problem::Problem;
 use crate::requests::Requests;
+use async_nats::HeaderMap;
 use deliveries::Deliveries;
 use file::Hook;
-use post::Post;
+use poem::http::StatusCode;
+use post::{Post, Refusal};
 use record::Record;
+use shared::subject::Subject;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::task::JoinSet;
@@ -52,6 +56,36 @@ impl Webhooks {
         let post = Post::new(hooks.iter().any(|hook| hook.url.scheme_str() == Some("https")))?;
         let told = |hook| Told { hook, record: Record::default() };
         Ok(Self { requests, all: Some(hooks.into_iter().map(told).collect()), post: Some(post) })
+    }
+
+    /// Delivers a completion that is a dead letter, once.
+    ///
+    /// # Errors
+    /// 409 when no webhook wants it, 502 when its receiver did not take it.
+    pub(crate) async fn deliver_again(
+        &self,
+        subject: &str,
+        payload: &[u8],
+        headers: &HeaderMap,
+    ) -> Result<(), Problem> {
+        let never = |detail: &str| Problem::new(StatusCode::CONFLICT, detail);
+        let all = self.all.as_deref().unwrap_or_default();
+        let told =
+            all.iter().find(|told| Subject::undelivered(&told.hook.name).to_string() == subject);
+        let (Some(Told { hook, record }), Some(post)) = (told, &self.post) else {
+            return Err(never("WEBHOOKS_FILE has no such webhook any more; drop the letter"));
+        };
+        let event = cloud_event::of(hook, payload, Some(headers));
+        let event = event.map_err(|cause| never(&format!("{cause}; drop the letter")))?;
+        let event =
+            event.ok_or_else(|| never("the webhook wants no such any more; drop the letter"))?;
+        post.deliver(hook, event).await.map_err(|Refusal { cause, .. }| {
+            record.failed(&cause);
+            let detail = format!("the webhook's receiver did not take it: {cause}");
+            Problem::new(StatusCode::BAD_GATEWAY, detail)
+        })?;
+        record.succeeded();
+        Ok(())
     }
 
     /// Delivers until told to stop.

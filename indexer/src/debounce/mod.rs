@@ -112,6 +112,7 @@ impl Debouncer {
         Some(Completion {
             series,
             reason,
+            opened_at: state.opened_at,
             decided_at: self.watermark,
             expected: state.expected,
             retrieve_from: self.sources.rules(&state.source).retrieve_url.clone(),

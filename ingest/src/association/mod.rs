@@ -12,6 +12,7 @@ use crate::framer::Kind;
 use crate::identification::Identification;
 use crate::instance::Refusal;
 use crate::ledger::Ledger;
+use crate::metrics::{ClassMetrics, IngestMetrics, Open, Outcome};
 use crate::occurrences::Occurrences;
 use crate::patience::Patience;
 use crate::publisher::Publisher;
@@ -22,6 +23,7 @@ use jiff::Timestamp;
 use shared::event::{AssociationIdentity, Ending};
 use shared::metrics::{Refusals, Refused};
 use shared::sources::AllowList;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -46,6 +48,8 @@ pub struct Service {
     pub patience: Mutex<Patience>,
     /// Counts whatever is refused.
     pub refusals: Refusals,
+    /// Counts what is received.
+    pub metrics: IngestMetrics,
     /// What peers did wrong, as far as it is worth a warning.
     pub troubles: Mutex<Occurrences>,
     /// Cancelled when the receiver is to stop.
@@ -88,6 +92,11 @@ struct Association<'a> {
     ledger: Ledger,
     /// Whether it was said that instances come through it.
     opened: bool,
+    /// When the first fragment of the latest command came.
+    asked_at: Instant,
+    /// What is counted of the presentation contexts that instances came through, by their ids.
+    classes: BTreeMap<u8, ClassMetrics>,
+    is_open: Open,
 }
 
 impl Association<'_> {
@@ -98,8 +107,12 @@ impl Association<'_> {
         };
         let closed_at = Timestamp::now();
         let (ending, cause) = self.end(ended).await;
+        self.service.metrics.ended(match ending {
+            Ending::Released => Outcome::Released,
+            Ending::Aborted => Outcome::Aborted,
+        });
         // The peer's connection is not kept waiting for the broker.
-        drop(self.wire);
+        drop((self.wire, self.is_open));
         let Some(event) = self.ledger.close(self.identity, ending, cause, closed_at) else {
             return;
         };
@@ -184,6 +197,9 @@ impl Association<'_> {
                         && of_context.is_none_or(|id| id == context_id)
                         && command.len() + bytes.len() <= MAX_COMMAND_LENGTH =>
                 {
+                    if of_context.is_none() {
+                        self.asked_at = Instant::now();
+                    }
                     of_context = Some(context_id);
                     command.extend_from_slice(bytes);
                     if last {
@@ -220,7 +236,12 @@ impl Association<'_> {
                 (refusal.status, refusal.comment)
             }
         };
-        self.answer(context_id, &dimse::write_response(request, status, &comment)).await
+        self.answer(context_id, &dimse::write_response(request, status, &comment)).await?;
+        if request.operation == Operation::Store {
+            let duration = self.asked_at.elapsed();
+            self.service.metrics.store_duration.observe(duration.as_secs_f64());
+        }
+        Ok(())
     }
 
     /// Sends a command set, in as many PDUs as the peer's maximum length asks for.

@@ -5,6 +5,7 @@ use crate::admission::{self, Accepted, Rejection, trimmed};
 use crate::certificate::Certificate;
 use crate::identification::{self, Offer};
 use crate::ledger::Ledger;
+use crate::metrics::Outcome;
 use crate::socket::Socket;
 use crate::tls::{NoTls, Tls};
 use crate::wire::{Abort, Wire, WireError};
@@ -13,6 +14,7 @@ use jiff::Timestamp;
 use shared::event::{AssociationIdentity, AssociationRejected};
 use shared::metrics::Refused;
 use shared::sources::{Caller, Fit, NotAllowed};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
@@ -142,8 +144,18 @@ async fn negotiate_and_serve(service: &Service, call: Call, peer: IpAddr) {
     };
     let Call { wire, identity, .. } = call;
     let answer = Pdu::AssociationAC(accepted.answer.clone());
-    let ledger = Ledger::default();
-    Association { service, wire, accepted, identity, ledger, opened: false }.run(answer).await;
+    let association = Association {
+        service,
+        wire,
+        accepted,
+        identity,
+        ledger: Ledger::default(),
+        opened: false,
+        asked_at: Instant::now(),
+        classes: BTreeMap::new(),
+        is_open: service.metrics.opened(),
+    };
+    association.run(answer).await;
 }
 
 async fn admit(service: &Service, call: &Call, address: IpAddr) -> Result<Accepted, Rejection> {
@@ -202,6 +214,7 @@ fn identity(
 async fn turn_away(service: &Service, call: Call, rejection: Rejection) {
     let Call { mut wire, identity, certificate, .. } = call;
     service.refusals.count(Refused::Association, rejection.cause());
+    service.metrics.ended(Outcome::Rejected);
     let (answer, cause) = (rejection.answer(), rejection.to_string());
     let rejections = {
         let mut all = service.rejections.lock().unwrap_or_else(PoisonError::into_inner);

@@ -45,6 +45,7 @@ impl Association<'_> {
             true => Some(self.data_set(context_id).await?),
             false => None,
         };
+        let bytes = received.as_ref().map_or(0, |data_set| data_set.bytes);
         let (series, stored) = match received {
             None => (
                 None,
@@ -55,16 +56,18 @@ impl Association<'_> {
                 )),
             ),
             Some(DataSet { header: Err(error), series, .. }) => (series, Err(error.into())),
-            Some(DataSet { header: Ok(header), series, bytes }) => {
+            Some(DataSet { header: Ok(header), series, .. }) => {
                 (series, self.publish(context_id, request, &header, bytes).await)
             }
         };
         match stored {
             Ok(series) => {
+                self.count(context_id, Status::Success, bytes);
                 self.ledger.acknowledge(&series);
                 Ok(Ok(()))
             }
             Err(refusal) => {
+                self.count(context_id, refusal.status, bytes);
                 self.ledger.fail(series.as_ref());
                 if let Some(troubles) = self.service.trouble() {
                     tracing::warn!(
@@ -79,6 +82,13 @@ impl Association<'_> {
                 Ok(Err(refusal))
             }
         }
+    }
+
+    fn count(&mut self, context_id: u8, status: Status, bytes: u64) {
+        let class = self.classes.entry(context_id).or_insert_with(|| {
+            self.service.metrics.of_class(self.accepted.contexts[&context_id].sop_class)
+        });
+        class.answered(status, bytes);
     }
 
     /// Reads past a data set that nobody asked for.
@@ -200,6 +210,7 @@ impl Association<'_> {
             at: Timestamp::now(),
         };
         if self.service.publisher.say(&event).await {
+            self.service.metrics.heartbeats.inc();
             self.ledger.touch(&event.series_instance_uid);
         }
     }

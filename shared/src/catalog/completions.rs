@@ -14,6 +14,8 @@ pub struct Completion {
     pub series: SeriesInstanceUid,
     /// By which rule.
     pub reason: Reason,
+    /// When the first event of this revision was stored, in the broker's time.
+    pub opened_at: Timestamp,
     /// The watermark at which it was decided, in the broker's time.
     pub decided_at: Timestamp,
     /// How many instances there were to be, if that is known.

@@ -46,6 +46,14 @@ impl Catalog {
             .collect()
     }
 
+    /// How many announcements wait.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn count_waiting_announcements(&self) -> Result<i64, CatalogError> {
+        Ok(sqlx::query_scalar("select count(*) from outbox").fetch_one(&self.pool).await?)
+    }
+
     /// Forgets the announcements up to and with `id`: the broker has them.
     ///
     /// # Errors

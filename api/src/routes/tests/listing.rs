@@ -29,7 +29,7 @@ impl Feed {
         let event: InstanceStored = serde_json::from_value(event).unwrap();
         let at = Timestamp::from_second(sequence as i64).unwrap();
         let open = vec![(event.series_instance_uid.clone(), OpenSeries::new(at, "MR1"))];
-        let instances = vec![Received { sequence, at, event }];
+        let instances = vec![Received { sequence, at, event: Box::new(event) }];
         let bookmark = Bookmark { stream_created: Timestamp::UNIX_EPOCH, last_sequence: sequence };
         let batch = Batch { instances, counted: Vec::new(), bookmark };
         let consequences = Consequences { open, lessons: Vec::new() };
@@ -45,6 +45,7 @@ impl Feed {
         let completion = |uid: &&str| Completion {
             series: SeriesInstanceUid::parse(uid).unwrap(),
             reason: Reason::Quiet,
+            opened_at: Timestamp::from_second(second).unwrap(),
             decided_at: Timestamp::from_second(second).unwrap(),
             expected: None,
             retrieve_from: None,

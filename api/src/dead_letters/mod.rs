@@ -1,0 +1,176 @@
+//! Dead letters: what could not be processed, and what an operator does with it, once what was wrong is
+//! mended. A letter goes only when its message is safe elsewhere, or somebody drops it.
+
+mod letter;
+pub mod operations;
+
+use crate::problem::Problem;
+use crate::requests::Requests;
+use crate::webhooks::Webhooks;
+use anyhow::{Context as _, anyhow};
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
+use async_nats::jetstream::message::StreamMessage;
+use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
+use futures_util::TryStreamExt as _;
+pub use letter::DeadLetter;
+use poem::http::StatusCode;
+use shared::dead;
+use shared::stream::{DEAD, INSTANCES};
+use shared::subject::Subject;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long the broker may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long it remembers a listing that was cut off.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(10);
+
+/// The dead letters. Clones are one.
+#[derive(Debug, Clone)]
+pub struct DeadLetters {
+    requests: Requests,
+    webhooks: Webhooks,
+}
+
+/// Some of the letters.
+#[derive(Debug)]
+pub struct Listed {
+    /// Those that were asked for, the oldest first.
+    letters: Vec<DeadLetter>,
+    /// How many there are in all.
+    total: u64,
+}
+
+impl DeadLetters {
+    /// Those of the broker that `requests` go to; completions go to these webhooks again.
+    #[must_use]
+    pub fn new(requests: Requests, webhooks: Webhooks) -> Self {
+        Self { requests, webhooks }
+    }
+
+    /// The letters after one, at most so many.
+    async fn after(&self, sequence: u64, limit: u32) -> Result<Listed, Problem> {
+        self.answer(async {
+            let stream = self.stream().await?;
+            let state = &stream.cached_info().state;
+            let letters = match state.last_sequence > sequence {
+                true => read(&stream, sequence + 1, limit as usize).await?,
+                false => Vec::new(),
+            };
+            Ok(Listed { letters, total: state.messages })
+        })
+        .await
+    }
+
+    /// Takes a letter's message back to where it came from, and the letter away.
+    async fn replay(&self, sequence: u64) -> Result<(), Problem> {
+        let (stream, letter) = self.find(sequence).await?;
+        match letter.subject.parse() {
+            Ok(Subject::Undelivered { .. }) => {
+                let (subject, payload) = (letter.subject.as_str(), &letter.payload);
+                self.webhooks.deliver_again(subject, payload, &letter.headers).await?;
+            }
+            _ => self.publish_again(&letter).await?,
+        }
+        tracing::info!(sequence, subject = %letter.subject, "a dead letter was replayed");
+        self.remove(&stream, sequence).await
+    }
+
+    /// Takes a letter away.
+    async fn discard(&self, sequence: u64) -> Result<(), Problem> {
+        let (stream, letter) = self.find(sequence).await?;
+        self.remove(&stream, sequence).await?;
+        tracing::warn!(sequence, subject = %letter.subject, "a dead letter was dropped");
+        Ok(())
+    }
+
+    async fn publish_again(&self, letter: &StreamMessage) -> Result<(), Problem> {
+        let said = |name| letter.headers.get(name).map(|value| value.as_str());
+        if said(dead::TRUNCATED_FROM).is_some() {
+            return Err(conflict("the letter has only the beginning of its message; drop it"));
+        }
+        let subject = match (said(dead::ORIGINAL_STREAM), said(dead::ORIGINAL_SUBJECT)) {
+            (Some(INSTANCES), Some(subject)) => subject,
+            _ => return Err(conflict("the letter does not say where it came from; drop it")),
+        };
+        // The broker takes it once, however often somebody asks.
+        let id = format!("{DEAD}:{}:{}", letter.time.unix_timestamp_nanos(), letter.sequence);
+        let message = (&letter.headers, letter.payload.clone());
+        self.answer(async {
+            dead::send_again(self.jetstream()?, INSTANCES, subject, &id, message).await
+        })
+        .await
+    }
+
+    async fn find(&self, sequence: u64) -> Result<(Stream, StreamMessage), Problem> {
+        let found = self.answer(async {
+            let stream = self.stream().await?;
+            match stream.get_raw_message(sequence).await {
+                Ok(letter) => Ok(Some((stream, letter))),
+                Err(error) => match error.kind() {
+                    LastRawMessageErrorKind::NoMessageFound => Ok(None),
+                    _ => Err(error.into()),
+                },
+            }
+        });
+        found.await?.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "there is no such letter"))
+    }
+
+    async fn remove(&self, stream: &Stream, sequence: u64) -> Result<(), Problem> {
+        self.answer(async {
+            stream.delete_message(sequence).await.context("removing the letter")?;
+            Ok(())
+        })
+        .await
+    }
+
+    fn jetstream(&self) -> anyhow::Result<&async_nats::jetstream::Context> {
+        self.requests.jetstream().ok_or_else(|| anyhow!("there is no connection to NATS yet"))
+    }
+
+    async fn stream(&self) -> anyhow::Result<Stream> {
+        self.jetstream()?.get_stream(DEAD).await.context(DEAD)
+    }
+
+    /// What came of asking the broker, or 503.
+    async fn answer<T>(
+        &self,
+        asked: impl Future<Output = anyhow::Result<T>>,
+    ) -> Result<T, Problem> {
+        let answered = timeout(PATIENCE, asked).await.context("NATS does not answer in time");
+        answered.flatten().map_err(|error| {
+            tracing::warn!("the dead letters can't be reached: {error:#}");
+            let detail = format!(
+                "the dead letters can't be reached: {error:#}; see that NATS and an indexer run, and \
+                 try again"
+            );
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+        })
+    }
+}
+
+/// Letters from `sequence` on, without their messages.
+async fn read(stream: &Stream, sequence: u64, limit: usize) -> anyhow::Result<Vec<DeadLetter>> {
+    let config = pull::Config {
+        deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: sequence },
+        ack_policy: AckPolicy::None,
+        headers_only: true,
+        inactive_threshold: FORGOTTEN_AFTER,
+        memory_storage: true,
+        ..pull::Config::default()
+    };
+    let consumer = stream.create_consumer(config).await.context("a consumer")?;
+    let messages = consumer.fetch().max_messages(limit).messages().await?;
+    let letters = messages
+        .map_err(|error| anyhow!("reading {DEAD}: {error}"))
+        .and_then(async |message| DeadLetter::of(&message))
+        .try_collect()
+        .await?;
+    stream.delete_consumer(&consumer.cached_info().name).await.context("removing the consumer")?;
+    Ok(letters)
+}
+
+fn conflict(detail: &str) -> Problem {
+    Problem::new(StatusCode::CONFLICT, detail)
+}

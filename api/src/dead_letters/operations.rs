@@ -1,0 +1,190 @@
+//! The operations on dead letters, as they are served and as they are documented.
+
+pub use super::letter::DeadLetter;
+use super::{DeadLetters, Listed};
+use crate::parameters::{LetterSequence, Limit};
+use crate::payload::JsonBody;
+use crate::problem::{self, Problem};
+use poem::http::StatusCode;
+use poem_openapi::param::{Path, Query};
+use poem_openapi::{ApiResponse, OpenApi, Tags};
+
+/// Letters of a list, unless more or fewer are asked for.
+const PAGE: u32 = 100;
+
+/// The documented operations.
+#[derive(Debug)]
+pub struct DeadLetterOperations {
+    letters: DeadLetters,
+}
+
+#[derive(Tags)]
+enum Group {
+    /// What could not be processed: events that can't be read, and completions that no webhook took.
+    #[oai(rename = "Dead letters")]
+    DeadLetters,
+}
+
+impl DeadLetterOperations {
+    /// On these letters.
+    #[must_use]
+    pub fn new(letters: DeadLetters) -> Self {
+        Self { letters }
+    }
+}
+
+#[OpenApi]
+impl DeadLetterOperations {
+    /// List the dead letters
+    ///
+    /// The oldest first. For the next ones ask again with the last `Sequence` as `after`. The message
+    /// itself is in the stream: `nats stream get DEAD 3`.
+    #[oai(
+        path = "/dead-letters",
+        method = "get",
+        operation_id = "listDeadLetters",
+        tag = "Group::DeadLetters"
+    )]
+    async fn list(
+        &self,
+        /// At most so many; 100 without
+        limit: Query<Option<Limit>>,
+        /// Only those after this one
+        after: Query<Option<LetterSequence>>,
+    ) -> Result<ListedLetters, LettersUnknown> {
+        let after = after.0.map_or(0, |sequence| sequence.0);
+        let limit = limit.0.map_or(PAGE, |limit| limit.0);
+        let Listed { letters, total } = self.letters.after(after, limit).await?;
+        Ok(ListedLetters::Done(JsonBody(letters), total))
+    }
+
+    /// Replay a dead letter
+    ///
+    /// Once what was wrong is mended. An event goes into its stream again, behind what is there; if it
+    /// still can't be read, it is a dead letter again. A completion is posted to its webhook once. The
+    /// letter is gone when that has succeeded.
+    #[oai(
+        path = "/dead-letters/:Sequence/replay",
+        method = "post",
+        operation_id = "replayDeadLetter",
+        tag = "Group::DeadLetters"
+    )]
+    async fn replay(
+        &self,
+        /// Its sequence in the stream `DEAD`
+        #[oai(name = "Sequence")]
+        sequence: Path<LetterSequence>,
+    ) -> Result<Gone, NotReplayed> {
+        self.letters.replay(sequence.0.0).await?;
+        Ok(Gone::Done)
+    }
+
+    /// Drop a dead letter
+    ///
+    /// It is gone for good, and its message with it.
+    #[oai(
+        path = "/dead-letters/:Sequence",
+        method = "delete",
+        operation_id = "dropDeadLetter",
+        tag = "Group::DeadLetters"
+    )]
+    async fn discard(
+        &self,
+        /// Its sequence in the stream `DEAD`
+        #[oai(name = "Sequence")]
+        sequence: Path<LetterSequence>,
+    ) -> Result<Gone, NotDropped> {
+        self.letters.discard(sequence.0.0).await?;
+        Ok(Gone::Done)
+    }
+}
+
+#[derive(ApiResponse)]
+enum ListedLetters {
+    /// The letters; `[]` when there are none
+    #[oai(status = 200)]
+    Done(
+        JsonBody<Vec<DeadLetter>>,
+        /// How many there are in all
+        #[oai(header = "X-Total-Count")]
+        u64,
+    ),
+}
+
+#[derive(ApiResponse)]
+enum Gone {
+    /// The letter is gone
+    #[oai(status = 204)]
+    Done,
+}
+
+#[derive(ApiResponse)]
+enum LettersUnknown {
+    /// A parameter is wrong or unknown; `errors` names it
+    #[oai(status = 422, content_type = "application/problem+json")]
+    #[allow(dead_code, reason = "answered before it comes here, and documented here")]
+    Wrong(JsonBody<Problem>),
+    /// NATS is away; try again after `Retry-After` seconds
+    #[oai(status = 503, content_type = "application/problem+json")]
+    Away(JsonBody<Problem>, #[oai(header = "Retry-After")] u32),
+}
+
+impl From<Problem> for LettersUnknown {
+    fn from(problem: Problem) -> Self {
+        Self::Away(JsonBody(problem), problem::RETRY_AFTER)
+    }
+}
+
+#[derive(ApiResponse)]
+enum NotDropped {
+    /// There is no such letter
+    #[oai(status = 404, content_type = "application/problem+json")]
+    Missing(JsonBody<Problem>),
+    /// The sequence is none
+    #[oai(status = 422, content_type = "application/problem+json")]
+    #[allow(dead_code, reason = "answered before it comes here, and documented here")]
+    Wrong(JsonBody<Problem>),
+    /// NATS is away; try again after `Retry-After` seconds
+    #[oai(status = 503, content_type = "application/problem+json")]
+    Away(JsonBody<Problem>, #[oai(header = "Retry-After")] u32),
+}
+
+impl From<Problem> for NotDropped {
+    fn from(problem: Problem) -> Self {
+        match problem.status() {
+            StatusCode::NOT_FOUND => Self::Missing(JsonBody(problem)),
+            _ => Self::Away(JsonBody(problem), problem::RETRY_AFTER),
+        }
+    }
+}
+
+#[derive(ApiResponse)]
+enum NotReplayed {
+    /// There is no such letter
+    #[oai(status = 404, content_type = "application/problem+json")]
+    Missing(JsonBody<Problem>),
+    /// The letter has not all of its message, or nobody is there any more who would take it
+    #[oai(status = 409, content_type = "application/problem+json")]
+    Never(JsonBody<Problem>),
+    /// The sequence is none
+    #[oai(status = 422, content_type = "application/problem+json")]
+    #[allow(dead_code, reason = "answered before it comes here, and documented here")]
+    Wrong(JsonBody<Problem>),
+    /// The receiver of the webhook did not take it; the letter stays
+    #[oai(status = 502, content_type = "application/problem+json")]
+    Refused(JsonBody<Problem>),
+    /// NATS is away; try again after `Retry-After` seconds
+    #[oai(status = 503, content_type = "application/problem+json")]
+    Away(JsonBody<Problem>, #[oai(header = "Retry-After")] u32),
+}
+
+impl From<Problem> for NotReplayed {
+    fn from(problem: Problem) -> Self {
+        match problem.status() {
+            StatusCode::NOT_FOUND => Self::Missing(JsonBody(problem)),
+            StatusCode::CONFLICT => Self::Never(JsonBody(problem)),
+            StatusCode::BAD_GATEWAY => Self::Refused(JsonBody(problem)),
+            _ => Self::Away(JsonBody(problem), problem::RETRY_AFTER),
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! What is counted of HTTP requests: by the template of the path, never by the path, which names a series
+//! or whatever somebody made up.
+
+use poem::PathPattern;
+use poem::http::{Method, StatusCode};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+use shared::metrics::Metrics;
+use std::time::Duration;
+
+/// Bounds of the buckets for a request, in seconds: up to where the catalogue or NATS is given up.
+const REQUEST_SECONDS: [f64; 11] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+
+/// The route of what is nowhere.
+const NOWHERE: &str = "other";
+
+/// What is counted of HTTP requests. Clones count together.
+#[derive(Debug, Clone)]
+pub(crate) struct HttpMetrics {
+    requests: Family<Answered, Counter>,
+    durations: Family<Asked, Histogram, fn() -> Histogram>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Answered {
+    route: String,
+    method: &'static str,
+    status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Asked {
+    route: String,
+    method: &'static str,
+}
+
+impl HttpMetrics {
+    /// At nought, to be told among `metrics`.
+    pub(crate) fn registered(metrics: &Metrics) -> Self {
+        let counted = Self {
+            requests: Family::default(),
+            durations: Family::new_with_constructor(|| Histogram::new(REQUEST_SECONDS)),
+        };
+        metrics.register("http_requests", "Requests answered", counted.requests.clone());
+        metrics.register(
+            "http_request_duration_seconds",
+            "Time from a request to the beginning of its answer",
+            counted.durations.clone(),
+        );
+        counted
+    }
+
+    /// A request is answered.
+    pub(crate) fn answered(
+        &self,
+        route: String,
+        method: &Method,
+        status: StatusCode,
+        took: Duration,
+    ) {
+        let method = word(method);
+        let asked = Asked { route: route.clone(), method };
+        self.durations.get_or_create(&asked).observe(took.as_secs_f64());
+        self.requests.get_or_create(&Answered { route, method, status: status.as_u16() }).inc();
+    }
+}
+
+/// The template of a path from what the router knows of it, with the names of its parameters in
+/// braces, as in OpenAPI.
+pub(crate) fn template(pattern: Option<&PathPattern>) -> String {
+    let pattern = pattern.map_or("", |PathPattern(pattern)| pattern);
+    if pattern.is_empty() {
+        return NOWHERE.to_owned();
+    }
+    let segments = pattern.split('/').map(|segment| match segment.strip_prefix(':') {
+        Some(name) => format!("{{{name}}}"),
+        None => segment.to_owned(),
+    });
+    segments.collect::<Vec<_>>().join("/")
+}
+
+/// A method for a label: anybody can make one up.
+fn word(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_names_its_parameters_as_openapi_does() {
+        let template = |pattern: &str| template(Some(&PathPattern(pattern.into())));
+        assert_eq!(
+            template("/dicom-web/studies/:study/series"),
+            "/dicom-web/studies/{study}/series"
+        );
+        assert_eq!(template("/metrics"), "/metrics");
+        assert_eq!(template(""), NOWHERE);
+        assert_eq!(super::template(None), NOWHERE);
+    }
+}
