@@ -2,6 +2,7 @@
 //! wrong with them.
 
 use crate::pipeline::PipelineSettings;
+use api::guard::Guard;
 use api::requests::Requests;
 use api::webhooks::Webhooks;
 use shared::sources::SourcesFile;
@@ -32,6 +33,9 @@ pub fn check(
             }
         }
         Err(problem) => problems.push(format!("{problem:#}")),
+    }
+    if let Err(problem) = Guard::new(&settings.api) {
+        problems.push(format!("{problem:#}"));
     }
     let webhooks = settings.api.webhooks_file.as_deref();
     if let Err(problem) = Webhooks::new(webhooks, Requests::default()) {

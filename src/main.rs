@@ -1,6 +1,7 @@
 //! `collimator`: the whole pipeline in one process, and the commands around it.
 
 use anyhow::Context as _;
+use api::tokens::{self, NewToken};
 use clap::{Parser, Subcommand};
 use collimator::check_config;
 use collimator::embedded_nats::guard_if_asked;
@@ -42,6 +43,15 @@ enum Command {
     CheckConfig(Box<PipelineSettings>),
     /// Hash a passcode, a line on the standard input, for SOURCES_FILE
     HashPasscode,
+    /// Say who may ask the HTTP API
+    #[command(subcommand)]
+    Token(TokenCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum TokenCommand {
+    /// Make a token, add its hash to TOKENS_FILE, and print it, this once
+    Create(NewToken),
 }
 
 fn main() -> ExitCode {
@@ -66,6 +76,14 @@ async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
         }
         Some(Command::HashPasscode) => println!("{}", hash_passcode()?),
         Some(Command::Demo(settings)) => pipeline::run(*settings, stop, demo).await?,
+        Some(Command::Token(TokenCommand::Create(new))) => {
+            println!("{}", tokens::create(&new.tokens_file, &new.name, &new.scopes)?);
+            eprintln!(
+                "It is kept nowhere: the API that has {} as TOKENS_FILE knows its hash \
+                       from its next start on",
+                new.tokens_file.display()
+            );
+        }
         Some(Command::Send(settings)) => {
             let report = tokio::select! {
                 report = send::run(*settings) => report?,

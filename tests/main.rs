@@ -31,4 +31,5 @@ mod specification;
 mod starting;
 mod stopping;
 mod streams;
+mod tokens;
 mod webhooks;

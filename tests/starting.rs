@@ -48,6 +48,13 @@ fn a_data_folder_that_can_not_be_written_is_one_clear_line() {
 }
 
 #[test]
+fn beyond_loopback_without_tokens_is_one_clear_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = complaint(&run(folder.path(), &[("API_ADDR", "0.0.0.0:0")], &[]));
+    assert!(line.contains("TOKENS_FILE") && line.contains("INSECURE"), "{line}");
+}
+
+#[test]
 fn no_nats_server_to_be_had_is_one_clear_line() {
     let folder = tempfile::tempdir().unwrap();
     let empty = folder.path().to_str().unwrap();

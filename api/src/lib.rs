@@ -1,19 +1,23 @@
 //! The HTTP API over the catalogue: the seed's two operations, health, and their documentation.
 
 pub mod answers;
+mod browsers;
 pub mod connections;
 pub mod cursor;
 mod dashboard;
 pub mod dead_letters;
 pub mod details;
 pub mod dicom_json;
+pub mod documented;
 pub mod entity;
 pub mod events;
+pub mod guard;
 pub mod history;
 pub mod instances;
 pub mod listing;
 mod metrics;
 pub mod operations;
+pub mod origins;
 pub mod parameters;
 pub mod payload;
 pub mod problem;
@@ -27,11 +31,13 @@ pub mod sources;
 pub mod statistics;
 pub mod store;
 pub mod studies;
+pub mod tokens;
 pub mod webhooks;
 
 use anyhow::Context as _;
 use connections::Limited;
 use events::Events;
+use guard::Guard;
 use poem::Server;
 use poem::listener::TcpAcceptor;
 use requests::Requests;
@@ -57,6 +63,7 @@ pub struct Api {
     catalog: Catalog,
     requests: Requests,
     webhooks: Webhooks,
+    guard: Guard,
     health: Health,
     metrics: Metrics,
 }
@@ -65,13 +72,15 @@ impl Api {
     /// Opens the port. The catalogue may come later: until then it answers 503.
     ///
     /// # Errors
-    /// When it can't be listened on, or the webhooks file is not understood.
+    /// When it can't be listened on, or would answer just anybody, or a file of the settings is not
+    /// understood.
     pub async fn bind(
         settings: &Settings,
         catalog: Catalog,
         health: Health,
         metrics: Metrics,
     ) -> anyhow::Result<Self> {
+        let guard = Guard::new(settings)?;
         let requests = Requests::default();
         let webhooks = Webhooks::new(settings.webhooks_file.as_deref(), requests.clone())?;
         let addr = settings.api_addr;
@@ -79,7 +88,7 @@ impl Api {
             format!("cannot listen on {addr} for HTTP; stop the other program or set API_ADDR")
         })?;
         let settings = settings.clone();
-        Ok(Self { listener, settings, catalog, requests, webhooks, health, metrics })
+        Ok(Self { listener, settings, catalog, requests, webhooks, guard, health, metrics })
     }
 
     /// Its way to the broker, to be connected when there is one. Everything but requests to the
@@ -108,14 +117,17 @@ impl Api {
         let server = async {
             // Whatever ends the one ends the other.
             let _ended = stop.clone().drop_guard();
-            Server::new_with_acceptor(Limited::new(acceptor, self.settings.max_http_connections))
-                .idle_timeout(self.settings.http_idle_timeout)
+            let idle = self.settings.http_idle_timeout;
+            let most = self.settings.max_http_connections;
+            Server::new_with_acceptor(Limited::new(acceptor, most, idle))
+                .idle_timeout(idle)
                 .run_with_graceful_shutdown(
                     routes::routes(
                         self.catalog,
                         self.requests,
                         events,
                         webhooks,
+                        self.guard,
                         self.health,
                         self.metrics,
                     ),

@@ -87,6 +87,12 @@ impl Part {
         self.counted
     }
 
+    /// Whether no limit is given.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.limit.is_none()
+    }
+
     /// The `Link` to the next page (RFC 8288).
     fn link(&self, next: Position) -> String {
         let others = self

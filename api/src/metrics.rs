@@ -71,7 +71,7 @@ impl HttpMetrics {
 /// The template of a path from what the router knows of it, with the names of its parameters in
 /// braces, as in OpenAPI.
 pub(crate) fn template(pattern: Option<&PathPattern>) -> String {
-    let pattern = pattern.map_or("", |PathPattern(pattern)| pattern);
+    let pattern = pattern.map_or("", |PathPattern(pattern)| pattern).trim_end_matches('/');
     if pattern.is_empty() {
         return NOWHERE.to_owned();
     }
@@ -108,6 +108,7 @@ mod tests {
             "/dicom-web/studies/{study}/series"
         );
         assert_eq!(template("/metrics"), "/metrics");
+        assert_eq!(template("/docs/"), "/docs");
         assert_eq!(template(""), NOWHERE);
         assert_eq!(super::template(None), NOWHERE);
     }

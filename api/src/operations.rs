@@ -15,7 +15,7 @@ use crate::parameters::{
     StudyUid, Text,
 };
 use crate::payload::JsonBody;
-use crate::problem::Problem;
+use crate::problem::{FieldError, Problem};
 use crate::requests::Requests;
 use crate::series::FoundSeries;
 use crate::sources::Source;
@@ -98,7 +98,8 @@ impl Operations {
         count: Query<Option<parameters::Counted>>,
         /// What they are sorted by, with `-` the greatest first. By default `FirstCompletedAt`;
         /// `CompletedAt` with `CompletedAfter` or `CompletedBefore`; else `Arrival`, when the first
-        /// instance came, with `State` `receiving` or `all`. `StudyDate` takes a look at each.
+        /// instance came, with `State` `receiving` or `all`. `StudyDate`, and with `State` `all` any
+        /// but `Arrival`, takes a look at each and needs a `limit`.
         sort: Query<Option<Sort>>,
         /// The keys to list of each, in a list with commas; all without
         fields: Query<Option<Fields>>,
@@ -134,7 +135,9 @@ impl Operations {
         /// AE title of the sender of the latest instance
         #[oai(name = "CallingAETitle")]
         calling_ae_title: Query<Option<Text>>,
-        /// Last complete after this time: `2026-02-03T04:05:06Z`
+        /// Last complete after this time: `2026-02-03T04:05:06Z`. A completion is written down a moment
+        /// after its time, and a while after it where there was a backlog: whoever asks again for what
+        /// is new has to begin that much before the last one that it knows
         #[oai(name = "CompletedAfter")]
         completed_after: Query<Option<Moment>>,
         /// Last complete before this time
@@ -167,7 +170,11 @@ impl Operations {
             completed_before: completed_before.0.map(|moment| moment.0),
             order: sort.0.map_or(default, |sort| sort.order),
             descending: sort.0.is_some_and(|sort| sort.descending),
+            whole: part.is_whole(),
         };
+        if search.whole && search.sorts_all() {
+            return Err(limit_is_missing().into());
+        }
         let total = match part.is_counted() {
             true => Some(self.catalog.count_series(&search).await?),
             false => None,
@@ -324,6 +331,7 @@ impl Operations {
         let search = StudySearch {
             matching: matching.into_iter().flatten().collect(),
             descending: sort.0.is_some_and(|sort| sort.0),
+            whole: part.is_whole(),
         };
         let total = match part.is_counted() {
             true => Some(self.catalog.count_studies(&search).await?),
@@ -406,6 +414,13 @@ impl Operations {
 
 fn request_id() -> String {
     uuid::Uuid::new_v4().to_string()
+}
+
+/// A list in an order that no index has is had in pages only: each takes a look at everything, and the
+/// client says how many of them it wants.
+fn limit_is_missing() -> Problem {
+    let detail = format!("is needed in this order, from 1 to {}", parameters::MAX_LIMIT);
+    Problem::fields(vec![FieldError { field: "limit".to_owned(), detail }])
 }
 
 fn no_such_series() -> Problem {

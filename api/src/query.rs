@@ -267,7 +267,7 @@ fn matching(kind: Kind, value: &str) -> Result<Option<Matching>, &'static str> {
             Ok(number) => Matching::Number(number),
             Err(_) => return Err("must be a number"),
         },
-        Kind::Moment => moment(value)?,
+        Kind::Date | Kind::Time => moment(kind, value)?,
         Kind::Text | Kind::Name if value.contains(['*', '?']) => {
             Matching::Pattern(with_single_stars(value))
         }
@@ -286,17 +286,43 @@ fn with_single_stars(pattern: &str) -> String {
     single
 }
 
-/// A date or a time, or a range of them.
-fn moment(value: &str) -> Result<Matching, &'static str> {
+/// A date or a time, or a range of them. A time that leaves out its seconds or their fraction is not
+/// precise to them (PS3.5 section 6.2, TM), so that it is any time that begins with it.
+fn moment(kind: Kind, value: &str) -> Result<Matching, &'static str> {
     let is_moment = |text: &str| text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     let bound = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    let first = |text: &str| match kind {
+        Kind::Time => bound(first_of(text)),
+        _ => bound(text),
+    };
     match value.split_once('-') {
+        None if is_moment(value) && kind == Kind::Time => {
+            Ok(Matching::Within { from: first(value), to: bound(value) })
+        }
         None if is_moment(value) => Ok(Matching::Equals(value.to_owned())),
         Some((from, to)) if value.len() > 1 && is_moment(from) && is_moment(to) => {
-            Ok(Matching::Within { from: bound(from), to: bound(to) })
+            Ok(Matching::Within { from: first(from), to: bound(to) })
         }
         _ => Err("must be a date or a time as DICOM writes it, or a range with a hyphen"),
     }
+}
+
+/// The shortest way to write a time, which comes before all others in the order of the text:
+/// `10`, `1000` and `100000.00` begin at the same moment.
+fn first_of(time: &str) -> &str {
+    let whole = match time.contains('.') {
+        true => time.trim_end_matches('0').trim_end_matches('.'),
+        false => time,
+    };
+    let mut first = whole;
+    while let Some(shorter) = first.strip_suffix("00").filter(|it| !it.is_empty()) {
+        // Only whole components: hours, minutes, seconds.
+        if first.contains('.') || first.len() % 2 == 1 {
+            break;
+        }
+        first = shorter;
+    }
+    first
 }
 
 fn number(value: &str) -> Result<u32, &'static str> {
@@ -352,6 +378,17 @@ mod tests {
                 "10-11",
                 Some(Matching::Within { from: Some(text("10")), to: Some(text("11")) }),
             ),
+            (
+                "StudyTime",
+                "120000",
+                Some(Matching::Within { from: Some(text("12")), to: Some(text("120000")) }),
+            ),
+            (
+                "StudyTime",
+                "120000.50-",
+                Some(Matching::Within { from: Some(text("120000.5")), to: None }),
+            ),
+            ("StudyDate", "20260203", Some(Matching::Equals(text("20260203")))),
             (
                 "StudyDate",
                 "20260203-",

@@ -1,13 +1,17 @@
 //! What is served, and what is common to all of it: health, documentation, the answer to what goes
 //! wrong.
 
+use crate::browsers;
 use crate::dashboard;
 use crate::dead_letters::DeadLetters;
 use crate::dead_letters::operations::DeadLetterOperations;
+use crate::documented::Guarded;
 use crate::events::Events;
 use crate::events::operations::EventOperations;
+use crate::guard::Guard;
 use crate::metrics::{HttpMetrics, template};
 use crate::operations::Operations;
+use crate::origins;
 use crate::problem::{self, FieldError, Problem};
 use crate::qido;
 use crate::requests::Requests;
@@ -38,13 +42,13 @@ pub fn service(
     requests: Requests,
     events: Events,
     webhooks: Webhooks,
-) -> OpenApiService<Documented, ()> {
-    let operations = (
+) -> OpenApiService<Guarded<Documented>, ()> {
+    let operations = Guarded((
         Operations::new(catalog, requests.clone()),
         EventOperations::new(events),
         WebhookOperations::new(webhooks.clone()),
         DeadLetterOperations::new(DeadLetters::new(requests, webhooks)),
-    );
+    ));
     OpenApiService::new(operations, "Collimator", env!("CARGO_PKG_VERSION"))
         .description(DESCRIPTION)
         .license(LicenseObject::new("MIT OR Apache-2.0").identifier("MIT OR Apache-2.0"))
@@ -58,6 +62,7 @@ pub fn routes(
     requests: Requests,
     events: Events,
     webhooks: Webhooks,
+    guard: Guard,
     health: Health,
     metrics: Metrics,
 ) -> impl Endpoint<Output = Response> {
@@ -72,7 +77,11 @@ pub fn routes(
     let health = health::routes(health).before(move |request: Request| {
         let (catalog, health) = (catalog.clone(), checked.clone());
         async move {
-            health.set("catalogue", catalog.check().await.err().map(|error| error.to_string()));
+            // Whether it is alive has nothing to do with the catalogue, which may keep one waiting.
+            if request.uri().path() != "/live" {
+                let wrong = catalog.check().await.err();
+                health.set("catalogue", wrong.map(|error| error.to_string()));
+            }
             Ok(request)
         }
     });
@@ -85,14 +94,16 @@ pub fn routes(
         .nest("/", service)
         .around(dashboard::in_front_of)
         .around(move |routes, request| {
-            answer(routes, request, allowed.clone(), refusals.clone(), http.clone())
+            let (refusals, http) = (refusals.clone(), http.clone());
+            answer(routes, request, guard.clone(), allowed.clone(), refusals, http)
         })
 }
 
 /// Answers one request, and logs that it did: never what was asked for, nor with what.
 async fn answer<E: Endpoint>(
     routes: Arc<E>,
-    request: Request,
+    mut request: Request,
+    guard: Guard,
     allowed: Arc<Vec<Allowed>>,
     refusals: Refusals,
     http: HttpMetrics,
@@ -101,8 +112,15 @@ async fn answer<E: Endpoint>(
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let documented = allowed.iter().find(|allowed| allowed.matches(&path));
     let wrong = documented.map(|allowed| allowed.wrong(&request)).unwrap_or_default();
+    let origin = guard.origins().of(&request);
+    let preflight = origin.as_ref().and_then(|_| origins::preflight(&request));
     let mut route = None;
-    let mut response = if wrong.is_empty() {
+    let mut response = if let Some(preflight) = preflight {
+        preflight
+    } else if let Err(refused) = guard.check(&request) {
+        *refused
+    } else if wrong.is_empty() {
+        join_tags(&mut request);
         match routes.call(request).await {
             Ok(answer) => {
                 let answer = answer.into_response();
@@ -134,8 +152,23 @@ async fn answer<E: Endpoint>(
     if status.is_client_error() || status.is_server_error() {
         refusals.count(Refused::Request, status.as_str().to_owned());
     }
+    browsers::restrict(&mut response, &path);
+    if let Some(origin) = origin {
+        origins::share(&mut response, origin);
+    }
     tracing::debug!(%method, path, status = status.as_u16(), "answered");
     Ok(response)
+}
+
+/// A list may be on several lines, which mean the same as one (RFC 9110 section 5.3).
+fn join_tags(request: &mut Request) {
+    let lines = request.headers().get_all(header::IF_NONE_MATCH);
+    let lines: Vec<_> = lines.iter().map(HeaderValue::as_bytes).collect();
+    if lines.len() > 1
+        && let Ok(joined) = HeaderValue::from_bytes(&lines.join(&b", "[..]))
+    {
+        request.headers_mut().insert(header::IF_NONE_MATCH, joined);
+    }
 }
 
 /// What a documented path takes.

@@ -28,6 +28,23 @@ pub struct Settings {
     #[arg(long, env = "HTTP_IDLE_TIMEOUT", default_value = "60s", value_parser = duration)]
     pub http_idle_timeout: Duration,
 
+    /// A TOML file of the tokens that clients need, made by `collimator token create` [default: none is
+    /// needed]
+    #[arg(long, env = "TOKENS_FILE")]
+    pub tokens_file: Option<PathBuf>,
+
+    /// Answer everybody, also beyond loopback: something else keeps others away
+    #[arg(long, env = "INSECURE")]
+    pub insecure: bool,
+
+    /// Names of this host that browsers may ask, in a list with commas; addresses always are
+    #[arg(long, env = "ALLOWED_HOSTS", default_value = "localhost", value_delimiter = ',')]
+    pub allowed_hosts: Vec<String>,
+
+    /// Other origins whose pages may ask (CORS), in a list with commas [default: none]
+    #[arg(long, env = "ALLOWED_ORIGINS", value_delimiter = ',')]
+    pub allowed_origins: Vec<String>,
+
     /// A TOML file of those that are told of completions by HTTP [default: none]
     #[arg(long, env = "WEBHOOKS_FILE")]
     pub webhooks_file: Option<PathBuf>,

@@ -160,8 +160,7 @@ pub fn route(metrics: Metrics) -> impl poem::Endpoint<Output = Response> + use<>
 #[handler]
 fn scrape(request: &Request, Data(metrics): Data<&Metrics>) -> Response {
     let format = Format::accepted(request.header(header::ACCEPT));
-    let text = metrics.text(format);
-    text.with_header(header::CONTENT_TYPE, format.media_type()).into_response()
+    metrics.text(format).with_content_type(format.media_type()).into_response()
 }
 
 #[cfg(test)]

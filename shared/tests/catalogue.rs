@@ -307,6 +307,31 @@ async fn a_stored_series_is_complete_announced_and_stays_as_it_was() {
 }
 
 #[tokio::test]
+async fn who_asks_for_what_came_later_misses_nothing_that_is_stored() {
+    let mut feed = Feed::new().await;
+    feed.receive([instance("2.1", "3.1")]).await;
+    let completed = feed.complete("2.1").await.unwrap();
+    // It was said before that, and waited for the write lock.
+    let mut stored = StoredSeries {
+        series: SeriesInstanceUid::parse("2.2").unwrap(),
+        study: StudyInstanceUid::parse("2.25.6").unwrap(),
+        patient_id: "7".into(),
+        patient_name: "Roe^Jane".into(),
+        instances_count: 12,
+        at: second(1),
+    };
+    assert_eq!(feed.catalog.store(&stored).await.unwrap(), StoreOutcome::Stored);
+    stored.series = SeriesInstanceUid::parse("2.3").unwrap();
+    assert_eq!(feed.catalog.store(&stored).await.unwrap(), StoreOutcome::Stored);
+    let later =
+        SeriesSearch { completed_after: Some(completed.completed_at), ..SeriesSearch::default() };
+    let page = feed.catalog.series(&later, None, 1000).await.unwrap();
+    let uids: Vec<_> = page.records.iter().map(|r| r.series_instance_uid.as_str()).collect();
+    assert_eq!(uids, ["2.2", "2.3"]);
+    assert!(page.records[0].completed_at() < page.records[1].completed_at());
+}
+
+#[tokio::test]
 async fn a_series_that_is_arriving_already_exists_for_post_store() {
     let mut feed = Feed::new().await;
     feed.receive([instance("2.1", "3.1")]).await;

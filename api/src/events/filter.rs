@@ -83,6 +83,7 @@ mod tests {
     fn told(modality: Option<&str>, ae: &str) -> Told {
         Told {
             place: None,
+            is_told_again: true,
             modality: modality.map(str::to_owned),
             calling_ae_title: Some(ae.to_owned()),
             text: "".into(),

@@ -27,6 +27,8 @@ pub(super) struct Listener {
     catching_up: Option<CatchingUp>,
     /// How far it has caught up in each stream: the rest of it is no news when it is told.
     caught_up: [u64; 2],
+    /// Whether it was told late that a series opened.
+    opened_late: bool,
     keep_alive: Interval,
     stop: CancellationToken,
     ended: bool,
@@ -49,6 +51,7 @@ impl Listener {
             first: VecDeque::from([Bytes::from_static(RETRY.as_bytes())]),
             catching_up: None,
             caught_up: [0, 0],
+            opened_late: false,
             keep_alive,
             stop,
             ended: false,
@@ -102,7 +105,7 @@ impl Listener {
         }
         tokio::select! {
             told = self.told.recv() => match told {
-                Ok(told) => (self.is_news(&told) && self.filter.takes(&told)).then(|| told.text.clone()),
+                Ok(told) => self.live(&told),
                 Err(RecvError::Lagged(missed)) => {
                     self.ended = true;
                     Some(told::dropped(missed))
@@ -123,6 +126,20 @@ impl Listener {
         self.filter.takes(told).then(|| told.text.clone())
     }
 
+    /// An event as it happens, or as it happened while this one caught up.
+    fn live(&mut self, told: &Told) -> Option<Bytes> {
+        if !self.filter.takes(told) {
+            return None;
+        }
+        if self.is_news(told) {
+            return Some(told.text.clone());
+        }
+        // A series that opened meanwhile is told only here. Then its completion follows once more:
+        // else it would seem to be open still.
+        self.opened_late |= !told.is_told_again;
+        self.opened_late.then(|| told.without_id())
+    }
+
     /// Whether it was not told when it caught up.
     fn is_news(&self, told: &Told) -> bool {
         told.place.is_none_or(|place| place.sequence > self.caught_up[index(place.stream)])
@@ -133,5 +150,55 @@ fn index(stream: Stream) -> usize {
     match stream {
         Stream::Instances => 0,
         Stream::Series => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::told::Place;
+    use tokio::sync::Semaphore;
+
+    fn told(stream: Stream, sequence: u64, name: &str) -> Arc<Told> {
+        Arc::new(Told {
+            place: Some(Place { stream, sequence }),
+            is_told_again: name != "series.opened",
+            modality: None,
+            calling_ae_title: None,
+            text: Bytes::from(format!("id: {}:{sequence}\nevent: {name}\n\n", stream.name())),
+        })
+    }
+
+    #[tokio::test]
+    async fn a_series_that_opened_while_it_caught_up_is_told_and_does_not_seem_open_for_ever() {
+        let (tell, listen) = broadcast::channel(8);
+        let room = Room::new(Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap());
+        let filter = Filter::read(&[]).unwrap();
+        let stop = CancellationToken::new();
+        let mut listener = Listener::new(listen, filter, Duration::from_secs(60), stop, room);
+        // It has caught up with all of this but the last.
+        listener.caught_up = [10, 5];
+        for (stream, sequence, name) in [
+            (Stream::Instances, 8, "association.opened"),
+            (Stream::Instances, 9, "series.opened"),
+            (Stream::Instances, 10, "association.released"),
+            (Stream::Series, 5, "series.completed"),
+            (Stream::Series, 6, "series.completed"),
+        ] {
+            tell.send(told(stream, sequence, name)).unwrap();
+        }
+        drop(tell);
+        let mut sent = Vec::new();
+        while let Some(text) = listener.next().await {
+            sent.push(String::from_utf8(text.to_vec()).unwrap());
+        }
+        let expected = [
+            RETRY,
+            "event: series.opened\n\n",
+            "event: association.released\n\n",
+            "event: series.completed\n\n",
+            "id: SERIES:6\nevent: series.completed\n\n",
+        ];
+        assert_eq!(sent, expected);
     }
 }

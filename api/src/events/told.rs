@@ -40,6 +40,8 @@ impl FromStr for Place {
 pub(crate) struct Told {
     /// Where it is kept; progress is kept nowhere.
     pub(crate) place: Option<Place>,
+    /// Whether who resumes is told it again. That a series opens is only seen as it happens.
+    pub(crate) is_told_again: bool,
     /// Of the series; an association has none.
     pub(crate) modality: Option<String>,
     /// Who sent it.
@@ -89,7 +91,8 @@ impl Told {
         let Read { modality, calling_ae_title } = serde_json::from_slice(payload).ok()?;
         let data = std::str::from_utf8(payload).ok()?;
         let text = text(id, name, data);
-        Some(Self { place: Some(place), modality, calling_ae_title, text })
+        let place = Some(place);
+        Some(Self { place, is_told_again: true, modality, calling_ae_title, text })
     }
 
     /// The first instance of a series was seen, with the event at this place.
@@ -105,10 +108,22 @@ impl Told {
     fn seen(place: Option<Place>, name: &str, seen: &Seen) -> Self {
         Self {
             place,
+            is_told_again: false,
             modality: Some(seen.modality.clone()),
             calling_ae_title: Some(seen.calling_ae_title.clone()),
             text: text(place, name, &json(seen)),
         }
+    }
+}
+
+impl Told {
+    /// Its text without its id, so that the place of a listener that is further on does not go back.
+    pub(crate) fn without_id(&self) -> Bytes {
+        let id = match self.text.starts_with(b"id: ") {
+            true => self.text.iter().position(|&byte| byte == b'\n').map_or(0, |end| end + 1),
+            false => 0,
+        };
+        self.text.slice(id..)
     }
 }
 

@@ -9,9 +9,11 @@ use shared::catalog::{
 };
 use shared::event::{InstanceStored, Reason};
 use shared::uid::SeriesInstanceUid;
+use std::collections::HashMap;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
+mod guarding;
 mod listing;
 mod qido;
 
@@ -22,6 +24,10 @@ struct TestApi {
 }
 
 async fn api(with_catalogue: bool) -> TestApi {
+    guarded(with_catalogue, Guard::default()).await
+}
+
+async fn guarded(with_catalogue: bool, guard: Guard) -> TestApi {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("catalog.db");
     let settings = CatalogSettings { database_url: format!("sqlite://{}", path.display()) };
@@ -34,7 +40,7 @@ async fn api(with_catalogue: bool) -> TestApi {
     let requests = Requests::default();
     let webhooks = Webhooks::default();
     let (health, metrics) = (Health::default(), Metrics::default());
-    let routes = routes(catalog, requests, events, webhooks, health, metrics);
+    let routes = routes(catalog, requests, events, webhooks, guard, health, metrics);
     let client = TestClient::new(Box::new(poem::endpoint::ToDynEndpoint(routes)) as Box<_>);
     TestApi { client, owner, _folder: folder }
 }
@@ -279,7 +285,10 @@ async fn requests_are_counted_by_the_template_of_their_path() {
     api.client.get("/series?PatientName=Roe&Misspelt=1").send().await;
     api.client.put("/store").send().await;
     api.client.request(Method::from_bytes(b"BREW").unwrap(), "/series").send().await;
-    let told = api.client.get("/metrics").send().await.0.into_body().into_string().await.unwrap();
+    let told = api.client.get("/metrics").send().await.0;
+    let types: Vec<_> = told.headers().get_all(header::CONTENT_TYPE).iter().collect();
+    assert_eq!(types, ["text/plain; version=0.0.4; charset=utf-8"], "and no other");
+    let told = told.into_body().into_string().await.unwrap();
     for labels in [
         r#"route="/series/{SeriesInstanceUID}",method="GET",status="404""#,
         r#"route="/series/{SeriesInstanceUID}/history",method="GET",status="404""#,

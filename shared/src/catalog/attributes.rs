@@ -18,8 +18,10 @@ pub enum Kind {
     Text,
     /// A person's name: text with wild cards, whatever the case of its ASCII letters.
     Name,
-    /// A date or a time: ranges.
-    Moment,
+    /// A date: ranges.
+    Date,
+    /// A time of the day: ranges, and one time is the range of what it leaves open.
+    Time,
     /// A UID: lists.
     Uid,
     /// An integer that is kept as text or a number.
@@ -95,8 +97,8 @@ macro_rules! attributes {
 }
 
 attributes! {
-    Study StudyDate "00080020" "DA" Moment "studies.study_date";
-    Study StudyTime "00080030" "TM" Moment "studies.study_time";
+    Study StudyDate "00080020" "DA" Date "studies.study_date";
+    Study StudyTime "00080030" "TM" Time "studies.study_time";
     Study AccessionNumber "00080050" "SH" Text "studies.accession_number";
     Study ModalitiesInStudy "00080061" "CS" Text "(select group_concat(modality, '\\')
         from (select distinct modality from series
@@ -106,7 +108,7 @@ attributes! {
     Study PatientName "00100010" "PN" Name "patients.patient_name";
     Study PatientID "00100020" "LO" Text "patients.patient_id";
     Study IssuerOfPatientID "00100021" "LO" Text "patients.issuer_of_patient_id";
-    Study PatientBirthDate "00100030" "DA" Moment "patients.patient_birth_date";
+    Study PatientBirthDate "00100030" "DA" Date "patients.patient_birth_date";
     Study PatientSex "00100040" "CS" Text "patients.patient_sex";
     Study StudyInstanceUID "0020000D" "UI" Uid "studies.study_instance_uid";
     Study StudyID "00200010" "SH" Text "studies.study_id";
@@ -119,8 +121,8 @@ attributes! {
         from series where series.study_instance_uid = studies.study_instance_uid)";
 
     Series Modality "00080060" "CS" Text "series.modality";
-    Series SeriesDate "00080021" "DA" Moment "series.series_date";
-    Series SeriesTime "00080031" "TM" Moment "series.series_time";
+    Series SeriesDate "00080021" "DA" Date "series.series_date";
+    Series SeriesTime "00080031" "TM" Time "series.series_time";
     Series Manufacturer "00080070" "LO" Text "series.manufacturer";
     Series InstitutionName "00080080" "LO" Text "series.institution_name";
     Series StationName "00081010" "SH" Text "series.station_name";
@@ -133,19 +135,19 @@ attributes! {
     Series NumberOfSeriesRelatedInstances "00201209" "IS" Number "max((select count(*)
         from instances where instances.series_instance_uid = series.series_instance_uid),
         iif(source = 'api', claimed_count, 0))";
-    Series PerformedProcedureStepStartDate "00400244" "DA" Moment
+    Series PerformedProcedureStepStartDate "00400244" "DA" Date
         "series.performed_procedure_step_start_date";
-    Series PerformedProcedureStepStartTime "00400245" "TM" Moment
+    Series PerformedProcedureStepStartTime "00400245" "TM" Time
         "series.performed_procedure_step_start_time";
     Series RequestAttributesSequence "00400275" "SQ" Text request_attributes!();
 
     Instance ImageType "00080008" "CS" Text "instances.image_type";
     Instance SOPClassUID "00080016" "UI" Uid "instances.sop_class_uid";
     Instance SOPInstanceUID "00080018" "UI" Uid "instances.sop_instance_uid";
-    Instance AcquisitionDate "00080022" "DA" Moment "instances.acquisition_date";
-    Instance ContentDate "00080023" "DA" Moment "instances.content_date";
-    Instance AcquisitionTime "00080032" "TM" Moment "instances.acquisition_time";
-    Instance ContentTime "00080033" "TM" Moment "instances.content_time";
+    Instance AcquisitionDate "00080022" "DA" Date "instances.acquisition_date";
+    Instance ContentDate "00080023" "DA" Date "instances.content_date";
+    Instance AcquisitionTime "00080032" "TM" Time "instances.acquisition_time";
+    Instance ContentTime "00080033" "TM" Time "instances.content_time";
     Instance AvailableTransferSyntaxUID "00083002" "UI" Uid "instances.transfer_syntax_uid";
     Instance AcquisitionNumber "00200012" "IS" Number "instances.acquisition_number";
     Instance InstanceNumber "00200013" "IS" Number "instances.instance_number";

@@ -52,11 +52,13 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{Connection as _, Sqlite, Transaction};
+use sqlx::{ConnectOptions as _, Connection as _, Sqlite, Transaction};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
 use write_back::WriteBack;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
@@ -66,6 +68,13 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Connections of a process that reads. SQLite has one writer whatever this is.
 const READERS: u32 = 4;
+
+/// How many of them may do what can take seconds in a large catalogue: a search through all of it, a
+/// count, a part of a list without end. What looks something up finds another.
+const LONG_READS: usize = 2;
+
+/// How long such a one waits for its turn.
+const LONG_WAIT: Duration = Duration::from_secs(30);
 
 /// Memory of the owner's page cache. The index by SOP Instance UID is written all over where senders
 /// give out random UIDs: this is what a batch touches of it.
@@ -145,6 +154,11 @@ impl CatalogError {
 #[derive(Debug, Clone)]
 pub struct Catalog {
     pool: SqlitePool,
+    /// For what is written: its owner's one connection, or one of its own beside the readers, which
+    /// can't hold it up.
+    writer: SqlitePool,
+    /// Of readers: room for what may take long, so that it leaves connections to the rest.
+    long: Arc<Semaphore>,
     /// Of its owner: the file that it writes.
     file: Option<Arc<OwnFile>>,
     /// Of its owner.
@@ -169,8 +183,9 @@ impl Catalog {
         // One connection: what the owner writes is written in order.
         let pool = connections(1).connect_with(options.clone()).await?;
         MIGRATIONS.run(&pool).await?;
+        let (writer, long) = (pool.clone(), Arc::new(Semaphore::new(LONG_READS)));
         let (file, write_back) = (Arc::new(OwnFile::opened(path)), WriteBack::new(options));
-        Ok(Self { pool, file: Some(file), write_back: Some(write_back) })
+        Ok(Self { pool, writer, long, file: Some(file), write_back: Some(write_back) })
     }
 
     /// Goes on with the file that is in the catalogue's place now, if that is another one than was
@@ -195,7 +210,7 @@ impl Catalog {
         if let Some(file) = self.file.as_ref().filter(|file| file.is_replaced()) {
             return Err(CatalogError::Replaced(file.path().to_owned()));
         }
-        Ok(self.pool.begin_with(BEGIN_WRITE).await?)
+        Ok(self.writer.begin_with(BEGIN_WRITE).await?)
     }
 
     /// Copies the catalogue as it is at this moment into a file that must not exist. Others go on
@@ -214,11 +229,16 @@ impl Catalog {
     /// # Errors
     /// When the url names no SQLite file.
     pub fn open(settings: &CatalogSettings) -> Result<Self, CatalogError> {
-        let pool = connections(READERS)
-            .acquire_timeout(BUSY_TIMEOUT)
-            .max_lifetime(READ_LIFETIME)
-            .connect_lazy_with(options(settings)?);
-        Ok(Self { pool, file: None, write_back: None })
+        // A long read is what somebody asked for: nothing to warn of.
+        let options = options(settings)?.disable_statement_logging();
+        let open = |most| {
+            connections(most)
+                .acquire_timeout(BUSY_TIMEOUT)
+                .max_lifetime(READ_LIFETIME)
+                .connect_lazy_with(options.clone())
+        };
+        let long = Arc::new(Semaphore::new(LONG_READS));
+        Ok(Self { pool: open(READERS), writer: open(1), long, file: None, write_back: None })
     }
 
     /// Whether the owner has brought the catalogue up to this version.
@@ -236,8 +256,18 @@ impl Catalog {
         }
     }
 
+    /// Waits for the turn of something that may look at all there is.
+    async fn long_read(&self) -> Result<SemaphorePermit<'_>, CatalogError> {
+        match timeout(LONG_WAIT, self.long.acquire()).await {
+            Ok(Ok(turn)) => Ok(turn),
+            Ok(Err(_closed)) => Err(sqlx::Error::PoolClosed.into()),
+            Err(_elapsed) => Err(sqlx::Error::PoolTimedOut.into()),
+        }
+    }
+
     /// Closes all connections, once what runs on them has ended.
     pub async fn close(&self) {
+        self.writer.close().await;
         self.pool.close().await;
     }
 }
@@ -298,3 +328,6 @@ fn json<T: serde::Serialize + ?Sized>(value: &T) -> String {
     // Strings, numbers and JSON that was parsed before: there is nothing in them that can fail.
     serde_json::to_string(value).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

@@ -72,6 +72,7 @@ impl Catalog {
     /// # Errors
     /// When the catalogue can't be read.
     pub async fn search(&self, search: &LevelSearch) -> Result<(Vec<Details>, bool), CatalogError> {
+        let _turn = self.long_read().await?;
         let order = match search.level {
             Level::Study => "studies.rowid desc",
             Level::Series => "series.rowid desc",
@@ -102,6 +103,7 @@ impl Catalog {
     /// # Errors
     /// When the catalogue can't be read.
     pub async fn count_found(&self, search: &LevelSearch) -> Result<u64, CatalogError> {
+        let _turn = self.long_read().await?;
         let mut query = QueryBuilder::new("select count(*)");
         search.push_conditions(&mut query);
         let count: i64 = query.build_query_scalar().fetch_one(&self.pool).await?;

@@ -136,6 +136,8 @@ pub struct SeriesSearch {
     pub order: SeriesOrder,
     /// Whether the greatest comes first.
     pub descending: bool,
+    /// Whether all of them are read, page after page.
+    pub whole: bool,
 }
 
 impl Default for SeriesSearch {
@@ -150,6 +152,7 @@ impl Default for SeriesSearch {
             completed_before: None,
             order: SeriesOrder::FirstCompleted,
             descending: false,
+            whole: false,
         }
     }
 }
@@ -161,6 +164,46 @@ impl SeriesSearch {
     fn is_rare(&self) -> bool {
         let rare = [keyword::PatientName, keyword::StudyDate];
         self.matching.iter().any(|(attribute, _)| rare.contains(attribute))
+    }
+
+    /// Whether each page takes a look at everything, since no index has the order.
+    #[must_use]
+    pub fn sorts_all(&self) -> bool {
+        match self.order {
+            SeriesOrder::StudyDate => true,
+            SeriesOrder::Arrival => false,
+            // Those that are receiving are few, and have an index.
+            SeriesOrder::FirstCompleted | SeriesOrder::Completed => self.listed == Listed::All,
+        }
+    }
+
+    /// Whether a page may look at much more than it lists.
+    fn is_long(&self) -> bool {
+        let found_by = [keyword::PatientID, keyword::StudyInstanceUID, keyword::AccessionNumber];
+        let is_found = |(attribute, matching): &(&Attribute, Matching)| {
+            found_by.contains(attribute) && matches!(matching, Matching::Equals(_))
+        };
+        let has_filters =
+            !self.matching.is_empty() || self.source.is_some() || self.calling_ae_title.is_some();
+        self.whole || self.sorts_all() || has_filters && !self.matching.iter().any(is_found)
+    }
+
+    /// The statement of a page, after its beginning.
+    fn push_page(&self, query: &mut QueryBuilder<Sqlite>, after: Option<Position>, limit: u32) {
+        let key = self.order.key(self.listed);
+        // A plus keeps SQLite from walking the index of the order. Whoever reads on to the end has
+        // found more than few, which would be found and sorted again for each page.
+        let plus = if self.is_rare() && !(self.whole && after.is_some()) { "+" } else { "" };
+        let (beyond, direction) = if self.descending { ("<", "desc") } else { (">", "asc") };
+        let after = after.unwrap_or(Position::before_all(self.descending));
+        query.push(format_args!("select json_array({key}, series.rowid, {RECORD}) as row"));
+        self.push_conditions(query);
+        query.push(format_args!(" and ({plus}{key}, series.rowid) {beyond} ("));
+        query.push_bind(after.key).push(", ").push_bind(after.id);
+        query.push(format_args!(
+            ") order by {plus}{key} {direction}, series.rowid {direction} limit "
+        ));
+        query.push_bind(i64::from(limit) + 1);
     }
 
     fn push_conditions(&self, query: &mut QueryBuilder<Sqlite>) {
@@ -194,20 +237,12 @@ impl Catalog {
         after: Option<Position>,
         limit: u32,
     ) -> Result<Page<SeriesRecord>, CatalogError> {
-        let key = search.order.key(search.listed);
-        // A plus keeps SQLite from walking the index of the order.
-        let plus = if search.is_rare() { "+" } else { "" };
-        let (beyond, direction) = if search.descending { ("<", "desc") } else { (">", "asc") };
-        let after = after.unwrap_or(Position::before_all(search.descending));
+        let _turn = match search.is_long() {
+            true => Some(self.long_read().await?),
+            false => None,
+        };
         let mut query = QueryBuilder::new(COLLECT);
-        query.push(format_args!("select json_array({key}, series.rowid, {RECORD}) as row"));
-        search.push_conditions(&mut query);
-        query.push(format_args!(" and ({plus}{key}, series.rowid) {beyond} ("));
-        query.push_bind(after.key).push(", ").push_bind(after.id);
-        query.push(format_args!(
-            ") order by {plus}{key} {direction}, series.rowid {direction} limit "
-        ));
-        query.push_bind(i64::from(limit) + 1);
+        search.push_page(&mut query, after, limit);
         self.page(query, limit).await
     }
 
@@ -216,6 +251,7 @@ impl Catalog {
     /// # Errors
     /// When the catalogue can't be read.
     pub async fn count_series(&self, search: &SeriesSearch) -> Result<u64, CatalogError> {
+        let _turn = self.long_read().await?;
         let mut query = QueryBuilder::new("select count(*)");
         search.push_conditions(&mut query);
         let count: i64 = query.build_query_scalar().fetch_one(&self.pool).await?;

@@ -43,6 +43,7 @@ impl Catalog {
     /// # Errors
     /// When the catalogue can't be read.
     pub async fn statistics(&self) -> Result<Statistics, CatalogError> {
+        let _turn = self.long_read().await?;
         let (patients, studies, unannounced, receiving): (i64, i64, i64, i64) = sqlx::query_as(
             "select (select count(*) from patients),
                     (select count(*) from studies where study_instance_uid <> ''),

@@ -1,7 +1,7 @@
 //! Series that did not come by DICOM: somebody vouches for them by `POST /store`.
 
 use super::completions::{Changes, announce};
-use super::{Catalog, CatalogError, nanoseconds};
+use super::{Catalog, CatalogError, nanoseconds, timestamp};
 use crate::event::{Reason, Source};
 use crate::uid::{SeriesInstanceUid, StudyInstanceUid};
 use jiff::Timestamp;
@@ -20,7 +20,7 @@ pub struct StoredSeries {
     pub patient_name: String,
     /// How many instances it is said to have.
     pub instances_count: u32,
-    /// When it was said.
+    /// When it was said. It is complete from then on, or from just after all that are complete already.
     pub at: Timestamp,
 }
 
@@ -43,7 +43,8 @@ impl Catalog {
         if is_known(&mut transaction, &stored.series).await? {
             return Ok(StoreOutcome::AlreadyExists);
         }
-        insert_stored(&mut transaction, stored).await?;
+        let at = after_all(&mut transaction, stored.at).await?;
+        insert_stored(&mut transaction, stored, at).await?;
         let changes = Changes { added: stored.instances_count.into(), ..Changes::default() };
         announce(&mut transaction, &stored.series, changes).await?;
         transaction.commit().await?;
@@ -59,9 +60,23 @@ async fn is_known(
     Ok(sqlx::query_scalar(query).bind(series.as_str()).fetch_one(connection).await?)
 }
 
+/// This time, or the next one after every completion, if that is later: whoever asks for what came after
+/// the last that it has seen is not to miss one that waited for the write lock meanwhile.
+async fn after_all(
+    connection: &mut SqliteConnection,
+    at: Timestamp,
+) -> Result<Timestamp, CatalogError> {
+    // Two questions, for an index each.
+    let query = "select max(coalesce((select max(completed_at) from series where revision > 0), ?1),
+                            coalesce((select max(first_completed_at) from series where revision > 0), ?1))";
+    let latest: i64 = sqlx::query_scalar(query).bind(i64::MIN).fetch_one(connection).await?;
+    timestamp(nanoseconds(at).max(latest.saturating_add(1)))
+}
+
 async fn insert_stored(
     connection: &mut SqliteConnection,
     stored: &StoredSeries,
+    at: Timestamp,
 ) -> Result<(), CatalogError> {
     let patient = patient(connection, &stored.patient_id, &stored.patient_name).await?;
     sqlx::query(
@@ -83,7 +98,7 @@ async fn insert_stored(
     .bind(Source::Api.as_str())
     .bind(Reason::Stored.as_str())
     .bind(stored.instances_count)
-    .bind(nanoseconds(stored.at))
+    .bind(nanoseconds(at))
     .execute(connection)
     .await?;
     Ok(())

@@ -65,6 +65,10 @@ const RECORD: &str = "json_array(studies.study_instance_uid, patient_id, patient
 const FROM: &str = " from studies join patients on patients.id = studies.patient
     where studies.study_instance_uid <> ''";
 
+/// The same in the order of the rows, whatever an index finds sooner.
+const IN_ORDER: &str = " from studies not indexed join patients on patients.id = studies.patient
+    where studies.study_instance_uid <> ''";
+
 /// Studies that instances have moved out of are left without a series. This is no `exists`: SQLite
 /// 3.51 makes a join of that, and then counts a study for `offset` once for each of its series.
 pub(super) const HAS_SERIES: &str = " and (select 1 from series
@@ -77,11 +81,26 @@ pub struct StudySearch {
     pub matching: Vec<(&'static Attribute, Matching)>,
     /// Whether the one that the catalogue heard of last comes first, and not last.
     pub descending: bool,
+    /// Whether all of them are read, page after page.
+    pub whole: bool,
 }
 
 impl StudySearch {
+    /// The statement of a page, after its beginning.
+    fn push_page(&self, query: &mut QueryBuilder<Sqlite>, after: Option<Position>, limit: u32) {
+        // What an index finds is sorted, which for all that follows would be done again each time.
+        let from = if self.whole && after.is_some() { IN_ORDER } else { FROM };
+        let (beyond, direction) = if self.descending { ("<", "desc") } else { (">", "asc") };
+        let after = after.unwrap_or(Position::before_all(self.descending));
+        query.push(format_args!("select json_array(studies.rowid, 0, {RECORD}) as row{from}"));
+        self.push_conditions(query);
+        query.push(format_args!(" and studies.rowid {beyond} ")).push_bind(after.key);
+        query.push(format_args!(" order by studies.rowid {direction} limit "));
+        query.push_bind(i64::from(limit) + 1);
+    }
+
     fn push_conditions(&self, query: &mut QueryBuilder<Sqlite>) {
-        query.push(FROM).push(HAS_SERIES);
+        query.push(HAS_SERIES);
         for (attribute, matching) in &self.matching {
             matching.push(query, attribute);
         }
@@ -99,14 +118,12 @@ impl Catalog {
         after: Option<Position>,
         limit: u32,
     ) -> Result<Page<StudyRecord>, CatalogError> {
-        let (beyond, direction) = if search.descending { ("<", "desc") } else { (">", "asc") };
-        let after = after.unwrap_or(Position::before_all(search.descending));
+        let _turn = match search.whole || !search.matching.is_empty() {
+            true => Some(self.long_read().await?),
+            false => None,
+        };
         let mut query = QueryBuilder::new(COLLECT);
-        query.push(format_args!("select json_array(studies.rowid, 0, {RECORD}) as row"));
-        search.push_conditions(&mut query);
-        query.push(format_args!(" and studies.rowid {beyond} ")).push_bind(after.key);
-        query.push(format_args!(" order by studies.rowid {direction} limit "));
-        query.push_bind(i64::from(limit) + 1);
+        search.push_page(&mut query, after, limit);
         self.page(query, limit).await
     }
 
@@ -115,7 +132,9 @@ impl Catalog {
     /// # Errors
     /// When the catalogue can't be read.
     pub async fn count_studies(&self, search: &StudySearch) -> Result<u64, CatalogError> {
+        let _turn = self.long_read().await?;
         let mut query = QueryBuilder::new("select count(*)");
+        query.push(FROM);
         search.push_conditions(&mut query);
         let count: i64 = query.build_query_scalar().fetch_one(&self.pool).await?;
         Ok(count.unsigned_abs())

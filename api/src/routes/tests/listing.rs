@@ -146,7 +146,7 @@ async fn a_series_is_found_by_what_is_known_of_it() {
         ("Source=api", &["1.2.3.4"]),
         ("CompletedAfter=1970-01-01T00:00:10Z&Source=dicom", &["2.3", "2.4"]),
         ("CompletedBefore=1970-01-01T01:00:11%2B01:00", &["2.1", "2.2"]),
-        ("sort=-StudyDate&Source=dicom", &["2.3", "2.2", "2.1", "2.4"]),
+        ("sort=-StudyDate&Source=dicom&limit=10", &["2.3", "2.2", "2.1", "2.4"]),
         ("sort=-FirstCompletedAt&Source=dicom", &["2.4", "2.3", "2.2", "2.1"]),
     ] {
         assert_eq!(feed.found(&format!("/series?{query}")).await, expected, "{query}");
@@ -167,7 +167,10 @@ async fn the_state_says_which_series_are_listed() {
     assert_eq!(feed.found("/series?State=complete").await, ["2.2", "2.1"]);
     assert_eq!(feed.found("/series?State=receiving").await, ["2.1", "2.3"]);
     assert_eq!(feed.found("/series?State=all").await, ["2.1", "2.2", "2.3"]);
-    assert_eq!(feed.found("/series?State=all&sort=-CompletedAt").await, ["2.3", "2.1", "2.2"]);
+    assert_eq!(
+        feed.found("/series?State=all&sort=-CompletedAt&limit=9").await,
+        ["2.3", "2.1", "2.2"]
+    );
     let reopened = &json(&feed.api.client, "/series?State=receiving").await[0];
     assert_eq!(
         (&reopened["InstancesCount"], &reopened["InstancesReceived"]),
@@ -280,6 +283,10 @@ async fn a_wrong_parameter_is_422_with_its_name_and_not_its_value() {
         ("limit=-1", "limit"),
         ("limit=", "limit"),
         ("sort=PatientName", "sort"),
+        // What is sorted anew for each page is not listed whole.
+        ("sort=StudyDate", "limit"),
+        ("State=all&sort=CompletedAt&Source=dicom", "limit"),
+        ("State=all&CompletedAfter=2026-02-03T04:05:06Z", "limit"),
         ("fields=Modality,Roe", "fields"),
         ("fields=", "fields"),
         ("State=Roe", "State"),
@@ -342,6 +349,9 @@ async fn one_series_tells_all_that_is_known_and_whether_it_has_changed() {
     let tag = first.0.header(header::ETAG).unwrap().to_owned();
     first.assert_json(expected).await;
 
+    let lines = feed.api.client.get("/series/2.1").header(header::IF_NONE_MATCH, "\"other\"");
+    let on_the_second = lines.header(header::IF_NONE_MATCH, &tag).send().await;
+    on_the_second.assert_status(StatusCode::NOT_MODIFIED);
     let known = feed.api.client.get("/series/2.1").header(header::IF_NONE_MATCH, &tag);
     let unchanged = known.send().await;
     unchanged.assert_status(StatusCode::NOT_MODIFIED);

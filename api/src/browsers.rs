@@ -1,0 +1,29 @@
+//! What a browser may do with an answer: nothing but show it to the one who asked.
+
+use poem::Response;
+use poem::http::{HeaderValue, header};
+
+/// Where the documentation is, a page that has its script and its style within.
+const DOCS: &str = "/docs";
+
+/// What Swagger UI needs. It asks this server, and nothing from elsewhere.
+const DOCS_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
+                           img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
+                           frame-ancestors 'none'";
+
+/// For all that is no page: if it became one, it could do nothing.
+const POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
+
+/// Adds the headers that are not there yet.
+pub(crate) fn restrict(response: &mut Response, path: &str) {
+    let is_docs = path.strip_prefix(DOCS).is_some_and(|rest| rest.is_empty() || rest == "/");
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, if is_docs { DOCS_POLICY } else { POLICY }),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        // Patients' names have no business in a browser's files.
+        (header::CACHE_CONTROL, "no-store"),
+    ] {
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+    }
+}

@@ -1,0 +1,75 @@
+//! Who may ask the HTTP API, from outside.
+
+use crate::harness::Collimator;
+use crate::harness::browser::Browser;
+use crate::harness::pipeline::COLLIMATOR;
+use reqwest::{Client, StatusCode};
+use serde_json::json;
+use std::path::Path;
+use std::process::Command;
+
+/// Makes a token as an operator does.
+fn create(file: &Path, name: &str, scopes: &str) -> String {
+    let made = Command::new(COLLIMATOR)
+        .args(["token", "create", name, "--scope", scopes])
+        .env("TOKENS_FILE", file)
+        .output()
+        .unwrap();
+    let token = String::from_utf8(made.stdout).unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    token.strip_suffix('\n').unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_token_that_was_made_opens_what_its_scope_is_for_and_is_in_no_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tokens.toml");
+    let (reader, writer) = (create(&file, "viewer", "read"), create(&file, "ward 3", "read,write"));
+    let settings = [("TOKENS_FILE", file.to_str().unwrap())];
+    let collimator = Collimator::start_with(&settings).await;
+    let client = Client::new();
+    let status = async |token: Option<&str>, path: &str| {
+        let request = client.get(format!("{}{path}", collimator.api));
+        let request = match token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        };
+        request.send().await.unwrap().status()
+    };
+    for path in ["/series", "/events", "/docs", "/", "/metrics", "/dicom-web/studies"] {
+        assert_eq!(status(None, path).await, StatusCode::UNAUTHORIZED, "{path}");
+        assert!(status(Some(&reader), path).await.is_success(), "{path}");
+    }
+    assert!(status(None, "/health/ready").await.is_success());
+
+    let series = json!({
+        "SeriesInstanceUID": "1.2.3", "PatientID": "7", "PatientName": "Roe^Jane",
+        "StudyInstanceUID": "1.2", "InstancesCount": 3,
+    });
+    let store = || client.post(format!("{}/store", collimator.api)).json(&series);
+    let stored = async |token: &str| store().bearer_auth(token).send().await.unwrap().status();
+    assert_eq!(stored(&reader).await, StatusCode::FORBIDDEN);
+    assert_eq!(stored(&writer).await, StatusCode::OK);
+    let trust = client.post(format!("{}/sources/MR1/trust", collimator.api));
+    let trusted = trust.bearer_auth(&writer).send().await.unwrap().status();
+    assert_eq!(trusted, StatusCode::FORBIDDEN);
+    let printed = collimator.process.printed();
+    assert!(!printed.contains(&reader) && !printed.contains(&writer), "a token in the log");
+}
+
+#[tokio::test]
+async fn the_dashboard_and_its_events_work_with_a_token_as_the_password() {
+    let Some(browser) = Browser::start().await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tokens.toml");
+    let token = create(&file, "dashboard", "read");
+    let settings = [("TOKENS_FILE", file.to_str().unwrap())];
+    let collimator = Collimator::start_with(&settings).await;
+    let addr = collimator.api.strip_prefix("http://").unwrap();
+    // What a browser asks its user for, said beforehand.
+    browser.open(&format!("http://me:{token}@{addr}/")).await;
+    browser.open(&format!("http://{addr}/")).await;
+    browser.waits_for("document.querySelector('#link').dataset.state === 'live'").await;
+    browser.open(&format!("http://{addr}/docs")).await;
+    browser.waits_for("document.querySelector('button.authorize') !== null").await;
+}
