@@ -1,7 +1,7 @@
 //! DICOM over TLS: with and without certificates of senders, who is kept out, and new certificates.
 
 use crate::harness::scu::{Proposal, Scu};
-use crate::harness::tls::{Authority, Identity, tunnel};
+use crate::harness::tls::{Authority, Identity, tunnel, tunnel_of};
 use crate::harness::tools::{dcmtk, have};
 use crate::harness::{Collimator, eventually};
 use collimator::send::{SendSettings, send};
@@ -14,6 +14,7 @@ use std::process::Output;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio_rustls::rustls::version::{TLS12, TLS13};
 
 /// What there is to begin with: a receiver's certificate, and the CAs of both sides.
 struct Papers {
@@ -192,6 +193,23 @@ async fn new_certificates_are_taken_in_the_middle_of_an_association_and_bad_ones
 async fn is_hung_up_on(addr: SocketAddr) -> bool {
     let mut socket = TcpStream::connect(addr).await.unwrap();
     !matches!(socket.read(&mut [0; 1]).await, Ok(1..))
+}
+
+#[tokio::test]
+async fn certificates_of_both_sides_are_shown_in_each_version_of_tls() {
+    let papers = Papers::new();
+    let (collimator, tls) = papers.receiver(true, &[]).await;
+    let sender = papers.senders.issue("MR1");
+    for (number, version) in [&TLS12, &TLS13].into_iter().enumerate() {
+        let through = tunnel_of(&[version], tls, &papers.ours.file, Some(&sender)).await;
+        let mut scu = Scu::for_mr(through).await;
+        let image = SyntheticStudy::new().series("MR", 1).instances().unwrap().remove(0);
+        scu.stores(&image).await;
+        scu.release().await;
+        let without = tunnel_of(&[version], tls, &papers.ours.file, None).await;
+        assert!(is_hung_up_on(without).await);
+        collimator.counts("association", "bad_certificate", number as u64 + 1).await;
+    }
 }
 
 #[tokio::test]

@@ -13,7 +13,9 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::{
+    ClientConfig, DEFAULT_VERSIONS, RootCertStore, SupportedProtocolVersion,
+};
 
 /// A certification authority, its files in a folder.
 pub struct Authority {
@@ -78,10 +80,20 @@ impl Identity {
 
 /// Opens a port that passes each connection on over TLS to a receiver whose certificate must be of `ca`.
 pub async fn tunnel(to: SocketAddr, ca: &Path, identity: Option<&Identity>) -> SocketAddr {
+    tunnel_of(DEFAULT_VERSIONS, to, ca, identity).await
+}
+
+/// As [`tunnel`], in these versions of TLS.
+pub async fn tunnel_of(
+    versions: &[&'static SupportedProtocolVersion],
+    to: SocketAddr,
+    ca: &Path,
+    identity: Option<&Identity>,
+) -> SocketAddr {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(ca).unwrap()).unwrap();
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .unwrap()
         .with_root_certificates(roots);
     let config = match identity {
