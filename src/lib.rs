@@ -3,8 +3,12 @@
 
 pub mod check_config;
 mod disk;
+pub mod doctor;
 pub mod embedded_nats;
+pub mod manual;
+mod output;
 pub mod pipeline;
 pub mod send;
+pub mod series;
 pub mod synthetic;
 mod watchdog;

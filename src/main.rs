@@ -2,11 +2,14 @@
 
 use anyhow::Context as _;
 use api::tokens::{self, NewToken};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use collimator::check_config;
+use collimator::doctor::{self, DoctorSettings};
 use collimator::embedded_nats::guard_if_asked;
+use collimator::manual::{self, CompletionsSettings, ManSettings};
 use collimator::pipeline::{self, Addresses, PipelineSettings};
 use collimator::send::{self, SendSettings};
+use collimator::series::{self, SeriesSettings};
 use collimator::synthetic::SyntheticStudy;
 use shared::settings::CommonSettings;
 use shared::shutdown;
@@ -43,6 +46,14 @@ enum Command {
     CheckConfig(Box<PipelineSettings>),
     /// Hash a passcode, a line on the standard input, for SOURCES_FILE
     HashPasscode,
+    /// List, show and watch series, by asking a running API
+    Series(SeriesSettings),
+    /// Look at all that the pipeline needs, and say what to do; changes nothing
+    Doctor(Box<DoctorSettings>),
+    /// Print what a shell needs to complete commands and options
+    Completions(CompletionsSettings),
+    /// Print the manual page, or write all of them
+    Man(ManSettings),
     /// Say who may ask the HTTP API
     #[command(subcommand)]
     Token(TokenCommand),
@@ -56,7 +67,20 @@ enum TokenCommand {
 
 fn main() -> ExitCode {
     guard_if_asked();
-    shutdown::main(|args: &Args| &args.common, run)
+    shutdown::main_with(Args::common, run)
+}
+
+impl Args {
+    /// What answers a question says what it has to say on standard output, and logs no more than what
+    /// goes wrong, unless told to.
+    fn common(&self) -> CommonSettings {
+        let mut common = self.common.clone();
+        let runs = matches!(self.command, None | Some(Command::Demo(_) | Command::Send(_)));
+        if !runs && common.rust_log == "info" {
+            "warn".clone_into(&mut common.rust_log);
+        }
+        common
+    }
 }
 
 async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
@@ -76,6 +100,14 @@ async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
         }
         Some(Command::HashPasscode) => println!("{}", hash_passcode()?),
         Some(Command::Demo(settings)) => pipeline::run(*settings, stop, demo).await?,
+        Some(Command::Completions(settings)) => {
+            return manual::completions(Args::command(), settings);
+        }
+        Some(Command::Man(settings)) => {
+            return manual::man(Args::command(), &settings);
+        }
+        Some(Command::Doctor(settings)) => return doctor::run(*settings).await,
+        Some(Command::Series(settings)) => return Ok(series::run(settings, stop).await),
         Some(Command::Token(TokenCommand::Create(new))) => {
             println!("{}", tokens::create(&new.tokens_file, &new.name, &new.scopes)?);
             eprintln!(
@@ -122,7 +154,6 @@ async fn demo(addresses: Addresses) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_readme_has_every_setting_with_its_default() {

@@ -1,10 +1,12 @@
 //! The whole pipeline in one process: how its parts are put together, and what is printed once
 //! they work.
 
+use crate::disk;
 use crate::embedded_nats::{EmbeddedNats, Finder};
-use crate::{disk, watchdog};
+use crate::watchdog::Watchdog;
 use anyhow::Context as _;
 use api::Api;
+use async_nats::jetstream;
 use clap::Args;
 use indexer::Indexer;
 use ingest::Ingest;
@@ -76,8 +78,14 @@ pub struct PipelineSettings {
 
 impl PipelineSettings {
     /// Where the own nats-server's files are.
-    fn nats_folder(&self) -> PathBuf {
+    pub(crate) fn nats_folder(&self) -> PathBuf {
         self.data_dir.join("nats")
+    }
+
+    /// Where the catalogue is.
+    pub(crate) fn catalog(&self) -> CatalogSettings {
+        let in_data_dir = || format!("sqlite://{}", self.data_dir.join("catalog.db").display());
+        CatalogSettings { database_url: self.database_url.clone().unwrap_or_else(in_data_dir) }
     }
 }
 
@@ -109,11 +117,7 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let (health, metrics) = (Health::default(), Metrics::default());
     let nats_health = health.part("nats");
-    let catalog_settings = CatalogSettings {
-        database_url: settings.database_url.clone().unwrap_or_else(|| {
-            format!("sqlite://{}", settings.data_dir.join("catalog.db").display())
-        }),
-    };
+    let catalog_settings = settings.catalog();
     let (sources, receiver) = (&settings.sources, settings.ingest.clone());
     let ingest = Ingest::bind(receiver, sources, &health, &metrics).await?;
     let catalog = Catalog::open(&catalog_settings)?;
@@ -154,7 +158,9 @@ pub async fn run(
         let publishers = [ingest.acknowledgements(), indexer.acknowledgements()];
         let watchdog = async {
             if let Some(broker) = &broker {
-                watchdog::run(broker, &settings.nats_folder(), &publishers, &stop).await;
+                let (folder, streams) = (&settings.nats_folder(), &streams);
+                let jetstream = jetstream::new(nats.clone());
+                Watchdog { broker, folder, publishers, jetstream, streams }.run(&stop).await;
             }
         };
         // Whatever ends one of them ends all, in order.
@@ -262,7 +268,7 @@ impl Addresses {
 }
 
 /// An address to connect to, where `addr` may be "all addresses".
-fn here(addr: SocketAddr) -> SocketAddr {
+pub(crate) fn here(addr: SocketAddr) -> SocketAddr {
     match addr.ip().is_unspecified() {
         true => SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), addr.port()),
         false => addr,

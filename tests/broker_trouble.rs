@@ -124,6 +124,59 @@ async fn an_own_broker_that_hangs_is_restarted_and_keeps_what_it_had() {
 }
 
 #[tokio::test]
+async fn streams_that_somebody_deleted_are_made_anew_without_a_restart() {
+    let collimator = Collimator::start_with(&[("PUBLISH_TIMEOUT", "1s")]).await;
+    let jetstream = async_nats::jetstream::new(collimator.nats.clone());
+    let folder = tempfile::tempdir().unwrap();
+    let study = || SyntheticStudy::new().series("MR", 8).size(16, 16);
+    let (before, after) = (study(), study());
+    collimator.receives(before.write_to(&folder.path().join("before")).unwrap()).await;
+    collimator.lists(&before.series_instance_uids()[0], 8).await;
+    let children = collimator.process.children();
+    let made_anew = async || {
+        eventually("the restored streams", async || {
+            let all = ["INSTANCES", "SERIES", "DEAD"];
+            for name in all {
+                jetstream.get_stream(name).await.ok()?;
+            }
+            collimator.is_ready().await.then_some(())
+        })
+        .await;
+    };
+
+    jetstream.delete_stream("INSTANCES").await.unwrap();
+    let paths = after.write_to(&folder.path().join("after")).unwrap();
+    let to = collimator.dicom.to_string();
+    let mut refused = send(&SendSettings::new(&to, paths)).await.unwrap().not_stored;
+    eventually("the rest to be stored", async || {
+        let paths: Vec<_> = refused.iter().map(|notice| notice.path.clone()).collect();
+        if !paths.is_empty() {
+            refused = send(&SendSettings::new(&to, paths)).await.unwrap().not_stored;
+        }
+        refused.is_empty().then_some(())
+    })
+    .await;
+    collimator.lists(&after.series_instance_uids()[0], 8).await;
+    collimator.lists(&before.series_instance_uids()[0], 8).await;
+    made_anew().await;
+
+    // Those too for which nobody waits just now.
+    for stream in ["INSTANCES", "SERIES", "DEAD"] {
+        jetstream.delete_stream(stream).await.unwrap();
+    }
+    made_anew().await;
+    let again = study();
+    collimator.receives(again.write_to(&folder.path().join("again")).unwrap()).await;
+    collimator.lists(&again.series_instance_uids()[0], 8).await;
+    eventually("the announcement", async || {
+        (collimator.completions().await.len() == 1).then_some(())
+    })
+    .await;
+    assert_eq!(collimator.process.children(), children, "the same nats-server");
+    assert!(collimator.process.printed().contains("they are made anew"));
+}
+
+#[tokio::test]
 async fn a_full_disk_under_the_broker_refuses_and_is_over_once_there_is_room() {
     let Some(disk) = SmallDisk::mount(48) else { return };
     let data: &str = disk.path().join("data").to_str().unwrap().to_owned().leak();

@@ -110,3 +110,23 @@ async fn an_event_that_can_not_be_read_becomes_a_dead_letter_and_the_rest_goes_o
     assert_eq!(header("Collimator-Sequence"), sequences[0]);
     assert!(!services.indexer.printed().contains("Roe"), "a patient in the log");
 }
+
+#[tokio::test]
+async fn the_last_event_that_somebody_deleted_unread_is_not_waited_for() {
+    let mut services = Services::start_with(&[]).await;
+    services.indexer.kill();
+    let folder = tempfile::tempdir().unwrap();
+    let study = SyntheticStudy::new().series("MR", 3).size(16, 16);
+    services.receives(study.write_to(folder.path()).unwrap()).await;
+    // Said after the sender has gone.
+    let released = crate::harness::eventually("the end of the association", async || {
+        let last = services.events("INSTANCES").await.pop()?;
+        last.subject.starts_with("dicom.association.released").then_some(last.sequence)
+    })
+    .await;
+    let jetstream = async_nats::jetstream::new(services.nats.clone());
+    jetstream.get_stream("INSTANCES").await.unwrap().delete_message(released).await.unwrap();
+    services.start_indexer().await;
+    let listed = services.lists(&study.series_instance_uids()[0], 3).await;
+    assert_eq!(listed["Reason"], "quiet");
+}

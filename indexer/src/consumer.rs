@@ -145,6 +145,17 @@ pub fn resume_after(bookmark: Option<Bookmark>, position: &Position) -> u64 {
     }
 }
 
+/// Whether everything in the stream was delivered and acknowledged, which is only done with what is
+/// committed.
+///
+/// # Errors
+/// When the broker does not answer, or has no such consumer.
+pub async fn has_read_all(jetstream: &jetstream::Context) -> anyhow::Result<bool> {
+    let stream = jetstream.get_stream_no_info(INSTANCES).await.context("INSTANCES")?;
+    let consumer = stream.consumer_info(NAME).await.context("the consumer")?;
+    Ok(consumer.num_pending == 0 && consumer.num_ack_pending == 0)
+}
+
 impl Consumer {
     /// Makes the consumer anew, so that it delivers what comes after `last` and nothing waits for
     /// the acknowledgement of a client that is gone. An event that isn't acknowledged within

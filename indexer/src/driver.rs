@@ -5,7 +5,7 @@
 //! anything, a failed commit, a lost connection, a restart: begin again from the catalogue.
 
 use crate::batch::Batch;
-use crate::consumer::{Consumer, Deliveries, Delivery, resume_after};
+use crate::consumer::{self, Consumer, Deliveries, Delivery, resume_after};
 use crate::dead;
 use crate::debounce::{Debouncer, Watermark};
 use crate::metrics::{BatchSize, IndexerMetrics};
@@ -29,6 +29,9 @@ const ASK_PAUSE: Duration = Duration::from_millis(10);
 /// How long an answer is waited for to be reached by what is read, before the question is asked anew:
 /// what is decided must not be older than that, since instances that came later are not read yet.
 const ANSWER_LIFETIME: Duration = Duration::from_secs(1);
+
+/// Why it begins again with a stream that is not the one that it has read.
+const MADE_ANEW: &str = "INSTANCES was made anew";
 
 /// First and longest pause before beginning again after a failure.
 const RECOVERY_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
@@ -89,9 +92,12 @@ impl Driver {
         if bookmark.is_some_and(|bookmark| bookmark.last_sequence != last_sequence) {
             tracing::warn!("INSTANCES is not the stream that was read before: reading all of it");
         }
+        let consumer = Consumer::start(&jetstream, last_sequence, self.ack_wait).await?;
+        // Of a stream that was made anew meanwhile it would not read the beginning.
+        ensure!(stream::position(&self.nats).await?.created == position.created, MADE_ANEW);
         let mut session = Session {
             driver: self,
-            consumer: Consumer::start(&jetstream, last_sequence, self.ack_wait).await?,
+            consumer,
             jetstream,
             debouncer: Debouncer::new(self.sources.clone()),
             watermark: Watermark::default(),
@@ -135,7 +141,7 @@ impl Session<'_> {
         let bytes = deliveries.bytes;
         self.record(std::mem::take(&mut deliveries.new), bytes).await?;
         deliveries.acknowledge().await?;
-        self.decide().await
+        self.decide(self.bookmark.last_sequence).await
     }
 
     async fn record(&mut self, deliveries: Vec<Delivery>, bytes: usize) -> anyhow::Result<()> {
@@ -170,18 +176,23 @@ impl Session<'_> {
 
     /// Asks the broker for its time and where the stream ends.
     async fn ask(&mut self) -> anyhow::Result<()> {
+        let waited = self.watermark.is_waiting();
         let position = stream::position(&self.driver.nats).await?;
         self.asked = Instant::now();
         self.broker_clock = BrokerClock::new(position.now);
-        ensure!(position.created == self.bookmark.stream_created, "INSTANCES was made anew");
+        ensure!(position.created == self.bookmark.stream_created, MADE_ANEW);
         self.watermark.asked(position);
-        self.decide().await
+        // The last event may have been deleted unread: the stream still ends with it, and it never comes.
+        let all = waited
+            && position.last > self.bookmark.last_sequence
+            && consumer::has_read_all(&self.jetstream).await?;
+        self.decide(if all { position.last } else { self.bookmark.last_sequence }).await
     }
 
-    /// Moves time on, if everything is committed up to where the stream ended when the broker was
-    /// asked, and writes down which series are complete by it.
-    async fn decide(&mut self) -> anyhow::Result<()> {
-        let Some(watermark) = self.watermark.reached(self.bookmark.last_sequence) else {
+    /// Moves time on, if everything up to sequence `read` is as far as the stream went when the broker
+    /// was asked, and writes down which series are complete by it.
+    async fn decide(&mut self, read: u64) -> anyhow::Result<()> {
+        let Some(watermark) = self.watermark.reached(read) else {
             return Ok(());
         };
         self.debouncer.advance(watermark);

@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use shared::health::Part;
 use std::fs::{File, TryLockError};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -23,9 +23,7 @@ pub async fn acquire(
     health: &Part,
     stop: &CancellationToken,
 ) -> anyhow::Result<Option<Lock>> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".lock");
-    let path = path.with_file_name(name);
+    let path = beside(path);
     let what = || format!("cannot write {}; set DATABASE_URL to a writable folder", path.display());
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).with_context(what)?;
@@ -49,4 +47,18 @@ pub async fn acquire(
             () = stop.cancelled() => return Ok(None),
         }
     }
+}
+
+/// Whether an indexer has the catalogue at `path`; nothing is made to find out.
+#[must_use]
+pub fn is_taken(path: &Path) -> bool {
+    // For a moment the lock is ours, shared: one that wants it just then looks again.
+    let tried = File::open(beside(path)).map(|file| file.try_lock_shared());
+    matches!(tried, Ok(Err(TryLockError::WouldBlock)))
+}
+
+fn beside(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".lock");
+    path.with_file_name(name)
 }

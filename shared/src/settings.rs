@@ -3,6 +3,7 @@
 
 use bytesize::ByteSize;
 use clap::{Args, Parser, ValueEnum};
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -82,7 +83,8 @@ pub fn positive_size(text: &str) -> Result<ByteSize, String> {
 pub fn read<A: Parser>() -> Result<A, ExitCode> {
     A::try_parse().map_err(|error| {
         if !error.use_stderr() {
-            print!("{error}");
+            // Who reads it may have seen enough of it.
+            let _ = write!(std::io::stdout(), "{error}");
             return ExitCode::SUCCESS;
         }
         eprintln!("{}", one_line(&error.to_string()));

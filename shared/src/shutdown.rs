@@ -18,12 +18,23 @@ where
     R: FnOnce(A, CancellationToken) -> F,
     F: Future<Output = anyhow::Result<ExitCode>>,
 {
+    main_with(|args| common(args).clone(), run)
+}
+
+/// As [`main`], of a program that may take its common settings otherwise than they were given.
+pub fn main_with<A, R, F>(common: impl FnOnce(&A) -> CommonSettings, run: R) -> ExitCode
+where
+    A: clap::Parser,
+    R: FnOnce(A, CancellationToken) -> F,
+    F: Future<Output = anyhow::Result<ExitCode>>,
+{
     let args: A = match settings::read() {
         Ok(args) => args,
         Err(code) => return code,
     };
-    let grace = common(&args).shutdown_grace;
-    if let Err(error) = telemetry::start(common(&args)) {
+    let common = common(&args);
+    let grace = common.shutdown_grace;
+    if let Err(error) = telemetry::start(&common) {
         eprintln!("error: {error:#}");
         return ExitCode::from(2);
     }

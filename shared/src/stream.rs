@@ -244,6 +244,68 @@ pub fn is_stream_not_found(error: &GetStreamError) -> bool {
     }
 }
 
+/// A stream as the broker keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Its name.
+    pub name: String,
+    /// What the promises rest on and is not so: names of its settings.
+    pub differs: Vec<&'static str>,
+    /// Messages in it.
+    pub messages: u64,
+    /// Their size on disk.
+    pub bytes: u64,
+    /// The size that they may have, if there is a limit.
+    pub max_bytes: Option<u64>,
+}
+
+/// Looks how the streams are kept, and changes nothing; `None` is one that is not there.
+///
+/// # Errors
+/// When the broker does not answer.
+pub async fn inspect(
+    jetstream: &Context,
+    settings: &StreamSettings,
+) -> anyhow::Result<Vec<(&'static str, Option<Kept>)>> {
+    let mut kept = Vec::new();
+    for (name, wanted) in [INSTANCES, SERIES, DEAD].into_iter().zip(wanted(settings)) {
+        let stream = match jetstream.get_stream(name).await {
+            Ok(stream) => stream,
+            Err(error) if is_stream_not_found(&error) => {
+                kept.push((name, None));
+                continue;
+            }
+            Err(error) => return Err(error).with_context(|| format!("asking for {name}")),
+        };
+        let info = stream.cached_info();
+        let of_stream = Kept {
+            name: name.to_owned(),
+            differs: differences(&info.config, &wanted),
+            messages: info.state.messages,
+            bytes: info.state.bytes,
+            max_bytes: u64::try_from(info.config.max_bytes).ok().filter(|bytes| *bytes > 0),
+        };
+        kept.push((name, Some(of_stream)));
+    }
+    Ok(kept)
+}
+
+/// What [`impose`] would change, but for the size: that may be less on a small disk.
+fn differences(kept: &Config, wanted: &Config) -> Vec<&'static str> {
+    let mut imposed = kept.clone();
+    impose(&mut imposed, wanted);
+    let same = [
+        ("subjects", kept.subjects == imposed.subjects),
+        ("retention", kept.retention == imposed.retention),
+        ("storage", kept.storage == imposed.storage),
+        ("discard policy", kept.discard == imposed.discard),
+        ("max_age", kept.max_age == imposed.max_age),
+        ("allow_direct", kept.allow_direct == imposed.allow_direct),
+        ("duplicate_window", kept.duplicate_window == imposed.duplicate_window),
+    ];
+    same.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
+}
+
 /// What has to be free in INSTANCES for events to go on, in bytes.
 const ROOM: u64 = 64 * 1024;
 

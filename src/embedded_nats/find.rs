@@ -62,7 +62,11 @@ impl Finder {
         })
     }
 
-    async fn find(&self) -> Result<Option<PathBuf>> {
+    /// The same without fetching one.
+    ///
+    /// # Errors
+    /// `NATS_SERVER` names one that can't be used.
+    pub(crate) async fn find(&self) -> Result<Option<PathBuf>> {
         if let Some(server) = &self.setting {
             // A bare name is a file in the working directory, not one on the PATH.
             let server = std::path::absolute(server)?;

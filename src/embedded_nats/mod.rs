@@ -159,6 +159,13 @@ async fn take_folder(folder: &Path) -> Result<File> {
     Ok(lock)
 }
 
+/// Whether a running collimator has `folder`; nothing is made to find out.
+pub(crate) fn is_in_use(folder: &Path) -> bool {
+    // For a moment the lock is ours, shared: a start that wants it just then waits for longer.
+    let tried = File::open(folder.join("lock")).map(|file| file.try_lock_shared());
+    matches!(tried, Ok(Err(TryLockError::WouldBlock)))
+}
+
 /// Takes the exclusive lock on the file at `path`, or `None` if it is still held after `limit`. It
 /// lasts until the last copy of the file is closed, in whatever process: a child that gets one as
 /// its stdin keeps the lock for as long as it lives, even if we die first.

@@ -18,7 +18,7 @@ use tokio::{
 
 use super::{
     SendSettings,
-    command::{self, StoreResponse},
+    command::{self, C_ECHO_RSP, C_STORE_RSP, Response},
     files::{Context, Instance},
 };
 
@@ -87,6 +87,14 @@ impl Association {
         settings: &SendSettings,
         batch: &[Instance],
     ) -> anyhow::Result<Option<Self>> {
+        Self::open_for(settings, &presentation_contexts(batch)).await
+    }
+
+    /// Requests an association for presentation contexts; `None` if the receiver accepts not one.
+    pub(super) async fn open_for(
+        settings: &SendSettings,
+        contexts: &[&Context],
+    ) -> anyhow::Result<Option<Self>> {
         let mut options = ClientAssociationOptions::new()
             .calling_ae_title(&settings.calling_ae)
             .called_ae_title(&settings.called_ae)
@@ -94,7 +102,7 @@ impl Association {
             .connection_timeout(settings.timeout)
             .read_timeout(settings.timeout)
             .write_timeout(settings.timeout);
-        for context in presentation_contexts(batch) {
+        for context in contexts {
             options = options.with_presentation_context(
                 context.sop_class_uid.as_str(),
                 vec![context.transfer_syntax_uid.as_str()],
@@ -123,13 +131,14 @@ impl Association {
         &mut self,
         instance: &Instance,
         bar: &ProgressBar,
-    ) -> Result<StoreResponse, Failure> {
+    ) -> Result<Response, Failure> {
         let context_id = self
             .accepted(&instance.context)
             .ok_or_else(|| Failure::Instance(context_refused(&instance.context)))?;
         let mut data_set = open_data_set(instance).await.map_err(unreadable)?;
         self.last_message_id = self.last_message_id.wrapping_add(1);
-        self.send_request(instance, context_id).await.map_err(|error| self.lost(error))?;
+        let request = command::store_request(instance, self.last_message_id);
+        self.send_request(request, context_id).await.map_err(|error| self.lost(error))?;
         let mut remaining = instance.data_set_length;
         while remaining > 0 {
             let length = remaining.min(self.fragment_length as u64);
@@ -144,7 +153,15 @@ impl Association {
             self.write_buffer().await.map_err(|error| self.lost(error))?;
             bar.inc(length);
         }
-        self.receive_response().await.map_err(|error| self.lost(error))
+        self.receive_response(C_STORE_RSP).await.map_err(|error| self.lost(error))
+    }
+
+    /// Asks whether anybody is there, in an association that was opened for this context.
+    pub(super) async fn echo(&mut self, context: &Context) -> anyhow::Result<Response> {
+        let context_id = self.accepted(context).ok_or_else(|| anyhow!(context_refused(context)))?;
+        self.last_message_id = self.last_message_id.wrapping_add(1);
+        self.send_request(command::echo_request(self.last_message_id), context_id).await?;
+        self.receive_response(C_ECHO_RSP).await
     }
 
     /// Ends the association in order. Every instance is answered by then, so a receiver that does
@@ -163,12 +180,12 @@ impl Association {
         found.map(|c| c.id)
     }
 
-    async fn send_request(&mut self, instance: &Instance, context_id: u8) -> anyhow::Result<()> {
+    async fn send_request(&mut self, request: Vec<u8>, context_id: u8) -> anyhow::Result<()> {
         let command = PDataValue {
             presentation_context_id: context_id,
             value_type: PDataValueType::Command,
             is_last: true,
-            data: command::store_request(instance, self.last_message_id),
+            data: request,
         };
         let data = vec![command];
         Ok(self.inner.send(&Pdu::PData { data }).await?)
@@ -185,7 +202,7 @@ impl Association {
         Ok(())
     }
 
-    async fn receive_response(&mut self) -> anyhow::Result<StoreResponse> {
+    async fn receive_response(&mut self, field: u16) -> anyhow::Result<Response> {
         let mut command = Vec::new();
         loop {
             self.acknowledge_at_once()?;
@@ -205,7 +222,7 @@ impl Association {
                 command.extend(value.data);
                 ensure!(command.len() <= MAX_RESPONSE_LENGTH, "its response is too long");
                 if value.is_last {
-                    return command::read_store_response(&command, self.last_message_id);
+                    return command::read_response(&command, field, self.last_message_id);
                 }
             }
         }

