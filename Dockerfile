@@ -45,7 +45,8 @@ COPY --from=build \
     /build/target/release/indexer \
     /build/target/release/ingest \
     /usr/local/bin/
-# Where the catalogue is, and that a published port finds the API: loopback in a container is nobody's.
+# Where the catalogue is, and that a published port finds the API: loopback in a container is nobody's. So it
+# needs TOKENS_FILE, or INSECURE=true where the port is published on loopback only.
 ENV DATA_DIR=/data \
     DATABASE_URL=sqlite:///data/catalog.db \
     API_ADDR=0.0.0.0:8000

@@ -4,6 +4,7 @@
 use crate::harness::pipeline::{
     Process, address, free_addr, nats_conf, nats_server, service, signal, test_settings,
 };
+use crate::harness::schemas::Schemas;
 use crate::harness::scu::{Scu, written};
 use crate::harness::small_disk::SmallDisk;
 use crate::harness::{Collimator, eventually};
@@ -73,6 +74,7 @@ async fn a_broker_that_hangs_refuses_in_time_and_the_association_goes_on_afterwa
     let nats = async_nats::connect(receiver.nats_addr.to_string()).await.unwrap();
     let stream = async_nats::jetstream::new(nats).get_stream("INSTANCES").await.unwrap();
     let resumed = stream.get_last_raw_message_by_subject("dicom.ingest.resumed.>").await.unwrap();
+    assert_eq!(Schemas::read().hold(&resumed), "dicom.ingest.resumed");
     let resumed: IngestResumed = serde_json::from_slice(&resumed.payload).unwrap();
     assert_eq!((resumed.outage, resumed.cause.contains("1s")), (1, true), "{resumed:?}");
     for image in &images[1..] {

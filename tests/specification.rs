@@ -28,6 +28,8 @@ async fn schemathesis_finds_no_answer_that_the_specification_does_not_tell() {
         // It never ends; what it answers before that is tested where the events are.
         .args(["--exclude-path", "/events"])
         .args(["--checks", "all", "--workers", "1", "--generation-deterministic"])
+        // A deletion is a request: the series is there until the indexer has come to it, and 410 then.
+        .args(["--exclude-checks", "use_after_free"])
         .args(["--max-examples", "40", "--warnings", "off"])
         .output()
         .await

@@ -36,6 +36,10 @@ async fn streams_are_made_and_kept(pin: Pin) {
     config.description = Some("of the radiology".to_owned());
     jetstream.update_stream(&config).await.unwrap();
     settings.instances_max_bytes = ByteSize::mib(16);
+    // As an earlier version made it.
+    let mut config = jetstream.get_stream(SERIES).await.unwrap().cached_info().config.clone();
+    config.subjects = vec!["dicom.series.>".to_owned()];
+    jetstream.update_stream(&config).await.unwrap();
     for _ in 0..2 {
         ensure_streams(&jetstream, &settings).await.unwrap();
     }
@@ -46,6 +50,7 @@ async fn streams_are_made_and_kept(pin: Pin) {
     assert_eq!(instances.discard, DiscardPolicy::New);
     assert_eq!((instances.max_bytes, instances.max_age), (16 << 20, Duration::ZERO));
     assert_eq!(instances.storage, StorageType::File);
+    assert_eq!(stream(SERIES).await.subjects, ["dicom.series.>", "dicom.study.>"]);
     for name in [SERIES, DEAD] {
         assert_eq!(stream(name).await.max_age, Duration::from_secs(30 * 24 * 60 * 60));
     }

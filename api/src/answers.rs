@@ -24,7 +24,7 @@ use shared::catalog::CatalogError;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Object)]
 #[oai(example)]
 pub struct RequestMessage {
-    /// `Completion requested`, or `Trust requested`
+    /// `Completion requested`, `Deletion requested` or `Trust requested`
     pub message: String,
 }
 
@@ -132,7 +132,7 @@ pub(crate) enum Counted {
 
 #[derive(ApiResponse)]
 pub(crate) enum ListedRevisions {
-    /// The completions of the series, oldest first; `[]` while it has never been complete
+    /// The completions and deletions of the series, oldest first; `[]` while there was none
     #[oai(status = 200)]
     Done(JsonBody<Vec<Revision>>),
 }
@@ -213,7 +213,16 @@ problems!(Unlisted {
 problems!(SeriesMissing {
     /// There is no such series
     404 Missing,
+    /// The series was deleted; its history is still there
+    410 Gone,
     /// The path names no series, or a parameter is wrong or unknown; `errors` names each
+    422 Wrong,
+});
+
+problems!(NeverThere {
+    /// There never was such a series
+    404 Missing,
+    /// The path names no series, or a parameter is unknown; `errors` names each
     422 Wrong,
 });
 
@@ -229,6 +238,17 @@ problems!(CompletionRefused {
     404 Missing,
     /// The series is complete already
     409 Complete,
+    /// The series was deleted
+    410 Gone,
+    /// The path names no series
+    422 Wrong,
+});
+
+problems!(DeletionRefused {
+    /// There is no such series
+    404 Missing,
+    /// The series is deleted already
+    410 Gone,
     /// The path names no series
     422 Wrong,
 });

@@ -1,21 +1,22 @@
-//! `GET /series/{SeriesInstanceUID}/history`: the completions of a series.
+//! `GET /series/{SeriesInstanceUID}/history`: the completions and deletions of a series.
 
 use poem_openapi::Object;
 use poem_openapi::types::Example;
 use serde::Serialize;
 use shared::catalog::RevisionRecord;
 
-/// One completion of a series
+/// One completion of a series, or its deletion
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Object)]
 #[serde(rename_all = "PascalCase")]
 #[oai(rename_all = "PascalCase", example)]
 pub struct Revision {
-    /// 1 for the first, one more for each that followed
+    /// 1 for the first completion, one more for each that followed; of a deletion, the last one
+    /// before it, or 0
     pub revision: i64,
-    /// The rule that decided it: `released`, `quiet`, `expected`, `interrupted`, `overdue`,
-    /// `requested`, or `stored`
+    /// The rule that decided a completion: `released`, `quiet`, `expected`, `interrupted`,
+    /// `overdue`, `requested`, or `stored`; why it was deleted: `requested` or `expired`
     pub reason: String,
-    /// Instances of the series then, each counted once
+    /// Instances of the series then, each counted once; those that went with a deletion
     pub instances_count: i64,
     /// Of these, how many this revision added
     pub instances_added: i64,
@@ -28,9 +29,12 @@ pub struct Revision {
     #[serde(rename = "CallingAETitle", skip_serializing_if = "Option::is_none")]
     #[oai(rename = "CallingAETitle")]
     pub calling_ae_title: Option<String>,
-    /// When it was decided, UTC
+    /// When it was complete, UTC
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<String>,
+    /// When it was deleted instead, UTC
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deleted_at: Option<String>,
     /// Sequence of the stream INSTANCES up to which it was decided
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instances_sequence: Option<i64>,
@@ -38,16 +42,22 @@ pub struct Revision {
 
 impl From<RevisionRecord> for Revision {
     fn from(record: RevisionRecord) -> Self {
+        let at = record.decided_at().map(|at| at.to_string());
+        let (completed_at, deleted_at) = match record.is_deletion {
+            false => (at, None),
+            true => (None, at),
+        };
         Self {
             revision: record.revision,
-            completed_at: record.completed_at().map(|at| at.to_string()),
+            completed_at,
+            deleted_at,
             reason: record.reason,
             instances_count: record.instances_count,
             instances_added: record.instances_added,
             instances_corrected: record.instances_corrected,
             expected_count: record.expected_count,
             calling_ae_title: record.calling_ae_title,
-            instances_sequence: Some(record.completed_sequence).filter(|sequence| *sequence > 0),
+            instances_sequence: Some(record.decided_sequence).filter(|sequence| *sequence > 0),
         }
     }
 }
@@ -63,6 +73,7 @@ impl Example for Revision {
             expected_count: None,
             calling_ae_title: Some("MR1".into()),
             completed_at: Some("2026-02-03T05:05:16.5Z".into()),
+            deleted_at: None,
             instances_sequence: Some(1234),
         }
     }

@@ -1,9 +1,9 @@
 //! The operations of the API, as they are served and as they are documented.
 
 use crate::answers::{
-    CompletionRefused, Counted, InstancesFound, ListedRevisions, ListedSources, Requested,
-    SeriesFound, SeriesMissing, SeriesTold, StoreRefused, Stored, StudiesFound, StudyMissing,
-    StudyTold, TrustRefused, Unlisted, Unreadable, missing,
+    CompletionRefused, Counted, DeletionRefused, InstancesFound, ListedRevisions, ListedSources,
+    NeverThere, Requested, SeriesFound, SeriesMissing, SeriesTold, StoreRefused, Stored,
+    StudiesFound, StudyMissing, StudyTold, TrustRefused, Unlisted, Unreadable, missing,
 };
 use crate::cursor::Cursor;
 use crate::details::SeriesDetails;
@@ -30,7 +30,8 @@ use poem_openapi::{OpenApi, Tags};
 use shared::catalog::{
     Catalog, Listed, Matching, SeriesOrder, SeriesSearch, StoreOutcome, StudySearch, keyword,
 };
-use shared::event::{CompletionRequested, TrustRequested};
+use shared::event::{CompletionRequested, DeletionRequested, TrustRequested};
+use shared::uid::SeriesInstanceUid;
 
 /// The documented operations.
 #[derive(Debug)]
@@ -57,6 +58,21 @@ impl Operations {
     #[must_use]
     pub fn new(catalog: Catalog, requests: Requests) -> Self {
         Self { catalog, requests, counts: Counts::default() }
+    }
+
+    /// What to say of a series that is not there.
+    async fn absent(&self, series: &SeriesInstanceUid) -> Problem {
+        match self.catalog.deleted_at(series).await {
+            Ok(Some(at)) => {
+                let detail = format!(
+                    "the series was deleted at {at}; GET /series/{{SeriesInstanceUID}}/history \
+                     still tells what it was"
+                );
+                Problem::new(StatusCode::GONE, detail)
+            }
+            Ok(None) => missing("there is no such series"),
+            Err(error) => error.into(),
+        }
     }
 }
 
@@ -201,9 +217,10 @@ impl Operations {
         #[oai(name = "If-None-Match")]
         known: Header<Option<parameters::Tags>>,
     ) -> Result<SeriesTold, SeriesMissing> {
-        let found = self.catalog.series_details(&series.0.0).await?;
-        let details = SeriesDetails::try_from(found.ok_or_else(no_such_series)?)?;
-        Ok(SeriesTold::new(details, known.0.as_ref())?)
+        let Some(found) = self.catalog.series_details(&series.0.0).await? else {
+            return Err(self.absent(&series.0.0).await.into());
+        };
+        Ok(SeriesTold::new(SeriesDetails::try_from(found)?, known.0.as_ref())?)
     }
 
     /// List the instances of a series
@@ -231,16 +248,18 @@ impl Operations {
     ) -> Result<InstancesFound, SeriesMissing> {
         let part = Part::new(request, limit.0, cursor.0, count.0)?;
         let series = series.0.0;
-        let known = self.catalog.count_instances(&series).await?.ok_or_else(no_such_series)?;
+        let Some(known) = self.catalog.count_instances(&series).await? else {
+            return Err(self.absent(&series).await.into());
+        };
         let total = part.is_counted().then_some(known);
         let list = InstancesOf { catalog: self.catalog.clone(), series };
         Ok(InstancesFound::new(part.of(list).await?, total))
     }
 
-    /// List the completions of a series
+    /// List what was decided of a series
     ///
     /// Each time that the series was complete, oldest first, with the rule that decided it and
-    /// what it brought.
+    /// what it brought; and each time that it was deleted, with `DeletedAt`.
     #[oai(
         path = "/series/:SeriesInstanceUID/history",
         method = "get",
@@ -252,8 +271,9 @@ impl Operations {
         /// Series Instance UID (0020,000E)
         #[oai(name = "SeriesInstanceUID")]
         series: Path<SeriesUid>,
-    ) -> Result<ListedRevisions, SeriesMissing> {
-        let history = self.catalog.history(&series.0.0).await?.ok_or_else(no_such_series)?;
+    ) -> Result<ListedRevisions, NeverThere> {
+        let history = self.catalog.history(&series.0.0).await?;
+        let history = history.ok_or_else(|| missing("there never was such a series"))?;
         Ok(ListedRevisions::Done(JsonBody(history.into_iter().map(Revision::from).collect())))
     }
 
@@ -274,8 +294,10 @@ impl Operations {
         series: Path<SeriesUid>,
     ) -> Result<Requested, CompletionRefused> {
         let series_instance_uid = series.0.0;
-        let state = self.catalog.state_of(&series_instance_uid).await?;
-        if state.ok_or_else(no_such_series)? != "receiving" {
+        let Some(state) = self.catalog.state_of(&series_instance_uid).await? else {
+            return Err(self.absent(&series_instance_uid).await.into());
+        };
+        if state != "receiving" {
             let detail = "the series is complete; this can be asked for while it is receiving";
             return Err(Problem::new(StatusCode::CONFLICT, detail).into());
         }
@@ -283,6 +305,36 @@ impl Operations {
         let request = CompletionRequested { series_instance_uid, request_id, requested_at };
         self.requests.publish(&request).await?;
         Ok(Requested::accepted("Completion requested"))
+    }
+
+    /// Delete a series
+    ///
+    /// Takes a series out of the catalogue, whatever state it is in, with its instances; its study
+    /// and its patient go with their last series. The sender's pixels are not touched. It takes
+    /// effect once everything that was received before this request is counted, and is announced
+    /// as `dicom.series.deleted`. From then on the series is answered with 410; its history stays,
+    /// with the deletion in it. Should more of it be received or stored later, it is a series again,
+    /// and its `Revision` goes on.
+    #[oai(
+        path = "/series/:SeriesInstanceUID",
+        method = "delete",
+        operation_id = "deleteSeries",
+        tag = "Group::Series"
+    )]
+    async fn delete(
+        &self,
+        /// Series Instance UID (0020,000E)
+        #[oai(name = "SeriesInstanceUID")]
+        series: Path<SeriesUid>,
+    ) -> Result<Requested, DeletionRefused> {
+        let series_instance_uid = series.0.0;
+        if self.catalog.state_of(&series_instance_uid).await?.is_none() {
+            return Err(self.absent(&series_instance_uid).await.into());
+        }
+        let (request_id, requested_at) = (request_id(), Timestamp::now());
+        let request = DeletionRequested { series_instance_uid, request_id, requested_at };
+        self.requests.publish(&request).await?;
+        Ok(Requested::accepted("Deletion requested"))
     }
 
     /// List studies
@@ -421,10 +473,6 @@ fn request_id() -> String {
 fn limit_is_missing() -> Problem {
     let detail = format!("is needed in this order, from 1 to {}", parameters::MAX_LIMIT);
     Problem::fields(vec![FieldError { field: "limit".to_owned(), detail }])
-}
-
-fn no_such_series() -> Problem {
-    missing("there is no such series")
 }
 
 fn equals(value: impl Into<String>) -> Matching {

@@ -50,7 +50,8 @@ pub struct Study {
     pub study_description: Option<String>,
     /// Modalities in Study (0008,0061), each once
     pub modalities_in_study: Vec<String>,
-    /// `receiving` while one of its series is, else `complete`
+    /// `complete`, or `receiving` while one of its series is, and until none was complete for the
+    /// study quiet period
     pub state: String,
     /// How many series it has
     pub series_count: i64,
@@ -61,11 +62,18 @@ pub struct Study {
     /// When the latest of its series was complete, UTC
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<String>,
+    /// 1 for the first completion of the study itself, one more for each that followed; 0 before
+    pub revision: i64,
+    /// When the study itself was last complete, as it was announced by `dicom.study.completed`, UTC
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub study_completed_at: Option<String>,
 }
 
 impl From<StudyRecord> for Study {
     fn from(record: StudyRecord) -> Self {
         let completed_at = record.completed_at().map(|at| at.to_string());
+        let study_completed_at = record.study_completed_at().map(|at| at.to_string());
+        let state = if record.is_complete() { "complete" } else { "receiving" };
         Self {
             study_instance_uid: record.study_instance_uid,
             patient_id: record.patient_id,
@@ -79,11 +87,13 @@ impl From<StudyRecord> for Study {
             study_id: record.study_id,
             study_description: record.study_description,
             modalities_in_study: record.modalities,
-            state: if record.series_receiving > 0 { "receiving" } else { "complete" }.to_owned(),
+            state: state.to_owned(),
             series_count: record.series_count,
             series_receiving: record.series_receiving,
             instances_count: record.instances_count,
             completed_at,
+            revision: record.revision,
+            study_completed_at,
         }
     }
 }
@@ -133,6 +143,8 @@ impl Example for Study {
             series_receiving: 0,
             instances_count: 18,
             completed_at: Some("2026-02-03T04:05:16.5Z".into()),
+            revision: 1,
+            study_completed_at: Some("2026-02-03T04:06:16.5Z".into()),
         }
     }
 }

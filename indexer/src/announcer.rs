@@ -4,14 +4,16 @@ use anyhow::Context as _;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::{PublishAckFuture, PublishError};
 use prometheus_client::metrics::gauge::Gauge;
+use serde::Deserialize;
 use shared::acknowledgements::{Acknowledgements, is_silence};
 use shared::catalog::{Announcement, Catalog};
-use shared::event::{Event, SeriesCompleted};
+use shared::event::{INDEXER, Source};
 use shared::health::Part;
 use shared::stream::headers;
+use shared::subject::Subject;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 /// Announcements that are published before the outbox is brought up to date.
@@ -21,58 +23,76 @@ const BATCH: u32 = 100;
 /// process, and what failed is tried again.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Announces what is in the outbox of `catalog` until told to stop; `depth` is how many wait there.
-pub async fn run(
-    catalog: Catalog,
-    jetstream: Context,
-    filled: Arc<Notify>,
-    health: Part,
-    acknowledgements: Acknowledgements,
-    depth: Gauge,
-    stop: CancellationToken,
-) {
-    while !stop.is_cancelled() {
-        match announce_all(&catalog, &jetstream, &depth).await {
-            Ok(()) => {
-                acknowledgements.arrived();
-                health.ready();
-            }
-            Err(error) => {
-                match error.downcast_ref::<PublishError>() {
-                    Some(error) if is_silence(error) => acknowledgements.missed(),
-                    _ => acknowledgements.arrived(),
-                }
-                health.not_ready(format!("{error:#}"));
-                tracing::warn!("announcing failed and will be tried again: {error:#}");
-            }
-        }
-        tokio::select! {
-            () = filled.notified() => {}
-            () = tokio::time::sleep(LOOK_EVERY) => {}
-            () = stop.cancelled() => {}
-        }
-    }
+/// What it works with.
+pub struct Announcer {
+    /// The catalogue, whose outbox it empties.
+    pub catalog: Catalog,
+    /// The broker.
+    pub jetstream: Context,
+    /// Told when there is something in the outbox.
+    pub filled: Arc<Notify>,
+    /// Told of the studies of what came by `POST /store`: the loop of the indexer learns of that from
+    /// nobody else.
+    pub stored: mpsc::Sender<String>,
+    /// Whether it does its work.
+    pub health: Part,
+    /// Whether the broker acknowledges.
+    pub acknowledgements: Acknowledgements,
+    /// How many announcements wait.
+    pub depth: Gauge,
 }
 
-async fn announce_all(catalog: &Catalog, jetstream: &Context, depth: &Gauge) -> anyhow::Result<()> {
-    loop {
-        let waiting = catalog.waiting_announcements(BATCH).await?;
-        let all = match waiting.len() < BATCH as usize {
-            true => waiting.len() as i64,
-            false => catalog.count_waiting_announcements().await?,
-        };
-        depth.set(all);
-        let Some(last) = waiting.last() else { return Ok(()) };
-        // All are on their way before the first is waited for; the broker keeps their order.
-        let mut acknowledgements = Vec::with_capacity(waiting.len());
-        for announcement in &waiting {
-            acknowledgements.push(announce(jetstream, announcement).await?);
+impl Announcer {
+    /// Announces what is in the outbox until told to stop.
+    pub async fn run(&self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            match self.announce_all().await {
+                Ok(()) => {
+                    self.acknowledgements.arrived();
+                    self.health.ready();
+                }
+                Err(error) => {
+                    match error.downcast_ref::<PublishError>() {
+                        Some(error) if is_silence(error) => self.acknowledgements.missed(),
+                        _ => self.acknowledgements.arrived(),
+                    }
+                    self.health.not_ready(format!("{error:#}"));
+                    tracing::warn!("announcing failed and will be tried again: {error:#}");
+                }
+            }
+            tokio::select! {
+                () = self.filled.notified() => {}
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = stop.cancelled() => {}
+            }
         }
-        for (announcement, acknowledgement) in waiting.iter().zip(acknowledgements) {
-            let stored = acknowledgement.await;
-            stored.with_context(|| format!("announcing {}", announcement.message_id))?;
+    }
+
+    async fn announce_all(&self) -> anyhow::Result<()> {
+        let Self { catalog, jetstream, .. } = self;
+        loop {
+            let waiting = catalog.waiting_announcements(BATCH).await?;
+            let all = match waiting.len() < BATCH as usize {
+                true => waiting.len() as i64,
+                false => catalog.count_waiting_announcements().await?,
+            };
+            self.depth.set(all);
+            let Some(last) = waiting.last() else { return Ok(()) };
+            // All are on their way before the first is waited for; the broker keeps their order.
+            let mut acknowledgements = Vec::with_capacity(waiting.len());
+            for announcement in &waiting {
+                acknowledgements.push(announce(jetstream, announcement).await?);
+            }
+            for (announcement, acknowledgement) in waiting.iter().zip(acknowledgements) {
+                let stored = acknowledgement.await;
+                stored.with_context(|| format!("announcing {}", announcement.message_id))?;
+                if let Some(study) = study_of_store(announcement) {
+                    // Without a loop nobody needs to know.
+                    let _ = self.stored.send(study).await;
+                }
+            }
+            catalog.announced(last.id).await?;
         }
-        catalog.announced(last.id).await?;
     }
 }
 
@@ -83,9 +103,23 @@ async fn announce(
     announcement: &Announcement,
 ) -> anyhow::Result<PublishAckFuture> {
     let Announcement { subject, message_id, time, payload, .. } = announcement;
-    let headers = headers(subject, SeriesCompleted::SOURCE, message_id, *time);
+    let headers = headers(subject, INDEXER, message_id, *time);
     jetstream
         .publish_with_headers(subject.to_string(), headers, payload.clone().into())
         .await
         .with_context(|| format!("announcing {message_id}"))
+}
+
+/// The study of a series that is complete by `POST /store`.
+fn study_of_store(announcement: &Announcement) -> Option<String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Completed {
+        source: Source,
+        #[serde(rename = "StudyInstanceUID")]
+        study_instance_uid: String,
+    }
+    let Subject::SeriesCompleted { .. } = announcement.subject else { return None };
+    let completed: Completed = serde_json::from_str(&announcement.payload).ok()?;
+    (completed.source == Source::Api).then_some(completed.study_instance_uid)
 }

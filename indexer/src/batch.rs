@@ -13,6 +13,7 @@ pub struct Batch {
     /// What the catalogue takes of it.
     pub rows: catalog::Batch,
     events: Vec<Event>,
+    ends: bool,
 }
 
 #[derive(Debug)]
@@ -28,7 +29,13 @@ impl Batch {
     #[must_use]
     pub fn new(bookmark: Bookmark) -> Self {
         let rows = catalog::Batch { instances: Vec::new(), counted: Vec::new(), bookmark };
-        Self { rows, events: Vec::new() }
+        Self { rows, events: Vec::new(), ends: false }
+    }
+
+    /// Whether its last event ends it: what follows a deletion must find the rows gone.
+    #[must_use]
+    pub fn ends(&self) -> bool {
+        self.ends
     }
 
     /// Takes the next event: its sequence in the stream, when the broker stored it, what it is.
@@ -46,6 +53,10 @@ impl Batch {
                 self.rows.instances.push(Received { sequence, at, event });
             }
             Reading::Nothing | Reading::Dead { .. } => {}
+            Reading::DeletionRequested(_) => {
+                self.events.push(Event::Other(at, Box::new(reading)));
+                self.ends = true;
+            }
             other => self.events.push(Event::Other(at, Box::new(other))),
         }
     }
@@ -113,6 +124,9 @@ fn observe(debouncer: &mut Debouncer, at: Timestamp, reading: &Reading) {
         Reading::Started(event) => debouncer.ingest_started(&event.node_name, at),
         Reading::CompletionRequested(event) => {
             debouncer.requested(&event.series_instance_uid, at);
+        }
+        Reading::DeletionRequested(event) => {
+            debouncer.deletion_requested(&event.series_instance_uid, at);
         }
         Reading::TrustRequested(event) => debouncer.trusted(&event.calling_ae_title),
         Reading::Stored(_) | Reading::Nothing | Reading::Dead { .. } => {}

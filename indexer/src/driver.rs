@@ -11,15 +11,16 @@ use crate::debounce::{Debouncer, Watermark};
 use crate::metrics::{BatchSize, IndexerMetrics};
 use crate::reading::Reading;
 use crate::sources::Sources;
+use crate::studies::Studies;
 use anyhow::{Context as _, ensure};
 use async_nats::{Client, jetstream};
 use jiff::{SignedDuration, Timestamp};
-use shared::catalog::{Bookmark, Catalog};
+use shared::catalog::{Bookmark, Catalog, Recorded};
 use shared::health::Part;
 use shared::metrics::{Refusals, Refused};
 use shared::stream;
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -33,6 +34,9 @@ const ANSWER_LIFETIME: Duration = Duration::from_secs(1);
 /// Why it begins again with a stream that is not the one that it has read.
 const MADE_ANEW: &str = "INSTANCES was made anew";
 
+/// Studies that are completed in one transaction, each of as many series as it has.
+const STUDIES_AT_ONCE: usize = 100;
+
 /// First and longest pause before beginning again after a failure.
 const RECOVERY_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
@@ -44,6 +48,8 @@ pub struct Driver {
     pub catalog: Catalog,
     /// How it is decided that a series is complete.
     pub sources: Sources,
+    /// The same of a study; `None` when studies are not announced.
+    pub study_quiet_period: Option<SignedDuration>,
     /// See the settings.
     pub ack_wait: Duration,
     /// Told when there is something in the outbox.
@@ -57,13 +63,14 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// Runs until told to stop, and begins again after every failure.
-    pub async fn run(&self, stop: CancellationToken) {
+    /// Runs until told to stop, and begins again after every failure. Hears by `stored` of the
+    /// studies in which somebody stored a series by HTTP.
+    pub async fn run(&self, mut stored: mpsc::Receiver<String>, stop: CancellationToken) {
         let mut pause = RECOVERY_PAUSE.0;
         while !stop.is_cancelled() {
             let began = Instant::now();
             let error = tokio::select! {
-                ended = self.read_on() => match ended {
+                ended = self.read_on(&mut stored) => match ended {
                     Ok(never) => match never {},
                     Err(error) => error,
                 },
@@ -83,7 +90,10 @@ impl Driver {
 
     /// Goes on from the catalogue, until something fails. A transaction that is cut off by a stop
     /// is rolled back and read again at the next start.
-    async fn read_on(&self) -> anyhow::Result<std::convert::Infallible> {
+    async fn read_on(
+        &self,
+        stored: &mut mpsc::Receiver<String>,
+    ) -> anyhow::Result<std::convert::Infallible> {
         self.catalog.reopen_if_replaced().await?;
         let jetstream = jetstream::new(self.nats.clone());
         let position = stream::position(&self.nats).await?;
@@ -100,6 +110,7 @@ impl Driver {
             consumer,
             jetstream,
             debouncer: Debouncer::new(self.sources.clone()),
+            studies: Studies::new(self.study_quiet_period),
             watermark: Watermark::default(),
             bookmark: Bookmark { stream_created: position.created, last_sequence },
             broker_clock: BrokerClock::new(position.now),
@@ -109,6 +120,8 @@ impl Driver {
         tracing::info!(after = last_sequence, open_series = open.len(), "indexing");
         self.metrics.goes_on(last_sequence, open.len());
         session.debouncer.restore(open, self.catalog.disproved().await?);
+        session.studies.restore(self.catalog.open_studies().await?, position.now);
+        session.leave_studies().await?;
         self.health.ready();
         loop {
             let ask_at = session.ask_at();
@@ -117,6 +130,7 @@ impl Driver {
                 () = sleep_until(ask_at.unwrap_or_else(Instant::now)), if ask_at.is_some() => {
                     session.ask().await?;
                 }
+                Some(study) = stored.recv() => session.stored(&study).await?,
             }
         }
     }
@@ -128,6 +142,7 @@ struct Session<'a> {
     jetstream: jetstream::Context,
     consumer: Consumer,
     debouncer: Debouncer,
+    studies: Studies,
     watermark: Watermark,
     bookmark: Bookmark,
     broker_clock: BrokerClock,
@@ -147,7 +162,8 @@ impl Session<'_> {
     async fn record(&mut self, deliveries: Vec<Delivery>, bytes: usize) -> anyhow::Result<()> {
         let Some(at) = deliveries.last().map(|delivery| delivery.at) else { return Ok(()) };
         let size = BatchSize { events: deliveries.len(), bytes };
-        let Driver { catalog, sources, refusals, metrics, .. } = self.driver;
+        let Driver { sources, refusals, metrics, .. } = self.driver;
+        let mut took = Duration::ZERO;
         let mut batch = Batch::new(self.bookmark);
         for delivery in deliveries {
             if let Reading::Dead { reason, error } = &delivery.reading {
@@ -155,21 +171,44 @@ impl Session<'_> {
                 refusals.count(Refused::Event, *reason);
             }
             batch.push(delivery.sequence, delivery.at, delivery.reading, sources);
+            if batch.ends() {
+                let next = Batch::new(batch.rows.bookmark);
+                took += self.write(std::mem::replace(&mut batch, next)).await?;
+            }
         }
-        let debouncer = &mut self.debouncer;
-        let began = Instant::now();
-        catalog.record(&batch.rows, |recorded| batch.conclude(debouncer, recorded)).await?;
-        self.bookmark = batch.rows.bookmark;
-        metrics.committed(&size, began.elapsed(), self.bookmark.last_sequence, at);
+        took += self.write(batch).await?;
+        metrics.committed(&size, took, self.bookmark.last_sequence, at);
         metrics.open_series.set(self.debouncer.open_series() as i64);
-        // A hundred small allocations an event: the thread that reads the next ones frees them sooner.
-        tokio::spawn(async move { drop(batch) });
         Ok(())
     }
 
-    /// When to ask the broker for its time, if any series waits for it.
+    /// One transaction; gives how long it took. An empty batch needs none.
+    async fn write(&mut self, batch: Batch) -> anyhow::Result<Duration> {
+        if batch.rows.bookmark == self.bookmark {
+            return Ok(Duration::ZERO);
+        }
+        let (catalog, debouncer) = (&self.driver.catalog, &mut self.debouncer);
+        let began = Instant::now();
+        let conclude = |recorded: &Recorded| batch.conclude(debouncer, recorded);
+        let deleted = catalog.record(&batch.rows, conclude).await?;
+        let took = began.elapsed();
+        self.bookmark = batch.rows.bookmark;
+        for event in &deleted {
+            let (series, revision) = (&event.series_instance_uid, event.revision);
+            tracing::info!(%series, revision, reason = event.reason.as_str(), "series deleted");
+        }
+        if !deleted.is_empty() {
+            self.driver.outbox_filled.notify_one();
+        }
+        // A hundred small allocations an event: the thread that reads the next ones frees them sooner.
+        tokio::spawn(async move { drop(batch) });
+        Ok(took)
+    }
+
+    /// When to ask the broker for its time, if any series or study waits for it.
     fn ask_at(&self) -> Option<Instant> {
-        let due = self.broker_clock.when(self.debouncer.next_due()?);
+        let next = [self.debouncer.next_due(), self.studies.next_due()];
+        let due = self.broker_clock.when(next.into_iter().flatten().min()?);
         let pause = if self.watermark.is_waiting() { ANSWER_LIFETIME } else { ASK_PAUSE };
         Some(due.max(self.asked + pause))
     }
@@ -189,12 +228,26 @@ impl Session<'_> {
         self.decide(if all { position.last } else { self.bookmark.last_sequence }).await
     }
 
+    /// A series of the study was stored by HTTP. When, is what the broker's clock says now.
+    async fn stored(&mut self, study: &str) -> anyhow::Result<()> {
+        if self.studies.are_announced() {
+            let now = stream::position(&self.driver.nats).await?.now;
+            self.studies.series_completed(study, now);
+        }
+        self.leave_studies().await
+    }
+
     /// Moves time on, if everything up to sequence `read` is as far as the stream went when the broker
     /// was asked, and writes down which series are complete by it.
     async fn decide(&mut self, read: u64) -> anyhow::Result<()> {
         let Some(watermark) = self.watermark.reached(read) else {
             return Ok(());
         };
+        self.complete_series(watermark).await?;
+        self.complete_studies(watermark).await
+    }
+
+    async fn complete_series(&mut self, watermark: Timestamp) -> anyhow::Result<()> {
         self.debouncer.advance(watermark);
         let metrics = &self.driver.metrics;
         metrics.reached(watermark);
@@ -218,8 +271,37 @@ impl Session<'_> {
                 instances = event.instances_count,
                 "series complete"
             );
+            self.studies.series_completed(&event.study_instance_uid, event.completed_at);
         }
         self.driver.outbox_filled.notify_one();
+        self.leave_studies().await
+    }
+
+    async fn complete_studies(&mut self, watermark: Timestamp) -> anyhow::Result<()> {
+        self.studies.advance(watermark);
+        let due: Vec<_> = std::iter::from_fn(|| self.studies.poll()).collect();
+        for due in due.chunks(STUDIES_AT_ONCE) {
+            let decided = self.driver.catalog.complete_studies(due).await.context("completing")?;
+            for study in &decided.waiting {
+                self.studies.waits(study);
+            }
+            for event in &decided.complete {
+                let (study, revision) = (&event.study_instance_uid, event.revision);
+                let series = event.number_of_study_related_series;
+                tracing::info!(study, revision, series, "study complete");
+            }
+            if !decided.complete.is_empty() {
+                self.driver.outbox_filled.notify_one();
+            }
+        }
+        Ok(())
+    }
+
+    /// Where studies are not announced, none is to be open.
+    async fn leave_studies(&self) -> anyhow::Result<()> {
+        if !self.studies.are_announced() {
+            self.driver.catalog.forget_open_studies().await?;
+        }
         Ok(())
     }
 }

@@ -7,18 +7,23 @@ pub mod consumer;
 pub mod dead;
 pub mod debounce;
 pub mod driver;
+pub mod fact;
 pub mod history;
 pub mod lock;
 pub mod lookout;
 pub mod metrics;
 pub mod reading;
 pub mod replay;
+pub mod retention;
 pub mod settings;
 pub mod sources;
+pub mod studies;
 
+use announcer::Announcer;
 use anyhow::Context as _;
 use async_nats::{Client, jetstream};
 use driver::Driver;
+use jiff::SignedDuration;
 use metrics::IndexerMetrics;
 pub use settings::Settings;
 use shared::acknowledgements::Acknowledgements;
@@ -31,18 +36,24 @@ use shared::stream;
 use sources::Sources;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 /// Pause between two tries to open the catalogue.
 const OPEN_PAUSE: Duration = Duration::from_secs(1);
 
+/// Studies that the announcer may tell the loop of before that has taken notice. A loop that is down
+/// reads them from the catalogue once it is up again.
+const STUDIES_WAITING: usize = 1024;
+
 /// The indexer, not yet at work.
 #[derive(Debug)]
 pub struct Indexer {
     sources: Sources,
+    study_quiet_period: Option<SignedDuration>,
     ack_wait: Duration,
     history: Duration,
+    retention: Option<SignedDuration>,
     catalog: CatalogSettings,
     indexer_health: Part,
     announcer_health: Part,
@@ -65,13 +76,17 @@ impl Indexer {
     ) -> anyhow::Result<Self> {
         let (indexer_health, announcer_health) = (health.part("indexer"), health.part("announcer"));
         let sources = settings.sources(sources.read()?)?;
+        let study_quiet_period = settings.study_quiet_period()?;
         let (ack_wait, history) = (settings.ack_wait, settings.history);
+        let retention = settings.catalog_retention()?;
         let (refusals, metrics) = (metrics.refusals(), IndexerMetrics::registered(metrics));
         let acknowledgements = Acknowledgements::default();
         Ok(Self {
             sources,
+            study_quiet_period,
             ack_wait,
             history,
+            retention,
             catalog,
             indexer_health,
             announcer_health,
@@ -115,29 +130,39 @@ impl Indexer {
         let max_bytes = streams.instances_max_bytes.0;
         self.metrics.stream_max_bytes.set(i64::try_from(max_bytes).unwrap_or(i64::MAX));
         let outbox_filled = Arc::new(Notify::new());
+        let (stored, of_store) = mpsc::channel(STUDIES_WAITING);
         let driver = Driver {
             nats: nats.clone(),
             catalog: catalog.clone(),
             sources: self.sources,
+            study_quiet_period: self.study_quiet_period,
             ack_wait: self.ack_wait,
             outbox_filled: outbox_filled.clone(),
             health: self.indexer_health,
             refusals: self.refusals,
             metrics: self.metrics.clone(),
         };
+        let announcer = Announcer {
+            catalog: catalog.clone(),
+            jetstream: jetstream.clone(),
+            filled: outbox_filled.clone(),
+            stored,
+            health: self.announcer_health,
+            acknowledgements: self.acknowledgements,
+            depth: self.metrics.outbox.clone(),
+        };
+        let retention = async {
+            if let Some(retention) = self.retention {
+                let (catalog, nats) = (catalog.clone(), nats.clone());
+                retention::run(catalog, nats, retention, outbox_filled.clone(), stop.clone()).await;
+            }
+        };
         tokio::join!(
-            driver.run(stop.clone()),
-            announcer::run(
-                catalog.clone(),
-                jetstream.clone(),
-                outbox_filled,
-                self.announcer_health,
-                self.acknowledgements,
-                self.metrics.outbox.clone(),
-                stop.clone()
-            ),
+            driver.run(of_store, stop.clone()),
+            announcer.run(stop.clone()),
             history::run(nats.clone(), jetstream, self.history, stop.clone()),
-            lookout::run(nats.clone(), path, self.metrics, stop),
+            lookout::run(nats.clone(), path, self.metrics, stop.clone()),
+            retention,
         );
         catalog.close().await;
         Ok(())

@@ -93,7 +93,11 @@ async fn replay(settings: &ReplaySettings, stop: CancellationToken) -> anyhow::R
         () = stop.cancelled() => return Ok(ExitCode::FAILURE),
     };
     let (into, events, completions) = (settings.into.display(), report.events, report.completions);
-    println!("{into}: {events} events, {completions} completions");
+    let (studies, deletions) = (report.studies, report.deletions);
+    println!(
+        "{into}: {events} events, {completions} completions, {deletions} deletions, \
+         {studies} completions of studies"
+    );
     if !report.partial.is_empty() {
         println!(
             "partial, since the record no longer has all that led up to their completion: {}",

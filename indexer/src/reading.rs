@@ -2,8 +2,8 @@
 
 use serde::de::DeserializeOwned;
 use shared::event::{
-    AssociationClosed, CompletionRequested, IngestStarted, InstanceReceiving, InstanceStored,
-    TrustRequested,
+    AssociationClosed, CompletionRequested, DeletionRequested, IngestStarted, InstanceReceiving,
+    InstanceStored, TrustRequested,
 };
 use shared::subject::{AssociationChange, Subject};
 
@@ -25,6 +25,8 @@ pub enum Reading {
     Started(IngestStarted),
     /// An operator wants a series to be complete.
     CompletionRequested(CompletionRequested),
+    /// An operator wants a series out of the catalogue.
+    DeletionRequested(DeletionRequested),
     /// An operator wants a sender to be believed again.
     TrustRequested(TrustRequested),
     /// Nothing.
@@ -53,10 +55,13 @@ pub fn read(subject: &str, payload: &[u8]) -> Reading {
         } => json(payload, Reading::Closed),
         Subject::IngestStarted { .. } => json(payload, Reading::Started),
         Subject::CompletionRequested { .. } => json(payload, Reading::CompletionRequested),
+        Subject::DeletionRequested { .. } => json(payload, Reading::DeletionRequested),
         Subject::TrustRequested { .. } => json(payload, Reading::TrustRequested),
         Subject::Association { .. }
         | Subject::IngestResumed { .. }
         | Subject::SeriesCompleted { .. }
+        | Subject::SeriesDeleted { .. }
+        | Subject::StudyCompleted { .. }
         | Subject::Undelivered { .. }
         | Subject::Dead { .. } => Reading::Nothing,
     }

@@ -1,12 +1,13 @@
 //! `indexer replay`: a catalogue rebuilt from the streams.
 //!
 //! The instances are recorded as they were, and what was decided of series is taken from the
-//! record, not decided again: a completion names the sequence of INSTANCES up to which it was
+//! record, not decided again: a completion or a deletion names the sequence of INSTANCES up to which it was
 //! decided, and that is where it is written down.
 
 use crate::batch::Batch;
 use crate::consumer::BATCH;
 use crate::debounce::Debouncer;
+use crate::fact::Fact;
 use crate::reading::{Reading, read};
 use crate::settings::Settings;
 use crate::sources::Sources;
@@ -18,7 +19,6 @@ use clap::Args;
 use futures_util::StreamExt;
 use jiff::Timestamp;
 use shared::catalog::{Bookmark, Catalog, CatalogSettings, Restored};
-use shared::event::SeriesCompleted;
 use shared::settings::NatsSettings;
 use shared::sources::SourcesSettings;
 use shared::stream::{self, INSTANCES, SERIES};
@@ -55,6 +55,10 @@ pub struct Report {
     pub events: u64,
     /// Completions that were written down.
     pub completions: u64,
+    /// Completions of studies that were written down.
+    pub studies: u64,
+    /// Deletions of series that were written down.
+    pub deletions: u64,
     /// Series that are marked partial, since some of what led up to their completion is no longer
     /// on the record.
     pub partial: BTreeSet<SeriesInstanceUid>,
@@ -73,7 +77,7 @@ pub async fn run(settings: &ReplaySettings, nats: &Client) -> anyhow::Result<Rep
     let end = stream::position(nats).await?;
     let (mut events, mut facts) = (Tape::of(nats, INSTANCES).await?, Tape::of(nats, SERIES).await?);
     let catalog = Catalog::own(&CatalogSettings { database_url }).await?;
-    let mut replay = Replay::new(catalog, sources, end.created);
+    let mut replay = Replay::new(catalog.clone(), sources, end.created);
 
     let mut fact = facts.next_fact().await?;
     let mut sequence = 0;
@@ -82,15 +86,18 @@ pub async fn run(settings: &ReplaySettings, nats: &Client) -> anyhow::Result<Rep
     {
         sequence = info.sequence;
         // What was decided before this event comes first.
-        while let Some(decided) = fact.take_if(|fact| fact.instances_sequence < Some(sequence)) {
+        while let Some(decided) = fact.take_if(|fact| fact.sequence() < Some(sequence)) {
             replay.fact(&decided).await?;
             fact = facts.next_fact().await?;
         }
         replay.event(sequence, info.at, read(&message.subject, &message.payload)).await?;
     }
-    while let Some(decided) = fact.take_if(|fact| fact.instances_sequence <= Some(end.last)) {
+    while let Some(decided) = fact.take_if(|fact| fact.sequence() <= Some(end.last)) {
         replay.fact(&decided).await?;
         fact = facts.next_fact().await?;
+    }
+    if settings.indexer.study_quiet_period()?.is_none() {
+        catalog.forget_open_studies().await?;
     }
     let report = replay.finish(end.last).await?;
     std::fs::rename(&part, path).with_context(|| format!("cannot write {}", path.display()))?;
@@ -152,17 +159,22 @@ impl Tape {
         Ok(Some((message, delivered)))
     }
 
-    async fn next_fact(&mut self) -> anyhow::Result<Option<SeriesCompleted>> {
-        let Some((message, delivered)) = self.next().await? else { return Ok(None) };
-        let fact = serde_json::from_slice(&message.payload).map_err(|error| {
-            // Its text may repeat a value, and that a patient's name.
-            let (line, column) = (error.line(), error.column());
-            anyhow::anyhow!(
-                "SERIES has something at {} that is no completion: line {line} column {column}",
-                delivered.sequence
-            )
-        })?;
-        Ok(Some(fact))
+    async fn next_fact(&mut self) -> anyhow::Result<Option<Fact>> {
+        while let Some((message, delivered)) = self.next().await? {
+            let fact = Fact::read(&message.subject, &message.payload).map_err(|error| {
+                // Its text may repeat a value, and that a patient's name.
+                let (line, column) = (error.line(), error.column());
+                anyhow::anyhow!(
+                    "SERIES has something at {} that is not what its subject says: line {line} \
+                     column {column}",
+                    delivered.sequence
+                )
+            })?;
+            if fact.is_some() {
+                return Ok(fact);
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -196,6 +208,11 @@ impl Replay {
         at: Timestamp,
         reading: Reading,
     ) -> anyhow::Result<()> {
+        // What came of it is in the facts.
+        let reading = match reading {
+            Reading::DeletionRequested(_) => Reading::Nothing,
+            reading => reading,
+        };
         self.batch.push(sequence, at, reading, &self.sources);
         self.events += 1;
         if self.events >= BATCH {
@@ -208,8 +225,25 @@ impl Replay {
     ///
     /// # Errors
     /// When the catalogue can't be written.
-    pub async fn fact(&mut self, fact: &SeriesCompleted) -> anyhow::Result<()> {
+    pub async fn fact(&mut self, fact: &Fact) -> anyhow::Result<()> {
         self.commit().await?;
+        let fact = match fact {
+            Fact::Completed(fact) => fact,
+            Fact::Deleted(fact) => {
+                if self.catalog.restore_deletion(fact).await? != Restored::Known {
+                    self.debouncer.close(&fact.series_instance_uid);
+                    // Nothing of it is left that could be incomplete.
+                    self.report.partial.remove(&fact.series_instance_uid);
+                    self.report.deletions += 1;
+                }
+                return Ok(());
+            }
+            Fact::Study(fact) => {
+                let restored = self.catalog.restore_study(fact).await?;
+                self.report.studies += u64::from(restored != Restored::Known);
+                return Ok(());
+            }
+        };
         let restored = self.catalog.restore(fact).await?;
         if restored == Restored::Known {
             return Ok(());

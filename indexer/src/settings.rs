@@ -3,7 +3,7 @@
 use crate::sources::{Rules, Sources};
 use clap::Args;
 use jiff::SignedDuration;
-use shared::settings::duration;
+use shared::settings::{duration, duration_or_zero};
 use shared::sources::SourcesFile;
 use std::time::Duration;
 
@@ -28,6 +28,10 @@ pub struct Settings {
     #[arg(long, env = "MAX_OPEN", default_value = "1h", value_parser = duration)]
     pub max_open: Duration,
 
+    /// How long after the latest of its series was complete a study is; 0s: studies are not announced
+    #[arg(long, env = "STUDY_QUIET_PERIOD", default_value = "60s", value_parser = duration_or_zero)]
+    pub study_quiet_period: Duration,
+
     /// How long NATS waits for the acknowledgement of an event before it delivers it again
     #[arg(long, env = "ACK_WAIT", default_value = "30s", value_parser = duration)]
     pub ack_wait: Duration,
@@ -35,9 +39,31 @@ pub struct Settings {
     /// How long processed events stay in the INSTANCES stream; less when it is 80 % full
     #[arg(long, env = "HISTORY", default_value = "7d", value_parser = duration)]
     pub history: Duration,
+
+    /// How long a series stays in the catalogue after it was last complete [default: for ever]
+    #[arg(long, env = "CATALOG_RETENTION", value_parser = duration)]
+    pub catalog_retention: Option<Duration>,
 }
 
 impl Settings {
+    /// How long series stay in the catalogue after they were complete; `None` for ever.
+    ///
+    /// # Errors
+    /// When it is longer than the calendar.
+    pub fn catalog_retention(&self) -> anyhow::Result<Option<SignedDuration>> {
+        Ok(self.catalog_retention.map(SignedDuration::try_from).transpose()?)
+    }
+
+    /// How long the series of a study must all have been complete; `None` when studies are not
+    /// announced.
+    ///
+    /// # Errors
+    /// When it is longer than anybody can wait.
+    pub fn study_quiet_period(&self) -> anyhow::Result<Option<SignedDuration>> {
+        let quiet_period = SignedDuration::try_from(self.study_quiet_period)?;
+        Ok(Some(quiet_period).filter(|quiet_period| !quiet_period.is_zero()))
+    }
+
     /// How it is decided that a series is complete, with what differs by sender.
     ///
     /// # Errors

@@ -62,6 +62,17 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Reads a duration, of which zero means that what it is for is off.
+///
+/// # Errors
+/// What is wrong with `text`, for clap to show.
+pub fn duration_or_zero(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(Duration::ZERO) => Ok(Duration::ZERO),
+        _ => duration(text),
+    }
+}
+
 /// Reads a size such as `16MiB` or `1000000`; zero is refused.
 ///
 /// # Errors
@@ -108,6 +119,9 @@ mod tests {
         for bad in ["", "10", "0s", "-1s", "soon"] {
             assert!(duration(bad).is_err(), "{bad:?}");
         }
+        assert_eq!(duration_or_zero("0s"), Ok(Duration::ZERO), "off");
+        assert_eq!(duration_or_zero("1m"), Ok(Duration::from_secs(60)));
+        assert!(duration_or_zero("soon").is_err());
     }
 
     #[test]

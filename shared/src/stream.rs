@@ -22,8 +22,9 @@ pub const INSTANCES: &str = "INSTANCES";
 /// The subjects of [`INSTANCES`].
 pub const INSTANCES_SUBJECTS: [&str; 4] =
     ["dicom.instance.>", "dicom.association.>", "dicom.ingest.>", "dicom.request.>"];
-/// What was decided: completed series.
+/// What was decided: completed and deleted series, completed studies.
 pub const SERIES: &str = "SERIES";
+const SERIES_SUBJECTS: [&str; 2] = ["dicom.series.>", "dicom.study.>"];
 /// What could not be processed.
 pub const DEAD: &str = "DEAD";
 
@@ -172,9 +173,9 @@ pub async fn ensure_streams(jetstream: &Context, settings: &StreamSettings) -> a
 }
 
 fn wanted(settings: &StreamSettings) -> [Config; 3] {
-    let kept = |name: &str, subject: &str| Config {
+    let kept = |name: &str, subjects: &[&str]| Config {
         name: name.to_owned(),
-        subjects: vec![subject.to_owned()],
+        subjects: subjects.iter().map(|subject| (*subject).to_owned()).collect(),
         retention: RetentionPolicy::Limits,
         storage: StorageType::File,
         max_age: KEPT,
@@ -182,17 +183,16 @@ fn wanted(settings: &StreamSettings) -> [Config; 3] {
         ..Config::default()
     };
     let instances = Config {
-        subjects: INSTANCES_SUBJECTS.map(str::to_owned).to_vec(),
         // A full stream refuses the publish, and so the sender is refused; with the default it
         // would drop its oldest events, which nobody may have read yet.
         discard: DiscardPolicy::New,
         max_bytes: settings.instances_max_bytes.0 as i64,
         max_age: Duration::ZERO,
-        ..kept(INSTANCES, "")
+        ..kept(INSTANCES, &INSTANCES_SUBJECTS)
     };
     let series =
-        Config { duplicate_window: SERIES_DUPLICATE_WINDOW, ..kept(SERIES, "dicom.series.>") };
-    [instances, series, kept(DEAD, "dicom.dead.>")]
+        Config { duplicate_window: SERIES_DUPLICATE_WINDOW, ..kept(SERIES, &SERIES_SUBJECTS) };
+    [instances, series, kept(DEAD, &["dicom.dead.>"])]
 }
 
 async fn ensure_stream(jetstream: &Context, wanted: Config) -> anyhow::Result<()> {

@@ -143,6 +143,11 @@ pub enum Subject {
         /// The series.
         series: UidTokens,
     },
+    /// `dicom.request.delete.<SeriesInstanceUID>`: an operator wants a series out of the catalogue.
+    DeletionRequested {
+        /// The series.
+        series: UidTokens,
+    },
     /// `dicom.request.trust.<CallingAETitle>`: an operator wants a sender to be believed again.
     TrustRequested {
         /// Who calls.
@@ -154,6 +159,18 @@ pub enum Subject {
         modality: Token,
         /// The series.
         series: UidTokens,
+    },
+    /// `dicom.series.deleted.<Modality>.<SeriesInstanceUID>`.
+    SeriesDeleted {
+        /// Modality (0008,0060).
+        modality: Token,
+        /// The series.
+        series: UidTokens,
+    },
+    /// `dicom.study.completed.<StudyInstanceUID>`.
+    StudyCompleted {
+        /// The study.
+        study: UidTokens,
     },
     /// `dicom.dead.<reason>`: a message that can't be processed.
     Dead {
@@ -212,6 +229,12 @@ impl Subject {
         Self::CompletionRequested { series: UidTokens::new(series) }
     }
 
+    /// Where the request goes that a series be deleted.
+    #[must_use]
+    pub fn deletion_requested(series: &SeriesInstanceUid) -> Self {
+        Self::DeletionRequested { series: UidTokens::new(series) }
+    }
+
     /// Where the request goes that a sender be believed again.
     #[must_use]
     pub fn trust_requested(calling_ae_title: &str) -> Self {
@@ -222,6 +245,18 @@ impl Subject {
     #[must_use]
     pub fn series_completed(modality: &str, series: &SeriesInstanceUid) -> Self {
         Self::SeriesCompleted { modality: Token::new(modality), series: UidTokens::new(series) }
+    }
+
+    /// Where the deletion of a series goes.
+    #[must_use]
+    pub fn series_deleted(modality: &str, series: &SeriesInstanceUid) -> Self {
+        Self::SeriesDeleted { modality: Token::new(modality), series: UidTokens::new(series) }
+    }
+
+    /// Where the completion of a study goes.
+    #[must_use]
+    pub fn study_completed(study_instance_uid: &str) -> Self {
+        Self::StudyCompleted { study: UidTokens::from_text(study_instance_uid) }
     }
 
     /// Where a message goes that can't be processed.
@@ -246,8 +281,11 @@ impl Subject {
             Self::IngestStarted { .. } => "dicom.ingest.started",
             Self::IngestResumed { .. } => "dicom.ingest.resumed",
             Self::CompletionRequested { .. } => "dicom.request.complete",
+            Self::DeletionRequested { .. } => "dicom.request.delete",
             Self::TrustRequested { .. } => "dicom.request.trust",
             Self::SeriesCompleted { .. } => "dicom.series.completed",
+            Self::SeriesDeleted { .. } => "dicom.series.deleted",
+            Self::StudyCompleted { .. } => "dicom.study.completed",
             Self::Dead { .. } => "dicom.dead",
             Self::Undelivered { .. } => "dicom.dead.webhook",
         }
@@ -262,8 +300,13 @@ impl Display for Subject {
             | Self::InstanceReceiving { partition, modality, series } => {
                 write!(f, "{partition:02}.{}.{}", modality.0, series.0)
             }
-            Self::SeriesCompleted { modality, series } => write!(f, "{}.{}", modality.0, series.0),
-            Self::CompletionRequested { series } => f.write_str(&series.0),
+            Self::SeriesCompleted { modality, series }
+            | Self::SeriesDeleted { modality, series } => {
+                write!(f, "{}.{}", modality.0, series.0)
+            }
+            Self::CompletionRequested { series: uid }
+            | Self::DeletionRequested { series: uid }
+            | Self::StudyCompleted { study: uid } => f.write_str(&uid.0),
             Self::Association { calling_ae: name, .. }
             | Self::TrustRequested { calling_ae: name }
             | Self::IngestStarted { node: name }
@@ -323,13 +366,19 @@ fn read(text: &str) -> Option<Subject> {
         ("request", "complete") => {
             Some(Subject::CompletionRequested { series: UidTokens::from_text(rest) })
         }
-        ("series", "completed") => {
+        ("request", "delete") => {
+            Some(Subject::DeletionRequested { series: UidTokens::from_text(rest) })
+        }
+        ("series", "completed" | "deleted") => {
             let (modality, series) = rest.split_once('.')?;
-            Some(Subject::SeriesCompleted {
-                modality: Token::new(modality),
-                series: UidTokens::from_text(series),
+            let (modality, series) = (Token::new(modality), UidTokens::from_text(series));
+            Some(if what == "completed" {
+                Subject::SeriesCompleted { modality, series }
+            } else {
+                Subject::SeriesDeleted { modality, series }
             })
         }
+        ("study", "completed") => Some(Subject::study_completed(rest)),
         _ => None,
     }
 }
@@ -391,6 +440,9 @@ mod tests {
             "dicom.ingest.started.a.b",
             "dicom.ingest.stopped.a",
             "dicom.request.complete.",
+            "dicom.request.delete.",
+            "dicom.series.deleted.MR",
+            "dicom.study.completed.",
             "dicom.request.trust.A.B",
             "other.instance.stored.07.MR.1.2",
         ] {
@@ -414,6 +466,9 @@ mod tests {
                 Subject::ingest_started(&ae),
                 Subject::ingest_resumed(&ae),
                 Subject::completion_requested(&series),
+                Subject::deletion_requested(&series),
+                Subject::study_completed(&uid),
+                Subject::series_deleted(&modality, &series),
                 Subject::trust_requested(&ae),
                 Subject::dead(&ae),
                 Subject::undelivered(&ae),

@@ -4,11 +4,13 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use shared::catalog::{
-    Batch, Bookmark, Catalog, CatalogError, CatalogSettings, Completion, Consequences, Disproof,
-    Effect, Lesson, OpenSeries, Received, Recorded, SeriesSearch, Share, StoreOutcome,
-    StoredSeries,
+    Batch, Bookmark, Catalog, CatalogError, CatalogSettings, Completion, Consequences, Deletion,
+    Disproof, Effect, Lesson, OpenSeries, Received, Recorded, SeriesSearch, Share, StoreOutcome,
+    StoredSeries, StudyCompletion,
 };
-use shared::event::{Ending, InstanceStored, Reason, SeriesCompleted};
+use shared::event::{
+    DeletionReason, Ending, InstanceStored, Reason, SeriesCompleted, SeriesDeleted,
+};
 use shared::uid::{SeriesInstanceUid, StudyInstanceUid};
 use std::collections::HashMap;
 use tempfile::TempDir;
@@ -59,7 +61,7 @@ impl Feed {
                     changed.insert(instance.event.series_instance_uid.clone(), open);
                 }
             }
-            Consequences { open: changed.into_iter().collect(), lessons: Vec::new() }
+            Consequences { open: changed.into_iter().collect(), ..Consequences::default() }
         };
         self.catalog.record(&batch, conclude).await.unwrap();
         effects
@@ -75,6 +77,18 @@ impl Feed {
             retrieve_from: Some("http://pacs/dicom-web".to_owned()),
         };
         self.catalog.complete(&[completion]).await.unwrap().pop()
+    }
+
+    /// An operator's request to delete a series.
+    async fn delete(&mut self, series: &str) -> Vec<SeriesDeleted> {
+        self.sequence += 1;
+        let bookmark = Bookmark { stream_created: second(0), last_sequence: self.sequence };
+        let batch = Batch { instances: Vec::new(), counted: Vec::new(), bookmark };
+        let series = SeriesInstanceUid::parse(series).unwrap();
+        let (reason, decided_at) = (DeletionReason::Requested, second(self.sequence));
+        let deletions = vec![Deletion { series, reason, decided_at }];
+        let consequences = Consequences { deletions, ..Consequences::default() };
+        self.catalog.record(&batch, |_| consequences).await.unwrap()
     }
 
     /// UID and count of the series that are listed.
@@ -407,7 +421,7 @@ async fn what_the_rules_know_of_an_open_series_is_kept_whole() {
     let changed = vec![(series, open)];
     let bookmark = Bookmark { stream_created: second(0), last_sequence: 2 };
     let batch = Batch { instances: Vec::new(), counted: Vec::new(), bookmark };
-    let consequences = Consequences { open: changed.clone(), lessons: Vec::new() };
+    let consequences = Consequences { open: changed.clone(), ..Consequences::default() };
     feed.catalog.record(&batch, |_| consequences).await.unwrap();
     assert_eq!(feed.catalog.open_series().await.unwrap(), changed);
     let completed = feed.complete("2.1").await.unwrap();
@@ -432,7 +446,7 @@ async fn a_series_has_a_history_with_all_its_revisions() {
         .map(|r| (r.revision, r.instances_count, r.instances_added, r.instances_corrected))
         .collect();
     assert_eq!(told, [(1, 2, 2, 0), (2, 2, 0, 1)]);
-    assert_eq!(history[1].completed_sequence, 3);
+    assert_eq!(history[1].decided_sequence, 3);
     let unknown = SeriesInstanceUid::parse("2.9").unwrap();
     assert_eq!(feed.catalog.history(&unknown).await.unwrap(), None);
 }
@@ -444,7 +458,7 @@ async fn what_is_learned_of_a_sender_is_kept_until_it_is_trusted_again() {
     let learn = async |sequence, lesson| {
         let bookmark = Bookmark { stream_created: second(0), last_sequence: sequence };
         let batch = Batch { instances: Vec::new(), counted: Vec::new(), bookmark };
-        let consequences = Consequences { open: Vec::new(), lessons: vec![lesson] };
+        let consequences = Consequences { lessons: vec![lesson], ..Consequences::default() };
         feed.catalog.record(&batch, |_| consequences).await.unwrap();
         (feed.catalog.sources().await.unwrap(), feed.catalog.disproved().await.unwrap())
     };
@@ -460,6 +474,99 @@ async fn what_is_learned_of_a_sender_is_kept_until_it_is_trusted_again() {
     assert_eq!(disproved.len(), 2);
     let (sources, disproved) = learn(4, Lesson::Trusted { source: "MR1".into() }).await;
     assert_eq!((sources[0].expected_disproved.clone(), disproved.len()), (None, 0));
+}
+
+#[tokio::test]
+async fn a_deleted_series_leaves_a_trace_and_goes_on_with_the_next_revision() {
+    let mut feed = Feed::new().await;
+    feed.receive([instance("2.1", "3.1"), instance("2.1", "3.2")]).await;
+    feed.complete("2.1").await.unwrap();
+    feed.receive([instance("2.1", "3.3")]).await;
+    let deleted = feed.delete("2.1").await;
+    assert_eq!((deleted[0].revision, deleted[0].instances_count), (1, 3));
+    assert_eq!(deleted[0].instances_sequence, 4);
+    assert_eq!(feed.complete("2.1").await, None, "it is not open any more");
+    assert_eq!(feed.delete("2.1").await, [], "there is nothing left to delete");
+
+    let uid = SeriesInstanceUid::parse("2.1").unwrap();
+    assert_eq!(feed.catalog.series_details(&uid).await.unwrap(), None);
+    assert_eq!(feed.catalog.deleted_at(&uid).await.unwrap(), Some(second(4)));
+    let statistics = feed.catalog.statistics().await.unwrap();
+    assert_eq!((statistics.patients, statistics.studies, statistics.complete), (0, 0, 0));
+    let names: Vec<_> =
+        feed.catalog.rows().await.unwrap().into_iter().filter(|row| row.contains("Roe")).collect();
+    assert!(names.is_empty(), "{names:?}");
+
+    let stored = StoredSeries {
+        series: uid.clone(),
+        study: StudyInstanceUid::parse("2.25.1").unwrap(),
+        patient_id: "7".to_owned(),
+        patient_name: "Roe^Jane".to_owned(),
+        instances_count: 9,
+        at: second(20),
+    };
+    assert_eq!(feed.catalog.store(&stored).await.unwrap(), StoreOutcome::Stored);
+    assert_eq!(feed.listed().await, [("2.1".to_owned(), 9)]);
+    feed.delete("2.1").await;
+    feed.receive([instance("2.1", "3.1")]).await;
+    let completed = feed.complete("2.1").await.unwrap();
+    assert_eq!((completed.revision, completed.instances_added), (3, 1));
+    assert_eq!(feed.listed().await, [("2.1".to_owned(), 1)]);
+
+    let history = feed.catalog.history(&uid).await.unwrap().unwrap();
+    let told: Vec<_> = history
+        .iter()
+        .map(|record| (record.revision, record.is_deletion, record.instances_count))
+        .collect();
+    assert_eq!(told, [(1, false, 2), (1, true, 3), (2, false, 9), (2, true, 9), (3, false, 1)]);
+}
+
+#[tokio::test]
+async fn a_study_is_complete_once_none_of_its_series_is_receiving_and_only_with_news() {
+    let mut feed = Feed::new().await;
+    let due = [StudyCompletion { study: "2.25.1".to_owned(), decided_at: second(100) }];
+    feed.receive([instance("2.1", "3.1"), instance("2.2", "3.2"), instance("2.2", "3.3")]).await;
+    feed.complete("2.1").await.unwrap();
+    let waits = feed.catalog.complete_studies(&due).await.unwrap();
+    assert_eq!((waits.complete.len(), waits.waiting.as_slice()), (0, &["2.25.1".to_owned()][..]));
+    feed.complete("2.2").await.unwrap();
+    let open = feed.catalog.open_studies().await.unwrap();
+    assert_eq!(open, [("2.25.1".to_owned(), Some(second(13)))]);
+
+    let decided = feed.catalog.complete_studies(&due).await.unwrap();
+    let study = &decided.complete[0];
+    assert_eq!((study.revision, study.number_of_study_related_instances), (1, 3));
+    let series: Vec<_> =
+        study.series.iter().map(|s| (s.series_instance_uid.as_str(), s.revision)).collect();
+    assert_eq!(series, [("2.1", 1), ("2.2", 1)]);
+    assert_eq!(study.instances_sequence, 3);
+    assert_eq!(feed.catalog.complete_studies(&due).await.unwrap(), Default::default(), "no news");
+
+    feed.receive([instance("2.1", "3.4")]).await;
+    feed.complete("2.1").await.unwrap();
+    let decided = feed.catalog.complete_studies(&due).await.unwrap();
+    assert_eq!(decided.complete[0].revision, 2);
+    assert_eq!(decided.complete[0].series[0].revision, 2);
+
+    // What is deleted is in no study, and its study in nobody's way.
+    feed.receive([instance("2.2", "3.5")]).await;
+    feed.complete("2.2").await.unwrap();
+    feed.delete("2.1").await;
+    feed.delete("2.2").await;
+    assert_eq!(feed.catalog.open_studies().await.unwrap(), []);
+    assert_eq!(feed.catalog.complete_studies(&due).await.unwrap(), Default::default());
+}
+
+#[tokio::test]
+async fn a_study_and_its_patient_go_with_their_last_series() {
+    let mut feed = Feed::new().await;
+    feed.receive([instance("2.1", "3.1"), instance("2.2", "3.2")]).await;
+    feed.delete("2.1").await;
+    let statistics = feed.catalog.statistics().await.unwrap();
+    assert_eq!((statistics.patients, statistics.studies, statistics.receiving), (1, 1, 1));
+    feed.delete("2.2").await;
+    let statistics = feed.catalog.statistics().await.unwrap();
+    assert_eq!((statistics.patients, statistics.studies, statistics.receiving), (0, 0, 0));
 }
 
 #[tokio::test]

@@ -166,13 +166,15 @@ pub struct Ends {
     pub api: String,
     /// Its broker.
     pub nats: async_nats::Client,
+    /// Where that is.
+    pub nats_url: String,
 }
 
 impl Ends {
     /// Of a pipeline that is there.
-    pub async fn new(dicom: SocketAddr, api: String, nats: String) -> Self {
-        let nats = async_nats::connect(nats).await.unwrap();
-        Self { dicom, api, nats }
+    pub async fn new(dicom: SocketAddr, api: String, nats_url: String) -> Self {
+        let nats = async_nats::connect(&nats_url).await.unwrap();
+        Self { dicom, api, nats, nats_url }
     }
 
     /// Sends instances with our own sender; all of them must be stored.
@@ -237,7 +239,8 @@ impl Ends {
 
     /// All completions that were announced so far.
     pub async fn completions(&self) -> Vec<SeriesCompleted> {
-        let events = self.events("SERIES").await;
+        let mut events = self.events("SERIES").await;
+        events.retain(|event| event.subject.starts_with("dicom.series.completed."));
         events.iter().map(|event| serde_json::from_slice(&event.payload).unwrap()).collect()
     }
 }

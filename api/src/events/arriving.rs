@@ -34,13 +34,15 @@ pub(crate) struct Instance {
     received_at: String,
 }
 
-/// What is read of a completion.
+/// What is read of a completion, or of a deletion.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Completion {
     #[serde(rename = "SeriesInstanceUID")]
     series_instance_uid: String,
-    source: Source,
+    /// Of a completion.
+    #[serde(default)]
+    source: Option<Source>,
     #[serde(default)]
     instances_sequence: Option<u64>,
 }
@@ -153,7 +155,7 @@ impl Arriving {
         Some(seen)
     }
 
-    /// A series is complete. `Some` when more of it was seen than was told: it is due, since a
+    /// A series is complete, or deleted. `Some` when more of it was seen than was told: it is due, since a
     /// completion comes no sooner than a second after the last instance, unless that is set so.
     ///
     /// The two streams are read side by side, so instances that it counts may still be to come.
@@ -165,7 +167,7 @@ impl Arriving {
             }
             _ => None,
         };
-        match completion.instances_sequence.filter(|_| completion.source == Source::Dicom) {
+        match completion.instances_sequence.filter(|_| completion.source != Some(Source::Api)) {
             Some(up_to) if up_to > self.reached => {
                 self.follow(uid, Followed::Complete { up_to, at: now });
             }

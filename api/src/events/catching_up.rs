@@ -82,8 +82,8 @@ impl CatchingUp {
             if !is_there_more {
                 continue;
             }
-            let told = &[stream.told()];
-            let reader = Reader::open(jetstream, stream, told, from, Some(room.clone())).await?;
+            let (told, room) = (stream.told(), Some(room.clone()));
+            let reader = Reader::open(jetstream, stream, told, from, room).await?;
             if reader.pending > MOST {
                 return Ok(Missed::Unknown("too many events came since then"));
             }

@@ -173,5 +173,5 @@ async fn open(
     let after = read.filter(|read| *read <= last).unwrap_or(last);
     *read = Some(after);
     let from = DeliverPolicy::ByStartSequence { start_sequence: after + 1 };
-    Reader::open(jetstream, stream, &[&[stream.told()], more].concat(), from, None).await
+    Reader::open(jetstream, stream, &[stream.told(), more].concat(), from, None).await
 }

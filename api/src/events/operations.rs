@@ -46,6 +46,8 @@ impl EventOperations {
     /// | `series.opened` | the first instance of a series is seen: of one that is new, or was complete, or was not seen before since somebody listens | `InstancesSeen` and `BytesSeen` with what names the series and its sender |
     /// | `series.progress` | more of it was seen; at most once a second a series, and 200 times a second in all | the same |
     /// | `series.completed` | it is complete, or complete again with a higher `Revision` | the event `dicom.series.completed` as on NATS |
+    /// | `series.deleted` | it was taken out of the catalogue | the event `dicom.series.deleted` as on NATS |
+    /// | `study.completed` | all series of a study are complete, and have been for a while | the event `dicom.study.completed` as on NATS |
     /// | `association.opened`, `.released`, `.aborted`, `.rejected` | an association had its first C-STORE, ended, or was turned away | the event `dicom.association.*` as on NATS |
     /// | `gap` | first, if the event of the `Last-Event-ID` is not known or too long ago: what came since must be asked of `/series` | `Detail` |
     /// | `dropped` | last, if you read too slowly: connect again with the last id that you have | `Missed`, `Detail` |

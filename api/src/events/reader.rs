@@ -49,10 +49,10 @@ impl Stream {
     }
 
     /// The subjects whose events are told as they are.
-    pub(super) fn told(self) -> &'static str {
+    pub(super) fn told(self) -> &'static [&'static str] {
         match self {
-            Self::Instances => "dicom.association.>",
-            Self::Series => "dicom.series.completed.>",
+            Self::Instances => &["dicom.association.>"],
+            Self::Series => &["dicom.series.>", "dicom.study.>"],
         }
     }
 }

@@ -76,6 +76,8 @@ impl Told {
     fn kept(place: Place, id: Option<Place>, subject: &str, payload: &[u8]) -> Option<Self> {
         let name = match subject.parse().ok()? {
             Subject::SeriesCompleted { .. } => "series.completed",
+            Subject::SeriesDeleted { .. } => "series.deleted",
+            Subject::StudyCompleted { .. } => "study.completed",
             Subject::Association { change: AssociationChange::Opened, .. } => "association.opened",
             Subject::Association { change: AssociationChange::Released, .. } => {
                 "association.released"

@@ -4,10 +4,10 @@ use super::*;
 use jiff::Timestamp;
 use poem::test::TestClient;
 use shared::catalog::{
-    Batch, Bookmark, CatalogSettings, Completion, Consequences, Disproof, Lesson, OpenSeries,
-    Received,
+    Batch, Bookmark, CatalogSettings, Completion, Consequences, Deletion, Disproof, Lesson,
+    OpenSeries, Received, StudyCompletion,
 };
-use shared::event::{InstanceStored, Reason};
+use shared::event::{DeletionReason, InstanceStored, Reason};
 use shared::uid::SeriesInstanceUid;
 use std::collections::HashMap;
 use tempfile::TempDir;
@@ -100,6 +100,7 @@ async fn another_method_is_405_and_says_which_are_allowed() {
         ("/store", "POST"),
         ("/series", "GET"),
         ("/series/1.2/history", "GET"),
+        ("/series/1.2", "DELETE, GET"),
         ("/events", "GET"),
         ("/series/1.2/complete", "POST"),
         ("/sources/MY%20PACS/trust", "POST"),
@@ -188,7 +189,7 @@ async fn receive(owner: &Catalog, sequence: u64) {
     let bookmark = Bookmark { stream_created: Timestamp::UNIX_EPOCH, last_sequence: sequence };
     let batch = Batch { instances, counted: Vec::new(), bookmark };
     let open = vec![(series, OpenSeries::new(at, "MY PACS"))];
-    let consequences = Consequences { open, lessons: Vec::new() };
+    let consequences = Consequences { open, ..Consequences::default() };
     owner.record(&batch, |_| consequences).await.unwrap();
 }
 
@@ -248,6 +249,48 @@ async fn a_request_needs_something_to_ask_for_and_a_broker() {
     assert_eq!(ask("/series/2.1/complete").await, 409);
 }
 
+/// The indexer has read a request to delete the series.
+async fn delete(owner: &Catalog, sequence: u64) {
+    let bookmark = Bookmark { stream_created: Timestamp::UNIX_EPOCH, last_sequence: sequence };
+    let batch = Batch { instances: Vec::new(), counted: Vec::new(), bookmark };
+    let series = SeriesInstanceUid::parse("2.1").unwrap();
+    let (reason, decided_at) = (DeletionReason::Requested, Timestamp::UNIX_EPOCH);
+    let deletions = vec![Deletion { series, reason, decided_at }];
+    let consequences = Consequences { deletions, ..Consequences::default() };
+    owner.record(&batch, |_| consequences).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_deleted_series_is_gone_and_its_history_is_not() {
+    let api = api(true).await;
+    let owner = api.owner.as_ref().unwrap();
+    receive(owner, 1).await;
+    complete(owner, Reason::Quiet).await;
+    let asked = api.client.delete("/series/2.1").send().await;
+    asked.assert_status(StatusCode::SERVICE_UNAVAILABLE);
+    api.client.delete("/series/2.9").send().await.assert_status(StatusCode::NOT_FOUND);
+    delete(owner, 2).await;
+    for path in ["/series/2.1", "/series/2.1/instances"] {
+        let answer = api.client.get(path).send().await;
+        answer.assert_status(StatusCode::GONE);
+        answer.assert_content_type(problem::PROBLEM_JSON);
+        let said = answer.0.into_body().into_string().await.unwrap();
+        assert!(said.contains("deleted at 1970-01-01T00:00:00Z"), "{said}");
+    }
+    api.client.post("/series/2.1/complete").send().await.assert_status(StatusCode::GONE);
+    api.client.delete("/series/2.1").send().await.assert_status(StatusCode::GONE);
+    assert_eq!(json(&api.client, "/series?State=all").await, serde_json::json!([]));
+    assert_eq!(json(&api.client, "/studies").await, serde_json::json!([]));
+    let found = api.client.get("/dicom-web/series").send().await;
+    found.assert_status(StatusCode::NO_CONTENT);
+    let history = json(&api.client, "/series/2.1/history").await;
+    let expected = serde_json::json!({
+        "Revision": 1, "Reason": "requested", "InstancesCount": 1, "InstancesAdded": 0,
+        "InstancesCorrected": 0, "DeletedAt": "1970-01-01T00:00:00Z", "InstancesSequence": 2,
+    });
+    assert_eq!((history.as_array().unwrap().len(), &history[1]), (2, &expected));
+}
+
 #[tokio::test]
 async fn the_senders_are_listed_with_what_their_evidence_is_worth() {
     let api = api(true).await;
@@ -262,7 +305,7 @@ async fn the_senders_are_listed_with_what_their_evidence_is_worth() {
     let bookmark = Bookmark { stream_created: Timestamp::UNIX_EPOCH, last_sequence: 2 };
     let batch = Batch { instances: Vec::new(), counted: Vec::new(), bookmark };
     let lessons = vec![Lesson::Disproved(disproof)];
-    owner.record(&batch, |_| Consequences { open: Vec::new(), lessons }).await.unwrap();
+    owner.record(&batch, |_| Consequences { lessons, ..Consequences::default() }).await.unwrap();
     let expected = serde_json::json!([{
         "CallingAETitle": "MY PACS", "LastSeenAt": "1970-01-01T00:00:01Z",
         "Released": {

@@ -57,5 +57,5 @@ fn opened(batch: &Batch) -> Consequences {
             (event.series_instance_uid.clone(), open)
         })
         .collect();
-    Consequences { open: open.into_iter().collect(), lessons: Vec::new() }
+    Consequences { open: open.into_iter().collect(), ..Consequences::default() }
 }

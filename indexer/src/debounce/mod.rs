@@ -19,7 +19,7 @@ pub use watermark::Watermark;
 
 use crate::sources::Sources;
 use jiff::Timestamp;
-use shared::catalog::{Completion, Consequences, Lesson, OpenSeries};
+use shared::catalog::{Completion, Consequences, Deletion, Lesson, OpenSeries};
 use shared::event::Reason;
 use shared::uid::SeriesInstanceUid;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -40,6 +40,8 @@ pub struct Debouncer {
     changed: HashSet<SeriesInstanceUid>,
     /// What was learned since then.
     lessons: Vec<Lesson>,
+    /// What is to be deleted after it.
+    deletions: Vec<Deletion>,
 }
 
 /// When a series is complete if nothing happens before, and why. Of two rules for the same moment
@@ -58,6 +60,7 @@ impl Debouncer {
             disproved: HashSet::new(),
             changed: HashSet::new(),
             lessons: Vec::new(),
+            deletions: Vec::new(),
         }
     }
 
@@ -85,7 +88,11 @@ impl Debouncer {
             let (state, _) = self.open.get(&series)?;
             Some((series, state.clone()))
         });
-        Consequences { open: open.collect(), lessons: std::mem::take(&mut self.lessons) }
+        Consequences {
+            open: open.collect(),
+            lessons: std::mem::take(&mut self.lessons),
+            deletions: std::mem::take(&mut self.deletions),
+        }
     }
 
     /// Everything stored before `watermark` has been observed. It never goes back.
@@ -119,7 +126,7 @@ impl Debouncer {
         })
     }
 
-    /// Closes a series because the record says that it was complete at this point.
+    /// Closes a series because the record says that it was complete at this point, or deleted.
     pub fn close(&mut self, series: &SeriesInstanceUid) {
         if let Some((_, due)) = self.open.remove(series) {
             self.due.remove(&(due, series.clone()));

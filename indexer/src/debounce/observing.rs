@@ -2,8 +2,8 @@
 
 use super::Debouncer;
 use jiff::Timestamp;
-use shared::catalog::{Completed, Disproof, Effect, Lesson, OpenSeries, Share};
-use shared::event::{Ending, Reason, SeriesShare};
+use shared::catalog::{Completed, Deletion, Disproof, Effect, Lesson, OpenSeries, Share};
+use shared::event::{DeletionReason, Ending, Reason, SeriesShare};
 use shared::uid::SeriesInstanceUid;
 
 /// Senders of one series that are told apart, and associations that are followed. Beyond that a
@@ -155,6 +155,14 @@ impl Debouncer {
             open.requested.get_or_insert(at);
             self.reschedule(series);
         }
+    }
+
+    /// An operator wants a series out of the catalogue, whatever state it is in. Nothing of it may be
+    /// observed before that is done.
+    pub fn deletion_requested(&mut self, series: &SeriesInstanceUid, at: Timestamp) {
+        self.close(series);
+        let (series, reason) = (series.clone(), DeletionReason::Requested);
+        self.deletions.push(Deletion { series, reason, decided_at: at });
     }
 
     /// An operator wants a sender to be believed again.

@@ -85,6 +85,11 @@ impl<'a> Indexer<'a> {
                 Place::Next { .. } => {
                     let entry = self.stream.get(sequence);
                     batch.push(sequence, time(entry.at), entry.reading.clone(), self.sources);
+                    if batch.ends() {
+                        store.record(&batch, &mut self.debouncer);
+                        self.bookmark = batch.rows.bookmark;
+                        batch = Batch::new(self.bookmark);
+                    }
                 }
                 Place::Again => {}
                 Place::Early { missing } => panic!("{missing} missing before {sequence}"),

@@ -125,6 +125,14 @@ impl Store for Memory {
                 Lesson::Trusted { source } => self.disproved.retain(|(known, _)| *known != source),
             }
         }
+        for deletion in consequences.deletions {
+            // Its number stays.
+            if let Some(series) = self.series.get_mut(&deletion.series) {
+                *series = Series { revision: series.revision, ..Series::default() };
+            }
+            self.instances.retain(|_, row| row.known.series != deletion.series);
+            self.open.remove(&deletion.series);
+        }
         self.last_sequence = batch.rows.bookmark.last_sequence;
     }
 

@@ -1,10 +1,11 @@
 //! Worlds with a name: what senders really do, and what must come of it.
 
-use super::indexer::{Announced, watch};
+use super::indexer::{Announced, Indexer, watch};
 use super::memory::Memory;
+use super::sqlite::Sqlite;
 use super::stream::{
-    Association, DAY, EXACT, Entry, HOUR, MINUTE, Millis, SECOND, Stream, complete, rules, sources,
-    started, time, trust,
+    Association, DAY, EXACT, Entry, HOUR, MINUTE, Millis, SECOND, Stream, complete, delete, rules,
+    sources, started, time, trust,
 };
 use indexer::reading::Reading;
 use indexer::sources::{Rules, Sources};
@@ -418,4 +419,59 @@ fn each_sender_has_its_own_periods() {
     }
     let told = play.told_with(&sources);
     assert_eq!(told, [(1, 1, 5, Quiet, after(10_040)), (0, 1, 5, Quiet, after(2 * MINUTE + 40))]);
+}
+
+#[test]
+fn a_series_that_is_deleted_among_its_instances_begins_again_and_a_rebuilt_catalogue_agrees() {
+    let mut play = Play::default();
+    let mut a = association("a");
+    play.stores(&mut a, 0, 0..20, (0, 50));
+    play.stores(&mut a, 1, 100..105, (SECOND, 50));
+    // Complete, deleted, and all of it sent again.
+    play.at(MINUTE, a.close(Released));
+    play.at(2 * MINUTE, delete(0));
+    play.at(3 * MINUTE, delete(7));
+    let mut b = association("b");
+    play.stores(&mut b, 0, 0..10, (HOUR, 50));
+    // Deleted while it arrives, in the middle of whatever batch that is.
+    play.at(HOUR + 501, delete(0));
+    play.stores(&mut b, 0, 5..20, (HOUR + 502, 1));
+    play.at(HOUR + MINUTE, b.close(Released));
+    play.at(2 * HOUR, delete(1));
+    play.0.sort_by_key(|entry| entry.at);
+    let stream = Stream(play.0);
+
+    let mut live = Sqlite::new();
+    let announced = watch(&stream, &sources(), &mut live);
+    let told: Vec<_> =
+        announced.iter().map(|a| (a.series.as_str(), a.revision, a.count, a.added)).collect();
+    assert_eq!(told, [("2.25.0", 1, 20, 20), ("2.25.1", 1, 5, 5), ("2.25.0", 2, 15, 15)]);
+    assert_eq!(watch(&stream, &sources(), &mut Memory::default()), announced);
+    let (rebuilt, report) = live.replayed(&stream, &sources(), 1);
+    assert_eq!(rebuilt, live.rows());
+    assert_eq!((report.completions, report.deletions), (3, 3));
+    assert!(!rebuilt.iter().any(|row| row.starts_with("series ") && row.contains("2.25.1\"")));
+    // Where the requests themselves are no longer on the record, what came of them is.
+    let (rebuilt, _) = live.replayed(&stream, &sources(), stream.0.len() as u64);
+    assert!(!rebuilt.iter().any(|row| row.starts_with("series ") && row.contains("2.25.1\"")));
+}
+
+#[test]
+fn what_is_read_at_once_is_deleted_in_its_place() {
+    let mut play = Play::default();
+    let mut a = association("a");
+    play.stores(&mut a, 0, 0..5, (0, 10));
+    play.at(50, delete(0));
+    play.stores(&mut a, 0, 3..7, (60, 10));
+    play.at(SECOND, a.close(Released));
+    play.0.sort_by_key(|entry| entry.at);
+    let stream = Stream(play.0);
+    let mut live = Sqlite::new();
+    let sources = sources();
+    let mut indexer = Indexer::start(&stream, &sources, &live, MINUTE);
+    indexer.read(&mut live, MINUTE, (0, 1000), None).unwrap();
+    let announced = indexer.ask(&mut live, MINUTE);
+    let told: Vec<_> = announced.iter().map(|a| (a.revision, a.count, a.reason)).collect();
+    assert_eq!(told, [(1, 4, Reason::Released)]);
+    assert_eq!(live.replayed(&stream, &sources, 1).0, live.rows());
 }

@@ -4,10 +4,11 @@ use super::indexer::{Announced, Store};
 use super::stream::{Stream, time};
 use indexer::batch::Batch;
 use indexer::debounce::Debouncer;
+use indexer::fact::Fact;
 use indexer::replay::{Replay, Report};
 use indexer::sources::Sources;
 use shared::catalog::{Bookmark, Catalog, CatalogSettings, Completion, OpenSeries};
-use shared::event::{Reason, SeriesCompleted};
+use shared::event::Reason;
 use shared::uid::SeriesInstanceUid;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -16,7 +17,7 @@ pub struct Sqlite {
     runtime: Runtime,
     catalog: Catalog,
     /// What was announced: the SERIES stream of the world.
-    facts: Vec<SeriesCompleted>,
+    facts: Vec<Fact>,
     folder: TempDir,
 }
 
@@ -47,7 +48,7 @@ impl Sqlite {
             let mut facts = self.facts.iter().peekable();
             let last = stream.0.len() as u64;
             for sequence in from..=last {
-                let decided = |fact: &&SeriesCompleted| fact.instances_sequence < Some(sequence);
+                let decided = |fact: &&Fact| fact.sequence() < Some(sequence);
                 while let Some(fact) = facts.next_if(decided) {
                     replay.fact(fact).await.unwrap();
                 }
@@ -84,12 +85,13 @@ impl Store for Sqlite {
 
     fn record(&mut self, batch: &Batch, debouncer: &mut Debouncer) {
         let conclude = |recorded: &_| batch.conclude(debouncer, recorded);
-        self.runtime.block_on(self.catalog.record(&batch.rows, conclude)).unwrap();
+        let deleted = self.runtime.block_on(self.catalog.record(&batch.rows, conclude)).unwrap();
+        self.facts.extend(deleted.into_iter().map(Fact::Deleted));
     }
 
     fn complete(&mut self, completions: &[Completion]) -> Vec<Announced> {
         let events = self.runtime.block_on(self.catalog.complete(completions)).unwrap();
-        self.facts.extend(events.iter().cloned());
+        self.facts.extend(events.iter().cloned().map(|event| Fact::Completed(Box::new(event))));
         let announced = events.into_iter().map(|event| Announced {
             series: event.series_instance_uid,
             revision: event.revision,

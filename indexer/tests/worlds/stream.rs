@@ -4,8 +4,8 @@ use indexer::reading::Reading;
 use indexer::sources::{Hint, Rules, Sources};
 use jiff::{SignedDuration, Timestamp};
 use shared::event::{
-    AssociationClosed, AssociationIdentity, AttributeValue, CompletionRequested, Ending,
-    IngestStarted, InstanceReceiving, InstanceStored, SeriesShare, TrustRequested,
+    AssociationClosed, AssociationIdentity, AttributeValue, CompletionRequested, DeletionRequested,
+    Ending, IngestStarted, InstanceReceiving, InstanceStored, SeriesShare, TrustRequested,
 };
 use shared::stream::Position;
 use shared::uid::{SeriesInstanceUid, SopInstanceUid};
@@ -225,6 +225,13 @@ pub fn complete(number: u32) -> Reading {
     let (series_instance_uid, request_id) = (series(number), String::new());
     let request = CompletionRequested { series_instance_uid, request_id, requested_at: time(0) };
     Reading::CompletionRequested(request)
+}
+
+/// An operator wants a series out of the catalogue.
+pub fn delete(number: u32) -> Reading {
+    let (series_instance_uid, request_id) = (series(number), String::new());
+    let request = DeletionRequested { series_instance_uid, request_id, requested_at: time(0) };
+    Reading::DeletionRequested(request)
 }
 
 /// An operator wants a sender to be believed again.

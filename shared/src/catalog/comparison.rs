@@ -4,13 +4,16 @@ use super::{Catalog, CatalogError};
 use sqlx::AssertSqlSafe;
 
 /// The tables that say something, each with what orders its rows.
-const TABLES: [(&str, &str); 7] = [
+const TABLES: [(&str, &str); 10] = [
     ("bookmark", "id"),
     ("studies", "study_instance_uid"),
     ("series", "series_instance_uid"),
     ("instances", "sop_instance_uid"),
     ("open_series", "series_instance_uid"),
     ("revisions", "series_instance_uid, revision"),
+    ("deletions", "series_instance_uid, revision, deleted_sequence"),
+    ("open_studies", "study_instance_uid"),
+    ("study_revisions", "study_instance_uid, revision"),
     ("sources", "calling_ae_title"),
 ];
 

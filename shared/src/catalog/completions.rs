@@ -1,8 +1,12 @@
 //! Completions: what is decided of series, written down with its announcement and its place in
 //! the series' history.
 
-use super::{Catalog, CatalogError, nanoseconds, optional_timestamp, timestamp, word};
-use crate::event::{Event, Reason, SeriesCompleted};
+use super::deletions::last_revision;
+use super::{
+    Catalog, CatalogError, nanoseconds, optional_timestamp, outbox, study_completions, timestamp,
+    word,
+};
+use crate::event::{Reason, SeriesCompleted};
 use crate::uid::SeriesInstanceUid;
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
@@ -24,14 +28,14 @@ pub struct Completion {
     pub retrieve_from: Option<String>,
 }
 
-/// One completion of a series, as its history tells it.
+/// One completion of a series, or its deletion, as its history tells it.
 #[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
 pub struct RevisionRecord {
-    /// 1 for the first.
+    /// 1 for the first completion; of a deletion the last one before it, or 0.
     pub revision: i64,
-    /// The rule that decided it.
+    /// The rule that decided a completion; why a series was deleted.
     pub reason: String,
-    /// Instances of the series then.
+    /// Instances of the series then: those that went with a deletion.
     pub instances_count: i64,
     /// Of these, how many this revision added.
     pub instances_added: i64,
@@ -41,17 +45,19 @@ pub struct RevisionRecord {
     pub expected_count: Option<i64>,
     /// AE title of the sender of the latest instance.
     pub calling_ae_title: Option<String>,
+    /// Whether it was deleted then.
+    pub is_deletion: bool,
     /// Nanoseconds since 1970, UTC.
-    completed_at: i64,
-    /// Sequence of INSTANCES up to which it was decided; 0 for `POST /store`.
-    pub completed_sequence: i64,
+    decided_at: i64,
+    /// Sequence of INSTANCES up to which it was decided; 0 if that is not known.
+    pub decided_sequence: i64,
 }
 
 impl RevisionRecord {
-    /// When it was complete.
+    /// When it was complete, or deleted.
     #[must_use]
-    pub fn completed_at(&self) -> Option<Timestamp> {
-        timestamp(self.completed_at).ok()
+    pub fn decided_at(&self) -> Option<Timestamp> {
+        timestamp(self.decided_at).ok()
     }
 }
 
@@ -76,7 +82,7 @@ impl Catalog {
         Ok(events)
     }
 
-    /// The completions of a series, oldest first; `None` if there is no such series.
+    /// The completions and deletions of a series, oldest first; `None` if there never was one.
     ///
     /// # Errors
     /// When the catalogue can't be read.
@@ -86,8 +92,14 @@ impl Catalog {
     ) -> Result<Option<Vec<RevisionRecord>>, CatalogError> {
         let revisions = sqlx::query_as(
             "select revision, reason, instances_count, instances_added, instances_corrected,
-                    expected_count, calling_ae_title, completed_at, completed_sequence
-             from revisions where series_instance_uid = ? order by revision",
+                    expected_count, calling_ae_title, false as is_deletion,
+                    completed_at as decided_at, completed_sequence as decided_sequence
+             from revisions where series_instance_uid = ?1
+             union all
+             select revision, reason, instances_count, 0, 0, null, null, true, deleted_at,
+                    deleted_sequence
+             from deletions where series_instance_uid = ?1
+             order by revision, is_deletion, decided_sequence",
         )
         .bind(series.as_str())
         .fetch_all(&self.pool)
@@ -138,15 +150,18 @@ async fn close<'a>(
     .fetch_optional(&mut *connection)
     .await?;
     let Some((added, corrected)) = changes else { return Ok(None) };
-    sqlx::query(
+    // Before it was deleted a series had revisions too.
+    sqlx::query(concat!(
         "update series set
-            state = 'complete', revision = revision + 1, reason = ?1, completed_at = ?2,
+            state = 'complete', revision = 1 + max(revision, ",
+        last_revision!("series.series_instance_uid"),
+        "), reason = ?1, completed_at = ?2,
             first_completed_at = coalesce(first_completed_at, ?2),
             completed_sequence = (select last_sequence from bookmark), expected_count = ?3,
             instances_count = (select count(*) from instances
                 where series_instance_uid = series.series_instance_uid)
-         where series_instance_uid = ?4",
-    )
+         where series_instance_uid = ?4"
+    ))
     .bind(completion.reason.as_str())
     .bind(nanoseconds(completion.decided_at))
     .bind(completion.expected.map(|expected| expected as i64))
@@ -189,7 +204,7 @@ struct CompletedSeries {
 }
 
 /// Puts the announcement of a series that has just been completed into the outbox, and the
-/// completion into its history.
+/// completion into its history; its study is then open.
 pub(super) async fn announce(
     connection: &mut SqliteConnection,
     series: &SeriesInstanceUid,
@@ -209,16 +224,9 @@ pub(super) async fn announce(
     .fetch_one(&mut *connection)
     .await?;
     let event = row.into_event(series, changes)?;
-    let payload = serde_json::to_string(&event)
-        .map_err(|error| CatalogError::Unreadable(format!("series {series}: {error}")))?;
-    sqlx::query("insert into outbox (subject, message_id, time, payload) values (?, ?, ?, ?)")
-        .bind(event.subject().to_string())
-        .bind(event.id())
-        .bind(nanoseconds(event.time()))
-        .bind(payload)
-        .execute(&mut *connection)
-        .await?;
+    outbox::announce(connection, &event).await?;
     write_down(connection, &event).await?;
+    study_completions::open(connection, &event).await?;
     Ok(event)
 }
 

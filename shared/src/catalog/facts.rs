@@ -2,8 +2,9 @@
 //! rebuilt from the streams. Nothing is announced again.
 
 use super::completions::write_down;
+use super::deletions::last_revision;
 use super::stored::patient;
-use super::{Catalog, CatalogError, nanoseconds};
+use super::{Catalog, CatalogError, nanoseconds, study_completions};
 use crate::event::{SeriesCompleted, Source};
 use sqlx::SqliteConnection;
 
@@ -23,7 +24,6 @@ pub enum Restored {
 #[derive(sqlx::FromRow)]
 struct Row {
     state: String,
-    revision: u32,
     counted: i64,
     partial: bool,
 }
@@ -37,22 +37,26 @@ impl Catalog {
     pub async fn restore(&self, fact: &SeriesCompleted) -> Result<Restored, CatalogError> {
         let mut transaction = self.begin_write().await?;
         let row: Option<Row> = sqlx::query_as(
-            "select state, revision, partial, (select count(*) from instances
+            "select state, partial, (select count(*) from instances
                  where series_instance_uid = series.series_instance_uid) as counted
              from series where series_instance_uid = ?",
         )
         .bind(fact.series_instance_uid.as_str())
         .fetch_optional(&mut *transaction)
         .await?;
-        if row.as_ref().is_some_and(|row| fact.revision <= row.revision) {
+        let last: u32 = sqlx::query_scalar(concat!("select ", last_revision!("?1")))
+            .bind(fact.series_instance_uid.as_str())
+            .fetch_one(&mut *transaction)
+            .await?;
+        if fact.revision <= last {
             return Ok(Restored::Known);
         }
         let whole = match &row {
-            None => fact.source == Source::Api && fact.revision == 1,
+            None => fact.source == Source::Api && fact.revision == last + 1,
             Some(row) => {
                 row.state == "receiving"
                     && !row.partial
-                    && fact.revision == row.revision + 1
+                    && fact.revision == last + 1
                     && fact.instances_count == row.counted.unsigned_abs()
             }
         };
@@ -61,6 +65,7 @@ impl Catalog {
         }
         complete_as_told(&mut transaction, fact, !whole).await?;
         write_down(&mut transaction, fact).await?;
+        study_completions::open(&mut transaction, fact).await?;
         transaction.commit().await?;
         Ok(if whole { Restored::Whole } else { Restored::Partial })
     }

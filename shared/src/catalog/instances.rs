@@ -1,5 +1,6 @@
 //! Instances as they come out of the stream: a batch of events becomes rows in one transaction.
 
+use super::deletions::{self, Deletion};
 use super::faces::Face;
 use super::open::{self, OpenSeries};
 use super::sources::{self, Lesson};
@@ -8,7 +9,7 @@ use super::{
     Catalog, CatalogError, instance_rows, json, nanoseconds, optional_timestamp, series_uid,
     timestamp, word,
 };
-use crate::event::{InstanceStored, Reason};
+use crate::event::{InstanceStored, Reason, SeriesDeleted};
 use crate::uid::SeriesInstanceUid;
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
@@ -74,6 +75,8 @@ pub struct Consequences {
     pub open: Vec<(SeriesInstanceUid, OpenSeries)>,
     /// What was learned of senders, in order.
     pub lessons: Vec<Lesson>,
+    /// The series that are deleted after it.
+    pub deletions: Vec<Deletion>,
 }
 
 /// What an event is to the catalogue.
@@ -128,7 +131,8 @@ impl Catalog {
         .transpose()
     }
 
-    /// Commits a batch, its bookmark and what `conclude` makes of it, or nothing at all.
+    /// Commits a batch, its bookmark and what `conclude` makes of it, or nothing at all. Gives the
+    /// deletions that will be announced.
     ///
     /// # Errors
     /// When the catalogue can't be written; the batch is then as if it had not been read.
@@ -136,7 +140,7 @@ impl Catalog {
         &self,
         batch: &Batch,
         conclude: impl FnOnce(&Recorded) -> Consequences,
-    ) -> Result<(), CatalogError> {
+    ) -> Result<Vec<SeriesDeleted>, CatalogError> {
         let mut transaction = self.begin_write().await?;
         let effects = effects(&mut transaction, &batch.instances).await?;
         let Found { completed, faces } = find(&mut transaction, &batch.instances, &effects).await?;
@@ -155,11 +159,12 @@ impl Catalog {
         .bind(batch.bookmark.last_sequence as i64)
         .execute(&mut *transaction)
         .await?;
+        let deleted = deletions::delete(&mut transaction, &consequences.deletions).await?;
         transaction.commit().await?;
         if let Some(write_back) = &self.write_back {
             write_back.committed(batch.instances.len());
         }
-        Ok(())
+        Ok(deleted)
     }
 }
 

@@ -7,6 +7,7 @@
 mod attributes;
 mod comparison;
 mod completions;
+mod deletions;
 mod details;
 mod faces;
 mod facts;
@@ -24,6 +25,7 @@ mod sources;
 mod statistics;
 mod stored;
 mod studies;
+mod study_completions;
 #[cfg(feature = "synthetic")]
 mod synthetic;
 mod upserts;
@@ -31,6 +33,7 @@ mod write_back;
 
 pub use attributes::{ATTRIBUTES, Attribute, Kind, Level, keyword};
 pub use completions::{Completion, RevisionRecord};
+pub use deletions::Deletion;
 pub use details::{Details, InstanceRecord};
 pub use facts::Restored;
 pub use inspection::Inspection;
@@ -45,6 +48,7 @@ pub use sources::{Disproof, Lesson, SourceRecord};
 pub use statistics::Statistics;
 pub use stored::{StoreOutcome, StoredSeries};
 pub use studies::{StudyRecord, StudySearch};
+pub use study_completions::{StudiesDecided, StudyCompletion};
 
 use crate::uid::SeriesInstanceUid;
 use clap::Args;

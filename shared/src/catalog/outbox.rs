@@ -1,18 +1,20 @@
 //! The outbox: announcements that were committed with what they announce, until the broker has
 //! acknowledged them.
 
-use super::{Catalog, CatalogError, timestamp};
+use super::{Catalog, CatalogError, nanoseconds, timestamp};
+use crate::event::Event;
 use crate::subject::{Subject, UnknownSubject};
 use jiff::Timestamp;
+use sqlx::SqliteConnection;
 
-/// An announcement of a completed series that waits for the broker.
+/// An announcement that waits for the broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Announcement {
     /// Its place in the outbox; announcements go out in this order.
     pub id: i64,
     /// Where it is published.
     pub subject: Subject,
-    /// `SeriesInstanceUID:Revision`: published twice, it is still one.
+    /// `SeriesInstanceUID:Revision` of a completion: published twice, it is still one.
     pub message_id: String,
     /// When it was decided.
     pub time: Timestamp,
@@ -62,4 +64,22 @@ impl Catalog {
         sqlx::query("delete from outbox where id <= ?").bind(id).execute(&self.pool).await?;
         Ok(())
     }
+}
+
+/// Puts an event into the outbox.
+pub(super) async fn announce<E: Event>(
+    connection: &mut SqliteConnection,
+    event: &E,
+) -> Result<(), CatalogError> {
+    let id = event.id();
+    let payload = serde_json::to_string(event)
+        .map_err(|error| CatalogError::Unreadable(format!("announcement {id}: {error}")))?;
+    sqlx::query("insert into outbox (subject, message_id, time, payload) values (?, ?, ?, ?)")
+        .bind(event.subject().to_string())
+        .bind(id)
+        .bind(nanoseconds(event.time()))
+        .bind(payload)
+        .execute(connection)
+        .await?;
+    Ok(())
 }

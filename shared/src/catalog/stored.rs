@@ -1,6 +1,7 @@
 //! Series that did not come by DICOM: somebody vouches for them by `POST /store`.
 
 use super::completions::{Changes, announce};
+use super::deletions::last_revision;
 use super::{Catalog, CatalogError, nanoseconds, timestamp};
 use crate::event::{Reason, Source};
 use crate::uid::{SeriesInstanceUid, StudyInstanceUid};
@@ -86,12 +87,15 @@ async fn insert_stored(
     .bind(patient)
     .execute(&mut *connection)
     .await?;
-    sqlx::query(
+    // The bookmark orders it among what was received, and so before or after a deletion.
+    sqlx::query(concat!(
         "insert into series
             (series_instance_uid, study_instance_uid, patient, source, state, revision, reason,
-             instances_count, claimed_count, first_completed_at, completed_at)
-         values (?1, ?2, ?3, ?4, 'complete', 1, ?5, ?6, ?6, ?7, ?7)",
-    )
+             instances_count, claimed_count, first_completed_at, completed_at, completed_sequence)
+         values (?1, ?2, ?3, ?4, 'complete', 1 + ",
+        last_revision!("?1"),
+        ", ?5, ?6, ?6, ?7, ?7, coalesce((select last_sequence from bookmark), 0))"
+    ))
     .bind(stored.series.as_str())
     .bind(stored.study.as_str())
     .bind(patient)

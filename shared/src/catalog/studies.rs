@@ -44,6 +44,12 @@ pub struct StudyRecord {
     pub instances_count: i64,
     /// When the latest of its series was complete: nanoseconds since 1970, UTC.
     completed_at: Option<i64>,
+    /// Of the last completion of the study itself; 0 before the first.
+    pub revision: i64,
+    /// When that was: nanoseconds since 1970, UTC.
+    study_completed_at: Option<i64>,
+    /// 1 if a series was complete since then.
+    is_open: i64,
 }
 
 /// One pass over the series of a study: what they come to, in the order of the record.
@@ -60,7 +66,14 @@ const RECORD: &str = "json_array(studies.study_instance_uid, patient_id, patient
     (select coalesce(sum(instances_count), 0) from series
         where series.study_instance_uid = studies.study_instance_uid),
     (select max(completed_at) from series
-        where series.study_instance_uid = studies.study_instance_uid and revision > 0))";
+        where series.study_instance_uid = studies.study_instance_uid and revision > 0),
+    (select coalesce(max(revision), 0) from study_revisions as done
+        where done.study_instance_uid = studies.study_instance_uid),
+    (select completed_at from study_revisions as done
+        where done.study_instance_uid = studies.study_instance_uid
+        order by revision desc limit 1),
+    exists (select 1 from open_studies
+        where open_studies.study_instance_uid = studies.study_instance_uid))";
 
 const FROM: &str = " from studies join patients on patients.id = studies.patient
     where studies.study_instance_uid <> ''";
@@ -158,6 +171,18 @@ impl Catalog {
 }
 
 impl StudyRecord {
+    /// Whether it is complete: none of its series is receiving, and its quiet period is over.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.series_receiving == 0 && self.is_open == 0
+    }
+
+    /// When the study itself was last complete.
+    #[must_use]
+    pub fn study_completed_at(&self) -> Option<Timestamp> {
+        optional_timestamp(self.study_completed_at).ok().flatten()
+    }
+
     /// When the latest of its series was complete.
     #[must_use]
     pub fn completed_at(&self) -> Option<Timestamp> {

@@ -9,6 +9,7 @@ mod decoding;
 mod instance;
 mod request;
 mod series;
+mod study;
 #[cfg(test)]
 mod tests;
 
@@ -18,8 +19,9 @@ pub use association::{
 };
 pub use attributes::{AttributeValue, Attributes};
 pub use instance::{InstanceReceiving, InstanceStored};
-pub use request::{CompletionRequested, TrustRequested};
-pub use series::{Reason, SeriesCompleted, Source};
+pub use request::{CompletionRequested, DeletionRequested, TrustRequested};
+pub use series::{DeletionReason, Reason, SeriesCompleted, SeriesDeleted, Source};
+pub use study::{SeriesOfStudy, StudyCompleted};
 
 use crate::subject::Subject;
 use jiff::Timestamp;

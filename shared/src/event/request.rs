@@ -37,6 +37,36 @@ impl Event for CompletionRequested {
     }
 }
 
+/// An operator says that a series is no longer to be in the catalogue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DeletionRequested {
+    /// Series Instance UID (0020,000E).
+    #[serde(rename = "SeriesInstanceUID")]
+    pub series_instance_uid: SeriesInstanceUid,
+    /// This request: a UUID.
+    #[serde(rename = "RequestID")]
+    pub request_id: String,
+    /// When, by the API's clock.
+    pub requested_at: Timestamp,
+}
+
+impl Event for DeletionRequested {
+    const SOURCE: &'static str = API;
+
+    fn subject(&self) -> Subject {
+        Subject::deletion_requested(&self.series_instance_uid)
+    }
+
+    fn id(&self) -> String {
+        self.request_id.clone()
+    }
+
+    fn time(&self) -> Timestamp {
+        self.requested_at
+    }
+}
+
 /// An operator says that the evidence of a sender is to be believed again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]

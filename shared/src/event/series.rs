@@ -147,3 +147,68 @@ impl Event for SeriesCompleted {
         self.completed_at
     }
 }
+
+/// Why a series is no longer in the catalogue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeletionReason {
+    /// An operator asked for it.
+    Requested,
+    /// It was complete for longer than the catalogue keeps series.
+    Expired,
+}
+
+impl DeletionReason {
+    /// The word for it in events and in the catalogue.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+/// The series is no longer in the catalogue. Should it come again, its revisions go on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct SeriesDeleted {
+    /// Series Instance UID (0020,000E).
+    #[serde(rename = "SeriesInstanceUID")]
+    pub series_instance_uid: SeriesInstanceUid,
+    /// Its last revision; 0 when it had never been complete.
+    pub revision: u32,
+    /// Why it was deleted.
+    pub reason: DeletionReason,
+    /// Instances that went with it; what was claimed, of one that was told by `POST /store`.
+    pub instances_count: u64,
+    /// Study Instance UID (0020,000D).
+    #[serde(rename = "StudyInstanceUID")]
+    pub study_instance_uid: String,
+    /// Modality (0008,0060).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub modality: Option<String>,
+    /// When, in the broker's time.
+    pub deleted_at: Timestamp,
+    /// Sequence of the INSTANCES stream up to which it was decided: what comes after is not deleted.
+    pub instances_sequence: u64,
+}
+
+impl Event for SeriesDeleted {
+    const SOURCE: &'static str = INDEXER;
+
+    fn subject(&self) -> Subject {
+        let modality = self.modality.as_deref().unwrap_or_default();
+        Subject::series_deleted(modality, &self.series_instance_uid)
+    }
+
+    /// It ends in no digit, so no completion of another series has it, whatever that is called.
+    fn id(&self) -> String {
+        let Self { series_instance_uid, revision, instances_sequence, .. } = self;
+        format!("{series_instance_uid}:{revision}:{instances_sequence}:deleted")
+    }
+
+    fn time(&self) -> Timestamp {
+        self.deleted_at
+    }
+}

@@ -92,6 +92,48 @@ fn a_completed_series_reads_as_its_golden_file() {
     agrees_with(&event, include_str!("../../golden/series_completed.json"));
 }
 
+#[test]
+fn a_deleted_series_reads_as_its_golden_file() {
+    let event = SeriesDeleted {
+        series_instance_uid: SeriesInstanceUid::parse("2.25.2").unwrap(),
+        revision: 2,
+        reason: DeletionReason::Requested,
+        instances_count: 17,
+        study_instance_uid: "2.25.1".into(),
+        modality: Some("MR".into()),
+        deleted_at: at("2026-02-04T09:00:00.25Z"),
+        instances_sequence: 1300,
+    };
+    agrees_with(&event, include_str!("../../golden/series_deleted.json"));
+}
+
+#[test]
+fn a_completed_study_reads_as_its_golden_file() {
+    let series = |uid, revision, instances_count, modality: &str| SeriesOfStudy {
+        series_instance_uid: SeriesInstanceUid::parse(uid).unwrap(),
+        revision,
+        instances_count,
+        modality: Some(modality.into()),
+    };
+    let event = StudyCompleted {
+        study_instance_uid: "2.25.1".into(),
+        revision: 1,
+        reason: Reason::Quiet,
+        patient_id: "42".into(),
+        patient_name: "Yamada^Tarou=山田^太郎".into(),
+        study_date: Some("20260203".into()),
+        study_description: Some("Knee left".into()),
+        accession_number: Some("A-1".into()),
+        modalities_in_study: vec!["MR".into(), "SR".into()],
+        number_of_study_related_series: 2,
+        number_of_study_related_instances: 18,
+        series: vec![series("2.25.2", 2, 17, "MR"), series("2.25.4", 1, 1, "SR")],
+        completed_at: at("2026-02-03T04:06:16.5Z"),
+        instances_sequence: 1236,
+    };
+    agrees_with(&event, include_str!("../../golden/study_completed.json"));
+}
+
 fn association() -> AssociationIdentity {
     AssociationIdentity {
         association_id: "4f5c1e9c-7f57-4f0e-a44e-2f2b40d5a3ce".into(),
@@ -178,6 +220,12 @@ fn a_request_reads_as_its_golden_file() {
         requested_at,
     };
     agrees_with(&complete, include_str!("../../golden/completion_requested.json"));
+    let delete = DeletionRequested {
+        series_instance_uid: SeriesInstanceUid::parse("2.25.2").unwrap(),
+        request_id: request_id.clone(),
+        requested_at,
+    };
+    agrees_with(&delete, include_str!("../../golden/deletion_requested.json"));
     let trust = TrustRequested { calling_ae_title: "MR 1".into(), request_id, requested_at };
     agrees_with(&trust, include_str!("../../golden/trust_requested.json"));
 }

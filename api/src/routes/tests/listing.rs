@@ -32,7 +32,7 @@ impl Feed {
         let instances = vec![Received { sequence, at, event: Box::new(event) }];
         let bookmark = Bookmark { stream_created: Timestamp::UNIX_EPOCH, last_sequence: sequence };
         let batch = Batch { instances, counted: Vec::new(), bookmark };
-        let consequences = Consequences { open, lessons: Vec::new() };
+        let consequences = Consequences { open, ..Consequences::default() };
         self.owner().record(&batch, |_| consequences).await.unwrap();
     }
 
@@ -405,14 +405,22 @@ async fn studies_are_what_their_series_come_to() {
         .await;
     }
     feed.complete(10, &["2.1", "2.2", "2.3"]).await;
+    let of = |study: &Value| (study["State"].clone(), study["Revision"].clone());
+    let before = json(&feed.api.client, "/studies/1.1").await;
+    assert_eq!(of(&before), ("receiving".into(), 0.into()), "another series may begin");
+    let decided_at = Timestamp::from_second(70).unwrap();
+    let due = ["1.1", "1.2"].map(|study| StudyCompletion { study: study.to_owned(), decided_at });
+    feed.api.owner.as_ref().unwrap().complete_studies(&due).await.unwrap();
     let studies = json(&feed.api.client, "/studies").await;
     let expected = serde_json::json!([
         {"StudyInstanceUID": "1.1", "PatientID": "7", "PatientName": "Roe^Jane",
          "ModalitiesInStudy": ["MR", "SR"], "State": "complete", "SeriesCount": 2,
-         "SeriesReceiving": 0, "InstancesCount": 2, "CompletedAt": "1970-01-01T00:00:10Z"},
+         "SeriesReceiving": 0, "InstancesCount": 2, "CompletedAt": "1970-01-01T00:00:10Z",
+         "Revision": 1, "StudyCompletedAt": "1970-01-01T00:01:10Z"},
         {"StudyInstanceUID": "1.2", "PatientID": "7", "PatientName": "Roe^Jane",
          "ModalitiesInStudy": ["CT"], "State": "receiving", "SeriesCount": 2,
-         "SeriesReceiving": 1, "InstancesCount": 1, "CompletedAt": "1970-01-01T00:00:10Z"},
+         "SeriesReceiving": 1, "InstancesCount": 1, "CompletedAt": "1970-01-01T00:00:10Z",
+         "Revision": 0},
     ]);
     assert_eq!(studies, expected);
     let found = json(&feed.api.client, "/studies?Modality=SR&limit=1&sort=-Arrival").await;
@@ -422,7 +430,7 @@ async fn studies_are_what_their_series_come_to() {
     let expected = serde_json::json!({
         "Patients": 1, "Studies": 2, "SeriesComplete": 3, "SeriesReceiving": 1,
         "InstancesCount": 3, "SeriesByModality": {"CT": 1, "MR": 1, "SR": 1},
-        "SeriesByReason": {"quiet": 3}, "Unannounced": 3,
+        "SeriesByReason": {"quiet": 3}, "Unannounced": 4,
         "LastCompletedAt": "1970-01-01T00:00:10Z",
     });
     assert_eq!(stats, expected);

@@ -1,0 +1,58 @@
+//! What was decided, as the SERIES stream keeps it: each says up to which sequence of INSTANCES.
+
+use shared::event::{SeriesCompleted, SeriesDeleted, StudyCompleted};
+use shared::subject::Subject;
+
+/// What was decided.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fact {
+    /// A series was complete.
+    Completed(Box<SeriesCompleted>),
+    /// A series was taken out of the catalogue.
+    Deleted(SeriesDeleted),
+    /// A study was complete.
+    Study(Box<StudyCompleted>),
+}
+
+impl Fact {
+    /// Reads what was announced; `None` for what decides nothing, as far as this version knows.
+    ///
+    /// # Errors
+    /// When it is not what its subject says.
+    pub fn read(subject: &str, payload: &[u8]) -> Result<Option<Self>, serde_json::Error> {
+        Ok(match subject.parse() {
+            Ok(Subject::SeriesCompleted { .. }) => {
+                Some(Self::Completed(serde_json::from_slice(payload)?))
+            }
+            Ok(Subject::SeriesDeleted { .. }) => {
+                Some(Self::Deleted(serde_json::from_slice(payload)?))
+            }
+            Ok(Subject::StudyCompleted { .. }) => {
+                Some(Self::Study(serde_json::from_slice(payload)?))
+            }
+            _ => None,
+        })
+    }
+
+    /// Sequence of INSTANCES up to which it was decided. A series that was stored while there was no
+    /// stream yet has none.
+    #[must_use]
+    pub fn sequence(&self) -> Option<u64> {
+        match self {
+            Self::Completed(fact) => fact.instances_sequence,
+            Self::Deleted(fact) => Some(fact.instances_sequence),
+            Self::Study(fact) => Some(fact.instances_sequence),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_this_version_does_not_know_decides_nothing() {
+        assert_eq!(Fact::read("dicom.series.archived.MR.1.2", b"{}").unwrap(), None);
+        assert!(Fact::read("dicom.series.completed.MR.1.2", b"{}").is_err());
+    }
+}
