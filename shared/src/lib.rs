@@ -13,6 +13,7 @@ pub mod metrics;
 mod process;
 pub mod settings;
 pub mod shutdown;
+pub mod sources;
 pub mod stream;
 pub mod subject;
 pub mod telemetry;
