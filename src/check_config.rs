@@ -22,6 +22,11 @@ pub fn check(
     if let Err(problem) = settings.ingest.tls.read() {
         problems.push(format!("{problem:#}"));
     }
+    match settings.ingest.pseudonyms.read() {
+        Ok(None) => {}
+        Ok(Some(_)) => writeln!(to, "Patients are called by pseudonyms, but in POST /store.")?,
+        Err(problem) => problems.push(format!("{problem:#}")),
+    }
     match settings.sources.read() {
         Ok(file) => {
             describe_sources(&file, to)?;

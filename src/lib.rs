@@ -8,6 +8,7 @@ pub mod embedded_nats;
 pub mod manual;
 mod output;
 pub mod pipeline;
+pub mod pseudonym;
 pub mod send;
 pub mod series;
 pub mod synthetic;

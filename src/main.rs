@@ -8,6 +8,7 @@ use collimator::doctor::{self, DoctorSettings};
 use collimator::embedded_nats::guard_if_asked;
 use collimator::manual::{self, CompletionsSettings, ManSettings};
 use collimator::pipeline::{self, Addresses, PipelineSettings};
+use collimator::pseudonym::PseudonymCommand;
 use collimator::send::{self, SendSettings};
 use collimator::series::{self, SeriesSettings};
 use collimator::synthetic::SyntheticStudy;
@@ -46,6 +47,9 @@ enum Command {
     CheckConfig(Box<PipelineSettings>),
     /// Hash a passcode, a line on the standard input, for SOURCES_FILE
     HashPasscode,
+    /// Print the pseudonyms of patients, each a line of the standard input: a PatientID, and behind a
+    /// TAB its IssuerOfPatientID if it has one
+    Pseudonym(PseudonymCommand),
     /// List, show and watch series, by asking a running API
     Series(SeriesSettings),
     /// Look at all that the pipeline needs, and say what to do; changes nothing
@@ -99,6 +103,9 @@ async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
             }
         }
         Some(Command::HashPasscode) => println!("{}", hash_passcode()?),
+        Some(Command::Pseudonym(command)) => {
+            command.run(&mut io::stdin().lock(), &mut io::stdout().lock())?;
+        }
         Some(Command::Demo(settings)) => pipeline::run(*settings, stop, demo).await?,
         Some(Command::Completions(settings)) => {
             return manual::completions(Args::command(), settings);

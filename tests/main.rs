@@ -27,6 +27,7 @@ mod listening;
 mod manual;
 mod metrics;
 mod orthanc;
+mod pseudonyms;
 mod pydicom_files;
 mod receiving;
 mod refusals;

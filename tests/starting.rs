@@ -94,6 +94,22 @@ fn a_bad_webhooks_file_is_one_clear_line() {
     assert!(line.contains("timout") && !line.contains("sixteen"), "{line}");
 }
 
+#[test]
+fn a_key_of_pseudonyms_that_is_missing_or_short_is_one_clear_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("key");
+    std::fs::write(&file, "sixteen letters.").unwrap();
+    let short = ("PSEUDONYM_KEY_FILE", file.to_str().unwrap());
+    let keyed = ("PSEUDONYMISE", "keyed");
+    let nowhere = ("PSEUDONYM_KEY_FILE", "/nowhere/key");
+    for settings in [&[keyed][..], &[keyed, nowhere], &[keyed, short], &[short]] {
+        let line = complaint(&run(folder.path(), settings, &[]));
+        assert!(line.contains("PSEUDONYM_KEY_FILE") && !line.contains("sixteen"), "{line}");
+    }
+    let output = run(folder.path(), &[("PSEUDONYMISE", "rot13"), short], &[]);
+    assert_eq!(output.status.code(), Some(2));
+}
+
 #[tokio::test]
 async fn an_interrupt_ends_everything_in_order() {
     let mut collimator = Collimator::start().await;

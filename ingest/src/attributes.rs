@@ -229,8 +229,12 @@ pub fn digest(uids: [&str; 4], attributes: &Attributes) -> String {
         let value = serde_json::to_vec(value).unwrap_or_default();
         hasher.update(keyword.as_bytes()).update(b"\0").update(&value).update(b"\0");
     }
-    let digest = hasher.finalize().to_hex();
-    digest[..32].to_owned()
+    digits(&hasher.finalize())
+}
+
+/// The first 32 hex digits of a hash: as many as it takes that no two are ever the same by chance.
+pub(crate) fn digits(hash: &blake3::Hash) -> String {
+    hash.to_hex()[..32].to_owned()
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use crate::attributes::{
 use crate::dimse::{Request, Status};
 use crate::header::{Header, HeaderError};
 use crate::ledger::Ledger;
+use crate::pseudonyms::Pseudonyms;
 use crate::publisher::PublishRefused;
 use jiff::Timestamp;
 use shared::event::{AssociationIdentity, InstanceStored};
@@ -37,6 +38,8 @@ pub struct Arrival<'a> {
     pub association: &'a AssociationIdentity,
     /// What became of its C-STOREs so far; this one is the latest.
     pub ledger: &'a Ledger,
+    /// What its patient is called by, where that is not as it says.
+    pub pseudonyms: Option<&'a Pseudonyms>,
     /// When it was complete.
     pub received_at: Timestamp,
 }
@@ -54,7 +57,11 @@ impl Arrival<'_> {
         let sop_instance_uid = sop_instance_uid(self.header, self.request)?;
         let sop_class_uid = sop_class_uid(self.header, self.request)?;
         let study_instance_uid = study_instance_uid(self.header)?;
-        let attributes = attributes::decode(self.header);
+        let mut attributes = attributes::decode(self.header);
+        // Before the digest, with which anybody could try names otherwise.
+        if let Some(pseudonyms) = self.pseudonyms {
+            pseudonyms.replace(&mut attributes);
+        }
         let digest = attributes::digest(
             [
                 &sop_class_uid,

@@ -17,6 +17,7 @@ pub mod listener;
 pub mod metrics;
 pub mod occurrences;
 pub mod patience;
+pub mod pseudonyms;
 pub mod publisher;
 pub mod room;
 pub mod settings;
@@ -34,6 +35,7 @@ use identification::Identification;
 use listener::Ports;
 use metrics::IngestMetrics;
 use occurrences::Occurrences;
+use pseudonyms::Pseudonyms;
 use publisher::Publisher;
 pub use settings::Settings;
 use shared::acknowledgements::Acknowledgements;
@@ -59,6 +61,7 @@ pub struct Ingest {
     hangup: Option<Signal>,
     settings: Settings,
     allow: AllowList,
+    pseudonyms: Option<Pseudonyms>,
     health: Part,
     acknowledgements: Acknowledgements,
     refusals: Refusals,
@@ -69,7 +72,8 @@ impl Ingest {
     /// Opens the ports.
     ///
     /// # Errors
-    /// When one can't be listened on, or the sources file or the certificates can't be read or understood.
+    /// When one can't be listened on, or the sources file, the certificates or the key of the pseudonyms
+    /// can't be read or understood.
     pub async fn bind(
         settings: Settings,
         sources: &SourcesSettings,
@@ -79,6 +83,10 @@ impl Ingest {
         let (health, refusals) = (health.part("ingest"), metrics.refusals());
         let allow = sources.read()?.allow;
         settings.check(&allow)?;
+        let pseudonyms = settings.pseudonyms.read()?;
+        if pseudonyms.is_some() {
+            tracing::info!("patients are called by pseudonyms");
+        }
         let mut ports = Ports::default();
         if let Some(addr) = settings.dicom_addr.0 {
             ports.plain = Some(listen(addr, "DICOM_ADDR").await?);
@@ -95,7 +103,17 @@ impl Ingest {
         }
         let acknowledgements = Acknowledgements::default();
         let metrics = IngestMetrics::registered(metrics);
-        Ok(Self { ports, hangup, settings, allow, health, acknowledgements, refusals, metrics })
+        Ok(Self {
+            ports,
+            hangup,
+            settings,
+            allow,
+            pseudonyms,
+            health,
+            acknowledgements,
+            refusals,
+            metrics,
+        })
     }
 
     /// Where it listens for plain DICOM, if it does.
@@ -152,6 +170,7 @@ impl Ingest {
             settings: self.settings,
             allow: self.allow,
             identification: Identification::new()?,
+            pseudonyms: self.pseudonyms,
             node_name,
             refusals: self.refusals,
             metrics: self.metrics,

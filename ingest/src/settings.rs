@@ -1,6 +1,7 @@
 //! What the receiver can be told. Each is also an environment variable of the same name.
 
 use crate::admission::MAX_PDU_LENGTH;
+use crate::pseudonyms::PseudonymSettings;
 use crate::tls::TlsSettings;
 use anyhow::ensure;
 use bytesize::ByteSize;
@@ -77,6 +78,10 @@ pub struct Settings {
     /// How long the broker may take to acknowledge an instance before its sender is refused
     #[arg(long, env = "PUBLISH_TIMEOUT", default_value = "5s", value_parser = duration)]
     pub publish_timeout: Duration,
+
+    /// How patients are called.
+    #[command(flatten)]
+    pub pseudonyms: PseudonymSettings,
 }
 
 impl Settings {

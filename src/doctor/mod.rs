@@ -94,14 +94,17 @@ fn read_settings(settings: &PipelineSettings) -> Finding {
     let (sources, webhooks) = (&settings.sources.sources_file, &settings.api.webhooks_file);
     let tls = &settings.ingest.tls;
     let certificates = [&tls.dicom_tls_cert, &tls.dicom_tls_key, &tls.dicom_tls_client_ca];
-    let files: Vec<_> = [sources, webhooks, &settings.api.tokens_file]
-        .into_iter()
-        .chain(certificates)
-        .flatten()
-        .map(|file| file.display().to_string())
-        .collect();
+    let pseudonyms = &settings.ingest.pseudonyms;
+    let files: Vec<_> =
+        [sources, webhooks, &settings.api.tokens_file, &pseudonyms.pseudonym_key_file]
+            .into_iter()
+            .chain(certificates)
+            .flatten()
+            .map(|file| file.display().to_string())
+            .collect();
     let read = || -> anyhow::Result<()> {
         tls.read()?;
+        pseudonyms.read()?;
         let file = settings.sources.read()?;
         settings.ingest.check(&file.allow)?;
         settings.indexer.sources(file)?;

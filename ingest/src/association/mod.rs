@@ -15,6 +15,7 @@ use crate::ledger::Ledger;
 use crate::metrics::{ClassMetrics, IngestMetrics, Open, Outcome};
 use crate::occurrences::Occurrences;
 use crate::patience::Patience;
+use crate::pseudonyms::Pseudonyms;
 use crate::publisher::Publisher;
 use crate::settings::Settings;
 use crate::wire::{Abort, Incoming, Wire, WireError};
@@ -38,6 +39,8 @@ pub struct Service {
     pub allow: AllowList,
     /// Whether those are who they say.
     pub identification: Identification,
+    /// What patients are called by in events, where that is not as their instances say.
+    pub pseudonyms: Option<Pseudonyms>,
     /// The receiver's name.
     pub node_name: String,
     /// Where events go.

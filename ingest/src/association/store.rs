@@ -169,6 +169,7 @@ impl Association<'_> {
             transfer_syntax_uid: &self.accepted.contexts[&context_id].transfer_syntax_uid,
             association: &self.identity,
             ledger: &self.ledger,
+            pseudonyms: self.service.pseudonyms.as_ref(),
             received_at: Timestamp::now(),
         };
         let event = arrival.event()?;

@@ -71,6 +71,13 @@ impl Attributes {
         }
     }
 
+    /// Takes an attribute away, if it is there.
+    pub fn remove(&mut self, keyword: &str) {
+        if let Ok(place) = self.place(keyword) {
+            self.0.remove(place);
+        }
+    }
+
     /// Each with its keyword, in the order of these.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &AttributeValue)> {
         self.0.iter().map(|(keyword, value)| (&**keyword, value))
@@ -156,5 +163,8 @@ mod tests {
         let number = |number| AttributeValue::Number(number);
         let picked = attributes.pick(&["Bytes", "Columns", "Modality", "StudyID", "StudyTime"]);
         assert_eq!(picked, [None, Some(&number(4)), None, Some(&number(3)), None]);
+        attributes.remove("Modality");
+        attributes.remove("Rows");
+        assert_eq!(serde_json::to_string(&attributes).unwrap(), r#"{"Columns":4,"StudyID":3}"#);
     }
 }
