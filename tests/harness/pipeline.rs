@@ -1,7 +1,7 @@
 //! The pipeline under test: as one process, or as its services. Each has its own nats-server,
 //! store, catalogue and ports.
 
-use super::eventually;
+use super::{DEADLINE, LOOK_EVERY, eventually};
 use async_nats::jetstream::{self, message::StreamMessage};
 use collimator::embedded_nats::{EmbeddedNats, Finder};
 use collimator::send::{SendSettings, send};
@@ -14,7 +14,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
@@ -237,8 +237,23 @@ impl Ends {
         events
     }
 
-    /// All completions that were announced so far.
+    /// All completions that were announced so far. What the API lists is announced a moment later, so
+    /// it is waited for.
     pub async fn completions(&self) -> Vec<SeriesCompleted> {
+        let listed: u64 =
+            self.series().await.iter().filter_map(|series| series["Revision"].as_u64()).sum();
+        let began = Instant::now();
+        loop {
+            let announced = self.announced().await;
+            // Who asks has to judge what there is when it is not all of them.
+            if announced.len() as u64 >= listed || began.elapsed() > DEADLINE {
+                return announced;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    async fn announced(&self) -> Vec<SeriesCompleted> {
         let mut events = self.events("SERIES").await;
         events.retain(|event| event.subject.starts_with("dicom.series.completed."));
         events.iter().map(|event| serde_json::from_slice(&event.payload).unwrap()).collect()
