@@ -40,7 +40,9 @@ async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
     let ingest = Ingest::bind(args.ingest, &health, &metrics).await?;
     tracing::info!(addr = %ingest.addr()?, "ingest listens");
     let serve = async {
-        match stream::connect(&args.nats.nats_url, "ingest", nats_health, &stop).await? {
+        match stream::connect(&args.nats.nats_url, &args.nats.user, "ingest", nats_health, &stop)
+            .await?
+        {
             Some(nats) => {
                 let verified = verify(&args.monitor, &nats);
                 tokio::join!(ingest.run(&nats, &args.streams, stop.clone()), verified).0
