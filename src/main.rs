@@ -3,6 +3,7 @@
 use anyhow::Context as _;
 use api::tokens::{self, NewToken};
 use clap::{CommandFactory, Parser, Subcommand};
+use collimator::check_config;
 use collimator::doctor::{self, DoctorSettings};
 use collimator::embedded_nats::guard_if_asked;
 use collimator::manual::{self, CompletionsSettings, ManSettings};
@@ -12,8 +13,13 @@ use collimator::series::{self, SeriesSettings};
 use collimator::synthetic::SyntheticStudy;
 use shared::settings::CommonSettings;
 use shared::shutdown;
+use shared::sources::PasscodeHash;
+use std::io::{self, BufRead as _, Read as _};
 use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
+
+/// Longest line with a passcode that is read, in bytes; longer ones are too long for the protocol.
+const MAX_PASSCODE_LINE: u64 = 128 * 1024;
 
 /// Receives DICOM, knows when each series is complete, and tells everyone.
 ///
@@ -36,6 +42,10 @@ enum Command {
     Send(Box<SendSettings>),
     /// Run the whole pipeline and send it a small synthetic study
     Demo(Box<PipelineSettings>),
+    /// Read the settings and the files that they name, and say what they mean
+    CheckConfig(Box<PipelineSettings>),
+    /// Hash a passcode, a line on the standard input, for SOURCES_FILE
+    HashPasscode,
     /// List, show and watch series, by asking a running API
     Series(SeriesSettings),
     /// Look at all that the pipeline needs, and say what to do; changes nothing
@@ -82,6 +92,13 @@ async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
             })
             .await?;
         }
+        Some(Command::CheckConfig(settings)) => {
+            if let Err(problems) = check_config::check(&settings, &mut io::stdout())? {
+                problems.iter().for_each(|problem| eprintln!("error: {problem}"));
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+        Some(Command::HashPasscode) => println!("{}", hash_passcode()?),
         Some(Command::Demo(settings)) => pipeline::run(*settings, stop, demo).await?,
         Some(Command::Completions(settings)) => {
             return manual::completions(Args::command(), settings);
@@ -112,13 +129,22 @@ async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The hash of the passcode that is read.
+fn hash_passcode() -> anyhow::Result<String> {
+    let mut line = Vec::new();
+    io::stdin().lock().take(MAX_PASSCODE_LINE).read_until(b'\n', &mut line)?;
+    let end = line.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n')).map_or(0, |at| at + 1);
+    Ok(PasscodeHash::of(&line[..end])?.as_str().to_owned())
+}
+
 /// Sends a small study to the pipeline that has just come up.
 async fn demo(addresses: Addresses) -> anyhow::Result<()> {
     println!("{}", addresses.welcome());
     let folder = tempfile::tempdir().context("a folder for the demo's instances")?;
     let study = SyntheticStudy::new().series("MR", 17).series("CT", 8);
     let paths = study.write_to(folder.path())?;
-    let mut settings = SendSettings::new(addresses.dicom_here().to_string(), paths);
+    let to = addresses.dicom_here().context("the demo sends in plain text; set DICOM_ADDR")?;
+    let mut settings = SendSettings::new(to.to_string(), paths);
     settings.called_ae = addresses.ae_title;
     send::run(settings).await?;
     println!("In a moment both series are at http://{}/series", addresses.api);

@@ -16,6 +16,7 @@ use shared::health::Health;
 use shared::metrics::Metrics;
 use shared::nats_user::NatsUser;
 use shared::settings::StreamSettings;
+use shared::sources::SourcesSettings;
 use shared::stream;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -59,6 +60,10 @@ pub struct PipelineSettings {
     #[arg(long, env = "DATABASE_URL")]
     pub database_url: Option<String>,
 
+    /// What is known of the senders.
+    #[command(flatten)]
+    pub sources: SourcesSettings,
+
     /// Of the receiver.
     #[command(flatten)]
     pub ingest: ingest::Settings,
@@ -92,8 +97,10 @@ impl PipelineSettings {
 /// Where the parts of a running pipeline are.
 #[derive(Debug, Clone)]
 pub struct Addresses {
-    /// The C-STORE SCP.
-    pub dicom: SocketAddr,
+    /// The C-STORE SCP in plain text, where there is one.
+    pub dicom: Option<SocketAddr>,
+    /// The C-STORE SCP over TLS, where there is one.
+    pub dicom_tls: Option<SocketAddr>,
     /// Its AE title.
     pub ae_title: String,
     /// The HTTP API.
@@ -116,11 +123,12 @@ pub async fn run(
     let (health, metrics) = (Health::default(), Metrics::default());
     let nats_health = health.part("nats");
     let catalog_settings = settings.catalog();
-    let ingest = Ingest::bind(settings.ingest.clone(), &health, &metrics).await?;
+    let (sources, receiver) = (&settings.sources, settings.ingest.clone());
+    let ingest = Ingest::bind(receiver, sources, &health, &metrics).await?;
     let catalog = Catalog::open(&catalog_settings)?;
     let api = Api::bind(&settings.api, catalog, health.clone(), metrics.clone()).await?;
 
-    let indexer = Indexer::new(&settings.indexer, catalog_settings, &health, &metrics)?;
+    let indexer = Indexer::new(&settings.indexer, sources, catalog_settings, &health, &metrics)?;
 
     let broker = match &settings.nats_url {
         Some(_) => None,
@@ -132,6 +140,7 @@ pub async fn run(
     };
     let addresses = Addresses {
         dicom: ingest.addr()?,
+        dicom_tls: ingest.tls_addr()?,
         ae_title: settings.ingest.ae_title.clone(),
         api: api.addr()?,
         nats: nats_url.clone(),
@@ -231,27 +240,34 @@ async fn when_ready(
 }
 
 impl Addresses {
-    /// The C-STORE SCP as a sender on this machine reaches it.
+    /// The C-STORE SCP as a sender on this machine reaches it in plain text.
     #[must_use]
-    pub fn dicom_here(&self) -> SocketAddr {
-        here(self.dicom)
+    pub fn dicom_here(&self) -> Option<SocketAddr> {
+        self.dicom.map(here)
     }
 
     /// What to tell people who have just started the pipeline.
     #[must_use]
     pub fn welcome(&self) -> String {
-        let (dicom, api) = (self.dicom_here(), here(self.api));
-        let (ip, port) = (dicom.ip(), dicom.port());
+        let (api, ae) = (here(self.api), &self.ae_title);
+        let mut dicom = String::new();
+        if let Some(listens) = self.dicom {
+            let (ip, port) = (here(listens).ip(), listens.port());
+            dicom += &format!(
+                "  DICOM  {ae} on {listens}      dcmsend -aec {ae} {ip} {port} --scan-directories \
+                 --recurse FOLDER\n"
+            );
+        }
+        if let Some(listens) = self.dicom_tls {
+            dicom += &format!("  TLS    {ae} on {listens}      DICOM over TLS\n");
+        }
         format!(
             "Collimator is ready; Ctrl-C ends it.
 
-  DICOM  {ae} on {listens}      dcmsend -aec {ae} {ip} {port} --scan-directories --recurse FOLDER
-  API    http://{api}      docs: http://{api}/docs      series: http://{api}/series
+{dicom}  API    http://{api}      docs: http://{api}/docs      series: http://{api}/series
   NATS   {nats}      nats sub --server {nats} 'dicom.>'
   data   {data}
 ",
-            ae = self.ae_title,
-            listens = self.dicom,
             nats = self.nats,
             data = self.data_dir.display(),
         )

@@ -55,12 +55,15 @@ async fn the_consumer_in_python_handles_each_completion_once_whatever_happens_to
     let mut consumer = Consumer::start(&packages, &collimator, folder.path()).await;
     let first = complete("a").await;
     consumer.has_handled(&first, 1).await;
+    // Killed before that it would do it again.
+    acknowledged(&collimator).await;
     consumer.process.kill();
 
     // What is complete while it is away waits for it.
     let second = complete("b").await;
     let mut consumer = Consumer::start(&packages, &collimator, folder.path()).await;
     consumer.has_handled(&second, 1).await;
+    acknowledged(&collimator).await;
     consumer.process.kill();
 
     // The broker has forgotten how far it came, so it is told of everything again.
@@ -70,6 +73,12 @@ async fn the_consumer_in_python_handles_each_completion_once_whatever_happens_to
     let mut consumer = Consumer::start(&packages, &collimator, folder.path()).await;
     consumer.has_handled(&third, 1).await;
     assert_eq!(consumer.handled(), 1, "{}", consumer.process.printed());
+    acknowledged(&collimator).await;
+}
+
+/// Waits until the broker knows that all is done.
+async fn acknowledged(collimator: &Collimator) {
+    let series = jetstream::new(collimator.nats.clone()).get_stream("SERIES").await.unwrap();
     eventually("all to be acknowledged", async || {
         let info = series.consumer_info("example").await.ok()?;
         (info.num_pending == 0 && info.num_ack_pending == 0).then_some(())

@@ -4,6 +4,7 @@
 
 mod harness;
 
+mod allowing;
 mod api;
 mod broker_trouble;
 mod browsing;
@@ -16,6 +17,7 @@ mod deleting;
 mod dicomweb;
 mod doctor_command;
 mod durability;
+mod encrypting;
 mod events;
 mod evidence;
 mod examples;

@@ -36,7 +36,7 @@ async fn narrow() -> Collimator {
 
 impl Collimator {
     /// Waits until so many of this kind and cause are counted.
-    async fn counts(&self, what: &str, cause: &str, wanted: u64) {
+    pub async fn counts(&self, what: &str, cause: &str, wanted: u64) {
         let sample = format!(r#"collimator_refusals_total{{what="{what}",cause="{cause}"}} "#);
         let url = format!("{}/metrics", self.api);
         eventually(&format!("{wanted} of {sample}"), async || {

@@ -1,6 +1,7 @@
 //! Starting and stopping: one clear line for what is wrong, nothing left behind.
 
 use crate::harness::pipeline::{COLLIMATOR, Process};
+use crate::harness::tls::Authority;
 use crate::harness::{Collimator, eventually};
 use collimator::synthetic::SyntheticStudy;
 use std::net::TcpListener;
@@ -153,6 +154,78 @@ async fn a_sources_file_that_is_not_understood_stops_the_start_with_one_line() {
         assert!(stderr.contains("SOURCES_FILE") && stderr.contains(said), "{stderr}");
         assert_eq!(stderr.trim().lines().count(), 1, "{stderr}");
     }
+}
+
+#[test]
+fn check_config_says_who_may_send_or_what_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sources.toml");
+    let check = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        let checked =
+            run(folder.path(), &[("SOURCES_FILE", file.to_str().unwrap())], &["check-config"]);
+        let said = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (checked.status.code(), said(checked.stdout), said(checked.stderr))
+    };
+    let (code, said, complaints) =
+        check("[[allow]]\nae_title = 'MR1'\naddresses = ['10.1.2.0/24']\n");
+    assert_eq!((code, &*complaints), (Some(0), ""));
+    assert!(said.contains("\n  - who calls itself MR1 and calls from 10.1.2.0/24\n"), "{said}");
+    let (code, said, _) = check("[[source]]\nae_title = 'MR1'\n");
+    assert_eq!(code, Some(0));
+    assert!(said.contains("Whoever reaches it may send.") && said.contains(": MR1."), "{said}");
+    let (code, _, complaints) = check("[[allow]]\n\nadresses = ['10.1.2.0/24']\n");
+    assert_eq!((code, complaints.lines().count()), (Some(1), 1), "{complaints}");
+    assert!(complaints.contains("line 3: unknown field `adresses`"), "{complaints}");
+    let hooks = folder.path().join("webhooks.toml");
+    std::fs::write(&hooks, "[[webhok]]\n").unwrap();
+    let checked =
+        run(folder.path(), &[("WEBHOOKS_FILE", hooks.to_str().unwrap())], &["check-config"]);
+    let complaints = String::from_utf8(checked.stderr).unwrap();
+    assert_eq!(checked.status.code(), Some(1), "{complaints}");
+    assert!(complaints.contains("webhooks.toml") && complaints.contains("webhok"), "{complaints}");
+    assert!(!folder.path().join("data").exists(), "it only looks");
+}
+
+#[test]
+fn what_is_wrong_with_tls_is_one_clear_line_before_and_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let papers = Authority::new(folder.path(), "ca");
+    let (one, other) = (papers.issue("one"), papers.issue("other"));
+    let path = |path: &Path| path.to_str().unwrap().to_owned();
+    let (certificate, key, ca) = (path(&one.certificate), path(&one.key), path(&papers.file));
+    let allow = folder.path().join("sources.toml");
+    std::fs::write(&allow, "[[allow]]\ncertificate = 'CN=MR1'\n").unwrap();
+    let (allow, addr) = (path(&allow), ("DICOM_TLS_ADDR", "127.0.0.1:0"));
+    let (cert, with_key) = (("DICOM_TLS_CERT", &*certificate), ("DICOM_TLS_KEY", &*key));
+    for (settings, said) in [
+        (vec![addr], "DICOM_TLS_ADDR needs DICOM_TLS_CERT as well"),
+        (vec![addr, cert], "DICOM_TLS_ADDR needs DICOM_TLS_KEY as well"),
+        (vec![cert], "DICOM_TLS_CERT is of no use without DICOM_TLS_ADDR"),
+        (vec![addr, cert, ("DICOM_TLS_KEY", "nowhere.key")], "DICOM_TLS_KEY nowhere.key: "),
+        (vec![addr, cert, ("DICOM_TLS_KEY", &*certificate)], "DICOM_TLS_KEY "),
+        (vec![addr, ("DICOM_TLS_CERT", &*key), with_key], "holds no certificate in PEM"),
+        (vec![addr, cert, ("DICOM_TLS_KEY", &path(&other.key))], "with DICOM_TLS_KEY: "),
+        (vec![addr, cert, with_key, ("DICOM_TLS_CLIENT_CA", &*key)], "DICOM_TLS_CLIENT_CA "),
+        (vec![("DICOM_ADDR", "none")], "there is no port for DICOM"),
+        (vec![("SOURCES_FILE", &*allow)], "set DICOM_TLS_CLIENT_CA"),
+    ] {
+        for arguments in [&["check-config"][..], &[]] {
+            let ended = run(folder.path(), &settings, arguments);
+            let stderr = String::from_utf8_lossy(&ended.stderr).into_owned();
+            assert_eq!(ended.status.code(), Some(1), "{said}: {stderr}");
+            assert_eq!(stderr.trim().lines().count(), 1, "{said}: {stderr}");
+            assert!(stderr.contains(said) && !stderr.contains("PRIVATE"), "{said}: {stderr}");
+        }
+    }
+    let good = [addr, cert, with_key, ("DICOM_TLS_CLIENT_CA", &*ca), ("DICOM_ADDR", "none")];
+    let checked = run(folder.path(), &good, &["check-config"]);
+    let said = String::from_utf8_lossy(&checked.stdout).into_owned();
+    assert!(
+        checked.status.success() && said.starts_with("DICOM over TLS on 127.0.0.1:0"),
+        "{said}"
+    );
+    assert!(said.contains("each sender needs a certificate of a CA in "), "{said}");
 }
 
 #[tokio::test]

@@ -118,8 +118,8 @@ parameter!(
 #[derive(Debug, Clone, Copy)]
 pub struct LetterSequence(pub u64);
 
-/// The largest number that JSON carries everywhere (RFC 8259 section 6).
-const MAX_SEQUENCE: u64 = (1 << 53) - 1;
+/// More than a stream will ever have, and a number that every reader of JSON has exactly.
+const MAX_SEQUENCE: u64 = 1_000_000_000_000_000;
 
 parameter!(
     LetterSequence,

@@ -31,6 +31,7 @@ use shared::catalog::{Catalog, CatalogError, CatalogSettings};
 use shared::health::{Health, Part};
 use shared::metrics::{Metrics, Refusals};
 use shared::settings::StreamSettings;
+use shared::sources::SourcesSettings;
 use shared::stream;
 use sources::Sources;
 use std::sync::Arc;
@@ -68,12 +69,13 @@ impl Indexer {
     /// When the sources file can't be read or understood.
     pub fn new(
         settings: &Settings,
+        sources: &SourcesSettings,
         catalog: CatalogSettings,
         health: &Health,
         metrics: &Metrics,
     ) -> anyhow::Result<Self> {
         let (indexer_health, announcer_health) = (health.part("indexer"), health.part("announcer"));
-        let sources = settings.sources()?;
+        let sources = settings.sources(sources.read()?)?;
         let study_quiet_period = settings.study_quiet_period()?;
         let (ack_wait, history) = (settings.ack_wait, settings.history);
         let retention = settings.catalog_retention()?;

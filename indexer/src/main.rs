@@ -8,6 +8,7 @@ use shared::catalog::{Catalog, CatalogSettings};
 use shared::health::Health;
 use shared::metrics::Metrics;
 use shared::settings::{CommonSettings, NatsSettings, StreamSettings};
+use shared::sources::SourcesSettings;
 use shared::{admin, shutdown, stream};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -27,6 +28,8 @@ struct Args {
     command: Option<Command>,
     #[command(flatten)]
     indexer: Settings,
+    #[command(flatten)]
+    sources: SourcesSettings,
     #[command(flatten)]
     catalog: CatalogSettings,
     #[command(flatten)]
@@ -68,7 +71,7 @@ async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
     }
     let (health, metrics) = (Health::default(), Metrics::default());
     let nats_health = health.part("nats");
-    let indexer = Indexer::new(&args.indexer, args.catalog, &health, &metrics)?;
+    let indexer = Indexer::new(&args.indexer, &args.sources, args.catalog, &health, &metrics)?;
     let serve = async {
         match stream::connect(&args.nats.nats_url, &args.nats.user, "indexer", nats_health, &stop)
             .await?

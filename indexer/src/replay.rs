@@ -20,6 +20,7 @@ use futures_util::StreamExt;
 use jiff::Timestamp;
 use shared::catalog::{Bookmark, Catalog, CatalogSettings, Restored};
 use shared::settings::NatsSettings;
+use shared::sources::SourcesSettings;
 use shared::stream::{self, INSTANCES, SERIES};
 use shared::uid::SeriesInstanceUid;
 use std::collections::BTreeSet;
@@ -39,6 +40,9 @@ pub struct ReplaySettings {
     /// Those of the indexer whose catalogue it is
     #[command(flatten)]
     pub indexer: Settings,
+    /// What differs by sender
+    #[command(flatten)]
+    pub sources: SourcesSettings,
     /// Where its streams are
     #[command(flatten)]
     pub nats: NatsSettings,
@@ -69,7 +73,7 @@ pub async fn run(settings: &ReplaySettings, nats: &Client) -> anyhow::Result<Rep
     ensure!(!path.exists(), "{} exists; name a file that does not", path.display());
     let part = unfinished(path)?;
     let database_url = format!("sqlite://{}", part.display());
-    let sources = settings.indexer.sources()?;
+    let sources = settings.indexer.sources(settings.sources.read()?)?;
     let end = stream::position(nats).await?;
     let (mut events, mut facts) = (Tape::of(nats, INSTANCES).await?, Tape::of(nats, SERIES).await?);
     let catalog = Catalog::own(&CatalogSettings { database_url }).await?;

@@ -4,7 +4,7 @@ use crate::sources::{Rules, Sources};
 use clap::Args;
 use jiff::SignedDuration;
 use shared::settings::{duration, duration_or_zero};
-use std::path::PathBuf;
+use shared::sources::SourcesFile;
 use std::time::Duration;
 
 /// Settings of the indexer.
@@ -31,10 +31,6 @@ pub struct Settings {
     /// How long after the latest of its series was complete a study is; 0s: studies are not announced
     #[arg(long, env = "STUDY_QUIET_PERIOD", default_value = "60s", value_parser = duration_or_zero)]
     pub study_quiet_period: Duration,
-
-    /// A TOML file of settings that differ by calling AE title [default: none]
-    #[arg(long, env = "SOURCES_FILE")]
-    pub sources_file: Option<PathBuf>,
 
     /// How long NATS waits for the acknowledgement of an event before it delivers it again
     #[arg(long, env = "ACK_WAIT", default_value = "30s", value_parser = duration)]
@@ -68,11 +64,11 @@ impl Settings {
         Ok(Some(quiet_period).filter(|quiet_period| !quiet_period.is_zero()))
     }
 
-    /// How it is decided that a series is complete.
+    /// How it is decided that a series is complete, with what differs by sender.
     ///
     /// # Errors
-    /// When the sources file can't be read or understood.
-    pub fn sources(&self) -> anyhow::Result<Sources> {
+    /// When a period is longer than time can be.
+    pub fn sources(&self, file: SourcesFile) -> anyhow::Result<Sources> {
         let all = Rules {
             quiet_period: SignedDuration::try_from(self.quiet_period)?,
             settle_period: SignedDuration::try_from(self.settle_period)?,
@@ -81,9 +77,6 @@ impl Settings {
             expected_from: Vec::new(),
             retrieve_url: None,
         };
-        match &self.sources_file {
-            Some(path) => Sources::read(path, all),
-            None => Ok(Sources::new(all)),
-        }
+        Ok(Sources::of(file, all))
     }
 }

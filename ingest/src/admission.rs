@@ -10,7 +10,9 @@ use dicom_ul::pdu::{
     AssociationRJSource, AssociationRQ, Pdu, PresentationContextProposed,
     PresentationContextResult, PresentationContextResultReason, UserVariableItem, read_pdu,
 };
+use shared::sources::NotAllowed;
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// Longest P-DATA-TF PDU that we ever take or send, in bytes without its header (PS3.8 annex D.1):
 /// longer ones gain nothing, since what has arrived of one is not waited for.
@@ -75,6 +77,10 @@ pub enum Rejection {
     ApplicationContext,
     /// It calls somebody else, and we are told to mind.
     CalledAeTitle,
+    /// It speaks in plain text where TLS is spoken.
+    PlainText,
+    /// It may not send.
+    NotAllowed(NotAllowed),
 }
 
 impl Rejection {
@@ -102,6 +108,17 @@ impl Rejection {
                 AssociationRJResult::Permanent,
                 Source::ServiceUser(User::CalledAETitleNotRecognized),
             ),
+            Self::PlainText => {
+                (AssociationRJResult::Permanent, Source::ServiceProviderASCE(Asce::NoReasonGiven))
+            }
+            Self::NotAllowed(NotAllowed::User) => {
+                (AssociationRJResult::Permanent, Source::ServiceUser(User::NoReasonGiven))
+            }
+            // The same whatever is wrong: who guesses is not told which part of it was right.
+            Self::NotAllowed(_) => (
+                AssociationRJResult::Permanent,
+                Source::ServiceUser(User::CallingAETitleNotRecognized),
+            ),
         };
         AssociationRJ { result, source }
     }
@@ -115,6 +132,30 @@ impl Rejection {
             Self::ProtocolVersion => "protocol_version",
             Self::ApplicationContext => "application_context",
             Self::CalledAeTitle => "called_ae_title",
+            Self::PlainText => "plain_text",
+            Self::NotAllowed(NotAllowed::AeTitle) => "calling_ae_title",
+            Self::NotAllowed(NotAllowed::Address) => "address",
+            Self::NotAllowed(NotAllowed::Certificate) => "certificate",
+            Self::NotAllowed(NotAllowed::User) => "user",
+        }
+    }
+}
+
+/// For operators, who are told more than the caller is.
+impl fmt::Display for Rejection {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAllowed(NotAllowed::Address) => {
+                to.write_str("calling AE title not recognized: not from this address")
+            }
+            Self::NotAllowed(NotAllowed::Certificate) => {
+                to.write_str("calling AE title not recognized: not with this certificate")
+            }
+            Self::NotAllowed(NotAllowed::User) => {
+                to.write_str("no reason given: it identifies as no user that may send")
+            }
+            Self::PlainText => to.write_str("no TLS on the port for it"),
+            _ => self.answer().source.fmt(to),
         }
     }
 }

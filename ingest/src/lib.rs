@@ -5,26 +5,33 @@ pub mod admission;
 pub mod association;
 pub mod attributes;
 pub mod broker;
+pub mod certificate;
 pub mod dimse;
 pub mod framer;
 pub mod header;
 pub mod heartbeat;
+pub mod identification;
 pub mod instance;
 pub mod ledger;
 pub mod listener;
 pub mod metrics;
 pub mod occurrences;
+pub mod patience;
 pub mod publisher;
 pub mod room;
 pub mod settings;
 pub mod shares;
+pub mod socket;
 pub mod text;
+pub mod tls;
 pub mod wire;
 
 use anyhow::Context;
 use association::Service;
 use async_nats::Client;
 use broker::Broker;
+use identification::Identification;
+use listener::Ports;
 use metrics::IngestMetrics;
 use occurrences::Occurrences;
 use publisher::Publisher;
@@ -33,10 +40,12 @@ use shared::acknowledgements::Acknowledgements;
 use shared::health::{Health, Part};
 use shared::metrics::{Metrics, Refusals};
 use shared::settings::StreamSettings;
+use shared::sources::{AllowList, SourcesSettings};
 use shared::stream;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// Log lines a second about what peers do wrong.
@@ -45,8 +54,11 @@ const TROUBLES_SAID: u32 = 20;
 /// The receiver, with its port open and nobody served yet.
 #[derive(Debug)]
 pub struct Ingest {
-    listener: TcpListener,
+    ports: Ports,
+    /// Tells to read the certificates again.
+    hangup: Option<Signal>,
     settings: Settings,
+    allow: AllowList,
     health: Part,
     acknowledgements: Acknowledgements,
     refusals: Refusals,
@@ -54,31 +66,54 @@ pub struct Ingest {
 }
 
 impl Ingest {
-    /// Opens the port.
+    /// Opens the ports.
     ///
     /// # Errors
-    /// When it can't be listened on.
+    /// When one can't be listened on, or the sources file or the certificates can't be read or understood.
     pub async fn bind(
         settings: Settings,
+        sources: &SourcesSettings,
         health: &Health,
         metrics: &Metrics,
     ) -> anyhow::Result<Self> {
         let (health, refusals) = (health.part("ingest"), metrics.refusals());
-        let listener = TcpListener::bind(settings.dicom_addr).await.with_context(|| {
-            let addr = settings.dicom_addr;
-            format!("cannot listen on {addr} for DICOM; stop the other program or set DICOM_ADDR")
-        })?;
+        let allow = sources.read()?.allow;
+        settings.check(&allow)?;
+        let mut ports = Ports::default();
+        if let Some(addr) = settings.dicom_addr.0 {
+            ports.plain = Some(listen(addr, "DICOM_ADDR").await?);
+            warn_if_open(addr, &allow);
+        }
+        let mut hangup = None;
+        if let (Some(addr), Some(tls)) = (settings.tls.dicom_tls_addr, settings.tls.read()?) {
+            // Before anybody can be told to send it, since it ends a process that does not listen to it.
+            hangup = Some(signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?);
+            if !tls.asks_for_certificates() {
+                warn_if_open(addr, &allow);
+            }
+            ports.tls = Some((listen(addr, "DICOM_TLS_ADDR").await?, Arc::new(tls)));
+        }
         let acknowledgements = Acknowledgements::default();
         let metrics = IngestMetrics::registered(metrics);
-        Ok(Self { listener, settings, health, acknowledgements, refusals, metrics })
+        Ok(Self { ports, hangup, settings, allow, health, acknowledgements, refusals, metrics })
     }
 
-    /// Where it listens.
+    /// Where it listens for plain DICOM, if it does.
     ///
     /// # Errors
     /// When the operating system does not say.
-    pub fn addr(&self) -> anyhow::Result<SocketAddr> {
-        self.listener.local_addr().context("where ingest listens")
+    pub fn addr(&self) -> anyhow::Result<Option<SocketAddr>> {
+        let addr = self.ports.plain.as_ref().map(TcpListener::local_addr).transpose();
+        addr.context("where ingest listens")
+    }
+
+    /// Where it listens for DICOM over TLS, if it does.
+    ///
+    /// # Errors
+    /// When the operating system does not say.
+    pub fn tls_addr(&self) -> anyhow::Result<Option<SocketAddr>> {
+        let addr = self.ports.tls.as_ref().map(|(listener, _)| listener.local_addr()).transpose();
+        addr.context("where ingest listens for TLS")
     }
 
     /// Whether the broker acknowledges its events.
@@ -115,17 +150,38 @@ impl Ingest {
                 self.metrics.acknowledged_after.clone(),
             ),
             settings: self.settings,
+            allow: self.allow,
+            identification: Identification::new()?,
             node_name,
             refusals: self.refusals,
             metrics: self.metrics,
             rejections: Mutex::new(Occurrences::said_at_most(1)),
+            patience: Mutex::default(),
             troubles: Mutex::new(Occurrences::said_at_most(TROUBLES_SAID)),
             stop,
         });
         // Callers are let in meanwhile; what they send waits for the start to be published.
         let started = service.publisher.start_eventually(&service.stop);
         let watched = service.publisher.watch(&service.stop);
-        tokio::join!(listener::run(self.listener, service.clone()), started, watched);
+        let tls = self.ports.tls.as_ref().map(|(_, tls)| tls.clone());
+        let reloaded = async {
+            if let (Some(hangup), Some(tls)) = (self.hangup, tls) {
+                tls::reload_on(hangup, tls, &service.stop).await;
+            }
+        };
+        tokio::join!(listener::run(self.ports, service.clone()), started, watched, reloaded);
         Ok(())
+    }
+}
+
+async fn listen(addr: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(addr).await.with_context(|| {
+        format!("cannot listen on {addr} for DICOM; stop the other program or set {setting}")
+    })
+}
+
+fn warn_if_open(addr: SocketAddr, allow: &AllowList) {
+    if allow.is_open() && !addr.ip().is_loopback() {
+        tracing::warn!("whoever reaches {addr} may send: SOURCES_FILE names nobody to [[allow]]");
     }
 }

@@ -1,52 +1,102 @@
-//! The port: accepts connections, up to a limit, and gives each its association.
+//! The ports: accept connections, up to a limit in all, and give each its association.
 
-use crate::association::{self, Service};
+use crate::admission::Rejection;
+use crate::association::{self, Connection, Service};
 use crate::room::Room;
+use crate::tls::Tls;
 use shared::metrics::Refused;
+use shared::sources::NotAllowed;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
-/// Callers that are told at one time that there is no room; any more are hung up on.
+/// Callers that are told at one time that they get no association; any more are hung up on.
 const MAX_REJECTIONS: usize = 100;
 
 /// Pause after an accept that failed: out of file descriptors, mostly, and those come back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// The ports, open; there is one at least.
+#[derive(Debug, Default)]
+pub struct Ports {
+    /// For plain DICOM.
+    pub plain: Option<TcpListener>,
+    /// For DICOM over TLS.
+    pub tls: Option<(TcpListener, Arc<Tls>)>,
+}
+
+/// What all ports have in common.
+struct Reception {
+    service: Arc<Service>,
+    room: Room,
+    rejections: Arc<Semaphore>,
+    associations: TaskTracker,
+}
+
 /// Accepts associations until told to stop, then waits for those that are open.
-pub async fn run(listener: TcpListener, service: Arc<Service>) {
+pub async fn run(ports: Ports, service: Arc<Service>) {
     let settings = &service.settings;
-    let room = Room::new(settings.max_associations, settings.max_associations_per_peer);
-    let rejections = Arc::new(Semaphore::new(MAX_REJECTIONS));
-    let associations = TaskTracker::new();
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = service.stop.cancelled() => break,
-        };
-        let (socket, peer) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!(%error, "an association could not be accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
+    let reception = Reception {
+        room: Room::new(settings.max_associations, settings.max_associations_per_peer),
+        rejections: Arc::new(Semaphore::new(MAX_REJECTIONS)),
+        associations: TaskTracker::new(),
+        service,
+    };
+    let plain = async {
+        if let Some(listener) = ports.plain {
+            reception.accept(listener, None).await;
+        }
+    };
+    let tls = async {
+        if let Some((listener, tls)) = ports.tls {
+            reception.accept(listener, Some(tls)).await;
+        }
+    };
+    tokio::join!(plain, tls);
+    reception.associations.close();
+    reception.associations.wait().await;
+}
+
+impl Reception {
+    async fn accept(&self, listener: TcpListener, tls: Option<Arc<Tls>>) {
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = self.service.stop.cancelled() => return,
+            };
+            match accepted {
+                Ok((socket, peer)) => {
+                    let peer = peer.ip().to_canonical();
+                    self.receive(Connection { socket, peer, tls: tls.clone() });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "an association could not be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
             }
+        }
+    }
+
+    fn receive(&self, connection: Connection) {
+        let service = self.service.clone();
+        // Who may not send from there whatever it calls itself must not take the room of others.
+        let place = match service.allow.knows(connection.peer) {
+            true => self.room.take(connection.peer),
+            false => Err(Rejection::NotAllowed(NotAllowed::Address)),
         };
-        let peer = peer.ip().to_canonical();
-        let service = service.clone();
-        match room.take(peer) {
+        match place {
             Ok(place) => {
-                associations.spawn(async move {
-                    association::serve(service, socket, peer).await;
+                self.associations.spawn(async move {
+                    association::serve(service, connection).await;
                     drop(place);
                 });
             }
-            Err(rejection) => match rejections.clone().try_acquire_owned() {
+            Err(rejection) => match self.rejections.clone().try_acquire_owned() {
                 Ok(permit) => {
-                    associations.spawn(async move {
-                        association::reject(&service, socket, peer, rejection).await;
+                    self.associations.spawn(async move {
+                        association::reject(&service, connection, rejection).await;
                         drop(permit);
                     });
                 }
@@ -54,7 +104,4 @@ pub async fn run(listener: TcpListener, service: Arc<Service>) {
             },
         }
     }
-    drop(listener);
-    associations.close();
-    associations.wait().await;
 }

@@ -6,6 +6,7 @@ use shared::durability::{MonitorSettings, verify};
 use shared::health::Health;
 use shared::metrics::Metrics;
 use shared::settings::{CommonSettings, NatsSettings, StreamSettings};
+use shared::sources::SourcesSettings;
 use shared::{admin, shutdown, stream};
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -17,6 +18,8 @@ use tokio_util::sync::CancellationToken;
 struct Args {
     #[command(flatten)]
     ingest: Settings,
+    #[command(flatten)]
+    sources: SourcesSettings,
     #[command(flatten)]
     nats: NatsSettings,
     #[command(flatten)]
@@ -37,8 +40,13 @@ fn main() -> ExitCode {
 async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
     let (health, metrics) = (Health::default(), Metrics::default());
     let nats_health = health.part("nats");
-    let ingest = Ingest::bind(args.ingest, &health, &metrics).await?;
-    tracing::info!(addr = %ingest.addr()?, "ingest listens");
+    let ingest = Ingest::bind(args.ingest, &args.sources, &health, &metrics).await?;
+    if let Some(addr) = ingest.addr()? {
+        tracing::info!(%addr, "ingest listens");
+    }
+    if let Some(addr) = ingest.tls_addr()? {
+        tracing::info!(%addr, "ingest listens for TLS");
+    }
     let serve = async {
         match stream::connect(&args.nats.nats_url, &args.nats.user, "ingest", nats_health, &stop)
             .await?

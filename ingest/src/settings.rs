@@ -1,10 +1,15 @@
 //! What the receiver can be told. Each is also an environment variable of the same name.
 
 use crate::admission::MAX_PDU_LENGTH;
+use crate::tls::TlsSettings;
+use anyhow::ensure;
 use bytesize::ByteSize;
 use clap::Args;
 use shared::settings::{duration, positive_size};
+use shared::sources::AllowList;
+use std::fmt;
 use std::net::SocketAddr;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// Settings of the C-STORE and C-ECHO SCP.
@@ -12,9 +17,13 @@ use std::time::Duration;
 // The all-in-one has several `Settings`, and a group is named by its type.
 #[group(skip)]
 pub struct Settings {
-    /// Where to listen for associations
+    /// Where to listen for associations in plain text; `none` where all are to use TLS
     #[arg(long, env = "DICOM_ADDR", default_value = "0.0.0.0:11112")]
-    pub dicom_addr: SocketAddr,
+    pub dicom_addr: PlainAddr,
+
+    /// Associations over TLS.
+    #[command(flatten)]
+    pub tls: TlsSettings,
 
     /// Our AE title, 1 to 16 characters
     #[arg(long, env = "AE_TITLE", default_value = "COLLIMATOR", value_parser = ae_title)]
@@ -75,6 +84,50 @@ impl Settings {
     #[must_use]
     pub fn node_name(&self) -> String {
         self.node_name.clone().unwrap_or_else(host_name)
+    }
+
+    /// Makes sure that somebody can be let in.
+    ///
+    /// # Errors
+    /// When there is no port, or nobody is asked for the certificates that were named.
+    pub fn check(&self, allow: &AllowList) -> anyhow::Result<()> {
+        ensure!(
+            self.dicom_addr.0.is_some() || self.tls.dicom_tls_addr.is_some(),
+            "there is no port for DICOM; set DICOM_ADDR, or DICOM_TLS_ADDR as well"
+        );
+        ensure!(
+            !allow.names_certificates() || self.tls.dicom_tls_client_ca.is_some(),
+            "SOURCES_FILE has an [[allow]] with a certificate, which nobody is asked for; set \
+             DICOM_TLS_CLIENT_CA"
+        );
+        Ok(())
+    }
+}
+
+/// Where to listen for plain DICOM, if anywhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlainAddr(pub Option<SocketAddr>);
+
+impl FromStr for PlainAddr {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "none" => Ok(Self(None)),
+            _ => text
+                .parse()
+                .map(|addr| Self(Some(addr)))
+                .map_err(|error| format!("{error}; write it like 0.0.0.0:11112, or `none`")),
+        }
+    }
+}
+
+impl fmt::Display for PlainAddr {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(addr) => addr.fmt(to),
+            None => to.write_str("none"),
+        }
     }
 }
 

@@ -3,13 +3,13 @@
 use crate::admission::{self, MAX_ASSOCIATE_LENGTH};
 use crate::dimse::CommandError;
 use crate::framer::{Frame, Framer, FramingError, Kind};
+use crate::socket::Socket;
+use crate::tls::HAND_SHAKE;
 use dicom_ul::pdu::{AbortRQServiceProviderReason, AbortRQSource, Pdu, write_pdu};
-use rustix::net::{RecvFlags, recv};
+use rustix::net::RecvFlags;
 use std::io;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
-use tokio::net::TcpStream;
-use tokio::task::coop::consume_budget;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, error::Elapsed, timeout, timeout_at};
 
 /// Bytes read at a time, and the memory of one association for what it receives.
@@ -53,6 +53,9 @@ pub enum WireError {
     /// The first PDU was no A-ASSOCIATE-RQ.
     #[error("no A-ASSOCIATE-RQ came first")]
     NoAssociate,
+    /// The peer speaks TLS where that is not spoken.
+    #[error("a TLS hand-shake came to the port for plain DICOM")]
+    HandShake,
 }
 
 /// How an association is aborted by us.
@@ -87,6 +90,7 @@ impl WireError {
             }
             Self::OutOfOrder => (Reason::UnexpectedPdu, "out_of_order"),
             Self::NoAssociate => (Reason::UnexpectedPdu, "no_associate_request"),
+            Self::HandShake => (Reason::UnrecognizedPdu, "tls_on_plain_port"),
             Self::Command(_) => (Reason::InvalidPduParameter, "bad_command_set"),
         };
         Some(Abort { reason, cause })
@@ -118,7 +122,7 @@ pub enum Incoming<'a> {
 /// The socket of one association.
 #[derive(Debug)]
 pub struct Wire {
-    socket: TcpStream,
+    socket: Socket,
     framer: Framer,
     buffer: Box<[u8]>,
     /// What of the buffer has been read and not yet taken.
@@ -131,11 +135,8 @@ pub struct Wire {
 impl Wire {
     /// For a socket on which nothing has been read yet; each PDU has `pdu_timeout` to arrive whole.
     #[must_use]
-    pub fn new(socket: TcpStream, max_pdu_length: u32, pdu_timeout: Duration) -> Self {
-        // Answers are short and awaited: sent at once.
-        if let Err(error) = socket.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY");
-        }
+    pub fn new(socket: Socket, max_pdu_length: u32, pdu_timeout: Duration) -> Self {
+        socket.send_at_once();
         let buffer = vec![0; BUFFER_LENGTH].into_boxed_slice();
         let framer = Framer::new(max_pdu_length);
         Self { socket, framer, buffer, unread: 0..0, pdu_timeout, arriving: None }
@@ -153,8 +154,10 @@ impl Wire {
             let mut pdu = vec![0; PDU_HEADER_LENGTH];
             self.socket.read_exact(&mut pdu).await?;
             let length = u32::from_be_bytes([pdu[2], pdu[3], pdu[4], pdu[5]]);
-            if pdu[0] != 1 {
-                return Err(WireError::NoAssociate);
+            match pdu[0] {
+                1 => {}
+                HAND_SHAKE => return Err(WireError::HandShake),
+                _ => return Err(WireError::NoAssociate),
             }
             if length > MAX_ASSOCIATE_LENGTH {
                 let limit = MAX_ASSOCIATE_LENGTH;
@@ -190,7 +193,7 @@ impl Wire {
     /// # Errors
     /// As [`Wire::next`].
     pub async fn skip(&mut self, limit: Duration) -> Result<Incoming<'_>, WireError> {
-        self.incoming(cfg!(target_os = "linux"), limit).await
+        self.incoming(self.socket.can_skip(), limit).await
     }
 
     async fn incoming(&mut self, skips: bool, limit: Duration) -> Result<Incoming<'_>, WireError> {
@@ -270,7 +273,7 @@ impl Wire {
         let silent = Instant::now() + limit;
         let room = &mut self.buffer[self.unread.end..];
         let most = most.min(room.len());
-        let received = receive(&self.socket, &mut room[..most], flags);
+        let received = self.socket.receive(&mut room[..most], flags);
         let received = timeout_at(deadline.map_or(silent, |at| at.min(silent)), received);
         let received = received.await.map_err(|_: Elapsed| match deadline {
             Some(at) if at < silent => WireError::Slow(self.pdu_timeout),
@@ -297,7 +300,11 @@ impl Wire {
     /// # Errors
     /// When the peer is gone or takes nothing.
     pub async fn send_bytes(&mut self, bytes: &[u8]) -> Result<(), WireError> {
-        timeout(SEND_TIMEOUT, self.socket.write_all(bytes))
+        let sent = async {
+            self.socket.write_all(bytes).await?;
+            self.socket.flush().await
+        };
+        timeout(SEND_TIMEOUT, sent)
             .await
             .map_err(|_: Elapsed| WireError::Silent(SEND_TIMEOUT))??;
         Ok(())
@@ -327,29 +334,5 @@ fn without_bytes(frame: Frame) -> Incoming<'static> {
         Frame::Fragment { context_id, kind, last, bytes } => {
             Incoming::Fragment { context_id, kind, last, length: bytes.len(), bytes: &[] }
         }
-    }
-}
-
-/// Receives what has come, or waits until something has.
-async fn receive(socket: &TcpStream, room: &mut [u8], flags: RecvFlags) -> io::Result<usize> {
-    // A sender from whom there is always more must not keep the others waiting.
-    consume_budget().await;
-    loop {
-        let received = socket.try_io(Interest::READABLE, || Ok(recv(socket, &mut *room, flags)?.1));
-        match received {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            received => return received,
-        }
-        acknowledge_now(socket);
-        socket.readable().await?;
-    }
-}
-
-/// Has the kernel acknowledge at once what was received. Most senders leave Nagle's algorithm on and so
-/// wait for that, 40 ms for each instance. The option does not stick: it is set before every wait.
-fn acknowledge_now(socket: &TcpStream) {
-    #[cfg(target_os = "linux")]
-    if let Err(error) = socket.set_quickack(true) {
-        tracing::trace!(%error, "TCP_QUICKACK");
     }
 }

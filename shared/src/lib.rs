@@ -14,6 +14,7 @@ pub mod nats_user;
 mod process;
 pub mod settings;
 pub mod shutdown;
+pub mod sources;
 pub mod stream;
 pub mod subject;
 pub mod telemetry;

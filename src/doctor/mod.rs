@@ -91,14 +91,20 @@ async fn examine(settings: &PipelineSettings) -> Vec<Finding> {
 /// Whether the settings are such that the pipeline starts, and their files can be read.
 fn read_settings(settings: &PipelineSettings) -> Finding {
     const CHECK: &str = "settings";
-    let (sources, webhooks) = (&settings.indexer.sources_file, &settings.api.webhooks_file);
+    let (sources, webhooks) = (&settings.sources.sources_file, &settings.api.webhooks_file);
+    let tls = &settings.ingest.tls;
+    let certificates = [&tls.dicom_tls_cert, &tls.dicom_tls_key, &tls.dicom_tls_client_ca];
     let files: Vec<_> = [sources, webhooks, &settings.api.tokens_file]
         .into_iter()
+        .chain(certificates)
         .flatten()
         .map(|file| file.display().to_string())
         .collect();
     let read = || -> anyhow::Result<()> {
-        settings.indexer.sources()?;
+        tls.read()?;
+        let file = settings.sources.read()?;
+        settings.ingest.check(&file.allow)?;
+        settings.indexer.sources(file)?;
         Webhooks::new(webhooks.as_deref(), Requests::default())?;
         Guard::new(&settings.api)?;
         Ok(())

@@ -20,10 +20,10 @@ enum Port {
     Barred(String),
 }
 
-/// Looks at both.
+/// Looks at all.
 pub(super) async fn examine(settings: &PipelineSettings) -> Vec<Finding> {
-    let (dicom, api) = tokio::join!(dicom(settings), api(settings));
-    vec![dicom, api]
+    let (dicom, dicom_tls, api) = tokio::join!(dicom(settings), dicom_tls(settings), api(settings));
+    [dicom, dicom_tls, Some(api)].into_iter().flatten().collect()
 }
 
 async fn look(addr: SocketAddr) -> Port {
@@ -49,24 +49,43 @@ fn free(check: &'static str, addr: SocketAddr, port: &Port, setting: &str) -> Fi
     }
 }
 
-async fn dicom(settings: &PipelineSettings) -> Finding {
+/// The port for plain DICOM, if there is to be one.
+async fn dicom(settings: &PipelineSettings) -> Option<Finding> {
     const CHECK: &str = "dicom";
-    let (addr, ae_title) = (settings.ingest.dicom_addr, &settings.ingest.ae_title);
-    match look(addr).await {
-        Port::Held => {}
-        port => return free(CHECK, addr, &port, "DICOM_ADDR"),
-    }
+    let addr = settings.ingest.dicom_addr.0?;
+    let found = match look(addr).await {
+        // Who asks would be refused, and counted among the strangers.
+        Port::Held if settings.sources.read().is_ok_and(|file| !file.allow.is_open()) => {
+            Finding::ok(CHECK, format!("{addr} is held, and was not asked: we may not send to it"))
+        }
+        Port::Held => echo(CHECK, addr, &settings.ingest.ae_title).await,
+        port => free(CHECK, addr, &port, "DICOM_ADDR"),
+    };
+    Some(found)
+}
+
+/// The port for DICOM over TLS, if there is to be one.
+async fn dicom_tls(settings: &PipelineSettings) -> Option<Finding> {
+    const CHECK: &str = "dicom tls";
+    let addr = settings.ingest.tls.dicom_tls_addr?;
+    Some(match look(addr).await {
+        Port::Held => Finding::ok(CHECK, format!("{addr} is held, and was not asked")),
+        port => free(CHECK, addr, &port, "DICOM_TLS_ADDR"),
+    })
+}
+
+async fn echo(check: &'static str, addr: SocketAddr, ae_title: &str) -> Finding {
     let mut asked = SendSettings::new(here(addr).to_string(), Vec::new());
-    (asked.called_ae, asked.timeout) = (ae_title.clone(), PATIENCE);
+    (asked.called_ae, asked.timeout) = (ae_title.to_owned(), PATIENCE);
     match timeout(2 * PATIENCE, send::echo(&asked)).await {
-        Ok(Ok(())) => Finding::ok(CHECK, format!("{ae_title} on {addr} answers C-ECHO")),
+        Ok(Ok(())) => Finding::ok(check, format!("{ae_title} on {addr} answers C-ECHO")),
         Ok(Err(error)) => Finding::trouble(
-            CHECK,
+            check,
             format!("{addr} is held by somebody who does not answer C-ECHO ({error:#})"),
             "if that is no Collimator, stop it or set DICOM_ADDR; else see its log",
         ),
         Err(_elapsed) => Finding::trouble(
-            CHECK,
+            check,
             format!("{addr} is held by somebody who does not answer"),
             "if that is no Collimator, stop it or set DICOM_ADDR; else see its log",
         ),

@@ -19,16 +19,25 @@ const LIST: &[Column] = &[
     Column::new("SERIES", 0, |series| series.text("SeriesInstanceUID")),
 ];
 
-/// The completions of one series.
+/// The completions of one series, and its deletions.
 const HISTORY: &[Column] = &[
     Column::new("COMPLETED (UTC)", 1, |revision| time(&revision.text("CompletedAt"))),
     Column::new("REVISION", 0, |revision| revision.text("Revision")).right(),
-    Column::new("REASON", 2, |revision| revision.text("Reason")),
+    Column::new("REASON", 2, why),
     Column::new("INST", 3, |revision| revision.text("InstancesCount")).right(),
     Column::new("ADDED", 4, |revision| revision.text("InstancesAdded")).right(),
     Column::new("CORRECTED", 5, |revision| revision.text("InstancesCorrected")).right(),
     Column::new("FROM", 6, |revision| revision.text("CallingAETitle")),
 ];
+
+/// Why a series was complete, or that it was deleted instead, and when.
+fn why(revision: &Record) -> String {
+    let reason = revision.text("Reason");
+    match revision.text("DeletedAt") {
+        at if at.is_empty() => reason,
+        at => format!("{reason}: deleted {}", time(&at)),
+    }
+}
 
 /// Lists series, page by page as they come.
 pub(super) async fn list(
@@ -171,6 +180,14 @@ mod tests {
         let details = record(serde_json::json!({ "UID": "1.2" }));
         let text = described(&Shown { details, history }, None);
         assert!(text.starts_with("UID  1.2\n\nCOMPLETED (UTC)  REVISION  REASON"), "{text}");
+    }
+
+    #[test]
+    fn a_deletion_is_no_completion() {
+        let at = "2026-02-03T04:05:16.5Z";
+        let deletion = record(serde_json::json!({ "Reason": "expired", "DeletedAt": at }));
+        assert_eq!(why(&deletion), "expired: deleted 2026-02-03 04:05:16");
+        assert_eq!(why(&record(serde_json::json!({ "Reason": "quiet" }))), "quiet");
     }
 
     #[test]

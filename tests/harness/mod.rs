@@ -11,6 +11,7 @@ pub mod receiver;
 pub mod schemas;
 pub mod scu;
 pub mod small_disk;
+pub mod tls;
 pub mod tools;
 
 pub use pipeline::{Collimator, Services};

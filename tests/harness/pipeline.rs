@@ -270,11 +270,22 @@ impl Collimator {
                 Some(rest.split_whitespace().next()?.to_owned())
             }
         };
-        let dicom = process.says("where it receives", word_after("DICOM", " on ")).await;
+        let (plain, tls) = (word_after("DICOM", " on "), word_after("TLS", " on "));
+        let dicom =
+            process.says("where it receives", |line| plain(line).or_else(|| tls(line))).await;
         let api = process.says("where its API is", word_after("API", "  ")).await;
         let nats = process.says("where its broker is", word_after("NATS", "  ")).await;
         let ends = Ends::new(dicom.parse().unwrap(), api, nats).await;
         Self { process, ends, _folder: folder }
+    }
+
+    /// Where it receives over TLS.
+    pub async fn tls(&mut self) -> SocketAddr {
+        let addr = |line: &str| {
+            let rest = line.trim_start().strip_prefix("TLS ")?.split_once(" on ")?.1;
+            rest.split_whitespace().next()?.parse().ok()
+        };
+        self.process.says("where it receives over TLS", addr).await
     }
 }
 

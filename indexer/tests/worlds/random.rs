@@ -1,11 +1,11 @@
 //! As many random worlds as are asked for.
 
 use super::check::Check;
-use super::indexer::{Announced, Death, Indexer, Store};
+use super::indexer::{Announced, Death, Indexer, Store, watch};
 use super::memory::Memory;
 use super::senders::world;
 use super::sqlite::Sqlite;
-use super::stream::{HOUR, Millis, Stream, sources};
+use super::stream::{Entry, HOUR, Millis, Stream, delete, sources};
 use fastrand::Rng;
 use indexer::debounce::Debouncer;
 use indexer::sources::Sources;
@@ -284,6 +284,32 @@ fn a_catalogue_that_is_rebuilt_from_the_record_says_the_same() {
         assert!(report.partial.is_empty(), "seed {seed}: {:?}", report.partial);
     }
     assert!(open > 0, "some of them have to be open, or this says less than it seems");
+}
+
+#[test]
+fn whatever_is_deleted_a_rebuilt_catalogue_says_the_same() {
+    let mut deletions = 0;
+    for seed in 0..25 {
+        let (mut stream, mut rng) = stream_of(seed);
+        for _ in 0..5 {
+            let place = rng.usize(..stream.0.len());
+            let at = stream.0[place].at;
+            let Some((_, _, event)) = stream.stored().nth(rng.usize(..stream.0.len())) else {
+                continue;
+            };
+            let number = event.series_instance_uid.as_str().trim_start_matches("2.25.");
+            let reading = delete(number.parse().unwrap());
+            stream.0.insert(place + 1, Entry { at, reading });
+        }
+        let mut live = Sqlite::new();
+        let announced = watch(&stream, &sources(), &mut live);
+        assert_eq!(watch(&stream, &sources(), &mut Memory::default()), announced, "seed {seed}");
+        let (rebuilt, report) = live.replayed(&stream, &sources(), 1);
+        assert_eq!(rebuilt, live.rows(), "seed {seed}");
+        assert!(report.partial.is_empty(), "seed {seed}: {:?}", report.partial);
+        deletions += report.deletions;
+    }
+    assert!(deletions > 25, "{deletions}");
 }
 
 #[test]

@@ -4,15 +4,17 @@
 mod negotiation;
 mod store;
 
-pub use negotiation::{reject, serve};
+pub use negotiation::{Connection, reject, serve};
 
 use crate::admission::Accepted;
 use crate::dimse::{self, MAX_COMMAND_LENGTH, Operation, Request, Status};
 use crate::framer::Kind;
+use crate::identification::Identification;
 use crate::instance::Refusal;
 use crate::ledger::Ledger;
 use crate::metrics::{ClassMetrics, IngestMetrics, Open, Outcome};
 use crate::occurrences::Occurrences;
+use crate::patience::Patience;
 use crate::publisher::Publisher;
 use crate::settings::Settings;
 use crate::wire::{Abort, Incoming, Wire, WireError};
@@ -20,7 +22,9 @@ use dicom_ul::pdu::{AbortRQServiceProviderReason, Pdu};
 use jiff::Timestamp;
 use shared::event::{AssociationIdentity, Ending};
 use shared::metrics::{Refusals, Refused};
+use shared::sources::AllowList;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -30,12 +34,18 @@ use tokio_util::sync::CancellationToken;
 pub struct Service {
     /// What the receiver was told.
     pub settings: Settings,
+    /// Who may send.
+    pub allow: AllowList,
+    /// Whether those are who they say.
+    pub identification: Identification,
     /// The receiver's name.
     pub node_name: String,
     /// Where events go.
     pub publisher: Publisher,
     /// Callers that were turned away.
     pub rejections: Mutex<Occurrences>,
+    /// With those of them who may not send.
+    pub patience: Mutex<Patience>,
     /// Counts whatever is refused.
     pub refusals: Refusals,
     /// Counts what is received.
@@ -47,6 +57,18 @@ pub struct Service {
 }
 
 impl Service {
+    /// Counts a caller who may not send; whether it is told so.
+    fn has_patience_with(&self, peer: IpAddr) -> bool {
+        let mut patience = self.patience.lock().unwrap_or_else(PoisonError::into_inner);
+        patience.refuse(peer, Instant::now())
+    }
+
+    /// Whether a caller who might not be allowed is still heard.
+    fn hears(&self, peer: IpAddr) -> bool {
+        let patience = self.patience.lock().unwrap_or_else(PoisonError::into_inner);
+        !patience.is_over(peer, Instant::now())
+    }
+
     /// Counts something that a peer did wrong; how many there were since one was said last, if this
     /// one may be said.
     fn trouble(&self) -> Option<u64> {

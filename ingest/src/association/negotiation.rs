@@ -1,14 +1,19 @@
 //! From a connection to an association, or to a caller who is turned away.
 
 use super::{Association, Service};
-use crate::admission::{self, Rejection, trimmed};
+use crate::admission::{self, Accepted, Rejection, trimmed};
+use crate::certificate::Certificate;
+use crate::identification::{self, Offer};
 use crate::ledger::Ledger;
 use crate::metrics::Outcome;
-use crate::wire::{Abort, Wire};
+use crate::socket::Socket;
+use crate::tls::{NoTls, Tls};
+use crate::wire::{Abort, Wire, WireError};
 use dicom_ul::pdu::{AssociationRQ, Pdu};
 use jiff::Timestamp;
 use shared::event::{AssociationIdentity, AssociationRejected};
 use shared::metrics::Refused;
+use shared::sources::{Caller, Fit, NotAllowed};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
@@ -16,29 +21,52 @@ use std::time::Instant;
 use tokio::net::TcpStream;
 use tracing::{Instrument, Span};
 
-/// Serves one association on a socket that was just accepted.
-pub async fn serve(service: Arc<Service>, socket: TcpStream, peer: IpAddr) {
-    let id = new_id();
+/// A connection that was just accepted.
+#[derive(Debug)]
+pub struct Connection {
+    /// On which nothing has been read yet.
+    pub socket: TcpStream,
+    /// Who is at the other end; of IPv4, never in the form of IPv6.
+    pub peer: IpAddr,
+    /// What to speak it with, on the port for TLS.
+    pub tls: Option<Arc<Tls>>,
+}
+
+/// Somebody who has asked for an association.
+struct Call {
+    wire: Wire,
+    request: AssociationRQ,
+    identity: AssociationIdentity,
+    certificate: Option<Certificate>,
+    /// Whether it speaks plain DICOM on the port for TLS.
+    in_plain_text: bool,
+}
+
+/// Serves one association on a connection.
+pub async fn serve(service: Arc<Service>, connection: Connection) {
+    let (id, peer) = (new_id(), connection.peer);
     let span = span(&id, peer);
-    negotiate_and_serve(&service, socket, peer, id).instrument(span).await;
+    let served = async {
+        if let Some(call) = call(&service, connection, id).await {
+            negotiate_and_serve(&service, call, peer).await;
+        }
+    };
+    served.instrument(span).await;
 }
 
 /// Turns a caller away.
-pub async fn reject(service: &Service, socket: TcpStream, peer: IpAddr, rejection: Rejection) {
-    let id = new_id();
+pub async fn reject(service: &Service, connection: Connection, rejection: Rejection) {
+    let (id, peer) = (new_id(), connection.peer);
+    if is_hung_up_on(service, peer, rejection) {
+        return;
+    }
     let span = span(&id, peer);
     let rejected = async {
-        let mut wire = wire(service, socket);
-        if let Ok(request) = wire.associate_request(service.settings.artim_timeout).await {
-            let caller = identity(service, &request, peer, id);
-            turn_away(service, wire, caller, rejection).await;
+        if let Some(call) = call(service, connection, id).await {
+            turn_away(service, call, rejection).await;
         }
     };
     rejected.instrument(span).await;
-}
-
-fn wire(service: &Service, socket: TcpStream) -> Wire {
-    Wire::new(socket, service.settings.max_pdu_length, service.settings.pdu_timeout)
 }
 
 fn new_id() -> String {
@@ -55,26 +83,66 @@ fn span(id: &str, peer: IpAddr) -> Span {
     )
 }
 
-async fn negotiate_and_serve(service: &Service, socket: TcpStream, peer: IpAddr, id: String) {
-    let mut wire = wire(service, socket);
-    let request = match wire.associate_request(service.settings.artim_timeout).await {
-        Ok(request) => request,
-        Err(error) => {
-            tracing::debug!(%error, "no association was asked for");
-            if let Some(Abort { reason, cause }) = error.abort() {
-                service.refusals.count(Refused::Association, cause);
-                wire.abort(reason).await;
+/// Hears what a caller asks for, in `ARTIM_TIMEOUT` for the TLS hand-shake and as long again for the
+/// request.
+async fn call(service: &Service, connection: Connection, id: String) -> Option<Call> {
+    let (settings, peer) = (&service.settings, connection.peer);
+    let limit = settings.artim_timeout;
+    let (socket, certificate, in_plain_text) = match connection.tls {
+        None => (Socket::Plain(connection.socket), None, false),
+        Some(tls) => match tls.accept(connection.socket, limit).await {
+            Ok((socket, certificate)) => (Socket::Encrypted(Box::new(socket)), certificate, false),
+            Err(NoTls::PlainText(socket)) => (Socket::Plain(socket), None, true),
+            Err(error) => {
+                no_tls(service, &error);
+                return None;
             }
-            return;
+        },
+    };
+    let mut wire = Wire::new(socket, settings.max_pdu_length, settings.pdu_timeout);
+    match wire.associate_request(limit).await {
+        Ok(request) => {
+            let identity = identity(service, &request, peer, id);
+            Some(Call { wire, request, identity, certificate, in_plain_text })
         }
+        Err(error) => {
+            no_request(service, &mut wire, &error).await;
+            None
+        }
+    }
+}
+
+fn no_tls(service: &Service, error: &NoTls) {
+    let Some(cause) = error.cause() else {
+        tracing::debug!(%error, "no association was asked for");
+        return;
     };
-    let identity = identity(service, &request, peer, id);
-    let settings = &service.settings;
-    let called_ae = settings.check_called_ae.then_some(settings.ae_title.as_str());
-    let accepted = match admission::admit(&request, called_ae, settings.max_pdu_length) {
+    service.refusals.count(Refused::Association, cause);
+    if let Some(troubles) = service.trouble() {
+        tracing::warn!(%error, troubles, "no association was asked for");
+    }
+}
+
+async fn no_request(service: &Service, wire: &mut Wire, error: &WireError) {
+    // Somebody is set up for the wrong port, and has to be found.
+    let troubles = matches!(error, WireError::HandShake).then(|| service.trouble()).flatten();
+    match troubles {
+        Some(troubles) => tracing::warn!(%error, troubles, "no association was asked for"),
+        None => tracing::debug!(%error, "no association was asked for"),
+    }
+    if let Some(Abort { reason, cause }) = error.abort() {
+        service.refusals.count(Refused::Association, cause);
+        wire.abort(reason).await;
+    }
+}
+
+async fn negotiate_and_serve(service: &Service, call: Call, peer: IpAddr) {
+    let accepted = match admit(service, &call, peer).await {
         Ok(accepted) => accepted,
-        Err(rejection) => return turn_away(service, wire, identity, rejection).await,
+        Err(rejection) if is_hung_up_on(service, peer, rejection) => return,
+        Err(rejection) => return turn_away(service, call, rejection).await,
     };
+    let Call { wire, identity, .. } = call;
     let answer = Pdu::AssociationAC(accepted.answer.clone());
     let association = Association {
         service,
@@ -88,6 +156,41 @@ async fn negotiate_and_serve(service: &Service, socket: TcpStream, peer: IpAddr,
         is_open: service.metrics.opened(),
     };
     association.run(answer).await;
+}
+
+async fn admit(service: &Service, call: &Call, address: IpAddr) -> Result<Accepted, Rejection> {
+    if call.in_plain_text {
+        return Err(Rejection::PlainText);
+    }
+    let caller = Caller {
+        calling_ae_title: &call.identity.calling_ae_title,
+        address,
+        certificate: call.certificate.as_ref().map(Certificate::id),
+    };
+    let fit = service.allow.check(&caller).map_err(Rejection::NotAllowed)?;
+    let settings = &service.settings;
+    let called_ae = settings.check_called_ae.then_some(settings.ae_title.as_str());
+    let mut accepted = admission::admit(&call.request, called_ae, settings.max_pdu_length)?;
+    if let Fit::As(users) = fit {
+        let unknown = Rejection::NotAllowed(NotAllowed::User);
+        let offer = Offer::of(&call.request).ok_or(unknown)?;
+        if !service.identification.knows(&users, &offer, service.hears(address)).await {
+            return Err(unknown);
+        }
+        if offer.wants_answer {
+            accepted.answer.user_variables.push(identification::accepted());
+        }
+    }
+    Ok(accepted)
+}
+
+/// Counts a caller who may not send; whether it is not even told so, since it has been too often.
+fn is_hung_up_on(service: &Service, peer: IpAddr, rejection: Rejection) -> bool {
+    let is_told = !matches!(rejection, Rejection::NotAllowed(_)) || service.has_patience_with(peer);
+    if !is_told {
+        service.refusals.count(Refused::Association, "hung_up_on");
+    }
+    !is_told
 }
 
 /// Who is calling, which from here on every log line says.
@@ -108,22 +211,19 @@ fn identity(
     }
 }
 
-async fn turn_away(
-    service: &Service,
-    mut wire: Wire,
-    caller: AssociationIdentity,
-    rejection: Rejection,
-) {
+async fn turn_away(service: &Service, call: Call, rejection: Rejection) {
+    let Call { mut wire, identity, certificate, .. } = call;
     service.refusals.count(Refused::Association, rejection.cause());
     service.metrics.ended(Outcome::Rejected);
-    let answer = rejection.answer();
-    let cause = answer.source.to_string();
+    let (answer, cause) = (rejection.answer(), rejection.to_string());
     let rejections = {
         let mut all = service.rejections.lock().unwrap_or_else(PoisonError::into_inner);
         all.count(Instant::now())
     };
     if let Some(rejections) = rejections {
-        tracing::warn!(result = ?answer.result, reason = cause, rejections, "association rejected");
+        let certificate = certificate.map(tracing::field::display);
+        let result = &answer.result;
+        tracing::warn!(?result, reason = cause, certificate, rejections, "association rejected");
     }
     if let Err(error) = wire.send(&Pdu::AssociationRJ(answer)).await {
         tracing::debug!(%error, "A-ASSOCIATE-RJ could not be sent");
@@ -131,7 +231,7 @@ async fn turn_away(
     wire.close().await;
     if let Some(rejections) = rejections {
         let rejected_at = Timestamp::now();
-        let event = AssociationRejected { association: caller, cause, rejections, rejected_at };
+        let event = AssociationRejected { association: identity, cause, rejections, rejected_at };
         service.publisher.say(&event).await;
     }
 }

@@ -1,0 +1,178 @@
+//! The sources file: what is known of the senders before they send anything. Who receives reads from it who
+//! may send, who decides reads how; what one of them does not use it checks all the same.
+
+mod allow;
+mod certificate;
+mod entry;
+mod passcode;
+
+pub use allow::{AllowList, Allowed, Caller, Fit, NotAllowed, User};
+pub use certificate::{CertificateId, CertificateName};
+pub use entry::{Hint, Source};
+pub use passcode::PasscodeHash;
+
+use anyhow::{Context as _, anyhow, bail};
+use serde::Deserialize;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use toml::Spanned;
+
+/// Where the sources file is.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct SourcesSettings {
+    /// A TOML file of who may send, and of settings that differ by calling AE title [default: none]
+    #[arg(long, env = "SOURCES_FILE")]
+    pub sources_file: Option<PathBuf>,
+}
+
+impl SourcesSettings {
+    /// Reads the file; without one nothing is known of anybody.
+    ///
+    /// # Errors
+    /// When it can't be read, or says something that is not understood.
+    pub fn read(&self) -> anyhow::Result<SourcesFile> {
+        self.sources_file.as_deref().map_or_else(|| Ok(SourcesFile::default()), SourcesFile::read)
+    }
+}
+
+/// What a sources file says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SourcesFile {
+    /// Who may send.
+    pub allow: AllowList,
+    /// What differs for a sender, each of another AE title.
+    pub sources: Vec<Source>,
+}
+
+impl SourcesFile {
+    /// Reads a sources file.
+    ///
+    /// # Errors
+    /// When it can't be read, or says something that is not understood.
+    pub fn read(path: &Path) -> anyhow::Result<Self> {
+        let what = || format!("SOURCES_FILE {}", path.display());
+        let text = std::fs::read_to_string(path).with_context(what)?;
+        Self::parse(&text).with_context(what)
+    }
+
+    /// Reads the text of a sources file.
+    ///
+    /// # Errors
+    /// When it says something that is not understood: one line that says where.
+    pub fn parse(text: &str) -> anyhow::Result<Self> {
+        let tables: Tables = toml::from_str(text).map_err(|error| {
+            let before = text.get(..error.span().map_or(0, |span| span.start)).unwrap_or(text);
+            let message = error.message().replace('\n', " ");
+            // What the parser says of a value does not always name its key.
+            match before.lines().last().and_then(|line| line.split_once('=')) {
+                Some((key, _))
+                    if !before.ends_with('\n')
+                        && !message.contains(&format!("`{}`", key.trim())) =>
+                {
+                    anyhow!("line {}: {}: {message}", line_of(before), key.trim())
+                }
+                _ => anyhow!("line {}: {message}", line_of(before)),
+            }
+        })?;
+        let line = |at: usize| line_of(text.get(..at).unwrap_or(text));
+        let mut sources = Vec::new();
+        let mut seen = HashMap::new();
+        for entry in tables.source {
+            let at = line(entry.span().start);
+            let source = entry.into_inner();
+            if let Some(first) = seen.insert(source.ae_title.clone(), at) {
+                let ae_title = source.ae_title;
+                bail!("line {at}: ae_title {ae_title:?} is there twice, first at line {first}");
+            }
+            sources.push(source);
+        }
+        let mut allow = Vec::new();
+        for entry in tables.allow {
+            let at = line(entry.span().start);
+            let allowed = Allowed::try_from(entry.into_inner());
+            allow.push(allowed.map_err(|reason| anyhow!("line {at}: {reason}"))?);
+        }
+        Ok(Self { allow: AllowList::new(allow), sources })
+    }
+}
+
+/// The line that the text behind this one begins in.
+fn line_of(before: &str) -> usize {
+    before.matches('\n').count() + 1
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tables {
+    #[serde(default)]
+    source: Vec<Spanned<Source>>,
+    #[serde(default)]
+    allow: Vec<Spanned<allow::Entry>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_understood_is_refused_with_its_line_and_key() {
+        for (text, said) in [
+            (
+                "[[source]]\nae_title = 'A'\nquiet_perod = '1s'",
+                "line 3: unknown field `quiet_perod`",
+            ),
+            ("[[source]]\nae_title = 'A'\nquiet_period = 1", "line 3: quiet_period: "),
+            (
+                "[[source]]\nae_title = 'A'\nquiet_period = '0s'",
+                "line 3: quiet_period: must be longer",
+            ),
+            ("\n[[source]]\nquiet_period = '1s'", "line 2: missing field `ae_title`"),
+            ("[[source]]\nae_title = ''", "line 2: ae_title: must be 1 to 16 characters"),
+            (
+                "[[source]]\nae_title = 'A'\n[[source]]\nae_title = 'A '",
+                "line 3: ae_title \"A\" is there twice",
+            ),
+            ("[[source]]\nae_title = 'A'\nexpected_from = ['Luck']", "line 3: expected_from: "),
+            (
+                "[[source]]\nae_title = 'A'\nretrieve_url = 'pacs'",
+                "line 3: retrieve_url: must begin with http://",
+            ),
+            ("[[sources]]\nae_title = 'A'", "line 1: unknown field `sources`"),
+            ("[[allow]]", "line 1: an [[allow]] has to name"),
+            (
+                "[[allow]]\nae_title = 'A'\n[[allow]]\naddresses = []",
+                "line 3: an [[allow]] has to name",
+            ),
+            (
+                "[[allow]]\naddresses = ['10.0.0.0/33']",
+                "line 2: addresses: `10.0.0.0/33` is no address",
+            ),
+            ("[[allow]]\naddresses = ['pacs']", "line 2: addresses: `pacs` is no address"),
+            (
+                "[[allow]]\naddresses = ['10.0.0.1/8']",
+                "`10.0.0.1/8` has bits beyond its prefix; write 10.0.0.0/8",
+            ),
+            ("[[allow]]\naddresses = ['::ffff:10.0.0.1']", "write it as an IPv4 address"),
+            ("[[allow]]\naddresses = '10.0.0.1'", "line 2: addresses: "),
+            ("[[allow]]\nae_titel = 'A'", "line 2: unknown field `ae_titel`"),
+            ("[[allow]]\ncertificate = 'MR1'", "line 2: certificate: `MR1` is no certificate"),
+            ("[[allow]]\ncertificate = 'sha256:abc'", "is no certificate"),
+            ("[[allow]]\nuser = ''", "line 2: user: must not be empty"),
+            (
+                "[[allow]]\nuser = 'mr1'\npasscode = 'secret'",
+                "line 3: passcode: is no hash of Argon2id",
+            ),
+            ("[[allow]]\nae_title = 'A'\npasscode = 'secret'", "line 3: passcode: is no hash"),
+            ("[[source]\n", "line 1: "),
+        ] {
+            let error = format!("{:#}", SourcesFile::parse(text).unwrap_err());
+            assert!(error.contains(said) && !error.contains('\n'), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_known_without_a_file() {
+        assert_eq!(SourcesSettings::default().read().unwrap(), SourcesFile::default());
+        assert_eq!(SourcesFile::parse("").unwrap(), SourcesFile::default());
+    }
+}
