@@ -14,6 +14,7 @@ use shared::catalog::{Catalog, CatalogSettings};
 use shared::durability::{MonitorSettings, verify};
 use shared::health::Health;
 use shared::metrics::Metrics;
+use shared::nats_user::NatsUser;
 use shared::settings::StreamSettings;
 use shared::sources::SourcesSettings;
 use shared::stream;
@@ -34,6 +35,10 @@ pub struct PipelineSettings {
     /// Where the NATS server is [default: none, an own one is run]
     #[arg(long, env = "NATS_URL")]
     pub nats_url: Option<String>,
+
+    /// As whom.
+    #[command(flatten)]
+    pub nats_user: NatsUser,
 
     /// The monitoring port of that NATS server
     #[command(flatten)]
@@ -148,7 +153,9 @@ pub async fn run(
     };
 
     let ended = async {
-        let connected = stream::connect(&nats_url, "collimator", nats_health, &stop).await?;
+        let connected =
+            stream::connect(&nats_url, &settings.nats_user, "collimator", nats_health, &stop)
+                .await?;
         let Some(nats) = connected else { return Ok(()) };
         api.requests().connect(nats.clone());
         if settings.nats_url.is_some() {

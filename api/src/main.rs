@@ -35,7 +35,8 @@ async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
     // Reading does without NATS, so it is no condition for being ready.
     let (requests, nats_health) = (api.requests(), Health::default().part("nats"));
     let connect = async {
-        match stream::connect(&args.nats.nats_url, "api", nats_health, &stop).await {
+        match stream::connect(&args.nats.nats_url, &args.nats.user, "api", nats_health, &stop).await
+        {
             Ok(nats) => nats.into_iter().for_each(|nats| requests.connect(nats)),
             Err(error) => tracing::error!("requests can't be passed on: {error:#}"),
         }

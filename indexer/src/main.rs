@@ -73,7 +73,9 @@ async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
     let nats_health = health.part("nats");
     let indexer = Indexer::new(&args.indexer, &args.sources, args.catalog, &health, &metrics)?;
     let serve = async {
-        match stream::connect(&args.nats.nats_url, "indexer", nats_health, &stop).await? {
+        match stream::connect(&args.nats.nats_url, &args.nats.user, "indexer", nats_health, &stop)
+            .await?
+        {
             Some(nats) => indexer.run(&nats, &args.streams, stop.clone()).await,
             None => Ok(()),
         }
@@ -84,7 +86,9 @@ async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
 
 async fn replay(settings: &ReplaySettings, stop: CancellationToken) -> anyhow::Result<ExitCode> {
     let health = Health::default().part("nats");
-    let Some(nats) = stream::connect(&settings.nats.nats_url, "replay", health, &stop).await?
+    let Some(nats) =
+        stream::connect(&settings.nats.nats_url, &settings.nats.user, "replay", health, &stop)
+            .await?
     else {
         return Ok(ExitCode::FAILURE);
     };

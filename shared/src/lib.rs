@@ -10,6 +10,7 @@ pub mod durability;
 pub mod event;
 pub mod health;
 pub mod metrics;
+pub mod nats_user;
 mod process;
 pub mod settings;
 pub mod shutdown;

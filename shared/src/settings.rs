@@ -1,6 +1,7 @@
 //! The settings that services have in common, and how any of them is read: a flag, else the
 //! environment variable of the same name, else the default. A bad value stops the start.
 
+use crate::nats_user::NatsUser;
 use bytesize::ByteSize;
 use clap::{Args, Parser, ValueEnum};
 use std::io::Write as _;
@@ -39,6 +40,10 @@ pub struct NatsSettings {
     /// Where the NATS server is
     #[arg(long, env = "NATS_URL", default_value = "nats://127.0.0.1:4222")]
     pub nats_url: String,
+
+    /// As whom.
+    #[command(flatten)]
+    pub user: NatsUser,
 }
 
 /// How the streams are kept.

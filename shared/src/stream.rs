@@ -2,6 +2,7 @@
 
 use crate::event;
 use crate::health::Part;
+use crate::nats_user::NatsUser;
 use crate::settings::StreamSettings;
 use crate::subject::Subject;
 use anyhow::{Context as _, bail, ensure};
@@ -46,16 +47,18 @@ const CONNECT_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duratio
 /// date from then on. Reconnects by itself. `None` when told to stop before there was a connection.
 ///
 /// # Errors
-/// When the server is older than [`OLDEST_SERVER`].
+/// When the user's password can't be read, or the server is older than [`OLDEST_SERVER`].
 pub async fn connect(
     url: &str,
+    user: &NatsUser,
     name: &str,
     part: Part,
     stop: &CancellationToken,
 ) -> anyhow::Result<Option<Client>> {
     let mut pause = CONNECT_PAUSE.0;
+    let options = user.introduce(options(name, part.clone()))?;
     let client = loop {
-        let options = options(name, part.clone());
+        let options = options.clone();
         let error = tokio::select! {
             connected = options.connect(url) => match connected {
                 Ok(client) => break client,
@@ -64,7 +67,7 @@ pub async fn connect(
             () = stop.cancelled() => return Ok(None),
         };
         part.not_ready(format!("NATS can't be reached: {error}"));
-        tracing::warn!(%error, "NATS can't be reached; trying again (see NATS_URL)");
+        tracing::warn!(%error, "NATS can't be reached; trying again (see NATS_URL and NATS_USER)");
         tokio::select! {
             () = tokio::time::sleep(pause) => pause = (pause * 2).min(CONNECT_PAUSE.1),
             () = stop.cancelled() => {}

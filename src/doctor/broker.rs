@@ -6,6 +6,7 @@ use crate::embedded_nats::{self, Finder, NATS_SERVER};
 use crate::pipeline::{PipelineSettings, here};
 use async_nats::{Client, ConnectOptions};
 use shared::durability;
+use shared::nats_user::NatsUser;
 use shared::stream::OLDEST_SERVER;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -26,12 +27,12 @@ pub(super) async fn examine(settings: &PipelineSettings) -> (Vec<Finding>, Optio
         None => format!("nats://{}", here(settings.nats_addr)),
     };
     let is_running = own && embedded_nats::is_in_use(&settings.nats_folder());
-    let client = match connect(&url).await {
+    let client = match connect(&url, &settings.nats_user).await {
         Ok(client) => client,
         Err(error) if own => return (vec![own_is_away(settings, is_running, &error).await], None),
         Err(error) => {
             let says = format!("{} can't be reached: {error}", without_password(&url));
-            let advice = "start nats-server there, or set NATS_URL to where it is";
+            let advice = "start nats-server there, or set NATS_URL to where it is, and NATS_USER";
             return (vec![Finding::trouble("nats", says, advice)], None);
         }
     };
@@ -65,16 +66,17 @@ pub(super) async fn examine(settings: &PipelineSettings) -> (Vec<Finding>, Optio
     (vec![nats, sync], Some(Broker { client, is_own }))
 }
 
-async fn connect(url: &str) -> Result<Client, async_nats::ConnectError> {
-    let options = ConnectOptions::new().name("collimator doctor");
-    options.connection_timeout(PATIENCE).request_timeout(Some(PATIENCE)).connect(url).await
+async fn connect(url: &str, user: &NatsUser) -> anyhow::Result<Client> {
+    let options = user.introduce(ConnectOptions::new().name("collimator doctor"))?;
+    let options = options.connection_timeout(PATIENCE).request_timeout(Some(PATIENCE));
+    Ok(options.connect(url).await?)
 }
 
 /// The own nats-server does not answer: is it to run, and could it?
 async fn own_is_away(
     settings: &PipelineSettings,
     is_running: bool,
-    error: &async_nats::ConnectError,
+    error: &anyhow::Error,
 ) -> Finding {
     let (addr, folder) = (settings.nats_addr, settings.nats_folder());
     if is_running {

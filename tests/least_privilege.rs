@@ -1,0 +1,269 @@
+//! NATS with a user for each service: the whole flow works, and none may do more.
+
+use crate::harness::pipeline::{
+    Ends, Process, address, free_addr, nats_server, service, test_settings,
+};
+use crate::harness::{DEADLINE, eventually};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerError};
+use collimator::synthetic::SyntheticStudy;
+use futures_util::StreamExt;
+use serde_json::json;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+/// The project's own configuration with passwords of its own, and a broker that has read it.
+struct Broker {
+    addr: SocketAddr,
+    process: Process,
+    folder: TempDir,
+}
+
+impl Broker {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+        for name in ["nats.conf", "nats-users.conf"] {
+            std::fs::copy(project.join(name), folder.path().join(name)).unwrap();
+        }
+        let mut made = Command::new(project.join("container/nats-passwords"));
+        assert!(made.arg(folder.path().join("passwords")).status().unwrap().success());
+        let (addr, configuration) = (free_addr(), folder.path().join("nats-users.conf"));
+        let process = nats_server(&configuration, folder.path(), addr.port(), 0).await;
+        eventually("the broker", async || TcpStream::connect(addr).await.ok()).await;
+        Self { addr, process, folder }
+    }
+
+    fn password_file(&self, user: &str) -> PathBuf {
+        self.folder.path().join("passwords").join(user).join("password")
+    }
+
+    fn password(&self, user: &str) -> String {
+        std::fs::read_to_string(self.password_file(user)).unwrap().trim_end().to_owned()
+    }
+
+    /// Starts a service as the user of its name.
+    async fn service(&self, name: &str) -> Process {
+        let mut settings = test_settings(self.folder.path());
+        let catalog = self.folder.path().join("catalog.db");
+        settings.extend([
+            ("DATABASE_URL", format!("sqlite://{}", catalog.display())),
+            ("NATS_URL", format!("nats://{}", self.addr)),
+            ("NATS_USER", name.to_owned()),
+            ("NATS_PASSWORD_FILE", self.password_file(name).display().to_string()),
+        ]);
+        Process::start(&service(name).await, self.folder.path(), &settings)
+    }
+
+    async fn connect(&self, options: ConnectOptions) -> Result<Client, ConnectErrorKind> {
+        options.connect(self.addr.to_string()).await.map_err(|error| error.kind())
+    }
+
+    /// Connects as a user who tries things.
+    async fn intruder(&self, user: &'static str) -> Intruder {
+        let (said, refusals) = mpsc::unbounded_channel();
+        let options = ConnectOptions::with_user_and_password(user.to_owned(), self.password(user));
+        let options = options.custom_inbox_prefix(format!("_INBOX_{user}"));
+        let options = options.event_callback(move |event| {
+            let said = said.clone();
+            async move {
+                if let Event::ServerError(ServerError::Other(error)) = event {
+                    let _ = said.send(error);
+                }
+            }
+        });
+        let nats = self.connect(options).await.unwrap();
+        Intruder { user, nats, refusals }
+    }
+
+    /// The ends of a pipeline on it, seen with all rights.
+    async fn ends(&self, dicom: SocketAddr, api: String) -> Ends {
+        let admin =
+            ConnectOptions::with_user_and_password("admin".to_owned(), self.password("admin"));
+        let nats = self.connect(admin).await.unwrap();
+        Ends { dicom, api, nats, nats_url: format!("nats://{}", self.addr) }
+    }
+}
+
+/// Somebody who knows the password of a user.
+struct Intruder {
+    user: &'static str,
+    nats: Client,
+    refusals: mpsc::UnboundedReceiver<String>,
+}
+
+impl Intruder {
+    async fn may_not_publish(&mut self, subject: &str) {
+        self.nats.publish(subject.to_owned(), "{}".into()).await.unwrap();
+        self.is_refused(&format!("Publish to \"{subject}\"")).await;
+    }
+
+    async fn may_not_subscribe(&mut self, subject: &str) {
+        let _subscription = self.nats.subscribe(subject.to_owned()).await.unwrap();
+        self.is_refused(&format!("Subscription to \"{subject}\"")).await;
+    }
+
+    async fn is_refused(&mut self, what: &str) {
+        self.nats.flush().await.unwrap();
+        let refused = timeout(DEADLINE, self.refusals.recv()).await;
+        let refused = refused.unwrap_or_else(|_| panic!("{} may: {what}", self.user)).unwrap();
+        let (refused, what) = (refused.to_lowercase(), what.to_lowercase());
+        assert!(refused.contains("permissions violation"), "{}: {refused}", self.user);
+        assert!(refused.contains(&what), "{}: {what}: {refused}", self.user);
+    }
+}
+
+/// What a service was refused, as it logs it.
+fn refusals(service: &Process) -> Vec<String> {
+    let printed = service.printed();
+    let refused = printed.lines().filter(|line| line.to_lowercase().contains("permissions"));
+    refused.map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn each_service_does_all_of_its_work_as_its_own_user() {
+    let broker = Broker::start().await;
+    // The streams are the indexer's to make: the receiver waits for it.
+    let mut ingest = broker.service("ingest").await;
+    let dicom = ingest.says("where it receives", |line| address(line, "ingest listens")).await;
+    let waits = |line: &str| line.contains("the streams are not there yet").then_some(());
+    ingest.says("that it waits for the streams", waits).await;
+    let mut indexer = broker.service("indexer").await;
+    indexer.says("that it indexes", |line| line.contains("indexing").then_some(())).await;
+    let mut api = broker.service("api").await;
+    let api_addr = api.says("where it is", |line| address(line, "api listens")).await;
+    let ends = broker.ends(dicom, format!("http://{api_addr}")).await;
+
+    let tap = broker.intruder("tap").await;
+    let mut told = tap.nats.subscribe("dicom.series.completed.>").await.unwrap();
+    tap.nats.flush().await.unwrap();
+    ingest.says("who it is", |line| line.contains("this receiver's name").then_some(())).await;
+    let mut events = eventually("the API to tell of events", async || {
+        let answer = reqwest::get(format!("{}/events", ends.api)).await.unwrap();
+        (answer.status() == 200).then_some(answer)
+    })
+    .await;
+
+    let folder = tempfile::tempdir().unwrap();
+    let study = SyntheticStudy::new().series("MR", 4);
+    ends.receives(study.write_to(folder.path()).unwrap()).await;
+    let [uid] = study.series_instance_uids().try_into().unwrap();
+    ends.lists(&uid, 4).await;
+    let completed = timeout(DEADLINE, told.next()).await.unwrap().unwrap();
+    assert!(completed.subject.ends_with(&uid), "{}", completed.subject);
+    let heard = async {
+        let mut heard = String::new();
+        while !heard.contains("event: series.completed") {
+            heard.push_str(&String::from_utf8_lossy(&events.chunk().await.unwrap().unwrap()));
+        }
+    };
+    timeout(DEADLINE, heard).await.expect("the completion at /events");
+
+    // What operators ask for, and letters that can't be read, which only an admin can send.
+    let client = reqwest::Client::new();
+    let trust = client.post(format!("{}/sources/COLLIMATOR_SCU/trust", ends.api)).send();
+    assert!(trust.await.unwrap().status().is_success());
+    ends.nats.publish("dicom.instance.stored.00.MR.1.2", "no JSON".into()).await.unwrap();
+    ends.nats.flush().await.unwrap();
+    let letters = async || -> Option<u64> {
+        let listed = client.get(format!("{}/dead-letters", ends.api)).send().await.unwrap();
+        let listed: serde_json::Value = listed.json().await.unwrap();
+        listed.get(0)?["Sequence"].as_u64()
+    };
+    let sequence = eventually("the dead letter", letters).await;
+    let dropped = client.delete(format!("{}/dead-letters/{sequence}", ends.api)).send();
+    assert!(dropped.await.unwrap().status().is_success());
+    let deleted = client.delete(format!("{}/series/{uid}", ends.api)).send().await.unwrap();
+    assert!(deleted.status().is_success(), "{}", deleted.status());
+    eventually("the deletion", async || {
+        ends.series().await.iter().all(|s| s["SeriesInstanceUID"] != json!(uid)).then_some(())
+    })
+    .await;
+
+    // None has tried what it may not, but for the receiver that came before the streams.
+    assert_eq!(refusals(&indexer), [""; 0]);
+    assert_eq!(refusals(&api), [""; 0]);
+    let of_ingest = refusals(&ingest);
+    assert!(of_ingest.iter().all(|line| line.contains("STREAM.CREATE.")), "{of_ingest:?}");
+    for (user, service) in [("ingest", &ingest), ("indexer", &indexer), ("api", &api)] {
+        assert!(!service.printed().contains(&broker.password(user)), "the password in the log");
+    }
+}
+
+#[tokio::test]
+async fn no_user_may_do_what_is_not_its_work() {
+    const INSTANCE: &str = "dicom.instance.stored.00.MR.1.2";
+    const COMPLETION: &str = "dicom.series.completed.MR.1.2";
+    let broker = Broker::start().await;
+    let mut indexer = broker.service("indexer").await;
+    indexer.says("that it indexes", |line| line.contains("indexing").then_some(())).await;
+    let refused = [
+        ("ingest", &[COMPLETION, "dicom.request.delete.1.2", "dicom.dead.x"][..]),
+        ("indexer", &[INSTANCE, "dicom.association.released.MR1", "dicom.request.delete.1.2"]),
+        (
+            "api",
+            &[INSTANCE, "dicom.association.released.MR1", "dicom.ingest.started.X", COMPLETION],
+        ),
+        (
+            "tap",
+            &[INSTANCE, COMPLETION, "dicom.request.delete.1.2", "_INBOX_api.x", "$JS.API.INFO"],
+        ),
+    ];
+    for (user, subjects) in refused {
+        let mut intruder = broker.intruder(user).await;
+        for subject in subjects {
+            intruder.may_not_publish(subject).await;
+        }
+        for stream in ["INSTANCES", "SERIES", "DEAD"] {
+            intruder.may_not_publish(&format!("$JS.API.STREAM.DELETE.{stream}")).await;
+        }
+        for inbox in ["_INBOX_indexer.>", "_INBOX_api.>", "_INBOX.>", ">"] {
+            if !inbox.contains(user) {
+                intruder.may_not_subscribe(inbox).await;
+            }
+        }
+        if user != "tap" {
+            intruder.may_not_subscribe("dicom.>").await;
+        }
+        if user != "indexer" {
+            for request in ["STREAM.CREATE.X", "STREAM.UPDATE.INSTANCES", "STREAM.PURGE.INSTANCES"]
+            {
+                intruder.may_not_publish(&format!("$JS.API.{request}")).await;
+            }
+            for request in ["CREATE", "MSG.NEXT", "DELETE"] {
+                let subject = format!("$JS.API.CONSUMER.{request}.INSTANCES.indexer");
+                intruder.may_not_publish(&subject).await;
+            }
+            intruder.may_not_publish("$JS.ACK.INSTANCES.indexer.1.1.1.1.1").await;
+        }
+    }
+    let admin = broker.ends(broker.addr, String::new()).await;
+    assert!(admin.events("INSTANCES").await.is_empty());
+    assert!(admin.events("SERIES").await.is_empty() && admin.events("DEAD").await.is_empty());
+}
+
+#[tokio::test]
+async fn nobody_is_let_in_without_a_password_of_its_own() {
+    let broker = Broker::start().await;
+    let user = |user: &str, password: String| {
+        ConnectOptions::with_user_and_password(user.to_owned(), password)
+    };
+    let strangers = [
+        ConnectOptions::new(),
+        user("ingest", "wrong".to_owned()),
+        user("api", broker.password("ingest")),
+        user("stranger", broker.password("admin")),
+    ];
+    for options in strangers {
+        let refused = broker.connect(options).await.unwrap_err();
+        assert_eq!(refused, ConnectErrorKind::AuthorizationViolation);
+    }
+    let printed = broker.process.printed();
+    for user in ["ingest", "indexer", "api", "tap", "admin"] {
+        assert!(!printed.contains(&broker.password(user)), "a password in the broker's log");
+    }
+}
