@@ -95,9 +95,7 @@ async fn not_indexed(catalog: &Catalog, requests: &Requests) -> Result<Option<u6
     let position = timeout(PATIENCE, stream::position(&nats)).await;
     let Ok(Ok(position)) = position else { return Ok(None) };
     let known = bookmark.filter(|bookmark| bookmark.stream_created == position.created);
-    let read = known.map_or(0, |bookmark| bookmark.last_sequence);
-    // What was dropped from the stream unread will not come any more.
-    Ok(Some(position.last.saturating_sub(read.max(position.first.saturating_sub(1)))))
+    Ok(Some(position.unread(known.map_or(0, |bookmark| bookmark.last_sequence))))
 }
 
 impl Example for Stats {

@@ -207,9 +207,7 @@ impl Progress {
 
     /// How many events are not indexed, and how long ago there were none.
     fn behind(&mut self, position: &Position) -> Option<(u64, SignedDuration)> {
-        // What an operator purged unread is not waited for.
-        let read = self.read?.max(position.first.saturating_sub(1));
-        let unread = position.last.saturating_sub(read);
+        let unread = position.unread(self.read?);
         // Before the first batch nothing tells how old the backlog is: it is counted from now on.
         if unread == 0 || self.until.is_none() {
             self.reached(position.now);

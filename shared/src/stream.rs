@@ -338,6 +338,15 @@ pub struct Position {
     pub now: Timestamp,
 }
 
+impl Position {
+    /// How many events are left to whoever has read up to this sequence. What was dropped from the stream
+    /// unread will not come any more.
+    #[must_use]
+    pub fn unread(&self, read: u64) -> u64 {
+        self.last.saturating_sub(read.max(self.first.saturating_sub(1)))
+    }
+}
+
 /// Asks the broker where the INSTANCES stream stands.
 ///
 /// The reply is read raw: it carries the broker's own time, which async-nats drops.
