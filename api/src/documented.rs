@@ -63,8 +63,8 @@ fn guard(operation: &mut MetaOperation) {
         answers(operation, 400, "The path is no UTF-8");
     }
     answers(operation, 401, "No token, or none of `TOKENS_FILE`");
-    let refused = "The token has not the scope, a page of an origin that is not in `ALLOWED_ORIGINS` asks for a change, or the \
-                   `Host` is a name that is not in `ALLOWED_HOSTS`";
+    let refused = "The token has not the scope, a page of an origin that is not in `ALLOWED_ORIGINS` \
+                   asks for a change, or the `Host` is a name that is not in `ALLOWED_HOSTS`";
     answers(operation, 403, refused);
 }
 

@@ -1,12 +1,13 @@
 //! Tokens: who may ask, as `TOKENS_FILE` lists them. A token is as good as a name and a password; the
 //! file has only its hash, from which nobody can tell it.
 
-use anyhow::{Context as _, anyhow, ensure};
+use anyhow::{Context as _, ensure};
 use blake3::Hash;
 use poem::http::{HeaderMap, Method};
 use poem::web::headers::authorization::{Basic, Bearer};
 use poem::web::headers::{Authorization, HeaderMapExt as _};
 use serde::{Deserialize, Serialize};
+use shared::settings;
 use std::fmt::{self, Display, Formatter, Write as _};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -112,9 +113,7 @@ impl Tokens {
     }
 
     fn parse(text: &str) -> anyhow::Result<Self> {
-        let file: Result<File, _> = toml::from_str(text);
-        let File { token } =
-            file.map_err(|error| anyhow!("{}", error.message().replace('\n', " ")))?;
+        let File { token } = settings::from_toml(text)?;
         ensure!(!token.is_empty(), "it has no token, so that nobody could ask for anything");
         ensure!(token.len() <= MOST, "it has more than {MOST} tokens");
         let token = token.into_iter().map(|listed| {

@@ -2,8 +2,10 @@
 //! environment variable of the same name, else the default. A bad value stops the start.
 
 use crate::nats_user::NatsUser;
+use anyhow::anyhow;
 use bytesize::ByteSize;
 use clap::{Args, Parser, ValueEnum};
+use serde::de::DeserializeOwned;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -76,6 +78,31 @@ pub fn duration_or_zero(text: &str) -> Result<Duration, String> {
         Ok(Duration::ZERO) => Ok(Duration::ZERO),
         _ => duration(text),
     }
+}
+
+/// Reads a settings file in TOML.
+///
+/// # Errors
+/// When it says something that is not understood: one line that says where, and of which key.
+pub fn from_toml<T: DeserializeOwned>(text: &str) -> anyhow::Result<T> {
+    toml::from_str(text).map_err(|error| {
+        let before = text.get(..error.span().map_or(0, |span| span.start)).unwrap_or(text);
+        let message = error.message().replace('\n', " ");
+        // What the parser says of a value does not always name its key.
+        match before.lines().last().and_then(|line| line.split_once('=')) {
+            Some((key, _))
+                if !before.ends_with('\n') && !message.contains(&format!("`{}`", key.trim())) =>
+            {
+                anyhow!("line {}: {}: {message}", line_of(before), key.trim())
+            }
+            _ => anyhow!("line {}: {message}", line_of(before)),
+        }
+    })
+}
+
+/// The line that the text behind this one begins in.
+pub(crate) fn line_of(before: &str) -> usize {
+    before.matches('\n').count() + 1
 }
 
 /// Reads a size such as `16MiB` or `1000000`; zero is refused.

@@ -1,10 +1,11 @@
 //! The webhooks file: who is told of completions by HTTP, and how.
 
 use super::signature::Secret;
-use anyhow::{Context as _, anyhow, bail, ensure};
+use anyhow::{Context as _, bail, ensure};
 use poem::http::Uri;
 use serde::{Deserialize, Deserializer};
 use shared::event::SeriesCompleted;
+use shared::settings;
 use shared::subject::Token;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -107,11 +108,7 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Vec<Hook>> {
 /// # Errors
 /// When it says something that is not understood: one line that says where.
 pub(super) fn parse(text: &str, folder: &Path) -> anyhow::Result<Vec<Hook>> {
-    let file: File = toml::from_str(text).map_err(|error| {
-        let before = text.get(..error.span().map_or(0, |span| span.start)).unwrap_or(text);
-        let line = before.matches('\n').count() + 1;
-        anyhow!("line {line}: {}", error.message().replace('\n', " "))
-    })?;
+    let file: File = settings::from_toml(text)?;
     ensure!(file.webhook.len() <= MAX_HOOKS, "there are more than {MAX_HOOKS} webhooks");
     let mut names = HashSet::new();
     let mut hooks = Vec::new();
@@ -196,7 +193,7 @@ impl Entry {
 
 fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
     let text = String::deserialize(from)?;
-    shared::settings::duration(&text).map(Some).map_err(serde::de::Error::custom)
+    settings::duration(&text).map(Some).map_err(serde::de::Error::custom)
 }
 
 #[cfg(test)]

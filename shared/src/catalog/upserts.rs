@@ -3,8 +3,8 @@
 //! many rows. They are written where they say something new, which is seldom; see `faces`.
 //!
 //! Every value is cast to its column's type, so that no event, whoever wrote it, can make a
-//! statement fail and hold up the stream. And every value comes from a materialised row: `json_each` writes an
-//! object out anew each time that its value is asked for.
+//! statement fail and hold up the stream. And every value comes from a materialised row: `json_each`
+//! writes an object out anew each time that its value is asked for.
 
 /// Makes sure of the patients as the events identify them.
 pub(super) const UPSERT_PATIENTS: &str = "

@@ -11,6 +11,7 @@ pub use certificate::{CertificateId, CertificateName};
 pub use entry::{Hint, Source};
 pub use passcode::PasscodeHash;
 
+use crate::settings;
 use anyhow::{Context as _, anyhow, bail};
 use serde::Deserialize;
 use std::collections::HashMap;
@@ -60,21 +61,8 @@ impl SourcesFile {
     /// # Errors
     /// When it says something that is not understood: one line that says where.
     pub fn parse(text: &str) -> anyhow::Result<Self> {
-        let tables: Tables = toml::from_str(text).map_err(|error| {
-            let before = text.get(..error.span().map_or(0, |span| span.start)).unwrap_or(text);
-            let message = error.message().replace('\n', " ");
-            // What the parser says of a value does not always name its key.
-            match before.lines().last().and_then(|line| line.split_once('=')) {
-                Some((key, _))
-                    if !before.ends_with('\n')
-                        && !message.contains(&format!("`{}`", key.trim())) =>
-                {
-                    anyhow!("line {}: {}: {message}", line_of(before), key.trim())
-                }
-                _ => anyhow!("line {}: {message}", line_of(before)),
-            }
-        })?;
-        let line = |at: usize| line_of(text.get(..at).unwrap_or(text));
+        let tables: Tables = settings::from_toml(text)?;
+        let line = |at: usize| settings::line_of(text.get(..at).unwrap_or(text));
         let mut sources = Vec::new();
         let mut seen = HashMap::new();
         for entry in tables.source {
@@ -94,11 +82,6 @@ impl SourcesFile {
         }
         Ok(Self { allow: AllowList::new(allow), sources })
     }
-}
-
-/// The line that the text behind this one begins in.
-fn line_of(before: &str) -> usize {
-    before.matches('\n').count() + 1
 }
 
 #[derive(Deserialize)]
