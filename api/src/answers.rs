@@ -157,21 +157,61 @@ impl Requested {
     }
 }
 
-/// One documented set of problems, and the way from a problem to it.
-macro_rules! problems {
-    ($name:ident { $($(#[doc = $doc:literal])* $status:literal $variant:ident),* $(,)? }) => {
-        #[derive(ApiResponse)]
+/// One documented set of problems. What is there last is said of 503.
+macro_rules! documented_problems {
+    ($name:ident {
+        $($(#[doc = $doc:literal])* $status:literal $variant:ident),*;
+        $(#[doc = $away:literal])*
+    }) => {
+        #[derive(poem_openapi::ApiResponse)]
         pub(crate) enum $name {
             $($(#[doc = $doc])*
             #[oai(status = $status, content_type = "application/problem+json")]
-            $variant(JsonBody<Problem>),)*
-            /// The catalogue can't be read
-            #[oai(status = 500, content_type = "application/problem+json")]
-            Broken(JsonBody<Problem>),
-            /// What this needs is not there at the moment; try again after `Retry-After` seconds
+            $variant($crate::payload::JsonBody<$crate::problem::Problem>),)*
+            $(#[doc = $away])*
             #[oai(status = 503, content_type = "application/problem+json")]
-            Away(JsonBody<Problem>, #[oai(header = "Retry-After")] u32),
+            Away(
+                $crate::payload::JsonBody<$crate::problem::Problem>,
+                #[oai(header = "Retry-After")] u32,
+            ),
         }
+    };
+}
+pub(crate) use documented_problems;
+
+/// The problems of what asks the broker and nothing else, and the way from a problem to them.
+macro_rules! broker_problems {
+    ($name:ident {
+        $($(#[doc = $doc:literal])* $status:literal $variant:ident),*;
+        $(#[doc = $away:literal])*
+    }) => {
+        $crate::answers::documented_problems!($name {
+            $($(#[doc = $doc])* $status $variant),*;
+            $(#[doc = $away])*
+        });
+
+        impl From<$crate::problem::Problem> for $name {
+            fn from(problem: $crate::problem::Problem) -> Self {
+                let (status, problem) = (problem.status, $crate::payload::JsonBody(problem));
+                match status {
+                    $($status => Self::$variant(problem),)*
+                    _ => Self::Away(problem, $crate::problem::RETRY_AFTER),
+                }
+            }
+        }
+    };
+}
+pub(crate) use broker_problems;
+
+/// The problems of what asks the catalogue, and the way from a problem to them.
+macro_rules! problems {
+    ($name:ident { $($(#[doc = $doc:literal])* $status:literal $variant:ident),* $(,)? }) => {
+        documented_problems!($name {
+            $($(#[doc = $doc])* $status $variant,)*
+            /// The catalogue can't be read
+            500 Broken;
+            /// What this needs is not there at the moment; try again after `Retry-After` seconds
+        });
 
         impl From<Problem> for $name {
             fn from(problem: Problem) -> Self {

@@ -2,10 +2,9 @@
 
 pub use super::letter::DeadLetter;
 use super::{DeadLetters, Listed};
+use crate::answers::broker_problems;
 use crate::parameters::{LetterSequence, Limit};
 use crate::payload::JsonBody;
-use crate::problem::{self, Problem};
-use poem::http::StatusCode;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::{ApiResponse, OpenApi, Tags};
 
@@ -118,73 +117,28 @@ enum Gone {
     Done,
 }
 
-#[derive(ApiResponse)]
-enum LettersUnknown {
+broker_problems!(LettersUnknown {
     /// A parameter is wrong or unknown; `errors` names it
-    #[oai(status = 422, content_type = "application/problem+json")]
-    #[allow(dead_code, reason = "answered before it comes here, and documented here")]
-    Wrong(JsonBody<Problem>),
+    422 Wrong;
     /// NATS is away; try again after `Retry-After` seconds
-    #[oai(status = 503, content_type = "application/problem+json")]
-    Away(JsonBody<Problem>, #[oai(header = "Retry-After")] u32),
-}
+});
 
-impl From<Problem> for LettersUnknown {
-    fn from(problem: Problem) -> Self {
-        Self::Away(JsonBody(problem), problem::RETRY_AFTER)
-    }
-}
-
-#[derive(ApiResponse)]
-enum NotDropped {
+broker_problems!(NotDropped {
     /// There is no such letter
-    #[oai(status = 404, content_type = "application/problem+json")]
-    Missing(JsonBody<Problem>),
+    404 Missing,
     /// The sequence is none
-    #[oai(status = 422, content_type = "application/problem+json")]
-    #[allow(dead_code, reason = "answered before it comes here, and documented here")]
-    Wrong(JsonBody<Problem>),
+    422 Wrong;
     /// NATS is away; try again after `Retry-After` seconds
-    #[oai(status = 503, content_type = "application/problem+json")]
-    Away(JsonBody<Problem>, #[oai(header = "Retry-After")] u32),
-}
+});
 
-impl From<Problem> for NotDropped {
-    fn from(problem: Problem) -> Self {
-        match problem.status() {
-            StatusCode::NOT_FOUND => Self::Missing(JsonBody(problem)),
-            _ => Self::Away(JsonBody(problem), problem::RETRY_AFTER),
-        }
-    }
-}
-
-#[derive(ApiResponse)]
-enum NotReplayed {
+broker_problems!(NotReplayed {
     /// There is no such letter
-    #[oai(status = 404, content_type = "application/problem+json")]
-    Missing(JsonBody<Problem>),
+    404 Missing,
     /// The letter has not all of its message, or nobody is there any more who would take it
-    #[oai(status = 409, content_type = "application/problem+json")]
-    Never(JsonBody<Problem>),
+    409 Never,
     /// The sequence is none
-    #[oai(status = 422, content_type = "application/problem+json")]
-    #[allow(dead_code, reason = "answered before it comes here, and documented here")]
-    Wrong(JsonBody<Problem>),
+    422 Wrong,
     /// The receiver of the webhook did not take it; the letter stays
-    #[oai(status = 502, content_type = "application/problem+json")]
-    Refused(JsonBody<Problem>),
+    502 Refused;
     /// NATS is away; try again after `Retry-After` seconds
-    #[oai(status = 503, content_type = "application/problem+json")]
-    Away(JsonBody<Problem>, #[oai(header = "Retry-After")] u32),
-}
-
-impl From<Problem> for NotReplayed {
-    fn from(problem: Problem) -> Self {
-        match problem.status() {
-            StatusCode::NOT_FOUND => Self::Missing(JsonBody(problem)),
-            StatusCode::CONFLICT => Self::Never(JsonBody(problem)),
-            StatusCode::BAD_GATEWAY => Self::Refused(JsonBody(problem)),
-            _ => Self::Away(JsonBody(problem), problem::RETRY_AFTER),
-        }
-    }
-}
+});

@@ -3,8 +3,8 @@
 use super::Events;
 use super::filter::Filter;
 use super::listener::Listener;
-use crate::payload::JsonBody;
-use crate::problem::{self, FieldError, Problem};
+use crate::answers::broker_problems;
+use crate::problem::{FieldError, Problem};
 use futures_util::stream;
 use poem::http::{HeaderValue, header};
 use poem::{Body, IntoResponse, Request, Response};
@@ -94,25 +94,12 @@ enum Watched {
     Watching(EventStream),
 }
 
-#[derive(ApiResponse)]
-enum EventsRefused {
+broker_problems!(EventsRefused {
     /// A query parameter or the `Last-Event-ID` can't be understood; `errors` names each
-    #[oai(status = 422, content_type = "application/problem+json")]
-    Wrong(JsonBody<Problem>),
+    422 Wrong;
     /// NATS is away, or `MAX_EVENT_SUBSCRIBERS` are listening; try again after `Retry-After`
     /// seconds
-    #[oai(status = 503, content_type = "application/problem+json")]
-    Away(JsonBody<Problem>, #[oai(header = "Retry-After")] u32),
-}
-
-impl From<Problem> for EventsRefused {
-    fn from(problem: Problem) -> Self {
-        match problem.status {
-            422 => Self::Wrong(JsonBody(problem)),
-            _ => Self::Away(JsonBody(problem), problem::RETRY_AFTER),
-        }
-    }
-}
+});
 
 /// The body: it ends when the listener is told to go.
 struct EventStream(Listener);

@@ -2,8 +2,8 @@
 
 use super::Webhooks;
 pub use super::state::Webhook;
+use crate::answers::broker_problems;
 use crate::payload::JsonBody;
-use crate::problem::{self, Problem};
 use poem_openapi::{ApiResponse, OpenApi, Tags};
 
 /// The documented operation.
@@ -56,19 +56,8 @@ enum ListedWebhooks {
     Done(JsonBody<Vec<Webhook>>),
 }
 
-#[derive(ApiResponse)]
-enum WebhooksUnknown {
+broker_problems!(WebhooksUnknown {
     /// A parameter is unknown; `errors` names it
-    #[oai(status = 422, content_type = "application/problem+json")]
-    #[allow(dead_code, reason = "answered before it comes here, and documented here")]
-    Wrong(JsonBody<Problem>),
+    422 Wrong;
     /// NATS is away; try again after `Retry-After` seconds
-    #[oai(status = 503, content_type = "application/problem+json")]
-    Away(JsonBody<Problem>, #[oai(header = "Retry-After")] u32),
-}
-
-impl From<Problem> for WebhooksUnknown {
-    fn from(problem: Problem) -> Self {
-        Self::Away(JsonBody(problem), problem::RETRY_AFTER)
-    }
-}
+});
