@@ -2,6 +2,7 @@
 //! order with everything else that decides, and on the record.
 
 use crate::problem::Problem;
+use anyhow::Context as _;
 use async_nats::Client;
 use async_nats::jetstream::{self, Context};
 use poem::http::StatusCode;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use tokio::sync::SetOnce;
 use tokio::time::timeout;
 
-/// How long the broker may take to store a request.
+/// How long the broker may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The way to the broker, once there is one. Clones share it.
@@ -33,6 +34,14 @@ impl Requests {
         self.jetstream.get()
     }
 
+    /// The connection.
+    ///
+    /// # Errors
+    /// When there is none yet.
+    pub(crate) fn connection(&self) -> anyhow::Result<&Context> {
+        self.jetstream.get().context("there is no connection to NATS yet")
+    }
+
     /// The connection, once there is one: waits for it.
     pub(crate) async fn connected(&self) -> &Context {
         self.jetstream.wait().await
@@ -43,22 +52,26 @@ impl Requests {
     /// # Errors
     /// 503 when it did not.
     pub async fn publish<E: Event>(&self, request: &E) -> Result<(), Problem> {
-        let stored = match self.jetstream.get() {
-            Some(jetstream) => timeout(PATIENCE, store(jetstream, request)).await,
-            None => return Err(away("there is no connection to NATS yet")),
-        };
-        match stored {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(away(&format!("{error:#}"))),
-            Err(_elapsed) => Err(away("NATS did not acknowledge in time")),
-        }
+        answered("the request was not stored", async { store(self.connection()?, request).await })
+            .await
     }
 }
 
-fn away(reason: &str) -> Problem {
-    tracing::warn!(reason, "a request could not be passed on");
-    let detail = format!("the request was not stored: {reason}; see that NATS runs, and try again");
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+/// What came of asking the broker for something.
+///
+/// # Errors
+/// 503 when it does not answer in time, or not with that; `trouble` is what it comes to.
+pub(crate) async fn answered<T>(
+    trouble: &str,
+    asked: impl Future<Output = anyhow::Result<T>>,
+) -> Result<T, Problem> {
+    let answered = timeout(PATIENCE, asked).await.context("NATS does not answer in time");
+    answered.flatten().map_err(|error| {
+        tracing::warn!("{trouble}: {error:#}");
+        let detail =
+            format!("{trouble}: {error:#}; see that NATS and an indexer run, and try again");
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+    })
 }
 
 async fn store<E: Event>(jetstream: &Context, request: &E) -> anyhow::Result<()> {

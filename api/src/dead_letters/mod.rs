@@ -5,7 +5,7 @@ mod letter;
 pub mod operations;
 
 use crate::problem::Problem;
-use crate::requests::Requests;
+use crate::requests::{self, Requests};
 use crate::webhooks::Webhooks;
 use anyhow::{Context as _, anyhow};
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
@@ -18,10 +18,6 @@ use shared::dead;
 use shared::stream::{DEAD, INSTANCES};
 use shared::subject::Subject;
 use std::time::Duration;
-use tokio::time::timeout;
-
-/// How long the broker may take.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long it remembers a listing that was cut off.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(10);
@@ -51,7 +47,7 @@ impl DeadLetters {
 
     /// The letters after one, at most so many.
     async fn after(&self, sequence: u64, limit: u32) -> Result<Listed, Problem> {
-        self.answer(async {
+        answer(async {
             let stream = self.stream().await?;
             let state = &stream.cached_info().state;
             let letters = match state.last_sequence > sequence {
@@ -97,14 +93,14 @@ impl DeadLetters {
         // The broker takes it once, however often somebody asks.
         let id = format!("{DEAD}:{}:{}", letter.time.unix_timestamp_nanos(), letter.sequence);
         let message = (&letter.headers, letter.payload.clone());
-        self.answer(async {
-            dead::send_again(self.jetstream()?, INSTANCES, subject, &id, message).await
+        answer(async {
+            dead::send_again(self.requests.connection()?, INSTANCES, subject, &id, message).await
         })
         .await
     }
 
     async fn find(&self, sequence: u64) -> Result<(Stream, StreamMessage), Problem> {
-        let found = self.answer(async {
+        let found = answer(async {
             let stream = self.stream().await?;
             match stream.get_raw_message(sequence).await {
                 Ok(letter) => Ok(Some((stream, letter))),
@@ -118,36 +114,21 @@ impl DeadLetters {
     }
 
     async fn remove(&self, stream: &Stream, sequence: u64) -> Result<(), Problem> {
-        self.answer(async {
+        answer(async {
             stream.delete_message(sequence).await.context("removing the letter")?;
             Ok(())
         })
         .await
     }
 
-    fn jetstream(&self) -> anyhow::Result<&async_nats::jetstream::Context> {
-        self.requests.jetstream().ok_or_else(|| anyhow!("there is no connection to NATS yet"))
-    }
-
     async fn stream(&self) -> anyhow::Result<Stream> {
-        self.jetstream()?.get_stream(DEAD).await.context(DEAD)
+        self.requests.connection()?.get_stream(DEAD).await.context(DEAD)
     }
+}
 
-    /// What came of asking the broker, or 503.
-    async fn answer<T>(
-        &self,
-        asked: impl Future<Output = anyhow::Result<T>>,
-    ) -> Result<T, Problem> {
-        let answered = timeout(PATIENCE, asked).await.context("NATS does not answer in time");
-        answered.flatten().map_err(|error| {
-            tracing::warn!("the dead letters can't be reached: {error:#}");
-            let detail = format!(
-                "the dead letters can't be reached: {error:#}; see that NATS and an indexer run, and \
-                 try again"
-            );
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
-        })
-    }
+/// What came of asking the broker, or 503.
+async fn answer<T>(asked: impl Future<Output = anyhow::Result<T>>) -> Result<T, Problem> {
+    requests::answered("the dead letters can't be reached", asked).await
 }
 
 /// Letters from `sequence` on, without their messages.

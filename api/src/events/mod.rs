@@ -79,8 +79,7 @@ impl Events {
             let most = self.most;
             return Err(unavailable(&format!("{most} are listening, as many as may")));
         };
-        let jetstream = self.requests.jetstream();
-        let jetstream = jetstream.ok_or_else(|| away("there is no connection to NATS yet"))?;
+        let jetstream = self.requests.connection().map_err(|error| away(&error.to_string()))?;
         let listen = async {
             // Asked first, and each time: a reader notices only later that the broker is away.
             reader::look(jetstream, reader::Stream::Series).await?;

@@ -3,22 +3,17 @@
 use super::record::Seen;
 use super::{Told, Webhooks, consumers};
 use crate::problem::Problem;
+use crate::requests;
 use anyhow::Context as _;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::Info;
 use futures_util::TryStreamExt;
-use poem::http::StatusCode;
 use poem_openapi::Object;
 use poem_openapi::types::Example;
 use serde::Serialize;
 use shared::stream::{DEAD, SERIES};
 use shared::subject::Subject;
 use std::collections::HashMap;
-use std::time::Duration;
-use tokio::time::timeout;
-
-/// How long the broker may take to tell how it is with all of them.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Who is told of completions by HTTP
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Object)]
@@ -80,10 +75,9 @@ impl Webhooks {
         let Some(all) = self.all.as_deref().filter(|all| !all.is_empty()) else {
             return Ok(Vec::new());
         };
-        let jetstream = self.requests.jetstream();
-        let jetstream = jetstream.ok_or_else(|| away("there is no connection to NATS yet"))?;
-        let asked = timeout(PATIENCE, ask(jetstream)).await.context("NATS does not answer");
-        let (mut standing, dead) = asked.flatten().map_err(|error| away(&format!("{error:#}")))?;
+        let asked = async { ask(self.requests.connection()?).await };
+        let (mut standing, dead) =
+            requests::answered("how the webhooks are is not known", asked).await?;
         let state = |told: &Told| {
             let hook = &told.hook;
             let letters = dead.get(&Subject::undelivered(&hook.name).to_string()).copied();
@@ -118,12 +112,4 @@ async fn ask(jetstream: &Context) -> anyhow::Result<(HashMap<String, Info>, Hash
     let subjects = dead.info_with_subjects("dicom.dead.webhook.>").await.context(DEAD)?;
     let dead = subjects.map_ok(|(subject, count)| (subject, count as u64));
     Ok((standing, dead.try_collect().await?))
-}
-
-fn away(reason: &str) -> Problem {
-    tracing::warn!(reason, "how the webhooks are is not known");
-    let detail = format!(
-        "how the webhooks are is not known: {reason}; see that NATS and an indexer run, and try again"
-    );
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
 }
