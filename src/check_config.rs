@@ -8,6 +8,35 @@ use api::webhooks::Webhooks;
 use shared::sources::SourcesFile;
 use std::io::{self, Write};
 
+/// What the settings' files say, as far as they can be read.
+pub(crate) struct Files {
+    /// Who may send, and how they differ.
+    sources: Option<SourcesFile>,
+    has_pseudonyms: bool,
+    /// What is wrong, each in a line with the name of its setting.
+    pub(crate) problems: Vec<String>,
+}
+
+impl Files {
+    /// Reads all that are named.
+    pub(crate) fn read(settings: &PipelineSettings) -> Self {
+        let mut problems = Vec::new();
+        let mut note = |problem: anyhow::Error| problems.push(format!("{problem:#}"));
+        settings.ingest.tls.read().map(drop).unwrap_or_else(&mut note);
+        let pseudonyms = settings.ingest.pseudonyms.read();
+        let has_pseudonyms = pseudonyms.map(|it| it.is_some()).map_err(&mut note).unwrap_or(false);
+        let sources = settings.sources.read().map_err(&mut note).ok();
+        if let Some(file) = &sources {
+            settings.ingest.check(&file.allow).unwrap_or_else(&mut note);
+            settings.indexer.sources(file.clone()).map(drop).unwrap_or_else(&mut note);
+        }
+        Guard::new(&settings.api).map(drop).unwrap_or_else(&mut note);
+        let webhooks = settings.api.webhooks_file.as_deref();
+        Webhooks::new(webhooks, Requests::default()).map(drop).unwrap_or_else(&mut note);
+        Self { sources, has_pseudonyms, problems }
+    }
+}
+
 /// Reads all files that are named and writes down what they mean. What is wrong is given in lines, each
 /// with the name of its setting.
 ///
@@ -17,34 +46,13 @@ pub fn check(
     settings: &PipelineSettings,
     to: &mut impl Write,
 ) -> io::Result<Result<(), Vec<String>>> {
-    let mut problems = Vec::new();
+    let Files { sources, has_pseudonyms, problems } = Files::read(settings);
     describe_ports(settings, to)?;
-    if let Err(problem) = settings.ingest.tls.read() {
-        problems.push(format!("{problem:#}"));
+    if has_pseudonyms {
+        writeln!(to, "Patients are called by pseudonyms, but in POST /store.")?;
     }
-    match settings.ingest.pseudonyms.read() {
-        Ok(None) => {}
-        Ok(Some(_)) => writeln!(to, "Patients are called by pseudonyms, but in POST /store.")?,
-        Err(problem) => problems.push(format!("{problem:#}")),
-    }
-    match settings.sources.read() {
-        Ok(file) => {
-            describe_sources(&file, to)?;
-            if let Err(problem) = settings.ingest.check(&file.allow) {
-                problems.push(format!("{problem:#}"));
-            }
-            if let Err(problem) = settings.indexer.sources(file) {
-                problems.push(format!("{problem:#}"));
-            }
-        }
-        Err(problem) => problems.push(format!("{problem:#}")),
-    }
-    if let Err(problem) = Guard::new(&settings.api) {
-        problems.push(format!("{problem:#}"));
-    }
-    let webhooks = settings.api.webhooks_file.as_deref();
-    if let Err(problem) = Webhooks::new(webhooks, Requests::default()) {
-        problems.push(format!("{problem:#}"));
+    if let Some(file) = &sources {
+        describe_sources(file, to)?;
     }
     Ok(if problems.is_empty() { Ok(()) } else { Err(problems) })
 }

@@ -8,11 +8,9 @@ mod ports;
 mod room;
 mod streams;
 
+use crate::check_config::Files;
 use crate::output;
 use crate::pipeline::PipelineSettings;
-use api::guard::Guard;
-use api::requests::Requests;
-use api::webhooks::Webhooks;
 use clap::Args;
 use finding::{Finding, Verdict};
 use serde::Serialize;
@@ -102,21 +100,12 @@ fn read_settings(settings: &PipelineSettings) -> Finding {
             .flatten()
             .map(|file| file.display().to_string())
             .collect();
-    let read = || -> anyhow::Result<()> {
-        tls.read()?;
-        pseudonyms.read()?;
-        let file = settings.sources.read()?;
-        settings.ingest.check(&file.allow)?;
-        settings.indexer.sources(file)?;
-        Webhooks::new(webhooks.as_deref(), Requests::default())?;
-        Guard::new(&settings.api)?;
-        Ok(())
-    };
-    match read() {
-        Err(error) => Finding::trouble(CHECK, format!("{error:#}"), "set that right"),
-        Ok(()) if files.is_empty() => {
+    let problems = Files::read(settings).problems;
+    match problems.is_empty() {
+        false => Finding::trouble(CHECK, problems.join("; "), "set that right"),
+        true if files.is_empty() => {
             Finding::ok(CHECK, "they can be read; no settings file is given")
         }
-        Ok(()) => Finding::ok(CHECK, format!("they can be read, and so can {}", files.join(", "))),
+        true => Finding::ok(CHECK, format!("they can be read, and so can {}", files.join(", "))),
     }
 }
