@@ -122,7 +122,7 @@ async fn an_own_broker_that_hangs_is_restarted_and_keeps_what_it_had() {
     scu.stores(&images[1]).await;
     scu.release().await;
     collimator.lists(&study.series_instance_uids()[0], 2).await;
-    assert_eq!(collimator.stored().await.len(), 2);
+    assert_eq!(collimator.stored_instances().await.len(), 2);
 }
 
 #[tokio::test]
@@ -206,5 +206,5 @@ async fn a_full_disk_under_the_broker_refuses_and_is_over_once_there_is_room() {
     .await;
     collimator.lists(&before.series_instance_uids()[0], 5).await;
     collimator.lists(&during.series_instance_uids()[0], 20).await;
-    assert_eq!(collimator.stored().await.len(), 25);
+    assert_eq!(collimator.stored_instances().await.len(), 25);
 }

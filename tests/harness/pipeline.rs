@@ -8,8 +8,9 @@ use collimator::send::{SendSettings, send};
 use jiff::SignedDuration;
 use serde_json::Value;
 use shared::catalog::{Catalog, CatalogSettings};
-use shared::event::SeriesCompleted;
+use shared::event::{InstanceStored, SeriesCompleted};
 use shared::stream::position;
+use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -235,6 +236,16 @@ impl Ends {
         let mut events = self.events("INSTANCES").await;
         events.retain(|event| event.subject.starts_with("dicom.instance.stored."));
         events
+    }
+
+    /// The SOP Instance UIDs of all instances that were stored so far. One whose acknowledgement was
+    /// lost is refused and sent again, so there may be more events than these.
+    pub async fn stored_instances(&self) -> HashSet<String> {
+        let event = |event: &StreamMessage| -> InstanceStored {
+            serde_json::from_slice(&event.payload).unwrap()
+        };
+        let uid = |stored: InstanceStored| stored.sop_instance_uid.to_string();
+        self.stored().await.iter().map(event).map(uid).collect()
     }
 
     /// All completions that were announced so far. What the API lists is announced a moment later, so
