@@ -1,6 +1,7 @@
 //! Who may ask for what: by the token that a request brings, where there are tokens, and by what a
 //! browser says of the page that it acts for.
 
+use crate::caller::{Caller, Proof};
 use crate::origins::Origins;
 use crate::problem::Problem;
 use crate::settings::Settings;
@@ -61,53 +62,71 @@ impl Guard {
         &self.origins
     }
 
-    /// Whether a request may pass.
+    /// Whether a request may pass, and who asks.
     ///
     /// # Errors
     /// The answer to one that may not: 401 or 403.
-    pub fn check(&self, request: &Request) -> Result<(), Box<Response>> {
+    pub async fn check(&self, request: &Request) -> Result<Caller, Box<Refusal>> {
+        let nobody = Caller::nobody(request);
+        if OPEN.contains(&request.uri().path()) {
+            return Ok(nobody);
+        }
+        let caller = match &self.tokens {
+            None => Caller { scopes: Scope::ALL.into(), ..nobody },
+            Some(tokens) => match tokens.holder(request.headers()) {
+                Some((name, scopes)) => {
+                    Caller { name: Some(name), proof: Proof::Token, scopes, ..nobody }
+                }
+                None => return Err(Box::new(Refusal::unauthorized(nobody))),
+            },
+        };
+        match self.forbids(request, &caller) {
+            None => Ok(caller),
+            Some(detail) => Err(Box::new(Refusal::forbidden(caller, &detail))),
+        }
+    }
+
+    /// Why this caller may not ask this.
+    fn forbids(&self, request: &Request, caller: &Caller) -> Option<String> {
         let path = request.uri().path();
-        if OPEN.contains(&path) {
-            return Ok(());
+        let needed = Scope::of(request.method(), path);
+        if !caller.may(needed) {
+            return Some(format!("this token has not the scope `{needed}`"));
         }
-        match &self.tokens {
-            // Another host's page has no token to send, and no browser sends it ours.
-            Some(tokens) => allows(tokens, request)?,
-            // It has no name of a patient in it, and whoever fetches it knows us by any name.
-            None if path == "/metrics" => {}
-            None => self.knows_host(request)?,
+        // Another host's page has no token to send, and no browser sends it ours. Metrics have no name
+        // of a patient in them, and whoever fetches them knows us by any name.
+        let needs_name = caller.proof == Proof::Nothing && path != "/metrics";
+        if needs_name && !self.knows_host(request) {
+            return Some("this name of the host is not in ALLOWED_HOSTS, and is no address".into());
         }
-        self.is_own_page(request)
+        if !self.is_own_page(request) {
+            return Some("a page of another origin may not change anything here".into());
+        }
+        None
     }
 
     /// A name that somebody has pointed at us makes a page of theirs one of ours, for the browser (DNS
     /// rebinding). What says no `Host` is no browser.
-    fn knows_host(&self, request: &Request) -> Result<(), Box<Response>> {
-        let Some(host) = request.headers().get(header::HOST) else { return Ok(()) };
+    fn knows_host(&self, request: &Request) -> bool {
+        let Some(host) = request.headers().get(header::HOST) else { return true };
         let host = host.to_str().unwrap_or_default();
-        if is_address(name_of(host)) || self.lists(name_of(host)) || self.lists(host) {
-            return Ok(());
-        }
-        Err(forbidden("this name of the host is not in ALLOWED_HOSTS, and is no address"))
+        is_address(name_of(host)) || self.lists(name_of(host)) || self.lists(host)
     }
 
     /// A page elsewhere can't read answers, but it could send what changes something.
-    fn is_own_page(&self, request: &Request) -> Result<(), Box<Response>> {
+    fn is_own_page(&self, request: &Request) -> bool {
         if [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method()) {
-            return Ok(());
+            return true;
         }
-        let Some(origin) = request.headers().get(header::ORIGIN) else { return Ok(()) };
+        let Some(origin) = request.headers().get(header::ORIGIN) else { return true };
         if self.origins.of(request).is_some() {
-            return Ok(());
+            return true;
         }
         let origin = origin.to_str().unwrap_or_default();
         let origin = origin.split_once("://").map_or("", |(_scheme, authority)| authority);
         let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
         let is_ours = host.is_some_and(|host| host.eq_ignore_ascii_case(origin));
-        if !origin.is_empty() && (is_ours || self.lists(origin)) {
-            return Ok(());
-        }
-        Err(forbidden("a page of another origin may not change anything here"))
+        !origin.is_empty() && (is_ours || self.lists(origin))
     }
 
     fn lists(&self, name: &str) -> bool {
@@ -115,27 +134,30 @@ impl Guard {
     }
 }
 
-/// Whether the token of a request is for what it asks.
-fn allows(tokens: &Tokens, request: &Request) -> Result<(), Box<Response>> {
-    let needed = Scope::of(request.method(), request.uri().path());
-    match tokens.scopes(request.headers()) {
-        Some(scopes) if scopes.contains(&needed) => Ok(()),
-        Some(_) => Err(forbidden(&format!("this token has not the scope `{needed}`"))),
-        None => {
-            let detail = "a token is needed: Authorization: Bearer and the token, or as the \
-                          password of any user";
-            let mut refused = Problem::new(StatusCode::UNAUTHORIZED, detail).into_response();
-            for challenge in CHALLENGES {
-                let challenge = HeaderValue::from_static(challenge);
-                refused.headers_mut().append(header::WWW_AUTHENTICATE, challenge);
-            }
-            Err(Box::new(refused))
-        }
-    }
+/// That a request may not pass.
+#[derive(Debug)]
+pub struct Refusal {
+    /// Whose it is, as far as that is known.
+    pub caller: Caller,
+    /// What it is answered.
+    pub response: Response,
 }
 
-fn forbidden(detail: &str) -> Box<Response> {
-    Box::new(Problem::new(StatusCode::FORBIDDEN, detail).into_response())
+impl Refusal {
+    fn unauthorized(caller: Caller) -> Self {
+        let detail = "a token is needed: Authorization: Bearer and the token, or as the password of \
+                      any user";
+        let mut response = Problem::new(StatusCode::UNAUTHORIZED, detail).into_response();
+        for challenge in CHALLENGES {
+            let challenge = HeaderValue::from_static(challenge);
+            response.headers_mut().append(header::WWW_AUTHENTICATE, challenge);
+        }
+        Self { caller, response }
+    }
+
+    fn forbidden(caller: Caller, detail: &str) -> Self {
+        Self { caller, response: Problem::new(StatusCode::FORBIDDEN, detail).into_response() }
+    }
 }
 
 /// The host without its port.
@@ -154,32 +176,48 @@ fn is_address(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn status(guard: &Guard, method: Method, path: &str, headers: &[(&str, &str)]) -> u16 {
+    async fn status(guard: &Guard, method: Method, path: &str, headers: &[(&str, &str)]) -> u16 {
         let mut request = Request::builder().method(method).uri_str(path);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        guard.check(&request.finish()).map_or_else(|refused| refused.status().as_u16(), |()| 200)
+        let checked = guard.check(&request.finish()).await;
+        checked.map_or_else(|refused| refused.response.status().as_u16(), |_caller| 200)
     }
 
-    #[test]
-    fn a_name_that_others_have_pointed_at_us_is_refused() {
+    #[tokio::test]
+    async fn a_name_that_others_have_pointed_at_us_is_refused() {
         let guard = Guard::default();
         for host in ["127.0.0.1:8000", "[::1]:8000", "localhost:8000", "LOCALHOST", "192.0.2.7"] {
-            assert_eq!(status(&guard, Method::GET, "/series", &[("host", host)]), 200, "{host}");
+            assert_eq!(
+                status(&guard, Method::GET, "/series", &[("host", host)]).await,
+                200,
+                "{host}"
+            );
         }
         for host in ["evil.example:8000", "localhost.evil.example", "127.0.0.1.evil.example", ""] {
-            assert_eq!(status(&guard, Method::GET, "/series", &[("host", host)]), 403, "{host}");
+            assert_eq!(
+                status(&guard, Method::GET, "/series", &[("host", host)]).await,
+                403,
+                "{host}"
+            );
             for open in ["/health/live", "/health/ready", "/metrics"] {
-                assert_eq!(status(&guard, Method::GET, open, &[("host", host)]), 200, "{host}");
+                assert_eq!(
+                    status(&guard, Method::GET, open, &[("host", host)]).await,
+                    200,
+                    "{host}"
+                );
             }
         }
         let named = Guard { hosts: vec!["collimator.example".to_owned()], ..guard };
-        assert_eq!(status(&named, Method::GET, "/", &[("host", "collimator.example:80")]), 200);
+        assert_eq!(
+            status(&named, Method::GET, "/", &[("host", "collimator.example:80")]).await,
+            200
+        );
     }
 
-    #[test]
-    fn a_page_of_another_origin_changes_nothing() {
+    #[tokio::test]
+    async fn a_page_of_another_origin_changes_nothing() {
         let guard = Guard::default();
         let host = ("host", "127.0.0.1:8000");
         for (origin, expected) in [
@@ -191,14 +229,21 @@ mod tests {
         ] {
             for path in ["/store", "/series/1.2/complete", "/sources/MR1/trust"] {
                 let headers = [host, ("origin", origin)];
-                assert_eq!(status(&guard, Method::POST, path, &headers), expected, "{origin}");
+                assert_eq!(
+                    status(&guard, Method::POST, path, &headers).await,
+                    expected,
+                    "{origin}"
+                );
             }
-            assert_eq!(status(&guard, Method::GET, "/series", &[host, ("origin", origin)]), 200);
+            assert_eq!(
+                status(&guard, Method::GET, "/series", &[host, ("origin", origin)]).await,
+                200
+            );
         }
-        assert_eq!(status(&guard, Method::POST, "/store", &[host]), 200, "no browser");
+        assert_eq!(status(&guard, Method::POST, "/store", &[host]).await, 200, "no browser");
         // Behind a proxy that asks for us by another name than it is asked by.
         let proxied = Guard { hosts: vec!["collimator.example".to_owned()], ..guard };
         let headers = [host, ("origin", "https://collimator.example")];
-        assert_eq!(status(&proxied, Method::POST, "/store", &headers), 200);
+        assert_eq!(status(&proxied, Method::POST, "/store", &headers).await, 200);
     }
 }

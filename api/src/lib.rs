@@ -2,6 +2,7 @@
 
 pub mod answers;
 mod browsers;
+pub mod caller;
 pub mod connections;
 pub mod cursor;
 mod dashboard;
