@@ -9,7 +9,8 @@ use std::sync::Arc;
 /// Whoever sent a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// What it is called: the `name` of its token in `TOKENS_FILE`; nothing when it has proved nothing.
+    /// What it is called: the `name` of its token in `TOKENS_FILE`, the subject of its JSON Web Token;
+    /// nothing when it has proved nothing.
     pub name: Option<Arc<str>>,
     /// How it has proved to be that.
     pub proof: Proof,
@@ -26,6 +27,8 @@ pub enum Proof {
     Nothing,
     /// By a token of `TOKENS_FILE`.
     Token,
+    /// By a JSON Web Token of `OIDC_ISSUER`.
+    Jwt,
 }
 
 impl Caller {

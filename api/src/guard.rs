@@ -2,14 +2,20 @@
 //! browser says of the page that it acts for.
 
 use crate::caller::{Caller, Proof};
+use crate::oidc::{Oidc, Untrusted};
 use crate::origins::Origins;
 use crate::problem::Problem;
+use crate::reread::Reread;
 use crate::settings::Settings;
-use crate::tokens::{Scope, Tokens};
+use crate::tokens::{self, Scope, Tokens};
 use anyhow::{Context as _, ensure};
 use poem::http::{HeaderValue, Method, StatusCode, header};
 use poem::{IntoResponse, Request, Response};
 use std::net::IpAddr;
+use std::sync::Arc;
+use tokio::signal::unix::Signal;
+use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
 
 /// What is answered to everyone: whether it is alive and ready, which names nobody.
 const OPEN: [&str; 2] = ["/health/live", "/health/ready"];
@@ -22,7 +28,8 @@ const CHALLENGES: [&str; 2] =
 /// What stands between a request and the routes. By default no token is asked for.
 #[derive(Debug, Clone)]
 pub struct Guard {
-    tokens: Option<Tokens>,
+    tokens: Option<Arc<Reread<Tokens>>>,
+    oidc: Option<Arc<Oidc>>,
     /// Names under which a browser may know us; addresses are always such.
     hosts: Vec<String>,
     origins: Origins,
@@ -31,7 +38,7 @@ pub struct Guard {
 impl Default for Guard {
     fn default() -> Self {
         let hosts = vec!["localhost".to_owned()];
-        Self { tokens: None, hosts, origins: Origins::default() }
+        Self { tokens: None, oidc: None, hosts, origins: Origins::default() }
     }
 }
 
@@ -39,21 +46,23 @@ impl Guard {
     /// As the settings say.
     ///
     /// # Errors
-    /// When the tokens can't be read, or anybody on the network could ask without one.
+    /// When the tokens or keys can't be read, or anybody on the network could ask without one.
     pub fn new(settings: &Settings) -> anyhow::Result<Self> {
-        let tokens = settings.tokens_file.as_deref().map(Tokens::read).transpose();
-        let tokens = tokens.context("TOKENS_FILE")?;
+        let tokens = settings.tokens_file.as_deref();
+        let tokens =
+            tokens.map(|path| Reread::new("TOKENS_FILE", path, Tokens::read)).transpose()?;
+        let (tokens, oidc) = (tokens.map(Arc::new), Oidc::new(&settings.oidc)?.map(Arc::new));
         let addr = settings.api_addr;
         ensure!(
-            tokens.is_some() || settings.insecure || addr.ip().is_loopback(),
+            tokens.is_some() || oidc.is_some() || settings.insecure || addr.ip().is_loopback(),
             "API_ADDR {addr} is not on loopback, so that anybody who reaches it could read patients' \
-             names: set TOKENS_FILE (see `collimator token create`), or INSECURE=true where something \
-             else keeps others away"
+             names: set TOKENS_FILE (see `collimator token create`) or OIDC_ISSUER, or INSECURE=true \
+             where something else keeps others away"
         );
         let hosts = settings.allowed_hosts.iter().map(|host| host.trim().to_owned());
         let hosts = hosts.filter(|host| !host.is_empty()).collect();
         let origins = Origins::new(&settings.allowed_origins).context("ALLOWED_ORIGINS")?;
-        Ok(Self { tokens, hosts, origins })
+        Ok(Self { tokens, oidc, hosts, origins })
     }
 
     /// Pages of which other origins may ask.
@@ -65,24 +74,63 @@ impl Guard {
     /// Whether a request may pass, and who asks.
     ///
     /// # Errors
-    /// The answer to one that may not: 401 or 403.
+    /// The answer to one that may not: 401 or 403, or 503 while nobody can tell.
     pub async fn check(&self, request: &Request) -> Result<Caller, Box<Refusal>> {
         let nobody = Caller::nobody(request);
         if OPEN.contains(&request.uri().path()) {
             return Ok(nobody);
         }
-        let caller = match &self.tokens {
-            None => Caller { scopes: Scope::ALL.into(), ..nobody },
-            Some(tokens) => match tokens.holder(request.headers()) {
-                Some((name, scopes)) => {
-                    Caller { name: Some(name), proof: Proof::Token, scopes, ..nobody }
-                }
-                None => return Err(Box::new(Refusal::unauthorized(nobody))),
-            },
+        let caller = match self.tokens.is_some() || self.oidc.is_some() {
+            false => Caller { scopes: Scope::ALL.into(), ..nobody },
+            true => self.identify(nobody, request).await?,
         };
         match self.forbids(request, &caller) {
             None => Ok(caller),
             Some(detail) => Err(Box::new(Refusal::forbidden(caller, &detail))),
+        }
+    }
+
+    /// Who has the token that a request brings.
+    async fn identify(&self, nobody: Caller, request: &Request) -> Result<Caller, Box<Refusal>> {
+        let token = tokens::brought(request.headers()).unwrap_or_default();
+        if let Some((name, scopes)) = self.tokens.as_ref().and_then(|all| all.now().holder(&token))
+        {
+            return Ok(Caller { name: Some(name), proof: Proof::Token, scopes, ..nobody });
+        }
+        // What has no two dots is no JSON Web Token (RFC 7515 section 3.1), nor meant to be one.
+        let Some(oidc) = self.oidc.as_ref().filter(|_| token.matches('.').count() == 2) else {
+            return Err(Box::new(Refusal::unauthorized(nobody, None)));
+        };
+        match oidc.holder(&token).await {
+            Ok((name, scopes)) => {
+                Ok(Caller { name: Some(name), proof: Proof::Jwt, scopes, ..nobody })
+            }
+            Err(untrusted) => Err(Box::new(Refusal::unauthorized(nobody, Some(&untrusted)))),
+        }
+    }
+
+    /// Keeps what tokens are judged by fresh, until told to stop: files are read again when this signal
+    /// comes, keys are fetched again.
+    pub(crate) async fn keep(&self, hangup: Signal, stop: &CancellationToken) {
+        let fetching = async {
+            if let Some(oidc) = &self.oidc {
+                oidc.run(stop).await;
+            }
+        };
+        let rereading = stop.run_until_cancelled(self.reread_on(hangup));
+        let ((), _stopped) = tokio::join!(fetching, rereading);
+    }
+
+    async fn reread_on(&self, mut hangup: Signal) {
+        while hangup.recv().await.is_some() {
+            let (tokens, oidc) = (self.tokens.clone(), self.oidc.clone());
+            let read = spawn_blocking(move || {
+                tokens.inspect(|tokens| tokens.again());
+                oidc.inspect(|oidc| oidc.again());
+            });
+            if let Err(error) = read.await {
+                tracing::error!("files were not read again: {error}");
+            }
         }
     }
 
@@ -144,9 +192,20 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    fn unauthorized(caller: Caller) -> Self {
-        let detail = "a token is needed: Authorization: Bearer and the token, or as the password of \
-                      any user";
+    /// Nobody knows who asks: without a token of any kind, or with one that is not taken.
+    fn unauthorized(caller: Caller, untrusted: Option<&Untrusted>) -> Self {
+        let detail = match untrusted {
+            None => {
+                "a token is needed: Authorization: Bearer and the token, or as the password of any \
+                     user"
+                    .to_owned()
+            }
+            Some(untrusted) => untrusted.to_string(),
+        };
+        if untrusted == Some(&Untrusted::NoKeys) {
+            let response = Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).into_response();
+            return Self { caller, response };
+        }
         let mut response = Problem::new(StatusCode::UNAUTHORIZED, detail).into_response();
         for challenge in CHALLENGES {
             let challenge = HeaderValue::from_static(challenge);

@@ -73,6 +73,16 @@ impl FromStr for Scope {
     }
 }
 
+/// The token that the headers of a request bring (RFC 6750, RFC 7617).
+#[must_use]
+pub fn brought(headers: &HeaderMap) -> Option<String> {
+    match headers.typed_get::<Authorization<Bearer>>() {
+        Some(bearer) => Some(bearer.token().trim().to_owned()),
+        // The user is whoever it likes to be.
+        None => Some(headers.typed_get::<Authorization<Basic>>()?.password().to_owned()),
+    }
+}
+
 /// The tokens of a file. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Tokens(Arc<[Token]>);
@@ -127,16 +137,10 @@ impl Tokens {
         Ok(Self(token.collect::<anyhow::Result<_>>()?))
     }
 
-    /// Whose token the headers of a request bring (RFC 6750, RFC 7617), and what it is good for; `None`
-    /// if it is none of the file.
+    /// Whose a token is, and what it is good for; `None` if it is none of the file.
     #[must_use]
-    pub fn holder(&self, headers: &HeaderMap) -> Option<(Arc<str>, Arc<[Scope]>)> {
-        let basic = || headers.typed_get::<Authorization<Basic>>();
-        let hash = match headers.typed_get::<Authorization<Bearer>>() {
-            Some(bearer) => blake3::hash(bearer.token().trim().as_bytes()),
-            // The user is whoever it likes to be.
-            None => blake3::hash(basic()?.password().as_bytes()),
-        };
+    pub fn holder(&self, token: &str) -> Option<(Arc<str>, Arc<[Scope]>)> {
+        let hash = blake3::hash(token.as_bytes());
         // Each is compared, and hashes are compared in constant time.
         let same = self.0.iter().filter(|token| token.hash == hash);
         let token = same.fold(None, |_, token| Some(token))?;
@@ -195,7 +199,7 @@ mod tests {
     fn holder(tokens: &Tokens, authorization: &str) -> Option<(Arc<str>, Arc<[Scope]>)> {
         let mut headers = HeaderMap::new();
         headers.insert("authorization", authorization.parse().unwrap());
-        tokens.holder(&headers)
+        tokens.holder(&brought(&headers)?)
     }
 
     fn scopes(tokens: &Tokens, authorization: &str) -> Option<Vec<Scope>> {
