@@ -123,14 +123,20 @@ impl Guard {
 
     async fn reread_on(&self, mut hangup: Signal) {
         while hangup.recv().await.is_some() {
-            let (tokens, oidc) = (self.tokens.clone(), self.oidc.clone());
-            let read = spawn_blocking(move || {
-                tokens.inspect(|tokens| tokens.again());
-                oidc.inspect(|oidc| oidc.again());
-            });
-            if let Err(error) = read.await {
+            let guard = self.clone();
+            if let Err(error) = spawn_blocking(move || guard.reread()).await {
                 tracing::error!("files were not read again: {error}");
             }
+        }
+    }
+
+    /// Reads all files of tokens and keys again.
+    pub(crate) fn reread(&self) {
+        if let Some(tokens) = &self.tokens {
+            tokens.again();
+        }
+        if let Some(oidc) = &self.oidc {
+            oidc.again();
         }
     }
 

@@ -207,3 +207,8 @@ fn reason(error: jsonwebtoken::errors::Error) -> Untrusted {
         _ => Untrusted::Malformed,
     }
 }
+
+#[cfg(test)]
+pub(crate) mod issuer;
+#[cfg(test)]
+mod tests;
