@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Makes a token as an operator does.
-fn create(file: &Path, name: &str, scopes: &str) -> String {
+pub(crate) fn create(file: &Path, name: &str, scopes: &str) -> String {
     let made = Command::new(COLLIMATOR)
         .args(["token", "create", name, "--scope", scopes])
         .env("TOKENS_FILE", file)
@@ -72,4 +72,65 @@ async fn the_dashboard_and_its_events_work_with_a_token_as_the_password() {
     browser.waits_for("document.querySelector('#link').dataset.state === 'live'").await;
     browser.open(&format!("http://{addr}/docs")).await;
     browser.waits_for("document.querySelector('button.authorize') !== null").await;
+}
+
+#[tokio::test]
+async fn swagger_ui_asks_with_the_token_that_its_authorize_dialog_was_given() {
+    let Some(browser) = Browser::start().await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tokens.toml");
+    let (page, reader) = (create(&file, "page", "read,write"), create(&file, "reader", "read"));
+    let collimator = Collimator::start_with(&[("TOKENS_FILE", file.to_str().unwrap())]).await;
+    let uid = "1.2.840.10008.99.7";
+    let series = json!({
+        "SeriesInstanceUID": uid, "PatientID": "7", "PatientName": "Roe^Jane",
+        "StudyInstanceUID": "1.2", "InstancesCount": 3,
+    });
+    let store = Client::new().post(format!("{}/store", collimator.api)).json(&series);
+    assert_eq!(store.bearer_auth(&page).send().await.unwrap().status(), StatusCode::OK);
+
+    browser.resize(1200, 1200).await;
+    let addr = collimator.api.strip_prefix("http://").unwrap();
+    // The page itself needs one, which a browser asks its user for.
+    browser.open(&format!("http://me:{page}@{addr}/docs")).await;
+    browser.open(&format!("http://{addr}/docs")).await;
+    let click = async |selector: &str| {
+        let found = format!("document.querySelector('{selector}')");
+        browser.waits_for(&found).await;
+        browser.run(&format!("{found}.click()")).await;
+    };
+    click(".scheme-container button.authorize").await;
+    let dialog = ".dialog-ux .auth-container";
+    browser.waits_for(&format!("document.querySelectorAll('{dialog}').length === 3")).await;
+    // As a person types it: React looks for the event, and takes the value from the element itself.
+    let authorize = async |scheme: &str, token: &str| {
+        let found = format!(
+            "[...document.querySelectorAll('{dialog}')].find(it => \
+             it.querySelector('h4').innerText.startsWith('{scheme} '))"
+        );
+        let typed = format!(
+            "const input = {found}.querySelector('input'); \
+             Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value').set\
+             .call(input, '{token}'); \
+             input.dispatchEvent(new Event('input', {{ bubbles: true }}))"
+        );
+        browser.run(&typed).await;
+        browser.run(&format!("{found}.querySelector('button.authorize').click()")).await;
+        browser.waits_for(&format!("{found}.innerText.includes('Logout')")).await;
+    };
+    authorize("token", &reader).await;
+    browser.keeps("swagger-authorize").await;
+    click(".dialog-ux button.btn-done").await;
+
+    let of = "#operations-Series-listSeries";
+    for button in [".opblock-summary-control", ".try-out__btn", ".execute"] {
+        click(&format!("{of} {button}")).await;
+    }
+    let answer = format!("document.querySelector('{of} .live-responses-table')?.innerText");
+    browser.waits_for(&format!("{answer}?.includes('{uid}')")).await;
+    // It is that token that it asked with, not the page's.
+    let curl = format!("document.querySelector('{of} .curl-command').innerText");
+    browser.waits_for(&format!("{curl}.includes('Authorization: Bearer {reader}')")).await;
+    browser.run(&format!("document.querySelector('{of}').scrollIntoView()")).await;
+    browser.keeps("swagger-authorized").await;
 }

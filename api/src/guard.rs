@@ -22,8 +22,8 @@ const OPEN: [&str; 2] = ["/health/live", "/health/ready"];
 
 /// How to say who asks (RFC 9110 section 11.6.1). A browser asks its user by the second one, and then
 /// says it each time, also where a page could not: for the page itself, and for an `EventSource`.
-const CHALLENGES: [&str; 2] =
-    ["Bearer realm=\"collimator\"", "Basic realm=\"collimator\", charset=\"UTF-8\""];
+const BEARER: &str = "Bearer realm=\"collimator\"";
+const BASIC: &str = "Basic realm=\"collimator\", charset=\"UTF-8\"";
 
 /// What stands between a request and the routes. By default no token is asked for.
 #[derive(Debug, Clone)]
@@ -213,9 +213,13 @@ impl Refusal {
             return Self { caller, response };
         }
         let mut response = Problem::new(StatusCode::UNAUTHORIZED, detail).into_response();
-        for challenge in CHALLENGES {
-            let challenge = HeaderValue::from_static(challenge);
-            response.headers_mut().append(header::WWW_AUTHENTICATE, challenge);
+        // RFC 6750 section 3.1.
+        let error =
+            untrusted.map(|why| format!(", error=\"invalid_token\", error_description=\"{why}\""));
+        for challenge in [BEARER.to_owned() + &error.unwrap_or_default(), BASIC.to_owned()] {
+            if let Ok(challenge) = HeaderValue::try_from(challenge) {
+                response.headers_mut().append(header::WWW_AUTHENTICATE, challenge);
+            }
         }
         Self { caller, response }
     }

@@ -180,6 +180,9 @@ async fn a_forged_or_stale_token_is_refused_with_a_reason_and_nothing_else() {
         answer.assert_content_type(problem::PROBLEM_JSON);
         let challenges = answer.0.headers().get_all(header::WWW_AUTHENTICATE);
         assert_eq!(challenges.iter().count(), 2, "{name}");
+        let bearer = challenges.iter().next().unwrap().to_str().unwrap();
+        let is_judged = !said.starts_with("a token");
+        assert_eq!(bearer.contains("error=\"invalid_token\""), is_judged, "{name}");
         let body: Value = answer.json().await.value().deserialize();
         let detail = body["detail"].as_str().unwrap();
         assert!(detail.starts_with(said), "{name}: {detail}");
