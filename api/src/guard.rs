@@ -25,6 +25,9 @@ const OPEN: [&str; 2] = ["/health/live", "/health/ready"];
 const BEARER: &str = "Bearer realm=\"collimator\"";
 const BASIC: &str = "Basic realm=\"collimator\", charset=\"UTF-8\"";
 
+const NEEDED: &str =
+    "a token is needed: Authorization: Bearer and the token, or as the password of any user";
+
 /// What stands between a request and the routes. By default no token is asked for.
 #[derive(Debug, Clone)]
 pub struct Guard {
@@ -200,14 +203,7 @@ pub struct Refusal {
 impl Refusal {
     /// Nobody knows who asks: without a token of any kind, or with one that is not taken.
     fn unauthorized(caller: Caller, untrusted: Option<&Untrusted>) -> Self {
-        let detail = match untrusted {
-            None => {
-                "a token is needed: Authorization: Bearer and the token, or as the password of any \
-                     user"
-                    .to_owned()
-            }
-            Some(untrusted) => untrusted.to_string(),
-        };
+        let detail = untrusted.map_or_else(|| NEEDED.to_owned(), ToString::to_string);
         if untrusted == Some(&Untrusted::NoKeys) {
             let response = Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).into_response();
             return Self { caller, response };
