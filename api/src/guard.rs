@@ -74,6 +74,12 @@ impl Guard {
         &self.origins
     }
 
+    /// Whether those who ask need a token.
+    #[must_use]
+    pub fn asks_for_tokens(&self) -> bool {
+        self.tokens.is_some() || self.oidc.is_some()
+    }
+
     /// Whether a request may pass, and who asks.
     ///
     /// # Errors
@@ -83,7 +89,7 @@ impl Guard {
         if OPEN.contains(&request.uri().path()) {
             return Ok(nobody);
         }
-        let caller = match self.tokens.is_some() || self.oidc.is_some() {
+        let caller = match self.asks_for_tokens() {
             false => Caller { scopes: Scope::ALL.into(), ..nobody },
             true => self.identify(nobody, request).await?,
         };
@@ -114,14 +120,18 @@ impl Guard {
 
     /// Keeps what tokens are judged by fresh, until told to stop: files are read again when this signal
     /// comes, keys are fetched again.
-    pub(crate) async fn keep(&self, hangup: Signal, stop: &CancellationToken) {
+    pub(crate) async fn keep(&self, hangup: Option<Signal>, stop: &CancellationToken) {
         let fetching = async {
             if let Some(oidc) = &self.oidc {
                 oidc.run(stop).await;
             }
         };
-        let rereading = stop.run_until_cancelled(self.reread_on(hangup));
-        let ((), _stopped) = tokio::join!(fetching, rereading);
+        let rereading = async {
+            if let Some(hangup) = hangup {
+                stop.run_until_cancelled(self.reread_on(hangup)).await;
+            }
+        };
+        tokio::join!(fetching, rereading);
     }
 
     async fn reread_on(&self, mut hangup: Signal) {
