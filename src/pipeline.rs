@@ -14,7 +14,7 @@ use shared::catalog::{Catalog, CatalogSettings};
 use shared::durability::{MonitorSettings, verify};
 use shared::health::Health;
 use shared::metrics::Metrics;
-use shared::nats_user::NatsUser;
+use shared::nats_user::{NatsUser, without_password};
 use shared::settings::StreamSettings;
 use shared::sources::SourcesSettings;
 use shared::stream;
@@ -33,7 +33,7 @@ const BROKER_GRACE: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, Args)]
 pub struct PipelineSettings {
     /// Where the NATS server is [default: none, an own one is run]
-    #[arg(long, env = "NATS_URL")]
+    #[arg(long, env = "NATS_URL", hide_env_values = true)]
     pub nats_url: Option<String>,
 
     /// As whom.
@@ -143,7 +143,7 @@ pub async fn run(
         dicom_tls: ingest.tls_addr()?,
         ae_title: settings.ingest.ae_title.clone(),
         api: api.addr()?,
-        nats: nats_url.clone(),
+        nats: without_password(&nats_url),
         data_dir: std::path::absolute(&settings.data_dir).context("DATA_DIR")?,
     };
 

@@ -6,6 +6,7 @@ mod harness;
 
 mod allowing;
 mod api;
+mod attacks;
 mod broker_trouble;
 mod browsing;
 mod catalogue_trouble;

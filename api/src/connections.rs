@@ -1,5 +1,6 @@
 //! HTTP connections, a limited number at a time: further ones wait to be accepted until one has ended,
-//! and one on which nothing happens ends soon, also when the other side is gone without a word.
+//! and one on which nothing happens ends soon, also when the other side is gone without a word, or goes
+//! on for ever without asking for anything.
 
 use poem::listener::{Acceptor, TcpAcceptor};
 use poem::web::{LocalAddr, RemoteAddr};
@@ -11,20 +12,28 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// How long an answer takes at most before its first byte: a search waits 30 s for its turn, and then
+/// has to be done.
+const ANSWER_TIME: Duration = Duration::from_secs(60);
 
 /// Accepts as many connections as there may be.
 pub struct Limited {
     acceptor: TcpAcceptor,
     room: Arc<Semaphore>,
     patience: Duration,
+    longest_silence: Duration,
 }
 
 impl Limited {
     /// At most `most` of what `acceptor` accepts at one time, each for as long as the other side takes
-    /// something of what it is sent within `patience`.
+    /// something of what it is sent within `patience`, and asks for something: within as much again, and
+    /// the time that an answer may take, there has to be something to send.
     #[must_use]
     pub fn new(acceptor: TcpAcceptor, most: u32, patience: Duration) -> Self {
-        Self { acceptor, room: Arc::new(Semaphore::new(most as usize)), patience }
+        let room = Arc::new(Semaphore::new(most as usize));
+        Self { acceptor, room, patience, longest_silence: patience + ANSWER_TIME }
     }
 }
 
@@ -41,7 +50,8 @@ impl Acceptor for Limited {
         let place = self.room.clone().acquire_owned().await.map_err(io::Error::other)?;
         let (stream, local, remote, scheme) = self.acceptor.accept().await?;
         end_when_stuck(&stream, self.patience);
-        Ok((Connection { stream, _place: place }, local, remote, scheme))
+        let silence = Silence::new(self.longest_silence);
+        Ok((Connection { stream, silence, _place: place }, local, remote, scheme))
     }
 }
 
@@ -60,10 +70,53 @@ fn end_when_stuck(stream: &TcpStream, patience: Duration) {
     let _ = (stream, patience);
 }
 
+/// How long we had nothing to say. The server ends a connection that is idle, but waits for the end of
+/// a request that has begun, which may never come.
+struct Silence {
+    longest: Duration,
+    since: Instant,
+    /// Fires at the earliest end that was known when it was set.
+    alarm: Pin<Box<Sleep>>,
+}
+
+impl Silence {
+    fn new(longest: Duration) -> Self {
+        let since = Instant::now();
+        Self { longest, since, alarm: Box::pin(sleep_until(since + longest)) }
+    }
+
+    fn is_broken(&mut self) {
+        self.since = Instant::now();
+    }
+
+    /// Ready once it has been too long.
+    fn poll_ended(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        while self.alarm.as_mut().poll(context).is_ready() {
+            let end = self.since + self.longest;
+            if end <= Instant::now() {
+                return Poll::Ready(());
+            }
+            self.alarm.as_mut().reset(end);
+        }
+        Poll::Pending
+    }
+}
+
 /// A connection, and its place among them.
 pub struct Connection {
     stream: TcpStream,
+    silence: Silence,
     _place: OwnedSemaphorePermit,
+}
+
+impl Connection {
+    /// Notes that something was sent.
+    fn sent(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if matches!(written, Poll::Ready(Ok(_))) {
+            self.silence.is_broken();
+        }
+        written
+    }
 }
 
 impl AsyncRead for Connection {
@@ -72,6 +125,10 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        // Whatever it sends.
+        if self.silence.poll_ended(context).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
@@ -82,7 +139,8 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.sent(written)
     }
 
     fn poll_write_vectored(
@@ -90,7 +148,8 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.sent(written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -109,9 +168,13 @@ impl AsyncWrite for Connection {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
-    use tokio::io::AsyncWriteExt as _;
+    use poem::web::Json;
+    use poem::{Body, Server, handler};
+    use serde_json::Value;
+    use std::net::SocketAddr;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
-    use tokio::time::timeout;
+    use tokio::time::{sleep, timeout};
 
     #[tokio::test]
     async fn one_that_takes_nothing_more_is_let_go() {
@@ -130,5 +193,71 @@ mod tests {
         };
         let error = timeout(Duration::from_secs(30), told).await.expect("it waits for ever");
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    /// Says that it is there, five times in more time than there may be silence; or takes a body.
+    #[handler]
+    async fn answers(body: Option<Json<Value>>) -> Body {
+        let _ = body;
+        let told = futures_util::stream::unfold(0, async |told| {
+            sleep(Duration::from_millis(300)).await;
+            (told < 5).then_some((Ok::<_, io::Error>(":\n"), told + 1))
+        });
+        Body::from_bytes_stream(told)
+    }
+
+    /// A server with one place, in which there may be silence for a second.
+    async fn server() -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let idle = Duration::from_millis(200);
+        let limited = Limited::new(TcpAcceptor::from_tokio(listener).unwrap(), 1, idle);
+        let limited = Limited { longest_silence: Duration::from_secs(1), ..limited };
+        tokio::spawn(Server::new_with_acceptor(limited).idle_timeout(idle).run(answers));
+        addr
+    }
+
+    /// What comes of a whole request, once there is a place for it.
+    async fn answer(addr: SocketAddr) -> String {
+        let mut socket = TcpStream::connect(addr).await.unwrap();
+        let request = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        socket.write_all(request).await.unwrap();
+        let mut answer = String::new();
+        let read = socket.read_to_string(&mut answer);
+        timeout(Duration::from_secs(30), read).await.expect("no place becomes free").unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn a_request_that_never_ends_holds_no_place_for_ever() {
+        let addr = server().await;
+        let body = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n\
+                     Content-Length: 99\r\n\r\n{";
+        let http2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+        for begun in [&b"GET / HTT"[..], b"GET / HTTP/1.1\r\nX: ", body, http2, b"P", b""] {
+            let mut silent = TcpStream::connect(addr).await.unwrap();
+            silent.write_all(begun).await.unwrap();
+            assert!(answer(addr).await.starts_with("HTTP/1.1 200"));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_that_comes_byte_by_byte_holds_no_place_for_ever() {
+        let addr = server().await;
+        let mut slow = TcpStream::connect(addr).await.unwrap();
+        slow.write_all(b"GET / HTTP/1.1\r\nX: ").await.unwrap();
+        let drips = async {
+            while slow.write_all(b"x").await.is_ok() {
+                sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let (told, ()) = tokio::join!(answer(addr), drips);
+        assert!(told.starts_with("HTTP/1.1 200"));
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_takes_its_time_is_told_to_its_end() {
+        let told = answer(server().await).await;
+        assert_eq!(told.matches(":\n").count(), 5, "{told}");
     }
 }

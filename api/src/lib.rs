@@ -14,6 +14,7 @@ pub mod entity;
 pub mod events;
 pub mod guard;
 pub mod history;
+mod host;
 pub mod instances;
 pub mod listing;
 mod metrics;

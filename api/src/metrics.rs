@@ -82,8 +82,8 @@ pub(crate) fn template(pattern: Option<&PathPattern>) -> String {
     segments.collect::<Vec<_>>().join("/")
 }
 
-/// A method for a label: anybody can make one up.
-fn word(method: &Method) -> &'static str {
+/// A method for a label or a log line: anybody can make one up.
+pub(crate) fn word(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::HEAD => "HEAD",

@@ -2,6 +2,7 @@
 //! the contract, and what comes in is checked by its own type.
 
 use crate::problem::Problem;
+use poem::error::ReadBodyError;
 use poem::http::{HeaderValue, StatusCode, header};
 use poem::{FromRequest, IntoResponse, Request, RequestBody, Response};
 use poem_openapi::impl_apirequest_for_payload;
@@ -48,9 +49,19 @@ impl<T: FromJson> ParsePayload for JsonBody<T> {
 
     async fn from_request(request: &Request, body: &mut RequestBody) -> poem::Result<Self> {
         let body = poem::Body::from_request(request, body).await?;
-        let bytes = body.into_bytes_limit(HTTP_BODY_LIMIT).await.map_err(|_| {
-            let detail = format!("the body must not be longer than {HTTP_BODY_LIMIT} bytes");
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail).into_error()
+        let bytes = body.into_bytes_limit(HTTP_BODY_LIMIT).await.map_err(|error| {
+            let problem = match error {
+                ReadBodyError::PayloadTooLarge => {
+                    let detail =
+                        format!("the body must not be longer than {HTTP_BODY_LIMIT} bytes");
+                    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+                }
+                _ => {
+                    let detail = "the body is not as long as it says, or its chunks are none";
+                    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
+                }
+            };
+            problem.into_error()
         })?;
         let json = serde_json::from_slice(&bytes).map_err(|error| {
             let (line, column) = (error.line(), error.column());

@@ -9,7 +9,8 @@ use crate::documented::Guarded;
 use crate::events::Events;
 use crate::events::operations::EventOperations;
 use crate::guard::Guard;
-use crate::metrics::{HttpMetrics, template};
+use crate::host;
+use crate::metrics::{HttpMetrics, template, word};
 use crate::operations::Operations;
 use crate::origins;
 use crate::problem::{self, FieldError, Problem};
@@ -109,13 +110,16 @@ async fn answer<E: Endpoint>(
     http: HttpMetrics,
 ) -> poem::Result<Response> {
     let began = Instant::now();
+    let host = host::settle(&mut request);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let documented = allowed.iter().find(|allowed| allowed.matches(&path));
     let wrong = documented.map(|allowed| allowed.wrong(&request)).unwrap_or_default();
     let origin = guard.origins().of(&request);
     let preflight = origin.as_ref().and_then(|_| origins::preflight(&request));
     let mut route = None;
-    let mut response = if let Some(preflight) = preflight {
+    let mut response = if let Err(several) = host {
+        several.into_response()
+    } else if let Some(preflight) = preflight {
         preflight
     } else {
         match guard.check(&request).await {
@@ -151,6 +155,7 @@ async fn answer<E: Endpoint>(
         None if dashboard::has(&path) => path.clone(),
         None => template(route.as_ref()),
     };
+    tracing::debug!(method = word(&method), route, status = status.as_u16(), "answered");
     http.answered(route, &method, status, began.elapsed());
     if status.is_client_error() || status.is_server_error() {
         refusals.count(Refused::Request, status.as_str().to_owned());
@@ -159,7 +164,6 @@ async fn answer<E: Endpoint>(
     if let Some(origin) = origin {
         origins::share(&mut response, origin);
     }
-    tracing::debug!(%method, path, status = status.as_u16(), "answered");
     Ok(response)
 }
 
@@ -197,11 +201,9 @@ impl Allowed {
     /// The parameters of a GET that are not known, or there twice: a filter that is misspelt must
     /// not list everything.
     fn wrong(&self, request: &Request) -> Vec<FieldError> {
-        // What has no GET is answered with the methods that it has.
-        let Some(known) = self.parameters.as_ref().filter(|_| request.method() == Method::GET)
-        else {
-            return Vec::new();
-        };
+        // What has no GET is answered with the methods that it has; a HEAD is answered as a GET.
+        let is_read = [Method::GET, Method::HEAD].contains(request.method());
+        let Some(known) = self.parameters.as_ref().filter(|_| is_read) else { return Vec::new() };
         let Ok(given) = request.params::<Vec<(String, String)>>() else { return Vec::new() };
         let mut seen = HashSet::new();
         let mut wrong = Vec::new();

@@ -40,7 +40,7 @@ pub enum LogFormat {
 #[derive(Debug, Clone, Args)]
 pub struct NatsSettings {
     /// Where the NATS server is
-    #[arg(long, env = "NATS_URL", default_value = "nats://127.0.0.1:4222")]
+    #[arg(long, env = "NATS_URL", hide_env_values = true, default_value = "nats://127.0.0.1:4222")]
     pub nats_url: String,
 
     /// As whom.

@@ -2,7 +2,7 @@
 
 use crate::event;
 use crate::health::Part;
-use crate::nats_user::NatsUser;
+use crate::nats_user::{NatsUser, without_password};
 use crate::settings::StreamSettings;
 use crate::subject::Subject;
 use anyhow::{Context as _, bail, ensure};
@@ -56,6 +56,7 @@ pub async fn connect(
     stop: &CancellationToken,
 ) -> anyhow::Result<Option<Client>> {
     let mut pause = CONNECT_PAUSE.0;
+    let url = &without_password(url);
     let options = user.introduce(options(name, part.clone()))?;
     let client = loop {
         let options = options.clone();

@@ -6,7 +6,7 @@ use crate::embedded_nats::{self, Finder, NATS_SERVER};
 use crate::pipeline::{PipelineSettings, here};
 use async_nats::{Client, ConnectOptions};
 use shared::durability;
-use shared::nats_user::NatsUser;
+use shared::nats_user::{NatsUser, without_password};
 use shared::stream::OLDEST_SERVER;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -69,7 +69,7 @@ pub(super) async fn examine(settings: &PipelineSettings) -> (Vec<Finding>, Optio
 async fn connect(url: &str, user: &NatsUser) -> anyhow::Result<Client> {
     let options = user.introduce(ConnectOptions::new().name("collimator doctor"))?;
     let options = options.connection_timeout(PATIENCE).request_timeout(Some(PATIENCE));
-    Ok(options.connect(url).await?)
+    Ok(options.connect(without_password(url)).await?)
 }
 
 /// The own nats-server does not answer: is it to run, and could it?
@@ -120,25 +120,5 @@ async fn sync(settings: &PipelineSettings, client: &Client) -> Finding {
     match durability.advice() {
         None => Finding::ok("sync", durability.to_string()),
         Some(advice) => Finding::warning("sync", durability.to_string(), advice),
-    }
-}
-
-/// An address of NATS as it may be shown.
-fn without_password(url: &str) -> String {
-    let servers = url.split(',').map(|server| match server.rsplit_once('@') {
-        Some((_, host)) => format!("nats://{host}"),
-        None => server.to_owned(),
-    });
-    servers.collect::<Vec<_>>().join(",")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_password_is_shown() {
-        assert_eq!(without_password("nats://u:p@a:4222,nats://b:1"), "nats://a:4222,nats://b:1");
-        assert_eq!(without_password("localhost"), "localhost");
     }
 }

@@ -8,6 +8,7 @@ pub mod listening;
 pub mod pipeline;
 pub mod prometheus;
 pub mod python;
+pub mod raw_http;
 pub mod receiver;
 pub mod schemas;
 pub mod scu;

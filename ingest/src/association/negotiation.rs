@@ -201,7 +201,9 @@ fn identity(
     id: String,
 ) -> AssociationIdentity {
     let calling_ae_title = trimmed(&request.calling_ae_title).to_owned();
-    Span::current().record("calling_ae", &calling_ae_title);
+    // What a terminal would act on is no part of a title (PS3.5 section 6.2, VR AE).
+    let printed = calling_ae_title.replace(char::is_control, "\u{fffd}");
+    Span::current().record("calling_ae", printed);
     AssociationIdentity {
         association_id: id,
         calling_ae_title,

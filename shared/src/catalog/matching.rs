@@ -45,6 +45,10 @@ impl Matching {
     /// The condition on a column.
     pub(super) fn push_on(&self, query: &mut QueryBuilder<Sqlite>, column: &str, kind: Kind) {
         match self {
+            // To SQLite a pattern ends at a NUL, and what stands before it is found. No value has one.
+            Self::Equals(value) | Self::Pattern(value) if value.contains('\0') => {
+                query.push("false");
+            }
             Self::Equals(value) | Self::Pattern(value) if kind == Kind::Name => {
                 query.push(column).push(" like ").push_bind(like(value)).push(" escape '\\'");
             }
