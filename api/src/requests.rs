@@ -57,6 +57,9 @@ impl Requests {
     }
 }
 
+/// Who asks without the right gets no answer either; the refusal comes beside it, and is in the log.
+const LATE: &str = "NATS does not answer in time, or does not let its user do that";
+
 /// What came of asking the broker for something.
 ///
 /// # Errors
@@ -65,7 +68,7 @@ pub(crate) async fn answered<T>(
     trouble: &str,
     asked: impl Future<Output = anyhow::Result<T>>,
 ) -> Result<T, Problem> {
-    let answered = timeout(PATIENCE, asked).await.context("NATS does not answer in time");
+    let answered = timeout(PATIENCE, asked).await.context(LATE);
     answered.flatten().map_err(|error| {
         tracing::warn!("{trouble}: {error:#}");
         let detail =
