@@ -12,6 +12,7 @@ fn read(name: &str) -> String {
 fn services() -> Vec<(String, Mapping)> {
     let mut compose: Value = serde_yaml::from_str(&read("docker-compose.yml")).unwrap();
     compose.apply_merge().unwrap();
+    compose.apply_merge().unwrap(); // once more for what was taken over together with its own `<<`
     let services = compose["services"].as_mapping().unwrap().clone();
     let service = |(name, it): (Value, Value)| {
         (name.as_str().unwrap().to_owned(), it.as_mapping().unwrap().clone())

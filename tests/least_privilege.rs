@@ -262,9 +262,10 @@ async fn all_that_operators_ask_for_works_with_the_users_of_the_services() {
         .await
     };
     let sequence = letter("webhook.ai").await;
-    let replayed = asks(Method::POST, &format!("/dead-letters/{sequence}/replay")).await;
+    let path = format!("/dead-letters/{sequence}/replay");
+    let takes = async { receiver.gets().await.gets_answer(204, "").await };
+    let (replayed, ()) = tokio::join!(asks(Method::POST, &path), takes);
     assert_eq!(replayed.status(), 204, "{}", replayed.text().await.unwrap());
-    receiver.gets().await.gets_answer(204, "").await;
 
     // A letter of INSTANCES would be a new event, which is not the API's to publish; that is said.
     ends.nats.publish("dicom.instance.stored.00.MR.1.2", "no JSON".into()).await.unwrap();
