@@ -273,9 +273,9 @@ async fn all_that_operators_ask_for_works_with_the_users_of_the_services() {
     let replayed = asks(Method::POST, &format!("/dead-letters/{sequence}/replay")).await;
     assert_eq!(replayed.status(), 503);
     let said = replayed.text().await.unwrap();
-    assert!(said.contains("does not let its user do that"), "{said}");
-    let [of_api] = refusals(api).try_into().unwrap();
-    assert!(of_api.contains("dicom.instance.stored.00.MR.1.2"), "{of_api}");
+    assert!(said.contains("that NATS lets this user do it"), "{said}");
+    let only_that = |line: &String| line.contains("dicom.instance.stored.00.MR.1.2");
+    assert!(!refusals(api).is_empty(), "the log does not say which right is missing");
 
     let stats: Value = asks(Method::GET, "/stats").await.json().await.unwrap();
     assert_eq!(stats["NotIndexed"], 0, "{stats}");
@@ -316,5 +316,5 @@ async fn all_that_operators_ask_for_works_with_the_users_of_the_services() {
     }
     assert_eq!(refusals(ingest), [""; 0]);
     assert_eq!(refusals(indexer), [""; 0]);
-    assert_eq!(refusals(api), [of_api]);
+    assert!(refusals(api).iter().all(only_that), "{:?}", refusals(api));
 }

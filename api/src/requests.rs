@@ -57,9 +57,6 @@ impl Requests {
     }
 }
 
-/// Who asks without the right gets no answer either; the refusal comes beside it, and is in the log.
-const LATE: &str = "NATS does not answer in time, or does not let its user do that";
-
 /// What came of asking the broker for something.
 ///
 /// # Errors
@@ -68,11 +65,14 @@ pub(crate) async fn answered<T>(
     trouble: &str,
     asked: impl Future<Output = anyhow::Result<T>>,
 ) -> Result<T, Problem> {
-    let answered = timeout(PATIENCE, asked).await.context(LATE);
+    let answered = timeout(PATIENCE, asked).await.context("NATS does not answer in time");
     answered.flatten().map_err(|error| {
         tracing::warn!("{trouble}: {error:#}");
-        let detail =
-            format!("{trouble}: {error:#}; see that NATS and an indexer run, and try again");
+        // Who has no right to ask gets no answer from NATS either.
+        let detail = format!(
+            "{trouble}: {error:#}; see that NATS and an indexer run, and that NATS lets this user do it, \
+             and try again"
+        );
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
     })
 }
