@@ -30,6 +30,7 @@ mod manual;
 mod metrics;
 mod nats_credentials;
 mod nats_tls;
+mod oidc;
 mod orthanc;
 mod pseudonyms;
 mod pydicom_files;

@@ -5,8 +5,9 @@ use crate::harness::pipeline::{
     Ends, Process, address, free_addr, nats_server, service, test_settings,
 };
 use async_nats::ConnectOptions;
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use collimator::synthetic::SyntheticStudy;
-use data_encoding::BASE64URL_NOPAD;
 use nkeys::KeyPair;
 use serde_json::{Value, json};
 use shared::nats_user::NatsUser;
@@ -23,14 +24,14 @@ struct Account {
 
 /// A JWT as NATS has it (its ADR-14): signed by `issuer`, about `subject`.
 fn jwt(issuer: &KeyPair, subject: &KeyPair, name: &str, claims: &Value) -> String {
-    let part = |part: Value| BASE64URL_NOPAD.encode(part.to_string().as_bytes());
+    let part = |part: Value| BASE64_URL_SAFE_NO_PAD.encode(part.to_string().as_bytes());
     let header = part(json!({"typ": "JWT", "alg": "ed25519-nkey"}));
     let body = part(json!({
         "jti": uuid::Uuid::new_v4().to_string(), "iat": 1_700_000_000, "iss": issuer.public_key(),
         "sub": subject.public_key(), "name": name, "nats": claims,
     }));
     let signed = format!("{header}.{body}");
-    let signature = BASE64URL_NOPAD.encode(&issuer.sign(signed.as_bytes()).unwrap());
+    let signature = BASE64_URL_SAFE_NO_PAD.encode(&issuer.sign(signed.as_bytes()).unwrap());
     format!("{signed}.{signature}")
 }
 
