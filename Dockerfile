@@ -2,7 +2,7 @@
 # process and sends DICOM (`collimator send`). docker-compose.yml says which one a container runs.
 # Needs nothing newer than the classic builder, so that Debian's docker.io can build it.
 
-FROM rust:1.95-slim-bookworm AS build
+FROM rust:1.95.0-slim-bookworm AS build
 WORKDIR /build
 
 # The dependencies in a layer of their own, built against empty packages: they take minutes and
@@ -31,7 +31,7 @@ COPY . .
 RUN find . -path ./target -prune -o -name '*.rs' -exec touch {} + \
     && cargo build --release --locked --workspace --exclude bench --exclude fuzz --bins
 
-FROM debian:bookworm-slim
+FROM debian:12.14-slim
 # The number is fixed because it owns the files in the volume, and is named as a number below because
 # Kubernetes takes no name for a proof of `runAsNonRoot`. A new volume at /data takes over its owner.
 RUN groupadd --gid 10001 collimator \

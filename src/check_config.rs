@@ -22,6 +22,7 @@ impl Files {
     pub(crate) fn read(settings: &PipelineSettings) -> Self {
         let mut problems = Vec::new();
         let mut note = |problem: anyhow::Error| problems.push(format!("{problem:#}"));
+        settings.check_nats().unwrap_or_else(&mut note);
         settings.ingest.tls.read().map(drop).unwrap_or_else(&mut note);
         let pseudonyms = settings.ingest.pseudonyms.read();
         let has_pseudonyms = pseudonyms.map(|it| it.is_some()).map_err(&mut note).unwrap_or(false);

@@ -4,7 +4,7 @@
 use crate::disk;
 use crate::embedded_nats::{EmbeddedNats, Finder};
 use crate::watchdog::Watchdog;
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use api::Api;
 use async_nats::jetstream;
 use clap::Args;
@@ -87,6 +87,16 @@ impl PipelineSettings {
         self.data_dir.join("nats")
     }
 
+    /// Looks whether the broker can be spoken to as the settings say.
+    pub(crate) fn check_nats(&self) -> anyhow::Result<()> {
+        ensure!(
+            self.nats_url.is_some() || !self.nats_user.is_set(),
+            "NATS_USER, NATS_CREDS_FILE and NATS_TLS_... are of no use without NATS_URL: the own \
+             nats-server has no users, and listens in plain text on this machine"
+        );
+        self.nats_user.check()
+    }
+
     /// Where the catalogue is.
     pub(crate) fn catalog(&self) -> CatalogSettings {
         let in_data_dir = || format!("sqlite://{}", self.data_dir.join("catalog.db").display());
@@ -120,6 +130,7 @@ pub async fn run(
     stop: CancellationToken,
     ready: impl AsyncFnOnce(Addresses) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
+    settings.check_nats()?;
     let (health, metrics) = (Health::default(), Metrics::default());
     let nats_health = health.part("nats");
     let catalog_settings = settings.catalog();

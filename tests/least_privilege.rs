@@ -1,92 +1,47 @@
 //! NATS with a user for each service: the whole flow works, and none may do more.
 
-use crate::harness::pipeline::{
-    Ends, Process, address, free_addr, nats_server, service, test_settings,
-};
+use crate::harness::pipeline::{COLLIMATOR, Ends, Process, address, service};
+use crate::harness::receiver::Receiver;
+use crate::harness::restricted::{RestrictedBroker, RestrictedServices, refusals};
 use crate::harness::{DEADLINE, eventually};
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerError};
 use collimator::synthetic::SyntheticStudy;
 use futures_util::StreamExt;
-use serde_json::json;
+use reqwest::Method;
+use serde_json::{Value, json};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use tempfile::TempDir;
-use tokio::net::TcpStream;
+use std::path::Path;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-/// The project's own configuration with passwords of its own, and a broker that has read it.
-struct Broker {
-    addr: SocketAddr,
-    process: Process,
-    folder: TempDir,
+async fn connect(
+    broker: &RestrictedBroker,
+    options: ConnectOptions,
+) -> Result<Client, ConnectErrorKind> {
+    options.connect(broker.addr.to_string()).await.map_err(|error| error.kind())
 }
 
-impl Broker {
-    async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let project = Path::new(env!("CARGO_MANIFEST_DIR"));
-        for name in ["nats.conf", "nats-users.conf"] {
-            std::fs::copy(project.join(name), folder.path().join(name)).unwrap();
-        }
-        let mut made = Command::new(project.join("container/nats-passwords"));
-        assert!(made.arg(folder.path().join("passwords")).status().unwrap().success());
-        let (addr, configuration) = (free_addr(), folder.path().join("nats-users.conf"));
-        let process = nats_server(&configuration, folder.path(), addr.port(), 0).await;
-        eventually("the broker", async || TcpStream::connect(addr).await.ok()).await;
-        Self { addr, process, folder }
-    }
-
-    fn password_file(&self, user: &str) -> PathBuf {
-        self.folder.path().join("passwords").join(user).join("password")
-    }
-
-    fn password(&self, user: &str) -> String {
-        std::fs::read_to_string(self.password_file(user)).unwrap().trim_end().to_owned()
-    }
-
-    /// Starts a service as the user of its name.
-    async fn service(&self, name: &str) -> Process {
-        let mut settings = test_settings(self.folder.path());
-        let catalog = self.folder.path().join("catalog.db");
-        settings.extend([
-            ("DATABASE_URL", format!("sqlite://{}", catalog.display())),
-            ("NATS_URL", format!("nats://{}", self.addr)),
-            ("NATS_USER", name.to_owned()),
-            ("NATS_PASSWORD_FILE", self.password_file(name).display().to_string()),
-        ]);
-        Process::start(&service(name).await, self.folder.path(), &settings)
-    }
-
-    async fn connect(&self, options: ConnectOptions) -> Result<Client, ConnectErrorKind> {
-        options.connect(self.addr.to_string()).await.map_err(|error| error.kind())
-    }
-
-    /// Connects as a user who tries things.
-    async fn intruder(&self, user: &'static str) -> Intruder {
-        let (said, refusals) = mpsc::unbounded_channel();
-        let options = ConnectOptions::with_user_and_password(user.to_owned(), self.password(user));
-        let options = options.custom_inbox_prefix(format!("_INBOX_{user}"));
-        let options = options.event_callback(move |event| {
-            let said = said.clone();
-            async move {
-                if let Event::ServerError(ServerError::Other(error)) = event {
-                    let _ = said.send(error);
-                }
+/// Connects as a user who tries things.
+async fn intruder(broker: &RestrictedBroker, user: &'static str) -> Intruder {
+    let (said, refusals) = mpsc::unbounded_channel();
+    let options = ConnectOptions::with_user_and_password(user.to_owned(), broker.password(user));
+    let options = options.custom_inbox_prefix(format!("_INBOX_{user}"));
+    let options = options.event_callback(move |event| {
+        let said = said.clone();
+        async move {
+            if let Event::ServerError(ServerError::Other(error)) = event {
+                let _ = said.send(error);
             }
-        });
-        let nats = self.connect(options).await.unwrap();
-        Intruder { user, nats, refusals }
-    }
+        }
+    });
+    let nats = connect(broker, options).await.unwrap();
+    Intruder { user, nats, refusals }
+}
 
-    /// The ends of a pipeline on it, seen with all rights.
-    async fn ends(&self, dicom: SocketAddr, api: String) -> Ends {
-        let admin =
-            ConnectOptions::with_user_and_password("admin".to_owned(), self.password("admin"));
-        let nats = self.connect(admin).await.unwrap();
-        Ends { dicom, api, nats, nats_url: format!("nats://{}", self.addr) }
-    }
+/// The ends of a pipeline on it, seen with all rights.
+async fn ends(broker: &RestrictedBroker, dicom: SocketAddr, api: String) -> Ends {
+    let (nats, nats_url) = (broker.admin().await, format!("nats://{}", broker.addr));
+    Ends { dicom, api, nats, nats_url }
 }
 
 /// Somebody who knows the password of a user.
@@ -117,28 +72,24 @@ impl Intruder {
     }
 }
 
-/// What a service was refused, as it logs it.
-fn refusals(service: &Process) -> Vec<String> {
-    let printed = service.printed();
-    let refused = printed.lines().filter(|line| line.to_lowercase().contains("permissions"));
-    refused.map(str::to_owned).collect()
-}
-
 #[tokio::test]
 async fn each_service_does_all_of_its_work_as_its_own_user() {
-    let broker = Broker::start().await;
+    let broker = RestrictedBroker::start().await;
     // The streams are the indexer's to make: the receiver waits for it.
-    let mut ingest = broker.service("ingest").await;
+    let mut ingest = broker.service("ingest", &[]).await;
     let dicom = ingest.says("where it receives", |line| address(line, "ingest listens")).await;
     let waits = |line: &str| line.contains("the streams are not there yet").then_some(());
     ingest.says("that it waits for the streams", waits).await;
-    let mut indexer = broker.service("indexer").await;
+    let printed = ingest.printed();
+    assert!(printed.contains("does not let this user make streams"), "{printed}");
+    assert!(!printed.contains("INSTANCES_MAX_BYTES"), "a hint that leads nowhere");
+    let mut indexer = broker.service("indexer", &[]).await;
     indexer.says("that it indexes", |line| line.contains("indexing").then_some(())).await;
-    let mut api = broker.service("api").await;
+    let mut api = broker.service("api", &[]).await;
     let api_addr = api.says("where it is", |line| address(line, "api listens")).await;
-    let ends = broker.ends(dicom, format!("http://{api_addr}")).await;
+    let ends = ends(&broker, dicom, format!("http://{api_addr}")).await;
 
-    let tap = broker.intruder("tap").await;
+    let tap = intruder(&broker, "tap").await;
     let mut told = tap.nats.subscribe("dicom.series.completed.>").await.unwrap();
     tap.nats.flush().await.unwrap();
     ingest.says("who it is", |line| line.contains("this receiver's name").then_some(())).await;
@@ -198,8 +149,8 @@ async fn each_service_does_all_of_its_work_as_its_own_user() {
 async fn no_user_may_do_what_is_not_its_work() {
     const INSTANCE: &str = "dicom.instance.stored.00.MR.1.2";
     const COMPLETION: &str = "dicom.series.completed.MR.1.2";
-    let broker = Broker::start().await;
-    let mut indexer = broker.service("indexer").await;
+    let broker = RestrictedBroker::start().await;
+    let mut indexer = broker.service("indexer", &[]).await;
     indexer.says("that it indexes", |line| line.contains("indexing").then_some(())).await;
     let refused = [
         ("ingest", &[COMPLETION, "dicom.request.delete.1.2", "dicom.dead.x"][..]),
@@ -214,7 +165,7 @@ async fn no_user_may_do_what_is_not_its_work() {
         ),
     ];
     for (user, subjects) in refused {
-        let mut intruder = broker.intruder(user).await;
+        let mut intruder = intruder(&broker, user).await;
         for subject in subjects {
             intruder.may_not_publish(subject).await;
         }
@@ -241,14 +192,14 @@ async fn no_user_may_do_what_is_not_its_work() {
             intruder.may_not_publish("$JS.ACK.INSTANCES.indexer.1.1.1.1.1").await;
         }
     }
-    let admin = broker.ends(broker.addr, String::new()).await;
+    let admin = ends(&broker, broker.addr, String::new()).await;
     assert!(admin.events("INSTANCES").await.is_empty());
     assert!(admin.events("SERIES").await.is_empty() && admin.events("DEAD").await.is_empty());
 }
 
 #[tokio::test]
 async fn nobody_is_let_in_without_a_password_of_its_own() {
-    let broker = Broker::start().await;
+    let broker = RestrictedBroker::start().await;
     let user = |user: &str, password: String| {
         ConnectOptions::with_user_and_password(user.to_owned(), password)
     };
@@ -259,11 +210,111 @@ async fn nobody_is_let_in_without_a_password_of_its_own() {
         user("stranger", broker.password("admin")),
     ];
     for options in strangers {
-        let refused = broker.connect(options).await.unwrap_err();
+        let refused = connect(&broker, options).await.unwrap_err();
         assert_eq!(refused, ConnectErrorKind::AuthorizationViolation);
     }
     let printed = broker.process.printed();
     for user in ["ingest", "indexer", "api", "tap", "admin"] {
         assert!(!printed.contains(&broker.password(user)), "a password in the broker's log");
     }
+}
+
+#[tokio::test]
+async fn all_that_operators_ask_for_works_with_the_users_of_the_services() {
+    let broker = RestrictedBroker::start().await;
+    let mut receiver = Receiver::start().await;
+    let webhooks = broker.folder.path().join("webhooks.toml");
+    let webhook = format!(
+        "[[webhook]]\nname = 'ai'\nurl = '{}'\nsecret = 'correct horse battery'\nattempts = 1\n",
+        receiver.url
+    );
+    std::fs::write(&webhooks, webhook).unwrap();
+    // So that nothing is complete before it is asked for.
+    let settings = [
+        ("QUIET_PERIOD", "1h"),
+        ("SETTLE_PERIOD", "1h"),
+        ("WEBHOOKS_FILE", webhooks.to_str().unwrap()),
+    ];
+    let services = broker.services(broker.admin().await, &settings).await;
+    let RestrictedServices { ingest, indexer, api, ends } = &services;
+    let client = reqwest::Client::new();
+    let asks = async |method, path: &str| {
+        client.request(method, format!("{}{path}", ends.api)).send().await.unwrap()
+    };
+
+    let study = SyntheticStudy::new().series("MR", 3).size(16, 16);
+    let [uid] = study.series_instance_uids().try_into().unwrap();
+    ends.receives(study.write_to(&broker.folder.path().join("study")).unwrap()).await;
+    eventually("a completion that is asked for", async || {
+        let asked = asks(Method::POST, &format!("/series/{uid}/complete")).await;
+        asked.status().is_success().then_some(())
+    })
+    .await;
+    assert_eq!(ends.lists(&uid, 3).await["Reason"], "requested");
+
+    // A webhook's receiver that fails, the letter of it, and a second try.
+    receiver.gets().await.gets_answer(500, "").await;
+    let letter = async |reason: &str| {
+        eventually(reason, async || {
+            let listed: Vec<Value> = asks(Method::GET, "/dead-letters").await.json().await.ok()?;
+            listed.iter().find(|letter| letter["Reason"] == reason)?["Sequence"].as_u64()
+        })
+        .await
+    };
+    let sequence = letter("webhook.ai").await;
+    let path = format!("/dead-letters/{sequence}/replay");
+    let takes = async { receiver.gets().await.gets_answer(204, "").await };
+    let (replayed, ()) = tokio::join!(asks(Method::POST, &path), takes);
+    assert_eq!(replayed.status(), 204, "{}", replayed.text().await.unwrap());
+
+    // A letter of INSTANCES would be a new event, which is not the API's to publish; that is said.
+    ends.nats.publish("dicom.instance.stored.00.MR.1.2", "no JSON".into()).await.unwrap();
+    let sequence = letter("unreadable").await;
+    let replayed = asks(Method::POST, &format!("/dead-letters/{sequence}/replay")).await;
+    assert_eq!(replayed.status(), 503);
+    let said = replayed.text().await.unwrap();
+    assert!(said.contains("that NATS lets this user do it"), "{said}");
+    let only_that = |line: &String| line.contains("dicom.instance.stored.00.MR.1.2");
+    assert!(!refusals(api).is_empty(), "the log does not say which right is missing");
+
+    let stats: Value = asks(Method::GET, "/stats").await.json().await.unwrap();
+    assert_eq!(stats["NotIndexed"], 0, "{stats}");
+    for path in ["/sources/COLLIMATOR_SCU/trust", "/dead-letters", "/webhooks", "/sources"] {
+        let method = if path.ends_with("trust") { Method::POST } else { Method::GET };
+        let answer = asks(method, path).await;
+        assert!(answer.status().is_success(), "{path}: {}", answer.text().await.unwrap());
+    }
+    let deleted = asks(Method::DELETE, &format!("/series/{uid}")).await;
+    assert!(deleted.status().is_success(), "{}", deleted.text().await.unwrap());
+
+    // The catalogue made again, by the one who may read all that it is made of.
+    let rebuilt = broker.folder.path().join("rebuilt.db");
+    let arguments = ["replay", "--into", rebuilt.to_str().unwrap()];
+    let program = service("indexer").await;
+    for user in ["indexer", "admin"] {
+        let settings = broker.settings(user);
+        let mut replay = Process::start_with(&program, &arguments, broker.folder.path(), &settings);
+        assert_eq!(replay.ended().await, Some(0), "{user}: {}", replay.printed());
+        assert_eq!(refusals(&replay), [""; 0], "{user}");
+        std::fs::remove_file(&rebuilt).unwrap();
+    }
+
+    // Whoever runs a service can have the doctor look with its user.
+    for user in ["ingest", "indexer", "api", "admin"] {
+        let mut settings = broker.settings(user);
+        settings.push(("INSECURE", "true".to_owned()));
+        let arguments = ["doctor", "--json"];
+        let mut doctor =
+            Process::start_with(Path::new(COLLIMATOR), &arguments, broker.folder.path(), &settings);
+        doctor.ended().await;
+        let report: Value = serde_json::from_str(&doctor.printed()).unwrap();
+        for check in ["nats", "streams", "indexer", "clock"] {
+            let checks = report["checks"].as_array().unwrap();
+            let found = checks.iter().find(|found| found["check"] == check);
+            assert_eq!(found.unwrap()["verdict"], "ok", "{user}: {report}");
+        }
+    }
+    assert_eq!(refusals(ingest), [""; 0]);
+    assert_eq!(refusals(indexer), [""; 0]);
+    assert!(refusals(api).iter().all(only_that), "{:?}", refusals(api));
 }

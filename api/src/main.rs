@@ -34,6 +34,7 @@ fn main() -> ExitCode {
 
 async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
     let catalog = Catalog::open(&args.catalog)?;
+    args.nats.user.check()?;
     let api = Api::bind(&args.api, catalog, Health::default(), Metrics::default()).await?;
     tracing::info!(addr = %api.addr()?, "api listens");
     // Reading does without NATS, so it is no condition for being ready.

@@ -68,8 +68,11 @@ pub(crate) async fn answered<T>(
     let answered = timeout(PATIENCE, asked).await.context("NATS does not answer in time");
     answered.flatten().map_err(|error| {
         tracing::warn!("{trouble}: {error:#}");
-        let detail =
-            format!("{trouble}: {error:#}; see that NATS and an indexer run, and try again");
+        // Who has no right to ask gets no answer from NATS either.
+        let detail = format!(
+            "{trouble}: {error:#}; see that NATS and an indexer run, and that NATS lets this user do it, \
+             and try again"
+        );
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
     })
 }

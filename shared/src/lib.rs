@@ -10,6 +10,7 @@ pub mod durability;
 pub mod event;
 pub mod health;
 pub mod metrics;
+mod nats_tls;
 pub mod nats_user;
 mod process;
 pub mod settings;

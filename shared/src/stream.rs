@@ -210,8 +210,11 @@ async fn ensure_stream(jetstream: &Context, wanted: Config) -> anyhow::Result<()
             }
         }
         Err(error) if is_stream_not_found(&error) => {
-            let hint = "INSTANCES_MAX_BYTES must fit the server's JetStream storage";
-            jetstream.create_stream(&wanted).await.context(hint)?;
+            let created = jetstream.create_stream(&wanted).await;
+            created.map_err(|error| match advice(&error) {
+                Some(advice) => anyhow::Error::new(error).context(advice),
+                None => error.into(),
+            })?;
         }
         Err(error) => return Err(error.into()),
     }
@@ -220,6 +223,27 @@ async fn ensure_stream(jetstream: &Context, wanted: Config) -> anyhow::Result<()
     impose(&mut imposed, &wanted);
     ensure!(kept == imposed, "the server did not keep its configuration: {kept:?}");
     Ok(())
+}
+
+/// What may be done about a stream that could not be made, where that is known.
+fn advice(error: &CreateStreamError) -> Option<&'static str> {
+    const NO_ROOM: [ErrorCode; 4] = [
+        ErrorCode::ACCOUNT_RESOURCES_EXCEEDED,
+        ErrorCode::INSUFFICIENT_RESOURCES,
+        ErrorCode::STORAGE_RESOURCES_EXCEEDED,
+        ErrorCode::STREAM_MAX_STREAM_BYTES_EXCEEDED,
+    ];
+    match error.kind() {
+        CreateStreamErrorKind::JetStream(error) if NO_ROOM.contains(&error.error_code()) => {
+            Some("INSTANCES_MAX_BYTES must fit the server's JetStream storage")
+        }
+        // Who has no right to ask gets no answer; the refusal comes beside it, and is in the log.
+        CreateStreamErrorKind::TimedOut => Some(
+            "no answer to the wish to make it: NATS hangs, or does not let this user make streams \
+             (with nats-users.conf the indexer makes them)",
+        ),
+        _ => None,
+    }
 }
 
 /// Sets in `config` what the promises rest on, and leaves the rest.

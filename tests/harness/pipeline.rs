@@ -151,7 +151,8 @@ pub fn test_settings(folder: &Path) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn with(
+/// Settings, and more of them.
+pub fn with(
     mut settings: Vec<(&'static str, String)>,
     more: &[(&'static str, &str)],
 ) -> Vec<(&'static str, String)> {
@@ -433,12 +434,23 @@ pub async fn nats_server(
     port: u16,
     monitoring: u16,
 ) -> Process {
+    nats_server_with(configuration, folder, port, monitoring, &[]).await
+}
+
+/// As [`nats_server`], with environment variables that its configuration names.
+pub async fn nats_server_with(
+    configuration: &Path,
+    folder: &Path,
+    port: u16,
+    monitoring: u16,
+    more: &[(&'static str, &str)],
+) -> Process {
     let server = Finder::new(None, folder).find_or_fetch().await.unwrap();
     let (port, monitoring) = (port.to_string(), monitoring.to_string());
     let configuration = configuration.to_str().unwrap();
     let arguments = ["-c", configuration, "-a", "127.0.0.1", "-p", &port, "-m", &monitoring];
     let store = folder.join("nats").display().to_string();
-    Process::start_with(&server, &arguments, folder, &[("NATS_STORE_DIR", store)])
+    Process::start_with(&server, &arguments, folder, &with(vec![("NATS_STORE_DIR", store)], more))
 }
 
 /// The configuration that comes with the project.
