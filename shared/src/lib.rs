@@ -3,6 +3,7 @@
 
 pub mod acknowledgements;
 pub mod admin;
+pub mod audit;
 #[cfg(feature = "catalog")]
 pub mod catalog;
 pub mod dead;
