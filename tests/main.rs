@@ -40,5 +40,6 @@ mod starting;
 mod stopping;
 mod streams;
 mod studies;
+mod syslog;
 mod tokens;
 mod webhooks;

@@ -31,6 +31,7 @@ pub mod sources;
 pub mod statistics;
 pub mod store;
 pub mod studies;
+pub mod syslog;
 pub mod tokens;
 pub mod webhooks;
 
@@ -47,6 +48,7 @@ use shared::health::Health;
 use shared::metrics::Metrics;
 use std::net::SocketAddr;
 use std::time::Duration;
+use syslog::Relay;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use webhooks::Webhooks;
@@ -63,6 +65,7 @@ pub struct Api {
     catalog: Catalog,
     requests: Requests,
     webhooks: Webhooks,
+    relay: Option<Relay>,
     guard: Guard,
     health: Health,
     metrics: Metrics,
@@ -83,12 +86,13 @@ impl Api {
         let guard = Guard::new(settings)?;
         let requests = Requests::default();
         let webhooks = Webhooks::new(settings.webhooks_file.as_deref(), requests.clone())?;
+        let relay = Relay::new(&settings.syslog, &metrics)?;
         let addr = settings.api_addr;
         let listener = TcpListener::bind(addr).await.with_context(|| {
             format!("cannot listen on {addr} for HTTP; stop the other program or set API_ADDR")
         })?;
         let settings = settings.clone();
-        Ok(Self { listener, settings, catalog, requests, webhooks, guard, health, metrics })
+        Ok(Self { listener, settings, catalog, requests, webhooks, relay, guard, health, metrics })
     }
 
     /// Its way to the broker, to be connected when there is one. Everything but requests to the
@@ -114,6 +118,12 @@ impl Api {
         let acceptor = TcpAcceptor::from_tokio(self.listener).context("cannot serve HTTP")?;
         let events = Events::new(self.requests.clone(), &self.settings, stop.clone());
         let webhooks = self.webhooks.clone();
+        let requests = self.requests.clone();
+        let relay = async {
+            if let Some(relay) = &self.relay {
+                relay.run(&requests, &stop).await;
+            }
+        };
         let server = async {
             // Whatever ends the one ends the other.
             let _ended = stop.clone().drop_guard();
@@ -137,7 +147,7 @@ impl Api {
                 .await
                 .context("the API ended")
         };
-        let (served, ()) = tokio::join!(server, self.webhooks.run(&stop));
+        let (served, (), ()) = tokio::join!(server, self.webhooks.run(&stop), relay);
         served
     }
 }

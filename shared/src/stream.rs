@@ -28,6 +28,8 @@ pub const SERIES: &str = "SERIES";
 const SERIES_SUBJECTS: [&str; 2] = ["dicom.series.>", "dicom.study.>"];
 /// What could not be processed.
 pub const DEAD: &str = "DEAD";
+/// The audit trail.
+pub const AUDIT: &str = "AUDIT";
 
 /// The oldest server that keeps the promise of a durable acknowledgement: 2.9 refuses
 /// `sync_interval: always`.

@@ -8,6 +8,7 @@ pub mod pipeline;
 pub mod prometheus;
 pub mod python;
 pub mod receiver;
+pub mod repository;
 pub mod schemas;
 pub mod scu;
 pub mod small_disk;
