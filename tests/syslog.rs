@@ -38,16 +38,7 @@ impl Hospital {
         let (addr, ca) = (by_name(to), leaked(&self.authority.file));
         let mut settings = vec![("AUDIT_SYSLOG_ADDR", addr.as_str()), ("AUDIT_SYSLOG_CA", ca)];
         settings.extend(more);
-        let c = Collimator::start_with(&settings).await;
-        jetstream::new(c.nats.clone())
-            .get_or_create_stream(jetstream::stream::Config {
-                name: "AUDIT".into(),
-                subjects: vec!["dicom.audit.>".into()],
-                ..Default::default()
-            })
-            .await
-            .unwrap(); // TEMP
-        c
+        Collimator::start_with(&settings).await
     }
 }
 

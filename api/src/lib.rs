@@ -2,6 +2,7 @@
 
 pub mod answers;
 mod browsers;
+pub mod caller;
 pub mod connections;
 pub mod cursor;
 mod dashboard;
@@ -16,14 +17,17 @@ pub mod history;
 pub mod instances;
 pub mod listing;
 mod metrics;
+pub mod oidc;
 pub mod operations;
 pub mod origins;
+mod outgoing;
 pub mod parameters;
 pub mod payload;
 pub mod problem;
 pub mod qido;
 pub mod query;
 pub mod requests;
+mod reread;
 pub mod routes;
 pub mod series;
 pub mod settings;
@@ -50,6 +54,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use syslog::Relay;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use webhooks::Webhooks;
 
@@ -67,6 +72,8 @@ pub struct Api {
     webhooks: Webhooks,
     relay: Option<Relay>,
     guard: Guard,
+    /// Tells to read files again.
+    hangup: Signal,
     health: Health,
     metrics: Metrics,
 }
@@ -92,7 +99,19 @@ impl Api {
             format!("cannot listen on {addr} for HTTP; stop the other program or set API_ADDR")
         })?;
         let settings = settings.clone();
-        Ok(Self { listener, settings, catalog, requests, webhooks, relay, guard, health, metrics })
+        let hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
+        Ok(Self {
+            listener,
+            settings,
+            catalog,
+            requests,
+            webhooks,
+            relay,
+            guard,
+            hangup,
+            health,
+            metrics,
+        })
     }
 
     /// Its way to the broker, to be connected when there is one. Everything but requests to the
@@ -117,13 +136,8 @@ impl Api {
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let acceptor = TcpAcceptor::from_tokio(self.listener).context("cannot serve HTTP")?;
         let events = Events::new(self.requests.clone(), &self.settings, stop.clone());
-        let webhooks = self.webhooks.clone();
+        let (webhooks, guard) = (self.webhooks.clone(), self.guard.clone());
         let requests = self.requests.clone();
-        let relay = async {
-            if let Some(relay) = &self.relay {
-                relay.run(&requests, &stop).await;
-            }
-        };
         let server = async {
             // Whatever ends the one ends the other.
             let _ended = stop.clone().drop_guard();
@@ -147,7 +161,14 @@ impl Api {
                 .await
                 .context("the API ended")
         };
-        let (served, (), ()) = tokio::join!(server, self.webhooks.run(&stop), relay);
+        let keeping = guard.keep(self.hangup, &stop);
+        let relaying = async {
+            if let Some(relay) = &self.relay {
+                relay.run(&requests, &stop).await;
+            }
+        };
+        let (served, (), (), ()) =
+            tokio::join!(server, self.webhooks.run(&stop), keeping, relaying);
         served
     }
 }

@@ -1,6 +1,7 @@
 //! A syslog message (RFC 5424 section 6) with an audit message in it (PS3.15 section A.6).
 
 use jiff::Timestamp;
+use shared::settings::host_name;
 
 /// Security and authorization messages, as PS3.15 A.6 wants it (RFC 5424 section 6.2.1).
 const FACILITY: u8 = 10;
@@ -32,8 +33,7 @@ pub(super) struct Sender(String);
 impl Sender {
     /// This process.
     pub(super) fn here() -> Self {
-        let node = rustix::system::uname();
-        Self::new(&node.nodename().to_string_lossy(), "collimator", &std::process::id().to_string())
+        Self::new(&host_name(), "collimator", &std::process::id().to_string())
     }
 
     fn new(hostname: &str, app_name: &str, process: &str) -> Self {
