@@ -204,7 +204,7 @@ fn streams_that_fit(settings: &PipelineSettings) -> anyhow::Result<StreamSetting
             folder.display()
         );
     }
-    Ok(StreamSettings { instances_max_bytes: fitting })
+    Ok(StreamSettings { instances_max_bytes: fitting, ..settings.streams.clone() })
 }
 
 /// Runs one part; if it fails, the others are told to stop.

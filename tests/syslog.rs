@@ -172,6 +172,34 @@ async fn a_repository_that_was_away_gets_everything_once_it_is_back_and_in_order
 }
 
 #[tokio::test]
+async fn what_a_repository_has_not_read_when_it_dies_comes_again() {
+    if !have_rsyslog() {
+        return;
+    }
+    let hospital = Hospital::new();
+    let mut repository = hospital.repository();
+    repository.comes().await;
+    let collimator = hospital.collimator(repository.addr, &[]).await;
+    collimator.tells("syslog_connected", 1).await;
+    repository.hangs();
+    let names = ["1", "2", "3"].map(str::to_owned);
+    for name in &names {
+        has_happened(&collimator, &format!("node-{name}")).await;
+    }
+    let waits = "syslog_waiting_messages";
+    eventually("all of them to be written", async || {
+        let metrics = collimator.metrics().await;
+        let waiting =
+            metrics.lines().find_map(|line| line.strip_prefix("collimator_")?.strip_prefix(waits));
+        (waiting?.trim().parse::<u64>().unwrap() >= 3).then_some(())
+    })
+    .await;
+    repository.dies();
+    repository.comes().await;
+    takes_all(&repository, &names).await;
+}
+
+#[tokio::test]
 async fn a_repository_with_a_foreign_certificate_gets_nothing_and_the_log_says_so() {
     if !have_rsyslog() {
         return;
@@ -261,4 +289,24 @@ async fn a_killed_pipeline_loses_no_audit_message() {
         ends.contains(&once.iter().map(String::as_str).collect::<Vec<_>>().as_slice()),
         "{taken:?}"
     );
+}
+
+#[tokio::test]
+async fn after_a_stop_in_order_nothing_comes_twice() {
+    if !have_rsyslog() {
+        return;
+    }
+    let hospital = Hospital::new();
+    let mut repository = hospital.repository();
+    repository.comes().await;
+    let settings = [("DATA_DIR", leaked(&hospital.folder.path().join("data")))];
+    let mut first = hospital.collimator(repository.addr, &settings).await;
+    has_happened(&first, "node-1").await;
+    takes_all(&repository, &["1".to_owned()]).await;
+    first.process.signal("TERM");
+    assert_eq!(first.process.ended().await, Some(0));
+
+    let second = hospital.collimator(repository.addr, &settings).await;
+    has_happened(&second, "node-2").await;
+    takes_all(&repository, &["1", "2"].map(str::to_owned)).await;
 }

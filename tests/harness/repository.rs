@@ -104,9 +104,14 @@ action(type="omfile" file="{file}" template="raw")
         .await
     }
 
-    /// What it says itself: its troubles with those that connect.
-    pub fn printed(&self) -> String {
-        self.process.as_ref().unwrap().printed()
+    /// Hangs: takes connections and bytes as far as its machine does it, and reads none.
+    pub fn hangs(&self) {
+        self.process.as_ref().unwrap().signal("STOP");
+    }
+
+    /// Dies, with what it has not read.
+    pub fn dies(&mut self) {
+        self.process.take().unwrap().kill();
     }
 }
 

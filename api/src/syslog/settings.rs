@@ -34,6 +34,14 @@ pub struct SyslogSettings {
 }
 
 impl SyslogSettings {
+    /// Reads the files, if there is a repository.
+    ///
+    /// # Errors
+    /// When a file is not named, can't be read, or holds something else, with the name of its setting.
+    pub fn check(&self) -> anyhow::Result<()> {
+        self.read().map(drop)
+    }
+
     /// The repository and what it takes to speak to it, if there is one.
     ///
     /// # Errors
