@@ -301,12 +301,15 @@ async fn after_a_stop_in_order_nothing_comes_twice() {
     repository.comes().await;
     let settings = [("DATA_DIR", leaked(&hospital.folder.path().join("data")))];
     let mut first = hospital.collimator(repository.addr, &settings).await;
+    // The connection has lasted when the first counts as sent; the second is held still.
     has_happened(&first, "node-1").await;
-    takes_all(&repository, &["1".to_owned()]).await;
+    first.tells("syslog_messages_total{outcome=\"sent\"}", 1).await;
+    has_happened(&first, "node-2").await;
+    takes_all(&repository, &["1", "2"].map(str::to_owned)).await;
     first.process.signal("TERM");
     assert_eq!(first.process.ended().await, Some(0));
 
     let second = hospital.collimator(repository.addr, &settings).await;
-    has_happened(&second, "node-2").await;
-    takes_all(&repository, &["1", "2"].map(str::to_owned)).await;
+    has_happened(&second, "node-3").await;
+    takes_all(&repository, &["1", "2", "3"].map(str::to_owned)).await;
 }

@@ -1,19 +1,20 @@
 //! A TLS connection to an Audit Record Repository.
 
+use super::held::HOLD;
 use super::settings::Repository;
 use anyhow::{Context as _, ensure};
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -59,8 +60,8 @@ impl Tls {
     }
 }
 
-/// An open connection.
-pub(super) struct Connection(TlsStream<TcpStream>);
+/// An open connection, since when.
+pub(super) struct Connection(TlsStream<TcpStream>, Instant);
 
 impl Connection {
     /// Connects to a repository whose certificate is good and of its name.
@@ -77,7 +78,13 @@ impl Connection {
             connector.connect(repository.name(), socket).await
         };
         let opened = timeout(CONNECT_PATIENCE, opened).await.context("no connection in time")?;
-        Ok(Self(opened?))
+        Ok(Self(opened?, Instant::now()))
+    }
+
+    /// Whether it has been open for so long that the repository must want it. One that does not like our
+    /// certificate closes the connection only after the hand-shake, and with TLS 1.3 we hear of it later.
+    pub(super) fn has_lasted(&self) -> bool {
+        self.1.elapsed() > HOLD
     }
 
     /// Writes a frame, and sees that it is with the operating system.
@@ -96,21 +103,28 @@ impl Connection {
     ///
     /// # Errors
     /// When it ends in another way.
-    pub(super) async fn ended(&mut self) -> io::Result<()> {
+    pub(super) async fn closed(&mut self) -> io::Result<()> {
         let mut said = [0; 512];
-        while self.0.read(&mut said).await? > 0 {}
-        Ok(())
+        loop {
+            match self.0.read(&mut said).await {
+                Ok(0) => return Ok(()),
+                Ok(_) => {}
+                // rsyslog says no close_notify, as RFC 5425 section 4.4 wants it. With bytes that its
+                // program has not read, an operating system would reset the connection.
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
     }
 
-    /// Closes it in order (RFC 5425 section 4.4). Whether the other side did so as well, and so has read
+    /// Closes it in order (RFC 5425 section 4.4). Whether the repository did so as well, and so has read
     /// all that was written.
     pub(super) async fn close(mut self) -> bool {
         let closed = async {
             self.0.shutdown().await?;
-            tokio::io::copy(&mut self.0, &mut tokio::io::sink()).await
+            self.closed().await
         };
-        // An end without close_notify is an error.
-        matches!(timeout(CLOSE_PATIENCE, closed).await, Ok(Ok(_)))
+        matches!(timeout(CLOSE_PATIENCE, closed).await, Ok(Ok(())))
     }
 }
 

@@ -60,9 +60,15 @@ impl Held {
         self.settle_until(Instant::now()).await;
     }
 
-    /// Acknowledges all that were written.
+    /// Acknowledges all that were written, and waits for the broker to say that it knows.
     pub(super) async fn settle_all(&mut self) {
+        let last = self.written.pop_back();
         self.settle_until(Instant::now() + HOLD).await;
+        if let Some((_, last)) = last {
+            // It knows of those before as well then.
+            let _ = last.double_ack().await;
+            self.metrics.count(Outcome::Sent);
+        }
     }
 
     async fn settle_until(&mut self, now: Instant) {

@@ -1,7 +1,7 @@
 //! One connection to the repository, and the audit messages that go over it.
 
 use super::connection::Connection;
-use super::held::{HOLD, Held};
+use super::held::Held;
 use super::message::{Sender, Severity};
 use super::metrics::{Outcome, SyslogMetrics};
 use super::xml;
@@ -12,7 +12,6 @@ use async_nats::jetstream::consumer::{Consumer, pull};
 use futures_util::StreamExt as _;
 use shared::audit::{self, AuditMessage};
 use std::time::Duration;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Messages of one request to the broker, and how long it stands. A connection that has ended waits for
@@ -33,7 +32,7 @@ pub(super) struct Session<'a> {
 enum Ended {
     /// It is to stop.
     Stopped,
-    /// The repository closed the connection, when it lacked nothing.
+    /// The repository closed a connection that had lasted, when it lacked nothing.
     Closed,
 }
 
@@ -52,6 +51,7 @@ impl Session<'_> {
         let mut held = Held::new(self.metrics);
         let ended = self.pass_on(&mut held, has_lasted, stop).await;
         if let Ok(Ended::Stopped) = ended
+            && self.connection.has_lasted()
             && self.connection.close().await
         {
             held.settle_all().await;
@@ -66,7 +66,6 @@ impl Session<'_> {
         mut has_lasted: impl FnMut(),
         stop: &CancellationToken,
     ) -> anyhow::Result<Ended> {
-        let opened = Instant::now();
         loop {
             let batch = self.consumer.batch().max_messages(BATCH).expires(PULL_EXPIRES);
             let mut batch = batch.messages().await.context("asking for audit messages")?;
@@ -74,7 +73,7 @@ impl Session<'_> {
             while let Some(Ok(message)) = batch.next().await {
                 held.unwritten(message.split().1);
             }
-            if opened.elapsed() > HOLD {
+            if self.connection.has_lasted() {
                 has_lasted();
             }
             if let Some(ended) = ended? {
@@ -94,8 +93,8 @@ impl Session<'_> {
             let next = loop {
                 tokio::select! {
                     next = batch.next() => break next,
-                    ended = self.connection.ended() => match ended {
-                        Ok(()) if held.is_empty() => return Ok(Some(Ended::Closed)),
+                    closed = self.connection.closed() => match closed {
+                        Ok(()) if held.is_empty() && self.connection.has_lasted() => return Ok(Some(Ended::Closed)),
                         Ok(()) => return Err(anyhow!("the repository closed the connection")),
                         Err(error) => return Err(error.into()),
                     },
