@@ -39,6 +39,7 @@ use pseudonyms::Pseudonyms;
 use publisher::Publisher;
 pub use settings::Settings;
 use shared::acknowledgements::Acknowledgements;
+use shared::hangup::Hangup;
 use shared::health::{Health, Part};
 use shared::metrics::{Metrics, Refusals};
 use shared::settings::StreamSettings;
@@ -47,7 +48,6 @@ use shared::stream;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// Log lines a second about what peers do wrong.
@@ -58,7 +58,7 @@ const TROUBLES_SAID: u32 = 20;
 pub struct Ingest {
     ports: Ports,
     /// Tells to read the certificates again.
-    hangup: Option<Signal>,
+    hangup: Option<Hangup>,
     settings: Settings,
     allow: AllowList,
     pseudonyms: Option<Pseudonyms>,
@@ -94,8 +94,7 @@ impl Ingest {
         }
         let mut hangup = None;
         if let (Some(addr), Some(tls)) = (settings.tls.dicom_tls_addr, settings.tls.read()?) {
-            // Before anybody can be told to send it, since it ends a process that does not listen to it.
-            hangup = Some(signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?);
+            hangup = Some(Hangup::listen()?);
             if !tls.asks_for_certificates() {
                 warn_if_open(addr, &allow);
             }
@@ -185,7 +184,7 @@ impl Ingest {
         let tls = self.ports.tls.as_ref().map(|(_, tls)| tls.clone());
         let reloaded = async {
             if let (Some(hangup), Some(tls)) = (self.hangup, tls) {
-                tls::reload_on(hangup, tls, &service.stop).await;
+                hangup.each(&service.stop, move || tls.again()).await;
             }
         };
         tokio::join!(listener::run(self.ports, service.clone()), started, watched, reloaded);

@@ -3,9 +3,9 @@
 use crate::admission::Rejection;
 use crate::association::{self, Connection, Service};
 use crate::room::Room;
-use crate::tls::Tls;
 use shared::metrics::Refused;
 use shared::sources::NotAllowed;
+use shared::tls::Tls;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;

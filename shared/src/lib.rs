@@ -9,6 +9,7 @@ pub mod catalog;
 pub mod dead;
 pub mod durability;
 pub mod event;
+pub mod hangup;
 pub mod health;
 pub mod metrics;
 pub mod nats_user;
@@ -19,4 +20,6 @@ pub mod sources;
 pub mod stream;
 pub mod subject;
 pub mod telemetry;
+#[cfg(feature = "tls")]
+pub mod tls;
 pub mod uid;

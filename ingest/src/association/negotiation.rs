@@ -7,13 +7,14 @@ use crate::identification::{self, Offer};
 use crate::ledger::Ledger;
 use crate::metrics::Outcome;
 use crate::socket::Socket;
-use crate::tls::{NoTls, Tls};
+use crate::tls;
 use crate::wire::{Abort, Wire, WireError};
 use dicom_ul::pdu::{AssociationRQ, Pdu};
 use jiff::Timestamp;
 use shared::event::{AssociationIdentity, AssociationRejected};
 use shared::metrics::Refused;
 use shared::sources::{Caller, Fit, NotAllowed};
+use shared::tls::{NoTls, Tls};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
@@ -90,7 +91,7 @@ async fn call(service: &Service, connection: Connection, id: String) -> Option<C
     let limit = settings.artim_timeout;
     let (socket, certificate, in_plain_text) = match connection.tls {
         None => (Socket::Plain(connection.socket), None, false),
-        Some(tls) => match tls.accept(connection.socket, limit).await {
+        Some(tls) => match tls::accept(&tls, connection.socket, limit).await {
             Ok((socket, certificate)) => (Socket::Encrypted(Box::new(socket)), certificate, false),
             Err(NoTls::PlainText(socket)) => (Socket::Plain(socket), None, true),
             Err(error) => {
@@ -113,7 +114,7 @@ async fn call(service: &Service, connection: Connection, id: String) -> Option<C
 }
 
 fn no_tls(service: &Service, error: &NoTls) {
-    let Some(cause) = error.cause() else {
+    let Some(cause) = tls::cause(error) else {
         tracing::debug!(%error, "no association was asked for");
         return;
     };
