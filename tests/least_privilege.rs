@@ -3,6 +3,8 @@
 use crate::harness::pipeline::{
     Ends, Process, address, free_addr, nats_server, service, test_settings,
 };
+use crate::harness::repository::{Repository, have_rsyslog};
+use crate::harness::tls::Authority;
 use crate::harness::{DEADLINE, eventually};
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerError};
 use collimator::synthetic::SyntheticStudy;
@@ -48,6 +50,11 @@ impl Broker {
 
     /// Starts a service as the user of its name.
     async fn service(&self, name: &str) -> Process {
+        self.service_with(name, &[]).await
+    }
+
+    /// As [`Broker::service`], with settings of its own.
+    async fn service_with(&self, name: &str, more: &[(&'static str, String)]) -> Process {
         let mut settings = test_settings(self.folder.path());
         let catalog = self.folder.path().join("catalog.db");
         settings.extend([
@@ -56,6 +63,7 @@ impl Broker {
             ("NATS_USER", name.to_owned()),
             ("NATS_PASSWORD_FILE", self.password_file(name).display().to_string()),
         ]);
+        settings.extend_from_slice(more);
         Process::start(&service(name).await, self.folder.path(), &settings)
     }
 
@@ -192,6 +200,33 @@ async fn each_service_does_all_of_its_work_as_its_own_user() {
     for (user, service) in [("ingest", &ingest), ("indexer", &indexer), ("api", &api)] {
         assert!(!service.printed().contains(&broker.password(user)), "the password in the log");
     }
+}
+
+#[tokio::test]
+async fn the_api_sends_the_audit_trail_on_as_its_own_user() {
+    if !have_rsyslog() {
+        return;
+    }
+    let broker = Broker::start().await;
+    let mut indexer = broker.service("indexer").await;
+    indexer.says("that it indexes", |line| line.contains("indexing").then_some(())).await;
+    let authority = Authority::new(broker.folder.path(), "hospital");
+    let mut repository = Repository::new(&authority.issue("repository"), &authority, None);
+    repository.comes().await;
+    let settings = [
+        ("AUDIT_SYSLOG_ADDR", format!("localhost:{}", repository.addr.port())),
+        ("AUDIT_SYSLOG_CA", authority.file.display().to_string()),
+    ];
+    let mut api = broker.service_with("api", &settings).await;
+    let addr = api.says("where it is", |line| address(line, "api listens")).await;
+    let ends = broker.ends(addr, format!("http://{addr}")).await;
+    let golden: serde_json::Value =
+        serde_json::from_str(include_str!("../shared/golden/audit.json")).unwrap();
+    let payload = golden["payload"].to_string();
+    ends.nats.publish("dicom.audit.api.query", payload.into()).await.unwrap();
+    repository.takes("a query", |taken| taken.xml.contains("41 equal events")).await;
+    ends.tells("syslog_waiting_messages", 0).await;
+    assert_eq!(refusals(&api), [""; 0]);
 }
 
 #[tokio::test]

@@ -2,11 +2,12 @@
 
 use super::held::HOLD;
 use super::settings::Repository;
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
+use rustls::ClientConfig;
 use rustls::crypto::ring;
+use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
+use shared::tls::{authorities, certificates};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -43,10 +44,7 @@ impl Tls {
     /// When one can't be read or holds something else, with the name of its setting.
     pub(super) fn read(&self) -> anyhow::Result<Arc<ClientConfig>> {
         let named = |name: &str, path: &Path| format!("AUDIT_SYSLOG_{name} {}", path.display());
-        let mut roots = RootCertStore::empty();
-        for certificate in certificates(&self.ca).with_context(|| named("CA", &self.ca))? {
-            roots.add(certificate).with_context(|| named("CA", &self.ca))?;
-        }
+        let roots = authorities(&self.ca).with_context(|| named("CA", &self.ca))?;
         let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots);
@@ -134,11 +132,4 @@ fn end_when_unacknowledged(socket: &TcpStream) -> io::Result<()> {
     #[cfg(not(target_os = "linux"))]
     let _ = socket;
     Ok(())
-}
-
-/// All certificates of a file, one at least.
-fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
-    let all = CertificateDer::pem_file_iter(path)?.collect::<Result<Vec<_>, _>>()?;
-    ensure!(!all.is_empty(), "holds no certificate in PEM");
-    Ok(all)
 }

@@ -178,3 +178,41 @@ fn letter(action: Action) -> &'static str {
 fn number(code: impl Into<u8>) -> String {
     code.into().to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    // tests/syslog.rs holds messages against the schema.
+    #[test]
+    fn a_message_is_written_in_the_order_of_the_schema() {
+        let golden = include_str!("../../../shared/golden/audit.json");
+        let golden: Value = serde_json::from_str(golden).unwrap();
+        let message = serde_json::from_value(golden["payload"].clone()).unwrap();
+        let lines = [
+            r#"<?xml version="1.0" encoding="UTF-8"?><AuditMessage>"#,
+            r#"<EventIdentification EventActionCode="E" EventDateTime="2026-02-03T04:05:07Z""#,
+            r#" EventOutcomeIndicator="0">"#,
+            r#"<EventID csd-code="110112" codeSystemName="DCM" originalText="Query"/>"#,
+            r#"<EventOutcomeDescription>41 equal events</EventOutcomeDescription>"#,
+            r#"</EventIdentification>"#,
+            r#"<ActiveParticipant UserID="dashboard" UserIsRequestor="true""#,
+            r#" NetworkAccessPointID="192.0.2.7" NetworkAccessPointTypeCode="2">"#,
+            r#"<RoleIDCode csd-code="110153" codeSystemName="DCM" originalText="Source Role ID"/>"#,
+            r#"</ActiveParticipant>"#,
+            r#"<ActiveParticipant UserID="api@radiology" UserIsRequestor="false">"#,
+            r#"<RoleIDCode csd-code="110152" codeSystemName="DCM" originalText="Destination Role ID"/>"#,
+            r#"</ActiveParticipant>"#,
+            r#"<AuditSourceIdentification AuditSourceID="api@radiology">"#,
+            r#"<AuditSourceTypeCode csd-code="3"/></AuditSourceIdentification>"#,
+            r#"<ParticipantObjectIdentification ParticipantObjectID="/dicom-web/studies""#,
+            r#" ParticipantObjectTypeCode="2" ParticipantObjectTypeCodeRole="3">"#,
+            r#"<ParticipantObjectIDTypeCode csd-code="12" codeSystemName="RFC-3881""#,
+            r#" originalText="URI"/>"#,
+            r#"<ParticipantObjectQuery>UGF0aWVudE5hbWU9WWFtYWRhKiZsaW1pdD0xMA=="#,
+            r#"</ParticipantObjectQuery></ParticipantObjectIdentification></AuditMessage>"#,
+        ];
+        assert_eq!(of(&message).unwrap(), lines.concat());
+    }
+}
