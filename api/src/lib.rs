@@ -1,6 +1,7 @@
 //! The HTTP API over the catalogue: the seed's two operations, health, and their documentation.
 
 pub mod answers;
+mod auditing;
 mod browsers;
 pub mod caller;
 pub mod connections;
@@ -46,9 +47,12 @@ use poem::Server;
 use poem::listener::TcpAcceptor;
 use requests::Requests;
 pub use settings::Settings;
+use shared::audit::{AuditSettings, Auditor};
 use shared::catalog::Catalog;
 use shared::health::Health;
 use shared::metrics::Metrics;
+use shared::settings::host_name;
+use shared::subject::Service;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -69,6 +73,7 @@ pub struct Api {
     requests: Requests,
     webhooks: Webhooks,
     guard: Guard,
+    auditor: Auditor,
     /// Tells to read files again.
     hangup: Signal,
     health: Health,
@@ -83,10 +88,12 @@ impl Api {
     /// understood.
     pub async fn bind(
         settings: &Settings,
+        audit: &AuditSettings,
         catalog: Catalog,
         health: Health,
         metrics: Metrics,
     ) -> anyhow::Result<Self> {
+        let auditor = Auditor::new(audit, Service::Api, &host_name(), &metrics);
         let guard = Guard::new(settings)?;
         let requests = Requests::default();
         let webhooks = Webhooks::new(settings.webhooks_file.as_deref(), requests.clone())?;
@@ -96,7 +103,18 @@ impl Api {
         })?;
         let settings = settings.clone();
         let hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
-        Ok(Self { listener, settings, catalog, requests, webhooks, guard, hangup, health, metrics })
+        Ok(Self {
+            listener,
+            settings,
+            catalog,
+            requests,
+            webhooks,
+            guard,
+            auditor,
+            hangup,
+            health,
+            metrics,
+        })
     }
 
     /// Its way to the broker, to be connected when there is one. Everything but requests to the
@@ -122,6 +140,7 @@ impl Api {
         let acceptor = TcpAcceptor::from_tokio(self.listener).context("cannot serve HTTP")?;
         let events = Events::new(self.requests.clone(), &self.settings, stop.clone());
         let (webhooks, guard) = (self.webhooks.clone(), self.guard.clone());
+        let (auditor, requests) = (self.auditor.clone(), self.requests.clone());
         let server = async {
             // Whatever ends the one ends the other.
             let _ended = stop.clone().drop_guard();
@@ -136,6 +155,7 @@ impl Api {
                         events,
                         webhooks,
                         self.guard,
+                        self.auditor,
                         self.health,
                         self.metrics,
                     ),
@@ -146,7 +166,7 @@ impl Api {
                 .context("the API ended")
         };
         let keeping = guard.keep(self.hangup, &stop);
-        let (served, (), ()) = tokio::join!(server, self.webhooks.run(&stop), keeping);
-        served
+        let served = async { tokio::join!(server, self.webhooks.run(&stop), keeping).0 };
+        auditor.attend(async { requests.connected().await.clone() }, served).await
     }
 }
