@@ -13,6 +13,7 @@ use serde_json::json;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -148,6 +149,7 @@ async fn each_service_does_all_of_its_work_as_its_own_user() {
 
     let tap = broker.intruder("tap").await;
     let mut told = tap.nats.subscribe("dicom.series.completed.>").await.unwrap();
+    let mut everything = tap.nats.subscribe("dicom.>").await.unwrap();
     tap.nats.flush().await.unwrap();
     ingest.says("who it is", |line| line.contains("this receiver's name").then_some(())).await;
     let mut events = eventually("the API to tell of events", async || {
@@ -161,6 +163,24 @@ async fn each_service_does_all_of_its_work_as_its_own_user() {
     ends.receives(study.write_to(folder.path()).unwrap()).await;
     let [uid] = study.series_instance_uids().try_into().unwrap();
     ends.lists(&uid, 4).await;
+    // Each of them leaves its part of the audit trail; who listens to all the rest hears none of it.
+    for subject in [
+        "dicom.audit.ingest.activity",
+        "dicom.audit.ingest.transferred",
+        "dicom.audit.indexer.activity",
+        "dicom.audit.api.query",
+    ] {
+        eventually(subject, async || {
+            let trail = ends.events("AUDIT").await;
+            trail.iter().any(|message| message.subject == *subject).then_some(())
+        })
+        .await;
+    }
+    tap.nats.flush().await.unwrap();
+    while let Ok(event) = timeout(Duration::ZERO, everything.next()).await {
+        let subject = event.unwrap().subject;
+        assert!(!subject.starts_with("dicom.audit."), "{subject}");
+    }
     let completed = timeout(DEADLINE, told.next()).await.unwrap().unwrap();
     assert!(completed.subject.ends_with(&uid), "{}", completed.subject);
     let heard = async {
@@ -237,15 +257,39 @@ async fn no_user_may_do_what_is_not_its_work() {
     let mut indexer = broker.service("indexer").await;
     indexer.says("that it indexes", |line| line.contains("indexing").then_some(())).await;
     let refused = [
-        ("ingest", &[COMPLETION, "dicom.request.delete.1.2", "dicom.dead.x"][..]),
-        ("indexer", &[INSTANCE, "dicom.association.released.MR1", "dicom.request.delete.1.2"]),
+        (
+            "ingest",
+            &[COMPLETION, "dicom.request.delete.1.2", "dicom.dead.x", "dicom.audit.api.query"][..],
+        ),
+        (
+            "indexer",
+            &[
+                INSTANCE,
+                "dicom.association.released.MR1",
+                "dicom.request.delete.1.2",
+                "dicom.audit.ingest.alert",
+            ],
+        ),
         (
             "api",
-            &[INSTANCE, "dicom.association.released.MR1", "dicom.ingest.started.X", COMPLETION],
+            &[
+                INSTANCE,
+                "dicom.association.released.MR1",
+                "dicom.ingest.started.X",
+                COMPLETION,
+                "dicom.audit.ingest.transferred",
+            ],
         ),
         (
             "tap",
-            &[INSTANCE, COMPLETION, "dicom.request.delete.1.2", "_INBOX_api.x", "$JS.API.INFO"],
+            &[
+                INSTANCE,
+                COMPLETION,
+                "dicom.request.delete.1.2",
+                "dicom.audit.api.query",
+                "_INBOX_api.x",
+                "$JS.API.INFO",
+            ],
         ),
     ];
     for (user, subjects) in refused {
@@ -253,9 +297,15 @@ async fn no_user_may_do_what_is_not_its_work() {
         for subject in subjects {
             intruder.may_not_publish(subject).await;
         }
-        for stream in ["INSTANCES", "SERIES", "DEAD"] {
+        for stream in ["INSTANCES", "SERIES", "DEAD", "AUDIT"] {
             intruder.may_not_publish(&format!("$JS.API.STREAM.DELETE.{stream}")).await;
         }
+        for request in
+            ["CONSUMER.CREATE.AUDIT", "CONSUMER.MSG.NEXT.AUDIT.x", "STREAM.MSG.GET.AUDIT"]
+        {
+            intruder.may_not_publish(&format!("$JS.API.{request}")).await;
+        }
+        intruder.may_not_subscribe("dicom.audit.>").await;
         for inbox in ["_INBOX_indexer.>", "_INBOX_api.>", "_INBOX.>", ">"] {
             if !inbox.contains(user) {
                 intruder.may_not_subscribe(inbox).await;

@@ -6,6 +6,7 @@ mod harness;
 
 mod allowing;
 mod api;
+mod auditing;
 mod broker_trouble;
 mod browsing;
 mod catalogue_trouble;

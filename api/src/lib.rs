@@ -1,6 +1,7 @@
 //! The HTTP API over the catalogue: the seed's two operations, health, and their documentation.
 
 pub mod answers;
+mod auditing;
 mod browsers;
 pub mod caller;
 pub mod connections;
@@ -47,9 +48,12 @@ use poem::Server;
 use poem::listener::TcpAcceptor;
 use requests::Requests;
 pub use settings::Settings;
+use shared::audit::{AuditSettings, Auditor};
 use shared::catalog::Catalog;
 use shared::health::Health;
 use shared::metrics::Metrics;
+use shared::settings::host_name;
+use shared::subject::Service;
 use std::net::SocketAddr;
 use std::time::Duration;
 use syslog::Relay;
@@ -72,6 +76,7 @@ pub struct Api {
     webhooks: Webhooks,
     relay: Option<Relay>,
     guard: Guard,
+    auditor: Auditor,
     /// Tells to read files again.
     hangup: Signal,
     health: Health,
@@ -86,10 +91,12 @@ impl Api {
     /// understood.
     pub async fn bind(
         settings: &Settings,
+        audit: &AuditSettings,
         catalog: Catalog,
         health: Health,
         metrics: Metrics,
     ) -> anyhow::Result<Self> {
+        let auditor = Auditor::new(audit, Service::Api, &host_name(), &metrics);
         let guard = Guard::new(settings)?;
         let requests = Requests::default();
         let webhooks = Webhooks::new(settings.webhooks_file.as_deref(), requests.clone())?;
@@ -108,6 +115,7 @@ impl Api {
             webhooks,
             relay,
             guard,
+            auditor,
             hangup,
             health,
             metrics,
@@ -137,7 +145,7 @@ impl Api {
         let acceptor = TcpAcceptor::from_tokio(self.listener).context("cannot serve HTTP")?;
         let events = Events::new(self.requests.clone(), &self.settings, stop.clone());
         let (webhooks, guard) = (self.webhooks.clone(), self.guard.clone());
-        let requests = self.requests.clone();
+        let (auditor, requests) = (self.auditor.clone(), self.requests.clone());
         let server = async {
             // Whatever ends the one ends the other.
             let _ended = stop.clone().drop_guard();
@@ -152,6 +160,7 @@ impl Api {
                         events,
                         webhooks,
                         self.guard,
+                        self.auditor,
                         self.health,
                         self.metrics,
                     ),
@@ -167,8 +176,7 @@ impl Api {
                 relay.run(&requests, &stop).await;
             }
         };
-        let (served, (), (), ()) =
-            tokio::join!(server, self.webhooks.run(&stop), keeping, relaying);
-        served
+        let served = async { tokio::join!(server, self.webhooks.run(&stop), keeping, relaying).0 };
+        auditor.attend(async { requests.connected().await.clone() }, served).await
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::admission::Rejection;
 use crate::association::{self, Connection, Service};
+use crate::auditing;
 use crate::room::Room;
 use shared::metrics::Refused;
 use shared::sources::NotAllowed;
@@ -100,7 +101,10 @@ impl Reception {
                         drop(permit);
                     });
                 }
-                Err(_) => service.refusals.count(Refused::Association, "hung_up_on"),
+                Err(_) => {
+                    service.refusals.count(Refused::Association, "hung_up_on");
+                    auditing::say_rejected(&service.auditor, connection.peer, None, rejection);
+                }
             },
         }
     }

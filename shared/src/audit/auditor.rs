@@ -210,6 +210,15 @@ impl Auditor {
         }
     }
 
+    /// Counts what has the same key as something within the last second. Otherwise it is to be said, by
+    /// [`say_as`](Self::say_as).
+    #[must_use]
+    pub fn counts(&self, key: impl Hash) -> bool {
+        let Some(trail) = &self.0 else { return true };
+        let key = trail.keys.hash_one(key);
+        trail.said().repeats.count(key, Timestamp::now())
+    }
+
     /// Says what may happen again and again: what has the same key as something within the last second
     /// is counted, and said together with its like.
     pub fn say_as(&self, key: impl Hash, draft: impl FnOnce() -> Draft) {

@@ -41,6 +41,8 @@ pub const APPLICATION_START: Code = Code::dcm("110120", "Application Start");
 pub const APPLICATION_STOP: Code = Code::dcm("110121", "Application Stop");
 /// A node that may not associate, or can't prove who it is.
 pub const NODE_AUTHENTICATION: Code = Code::dcm("110126", "Node Authentication");
+/// How the pipeline works was changed.
+pub const SOFTWARE_CONFIGURATION: Code = Code::dcm("110131", "Software Configuration");
 /// A user who did not prove who it is.
 pub const AUTHENTICATION_DECISION: Code = Code::dcm("110143", "Authentication Decision");
 /// A user who is known, and may not.
