@@ -36,7 +36,9 @@ impl Hospital {
     /// A pipeline that sends to a repository of this hospital.
     async fn collimator(&self, to: SocketAddr, more: &[(&'static str, &str)]) -> Collimator {
         let (addr, ca) = (by_name(to), leaked(&self.authority.file));
-        let mut settings = vec![("AUDIT_SYSLOG_ADDR", addr.as_str()), ("AUDIT_SYSLOG_CA", ca)];
+        // Of its own accord it says nothing, so that what is said can be counted.
+        let mut settings =
+            vec![("AUDIT", "false"), ("AUDIT_SYSLOG_ADDR", addr.as_str()), ("AUDIT_SYSLOG_CA", ca)];
         settings.extend(more);
         Collimator::start_with(&settings).await
     }
@@ -132,6 +134,46 @@ fn whatever_is_in_an_audit_message_is_valid_xml_by_the_schema_of_the_standard() 
         let xml = xml::of(&message).unwrap();
         assert!(!xml.chars().any(char::is_control), "{xml:?}");
         validate(&xml);
+    }
+}
+
+#[tokio::test]
+async fn what_is_read_by_http_arrives_as_an_audit_message_of_the_standard() {
+    if !have_rsyslog() {
+        return;
+    }
+    let hospital = Hospital::new();
+    let mut repository = hospital.repository();
+    repository.comes().await;
+    let collimator = hospital.collimator(repository.addr, &[("AUDIT", "true")]).await;
+    let search = format!("{}/dicom-web/studies?PatientName=Yamada*", collimator.api);
+    assert!(reqwest::get(search).await.unwrap().status().is_success());
+    let query = repository.takes("a query", |taken| taken.xml.contains("\"110112\"")).await;
+    for part in [
+        "EventActionCode=\"E\"",
+        "EventOutcomeIndicator=\"0\"",
+        "ParticipantObjectID=\"/dicom-web/studies\"",
+        "<ParticipantObjectQuery>",
+        "NetworkAccessPointID=\"127.0.0.1\"",
+    ] {
+        assert!(query.xml.contains(part), "{part} in {}", query.xml);
+    }
+    let header: Vec<_> = query.header.split(' ').collect();
+    let [pri, _time, _host, app, _process, kind, none, bom] = header[..] else {
+        panic!("{header:?}");
+    };
+    assert_eq!(
+        [pri, app, kind, none, bom],
+        ["<85>1", "collimator", "DICOM+RFC3881", "-", "\u{feff}"]
+    );
+    assert!(
+        reqwest::get(format!("{}/series/2.25.1", collimator.api)).await.unwrap().status() == 404
+    );
+    repository.takes("an access", |taken| taken.xml.contains("\"110103\"")).await;
+    let started = repository.takes("a start", |taken| taken.xml.contains("\"110120\"")).await;
+    assert!(started.xml.contains("\"110100\""), "{}", started.xml);
+    for taken in repository.taken() {
+        taken.is_valid();
     }
 }
 
