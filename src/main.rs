@@ -19,6 +19,10 @@ use std::io::{self, BufRead as _, Read as _};
 use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
 
+/// See `indexer`: its events, and the lists of the API, are many small allocations.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Longest line with a passcode that is read, in bytes; longer ones are too long for the protocol.
 const MAX_PASSCODE_LINE: u64 = 128 * 1024;
 
@@ -119,7 +123,7 @@ async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
             println!("{}", tokens::create(&new.tokens_file, &new.name, &new.scopes)?);
             eprintln!(
                 "It is kept nowhere: the API that has {} as TOKENS_FILE knows its hash \
-                       from its next start on",
+                       from its next start or SIGHUP on",
                 new.tokens_file.display()
             );
         }

@@ -172,7 +172,7 @@ async fn each_service_does_all_of_its_work_as_its_own_user() {
     ] {
         eventually(subject, async || {
             let trail = ends.events("AUDIT").await;
-            trail.iter().any(|message| message.subject == *subject).then_some(())
+            trail.iter().any(|message| message.subject.as_str() == subject).then_some(())
         })
         .await;
     }

@@ -22,8 +22,11 @@ const OPEN: [&str; 2] = ["/health/live", "/health/ready"];
 
 /// How to say who asks (RFC 9110 section 11.6.1). A browser asks its user by the second one, and then
 /// says it each time, also where a page could not: for the page itself, and for an `EventSource`.
-const CHALLENGES: [&str; 2] =
-    ["Bearer realm=\"collimator\"", "Basic realm=\"collimator\", charset=\"UTF-8\""];
+const BEARER: &str = "Bearer realm=\"collimator\"";
+const BASIC: &str = "Basic realm=\"collimator\", charset=\"UTF-8\"";
+
+const NEEDED: &str =
+    "a token is needed: Authorization: Bearer and the token, or as the password of any user";
 
 /// What stands between a request and the routes. By default no token is asked for.
 #[derive(Debug, Clone)]
@@ -71,6 +74,12 @@ impl Guard {
         &self.origins
     }
 
+    /// Whether those who ask need a token.
+    #[must_use]
+    pub fn asks_for_tokens(&self) -> bool {
+        self.tokens.is_some() || self.oidc.is_some()
+    }
+
     /// Whether a request may pass, and who asks.
     ///
     /// # Errors
@@ -80,7 +89,7 @@ impl Guard {
         if OPEN.contains(&request.uri().path()) {
             return Ok(nobody);
         }
-        let caller = match self.tokens.is_some() || self.oidc.is_some() {
+        let caller = match self.asks_for_tokens() {
             false => Caller { scopes: Scope::ALL.into(), ..nobody },
             true => self.identify(nobody, request).await?,
         };
@@ -111,26 +120,36 @@ impl Guard {
 
     /// Keeps what tokens are judged by fresh, until told to stop: files are read again when this signal
     /// comes, keys are fetched again.
-    pub(crate) async fn keep(&self, hangup: Signal, stop: &CancellationToken) {
+    pub(crate) async fn keep(&self, hangup: Option<Signal>, stop: &CancellationToken) {
         let fetching = async {
             if let Some(oidc) = &self.oidc {
                 oidc.run(stop).await;
             }
         };
-        let rereading = stop.run_until_cancelled(self.reread_on(hangup));
-        let ((), _stopped) = tokio::join!(fetching, rereading);
+        let rereading = async {
+            if let Some(hangup) = hangup {
+                stop.run_until_cancelled(self.reread_on(hangup)).await;
+            }
+        };
+        tokio::join!(fetching, rereading);
     }
 
     async fn reread_on(&self, mut hangup: Signal) {
         while hangup.recv().await.is_some() {
-            let (tokens, oidc) = (self.tokens.clone(), self.oidc.clone());
-            let read = spawn_blocking(move || {
-                tokens.inspect(|tokens| tokens.again());
-                oidc.inspect(|oidc| oidc.again());
-            });
-            if let Err(error) = read.await {
+            let guard = self.clone();
+            if let Err(error) = spawn_blocking(move || guard.reread()).await {
                 tracing::error!("files were not read again: {error}");
             }
+        }
+    }
+
+    /// Reads all files of tokens and keys again.
+    pub(crate) fn reread(&self) {
+        if let Some(tokens) = &self.tokens {
+            tokens.again();
+        }
+        if let Some(oidc) = &self.oidc {
+            oidc.again();
         }
     }
 
@@ -194,22 +213,19 @@ pub struct Refusal {
 impl Refusal {
     /// Nobody knows who asks: without a token of any kind, or with one that is not taken.
     fn unauthorized(caller: Caller, untrusted: Option<&Untrusted>) -> Self {
-        let detail = match untrusted {
-            None => {
-                "a token is needed: Authorization: Bearer and the token, or as the password of any \
-                     user"
-                    .to_owned()
-            }
-            Some(untrusted) => untrusted.to_string(),
-        };
+        let detail = untrusted.map_or_else(|| NEEDED.to_owned(), ToString::to_string);
         if untrusted == Some(&Untrusted::NoKeys) {
             let response = Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).into_response();
             return Self { caller, response };
         }
         let mut response = Problem::new(StatusCode::UNAUTHORIZED, detail).into_response();
-        for challenge in CHALLENGES {
-            let challenge = HeaderValue::from_static(challenge);
-            response.headers_mut().append(header::WWW_AUTHENTICATE, challenge);
+        // RFC 6750 section 3.1.
+        let error =
+            untrusted.map(|why| format!(", error=\"invalid_token\", error_description=\"{why}\""));
+        for challenge in [BEARER.to_owned() + &error.unwrap_or_default(), BASIC.to_owned()] {
+            if let Ok(challenge) = HeaderValue::try_from(challenge) {
+                response.headers_mut().append(header::WWW_AUTHENTICATE, challenge);
+            }
         }
         Self { caller, response }
     }

@@ -77,8 +77,8 @@ pub struct Api {
     relay: Option<Relay>,
     guard: Guard,
     auditor: Auditor,
-    /// Tells to read files again.
-    hangup: Signal,
+    /// Tells to read files again. Without any it ends the process, as when a terminal is closed.
+    hangup: Option<Signal>,
     health: Health,
     metrics: Metrics,
 }
@@ -106,7 +106,8 @@ impl Api {
             format!("cannot listen on {addr} for HTTP; stop the other program or set API_ADDR")
         })?;
         let settings = settings.clone();
-        let hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
+        let hangup = guard.asks_for_tokens().then(|| signal(SignalKind::hangup())).transpose();
+        let hangup = hangup.context("cannot listen for SIGHUP")?;
         Ok(Self {
             listener,
             settings,

@@ -15,18 +15,27 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-/// How long one fetch may take, with asking the issuer where. Who brings a token of an unknown key waits
-/// for it.
-const LIMIT: Duration = Duration::from_secs(5);
+/// How long fetching takes and pauses.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    /// The most that one fetch may take, with asking the issuer where. Who brings a token of an unknown
+    /// key waits for it.
+    limit: Duration,
+    /// How long there is no other fetch after one, whatever tokens come: anybody can write an unknown
+    /// `kid`.
+    rest: Duration,
+    /// How long keys are used before they are fetched again: a key that was withdrawn is out by then.
+    every: Duration,
+    /// When it is tried again after a fetch that failed, if no token asks for it sooner.
+    retry: Duration,
+}
 
-/// How long there is no other fetch after one, whatever tokens come: anybody can write an unknown `kid`.
-const REST: Duration = Duration::from_secs(10);
-
-/// How long keys are used before they are fetched again: a key that was withdrawn is out by then.
-const EVERY: Duration = Duration::from_secs(600);
-
-/// When it is tried again after a fetch that failed, if no token asks for it sooner.
-const RETRY: Duration = Duration::from_secs(60);
+const PACE: Pace = Pace {
+    limit: Duration::from_secs(5),
+    rest: Duration::from_secs(10),
+    every: Duration::from_secs(600),
+    retry: Duration::from_secs(60),
+};
 
 /// Where an issuer says where its keys are (OpenID Connect Discovery 1.0 section 4).
 const CONFIGURATION: &str = "/.well-known/openid-configuration";
@@ -44,6 +53,7 @@ pub(super) enum Published {
 #[derive(Debug)]
 pub(super) struct Fetching {
     published: Published,
+    pace: Pace,
     client: Client,
     state: watch::Sender<State>,
     /// A token asks for a key that is not known.
@@ -102,7 +112,7 @@ impl Fetching {
         let is_secure = published.asked_first().scheme() == Some(&Scheme::HTTPS);
         let client = client(is_secure)?;
         let (state, _) = watch::channel(State { keys: None, phase: Phase::Fetches });
-        Ok(Self { published, client, state, wanted: Notify::new() })
+        Ok(Self { published, pace: PACE, client, state, wanted: Notify::new() })
     }
 
     /// The keys, with the one of this `kid` if it can be got; `None` while there are none at all.
@@ -117,7 +127,7 @@ impl Fetching {
         }
         let rested = state.wait_for(|state| state.phase == Phase::Rests);
         // It is as long as a fetch may take; after that, what there is has to do.
-        let _ = timeout(LIMIT, rested).await;
+        let _ = timeout(self.pace.limit, rested).await;
         self.state.borrow().keys.clone()
     }
 
@@ -132,25 +142,26 @@ impl Fetching {
     }
 
     async fn keep(&self) {
+        let Pace { limit, rest, every, retry } = self.pace;
         let mut has_failed = false;
         loop {
             self.state.send_modify(|state| state.phase = Phase::Fetches);
-            let fetched = timeout(LIMIT, self.fetch()).await;
-            let fetched = fetched.unwrap_or_else(|_| Err(anyhow!("no answer within {LIMIT:?}")));
+            let fetched = timeout(limit, self.fetch()).await;
+            let fetched = fetched.unwrap_or_else(|_| Err(anyhow!("no answer within {limit:?}")));
             let next = match &fetched {
                 Ok(_) if has_failed => {
                     tracing::info!("the keys of OIDC_ISSUER can be fetched again");
-                    EVERY
+                    every
                 }
-                Ok(_) => EVERY,
+                Ok(_) => every,
                 // Once for each time that it begins.
                 Err(error) if !has_failed => {
                     tracing::error!("the keys of OIDC_ISSUER can't be fetched: {error:#}");
-                    RETRY
+                    retry
                 }
                 Err(error) => {
                     tracing::debug!("the keys of OIDC_ISSUER can't be fetched: {error:#}");
-                    RETRY
+                    retry
                 }
             };
             has_failed = fetched.is_err();
@@ -158,7 +169,7 @@ impl Fetching {
                 state.phase = Phase::Rests;
                 state.keys = fetched.ok().or(state.keys.take());
             });
-            sleep(REST).await;
+            sleep(rest).await;
             self.state.send_modify(|state| state.phase = Phase::Waits);
             let _ = timeout(next, self.wanted.notified()).await;
         }
@@ -223,3 +234,6 @@ fn web(url: &str) -> anyhow::Result<Uri> {
     ensure!(!has_user, "{url:?} must have no user and password");
     Ok(uri)
 }
+
+#[cfg(test)]
+mod tests;

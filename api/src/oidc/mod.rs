@@ -8,7 +8,7 @@ mod signatures;
 
 use crate::reread::Reread;
 use crate::tokens::Scope;
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use fetching::{Fetching, Published};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{AlgorithmFamily, Validation, decode, decode_header};
@@ -68,7 +68,7 @@ pub struct Oidc {
 #[derive(Debug)]
 enum Source {
     File(Reread<Keys>),
-    Issuer(Fetching),
+    Issuer(Box<Fetching>),
 }
 
 impl Oidc {
@@ -91,18 +91,16 @@ impl Oidc {
         // Without one, a token that any other service was given would be good here.
         let audience = settings.oidc_audience.as_deref().filter(|audience| !audience.is_empty());
         let audience = audience.context("OIDC_ISSUER needs OIDC_AUDIENCE as well")?;
+        let fetched = |setting, published: anyhow::Result<Published>| {
+            let fetching = published.and_then(Fetching::new).context(setting);
+            fetching.map(|fetching| Source::Issuer(Box::new(fetching)))
+        };
         let keys = match (&settings.oidc_jwks_file, &settings.oidc_jwks_url) {
-            (None, None) => {
-                let published = Published::by(issuer).context("OIDC_ISSUER")?;
-                Source::Issuer(Fetching::new(published).context("OIDC_ISSUER")?)
-            }
-            (None, Some(url)) => {
-                let published = Published::at(url).context("OIDC_JWKS_URL")?;
-                Source::Issuer(Fetching::new(published).context("OIDC_JWKS_URL")?)
-            }
+            (None, None) => fetched("OIDC_ISSUER", Published::by(issuer))?,
+            (None, Some(url)) => fetched("OIDC_JWKS_URL", Published::at(url))?,
             (Some(path), None) => Source::File(Reread::new("OIDC_JWKS_FILE", path, Keys::read)?),
             (Some(_), Some(_)) => {
-                anyhow::bail!("OIDC_JWKS_FILE and OIDC_JWKS_URL: one or none of them")
+                bail!("OIDC_JWKS_FILE and OIDC_JWKS_URL: one or none of them")
             }
         };
         // It is there already when this process has made one before.
@@ -207,3 +205,8 @@ fn reason(error: jsonwebtoken::errors::Error) -> Untrusted {
         _ => Untrusted::Malformed,
     }
 }
+
+#[cfg(test)]
+pub(crate) mod issuer;
+#[cfg(test)]
+mod tests;
