@@ -180,11 +180,12 @@ pub async fn run(
                 Watchdog { broker, folder, publishers, jetstream, streams }.run(&stop).await;
             }
         };
-        // Whatever ends one of them ends all, in order.
+        // Whatever ends one of them ends all, in order. Each is in memory of its own: together they are
+        // more than the stack takes.
         let (ingest, indexer, api, ready, ()) = tokio::join!(
-            stopping(&stop, ingest.run(&nats, &streams, stop.clone())),
-            stopping(&stop, indexer.run(&nats, &streams, stop.clone())),
-            stopping(&stop, api.run(stop.clone())),
+            stopping(&stop, Box::pin(ingest.run(&nats, &streams, stop.clone()))),
+            stopping(&stop, Box::pin(indexer.run(&nats, &streams, stop.clone()))),
+            stopping(&stop, Box::pin(api.run(stop.clone()))),
             stopping(&stop, when_ready(&health, &stop, ready(addresses))),
             watchdog,
         );

@@ -174,7 +174,8 @@ impl Api {
         let keeping = guard.keep(self.hangup, &stop);
         let relaying = async {
             if let Some(relay) = &self.relay {
-                relay.run(&requests, &stop).await;
+                // Not in this one's own memory, which moves about on the stack.
+                Box::pin(relay.run(&requests, &stop)).await;
             }
         };
         let served = async { tokio::join!(server, self.webhooks.run(&stop), keeping, relaying).0 };
