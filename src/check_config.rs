@@ -34,6 +34,7 @@ impl Files {
         Guard::new(&settings.api).map(drop).unwrap_or_else(&mut note);
         let webhooks = settings.api.webhooks_file.as_deref();
         Webhooks::new(webhooks, Requests::default()).map(drop).unwrap_or_else(&mut note);
+        settings.api.syslog.check().unwrap_or_else(&mut note);
         Self { sources, has_pseudonyms, problems }
     }
 }
@@ -55,6 +56,9 @@ pub fn check(
     }
     if let Some(file) = &sources {
         describe_sources(file, to)?;
+    }
+    if let Some(repository) = &settings.api.syslog.audit_syslog_addr {
+        writeln!(to, "Audit messages go to {repository} by syslog over TLS.")?;
     }
     Ok(if problems.is_empty() { Ok(()) } else { Err(problems) })
 }

@@ -7,9 +7,11 @@ use crate::watchdog::Watchdog;
 use anyhow::{Context as _, ensure};
 use api::Api;
 use async_nats::jetstream;
+use bytesize::ByteSize;
 use clap::Args;
 use indexer::Indexer;
 use ingest::Ingest;
+use shared::audit::AuditSettings;
 use shared::catalog::{Catalog, CatalogSettings};
 use shared::durability::{MonitorSettings, verify};
 use shared::health::Health;
@@ -25,6 +27,9 @@ use tokio_util::sync::CancellationToken;
 
 /// How often it is looked whether all parts are ready, after a start.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// The audit trail of the own server takes one of so many parts of what INSTANCES may take of a disk.
+const AUDIT_SHARE: u64 = 8;
 
 /// What is left of the time for a stop once the services have ended, for the broker.
 const BROKER_GRACE: Duration = Duration::from_secs(5);
@@ -75,6 +80,10 @@ pub struct PipelineSettings {
     /// Of the streams.
     #[command(flatten)]
     pub streams: StreamSettings,
+
+    /// Of the audit trail.
+    #[command(flatten)]
+    pub audit: AuditSettings,
 
     /// Of the HTTP API.
     #[command(flatten)]
@@ -134,12 +143,13 @@ pub async fn run(
     let (health, metrics) = (Health::default(), Metrics::default());
     let nats_health = health.part("nats");
     let catalog_settings = settings.catalog();
-    let (sources, receiver) = (&settings.sources, settings.ingest.clone());
-    let ingest = Ingest::bind(receiver, sources, &health, &metrics).await?;
+    let (sources, audit, receiver) = (&settings.sources, &settings.audit, settings.ingest.clone());
+    let ingest = Ingest::bind(receiver, sources, audit, &health, &metrics).await?;
     let catalog = Catalog::open(&catalog_settings)?;
-    let api = Api::bind(&settings.api, catalog, health.clone(), metrics.clone()).await?;
+    let api = Api::bind(&settings.api, audit, catalog, health.clone(), metrics.clone()).await?;
 
-    let indexer = Indexer::new(&settings.indexer, sources, catalog_settings, &health, &metrics)?;
+    let indexer =
+        Indexer::new(&settings.indexer, sources, audit, catalog_settings, &health, &metrics)?;
 
     let broker = match &settings.nats_url {
         Some(_) => None,
@@ -181,11 +191,12 @@ pub async fn run(
                 Watchdog { broker, folder, publishers, jetstream, streams }.run(&stop).await;
             }
         };
-        // Whatever ends one of them ends all, in order.
+        // Whatever ends one of them ends all, in order. Each is in memory of its own: together they are
+        // more than the stack takes.
         let (ingest, indexer, api, ready, ()) = tokio::join!(
-            stopping(&stop, ingest.run(&nats, &streams, stop.clone())),
-            stopping(&stop, indexer.run(&nats, &streams, stop.clone())),
-            stopping(&stop, api.run(stop.clone())),
+            stopping(&stop, Box::pin(ingest.run(&nats, &streams, stop.clone()))),
+            stopping(&stop, Box::pin(indexer.run(&nats, &streams, stop.clone()))),
+            stopping(&stop, Box::pin(api.run(stop.clone()))),
             stopping(&stop, when_ready(&health, &stop, ready(addresses))),
             watchdog,
         );
@@ -207,15 +218,21 @@ async fn start_broker(settings: &PipelineSettings) -> anyhow::Result<EmbeddedNat
 /// The settings of the streams, with no more than fits the disk of our own server.
 fn streams_that_fit(settings: &PipelineSettings) -> anyhow::Result<StreamSettings> {
     let (folder, wanted) = (settings.nats_folder(), settings.streams.instances_max_bytes);
-    let fitting = disk::fitting(wanted, &folder).context("how much room there is in DATA_DIR")?;
-    if fitting < wanted {
+    let fitting = |wanted: ByteSize| {
+        disk::fitting(wanted, &folder).context("how much room there is in DATA_DIR")
+    };
+    let instances_max_bytes = fitting(wanted)?;
+    if instances_max_bytes < wanted {
         tracing::warn!(
             "INSTANCES_MAX_BYTES is {wanted}, but the disk of {} is too small for that: senders are \
-             refused from {fitting} of unread events on",
+             refused from {instances_max_bytes} of unread events on",
             folder.display()
         );
     }
-    Ok(StreamSettings { instances_max_bytes: fitting })
+    // Nobody is refused for the audit trail, so it must not fill what is left.
+    let audit = settings.streams.audit_max_bytes.0.saturating_mul(AUDIT_SHARE);
+    let audit_max_bytes = ByteSize(fitting(ByteSize(audit))?.0 / AUDIT_SHARE);
+    Ok(StreamSettings { instances_max_bytes, audit_max_bytes, ..settings.streams.clone() })
 }
 
 /// Runs one part; if it fails, the others are told to stop.

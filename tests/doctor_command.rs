@@ -231,7 +231,7 @@ async fn a_broker_of_somebody_else_is_looked_at_for_what_the_promises_need() {
     assert_eq!(code, Some(0), "{:?}", checks.0);
     checks.is("nats", "ok", &url);
     checks.is("sync", "warning", "set NATS_MONITOR_URL");
-    checks.is("streams", "warning", "INSTANCES, SERIES, DEAD");
+    checks.is("streams", "warning", "INSTANCES, SERIES, DEAD, AUDIT");
     let machine = machine.with("NATS_MONITOR_URL", format!("http://{monitoring}"));
     machine.examined().1.is("sync", "warning", "sync_interval: always");
 

@@ -2,7 +2,9 @@
 
 use crate::harness::pipeline::{COLLIMATOR, Ends, Process, address, service};
 use crate::harness::receiver::Receiver;
+use crate::harness::repository::{Repository, have_rsyslog};
 use crate::harness::restricted::{RestrictedBroker, RestrictedServices, refusals};
+use crate::harness::tls::Authority;
 use crate::harness::{DEADLINE, eventually};
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerError};
 use collimator::synthetic::SyntheticStudy;
@@ -11,6 +13,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -91,6 +94,7 @@ async fn each_service_does_all_of_its_work_as_its_own_user() {
 
     let tap = intruder(&broker, "tap").await;
     let mut told = tap.nats.subscribe("dicom.series.completed.>").await.unwrap();
+    let mut everything = tap.nats.subscribe("dicom.>").await.unwrap();
     tap.nats.flush().await.unwrap();
     ingest.says("who it is", |line| line.contains("this receiver's name").then_some(())).await;
     let mut events = eventually("the API to tell of events", async || {
@@ -104,6 +108,24 @@ async fn each_service_does_all_of_its_work_as_its_own_user() {
     ends.receives(study.write_to(folder.path()).unwrap()).await;
     let [uid] = study.series_instance_uids().try_into().unwrap();
     ends.lists(&uid, 4).await;
+    // Each of them leaves its part of the audit trail; who listens to all the rest hears none of it.
+    for subject in [
+        "dicom.audit.ingest.activity",
+        "dicom.audit.ingest.transferred",
+        "dicom.audit.indexer.activity",
+        "dicom.audit.api.query",
+    ] {
+        eventually(subject, async || {
+            let trail = ends.events("AUDIT").await;
+            trail.iter().any(|message| message.subject.as_str() == subject).then_some(())
+        })
+        .await;
+    }
+    tap.nats.flush().await.unwrap();
+    while let Ok(event) = timeout(Duration::ZERO, everything.next()).await {
+        let subject = event.unwrap().subject;
+        assert!(!subject.starts_with("dicom.audit."), "{subject}");
+    }
     let completed = timeout(DEADLINE, told.next()).await.unwrap().unwrap();
     assert!(completed.subject.ends_with(&uid), "{}", completed.subject);
     let heard = async {
@@ -146,6 +168,32 @@ async fn each_service_does_all_of_its_work_as_its_own_user() {
 }
 
 #[tokio::test]
+async fn the_api_sends_the_audit_trail_on_as_its_own_user() {
+    if !have_rsyslog() {
+        return;
+    }
+    let broker = RestrictedBroker::start().await;
+    let mut indexer = broker.service("indexer", &[]).await;
+    indexer.says("that it indexes", |line| line.contains("indexing").then_some(())).await;
+    let authority = Authority::new(broker.folder.path(), "hospital");
+    let mut repository = Repository::new(&authority.issue("repository"), &authority, None);
+    repository.comes().await;
+    let addr = format!("localhost:{}", repository.addr.port());
+    let ca = authority.file.to_str().unwrap();
+    let settings = [("AUDIT_SYSLOG_ADDR", addr.as_str()), ("AUDIT_SYSLOG_CA", ca)];
+    let mut api = broker.service("api", &settings).await;
+    let addr = api.says("where it is", |line| address(line, "api listens")).await;
+    let ends = ends(&broker, addr, format!("http://{addr}")).await;
+    let golden: serde_json::Value =
+        serde_json::from_str(include_str!("../shared/golden/audit.json")).unwrap();
+    let payload = golden["payload"].to_string();
+    ends.nats.publish("dicom.audit.api.query", payload.into()).await.unwrap();
+    repository.takes("a query", |taken| taken.xml.contains("41 equal events")).await;
+    ends.tells("syslog_waiting_messages", 0).await;
+    assert_eq!(refusals(&api), [""; 0]);
+}
+
+#[tokio::test]
 async fn no_user_may_do_what_is_not_its_work() {
     const INSTANCE: &str = "dicom.instance.stored.00.MR.1.2";
     const COMPLETION: &str = "dicom.series.completed.MR.1.2";
@@ -153,15 +201,39 @@ async fn no_user_may_do_what_is_not_its_work() {
     let mut indexer = broker.service("indexer", &[]).await;
     indexer.says("that it indexes", |line| line.contains("indexing").then_some(())).await;
     let refused = [
-        ("ingest", &[COMPLETION, "dicom.request.delete.1.2", "dicom.dead.x"][..]),
-        ("indexer", &[INSTANCE, "dicom.association.released.MR1", "dicom.request.delete.1.2"]),
+        (
+            "ingest",
+            &[COMPLETION, "dicom.request.delete.1.2", "dicom.dead.x", "dicom.audit.api.query"][..],
+        ),
+        (
+            "indexer",
+            &[
+                INSTANCE,
+                "dicom.association.released.MR1",
+                "dicom.request.delete.1.2",
+                "dicom.audit.ingest.alert",
+            ],
+        ),
         (
             "api",
-            &[INSTANCE, "dicom.association.released.MR1", "dicom.ingest.started.X", COMPLETION],
+            &[
+                INSTANCE,
+                "dicom.association.released.MR1",
+                "dicom.ingest.started.X",
+                COMPLETION,
+                "dicom.audit.ingest.transferred",
+            ],
         ),
         (
             "tap",
-            &[INSTANCE, COMPLETION, "dicom.request.delete.1.2", "_INBOX_api.x", "$JS.API.INFO"],
+            &[
+                INSTANCE,
+                COMPLETION,
+                "dicom.request.delete.1.2",
+                "dicom.audit.api.query",
+                "_INBOX_api.x",
+                "$JS.API.INFO",
+            ],
         ),
     ];
     for (user, subjects) in refused {
@@ -169,9 +241,15 @@ async fn no_user_may_do_what_is_not_its_work() {
         for subject in subjects {
             intruder.may_not_publish(subject).await;
         }
-        for stream in ["INSTANCES", "SERIES", "DEAD"] {
+        for stream in ["INSTANCES", "SERIES", "DEAD", "AUDIT"] {
             intruder.may_not_publish(&format!("$JS.API.STREAM.DELETE.{stream}")).await;
         }
+        for request in
+            ["CONSUMER.CREATE.AUDIT", "CONSUMER.MSG.NEXT.AUDIT.x", "STREAM.MSG.GET.AUDIT"]
+        {
+            intruder.may_not_publish(&format!("$JS.API.{request}")).await;
+        }
+        intruder.may_not_subscribe("dicom.audit.>").await;
         for inbox in ["_INBOX_indexer.>", "_INBOX_api.>", "_INBOX.>", ">"] {
             if !inbox.contains(user) {
                 intruder.may_not_subscribe(inbox).await;

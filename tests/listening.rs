@@ -312,7 +312,10 @@ async fn an_outage_of_the_broker_ends_no_listening_and_loses_no_event() {
     let url = format!("nats://127.0.0.1:{port}");
     let nats = eventually("the broker", async || async_nats::connect(&url).await.ok()).await;
     let jetstream = async_nats::jetstream::new(nats);
-    let streams = StreamSettings { instances_max_bytes: "64MiB".parse().unwrap() };
+    let streams = StreamSettings {
+        instances_max_bytes: "64MiB".parse().unwrap(),
+        ..StreamSettings::default()
+    };
     ensure_streams(&jetstream, &streams).await.unwrap();
     let mut settings = test_settings(folder.path());
     settings.push(("NATS_URL", url));

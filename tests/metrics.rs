@@ -77,15 +77,6 @@ async fn received_by(collimator: &Collimator) {
     }
 }
 
-/// Waits until a sample has a value.
-async fn tells(collimator: &Collimator, sample: &str, value: u64) {
-    eventually(&format!("{sample} {value}"), async || {
-        let wanted = format!("{sample} {value}");
-        collimator.metrics().await.lines().any(|line| line == wanted).then_some(())
-    })
-    .await;
-}
-
 #[tokio::test]
 async fn all_that_is_documented_is_told_and_nothing_else() {
     let collimator = Collimator::start().await;
@@ -151,21 +142,20 @@ async fn what_happens_is_counted() {
         (r#"ready{part="indexer"}"#, 1),
         (r#"refusals_total{what="message",cause="nats_silent"}"#, 0),
     ] {
-        tells(&collimator, &format!("collimator_{sample}"), value).await;
+        collimator.tells(sample, value).await;
     }
 
     let mut scu = Scu::for_class(collimator.dicom, uids::MR_IMAGE_STORAGE, EXPLICIT).await;
-    tells(&collimator, "collimator_open_associations", 1).await;
+    collimator.tells("open_associations", 1).await;
     // An element without the value that it announces.
     let cut_short = b"\x08\x00\x05\x00CS\x0a\x00";
     let refused = scu.store(1, uids::MR_IMAGE_STORAGE, "2.25.1", cut_short).await;
     assert_eq!(refused.status, 0xc000);
-    let sample =
-        r#"collimator_received_bytes_total{sop_class="MRImageStorage",status="cannot_understand"}"#;
-    tells(&collimator, sample, 8).await;
+    let sample = r#"received_bytes_total{sop_class="MRImageStorage",status="cannot_understand"}"#;
+    collimator.tells(sample, 8).await;
     drop(scu);
-    tells(&collimator, r#"collimator_associations_total{outcome="aborted"}"#, 1).await;
-    tells(&collimator, "collimator_open_associations", 0).await;
+    collimator.tells(r#"associations_total{outcome="aborted"}"#, 1).await;
+    collimator.tells("open_associations", 0).await;
 
     let proposal = Proposal {
         contexts: &[(uids::MR_IMAGE_STORAGE, &[EXPLICIT])],
@@ -173,16 +163,16 @@ async fn what_happens_is_counted() {
         called_ae_title: "SOMEBODY",
     };
     assert!(Scu::associate(collimator.dicom, proposal).await.is_err());
-    tells(&collimator, r#"collimator_associations_total{outcome="rejected"}"#, 1).await;
+    collimator.tells(r#"associations_total{outcome="rejected"}"#, 1).await;
 
     let unreadable = "dicom.instance.stored.00.MR.2.25.1";
     collimator.nats.publish(unreadable, "no JSON".into()).await.unwrap();
-    tells(&collimator, r#"collimator_refusals_total{what="event",cause="unreadable"}"#, 1).await;
-    tells(&collimator, "collimator_dead_letters", 1).await;
+    collimator.tells(r#"refusals_total{what="event",cause="unreadable"}"#, 1).await;
+    collimator.tells("dead_letters", 1).await;
 
     let listening = Listening::to(&collimator.api, "", None).await;
     assert!(listening.is_ok());
-    tells(&collimator, "collimator_event_listeners", 1).await;
+    collimator.tells("event_listeners", 1).await;
 }
 
 #[tokio::test]

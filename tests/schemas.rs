@@ -98,7 +98,7 @@ async fn whatever_the_pipeline_says_is_as_its_schema_says() {
     let schemas = Schemas::read();
     let said = async || {
         let mut said = BTreeSet::new();
-        for stream in ["INSTANCES", "SERIES"] {
+        for stream in ["INSTANCES", "SERIES", "AUDIT"] {
             said.extend(collimator.events(stream).await.iter().map(|event| schemas.hold(event)));
         }
         said

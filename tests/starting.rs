@@ -256,7 +256,7 @@ fn what_is_wrong_with_tls_is_one_clear_line_before_and_at_the_start() {
     for (settings, said) in [
         (vec![addr], "DICOM_TLS_ADDR needs DICOM_TLS_CERT as well"),
         (vec![addr, cert], "DICOM_TLS_ADDR needs DICOM_TLS_KEY as well"),
-        (vec![cert], "DICOM_TLS_CERT is of no use without DICOM_TLS_ADDR"),
+        (vec![cert], " is of no use without DICOM_TLS_ADDR"),
         (vec![addr, cert, ("DICOM_TLS_KEY", "nowhere.key")], "DICOM_TLS_KEY nowhere.key: "),
         (vec![addr, cert, ("DICOM_TLS_KEY", &*certificate)], "DICOM_TLS_KEY "),
         (vec![addr, ("DICOM_TLS_CERT", &*key), with_key], "holds no certificate in PEM"),

@@ -29,7 +29,8 @@ async fn streams_are_made_and_kept(pin: Pin) {
     let broker = broker(pin, folder.path()).await;
     let client = async_nats::connect(broker.url()).await.unwrap();
     let jetstream = jetstream::new(client.clone());
-    let mut settings = StreamSettings { instances_max_bytes: ByteSize::mib(8) };
+    let mut settings =
+        StreamSettings { instances_max_bytes: ByteSize::mib(8), ..StreamSettings::default() };
     ensure_streams(&jetstream, &settings).await.unwrap();
     // An operator's word stays; ours is brought up to date; doing it twice changes nothing.
     let mut config = jetstream.get_stream(INSTANCES).await.unwrap().cached_info().config.clone();

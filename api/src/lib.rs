@@ -1,6 +1,7 @@
 //! The HTTP API over the catalogue: the seed's two operations, health, and their documentation.
 
 pub mod answers;
+mod auditing;
 mod browsers;
 pub mod caller;
 pub mod connections;
@@ -36,6 +37,7 @@ pub mod sources;
 pub mod statistics;
 pub mod store;
 pub mod studies;
+pub mod syslog;
 pub mod tokens;
 pub mod webhooks;
 
@@ -47,11 +49,15 @@ use poem::Server;
 use poem::listener::TcpAcceptor;
 use requests::Requests;
 pub use settings::Settings;
+use shared::audit::{AuditSettings, Auditor};
 use shared::catalog::Catalog;
 use shared::health::Health;
 use shared::metrics::Metrics;
+use shared::settings::host_name;
+use shared::subject::Service;
 use std::net::SocketAddr;
 use std::time::Duration;
+use syslog::Relay;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -69,7 +75,9 @@ pub struct Api {
     catalog: Catalog,
     requests: Requests,
     webhooks: Webhooks,
+    relay: Option<Relay>,
     guard: Guard,
+    auditor: Auditor,
     /// Tells to read files again. Without any it ends the process, as when a terminal is closed.
     hangup: Option<Signal>,
     health: Health,
@@ -84,13 +92,16 @@ impl Api {
     /// understood.
     pub async fn bind(
         settings: &Settings,
+        audit: &AuditSettings,
         catalog: Catalog,
         health: Health,
         metrics: Metrics,
     ) -> anyhow::Result<Self> {
+        let auditor = Auditor::new(audit, Service::Api, &host_name(), &metrics);
         let guard = Guard::new(settings)?;
         let requests = Requests::default();
         let webhooks = Webhooks::new(settings.webhooks_file.as_deref(), requests.clone())?;
+        let relay = Relay::new(&settings.syslog, &metrics)?;
         let addr = settings.api_addr;
         let listener = TcpListener::bind(addr).await.with_context(|| {
             format!("cannot listen on {addr} for HTTP; stop the other program or set API_ADDR")
@@ -98,7 +109,19 @@ impl Api {
         let settings = settings.clone();
         let hangup = guard.asks_for_tokens().then(|| signal(SignalKind::hangup())).transpose();
         let hangup = hangup.context("cannot listen for SIGHUP")?;
-        Ok(Self { listener, settings, catalog, requests, webhooks, guard, hangup, health, metrics })
+        Ok(Self {
+            listener,
+            settings,
+            catalog,
+            requests,
+            webhooks,
+            relay,
+            guard,
+            auditor,
+            hangup,
+            health,
+            metrics,
+        })
     }
 
     /// Its way to the broker, to be connected when there is one. Everything but requests to the
@@ -124,6 +147,7 @@ impl Api {
         let acceptor = TcpAcceptor::from_tokio(self.listener).context("cannot serve HTTP")?;
         let events = Events::new(self.requests.clone(), &self.settings, stop.clone());
         let (webhooks, guard) = (self.webhooks.clone(), self.guard.clone());
+        let (auditor, requests) = (self.auditor.clone(), self.requests.clone());
         let server = async {
             // Whatever ends the one ends the other.
             let _ended = stop.clone().drop_guard();
@@ -138,6 +162,7 @@ impl Api {
                         events,
                         webhooks,
                         self.guard,
+                        self.auditor,
                         self.health,
                         self.metrics,
                     ),
@@ -148,7 +173,13 @@ impl Api {
                 .context("the API ended")
         };
         let keeping = guard.keep(self.hangup, &stop);
-        let (served, (), ()) = tokio::join!(server, self.webhooks.run(&stop), keeping);
-        served
+        let relaying = async {
+            if let Some(relay) = &self.relay {
+                // Not in this one's own memory, which moves about on the stack.
+                Box::pin(relay.run(&requests, &stop)).await;
+            }
+        };
+        let served = async { tokio::join!(server, self.webhooks.run(&stop), keeping, relaying).0 };
+        auditor.attend(async { requests.connected().await.clone() }, served).await
     }
 }

@@ -2,6 +2,7 @@
 
 use api::{Api, Settings};
 use clap::Parser;
+use shared::audit::AuditSettings;
 use shared::catalog::{Catalog, CatalogSettings};
 use shared::health::Health;
 use shared::metrics::Metrics;
@@ -25,6 +26,8 @@ struct Args {
     #[command(flatten)]
     catalog: CatalogSettings,
     #[command(flatten)]
+    audit: AuditSettings,
+    #[command(flatten)]
     common: CommonSettings,
 }
 
@@ -35,7 +38,8 @@ fn main() -> ExitCode {
 async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
     let catalog = Catalog::open(&args.catalog)?;
     args.nats.user.check()?;
-    let api = Api::bind(&args.api, catalog, Health::default(), Metrics::default()).await?;
+    let api =
+        Api::bind(&args.api, &args.audit, catalog, Health::default(), Metrics::default()).await?;
     tracing::info!(addr = %api.addr()?, "api listens");
     // Reading does without NATS, so it is no condition for being ready.
     let (requests, nats_health) = (api.requests(), Health::default().part("nats"));

@@ -5,6 +5,7 @@ use crate::answers::{
     NeverThere, Requested, SeriesFound, SeriesMissing, SeriesTold, StoreRefused, Stored,
     StudiesFound, StudyMissing, StudyTold, TrustRefused, Unlisted, Unreadable, missing,
 };
+use crate::auditing::Touched;
 use crate::cursor::Cursor;
 use crate::details::SeriesDetails;
 use crate::history::Revision;
@@ -83,8 +84,15 @@ impl Operations {
     /// Writes down a series that did not come by DICOM. It is complete at once and announced like
     /// any other. A series that is known in any state stays as it is.
     #[oai(path = "/store", method = "post", operation_id = "storeSeries", tag = "Group::Series")]
-    async fn store(&self, body: JsonBody<StoreRequest>) -> Result<Stored, StoreRefused> {
+    async fn store(
+        &self,
+        request: &Request,
+        body: JsonBody<StoreRequest>,
+    ) -> Result<Stored, StoreRefused> {
         let stored = body.0.into_stored(Timestamp::now())?;
+        if let Some(touched) = request.data::<Touched>() {
+            touched.study(&stored.study, &stored.patient_id);
+        }
         let message = match self.catalog.store(&stored).await? {
             StoreOutcome::Stored => "Series stored successfully",
             StoreOutcome::AlreadyExists => "Series already exists",

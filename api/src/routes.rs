@@ -1,6 +1,7 @@
 //! What is served, and what is common to all of it: health, documentation, the answer to what goes
 //! wrong.
 
+use crate::auditing::{Asked, Audit};
 use crate::browsers;
 use crate::dashboard;
 use crate::dead_letters::DeadLetters;
@@ -22,6 +23,7 @@ use poem::http::{HeaderValue, Method, StatusCode, header};
 use poem::{Endpoint, EndpointExt, IntoResponse, PathPattern, Request, Response, Route};
 use poem_openapi::{LicenseObject, OpenApiService};
 use serde_json::Value;
+use shared::audit::Auditor;
 use shared::catalog::Catalog;
 use shared::health::{self, Health};
 use shared::metrics::{self, Metrics, Refusals, Refused};
@@ -58,12 +60,14 @@ pub fn service(
 
 /// Everything that is served. Whatever goes wrong is answered as a problem.
 #[must_use]
+#[allow(clippy::too_many_arguments, reason = "each is a part of the API")]
 pub fn routes(
     catalog: Catalog,
     requests: Requests,
     events: Events,
     webhooks: Webhooks,
     guard: Guard,
+    auditor: Auditor,
     health: Health,
     metrics: Metrics,
 ) -> impl Endpoint<Output = Response> {
@@ -74,6 +78,7 @@ pub fn routes(
     let dicom_web = qido::routes(&catalog);
     let allowed = Arc::new(allowed_methods(&service.spec()));
     let refusals = metrics.refusals();
+    let audit = Audit::new(auditor, catalog.clone());
     let checked = health.clone();
     let health = health::routes(health).before(move |request: Request| {
         let (catalog, health) = (catalog.clone(), checked.clone());
@@ -95,8 +100,8 @@ pub fn routes(
         .nest("/", service)
         .around(dashboard::in_front_of)
         .around(move |routes, request| {
-            let (refusals, http) = (refusals.clone(), http.clone());
-            answer(routes, request, guard.clone(), allowed.clone(), refusals, http)
+            let (refusals, http, audit) = (refusals.clone(), http.clone(), audit.clone());
+            answer(routes, request, guard.clone(), allowed.clone(), refusals, http, audit)
         })
 }
 
@@ -108,6 +113,7 @@ async fn answer<E: Endpoint>(
     allowed: Arc<Vec<Allowed>>,
     refusals: Refusals,
     http: HttpMetrics,
+    audit: Audit,
 ) -> poem::Result<Response> {
     let began = Instant::now();
     let host = host::settle(&mut request);
@@ -117,15 +123,24 @@ async fn answer<E: Endpoint>(
     let origin = guard.origins().of(&request);
     let preflight = origin.as_ref().and_then(|_| origins::preflight(&request));
     let mut route = None;
+    let asked = Asked::by(&mut request);
+    let mut asker = None;
     let mut response = if let Err(several) = host {
         several.into_response()
     } else if let Some(preflight) = preflight {
         preflight
     } else {
         match guard.check(&request).await {
-            Err(refusal) => refusal.response,
-            Ok(_) if !wrong.is_empty() => Problem::fields(wrong).into_response(),
+            Err(refusal) => {
+                asker = Some(refusal.caller);
+                refusal.response
+            }
+            Ok(caller) if !wrong.is_empty() => {
+                asker = Some(caller);
+                Problem::fields(wrong).into_response()
+            }
             Ok(caller) => {
+                asker = Some(caller.clone());
                 request.set_data(caller);
                 join_tags(&mut request);
                 match routes.call(request).await {
@@ -150,6 +165,10 @@ async fn answer<E: Endpoint>(
         response.headers_mut().insert(header::ALLOW, methods);
     }
     let status = response.status();
+    if let Some(caller) = asker {
+        let segments = documented.map(|documented| &documented.segments[..]);
+        audit.answered(&asked, &caller, segments, status).await;
+    }
     let route = match documented {
         Some(documented) => documented.segments.join("/"),
         None if dashboard::has(&path) => path.clone(),

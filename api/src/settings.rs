@@ -1,6 +1,7 @@
 //! What the API can be told. Each is also an environment variable of the same name.
 
 use crate::oidc::OidcSettings;
+use crate::syslog::SyslogSettings;
 use clap::Args;
 use shared::settings::duration;
 use std::net::SocketAddr;
@@ -53,4 +54,8 @@ pub struct Settings {
     /// A TOML file of those that are told of completions by HTTP [default: none]
     #[arg(long, env = "WEBHOOKS_FILE")]
     pub webhooks_file: Option<PathBuf>,
+
+    /// Of the Audit Record Repository.
+    #[command(flatten)]
+    pub syslog: SyslogSettings,
 }

@@ -117,7 +117,11 @@ pub(crate) async fn measure(lab: &Lab, settings: &IndexSettings) -> anyhow::Resu
 /// Publishes the backlog.
 async fn fill(url: &str, backlog: Backlog) -> anyhow::Result<()> {
     let jetstream = jetstream::new(async_nats::connect(url).await?);
-    ensure_streams(&jetstream, &StreamSettings { instances_max_bytes: STREAM }).await?;
+    ensure_streams(
+        &jetstream,
+        &StreamSettings { instances_max_bytes: STREAM, ..StreamSettings::default() },
+    )
+    .await?;
     let began = Instant::now();
     stream::iter(backlog.events()?)
         .map(|event| {

@@ -27,12 +27,14 @@ use jiff::SignedDuration;
 use metrics::IndexerMetrics;
 pub use settings::Settings;
 use shared::acknowledgements::Acknowledgements;
+use shared::audit::{AuditSettings, Auditor};
 use shared::catalog::{Catalog, CatalogError, CatalogSettings};
 use shared::health::{Health, Part};
 use shared::metrics::{Metrics, Refusals};
-use shared::settings::StreamSettings;
+use shared::settings::{StreamSettings, host_name};
 use shared::sources::SourcesSettings;
 use shared::stream;
+use shared::subject::Service;
 use sources::Sources;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,6 +62,7 @@ pub struct Indexer {
     acknowledgements: Acknowledgements,
     refusals: Refusals,
     metrics: IndexerMetrics,
+    auditor: Auditor,
 }
 
 impl Indexer {
@@ -70,6 +73,7 @@ impl Indexer {
     pub fn new(
         settings: &Settings,
         sources: &SourcesSettings,
+        audit: &AuditSettings,
         catalog: CatalogSettings,
         health: &Health,
         metrics: &Metrics,
@@ -79,6 +83,7 @@ impl Indexer {
         let study_quiet_period = settings.study_quiet_period()?;
         let (ack_wait, history) = (settings.ack_wait, settings.history);
         let retention = settings.catalog_retention()?;
+        let auditor = Auditor::new(audit, Service::Indexer, &host_name(), metrics);
         let (refusals, metrics) = (metrics.refusals(), IndexerMetrics::registered(metrics));
         let acknowledgements = Acknowledgements::default();
         Ok(Self {
@@ -93,6 +98,7 @@ impl Indexer {
             acknowledgements,
             refusals,
             metrics,
+            auditor,
         })
     }
 
@@ -157,13 +163,17 @@ impl Indexer {
                 retention::run(catalog, nats, retention, outbox_filled.clone(), stop.clone()).await;
             }
         };
-        tokio::join!(
-            driver.run(of_store, stop.clone()),
-            announcer.run(stop.clone()),
-            history::run(nats.clone(), jetstream, self.history, stop.clone()),
-            lookout::run(nats.clone(), path, self.metrics, stop.clone()),
-            retention,
-        );
+        let audited = jetstream.clone();
+        let indexed = async {
+            tokio::join!(
+                driver.run(of_store, stop.clone()),
+                announcer.run(stop.clone()),
+                history::run(nats.clone(), jetstream, self.history, stop.clone()),
+                lookout::run(nats.clone(), path, self.metrics, stop.clone()),
+                retention,
+            )
+        };
+        self.auditor.attend(async { audited }, indexed).await;
         catalog.close().await;
         Ok(())
     }

@@ -4,6 +4,7 @@ use anyhow::{Context as _, ensure};
 use clap::{Parser, Subcommand};
 use indexer::replay::{self, ReplaySettings};
 use indexer::{Indexer, Settings};
+use shared::audit::AuditSettings;
 use shared::catalog::{Catalog, CatalogSettings};
 use shared::health::Health;
 use shared::metrics::Metrics;
@@ -36,6 +37,8 @@ struct Args {
     nats: NatsSettings,
     #[command(flatten)]
     streams: StreamSettings,
+    #[command(flatten)]
+    audit: AuditSettings,
     /// Where to answer health checks and give metrics
     #[arg(long, env = "ADMIN_ADDR", default_value = "127.0.0.1:9102")]
     admin_addr: SocketAddr,
@@ -71,7 +74,8 @@ async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
     }
     let (health, metrics) = (Health::default(), Metrics::default());
     let nats_health = health.part("nats");
-    let indexer = Indexer::new(&args.indexer, &args.sources, args.catalog, &health, &metrics)?;
+    let indexer =
+        Indexer::new(&args.indexer, &args.sources, &args.audit, args.catalog, &health, &metrics)?;
     let serve = async {
         match stream::connect(&args.nats.nats_url, &args.nats.user, "indexer", nats_health, &stop)
             .await?

@@ -63,6 +63,7 @@ pub fn read(subject: &str, payload: &[u8]) -> Reading {
         | Subject::SeriesDeleted { .. }
         | Subject::StudyCompleted { .. }
         | Subject::Undelivered { .. }
+        | Subject::Audit { .. }
         | Subject::Dead { .. } => Reading::Nothing,
     }
 }

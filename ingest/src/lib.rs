@@ -4,6 +4,7 @@
 pub mod admission;
 pub mod association;
 pub mod attributes;
+pub mod auditing;
 pub mod broker;
 pub mod certificate;
 pub mod dimse;
@@ -25,6 +26,7 @@ pub mod shares;
 pub mod socket;
 pub mod text;
 pub mod tls;
+pub mod transfers;
 pub mod wire;
 
 use anyhow::Context;
@@ -39,15 +41,17 @@ use pseudonyms::Pseudonyms;
 use publisher::Publisher;
 pub use settings::Settings;
 use shared::acknowledgements::Acknowledgements;
+use shared::audit::{AuditSettings, Auditor};
+use shared::hangup::Hangup;
 use shared::health::{Health, Part};
 use shared::metrics::{Metrics, Refusals};
 use shared::settings::StreamSettings;
 use shared::sources::{AllowList, SourcesSettings};
 use shared::stream;
+use shared::subject::Service as Speaker;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// Log lines a second about what peers do wrong.
@@ -58,7 +62,7 @@ const TROUBLES_SAID: u32 = 20;
 pub struct Ingest {
     ports: Ports,
     /// Tells to read the certificates again.
-    hangup: Option<Signal>,
+    hangup: Option<Hangup>,
     settings: Settings,
     allow: AllowList,
     pseudonyms: Option<Pseudonyms>,
@@ -66,6 +70,7 @@ pub struct Ingest {
     acknowledgements: Acknowledgements,
     refusals: Refusals,
     metrics: IngestMetrics,
+    auditor: Auditor,
 }
 
 impl Ingest {
@@ -77,9 +82,11 @@ impl Ingest {
     pub async fn bind(
         settings: Settings,
         sources: &SourcesSettings,
+        audit: &AuditSettings,
         health: &Health,
         metrics: &Metrics,
     ) -> anyhow::Result<Self> {
+        let auditor = Auditor::new(audit, Speaker::Ingest, &settings.node_name(), metrics);
         let (health, refusals) = (health.part("ingest"), metrics.refusals());
         let allow = sources.read()?.allow;
         settings.check(&allow)?;
@@ -94,8 +101,7 @@ impl Ingest {
         }
         let mut hangup = None;
         if let (Some(addr), Some(tls)) = (settings.tls.dicom_tls_addr, settings.tls.read()?) {
-            // Before anybody can be told to send it, since it ends a process that does not listen to it.
-            hangup = Some(signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?);
+            hangup = Some(Hangup::listen()?);
             if !tls.asks_for_certificates() {
                 warn_if_open(addr, &allow);
             }
@@ -113,6 +119,7 @@ impl Ingest {
             acknowledgements,
             refusals,
             metrics,
+            auditor,
         })
     }
 
@@ -159,6 +166,7 @@ impl Ingest {
         tracing::info!(node_name, "this receiver's name");
         let timeout = self.settings.publish_timeout;
         let broker = Broker::new(self.health, self.acknowledgements);
+        let (auditor, audited) = (self.auditor.clone(), jetstream.clone());
         let service = Arc::new(Service {
             publisher: Publisher::new(
                 jetstream,
@@ -174,6 +182,7 @@ impl Ingest {
             node_name,
             refusals: self.refusals,
             metrics: self.metrics,
+            auditor: self.auditor,
             rejections: Mutex::new(Occurrences::said_at_most(1)),
             patience: Mutex::default(),
             troubles: Mutex::new(Occurrences::said_at_most(TROUBLES_SAID)),
@@ -185,10 +194,13 @@ impl Ingest {
         let tls = self.ports.tls.as_ref().map(|(_, tls)| tls.clone());
         let reloaded = async {
             if let (Some(hangup), Some(tls)) = (self.hangup, tls) {
-                tls::reload_on(hangup, tls, &service.stop).await;
+                hangup.each(&service.stop, move || tls.again()).await;
             }
         };
-        tokio::join!(listener::run(self.ports, service.clone()), started, watched, reloaded);
+        let served = async {
+            tokio::join!(listener::run(self.ports, service.clone()), started, watched, reloaded);
+        };
+        auditor.attend(async { audited }, served).await;
         Ok(())
     }
 }

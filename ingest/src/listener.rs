@@ -2,10 +2,11 @@
 
 use crate::admission::Rejection;
 use crate::association::{self, Connection, Service};
+use crate::auditing;
 use crate::room::Room;
-use crate::tls::Tls;
 use shared::metrics::Refused;
 use shared::sources::NotAllowed;
+use shared::tls::Tls;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -100,7 +101,10 @@ impl Reception {
                         drop(permit);
                     });
                 }
-                Err(_) => service.refusals.count(Refused::Association, "hung_up_on"),
+                Err(_) => {
+                    service.refusals.count(Refused::Association, "hung_up_on");
+                    auditing::say_rejected(&service.auditor, connection.peer, None, rejection);
+                }
             },
         }
     }

@@ -2,6 +2,7 @@
 
 use clap::Parser;
 use ingest::{Ingest, Settings};
+use shared::audit::AuditSettings;
 use shared::durability::{MonitorSettings, verify};
 use shared::health::Health;
 use shared::metrics::Metrics;
@@ -26,6 +27,8 @@ struct Args {
     monitor: MonitorSettings,
     #[command(flatten)]
     streams: StreamSettings,
+    #[command(flatten)]
+    audit: AuditSettings,
     /// Where to answer health checks and give metrics
     #[arg(long, env = "ADMIN_ADDR", default_value = "127.0.0.1:9101")]
     admin_addr: SocketAddr,
@@ -40,7 +43,7 @@ fn main() -> ExitCode {
 async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
     let (health, metrics) = (Health::default(), Metrics::default());
     let nats_health = health.part("nats");
-    let ingest = Ingest::bind(args.ingest, &args.sources, &health, &metrics).await?;
+    let ingest = Ingest::bind(args.ingest, &args.sources, &args.audit, &health, &metrics).await?;
     if let Some(addr) = ingest.addr()? {
         tracing::info!(%addr, "ingest listens");
     }

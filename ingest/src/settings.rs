@@ -6,7 +6,7 @@ use crate::tls::TlsSettings;
 use anyhow::ensure;
 use bytesize::ByteSize;
 use clap::Args;
-use shared::settings::{duration, positive_size};
+use shared::settings::{duration, host_name, positive_size};
 use shared::sources::AllowList;
 use std::fmt;
 use std::net::SocketAddr;
@@ -142,13 +142,6 @@ fn pdu_length(text: &str) -> Result<u32, String> {
     match (4096..=MAX_PDU_LENGTH).contains(&length) {
         true => Ok(length),
         false => Err("must be from 4KiB to 128KiB".to_owned()),
-    }
-}
-
-fn host_name() -> String {
-    match rustix::system::uname().nodename().to_string_lossy().trim() {
-        "" => "ingest".to_owned(),
-        name => name.to_owned(),
     }
 }
 

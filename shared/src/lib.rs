@@ -3,11 +3,13 @@
 
 pub mod acknowledgements;
 pub mod admin;
+pub mod audit;
 #[cfg(feature = "catalog")]
 pub mod catalog;
 pub mod dead;
 pub mod durability;
 pub mod event;
+pub mod hangup;
 pub mod health;
 pub mod metrics;
 mod nats_tls;
@@ -19,4 +21,6 @@ pub mod sources;
 pub mod stream;
 pub mod subject;
 pub mod telemetry;
+#[cfg(feature = "tls")]
+pub mod tls;
 pub mod uid;

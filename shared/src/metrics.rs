@@ -1,6 +1,7 @@
 //! What a service counts, for Prometheus to fetch at `/metrics`. No label names a patient, and none
 //! takes a value that a peer can choose.
 
+use crate::audit::AuditMetrics;
 use crate::process::Process;
 use poem::http::header;
 use poem::web::Data;
@@ -45,6 +46,7 @@ impl Format {
 pub struct Metrics {
     registry: Arc<Mutex<Registry>>,
     refusals: Refusals,
+    audit: AuditMetrics,
 }
 
 impl Default for Metrics {
@@ -52,10 +54,12 @@ impl Default for Metrics {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Process::begun_now()));
         let registry = Arc::new(Mutex::new(registry));
-        let metrics = Self { registry, refusals: Refusals::default() };
+        let (refusals, audit) = (Refusals::default(), AuditMetrics::default());
+        let metrics = Self { registry, refusals, audit };
         let version = [("version", env!("CARGO_PKG_VERSION"))];
         metrics.register("build", "What runs", Info::new(version));
         metrics.register("refusals", "What was refused, by cause", metrics.refusals.0.clone());
+        metrics.audit.register(&metrics);
         metrics
     }
 }
@@ -76,6 +80,12 @@ impl Metrics {
     #[must_use]
     pub fn refusals(&self) -> Refusals {
         self.refusals.clone()
+    }
+
+    /// The counter of audit messages.
+    #[must_use]
+    pub(crate) fn audit(&self) -> AuditMetrics {
+        self.audit.clone()
     }
 
     /// All of them.

@@ -55,6 +55,33 @@ pub struct StreamSettings {
     /// the same for ingest and indexer
     #[arg(long, env = "INSTANCES_MAX_BYTES", default_value = "4GiB", value_parser = positive_size)]
     pub instances_max_bytes: ByteSize,
+
+    /// How long audit messages are kept
+    #[arg(long, env = "AUDIT_RETENTION", default_value = "90days", value_parser = duration)]
+    pub audit_retention: Duration,
+
+    /// Size of the AUDIT stream at which its oldest messages go
+    #[arg(long, env = "AUDIT_MAX_BYTES", default_value = "1GiB", value_parser = positive_size)]
+    pub audit_max_bytes: ByteSize,
+}
+
+impl Default for StreamSettings {
+    fn default() -> Self {
+        Self {
+            instances_max_bytes: ByteSize::gib(4),
+            audit_retention: Duration::from_secs(90 * 24 * 60 * 60),
+            audit_max_bytes: ByteSize::gib(1),
+        }
+    }
+}
+
+/// The name of this machine.
+#[must_use]
+pub fn host_name() -> String {
+    match rustix::system::uname().nodename().to_string_lossy().trim() {
+        "" => "collimator".to_owned(),
+        name => name.to_owned(),
+    }
 }
 
 /// Reads a duration such as `10s` or `1m 30s`; zero is refused, since every wait here needs one.
@@ -154,6 +181,17 @@ mod tests {
         assert_eq!(duration_or_zero("0s"), Ok(Duration::ZERO), "off");
         assert_eq!(duration_or_zero("1m"), Ok(Duration::from_secs(60)));
         assert!(duration_or_zero("soon").is_err());
+    }
+
+    #[test]
+    fn the_streams_are_kept_as_the_settings_say_by_default() {
+        #[derive(Debug, Parser)]
+        struct Program {
+            #[command(flatten)]
+            streams: StreamSettings,
+        }
+        let parsed = Program::try_parse_from(["x"]).unwrap().streams;
+        assert_eq!(format!("{parsed:?}"), format!("{:?}", StreamSettings::default()));
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub const SERIES: &str = "SERIES";
 const SERIES_SUBJECTS: [&str; 2] = ["dicom.series.>", "dicom.study.>"];
 /// What could not be processed.
 pub const DEAD: &str = "DEAD";
+/// The audit trail: who sent, read, searched or was refused.
+pub const AUDIT: &str = "AUDIT";
 
 /// The oldest server that keeps the promise of a durable acknowledgement: 2.9 refuses
 /// `sync_interval: always`.
@@ -169,14 +171,20 @@ fn is_passing(error: &anyhow::Error) -> bool {
 /// # Errors
 /// When the broker can't or won't keep the streams as the promises need them.
 pub async fn ensure_streams(jetstream: &Context, settings: &StreamSettings) -> anyhow::Result<()> {
-    for wanted in wanted(settings) {
+    let [required @ .., audit] = wanted(settings);
+    // The others do without it, so it must not hold them up. It comes first: a service that may not make
+    // streams goes on once it finds the others.
+    if let Err(error) = ensure_stream(jetstream, audit).await {
+        tracing::warn!("the audit trail is not kept: stream {AUDIT}: {error:#}");
+    }
+    for wanted in required {
         let name = wanted.name.clone();
         ensure_stream(jetstream, wanted).await.with_context(|| format!("stream {name}"))?;
     }
     Ok(())
 }
 
-fn wanted(settings: &StreamSettings) -> [Config; 3] {
+fn wanted(settings: &StreamSettings) -> [Config; 4] {
     let kept = |name: &str, subjects: &[&str]| Config {
         name: name.to_owned(),
         subjects: subjects.iter().map(|subject| (*subject).to_owned()).collect(),
@@ -196,7 +204,13 @@ fn wanted(settings: &StreamSettings) -> [Config; 3] {
     };
     let series =
         Config { duplicate_window: SERIES_DUPLICATE_WINDOW, ..kept(SERIES, &SERIES_SUBJECTS) };
-    [instances, series, kept(DEAD, &["dicom.dead.>"])]
+    let audit = Config {
+        // A full one drops its oldest, so that nobody is ever refused for the trail's sake.
+        max_bytes: settings.audit_max_bytes.0 as i64,
+        max_age: settings.audit_retention,
+        ..kept(AUDIT, &["dicom.audit.>"])
+    };
+    [instances, series, kept(DEAD, &["dicom.dead.>"]), audit]
 }
 
 async fn ensure_stream(jetstream: &Context, wanted: Config) -> anyhow::Result<()> {
@@ -296,7 +310,7 @@ pub async fn inspect(
     settings: &StreamSettings,
 ) -> anyhow::Result<Vec<(&'static str, Option<Kept>)>> {
     let mut kept = Vec::new();
-    for (name, wanted) in [INSTANCES, SERIES, DEAD].into_iter().zip(wanted(settings)) {
+    for (name, wanted) in [INSTANCES, SERIES, DEAD, AUDIT].into_iter().zip(wanted(settings)) {
         let stream = match jetstream.get_stream(name).await {
             Ok(stream) => stream,
             Err(error) if is_stream_not_found(&error) => {

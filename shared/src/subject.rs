@@ -98,6 +98,80 @@ impl AssociationChange {
     }
 }
 
+/// Who says something in the audit trail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Service {
+    /// The receiver.
+    Ingest,
+    /// The catalogue's writer.
+    Indexer,
+    /// The HTTP API.
+    Api,
+}
+
+impl Service {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Ingest, Self::Indexer, Self::Api];
+
+    /// Its name: the token of a subject.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ingest => "ingest",
+            Self::Indexer => "indexer",
+            Self::Api => "api",
+        }
+    }
+}
+
+impl Display for Service {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What an audit message is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AuditKind {
+    /// A program started or stopped.
+    Activity,
+    /// Instances are about to come.
+    Transferring,
+    /// Instances came.
+    Transferred,
+    /// Something of a study was read or changed.
+    Accessed,
+    /// Somebody searched.
+    Query,
+    /// Somebody was refused.
+    Alert,
+}
+
+impl AuditKind {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Activity,
+        Self::Transferring,
+        Self::Transferred,
+        Self::Accessed,
+        Self::Query,
+        Self::Alert,
+    ];
+
+    /// Its word: the token of a subject.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Activity => "activity",
+            Self::Transferring => "transferring",
+            Self::Transferred => "transferred",
+            Self::Accessed => "accessed",
+            Self::Query => "query",
+            Self::Alert => "alert",
+        }
+    }
+}
+
 /// A subject of the pipeline. `Display` builds it, `FromStr` reads it back.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Subject {
@@ -181,6 +255,13 @@ pub enum Subject {
     Undelivered {
         /// The webhook.
         hook: Token,
+    },
+    /// `dicom.audit.<service>.<kind>`: who sent, read, searched or was refused.
+    Audit {
+        /// Who says so.
+        service: Service,
+        /// What it is about.
+        kind: AuditKind,
     },
 }
 
@@ -288,6 +369,7 @@ impl Subject {
             Self::StudyCompleted { .. } => "dicom.study.completed",
             Self::Dead { .. } => "dicom.dead",
             Self::Undelivered { .. } => "dicom.dead.webhook",
+            Self::Audit { .. } => "dicom.audit",
         }
     }
 }
@@ -304,6 +386,7 @@ impl Display for Subject {
             | Self::SeriesDeleted { modality, series } => {
                 write!(f, "{}.{}", modality.0, series.0)
             }
+            Self::Audit { service, kind } => write!(f, "{service}.{}", kind.as_str()),
             Self::CompletionRequested { series: uid }
             | Self::DeletionRequested { series: uid }
             | Self::StudyCompleted { study: uid } => f.write_str(&uid.0),
@@ -379,6 +462,10 @@ fn read(text: &str) -> Option<Subject> {
             })
         }
         ("study", "completed") => Some(Subject::study_completed(rest)),
+        ("audit", service) => Some(Subject::Audit {
+            service: Service::ALL.into_iter().find(|known| known.as_str() == service)?,
+            kind: AuditKind::ALL.into_iter().find(|known| known.as_str() == rest)?,
+        }),
         _ => None,
     }
 }
@@ -444,10 +531,26 @@ mod tests {
             "dicom.series.deleted.MR",
             "dicom.study.completed.",
             "dicom.request.trust.A.B",
+            "dicom.audit.ingest",
+            "dicom.audit.ingest.gossip",
+            "dicom.audit.somebody.query",
+            "dicom.audit.api.query.x",
             "other.instance.stored.07.MR.1.2",
         ] {
             assert!(text.parse::<Subject>().is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn an_audit_subject_reads_back() {
+        for service in Service::ALL {
+            for kind in AuditKind::ALL {
+                let subject = Subject::Audit { service, kind };
+                assert_eq!(subject.to_string().parse(), Ok(subject));
+            }
+        }
+        let alert = Subject::Audit { service: Service::Api, kind: AuditKind::Alert };
+        assert_eq!(alert.to_string(), "dicom.audit.api.alert");
     }
 
     proptest! {

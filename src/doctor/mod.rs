@@ -93,10 +93,14 @@ fn read_settings(settings: &PipelineSettings) -> Finding {
     let tls = &settings.ingest.tls;
     let certificates = [&tls.dicom_tls_cert, &tls.dicom_tls_key, &tls.dicom_tls_client_ca];
     let pseudonyms = &settings.ingest.pseudonyms;
+    let syslog = &settings.api.syslog;
+    let of_repository =
+        [&syslog.audit_syslog_ca, &syslog.audit_syslog_cert, &syslog.audit_syslog_key];
     let files: Vec<_> =
         [sources, webhooks, &settings.api.tokens_file, &pseudonyms.pseudonym_key_file]
             .into_iter()
             .chain(certificates)
+            .chain(of_repository)
             .flatten()
             .map(|file| file.display().to_string())
             .collect();

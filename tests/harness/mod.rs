@@ -10,6 +10,7 @@ pub mod prometheus;
 pub mod python;
 pub mod raw_http;
 pub mod receiver;
+pub mod repository;
 pub mod restricted;
 pub mod schemas;
 pub mod scu;

@@ -203,6 +203,15 @@ impl Ends {
         reqwest::get(format!("{}/metrics", self.api)).await.unwrap().text().await.unwrap()
     }
 
+    /// Waits until a sample of a metric of ours has a value.
+    pub async fn tells(&self, sample: &str, value: u64) {
+        let wanted = format!("collimator_{sample} {value}");
+        eventually(&wanted, async || {
+            self.metrics().await.lines().any(|line| line == wanted).then_some(())
+        })
+        .await;
+    }
+
     /// The series that the API lists.
     pub async fn series(&self) -> Vec<Value> {
         let answer = reqwest::get(format!("{}/series", self.api)).await.unwrap();

@@ -41,7 +41,8 @@ async fn guarded(with_catalogue: bool, guard: Guard) -> TestApi {
     let requests = Requests::default();
     let webhooks = Webhooks::default();
     let (health, metrics) = (Health::default(), Metrics::default());
-    let routes = routes(catalog, requests, events, webhooks, guard, health, metrics);
+    let routes =
+        routes(catalog, requests, events, webhooks, guard, Auditor::off(), health, metrics);
     let client = TestClient::new(Box::new(poem::endpoint::ToDynEndpoint(routes)) as Box<_>);
     TestApi { client, owner, _folder: folder }
 }

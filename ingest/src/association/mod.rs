@@ -7,6 +7,7 @@ mod store;
 pub use negotiation::{Connection, reject, serve};
 
 use crate::admission::Accepted;
+use crate::auditing::{self, End as Ended};
 use crate::dimse::{self, MAX_COMMAND_LENGTH, Operation, Request, Status};
 use crate::framer::Kind;
 use crate::identification::Identification;
@@ -18,9 +19,11 @@ use crate::patience::Patience;
 use crate::pseudonyms::Pseudonyms;
 use crate::publisher::Publisher;
 use crate::settings::Settings;
+use crate::transfers::Transfers;
 use crate::wire::{Abort, Incoming, Wire, WireError};
 use dicom_ul::pdu::{AbortRQServiceProviderReason, Pdu};
 use jiff::Timestamp;
+use shared::audit::Auditor;
 use shared::event::{AssociationIdentity, Ending};
 use shared::metrics::{Refusals, Refused};
 use shared::sources::AllowList;
@@ -53,6 +56,8 @@ pub struct Service {
     pub refusals: Refusals,
     /// Counts what is received.
     pub metrics: IngestMetrics,
+    /// Says who sent what, and who was refused.
+    pub auditor: Auditor,
     /// What peers did wrong, as far as it is worth a warning.
     pub troubles: Mutex<Occurrences>,
     /// Cancelled when the receiver is to stop.
@@ -93,6 +98,7 @@ struct Association<'a> {
     accepted: Accepted,
     identity: AssociationIdentity,
     ledger: Ledger,
+    transfers: Transfers,
     /// Whether it was said that instances come through it.
     opened: bool,
     /// When the first fragment of the latest command came.
@@ -114,6 +120,10 @@ impl Association<'_> {
             Ending::Released => Outcome::Released,
             Ending::Aborted => Outcome::Aborted,
         });
+        for study in self.transfers.close() {
+            let end = Some(Ended { ending, cause: cause.as_deref() });
+            auditing::say_transferred(&self.service.auditor, &self.identity, &study, end);
+        }
         // The peer's connection is not kept waiting for the broker.
         drop((self.wire, self.is_open));
         let Some(event) = self.ledger.close(self.identity, ending, cause, closed_at) else {

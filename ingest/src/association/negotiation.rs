@@ -2,18 +2,21 @@
 
 use super::{Association, Service};
 use crate::admission::{self, Accepted, Rejection, trimmed};
+use crate::auditing;
 use crate::certificate::Certificate;
 use crate::identification::{self, Offer};
 use crate::ledger::Ledger;
 use crate::metrics::Outcome;
 use crate::socket::Socket;
-use crate::tls::{NoTls, Tls};
+use crate::tls;
+use crate::transfers::Transfers;
 use crate::wire::{Abort, Wire, WireError};
 use dicom_ul::pdu::{AssociationRQ, Pdu};
 use jiff::Timestamp;
 use shared::event::{AssociationIdentity, AssociationRejected};
 use shared::metrics::Refused;
 use shared::sources::{Caller, Fit, NotAllowed};
+use shared::tls::{NoTls, Tls};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
@@ -63,7 +66,7 @@ pub async fn reject(service: &Service, connection: Connection, rejection: Reject
     let span = span(&id, peer);
     let rejected = async {
         if let Some(call) = call(service, connection, id).await {
-            turn_away(service, call, rejection).await;
+            turn_away(service, call, peer, rejection).await;
         }
     };
     rejected.instrument(span).await;
@@ -90,11 +93,11 @@ async fn call(service: &Service, connection: Connection, id: String) -> Option<C
     let limit = settings.artim_timeout;
     let (socket, certificate, in_plain_text) = match connection.tls {
         None => (Socket::Plain(connection.socket), None, false),
-        Some(tls) => match tls.accept(connection.socket, limit).await {
+        Some(tls) => match tls::accept(&tls, connection.socket, limit).await {
             Ok((socket, certificate)) => (Socket::Encrypted(Box::new(socket)), certificate, false),
             Err(NoTls::PlainText(socket)) => (Socket::Plain(socket), None, true),
             Err(error) => {
-                no_tls(service, &error);
+                no_tls(service, peer, &error);
                 return None;
             }
         },
@@ -106,24 +109,25 @@ async fn call(service: &Service, connection: Connection, id: String) -> Option<C
             Some(Call { wire, request, identity, certificate, in_plain_text })
         }
         Err(error) => {
-            no_request(service, &mut wire, &error).await;
+            no_request(service, peer, &mut wire, &error).await;
             None
         }
     }
 }
 
-fn no_tls(service: &Service, error: &NoTls) {
-    let Some(cause) = error.cause() else {
+fn no_tls(service: &Service, peer: IpAddr, error: &NoTls) {
+    let Some(cause) = tls::cause(error) else {
         tracing::debug!(%error, "no association was asked for");
         return;
     };
     service.refusals.count(Refused::Association, cause);
+    auditing::say_unheard(&service.auditor, peer, cause, error);
     if let Some(troubles) = service.trouble() {
         tracing::warn!(%error, troubles, "no association was asked for");
     }
 }
 
-async fn no_request(service: &Service, wire: &mut Wire, error: &WireError) {
+async fn no_request(service: &Service, peer: IpAddr, wire: &mut Wire, error: &WireError) {
     // Somebody is set up for the wrong port, and has to be found.
     let troubles = matches!(error, WireError::HandShake).then(|| service.trouble()).flatten();
     match troubles {
@@ -132,6 +136,7 @@ async fn no_request(service: &Service, wire: &mut Wire, error: &WireError) {
     }
     if let Some(Abort { reason, cause }) = error.abort() {
         service.refusals.count(Refused::Association, cause);
+        auditing::say_unheard(&service.auditor, peer, cause, error);
         wire.abort(reason).await;
     }
 }
@@ -140,7 +145,7 @@ async fn negotiate_and_serve(service: &Service, call: Call, peer: IpAddr) {
     let accepted = match admit(service, &call, peer).await {
         Ok(accepted) => accepted,
         Err(rejection) if is_hung_up_on(service, peer, rejection) => return,
-        Err(rejection) => return turn_away(service, call, rejection).await,
+        Err(rejection) => return turn_away(service, call, peer, rejection).await,
     };
     let Call { wire, identity, .. } = call;
     let answer = Pdu::AssociationAC(accepted.answer.clone());
@@ -150,6 +155,7 @@ async fn negotiate_and_serve(service: &Service, call: Call, peer: IpAddr) {
         accepted,
         identity,
         ledger: Ledger::default(),
+        transfers: Transfers::default(),
         opened: false,
         asked_at: Instant::now(),
         classes: BTreeMap::new(),
@@ -189,6 +195,7 @@ fn is_hung_up_on(service: &Service, peer: IpAddr, rejection: Rejection) -> bool 
     let is_told = !matches!(rejection, Rejection::NotAllowed(_)) || service.has_patience_with(peer);
     if !is_told {
         service.refusals.count(Refused::Association, "hung_up_on");
+        auditing::say_rejected(&service.auditor, peer, None, rejection);
     }
     !is_told
 }
@@ -213,10 +220,12 @@ fn identity(
     }
 }
 
-async fn turn_away(service: &Service, call: Call, rejection: Rejection) {
+async fn turn_away(service: &Service, call: Call, peer: IpAddr, rejection: Rejection) {
     let Call { mut wire, identity, certificate, .. } = call;
     service.refusals.count(Refused::Association, rejection.cause());
     service.metrics.ended(Outcome::Rejected);
+    let calling_ae_title = Some(&*identity.calling_ae_title);
+    auditing::say_rejected(&service.auditor, peer, calling_ae_title, rejection);
     let (answer, cause) = (rejection.answer(), rejection.to_string());
     let rejections = {
         let mut all = service.rejections.lock().unwrap_or_else(PoisonError::into_inner);

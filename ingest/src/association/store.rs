@@ -3,14 +3,17 @@
 use super::Association;
 use crate::admission::AcceptedContext;
 use crate::attributes;
+use crate::auditing;
 use crate::dimse::{Request, Status};
 use crate::framer::Kind;
 use crate::header::{Header, HeaderError, HeaderReader, Limits};
 use crate::heartbeat::Heartbeat;
 use crate::instance::{Arrival, Refusal};
+use crate::publisher::PublishRefused;
+use crate::transfers::Begun;
 use crate::wire::{Incoming, WireError};
 use jiff::Timestamp;
-use shared::event::{AssociationOpened, InstanceReceiving};
+use shared::event::{AssociationOpened, InstanceReceiving, InstanceStored};
 use shared::uid::SeriesInstanceUid;
 use std::time::Instant;
 
@@ -47,15 +50,16 @@ impl Association<'_> {
         };
         let bytes = received.as_ref().map_or(0, |data_set| data_set.bytes);
         let (series, stored) = match received {
-            None => (
-                None,
-                Err(Refusal::new(
-                    Status::CannotUnderstand,
-                    "no_data_set",
-                    "C-STORE without a data set",
-                )),
-            ),
-            Some(DataSet { header: Err(error), series, .. }) => (series, Err(error.into())),
+            None => {
+                self.transfers.fail();
+                let comment = "C-STORE without a data set";
+                let refusal = Refusal::new(Status::CannotUnderstand, "no_data_set", comment);
+                (None, Err(refusal))
+            }
+            Some(DataSet { header: Err(error), series, .. }) => {
+                self.transfers.fail();
+                (series, Err(error.into()))
+            }
             Some(DataSet { header: Ok(header), series, .. }) => {
                 (series, self.publish(context_id, request, &header, bytes).await)
             }
@@ -172,14 +176,11 @@ impl Association<'_> {
             pseudonyms: self.service.pseudonyms.as_ref(),
             received_at: Timestamp::now(),
         };
-        let event = arrival.event()?;
-        if !self.opened {
-            // It can be said once the start of the receiver is stored, which the instance has to
-            // wait for as well.
-            self.service.publisher.start().await?;
-            self.say_opened().await;
-        }
-        self.service.publisher.publish(&event).await?;
+        let event = arrival.event().inspect_err(|_| self.transfers.fail())?;
+        self.say_begun(&event);
+        let stored = self.publish_event(&event).await;
+        self.transfers.end(&event, stored.is_ok());
+        stored?;
         tracing::debug!(
             series = %event.series_instance_uid,
             sop_instance = %event.sop_instance_uid,
@@ -188,6 +189,28 @@ impl Association<'_> {
             "stored"
         );
         Ok(event.series_instance_uid)
+    }
+
+    async fn publish_event(&mut self, event: &InstanceStored) -> Result<(), PublishRefused> {
+        if !self.opened {
+            // It can be said once the start of the receiver is stored, which the instance has to
+            // wait for as well.
+            self.service.publisher.start().await?;
+            self.say_opened().await;
+        }
+        self.service.publisher.publish(event).await
+    }
+
+    /// Says in the audit trail that instances of a study come, once for each study.
+    fn say_begun(&mut self, event: &InstanceStored) {
+        let Begun { study, over } = self.transfers.begin(event);
+        let auditor = &self.service.auditor;
+        if let Some(study) = study {
+            auditing::say_begun(auditor, &self.identity, &study);
+        }
+        if let Some(study) = over {
+            auditing::say_transferred(auditor, &self.identity, &study, None);
+        }
     }
 
     /// Says once that instances come through this association.

@@ -1,0 +1,135 @@
+//! A TLS connection to an Audit Record Repository.
+
+use super::held::HOLD;
+use super::settings::Repository;
+use anyhow::Context as _;
+use rustls::ClientConfig;
+use rustls::crypto::ring;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::PemObject as _;
+use shared::tls::{authorities, certificates};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, timeout};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+/// How long it may take until there is a connection: the name, TCP and the TLS hand-shake.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long the other side's kernel may acknowledge nothing of what was written (RFC 5482); then the
+/// connection has ended. Elsewhere than on Linux that is for the operating system to say.
+pub(super) const UNACKNOWLEDGED: Duration = Duration::from_secs(5);
+
+/// How long the other side may take to answer our close_notify.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// By what a repository is known, and who we are to it. The files are read for each connection, so
+/// renewed ones are used from the next on.
+#[derive(Debug, Clone)]
+pub(crate) struct Tls {
+    pub(super) ca: PathBuf,
+    pub(super) identity: Option<(PathBuf, PathBuf)>,
+}
+
+impl Tls {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// When one can't be read or holds something else, with the name of its setting.
+    pub(super) fn read(&self) -> anyhow::Result<Arc<ClientConfig>> {
+        let named = |name: &str, path: &Path| format!("AUDIT_SYSLOG_{name} {}", path.display());
+        let roots = authorities(&self.ca).with_context(|| named("CA", &self.ca))?;
+        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots);
+        let Some((certificate, key)) = &self.identity else {
+            return Ok(Arc::new(builder.with_no_client_auth()));
+        };
+        let chain = certificates(certificate).with_context(|| named("CERT", certificate))?;
+        let private = PrivateKeyDer::from_pem_file(key).with_context(|| named("KEY", key))?;
+        let config = builder.with_client_auth_cert(chain, private);
+        Ok(Arc::new(config.with_context(|| named("CERT", certificate) + " with AUDIT_SYSLOG_KEY")?))
+    }
+}
+
+/// An open connection, since when.
+pub(super) struct Connection(TlsStream<TcpStream>, Instant);
+
+impl Connection {
+    /// Connects to a repository whose certificate is good and of its name.
+    ///
+    /// # Errors
+    /// When that takes too long, or there is no such repository.
+    pub(super) async fn open(repository: &Repository, tls: &Tls) -> anyhow::Result<Self> {
+        let tls = tls.clone();
+        let connector = TlsConnector::from(spawn_blocking(move || tls.read()).await??);
+        let opened = async {
+            let socket = TcpStream::connect(repository.addr()).await?;
+            socket.set_nodelay(true)?;
+            end_when_unacknowledged(&socket)?;
+            connector.connect(repository.name(), socket).await
+        };
+        let opened = timeout(CONNECT_PATIENCE, opened).await.context("no connection in time")?;
+        Ok(Self(opened?, Instant::now()))
+    }
+
+    /// Whether it has been open for so long that the repository must want it. One that does not like our
+    /// certificate closes the connection only after the hand-shake, and with TLS 1.3 we hear of it later.
+    pub(super) fn has_lasted(&self) -> bool {
+        self.1.elapsed() > HOLD
+    }
+
+    /// Writes a frame, and sees that it is with the operating system.
+    ///
+    /// # Errors
+    /// When the connection has ended, or nobody takes anything at its other end.
+    pub(super) async fn write(&mut self, frame: &[u8]) -> io::Result<()> {
+        let written = async {
+            self.0.write_all(frame).await?;
+            self.0.flush().await
+        };
+        timeout(UNACKNOWLEDGED, written).await?
+    }
+
+    /// Waits until the repository closes the connection. What it says otherwise means nothing.
+    ///
+    /// # Errors
+    /// When it ends in another way.
+    pub(super) async fn closed(&mut self) -> io::Result<()> {
+        let mut said = [0; 512];
+        loop {
+            match self.0.read(&mut said).await {
+                Ok(0) => return Ok(()),
+                Ok(_) => {}
+                // rsyslog says no close_notify, as RFC 5425 section 4.4 wants it. With bytes that its
+                // program has not read, an operating system would reset the connection.
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Closes it in order (RFC 5425 section 4.4). Whether the repository did so as well, and so has read
+    /// all that was written.
+    pub(super) async fn close(mut self) -> bool {
+        let closed = async {
+            self.0.shutdown().await?;
+            self.closed().await
+        };
+        matches!(timeout(CLOSE_PATIENCE, closed).await, Ok(Ok(())))
+    }
+}
+
+fn end_when_unacknowledged(socket: &TcpStream) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    rustix::net::sockopt::set_tcp_user_timeout(socket, UNACKNOWLEDGED.as_millis() as u32)?;
+    #[cfg(not(target_os = "linux"))]
+    let _ = socket;
+    Ok(())
+}

@@ -1,0 +1,133 @@
+//! What the receiver says in the audit trail: what came from whom, and who was refused.
+
+use crate::admission::Rejection;
+use crate::transfers::Transfer;
+use shared::audit::{
+    Action, ActiveParticipant, Auditor, Code, Draft, EventId, Outcome,
+    ParticipantObjectIdentification as Object, SopClass, code,
+};
+use shared::event::{AssociationIdentity, Ending};
+use shared::sources::NotAllowed;
+use std::net::IpAddr;
+
+/// How an association ended, for the audit trail; of a study that is over before it, not at all.
+#[derive(Debug, Clone, Copy)]
+pub struct End<'a> {
+    /// How.
+    pub ending: Ending,
+    /// Why, when it was aborted.
+    pub cause: Option<&'a str>,
+}
+
+/// Instances of a study are about to come (PS3.15 A.5.3.3).
+pub fn say_begun(auditor: &Auditor, association: &AssociationIdentity, study: &Transfer) {
+    let mut draft = Draft::new(EventId::BeginTransferring, Action::Execute, Outcome::Success);
+    draft.participants = between(auditor, association);
+    draft.objects = objects(study);
+    auditor.say(draft);
+}
+
+/// Instances of a study came (A.5.3.7).
+pub fn say_transferred(
+    auditor: &Auditor,
+    association: &AssociationIdentity,
+    study: &Transfer,
+    end: Option<End<'_>>,
+) {
+    let Transfer { acknowledged, failed, .. } = study;
+    let aborted = end.filter(|end| end.ending == Ending::Aborted);
+    let outcome = match (*acknowledged, *failed, aborted) {
+        (_, 0, None) => Outcome::Success,
+        (0, ..) => Outcome::SeriousFailure,
+        _ => Outcome::MinorFailure,
+    };
+    // Whether they were here before is for the indexer to find out; the standard wants "read" of a
+    // receiver that does not know.
+    let mut draft = Draft::new(EventId::InstancesTransferred, Action::Read, outcome);
+    let mut description = format!("{acknowledged} stored, {failed} refused");
+    if let Some(End { cause, .. }) = aborted {
+        description += "; aborted: ";
+        description += cause.unwrap_or("no cause");
+    }
+    draft.description = Some(description);
+    draft.participants = between(auditor, association);
+    draft.objects = objects(study);
+    auditor.say(draft);
+}
+
+/// Who sends, and who receives.
+fn between(auditor: &Auditor, association: &AssociationIdentity) -> Vec<ActiveParticipant> {
+    let sender = ActiveParticipant::requestor(&association.calling_ae_title)
+        .role(code::SOURCE)
+        .from_address(&association.peer_address);
+    let receiver = ActiveParticipant {
+        alternative_user_id: Some(format!("AETITLE={}", association.called_ae_title)),
+        ..auditor.itself().role(code::DESTINATION)
+    };
+    vec![sender, receiver]
+}
+
+fn objects(study: &Transfer) -> Vec<Object> {
+    let mut objects = Vec::new();
+    if !study.study_instance_uid.is_empty() {
+        let class = |(uid, instances): (&String, &u64)| SopClass {
+            uid: uid.clone(),
+            number_of_instances: *instances,
+        };
+        objects.push(Object {
+            accession: study.accessions.iter().cloned().collect(),
+            sop_class: study.classes.iter().map(class).collect(),
+            ..Object::study(&study.study_instance_uid)
+        });
+    }
+    if !study.patient_id.is_empty() {
+        objects.push(Object::patient(&study.patient_id));
+    }
+    objects
+}
+
+/// Somebody was turned away (A.5.3.11), whatever it called itself by.
+pub fn say_rejected(
+    auditor: &Auditor,
+    peer: IpAddr,
+    calling_ae_title: Option<&str>,
+    rejection: Rejection,
+) {
+    let what = match rejection {
+        Rejection::NotAllowed(NotAllowed::User) => code::AUTHENTICATION_DECISION,
+        Rejection::NotAllowed(_) | Rejection::CalledAeTitle | Rejection::PlainText => {
+            code::NODE_AUTHENTICATION
+        }
+        Rejection::NoRoom
+        | Rejection::NoRoomForPeer
+        | Rejection::ProtocolVersion
+        | Rejection::ApplicationContext => code::ACCESS_CONTROL_DECISION,
+    };
+    say_refused(auditor, peer, calling_ae_title, rejection.cause(), what, &rejection);
+}
+
+/// Somebody was not even heard.
+pub fn say_unheard(auditor: &Auditor, peer: IpAddr, cause: &str, why: impl ToString) {
+    say_refused(auditor, peer, None, cause, code::NODE_AUTHENTICATION, why);
+}
+
+fn say_refused(
+    auditor: &Auditor,
+    peer: IpAddr,
+    calling_ae_title: Option<&str>,
+    cause: &str,
+    what: Code,
+    why: impl ToString,
+) {
+    // Whoever is refused may call itself anything, and by something else each time.
+    auditor.say_as((peer, cause), || {
+        let mut draft = Draft::new(EventId::SecurityAlert, Action::Execute, Outcome::MinorFailure);
+        let (address, why) = (peer.to_string(), why.to_string());
+        draft.types.push(what);
+        draft.objects.push(Object::node(&address).detail("Alert Description", &why));
+        draft.description = Some(why);
+        let caller = ActiveParticipant::other(calling_ae_title.unwrap_or(&address));
+        draft.participants = vec![auditor.itself(), caller.from_address(peer)];
+        draft
+    });
+}

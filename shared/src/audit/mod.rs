@@ -1,0 +1,17 @@
+//! The audit trail (PS3.15 section A.5): who sent, read, searched or was refused, as messages on
+//! `dicom.audit.>`.
+
+mod auditor;
+pub mod code;
+mod message;
+mod repeats;
+#[cfg(test)]
+mod tests;
+
+pub use auditor::{AuditMetrics, AuditSettings, Auditor, Draft};
+pub use code::{Code, EventId};
+pub use message::{
+    AccessPointType, Action, ActiveParticipant, AuditMessage, AuditSourceIdentification, Detail,
+    EventIdentification, ObjectRole, ObjectType, Outcome, ParticipantObjectIdentification,
+    SopClass, SourceType,
+};
