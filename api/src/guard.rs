@@ -6,6 +6,7 @@ use crate::problem::Problem;
 use crate::settings::Settings;
 use crate::tokens::{Scope, Tokens};
 use anyhow::{Context as _, ensure};
+use poem::http::uri::Scheme;
 use poem::http::{HeaderValue, Method, StatusCode, header};
 use poem::{IntoResponse, Request, Response};
 use std::net::IpAddr;
@@ -101,7 +102,11 @@ impl Guard {
             return Ok(());
         }
         let origin = origin.to_str().unwrap_or_default();
-        let origin = origin.split_once("://").map_or("", |(_scheme, authority)| authority);
+        let (scheme, origin) = origin.split_once("://").unwrap_or_default();
+        // Over TLS a page that came without it is not ours: it may be of anybody on the way.
+        if scheme != "https" && *request.scheme() == Scheme::HTTPS {
+            return Err(forbidden("a page that came without TLS may not change anything here"));
+        }
         let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
         let is_ours = host.is_some_and(|host| host.eq_ignore_ascii_case(origin));
         if !origin.is_empty() && (is_ours || self.lists(origin)) {

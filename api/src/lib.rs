@@ -43,9 +43,12 @@ use poem::listener::TcpAcceptor;
 use requests::Requests;
 pub use settings::Settings;
 use shared::catalog::Catalog;
+use shared::hangup::Hangup;
 use shared::health::Health;
 use shared::metrics::Metrics;
+use shared::tls::Tls;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -59,6 +62,8 @@ const DRAIN: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Api {
     listener: TcpListener,
+    /// What to speak TLS with, and what tells to read it again.
+    tls: Option<(Arc<Tls>, Hangup)>,
     settings: Settings,
     catalog: Catalog,
     requests: Requests,
@@ -84,11 +89,21 @@ impl Api {
         let requests = Requests::default();
         let webhooks = Webhooks::new(settings.webhooks_file.as_deref(), requests.clone())?;
         let addr = settings.api_addr;
+        let tls = match settings.tls()? {
+            Some(tls) => Some((Arc::new(tls), Hangup::listen()?)),
+            None => None,
+        };
+        if tls.is_none() && !settings.insecure && !addr.ip().is_loopback() {
+            tracing::warn!(
+                "whoever is between {addr} and its clients can read patients' names and tokens: set \
+                 API_TLS_CERT and API_TLS_KEY, or INSECURE=true where something in front speaks TLS"
+            );
+        }
         let listener = TcpListener::bind(addr).await.with_context(|| {
             format!("cannot listen on {addr} for HTTP; stop the other program or set API_ADDR")
         })?;
         let settings = settings.clone();
-        Ok(Self { listener, settings, catalog, requests, webhooks, guard, health, metrics })
+        Ok(Self { listener, tls, settings, catalog, requests, webhooks, guard, health, metrics })
     }
 
     /// Its way to the broker, to be connected when there is one. Everything but requests to the
@@ -106,6 +121,12 @@ impl Api {
         self.listener.local_addr().context("where the API listens")
     }
 
+    /// How it is asked: `http`, or `https`.
+    #[must_use]
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+
     /// Serves until told to stop.
     ///
     /// # Errors
@@ -114,12 +135,18 @@ impl Api {
         let acceptor = TcpAcceptor::from_tokio(self.listener).context("cannot serve HTTP")?;
         let events = Events::new(self.requests.clone(), &self.settings, stop.clone());
         let webhooks = self.webhooks.clone();
+        let (tls, hangup) = self.tls.unzip();
+        let read_again = async {
+            if let (Some(tls), Some(hangup)) = (tls.clone(), hangup) {
+                hangup.each(&stop, move || tls.again()).await;
+            }
+        };
         let server = async {
             // Whatever ends the one ends the other.
             let _ended = stop.clone().drop_guard();
             let idle = self.settings.http_idle_timeout;
             let most = self.settings.max_http_connections;
-            Server::new_with_acceptor(Limited::new(acceptor, most, idle))
+            Server::new_with_acceptor(Limited::new(acceptor, most, idle).over(tls.clone()))
                 .idle_timeout(idle)
                 .run_with_graceful_shutdown(
                     routes::routes(
@@ -137,7 +164,7 @@ impl Api {
                 .await
                 .context("the API ended")
         };
-        let (served, ()) = tokio::join!(server, self.webhooks.run(&stop));
+        let (served, (), ()) = tokio::join!(server, self.webhooks.run(&stop), read_again);
         served
     }
 }

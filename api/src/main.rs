@@ -31,7 +31,7 @@ fn main() -> ExitCode {
 async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
     let catalog = Catalog::open(&args.catalog)?;
     let api = Api::bind(&args.api, catalog, Health::default(), Metrics::default()).await?;
-    tracing::info!(addr = %api.addr()?, "api listens");
+    tracing::info!(addr = %api.addr()?, scheme = api.scheme(), "api listens");
     // Reading does without NATS, so it is no condition for being ready.
     let (requests, nats_health) = (api.requests(), Health::default().part("nats"));
     let connect = async {

@@ -92,11 +92,13 @@ fn read_settings(settings: &PipelineSettings) -> Finding {
     let (sources, webhooks) = (&settings.sources.sources_file, &settings.api.webhooks_file);
     let tls = &settings.ingest.tls;
     let certificates = [&tls.dicom_tls_cert, &tls.dicom_tls_key, &tls.dicom_tls_client_ca];
+    let https = [&settings.api.api_tls_cert, &settings.api.api_tls_key];
     let pseudonyms = &settings.ingest.pseudonyms;
     let files: Vec<_> =
         [sources, webhooks, &settings.api.tokens_file, &pseudonyms.pseudonym_key_file]
             .into_iter()
             .chain(certificates)
+            .chain(https)
             .flatten()
             .map(|file| file.display().to_string())
             .collect();
