@@ -30,6 +30,9 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 /// How long an answer may pause. `GET /events` says every few seconds that it still stands.
 const READ_PATIENCE: Duration = Duration::from_secs(30);
 
+/// The longest body that is read whole. A page of 500 series is some hundred times shorter.
+const MAX_WHOLE: usize = 64 << 20;
+
 const AGENT: HeaderValue =
     HeaderValue::from_static(concat!("collimator/", env!("CARGO_PKG_VERSION")));
 
@@ -147,6 +150,9 @@ impl Answer {
     pub(crate) async fn whole(mut self) -> Result<Vec<u8>, NoAnswer> {
         let mut whole = Vec::new();
         while let Some(piece) = self.piece().await? {
+            if whole.len() + piece.len() > MAX_WHOLE {
+                return Err(NoAnswer::Lost("the answer is too long".to_owned()));
+            }
             whole.extend_from_slice(&piece);
         }
         Ok(whole)

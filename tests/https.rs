@@ -121,8 +121,10 @@ async fn nothing_older_than_tls_1_2_is_spoken() {
         let answer = reqwest::get(format!("http://{through}/series")).await.unwrap();
         assert_eq!(answer.status(), StatusCode::OK, "{version:?}");
     }
-    // A ClientHello of TLS 1.1 with TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA (RFC 4346 section 7.4.1.2).
-    let hello = [&[3, 2][..], &[7; 32], &[0, 0, 2, 0xc0, 0x13, 1, 0]].concat();
+    // A ClientHello of TLS 1.1 with TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA (RFC 4346 section 7.4.1.2), which
+    // lacks nothing but a later version: it has signature_algorithms.
+    let extensions = [0, 8, 0, 13, 0, 4, 0, 2, 4, 3];
+    let hello = [&[3, 2][..], &[7; 32], &[0, 0, 2, 0xc0, 0x09, 1, 0], &extensions].concat();
     let message = [&[1, 0, 0, hello.len() as u8][..], &hello].concat();
     let record = [&[22, 3, 1, 0, message.len() as u8][..], &message].concat();
     let mut socket = TcpStream::connect(addr).await.unwrap();

@@ -14,8 +14,8 @@ const DOCS_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style
 /// For all that is no page: if it became one, it could do nothing.
 const POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
-/// For a year a browser that has once been here over TLS asks this host in no other way (RFC 6797): not for
-/// its other ports either, but it does for other names of it.
+/// A browser that was here over TLS comes in no other way for a year (RFC 6797 section 6.1), by this name,
+/// whatever the port; so not `includeSubDomains` as well.
 const ONLY_TLS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// Has browsers stay with TLS.
