@@ -9,6 +9,7 @@ WORKDIR /build
 # change rarely. A new member of the workspace is added here too, and a test or
 # benchmark that a manifest names.
 COPY Cargo.toml Cargo.lock ./
+COPY .cargo/ .cargo/
 COPY api/Cargo.toml api/
 COPY bench/Cargo.toml bench/
 COPY fuzz/Cargo.toml fuzz/

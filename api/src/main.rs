@@ -10,6 +10,10 @@ use shared::{shutdown, stream};
 use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
 
+/// A page of a list is some thousand small allocations, made and freed on any thread.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Serves the catalogue over HTTP: complete series, health, and their documentation.
 #[derive(Debug, Parser)]
 #[command(version)]

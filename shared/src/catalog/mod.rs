@@ -281,7 +281,9 @@ impl Catalog {
 /// So many connections at most, none of them in the middle of a transaction. SQLite ends one by
 /// itself when the disk is full, sqlx then can't, and would never begin another on that connection.
 fn connections(most: u32) -> SqlitePoolOptions {
-    SqlitePoolOptions::new().max_connections(most).before_acquire(|connection, _| {
+    // A file does not go away as a server does, so nobody asks a connection whether it is still there.
+    let options = SqlitePoolOptions::new().test_before_acquire(false);
+    options.max_connections(most).before_acquire(|connection, _| {
         let usable = !connection.is_in_transaction();
         Box::pin(async move { Ok(usable) })
     })
