@@ -129,7 +129,7 @@ fn at_once(stream: TcpStream) -> TcpStream {
 /// Answers a request in plain text that this is no place for it. Not by a redirect: what it brought, such
 /// as a token, could be read on the way, and whoever sends it should notice.
 async fn refuse_plain_text(mut stream: TcpStream) -> io::Result<()> {
-    stream.read(&mut [0; PLAIN_TEXT]).await?;
+    let _whatever_came = stream.read(&mut [0; PLAIN_TEXT]).await?;
     let detail = "this port speaks HTTPS: ask for https:// instead of http://";
     let problem = Problem::new(StatusCode::BAD_REQUEST, detail);
     let body = serde_json::to_string(&problem)?;
@@ -206,7 +206,6 @@ impl AsyncWrite for Connection {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
-    use tokio::io::AsyncWriteExt as _;
     use tokio::net::TcpListener;
     use tokio::time::timeout;
 
