@@ -49,6 +49,7 @@ pub fn check(
 ) -> io::Result<Result<(), Vec<String>>> {
     let Files { sources, has_pseudonyms, problems } = Files::read(settings);
     describe_ports(settings, to)?;
+    describe_api(settings, to)?;
     if has_pseudonyms {
         writeln!(to, "Patients are called by pseudonyms, but in POST /store.")?;
     }
@@ -75,6 +76,28 @@ fn describe_ports(settings: &PipelineSettings, to: &mut impl Write) -> io::Resul
     }
     if settings.api.api_tls_cert.is_some() {
         writeln!(to, "The API on {}, over TLS.", settings.api.api_addr)?;
+    }
+    Ok(())
+}
+
+fn describe_api(settings: &PipelineSettings, to: &mut impl Write) -> io::Result<()> {
+    let api = &settings.api;
+    let oidc = &api.oidc;
+    writeln!(to, "HTTP on {}.", api.api_addr)?;
+    if api.tokens_file.is_none() && oidc.oidc_issuer.is_none() {
+        return writeln!(to, "There whoever reaches it may ask.");
+    }
+    if let Some(file) = &api.tokens_file {
+        writeln!(to, "There a token of {} is taken.", file.display())?;
+    }
+    if let Some(issuer) = &oidc.oidc_issuer {
+        let audience = oidc.oidc_audience.as_deref().unwrap_or_default();
+        let keys = match (&oidc.oidc_jwks_file, &oidc.oidc_jwks_url) {
+            (Some(file), _) => format!("by a key of {}", file.display()),
+            (None, Some(url)) => format!("by a key of {url}"),
+            (None, None) => "by a key that it publishes".to_owned(),
+        };
+        writeln!(to, "There a JSON Web Token of {issuer} for {audience} is taken, signed {keys}.")?;
     }
     Ok(())
 }

@@ -127,7 +127,7 @@ async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
             println!("{}", tokens::create(&new.tokens_file, &new.name, &new.scopes)?);
             eprintln!(
                 "It is kept nowhere: the API that has {} as TOKENS_FILE knows its hash \
-                       from its next start on",
+                       from its next start or SIGHUP on",
                 new.tokens_file.display()
             );
         }

@@ -28,6 +28,7 @@ mod least_privilege;
 mod listening;
 mod manual;
 mod metrics;
+mod oidc;
 mod orthanc;
 mod pseudonyms;
 mod pydicom_files;

@@ -204,6 +204,45 @@ fn check_config_says_who_may_send_or_what_is_wrong() {
 }
 
 #[test]
+fn check_config_says_who_may_ask_or_what_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = folder.path().join("keys.json");
+    std::fs::write(&keys, "{}").unwrap();
+    let (issuer, audience) =
+        (("OIDC_ISSUER", "https://login.example.org"), ("OIDC_AUDIENCE", "collimator"));
+    let file = ("OIDC_JWKS_FILE", keys.to_str().unwrap());
+    let url = |url: &'static str| ("OIDC_JWKS_URL", url);
+    for (settings, said) in [
+        (vec![issuer], "OIDC_ISSUER needs OIDC_AUDIENCE as well"),
+        (vec![audience], "OIDC_AUDIENCE is of no use without OIDC_ISSUER"),
+        (vec![file], "OIDC_JWKS_FILE is of no use without OIDC_ISSUER"),
+        (vec![issuer, audience, file], "keys.json: is no JSON Web Key Set"),
+        (vec![issuer, audience, url("http://login.example.org/")], "must begin with https://"),
+        (vec![("OIDC_ISSUER", "login.example.org"), audience], "OIDC_ISSUER: "),
+        (vec![("TOKENS_FILE", file.1)], "TOKENS_FILE: "),
+    ] {
+        let checked = run(folder.path(), &settings, &["check-config"]);
+        let complaints = String::from_utf8(checked.stderr).unwrap();
+        assert_eq!(
+            (checked.status.code(), complaints.lines().count()),
+            (Some(1), 1),
+            "{complaints}"
+        );
+        assert!(complaints.contains(said), "{said}: {complaints}");
+    }
+    let key = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"1","x":"AAAA"}]}"#;
+    std::fs::write(&keys, key).unwrap();
+    let checked = run(folder.path(), &[issuer, audience, file], &["check-config"]);
+    let said = String::from_utf8(checked.stdout).unwrap();
+    assert_eq!(checked.status.code(), Some(0), "{said}");
+    let expected = "There a JSON Web Token of https://login.example.org for collimator is taken";
+    assert!(said.contains(expected) && !said.contains("whoever reaches it may ask"), "{said}");
+    let checked = run(folder.path(), &[], &["check-config"]);
+    let said = String::from_utf8(checked.stdout).unwrap();
+    assert!(said.contains("There whoever reaches it may ask."), "{said}");
+}
+
+#[test]
 fn what_is_wrong_with_tls_is_one_clear_line_before_and_at_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let papers = Authority::new(folder.path(), "ca");

@@ -2,6 +2,7 @@
 
 use crate::harness::Collimator;
 use crate::harness::browser::Browser;
+use crate::harness::issuer::{AUDIENCE, Issuer};
 use crate::harness::pipeline::COLLIMATOR;
 use reqwest::{Client, StatusCode};
 use serde_json::json;
@@ -9,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Makes a token as an operator does.
-fn create(file: &Path, name: &str, scopes: &str) -> String {
+pub(crate) fn create(file: &Path, name: &str, scopes: &str) -> String {
     let made = Command::new(COLLIMATOR)
         .args(["token", "create", name, "--scope", scopes])
         .env("TOKENS_FILE", file)
@@ -72,4 +73,71 @@ async fn the_dashboard_and_its_events_work_with_a_token_as_the_password() {
     browser.waits_for("document.querySelector('#link').dataset.state === 'live'").await;
     browser.open(&format!("http://{addr}/docs")).await;
     browser.waits_for("document.querySelector('button.authorize') !== null").await;
+}
+
+#[tokio::test]
+async fn swagger_ui_asks_with_the_token_that_its_authorize_dialog_was_given() {
+    let Some(browser) = Browser::start().await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (file, keys) = (folder.path().join("tokens.toml"), folder.path().join("keys.json"));
+    let (page, reader) = (create(&file, "page", "read,write"), create(&file, "reader", "read"));
+    let issuer = Issuer::start().await;
+    std::fs::write(&keys, issuer.keys().to_string()).unwrap();
+    let settings = [
+        ("TOKENS_FILE", file.to_str().unwrap()),
+        ("OIDC_ISSUER", &issuer.url),
+        ("OIDC_AUDIENCE", AUDIENCE),
+        ("OIDC_JWKS_FILE", keys.to_str().unwrap()),
+    ];
+    let collimator = Collimator::start_with(&settings).await;
+    let uid = "1.2.840.10008.99.7";
+    let series = json!({
+        "SeriesInstanceUID": uid, "PatientID": "7", "PatientName": "Roe^Jane",
+        "StudyInstanceUID": "1.2", "InstancesCount": 3,
+    });
+    let store = Client::new().post(format!("{}/store", collimator.api)).json(&series);
+    assert_eq!(store.bearer_auth(&page).send().await.unwrap().status(), StatusCode::OK);
+
+    browser.resize(1200, 1200).await;
+    let addr = collimator.api.strip_prefix("http://").unwrap();
+    // The page itself needs one, which a browser asks its user for.
+    browser.open(&format!("http://me:{page}@{addr}/docs")).await;
+    let click = async |selector: &str| {
+        let found = format!("document.querySelector('{selector}')");
+        browser.waits_for(&found).await;
+        browser.run(&format!("{found}.click()")).await;
+    };
+    for (scheme, token) in [("token", reader), ("jwt", issuer.token("dr-who", "collimator.read"))] {
+        browser.open(&format!("http://{addr}/docs")).await;
+        click(".scheme-container button.authorize").await;
+        let of_scheme = format!(
+            "[...document.querySelectorAll('.dialog-ux .auth-container')]\
+             .find(it => it.innerText.startsWith('{scheme}'))"
+        );
+        let input = format!("{of_scheme}?.querySelector('input')");
+        browser.waits_for(&input).await;
+        // React hears of what is typed by the event, and has put its own setter before the element's.
+        let value = "Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value')";
+        browser.run(&format!("{value}.set.call({input}, '{token}')")).await;
+        let event = "new Event('input', { bubbles: true })";
+        browser.run(&format!("{input}.dispatchEvent({event})")).await;
+        browser.run(&format!("{of_scheme}.querySelector('button.authorize').click()")).await;
+        browser.waits_for(&format!("{of_scheme}?.innerText.includes('Logout')")).await;
+        browser.keeps(&format!("swagger-authorize-{scheme}")).await;
+        click(".dialog-ux button.btn-done").await;
+
+        let of = "#operations-Series-listSeries";
+        for button in [".opblock-summary-control", ".try-out__btn", ".execute"] {
+            click(&format!("{of} {button}")).await;
+        }
+        let answer = format!("document.querySelector('{of} .live-responses-table')?.innerText");
+        browser.waits_for(&format!("{answer}?.includes('{uid}')")).await;
+        // It is that token that it asked with, not the page's.
+        let curl = format!("document.querySelector('{of} .curl-command').innerText");
+        let bearer = format!("{curl}.includes('Authorization: Bearer {token}')");
+        browser.waits_for(&bearer).await;
+        let responses = format!("document.querySelector('{of} .responses-wrapper')");
+        browser.run(&format!("{responses}.scrollIntoView()")).await;
+        browser.keeps(&format!("swagger-authorized-{scheme}")).await;
+    }
 }

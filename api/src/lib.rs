@@ -2,6 +2,7 @@
 
 pub mod answers;
 mod browsers;
+pub mod caller;
 pub mod connections;
 pub mod cursor;
 mod dashboard;
@@ -16,14 +17,17 @@ pub mod history;
 pub mod instances;
 pub mod listing;
 mod metrics;
+pub mod oidc;
 pub mod operations;
 pub mod origins;
+mod outgoing;
 pub mod parameters;
 pub mod payload;
 pub mod problem;
 pub mod qido;
 pub mod query;
 pub mod requests;
+mod reread;
 pub mod routes;
 pub mod series;
 pub mod settings;
@@ -62,13 +66,15 @@ const DRAIN: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Api {
     listener: TcpListener,
-    /// What to speak TLS with, and what tells to read it again.
-    tls: Option<(Arc<Tls>, Hangup)>,
+    /// What to speak TLS with, and nothing else.
+    tls: Option<Arc<Tls>>,
     settings: Settings,
     catalog: Catalog,
     requests: Requests,
     webhooks: Webhooks,
     guard: Guard,
+    /// Tells to read files again. Without any it ends the process, as when a terminal is closed.
+    hangup: Option<Hangup>,
     health: Health,
     metrics: Metrics,
 }
@@ -89,10 +95,7 @@ impl Api {
         let requests = Requests::default();
         let webhooks = Webhooks::new(settings.webhooks_file.as_deref(), requests.clone())?;
         let addr = settings.api_addr;
-        let tls = match settings.tls()? {
-            Some(tls) => Some((Arc::new(tls), Hangup::listen()?)),
-            None => None,
-        };
+        let tls = settings.tls()?.map(Arc::new);
         if tls.is_none() && !settings.insecure && !addr.ip().is_loopback() {
             tracing::warn!(
                 "whoever is between {addr} and its clients can read patients' names and tokens: set \
@@ -103,7 +106,20 @@ impl Api {
             format!("cannot listen on {addr} for HTTP; stop the other program or set API_ADDR")
         })?;
         let settings = settings.clone();
-        Ok(Self { listener, tls, settings, catalog, requests, webhooks, guard, health, metrics })
+        let reads_again = tls.is_some() || guard.asks_for_tokens();
+        let hangup = reads_again.then(Hangup::listen).transpose()?;
+        Ok(Self {
+            listener,
+            tls,
+            settings,
+            catalog,
+            requests,
+            webhooks,
+            guard,
+            hangup,
+            health,
+            metrics,
+        })
     }
 
     /// Its way to the broker, to be connected when there is one. Everything but requests to the
@@ -134,11 +150,15 @@ impl Api {
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let acceptor = TcpAcceptor::from_tokio(self.listener).context("cannot serve HTTP")?;
         let events = Events::new(self.requests.clone(), &self.settings, stop.clone());
-        let webhooks = self.webhooks.clone();
-        let (tls, hangup) = self.tls.unzip();
-        let read_again = async {
-            if let (Some(tls), Some(hangup)) = (tls.clone(), hangup) {
-                hangup.each(&stop, move || tls.again()).await;
+        let (webhooks, guard, tls) = (self.webhooks.clone(), self.guard.clone(), self.tls);
+        let reading_again = async {
+            if let Some(hangup) = self.hangup {
+                let (guard, tls) = (guard.clone(), tls.clone());
+                let again = move || {
+                    guard.reread();
+                    tls.iter().for_each(|tls| tls.again());
+                };
+                hangup.each(&stop, again).await;
             }
         };
         let server = async {
@@ -164,7 +184,9 @@ impl Api {
                 .await
                 .context("the API ended")
         };
-        let (served, (), ()) = tokio::join!(server, self.webhooks.run(&stop), read_again);
+        let keeping = guard.keep(&stop);
+        let (served, (), (), ()) =
+            tokio::join!(server, self.webhooks.run(&stop), keeping, reading_again);
         served
     }
 }

@@ -119,23 +119,26 @@ async fn answer<E: Endpoint>(
     let mut route = None;
     let mut response = if let Some(preflight) = preflight {
         preflight
-    } else if let Err(refused) = guard.check(&request) {
-        *refused
-    } else if wrong.is_empty() {
-        join_tags(&mut request);
-        match routes.call(request).await {
-            Ok(answer) => {
-                let answer = answer.into_response();
-                route = answer.data::<PathPattern>().cloned();
-                answer
-            }
-            Err(error) => {
-                route = error.data::<PathPattern>().cloned();
-                problem::of_error(error, documented.map_or(&[], |it| &it.in_path))
+    } else {
+        match guard.check(&request).await {
+            Err(refusal) => refusal.response,
+            Ok(_) if !wrong.is_empty() => Problem::fields(wrong).into_response(),
+            Ok(caller) => {
+                request.set_data(caller);
+                join_tags(&mut request);
+                match routes.call(request).await {
+                    Ok(answer) => {
+                        let answer = answer.into_response();
+                        route = answer.data::<PathPattern>().cloned();
+                        answer
+                    }
+                    Err(error) => {
+                        route = error.data::<PathPattern>().cloned();
+                        problem::of_error(error, documented.map_or(&[], |it| &it.in_path))
+                    }
+                }
             }
         }
-    } else {
-        Problem::fields(wrong).into_response()
     };
     if response.status() == StatusCode::METHOD_NOT_ALLOWED
         && let Some(allowed) = documented

@@ -1,5 +1,6 @@
 //! What the API can be told. Each is also an environment variable of the same name.
 
+use crate::oidc::OidcSettings;
 use anyhow::anyhow;
 use clap::Args;
 use shared::settings::duration;
@@ -42,6 +43,10 @@ pub struct Settings {
     /// needed]
     #[arg(long, env = "TOKENS_FILE")]
     pub tokens_file: Option<PathBuf>,
+
+    /// Of the issuer whose tokens are taken as well.
+    #[command(flatten)]
+    pub oidc: OidcSettings,
 
     /// Answer everybody, also beyond loopback: something else keeps others away
     #[arg(long, env = "INSECURE")]

@@ -34,6 +34,9 @@ pub enum Scope {
 }
 
 impl Scope {
+    /// All there are.
+    pub const ALL: [Self; 3] = [Self::Read, Self::Write, Self::Admin];
+
     /// What a request needs. Whatever is not known here needs the most.
     #[must_use]
     pub fn of(method: &Method, path: &str) -> Self {
@@ -65,9 +68,18 @@ impl FromStr for Scope {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let all = [Self::Read, Self::Write, Self::Admin];
-        let found = all.into_iter().find(|scope| scope.as_str() == text);
+        let found = Self::ALL.into_iter().find(|scope| scope.as_str() == text);
         found.ok_or_else(|| "must be read, write or admin".to_owned())
+    }
+}
+
+/// The token that the headers of a request bring (RFC 6750, RFC 7617).
+#[must_use]
+pub fn brought(headers: &HeaderMap) -> Option<String> {
+    match headers.typed_get::<Authorization<Bearer>>() {
+        Some(bearer) => Some(bearer.token().trim().to_owned()),
+        // The user is whoever it likes to be.
+        None => Some(headers.typed_get::<Authorization<Basic>>()?.password().to_owned()),
     }
 }
 
@@ -77,17 +89,17 @@ pub struct Tokens(Arc<[Token]>);
 
 #[derive(Debug)]
 struct Token {
+    name: Arc<str>,
     hash: Hash,
-    scopes: Vec<Scope>,
+    scopes: Arc<[Scope]>,
 }
 
 /// A token as the file has it.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Listed {
-    /// Whose it is, for those who read the file.
-    #[serde(rename = "name")]
-    _name: String,
+    /// Whose it is.
+    name: String,
     scopes: Vec<Scope>,
     /// BLAKE3 of the token in hexadecimal digits. A slow hash would add nothing: nobody can try
     /// 2^244 tokens.
@@ -120,24 +132,19 @@ impl Tokens {
             let hash = Hash::from_hex(&listed.blake3);
             let hash = hash.context("blake3 must be 64 hexadecimal digits")?;
             ensure!(!listed.scopes.is_empty(), "a token without scopes is good for nothing");
-            Ok(Token { hash, scopes: listed.scopes })
+            Ok(Token { name: listed.name.into(), hash, scopes: listed.scopes.into() })
         });
         Ok(Self(token.collect::<anyhow::Result<_>>()?))
     }
 
-    /// What may be done with what the headers of a request bring (RFC 6750, RFC 7617); `None` if it is
-    /// no token of the file.
+    /// Whose a token is, and what it is good for; `None` if it is none of the file.
     #[must_use]
-    pub fn scopes(&self, headers: &HeaderMap) -> Option<&[Scope]> {
-        let basic = || headers.typed_get::<Authorization<Basic>>();
-        let hash = match headers.typed_get::<Authorization<Bearer>>() {
-            Some(bearer) => blake3::hash(bearer.token().trim().as_bytes()),
-            // The user is whoever it likes to be.
-            None => blake3::hash(basic()?.password().as_bytes()),
-        };
+    pub fn holder(&self, token: &str) -> Option<(Arc<str>, Arc<[Scope]>)> {
+        let hash = blake3::hash(token.as_bytes());
         // Each is compared, and hashes are compared in constant time.
         let same = self.0.iter().filter(|token| token.hash == hash);
-        same.fold(None, |_, token| Some(&token.scopes[..]))
+        let token = same.fold(None, |_, token| Some(token))?;
+        Some((token.name.clone(), token.scopes.clone()))
     }
 }
 
@@ -189,14 +196,18 @@ pub fn create(path: &Path, name: &str, scopes: &[Scope]) -> anyhow::Result<Strin
 mod tests {
     use super::*;
 
-    fn scopes(tokens: &Tokens, authorization: &str) -> Option<Vec<Scope>> {
+    fn holder(tokens: &Tokens, authorization: &str) -> Option<(Arc<str>, Arc<[Scope]>)> {
         let mut headers = HeaderMap::new();
         headers.insert("authorization", authorization.parse().unwrap());
-        tokens.scopes(&headers).map(<[_]>::to_vec)
+        tokens.holder(&brought(&headers)?)
+    }
+
+    fn scopes(tokens: &Tokens, authorization: &str) -> Option<Vec<Scope>> {
+        holder(tokens, authorization).map(|(_name, scopes)| scopes.to_vec())
     }
 
     #[test]
-    fn a_token_that_was_made_has_its_scopes_and_is_not_in_the_file() {
+    fn a_token_that_was_made_has_its_name_and_scopes_and_is_not_in_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tokens.toml");
         let reader = create(&path, "the \"viewer\"", &[Scope::Read]).unwrap();
@@ -210,6 +221,8 @@ mod tests {
         }
         let tokens = Tokens::read(&path).unwrap();
         assert_eq!(scopes(&tokens, &format!("Bearer {reader}")), Some(vec![Scope::Read]));
+        let (name, _scopes) = holder(&tokens, &format!("Bearer {reader}")).unwrap();
+        assert_eq!(&*name, "the \"viewer\"");
         let expected = Some(vec![Scope::Read, Scope::Write]);
         assert_eq!(scopes(&tokens, &format!("bearer {both}")), expected);
         for wrong in [

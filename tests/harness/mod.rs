@@ -2,6 +2,7 @@
 //! must come of it.
 
 pub mod browser;
+pub mod issuer;
 pub mod link;
 pub mod listening;
 pub mod pipeline;

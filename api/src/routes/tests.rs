@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 mod guarding;
+mod jwt;
 mod listing;
 mod qido;
 

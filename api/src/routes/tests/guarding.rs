@@ -14,7 +14,7 @@ async fn with_tokens() -> (TestApi, HashMap<Scope, String>) {
     (guarded(true, Guard::new(&settings).unwrap()).await, tokens)
 }
 
-fn api_settings_of(arguments: &[&str]) -> crate::Settings {
+pub(super) fn api_settings_of(arguments: &[&str]) -> crate::Settings {
     #[derive(clap::Parser)]
     struct Program {
         #[command(flatten)]
@@ -82,7 +82,11 @@ async fn each_route_needs_the_scope_of_what_it_does() {
 async fn beyond_loopback_nobody_is_answered_by_accident() {
     let addr = "--api-addr=0.0.0.0:0";
     let error = Guard::new(&api_settings_of(&[addr])).unwrap_err().to_string();
-    assert!(error.contains("TOKENS_FILE") && error.contains("INSECURE"), "{error}");
+    for way in ["TOKENS_FILE", "OIDC_ISSUER", "INSECURE"] {
+        assert!(error.contains(way), "{error}");
+    }
+    let oidc = ["--oidc-issuer=https://login.example.org", "--oidc-audience=collimator"];
+    Guard::new(&api_settings_of(&[&[addr], &oidc[..]].concat())).unwrap();
     Guard::new(&api_settings_of(&[addr, "--insecure"])).unwrap();
     Guard::new(&api_settings_of(&["--api-addr=[::1]:0"])).unwrap();
     Guard::new(&api_settings_of(&["--tokens-file=/nowhere/tokens.toml"])).unwrap_err();
