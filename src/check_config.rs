@@ -31,6 +31,7 @@ impl Files {
             settings.ingest.check(&file.allow).unwrap_or_else(&mut note);
             settings.indexer.sources(file.clone()).map(drop).unwrap_or_else(&mut note);
         }
+        settings.api.tls().map(drop).unwrap_or_else(&mut note);
         Guard::new(&settings.api).map(drop).unwrap_or_else(&mut note);
         let webhooks = settings.api.webhooks_file.as_deref();
         Webhooks::new(webhooks, Requests::default()).map(drop).unwrap_or_else(&mut note);
@@ -77,6 +78,9 @@ fn describe_ports(settings: &PipelineSettings, to: &mut impl Write) -> io::Resul
         if let Some(ca) = &ingest.tls.dicom_tls_client_ca {
             writeln!(to, "There each sender needs a certificate of a CA in {}.", ca.display())?;
         }
+    }
+    if settings.api.api_tls_cert.is_some() {
+        writeln!(to, "The API on {}, over TLS.", settings.api.api_addr)?;
     }
     Ok(())
 }

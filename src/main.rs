@@ -9,6 +9,7 @@ use collimator::embedded_nats::guard_if_asked;
 use collimator::manual::{self, CompletionsSettings, ManSettings};
 use collimator::pipeline::{self, Addresses, PipelineSettings};
 use collimator::pseudonym::PseudonymCommand;
+use collimator::readiness;
 use collimator::send::{self, SendSettings};
 use collimator::series::{self, SeriesSettings};
 use collimator::synthetic::SyntheticStudy;
@@ -58,6 +59,8 @@ enum Command {
     Series(SeriesSettings),
     /// Look at all that the pipeline needs, and say what to do; changes nothing
     Doctor(Box<DoctorSettings>),
+    /// Ask the API that runs with these settings whether it is ready, as a health check does
+    Ready(Box<api::Settings>),
     /// Print what a shell needs to complete commands and options
     Completions(CompletionsSettings),
     /// Print the manual page, or write all of them
@@ -118,6 +121,7 @@ async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
             return manual::man(Args::command(), &settings);
         }
         Some(Command::Doctor(settings)) => return doctor::run(*settings).await,
+        Some(Command::Ready(settings)) => return readiness::run(&settings).await,
         Some(Command::Series(settings)) => return Ok(series::run(settings, stop).await),
         Some(Command::Token(TokenCommand::Create(new))) => {
             println!("{}", tokens::create(&new.tokens_file, &new.name, &new.scopes)?);
@@ -156,9 +160,9 @@ async fn demo(addresses: Addresses) -> anyhow::Result<()> {
     let paths = study.write_to(folder.path())?;
     let to = addresses.dicom_here().context("the demo sends in plain text; set DICOM_ADDR")?;
     let mut settings = SendSettings::new(to.to_string(), paths);
-    settings.called_ae = addresses.ae_title;
+    settings.called_ae.clone_from(&addresses.ae_title);
     send::run(settings).await?;
-    println!("In a moment both series are at http://{}/series", addresses.api);
+    println!("In a moment both series are at {}/series", addresses.api_url());
     Ok(())
 }
 

@@ -124,6 +124,8 @@ pub struct Addresses {
     pub ae_title: String,
     /// The HTTP API.
     pub api: SocketAddr,
+    /// How that is asked: `http`, or `https`.
+    pub api_scheme: &'static str,
     /// The broker.
     pub nats: String,
     /// The data folder.
@@ -164,6 +166,7 @@ pub async fn run(
         dicom_tls: ingest.tls_addr()?,
         ae_title: settings.ingest.ae_title.clone(),
         api: api.addr()?,
+        api_scheme: api.scheme(),
         nats: without_password(&nats_url),
         data_dir: std::path::absolute(&settings.data_dir).context("DATA_DIR")?,
     };
@@ -274,10 +277,16 @@ impl Addresses {
         self.dicom.map(here)
     }
 
+    /// The API as who is on this machine asks it: a URL without a path.
+    #[must_use]
+    pub fn api_url(&self) -> String {
+        format!("{}://{}", self.api_scheme, here(self.api))
+    }
+
     /// What to tell people who have just started the pipeline.
     #[must_use]
     pub fn welcome(&self) -> String {
-        let (api, ae) = (here(self.api), &self.ae_title);
+        let (api, ae) = (self.api_url(), &self.ae_title);
         let mut dicom = String::new();
         if let Some(listens) = self.dicom {
             let (ip, port) = (here(listens).ip(), listens.port());
@@ -292,7 +301,7 @@ impl Addresses {
         format!(
             "Collimator is ready; Ctrl-C ends it.
 
-{dicom}  API    http://{api}      docs: http://{api}/docs      series: http://{api}/series
+{dicom}  API    {api}      docs: {api}/docs      series: {api}/series
   NATS   {nats}      nats sub --server {nats} 'dicom.>'
   data   {data}
 ",

@@ -26,6 +26,7 @@ mod evidence;
 mod examples;
 mod filling_up;
 mod hostile;
+mod https;
 mod least_privilege;
 mod listening;
 mod manual;

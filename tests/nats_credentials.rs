@@ -31,7 +31,7 @@ fn jwt(issuer: &KeyPair, subject: &KeyPair, name: &str, claims: &Value) -> Strin
         "sub": subject.public_key(), "name": name, "nats": claims,
     }));
     let signed = format!("{header}.{body}");
-    let signature = BASE64_URL_SAFE_NO_PAD.encode(&issuer.sign(signed.as_bytes()).unwrap());
+    let signature = BASE64_URL_SAFE_NO_PAD.encode(issuer.sign(signed.as_bytes()).unwrap());
     format!("{signed}.{signature}")
 }
 

@@ -283,6 +283,35 @@ fn what_is_wrong_with_tls_is_one_clear_line_before_and_at_the_start() {
     assert!(said.contains("each sender needs a certificate of a CA in "), "{said}");
 }
 
+#[test]
+fn what_is_wrong_with_https_is_one_clear_line_before_and_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let papers = Authority::new(folder.path(), "ca");
+    let (one, other) = (papers.issue("one"), papers.issue("other"));
+    let path = |path: &Path| path.to_str().unwrap().to_owned();
+    let (certificate, key) = (path(&one.certificate), path(&one.key));
+    let (cert, with_key) = (("API_TLS_CERT", &*certificate), ("API_TLS_KEY", &*key));
+    for (settings, said) in [
+        (vec![cert], "API_TLS_CERT needs API_TLS_KEY as well"),
+        (vec![with_key], "API_TLS_KEY needs API_TLS_CERT as well"),
+        (vec![with_key, ("API_TLS_CERT", "nowhere.crt")], "API_TLS_CERT nowhere.crt: "),
+        (vec![cert, ("API_TLS_KEY", &*certificate)], "API_TLS_KEY "),
+        (vec![with_key, ("API_TLS_CERT", &*key)], "holds no certificate in PEM"),
+        (vec![cert, ("API_TLS_KEY", &path(&other.key))], "with API_TLS_KEY: "),
+    ] {
+        for arguments in [&["check-config"][..], &[]] {
+            let ended = run(folder.path(), &settings, arguments);
+            let stderr = String::from_utf8_lossy(&ended.stderr).into_owned();
+            assert_eq!(ended.status.code(), Some(1), "{said}: {stderr}");
+            assert_eq!(stderr.trim().lines().count(), 1, "{said}: {stderr}");
+            assert!(stderr.contains(said) && !stderr.contains("PRIVATE"), "{said}: {stderr}");
+        }
+    }
+    let checked = run(folder.path(), &[cert, with_key], &["check-config"]);
+    let said = String::from_utf8_lossy(&checked.stdout).into_owned();
+    assert!(checked.status.success() && said.contains("over TLS"), "{said}");
+}
+
 #[tokio::test]
 async fn the_demo_sends_itself_two_series() {
     let folder = tempfile::tempdir().unwrap();

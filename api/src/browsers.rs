@@ -14,6 +14,15 @@ const DOCS_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style
 /// For all that is no page: if it became one, it could do nothing.
 const POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
+/// A browser that was here over TLS comes in no other way for a year (RFC 6797 section 6.1), by this name,
+/// whatever the port; so not `includeSubDomains` as well.
+const ONLY_TLS: HeaderValue = HeaderValue::from_static("max-age=31536000");
+
+/// Has browsers stay with TLS.
+pub(crate) fn insist_on_tls(response: &mut Response) {
+    response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, ONLY_TLS);
+}
+
 /// Adds the headers that are not there yet.
 pub(crate) fn restrict(response: &mut Response, path: &str) {
     let is_docs = path.strip_prefix(DOCS).is_some_and(|rest| rest.is_empty() || rest == "/");

@@ -1,18 +1,31 @@
 //! HTTP connections, a limited number at a time: further ones wait to be accepted until one has ended,
 //! and one on which nothing happens ends soon, also when the other side is gone without a word, or goes
-//! on for ever without asking for anything.
+//! on for ever without asking for anything. With certificates each begins with a TLS hand-shake.
 
+use crate::problem::{PROBLEM_JSON, Problem};
+use poem::http::StatusCode;
+use poem::http::uri::Scheme;
 use poem::listener::{Acceptor, TcpAcceptor};
 use poem::web::{LocalAddr, RemoteAddr};
+use shared::tls::{NoTls, Tls, TlsStream};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio_util::either::Either;
+
+/// The longest that a TLS hand-shake may take, and that the answer to plain text may: as for DICOM.
+const HAND_SHAKE: Duration = Duration::from_secs(10);
+
+/// What is read of a request in plain text, which is all of most of them: with bytes unread a connection
+/// ends by a reset, which overtakes the answer.
+const PLAIN_TEXT: usize = 16 * 1024;
 
 /// How long an answer takes at most before its first byte: a search waits 30 s for its turn, and then
 /// has to be done.
@@ -24,7 +37,13 @@ pub struct Limited {
     room: Arc<Semaphore>,
     patience: Duration,
     longest_silence: Duration,
+    tls: Option<Arc<Tls>>,
+    /// Those in their hand-shake, each with its place: no more than there are places.
+    hand_shakes: JoinSet<Option<Accepted>>,
 }
+
+/// A connection as poem takes it.
+type Accepted = (Connection, LocalAddr, RemoteAddr, Scheme);
 
 impl Limited {
     /// At most `most` of what `acceptor` accepts at one time, each for as long as the other side takes
@@ -33,7 +52,25 @@ impl Limited {
     #[must_use]
     pub fn new(acceptor: TcpAcceptor, most: u32, patience: Duration) -> Self {
         let room = Arc::new(Semaphore::new(most as usize));
-        Self { acceptor, room, patience, longest_silence: patience + ANSWER_TIME }
+        let longest_silence = patience + ANSWER_TIME;
+        let hand_shakes = JoinSet::new();
+        Self { acceptor, room, patience, longest_silence, tls: None, hand_shakes }
+    }
+
+    /// Over TLS and no other way, if there is one.
+    #[must_use]
+    pub fn over(self, tls: Option<Arc<Tls>>) -> Self {
+        Self { tls, ..self }
+    }
+
+    /// The next connection, once there is a place for it.
+    async fn next(
+        room: &Arc<Semaphore>,
+        acceptor: &mut TcpAcceptor,
+    ) -> io::Result<(OwnedSemaphorePermit, TcpStream, LocalAddr, RemoteAddr)> {
+        let place = room.clone().acquire_owned().await.map_err(io::Error::other)?;
+        let (stream, local, remote, _http) = acceptor.accept().await?;
+        Ok((place, stream, local, remote))
     }
 }
 
@@ -44,15 +81,74 @@ impl Acceptor for Limited {
         self.acceptor.local_addr()
     }
 
-    async fn accept(
-        &mut self,
-    ) -> io::Result<(Connection, LocalAddr, RemoteAddr, poem::http::uri::Scheme)> {
-        let place = self.room.clone().acquire_owned().await.map_err(io::Error::other)?;
-        let (stream, local, remote, scheme) = self.acceptor.accept().await?;
-        end_when_stuck(&stream, self.patience);
-        let silence = Silence::new(self.longest_silence);
-        Ok((Connection { stream, silence, _place: place }, local, remote, scheme))
+    async fn accept(&mut self) -> io::Result<Accepted> {
+        let Self { acceptor, room, patience, longest_silence, tls, hand_shakes } = self;
+        loop {
+            let (place, stream, local, remote) = tokio::select! {
+                Some(ended) = hand_shakes.join_next() => match ended {
+                    Ok(Some(accepted)) => return Ok(accepted),
+                    _ => continue,
+                },
+                next = Self::next(room, acceptor) => next?,
+            };
+            end_when_stuck(&stream, *patience);
+            let longest_silence = *longest_silence;
+            let Some(tls) = tls.clone() else {
+                let connection = Connection::new(Either::Left(stream), longest_silence, place);
+                return Ok((connection, local, remote, Scheme::HTTP));
+            };
+            let limit = HAND_SHAKE.min(*patience);
+            hand_shakes.spawn(async move {
+                let stream = encrypted(&tls, stream, &remote, limit).await?;
+                let connection = Connection::new(Either::Right(stream), longest_silence, place);
+                Some((connection, local, remote, Scheme::HTTPS))
+            });
+        }
     }
+}
+
+/// The connection after its hand-shake; nothing when there is none, and the other side was told.
+async fn encrypted(
+    tls: &Tls,
+    stream: TcpStream,
+    remote: &RemoteAddr,
+    limit: Duration,
+) -> Option<TlsStream<TcpStream>> {
+    let error = match tls.accept(stream, limit, at_once).await {
+        Ok(stream) => return Some(stream),
+        Err(error) => error,
+    };
+    tracing::debug!(peer = %remote, %error, "no HTTPS");
+    if let NoTls::PlainText(stream) = error {
+        // Whether it hears that is its own affair.
+        let _ = timeout(limit, refuse_plain_text(stream)).await;
+    }
+    None
+}
+
+/// Sends what there is, though what was sent before is not acknowledged yet: the end of a hand-shake and
+/// an answer are short, and awaited.
+fn at_once(stream: TcpStream) -> TcpStream {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY");
+    }
+    stream
+}
+
+/// Answers a request in plain text that this is no place for it. Not by a redirect: what it brought, such
+/// as a token, could be read on the way, and whoever sends it should notice.
+async fn refuse_plain_text(mut stream: TcpStream) -> io::Result<()> {
+    let _whatever_came = stream.read(&mut [0; PLAIN_TEXT]).await?;
+    let detail = "this port speaks HTTPS: ask for https:// instead of http://";
+    let problem = Problem::new(StatusCode::BAD_REQUEST, detail);
+    let body = serde_json::to_string(&problem)?;
+    let answer = format!(
+        "HTTP/1.1 400 Bad Request\r\nContent-Type: {PROBLEM_JSON}\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(answer.as_bytes()).await?;
+    stream.shutdown().await
 }
 
 /// Ends a connection whose other side takes nothing of what it was sent (RFC 5482). Who listens to
@@ -104,12 +200,21 @@ impl Silence {
 
 /// A connection, and its place among them.
 pub struct Connection {
-    stream: TcpStream,
+    stream: Either<TcpStream, TlsStream<TcpStream>>,
     silence: Silence,
     _place: OwnedSemaphorePermit,
 }
 
 impl Connection {
+    /// On which there may be silence for so long.
+    fn new(
+        stream: Either<TcpStream, TlsStream<TcpStream>>,
+        longest_silence: Duration,
+        place: OwnedSemaphorePermit,
+    ) -> Self {
+        Self { stream, silence: Silence::new(longest_silence), _place: place }
+    }
+
     /// Notes that something was sent.
     fn sent(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if matches!(written, Poll::Ready(Ok(_))) {
@@ -165,14 +270,14 @@ impl AsyncWrite for Connection {
     }
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use super::*;
     use poem::web::Json;
     use poem::{Body, Server, handler};
     use serde_json::Value;
     use std::net::SocketAddr;
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
     use tokio::time::{sleep, timeout};
 

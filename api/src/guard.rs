@@ -9,12 +9,11 @@ use crate::reread::Reread;
 use crate::settings::Settings;
 use crate::tokens::{self, Scope, Tokens};
 use anyhow::{Context as _, ensure};
+use poem::http::uri::Scheme;
 use poem::http::{HeaderValue, Method, StatusCode, header};
 use poem::{IntoResponse, Request, Response};
 use std::net::IpAddr;
 use std::sync::Arc;
-use tokio::signal::unix::Signal;
-use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 /// What is answered to everyone: whether it is alive and ready, which names nobody.
@@ -118,28 +117,10 @@ impl Guard {
         }
     }
 
-    /// Keeps what tokens are judged by fresh, until told to stop: files are read again when this signal
-    /// comes, keys are fetched again.
-    pub(crate) async fn keep(&self, hangup: Option<Signal>, stop: &CancellationToken) {
-        let fetching = async {
-            if let Some(oidc) = &self.oidc {
-                oidc.run(stop).await;
-            }
-        };
-        let rereading = async {
-            if let Some(hangup) = hangup {
-                stop.run_until_cancelled(self.reread_on(hangup)).await;
-            }
-        };
-        tokio::join!(fetching, rereading);
-    }
-
-    async fn reread_on(&self, mut hangup: Signal) {
-        while hangup.recv().await.is_some() {
-            let guard = self.clone();
-            if let Err(error) = spawn_blocking(move || guard.reread()).await {
-                tracing::error!("files were not read again: {error}");
-            }
+    /// Keeps the keys that tokens are judged by fresh, until told to stop.
+    pub(crate) async fn keep(&self, stop: &CancellationToken) {
+        if let Some(oidc) = &self.oidc {
+            oidc.run(stop).await;
         }
     }
 
@@ -190,10 +171,12 @@ impl Guard {
             return true;
         }
         let origin = origin.to_str().unwrap_or_default();
-        let origin = origin.split_once("://").map_or("", |(_scheme, authority)| authority);
+        let (scheme, origin) = origin.split_once("://").unwrap_or_default();
+        // Over TLS a page that came without it is not ours: it may be of anybody on the way.
+        let is_safe = scheme == "https" || *request.scheme() != Scheme::HTTPS;
         let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
         let is_ours = host.is_some_and(|host| host.eq_ignore_ascii_case(origin));
-        !origin.is_empty() && (is_ours || self.lists(origin))
+        is_safe && !origin.is_empty() && (is_ours || self.lists(origin))
     }
 
     fn lists(&self, name: &str) -> bool {

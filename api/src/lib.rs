@@ -51,15 +51,17 @@ use requests::Requests;
 pub use settings::Settings;
 use shared::audit::{AuditSettings, Auditor};
 use shared::catalog::Catalog;
+use shared::hangup::Hangup;
 use shared::health::Health;
 use shared::metrics::Metrics;
 use shared::settings::host_name;
 use shared::subject::Service;
+use shared::tls::Tls;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use syslog::Relay;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use webhooks::Webhooks;
 
@@ -71,6 +73,8 @@ const DRAIN: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Api {
     listener: TcpListener,
+    /// What to speak TLS with, and nothing else.
+    tls: Option<Arc<Tls>>,
     settings: Settings,
     catalog: Catalog,
     requests: Requests,
@@ -79,7 +83,7 @@ pub struct Api {
     guard: Guard,
     auditor: Auditor,
     /// Tells to read files again. Without any it ends the process, as when a terminal is closed.
-    hangup: Option<Signal>,
+    hangup: Option<Hangup>,
     health: Health,
     metrics: Metrics,
 }
@@ -103,14 +107,22 @@ impl Api {
         let webhooks = Webhooks::new(settings.webhooks_file.as_deref(), requests.clone())?;
         let relay = Relay::new(&settings.syslog, &metrics)?;
         let addr = settings.api_addr;
+        let tls = settings.tls()?.map(Arc::new);
+        if tls.is_none() && !settings.insecure && !addr.ip().is_loopback() {
+            tracing::warn!(
+                "whoever is between {addr} and its clients can read patients' names and tokens: set \
+                 API_TLS_CERT and API_TLS_KEY, or INSECURE=true where something in front speaks TLS"
+            );
+        }
         let listener = TcpListener::bind(addr).await.with_context(|| {
             format!("cannot listen on {addr} for HTTP; stop the other program or set API_ADDR")
         })?;
         let settings = settings.clone();
-        let hangup = guard.asks_for_tokens().then(|| signal(SignalKind::hangup())).transpose();
-        let hangup = hangup.context("cannot listen for SIGHUP")?;
+        let reads_again = tls.is_some() || guard.asks_for_tokens();
+        let hangup = reads_again.then(Hangup::listen).transpose()?;
         Ok(Self {
             listener,
+            tls,
             settings,
             catalog,
             requests,
@@ -139,6 +151,12 @@ impl Api {
         self.listener.local_addr().context("where the API listens")
     }
 
+    /// How it is asked: `http`, or `https`.
+    #[must_use]
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+
     /// Serves until told to stop.
     ///
     /// # Errors
@@ -146,14 +164,24 @@ impl Api {
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let acceptor = TcpAcceptor::from_tokio(self.listener).context("cannot serve HTTP")?;
         let events = Events::new(self.requests.clone(), &self.settings, stop.clone());
-        let (webhooks, guard) = (self.webhooks.clone(), self.guard.clone());
+        let (webhooks, guard, tls) = (self.webhooks.clone(), self.guard.clone(), self.tls);
+        let reading_again = async {
+            if let Some(hangup) = self.hangup {
+                let (guard, tls) = (guard.clone(), tls.clone());
+                let again = move || {
+                    guard.reread();
+                    tls.iter().for_each(|tls| tls.again());
+                };
+                hangup.each(&stop, again).await;
+            }
+        };
         let (auditor, requests) = (self.auditor.clone(), self.requests.clone());
         let server = async {
             // Whatever ends the one ends the other.
             let _ended = stop.clone().drop_guard();
             let idle = self.settings.http_idle_timeout;
             let most = self.settings.max_http_connections;
-            Server::new_with_acceptor(Limited::new(acceptor, most, idle))
+            Server::new_with_acceptor(Limited::new(acceptor, most, idle).over(tls.clone()))
                 .idle_timeout(idle)
                 .run_with_graceful_shutdown(
                     routes::routes(
@@ -172,14 +200,15 @@ impl Api {
                 .await
                 .context("the API ended")
         };
-        let keeping = guard.keep(self.hangup, &stop);
+        let keeping = guard.keep(&stop);
         let relaying = async {
             if let Some(relay) = &self.relay {
                 // Not in this one's own memory, which moves about on the stack.
                 Box::pin(relay.run(&requests, &stop)).await;
             }
         };
-        let served = async { tokio::join!(server, self.webhooks.run(&stop), keeping, relaying).0 };
+        let webhooks = self.webhooks.run(&stop);
+        let served = async { tokio::join!(server, webhooks, keeping, relaying, reading_again).0 };
         auditor.attend(async { requests.connected().await.clone() }, served).await
     }
 }

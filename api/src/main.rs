@@ -40,7 +40,7 @@ async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
     args.nats.user.check()?;
     let api =
         Api::bind(&args.api, &args.audit, catalog, Health::default(), Metrics::default()).await?;
-    tracing::info!(addr = %api.addr()?, "api listens");
+    tracing::info!(addr = %api.addr()?, scheme = api.scheme(), "api listens");
     // Reading does without NATS, so it is no condition for being ready.
     let (requests, nats_health) = (api.requests(), Health::default().part("nats"));
     let connect = async {

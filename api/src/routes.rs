@@ -19,6 +19,7 @@ use crate::qido;
 use crate::requests::Requests;
 use crate::webhooks::Webhooks;
 use crate::webhooks::operations::WebhookOperations;
+use poem::http::uri::Scheme;
 use poem::http::{HeaderValue, Method, StatusCode, header};
 use poem::{Endpoint, EndpointExt, IntoResponse, PathPattern, Request, Response, Route};
 use poem_openapi::{LicenseObject, OpenApiService};
@@ -121,6 +122,7 @@ async fn answer<E: Endpoint>(
     let documented = allowed.iter().find(|allowed| allowed.matches(&path));
     let wrong = documented.map(|allowed| allowed.wrong(&request)).unwrap_or_default();
     let origin = guard.origins().of(&request);
+    let over_tls = *request.scheme() == Scheme::HTTPS;
     let preflight = origin.as_ref().and_then(|_| origins::preflight(&request));
     let mut route = None;
     let asked = Asked::by(&mut request);
@@ -180,6 +182,9 @@ async fn answer<E: Endpoint>(
         refusals.count(Refused::Request, status.as_str().to_owned());
     }
     browsers::restrict(&mut response, &path);
+    if over_tls {
+        browsers::insist_on_tls(&mut response);
+    }
     if let Some(origin) = origin {
         origins::share(&mut response, origin);
     }

@@ -2,8 +2,10 @@
 
 use crate::oidc::OidcSettings;
 use crate::syslog::SyslogSettings;
+use anyhow::anyhow;
 use clap::Args;
 use shared::settings::duration;
+use shared::tls::{Named, Papers, Tls};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,6 +18,14 @@ pub struct Settings {
     /// Where the HTTP API listens
     #[arg(long, env = "API_ADDR", default_value = "127.0.0.1:8000")]
     pub api_addr: SocketAddr,
+
+    /// Our certificate and those between it and its CA, PEM; then the API speaks HTTPS [default: none]
+    #[arg(long, env = "API_TLS_CERT")]
+    pub api_tls_cert: Option<PathBuf>,
+
+    /// The private key of our certificate, PEM, without a passphrase
+    #[arg(long, env = "API_TLS_KEY")]
+    pub api_tls_key: Option<PathBuf>,
 
     /// HTTP connections at one time; further ones wait until one has ended
     #[arg(long, env = "MAX_HTTP_CONNECTIONS", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=10_000))]
@@ -58,4 +68,33 @@ pub struct Settings {
     /// Of the Audit Record Repository.
     #[command(flatten)]
     pub syslog: SyslogSettings,
+}
+
+/// What is spoken over TLS. Not HTTP/2, though the server could: there a connection is many requests at one
+/// time, of which `MAX_HTTP_CONNECTIONS` knows nothing, and has no `Host`, by which browsers are judged.
+const PROTOCOLS: &[&str] = &["http/1.1"];
+
+impl Settings {
+    /// Reads the certificate, if there is one.
+    ///
+    /// # Errors
+    /// When it comes without its key, or a file can't be read or holds something else, with the name of its
+    /// setting.
+    pub fn tls(&self) -> anyhow::Result<Option<Tls>> {
+        const CERT: &str = "API_TLS_CERT";
+        const KEY: &str = "API_TLS_KEY";
+        let (certificate, key) = match (&self.api_tls_cert, &self.api_tls_key) {
+            (Some(certificate), Some(key)) => (certificate, key),
+            (Some(_), None) => return Err(anyhow!("{CERT} needs {KEY} as well")),
+            (None, Some(_)) => return Err(anyhow!("{KEY} needs {CERT} as well")),
+            (None, None) => return Ok(None),
+        };
+        let papers = Papers {
+            certificate: Named::new(CERT, certificate),
+            key: Named::new(KEY, key),
+            client_ca: None,
+            protocols: PROTOCOLS,
+        };
+        Tls::read(papers).map(Some)
+    }
 }

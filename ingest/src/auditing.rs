@@ -103,7 +103,7 @@ pub fn say_rejected(
         | Rejection::ProtocolVersion
         | Rejection::ApplicationContext => code::ACCESS_CONTROL_DECISION,
     };
-    say_refused(auditor, peer, calling_ae_title, rejection.cause(), what, &rejection);
+    say_refused(auditor, peer, calling_ae_title, rejection.cause(), what, rejection);
 }
 
 /// Somebody was not even heard.

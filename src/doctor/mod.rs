@@ -92,6 +92,7 @@ fn read_settings(settings: &PipelineSettings) -> Finding {
     let (sources, webhooks) = (&settings.sources.sources_file, &settings.api.webhooks_file);
     let tls = &settings.ingest.tls;
     let certificates = [&tls.dicom_tls_cert, &tls.dicom_tls_key, &tls.dicom_tls_client_ca];
+    let https = [&settings.api.api_tls_cert, &settings.api.api_tls_key];
     let pseudonyms = &settings.ingest.pseudonyms;
     let syslog = &settings.api.syslog;
     let of_repository =
@@ -101,6 +102,7 @@ fn read_settings(settings: &PipelineSettings) -> Finding {
             .into_iter()
             .chain(certificates)
             .chain(of_repository)
+            .chain(https)
             .flatten()
             .map(|file| file.display().to_string())
             .collect();

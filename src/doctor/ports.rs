@@ -2,10 +2,10 @@
 
 use super::PATIENCE;
 use super::finding::Finding;
+use crate::asking::NoAnswer;
 use crate::pipeline::{PipelineSettings, here};
+use crate::readiness::Readiness;
 use crate::send::{self, SendSettings};
-use serde::Deserialize;
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -92,13 +92,6 @@ async fn echo(check: &'static str, addr: SocketAddr, ae_title: &str) -> Finding 
     }
 }
 
-/// What `/health/ready` says.
-#[derive(Deserialize)]
-struct Readiness {
-    status: String,
-    parts: BTreeMap<String, String>,
-}
-
 async fn api(settings: &PipelineSettings) -> Finding {
     const CHECK: &str = "api";
     let addr = settings.api.api_addr;
@@ -106,24 +99,24 @@ async fn api(settings: &PipelineSettings) -> Finding {
         Port::Held => {}
         port => return free(CHECK, addr, &port, "API_ADDR"),
     }
-    let readiness = match readiness(addr).await {
+    let readiness = match Readiness::ask(&settings.api).await {
         Ok(readiness) => readiness,
+        Err(error) if matches!(error.downcast_ref(), Some(NoAnswer::Untrusted(_))) => {
+            let says = format!("{addr} shows another certificate than that of API_TLS_CERT");
+            let advice =
+                "send SIGHUP to a Collimator that is to read it again; stop any other program";
+            return Finding::trouble(CHECK, says, advice);
+        }
         Err(error) => {
             let says = format!("{addr} is held by somebody who is no API of ours ({error:#})");
             return Finding::trouble(CHECK, says, "stop it, or set API_ADDR");
         }
     };
-    if readiness.status == "ready" {
-        return Finding::ok(CHECK, format!("{addr} answers, and all parts of it are ready"));
+    match readiness.missing() {
+        None => Finding::ok(CHECK, format!("{addr} answers, and all parts of it are ready")),
+        Some(parts) => {
+            let says = format!("{addr} answers that it is not ready, by {parts}");
+            Finding::trouble(CHECK, says, "see what is said of these parts here, and its log")
+        }
     }
-    let parts = readiness.parts.iter().filter(|(_, state)| *state != "ready");
-    let parts: Vec<_> = parts.map(|(part, state)| format!("{part} ({state})")).collect();
-    let says = format!("{addr} answers that it is not ready, by {}", parts.join(", "));
-    Finding::trouble(CHECK, says, "see what is said of these parts here, and its log")
-}
-
-async fn readiness(addr: SocketAddr) -> anyhow::Result<Readiness> {
-    let client = reqwest::Client::builder().timeout(PATIENCE).no_proxy().build()?;
-    let answer = client.get(format!("http://{}/health/ready", here(addr))).send().await?;
-    Ok(answer.json().await?)
 }

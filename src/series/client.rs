@@ -1,17 +1,13 @@
 //! The API as its clients see it: pages of series, all of one series, and what happens.
 
 use super::record::{Record, Shown};
-use reqwest::header::{ACCEPT, HeaderMap, LINK};
-use reqwest::{Response, StatusCode, Url};
+use crate::asking::{Answer, Asking, NoAnswer, Trust};
+use anyhow::Context as _;
+use http::StatusCode;
+use http::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, LINK};
 use serde::Deserialize;
-use std::error::Error;
-use std::time::Duration;
-
-/// How long a connection may take to come about.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
-
-/// How long an answer may pause. `GET /events` says every few seconds that it still stands.
-const READ_PATIENCE: Duration = Duration::from_secs(30);
+use std::path::Path;
+use url::Url;
 
 /// Series that are asked for at a time.
 const PAGE: usize = 500;
@@ -34,6 +30,18 @@ pub(super) enum ApiError {
         /// Why not.
         cause: String,
     },
+    /// Somebody answers whose certificate is not trusted.
+    #[error(
+        "the API at {} is not trusted: {cause}; name the certificate of its CA with --ca or \
+         COLLIMATOR_CA",
+        api.as_str().trim_end_matches('/')
+    )]
+    Untrusted {
+        /// Where that is.
+        api: Url,
+        /// Why not.
+        cause: String,
+    },
     /// It answers that it won't, or can't at the moment.
     #[error("{detail}")]
     Refused {
@@ -49,6 +57,7 @@ impl ApiError {
     pub(super) fn is_passing(&self) -> bool {
         match self {
             Self::Away { .. } => true,
+            Self::Untrusted { .. } => false,
             Self::Refused { status, .. } => status.is_server_error(),
         }
     }
@@ -57,22 +66,28 @@ impl ApiError {
 /// The way to the API.
 #[derive(Debug, Clone)]
 pub(super) struct Client {
-    http: reqwest::Client,
+    asking: Asking,
     api: Url,
-    token: Option<String>,
+    /// Of all that is asked for.
+    headers: HeaderMap,
 }
 
 impl Client {
-    /// Of the API at an address, with a token if it needs one.
-    pub(super) fn new(api: Url, token: Option<String>) -> anyhow::Result<Self> {
-        let http = reqwest::Client::builder()
-            .connect_timeout(CONNECT_PATIENCE)
-            .read_timeout(READ_PATIENCE)
-            .user_agent(concat!("collimator/", env!("CARGO_PKG_VERSION")))
-            // A proxy for the way out of the house knows nothing of what runs on this machine.
-            .no_proxy()
-            .build()?;
-        Ok(Self { http, api, token })
+    /// Of the API at an address, with a token if it needs one, and a CA if this machine does not know it.
+    pub(super) fn new(api: Url, token: Option<&str>, ca: Option<&Path>) -> anyhow::Result<Self> {
+        let trust = match (api.scheme(), ca) {
+            ("https", Some(ca)) => Trust::Authorities(ca),
+            ("https", None) => Trust::Machine,
+            _ => Trust::PlainText,
+        };
+        let asking = Asking::new(trust).context("--ca or COLLIMATOR_CA")?;
+        let accept = HeaderValue::from_static("application/json, text/event-stream");
+        let mut headers = HeaderMap::from_iter([(ACCEPT, accept)]);
+        if let Some(token) = token {
+            let token = HeaderValue::try_from(format!("Bearer {token}"));
+            headers.insert(AUTHORIZATION, token.context("COLLIMATOR_TOKEN is no token")?);
+        }
+        Ok(Self { asking, api, headers })
     }
 
     /// The series that a query finds, `most` of them, page by page.
@@ -94,13 +109,17 @@ impl Client {
         &self,
         query: &Query,
         last: Option<&str>,
-    ) -> Result<Response, ApiError> {
+    ) -> Result<Answer, ApiError> {
         self.get(self.url(&["events"], query), last).await
     }
 
-    /// Nobody answers any more.
-    pub(super) fn away(&self, error: &reqwest::Error) -> ApiError {
-        ApiError::Away { api: self.api.clone(), cause: innermost(error) }
+    /// Nobody answers any more, or nobody who is trusted.
+    pub(super) fn away(&self, error: NoAnswer) -> ApiError {
+        let api = self.api.clone();
+        match error {
+            NoAnswer::Untrusted(cause) => ApiError::Untrusted { api, cause },
+            NoAnswer::Late | NoAnswer::Lost(_) => ApiError::Away { api, cause: error.to_string() },
+        }
     }
 
     fn url(&self, path: &[&str], query: &[(&'static str, String)]) -> Url {
@@ -115,37 +134,34 @@ impl Client {
         url
     }
 
-    async fn get(&self, url: Url, last: Option<&str>) -> Result<Response, ApiError> {
-        let mut request = self.http.get(url).header(ACCEPT, "application/json, text/event-stream");
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token);
+    async fn get(&self, url: Url, last: Option<&str>) -> Result<Answer, ApiError> {
+        let mut headers = self.headers.clone();
+        if let Some(last) = last.and_then(|last| HeaderValue::from_str(last).ok()) {
+            headers.insert("Last-Event-ID", last);
         }
-        if let Some(last) = last {
-            request = request.header("Last-Event-ID", last);
-        }
-        let answer = request.send().await.map_err(|error| self.away(&error))?;
+        let answer = self.asking.get(&url, headers).await.map_err(|error| self.away(error))?;
         match answer.status() {
             StatusCode::OK => Ok(answer),
             status => Err(ApiError::Refused { status, detail: self.detail(status, answer).await }),
         }
     }
 
-    async fn json<T: for<'de> Deserialize<'de>>(&self, answer: Response) -> Result<T, ApiError> {
-        answer.json().await.map_err(|error| match error.is_decode() {
-            true => {
-                ApiError::Refused { status: StatusCode::OK, detail: self.stranger("no series") }
-            }
-            false => self.away(&error),
+    async fn json<T: for<'de> Deserialize<'de>>(&self, answer: Answer) -> Result<T, ApiError> {
+        let body = answer.whole().await.map_err(|error| self.away(error))?;
+        serde_json::from_slice(&body).map_err(|_| ApiError::Refused {
+            status: StatusCode::OK,
+            detail: self.stranger("no series"),
         })
     }
 
     /// What a refusal says: its problem details, if it is one of ours.
-    async fn detail(&self, status: StatusCode, answer: Response) -> String {
+    async fn detail(&self, status: StatusCode, answer: Answer) -> String {
         #[derive(Deserialize)]
         struct Problem {
             detail: String,
         }
-        match answer.json::<Problem>().await {
+        let body = answer.whole().await.unwrap_or_default();
+        match serde_json::from_slice::<Problem>(&body) {
             Ok(_) if status == StatusCode::UNAUTHORIZED => {
                 "a token is needed: set COLLIMATOR_TOKEN (`collimator token create` makes one)"
                     .to_owned()
@@ -202,19 +218,6 @@ fn next_query(headers: &HeaderMap) -> Option<String> {
     relation.contains("rel=\"next\"").then_some(query)
 }
 
-/// What lies under an error: the URL that is above it says nothing new, and may name a patient.
-fn innermost(error: &reqwest::Error) -> String {
-    let mut cause: &dyn Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    match error.source() {
-        Some(_) => cause.to_string(),
-        None if error.is_timeout() => "it takes too long".to_owned(),
-        None => "the answer broke off".to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -222,11 +225,11 @@ mod tests {
     #[test]
     fn a_path_is_below_the_api_and_a_uid_is_one_segment() {
         for api in ["http://here:8000", "http://here:8000/"] {
-            let client = Client::new(api.parse().unwrap(), None).unwrap();
+            let client = Client::new(api.parse().unwrap(), None, None).unwrap();
             let url = client.url(&["series", "1.2/../3"], &[("PatientName", "Roe^*&".to_owned())]);
             assert_eq!(url.as_str(), "http://here:8000/series/1.2%2F..%2F3?PatientName=Roe%5E*%26");
         }
-        let client = Client::new("http://here/collimator".parse().unwrap(), None).unwrap();
+        let client = Client::new("http://here/collimator".parse().unwrap(), None, None).unwrap();
         assert_eq!(client.url(&["events"], &[]).as_str(), "http://here/collimator/events");
     }
 

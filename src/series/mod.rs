@@ -12,9 +12,11 @@ use crate::output::{self, FormSettings};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use client::{ApiError, Client, Query};
-use reqwest::{StatusCode, Url};
+use http::StatusCode;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 /// Exit code for what can't be asked: as for a bad setting.
 const WRONG: u8 = 2;
@@ -45,11 +47,16 @@ struct ApiSettings {
     /// A token of the scope `read`, if the API needs one; as a variable it is in no list of processes
     #[arg(long, env = "COLLIMATOR_TOKEN", hide_env_values = true)]
     token: Option<String>,
+
+    /// The certificates of CAs, PEM, one of which the API's certificate has to be of, where it speaks HTTPS
+    /// [default: those that this machine trusts]
+    #[arg(long, env = "COLLIMATOR_CA", value_name = "FILE")]
+    ca: Option<PathBuf>,
 }
 
 impl ApiSettings {
     fn client(self) -> anyhow::Result<Client> {
-        Client::new(self.api, self.token)
+        Client::new(self.api, self.token.as_deref(), self.ca.as_deref())
     }
 }
 
@@ -149,8 +156,8 @@ struct WatchSettings {
 
 fn api_url(text: &str) -> Result<Url, String> {
     match text.parse::<Url>() {
-        Ok(url) if url.scheme() == "http" => Ok(url),
-        _ => Err("must be an http address, such as http://127.0.0.1:8000".to_owned()),
+        Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(url),
+        _ => Err("must be an http or https address, such as http://127.0.0.1:8000".to_owned()),
     }
 }
 

@@ -5,10 +5,10 @@ use super::listing::{json_lines, time};
 use super::record::Record;
 use super::server_sent::{Reader, ServerSent};
 use super::table::{Column, Table, printable};
+use crate::asking::Answer;
 use crate::output::{print, width};
 use anyhow::Context as _;
 use jiff::Timestamp;
-use reqwest::Response;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -73,7 +73,7 @@ async fn listen_again(
     client: &Client,
     query: &Query,
     last: Option<&str>,
-) -> anyhow::Result<Response> {
+) -> anyhow::Result<Answer> {
     let mut pause = PAUSE.0;
     loop {
         tokio::time::sleep(pause).await;
@@ -105,13 +105,13 @@ struct Watching {
 
 impl Watching {
     /// Prints what comes until the answer ends.
-    async fn read(&mut self, client: &Client, answer: &mut Response) -> anyhow::Result<Read> {
+    async fn read(&mut self, client: &Client, answer: &mut Answer) -> anyhow::Result<Read> {
         let mut reader = Reader::default();
         loop {
-            let piece = match answer.chunk().await {
+            let piece = match answer.piece().await {
                 Ok(Some(piece)) => piece,
                 Ok(None) => return Ok(Read::Broken("the API ended the connection".to_owned())),
-                Err(error) => return Ok(Read::Broken(client.away(&error).to_string())),
+                Err(error) => return Ok(Read::Broken(client.away(error).to_string())),
             };
             let Ok(events) = reader.read(&piece) else {
                 return Ok(Read::Broken("the API sent an event without an end".to_owned()));

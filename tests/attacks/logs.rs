@@ -119,7 +119,7 @@ async fn association(collimator: &Collimator, number: u64) {
         scu.stores(image).await;
         let (sop, data_set) = written(image);
         if number % 7 == 3 && place == 5 {
-            let cut = &data_set[..data_set.len() / 3 | 1];
+            let cut = &data_set[..(data_set.len() / 3) | 1];
             assert_ne!(scu.store(1, uids::MR_IMAGE_STORAGE, &sop, cut).await.status, 0);
             let other = scu.store(1, uids::MR_IMAGE_STORAGE, "2.25.77", &data_set).await;
             assert_eq!(other.status, 0xa900);

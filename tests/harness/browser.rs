@@ -50,6 +50,7 @@ impl Browser {
         let flags: Vec<_> = FLAGS.into_iter().chain([profile.as_str()]).collect();
         let wanted = json!({ "capabilities": { "alwaysMatch": {
             "browserName": "chrome",
+            "acceptInsecureCerts": true,
             "goog:chromeOptions": { "binary": found("chromium"), "args": flags },
             "goog:loggingPrefs": { "browser": "ALL" },
         }}});
