@@ -377,7 +377,7 @@ async fn all_that_operators_ask_for_works_with_the_users_of_the_services() {
         std::fs::remove_file(&rebuilt).unwrap();
     }
 
-    // Whoever runs a service can have the doctor look with its user.
+    // The doctor looks with the user of a service; `ingest` may not see how far the indexer is.
     for user in ["ingest", "indexer", "api", "admin"] {
         let mut settings = broker.settings(user);
         settings.push(("INSECURE", "true".to_owned()));
@@ -385,11 +385,16 @@ async fn all_that_operators_ask_for_works_with_the_users_of_the_services() {
         let mut doctor =
             Process::start_with(Path::new(COLLIMATOR), &arguments, broker.folder.path(), &settings);
         doctor.ended().await;
-        let report: Value = serde_json::from_str(&doctor.printed()).unwrap();
+        let printed = doctor.printed();
+        // Among the lines of the log, of which each is JSON too.
+        let report = &printed[printed.find("{\n").unwrap()..];
+        let report = serde_json::Deserializer::from_str(report).into_iter::<Value>().next();
+        let report = report.unwrap().unwrap();
         for check in ["nats", "streams", "indexer", "clock"] {
             let checks = report["checks"].as_array().unwrap();
             let found = checks.iter().find(|found| found["check"] == check);
-            assert_eq!(found.unwrap()["verdict"], "ok", "{user}: {report}");
+            let expected = if (user, check) == ("ingest", "indexer") { "warning" } else { "ok" };
+            assert_eq!(found.unwrap()["verdict"], expected, "{user}: {report}");
         }
     }
     assert_eq!(refusals(ingest), [""; 0]);

@@ -5,6 +5,7 @@ use super::broker::Broker;
 use super::finding::Finding;
 use crate::pipeline::PipelineSettings;
 use anyhow::Context as _;
+use async_nats::jetstream::context::ConsumerInfoErrorKind;
 use async_nats::jetstream::{self, consumer};
 use bytesize::ByteSize;
 use jiff::Timestamp;
@@ -129,7 +130,18 @@ async fn reader(jetstream: &jetstream::Context) -> anyhow::Result<Finding> {
         if look > 0 {
             tokio::time::sleep(LOOK_PAUSE).await;
         }
-        let Ok(info) = stream.consumer_info(indexer::consumer::NAME).await else { continue };
+        let info = match stream.consumer_info(indexer::consumer::NAME).await {
+            Ok(info) => info,
+            Err(error) if error.kind() == ConsumerInfoErrorKind::NotFound => continue,
+            // NATS says nothing to who has no right to ask.
+            Err(_nothing_said) => {
+                return Ok(Finding::warning(
+                    "indexer",
+                    "NATS does not say how far it is",
+                    "ask as the user of the indexer, who has the right to know",
+                ));
+            }
+        };
         let reads = info.num_waiting > 0;
         looked = Some(info);
         if reads {
