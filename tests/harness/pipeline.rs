@@ -112,10 +112,26 @@ impl Process {
     }
 }
 
-/// Sends a process a signal by name, such as `TERM` or `STOP`.
+/// Sends a process a signal by name, such as `TERM` or `STOP`; one that is to stop has stopped then.
 pub fn signal(process: u32, name: &str) {
     let arguments = [format!("-{name}"), process.to_string()];
     assert!(Command::new("kill").args(arguments).status().unwrap().success());
+    let began = Instant::now();
+    // One thread takes the signal, once it has its turn; until then the others go on.
+    while name == "STOP" && !has_stopped(process) {
+        assert!(began.elapsed() < DEADLINE, "{process} does not stop");
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+/// Whether no thread of a process runs (proc(5): `/proc/pid/task/tid/stat`), or it has ended.
+fn has_stopped(process: u32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{process}/task"));
+    threads.into_iter().flatten().flatten().all(|thread| {
+        let status = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        let state = status.rsplit(") ").next().and_then(|rest| rest.chars().next());
+        state.is_none_or(|state| matches!(state, 'T' | 't' | 'Z' | 'X'))
+    })
 }
 
 impl Drop for Process {
@@ -230,9 +246,14 @@ impl Ends {
         .await
     }
 
-    /// All events of a stream so far.
+    /// All events of a stream so far. After a broker has died, what our own client asks may be lost with
+    /// the connection, so it asks again.
     pub async fn events(&self, stream: &str) -> Vec<StreamMessage> {
-        let mut stream = jetstream::new(self.nats.clone()).get_stream(stream).await.unwrap();
+        let jetstream = jetstream::new(self.nats.clone());
+        let mut stream = eventually(&format!("the stream {stream}"), async || {
+            jetstream.get_stream(stream).await.ok()
+        })
+        .await;
         let state = stream.info().await.unwrap().state.clone();
         let mut events = Vec::new();
         for sequence in state.first_sequence.max(1)..=state.last_sequence {
