@@ -2,7 +2,7 @@
 //! TLS (RFC 5425) with the message as XML (PS3.15 A.5.1).
 //!
 //! One durable consumer of AUDIT, so what the repository is owed is with the broker. RFC 5425 knows no
-//! acknowledgement: [`relay`] says when a message counts as taken.
+//! acknowledgement: `relay` says when a message counts as taken.
 
 mod connection;
 mod held;
