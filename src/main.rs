@@ -20,10 +20,6 @@ use std::io::{self, BufRead as _, Read as _};
 use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
 
-/// See `indexer`: its events, and the lists of the API, are many small allocations.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Longest line with a passcode that is read, in bytes; longer ones are too long for the protocol.
 const MAX_PASSCODE_LINE: u64 = 128 * 1024;
 
