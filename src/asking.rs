@@ -15,7 +15,7 @@ use hyper_util::rt::TokioExecutor;
 use pinned::Pinned;
 use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};
-use shared::tls;
+use shared::pem;
 use std::error::Error;
 use std::io;
 use std::path::Path;
@@ -94,7 +94,7 @@ impl Asking {
                  ca-certificates",
             )?,
             Trust::Authorities(path) => {
-                let roots = tls::authorities(path).with_context(|| named(path))?;
+                let roots = pem::authorities(path).with_context(|| named(path))?;
                 builder.with_tls_config(of_authorities(roots).with_no_client_auth())
             }
             Trust::Only(path) => {

@@ -14,6 +14,7 @@ pub mod health;
 pub mod metrics;
 mod nats_tls;
 pub mod nats_user;
+pub mod pem;
 mod process;
 pub mod settings;
 pub mod shutdown;

@@ -1,12 +1,12 @@
 //! How a service knows that it speaks to its own broker, and nobody listens: TLS
 //! ([`nats-tls.conf`](../../nats-tls.conf)).
 
-use anyhow::{Context as _, ensure};
+use crate::pem::{Named, authorities, certificates};
+use anyhow::Context as _;
 use async_nats::ConnectOptions;
-use async_nats::rustls::RootCertStore;
 use async_nats::rustls::crypto::ring;
+use async_nats::rustls::pki_types::PrivateKeyDer;
 use async_nats::rustls::pki_types::pem::PemObject as _;
-use async_nats::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use async_nats::rustls::sign::CertifiedKey;
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -43,7 +43,7 @@ impl NatsTls {
     /// When a file can't be read or holds something else, with the name of its setting.
     pub(crate) fn secure(&self, mut options: ConnectOptions) -> anyhow::Result<ConnectOptions> {
         if let Some(file) = &self.nats_tls_ca {
-            trusted(file).with_context(|| named("NATS_TLS_CA", file))?;
+            authorities(file).with_context(|| Named::new("NATS_TLS_CA", file).to_string())?;
             options = options.add_root_certificates(file.clone());
         }
         if let (Some(certificate), Some(key)) = (&self.nats_tls_cert, &self.nats_tls_key) {
@@ -54,26 +54,12 @@ impl NatsTls {
     }
 }
 
-fn named(setting: &str, file: &Path) -> String {
-    format!("{setting} {}", file.display())
-}
-
-/// All certificates of a file, one at least.
-fn certificates(file: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
-    let all = CertificateDer::pem_file_iter(file)?.collect::<Result<Vec<_>, _>>()?;
-    ensure!(!all.is_empty(), "holds no certificate in PEM");
-    Ok(all)
-}
-
-fn trusted(file: &Path) -> anyhow::Result<()> {
-    let mut roots = RootCertStore::empty();
-    certificates(file)?.into_iter().try_for_each(|certificate| Ok(roots.add(certificate)?))
-}
-
 fn pair(certificate: &Path, key: &Path) -> anyhow::Result<()> {
-    let chain = certificates(certificate).with_context(|| named("NATS_TLS_CERT", certificate))?;
-    let secret = PrivateKeyDer::from_pem_file(key).with_context(|| named("NATS_TLS_KEY", key))?;
+    let (certificate, key) =
+        (Named::new("NATS_TLS_CERT", certificate), Named::new("NATS_TLS_KEY", key));
+    let chain = certificates(certificate.path()).with_context(|| certificate.to_string())?;
+    let secret = PrivateKeyDer::from_pem_file(key.path()).with_context(|| key.to_string())?;
     CertifiedKey::from_der(chain, secret, &ring::default_provider())
-        .with_context(|| format!("{} with NATS_TLS_KEY", named("NATS_TLS_CERT", certificate)))?;
+        .with_context(|| format!("{certificate} with {}", key.setting()))?;
     Ok(())
 }

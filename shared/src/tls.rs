@@ -1,10 +1,10 @@
 //! TLS as a server speaks it, for DICOM (PS3.15 section B.12) and HTTP alike: TLS 1.2 and 1.3 as BCP 195
 //! wants them, the certificates, which are read again when told to, and the hand-shake.
 
-use anyhow::{Context as _, ensure};
-use std::fmt::{self, Display, Formatter};
+use crate::pem::{Named, authorities, certificates};
+use anyhow::Context as _;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -12,37 +12,16 @@ use tokio::net::TcpStream;
 use tokio::time::{error::Elapsed, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::danger::ClientCertVerifier;
 use tokio_rustls::rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
-use tokio_rustls::rustls::{self, RootCertStore, ServerConfig};
+use tokio_rustls::rustls::{self, ServerConfig};
 pub use tokio_rustls::server::TlsStream;
 
 /// The first byte of a hand-shake (RFC 8446 section 5.1), with which neither a PDU nor an HTTP request
 /// begins.
 pub const HAND_SHAKE: u8 = 22;
-
-/// A file, with the name of its setting for whoever has to set it right.
-#[derive(Debug, Clone)]
-pub struct Named {
-    setting: &'static str,
-    path: PathBuf,
-}
-
-impl Named {
-    /// The file that a setting names.
-    #[must_use]
-    pub fn new(setting: &'static str, path: &Path) -> Self {
-        Self { setting, path: path.to_owned() }
-    }
-}
-
-impl Display for Named {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.setting, self.path.display())
-    }
-}
 
 /// What a port for TLS is made of.
 #[derive(Debug, Clone)]
@@ -151,49 +130,27 @@ fn failure(error: io::Error) -> NoTls {
 impl Papers {
     fn read(&self) -> anyhow::Result<Arc<ServerConfig>> {
         let Self { certificate, key, client_ca, protocols } = self;
-        let chain = certificates(&certificate.path).with_context(|| certificate.to_string())?;
-        let private = PrivateKeyDer::from_pem_file(&key.path).with_context(|| key.to_string())?;
+        let chain = certificates(certificate.path()).with_context(|| certificate.to_string())?;
+        let private = PrivateKeyDer::from_pem_file(key.path()).with_context(|| key.to_string())?;
         let provider = Arc::new(ring::default_provider());
         let builder = ServerConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()?;
         let builder = match client_ca {
             None => builder.with_no_client_auth(),
             Some(ca) => {
-                let verifier = verifier(&ca.path, provider).with_context(|| ca.to_string())?;
+                let verifier = verifier(ca.path(), provider).with_context(|| ca.to_string())?;
                 builder.with_client_cert_verifier(verifier)
             }
         };
         let mut config = builder
             .with_single_cert(chain, private)
-            .with_context(|| format!("{certificate} with {}", key.setting))?;
+            .with_context(|| format!("{certificate} with {}", key.setting()))?;
         config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
         // A session that is taken up again brings a certificate that nobody looks at any more.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
         Ok(Arc::new(config))
     }
-}
-
-/// All certificates of a file in PEM, one at least.
-///
-/// # Errors
-/// When it can't be read, or holds none.
-pub fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
-    let all = CertificateDer::pem_file_iter(path)?.collect::<Result<Vec<_>, _>>()?;
-    ensure!(!all.is_empty(), "holds no certificate in PEM");
-    Ok(all)
-}
-
-/// The CAs whose certificates a file in PEM holds.
-///
-/// # Errors
-/// When it can't be read, or holds no certificate, or one of no CA.
-pub fn authorities(path: &Path) -> anyhow::Result<RootCertStore> {
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates(path)? {
-        roots.add(certificate)?;
-    }
-    Ok(roots)
 }
 
 fn verifier(

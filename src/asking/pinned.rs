@@ -7,7 +7,7 @@ use rustls::crypto::{
 };
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
-use shared::tls;
+use shared::pem;
 use std::path::Path;
 
 /// Takes whoever shows this certificate and has its key. Neither for whom it is matters nor until when:
@@ -21,7 +21,7 @@ pub(super) struct Pinned {
 impl Pinned {
     /// The first certificate of a file.
     pub(super) fn read(path: &Path, provider: &CryptoProvider) -> anyhow::Result<Self> {
-        let certificate = tls::certificates(path)?.into_iter().next().context("is empty")?;
+        let certificate = pem::certificates(path)?.into_iter().next().context("is empty")?;
         Ok(Self { certificate, algorithms: provider.signature_verification_algorithms })
     }
 }

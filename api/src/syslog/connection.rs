@@ -7,9 +7,9 @@ use rustls::ClientConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject as _;
-use shared::tls::{authorities, certificates};
+use shared::pem::{Named, authorities, certificates};
 use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -43,18 +43,20 @@ impl Tls {
     /// # Errors
     /// When one can't be read or holds something else, with the name of its setting.
     pub(super) fn read(&self) -> anyhow::Result<Arc<ClientConfig>> {
-        let named = |name: &str, path: &Path| format!("AUDIT_SYSLOG_{name} {}", path.display());
-        let roots = authorities(&self.ca).with_context(|| named("CA", &self.ca))?;
+        let ca = Named::new("AUDIT_SYSLOG_CA", &self.ca);
+        let roots = authorities(ca.path()).with_context(|| ca.to_string())?;
         let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots);
         let Some((certificate, key)) = &self.identity else {
             return Ok(Arc::new(builder.with_no_client_auth()));
         };
-        let chain = certificates(certificate).with_context(|| named("CERT", certificate))?;
-        let private = PrivateKeyDer::from_pem_file(key).with_context(|| named("KEY", key))?;
+        let certificate = Named::new("AUDIT_SYSLOG_CERT", certificate);
+        let key = Named::new("AUDIT_SYSLOG_KEY", key);
+        let chain = certificates(certificate.path()).with_context(|| certificate.to_string())?;
+        let private = PrivateKeyDer::from_pem_file(key.path()).with_context(|| key.to_string())?;
         let config = builder.with_client_auth_cert(chain, private);
-        Ok(Arc::new(config.with_context(|| named("CERT", certificate) + " with AUDIT_SYSLOG_KEY")?))
+        Ok(Arc::new(config.with_context(|| format!("{certificate} with {}", key.setting()))?))
     }
 }
 
