@@ -3,10 +3,12 @@
 //! Whoever receives or answers must not wait for the audit trail, so it may lose messages, when the
 //! broker is away for longer than there is room for them. Those are counted, and said in the log.
 
+use super::draft::Draft;
+use super::metrics::{AuditMetrics, LOST, STORED};
 use super::repeats::{Due, Repeats};
 use super::{
     Action, ActiveParticipant, AuditMessage, AuditSourceIdentification, Code, EventId,
-    EventIdentification, Outcome, ParticipantObjectIdentification, code,
+    EventIdentification, Outcome, code,
 };
 use crate::event::{API, INDEXER, INGEST};
 use crate::metrics::Metrics;
@@ -19,9 +21,6 @@ use bytes::Bytes;
 use clap::{ArgAction, Args};
 use futures_util::future::join_all;
 use jiff::Timestamp;
-use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -54,68 +53,6 @@ pub struct AuditSettings {
     /// was refused
     #[arg(long, env = "AUDIT", default_value_t = true, action = ArgAction::Set)]
     pub audit: bool,
-}
-
-/// An audit message but for when, and who says so.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Draft {
-    /// What happened.
-    pub event: EventId,
-    /// What was done.
-    pub action: Action,
-    /// What came of it.
-    pub outcome: Outcome,
-    /// Which of the family it is.
-    pub types: Vec<Code>,
-    /// What came of it, for people.
-    pub description: Option<String>,
-    /// Who did it, and to whom.
-    pub participants: Vec<ActiveParticipant>,
-    /// To what.
-    pub objects: Vec<ParticipantObjectIdentification>,
-}
-
-impl Draft {
-    /// Of nobody, to nothing.
-    #[must_use]
-    pub fn new(event: EventId, action: Action, outcome: Outcome) -> Self {
-        Self {
-            event,
-            action,
-            outcome,
-            types: Vec::new(),
-            description: None,
-            participants: Vec::new(),
-            objects: Vec::new(),
-        }
-    }
-}
-
-/// What became of audit messages. Clones count together.
-#[derive(Debug, Clone, Default)]
-pub struct AuditMetrics(Family<ByOutcome, Counter>);
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByOutcome {
-    outcome: &'static str,
-}
-
-const STORED: ByOutcome = ByOutcome { outcome: "stored" };
-const LOST: ByOutcome = ByOutcome { outcome: "lost" };
-
-impl AuditMetrics {
-    /// To be told among `metrics`, from nought on.
-    pub(crate) fn register(&self, metrics: &Metrics) {
-        let help = "Messages of the audit trail, by what became of them";
-        metrics.register("audit_messages", help, self.0.clone());
-        for outcome in [STORED, LOST] {
-            self.0.get_or_create(&outcome).inc_by(0);
-        }
-    }
-
-    fn count(&self, outcome: &ByOutcome) {
-        self.0.get_or_create(outcome).inc();
-    }
 }
 
 /// Says audit messages for one service. Clones say them together; one that is off says nothing.

@@ -3,15 +3,19 @@
 
 mod auditor;
 pub mod code;
+mod draft;
 mod message;
+mod metrics;
 mod repeats;
 #[cfg(test)]
 mod tests;
 
-pub use auditor::{AuditMetrics, AuditSettings, Auditor, Draft};
+pub use auditor::{AuditSettings, Auditor};
 pub use code::{Code, EventId};
+pub use draft::Draft;
 pub use message::{
     AccessPointType, Action, ActiveParticipant, AuditMessage, AuditSourceIdentification, Detail,
     EventIdentification, ObjectRole, ObjectType, Outcome, ParticipantObjectIdentification,
     SopClass, SourceType,
 };
+pub use metrics::AuditMetrics;

@@ -1,11 +1,12 @@
 //! Equal events that come one after the other: the first is said at once, the others of a second (of
-//! refusals, of a minute) together, as one message that says how many they were. A dashboard that asks again and again, or
-//! somebody who knocks a thousand times a second, must not fill the stream, nor the disk's time.
+//! refusals, of a minute) together, as one message that says how many they were. A dashboard that asks
+//! again and again, or somebody who knocks a thousand times a second, must not fill the stream, nor the
+//! disk's time.
 //!
 //! It takes times and returns values.
 
+use super::Draft;
 use super::EventId;
-use super::auditor::Draft;
 use jiff::Timestamp;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
