@@ -38,8 +38,8 @@ pub(crate) struct Audit {
 /// A request, as far as the audit trail is concerned.
 #[derive(Debug)]
 pub(crate) struct Asked {
-    method: Method,
-    path: String,
+    pub(crate) method: Method,
+    pub(crate) path: String,
     query: String,
     touched: Touched,
 }

@@ -118,14 +118,14 @@ async fn answer<E: Endpoint>(
 ) -> poem::Result<Response> {
     let began = Instant::now();
     let host = host::settle(&mut request);
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let documented = allowed.iter().find(|allowed| allowed.matches(&path));
+    let asked = Asked::by(&mut request);
+    let (method, path) = (&asked.method, asked.path.as_str());
+    let documented = allowed.iter().find(|allowed| allowed.matches(path));
     let wrong = documented.map(|allowed| allowed.wrong(&request)).unwrap_or_default();
     let origin = guard.origins().of(&request);
     let over_tls = *request.scheme() == Scheme::HTTPS;
     let preflight = origin.as_ref().and_then(|_| origins::preflight(&request));
     let mut route = None;
-    let asked = Asked::by(&mut request);
     let mut asker = None;
     let mut response = if let Err(several) = host {
         several.into_response()
@@ -173,15 +173,15 @@ async fn answer<E: Endpoint>(
     }
     let route = match documented {
         Some(documented) => documented.segments.join("/"),
-        None if dashboard::has(&path) => path.clone(),
+        None if dashboard::has(path) => path.to_owned(),
         None => template(route.as_ref()),
     };
-    tracing::debug!(method = word(&method), route, status = status.as_u16(), "answered");
-    http.answered(route, &method, status, began.elapsed());
+    tracing::debug!(method = word(method), route, status = status.as_u16(), "answered");
+    http.answered(route, method, status, began.elapsed());
     if status.is_client_error() || status.is_server_error() {
         refusals.count(Refused::Request, status.as_str().to_owned());
     }
-    browsers::restrict(&mut response, &path);
+    browsers::restrict(&mut response, path);
     if over_tls {
         browsers::insist_on_tls(&mut response);
     }
