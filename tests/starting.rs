@@ -242,6 +242,17 @@ fn check_config_says_who_may_ask_or_what_is_wrong() {
     assert!(said.contains("There whoever reaches it may ask."), "{said}");
 }
 
+/// `check-config` and a start both end with one line that has this in it, and no key.
+fn is_refused_before_and_at_the_start(folder: &Path, settings: &[(&str, &str)], said: &str) {
+    for arguments in [&["check-config"][..], &[]] {
+        let ended = run(folder, settings, arguments);
+        let stderr = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert_eq!(ended.status.code(), Some(1), "{said}: {stderr}");
+        assert_eq!(stderr.trim().lines().count(), 1, "{said}: {stderr}");
+        assert!(stderr.contains(said) && !stderr.contains("PRIVATE"), "{said}: {stderr}");
+    }
+}
+
 #[test]
 fn what_is_wrong_with_tls_is_one_clear_line_before_and_at_the_start() {
     let folder = tempfile::tempdir().unwrap();
@@ -265,13 +276,7 @@ fn what_is_wrong_with_tls_is_one_clear_line_before_and_at_the_start() {
         (vec![("DICOM_ADDR", "none")], "there is no port for DICOM"),
         (vec![("SOURCES_FILE", &*allow)], "set DICOM_TLS_CLIENT_CA"),
     ] {
-        for arguments in [&["check-config"][..], &[]] {
-            let ended = run(folder.path(), &settings, arguments);
-            let stderr = String::from_utf8_lossy(&ended.stderr).into_owned();
-            assert_eq!(ended.status.code(), Some(1), "{said}: {stderr}");
-            assert_eq!(stderr.trim().lines().count(), 1, "{said}: {stderr}");
-            assert!(stderr.contains(said) && !stderr.contains("PRIVATE"), "{said}: {stderr}");
-        }
+        is_refused_before_and_at_the_start(folder.path(), &settings, said);
     }
     let good = [addr, cert, with_key, ("DICOM_TLS_CLIENT_CA", &*ca), ("DICOM_ADDR", "none")];
     let checked = run(folder.path(), &good, &["check-config"]);
@@ -299,13 +304,7 @@ fn what_is_wrong_with_https_is_one_clear_line_before_and_at_the_start() {
         (vec![with_key, ("API_TLS_CERT", &*key)], "holds no certificate in PEM"),
         (vec![cert, ("API_TLS_KEY", &path(&other.key))], "with API_TLS_KEY: "),
     ] {
-        for arguments in [&["check-config"][..], &[]] {
-            let ended = run(folder.path(), &settings, arguments);
-            let stderr = String::from_utf8_lossy(&ended.stderr).into_owned();
-            assert_eq!(ended.status.code(), Some(1), "{said}: {stderr}");
-            assert_eq!(stderr.trim().lines().count(), 1, "{said}: {stderr}");
-            assert!(stderr.contains(said) && !stderr.contains("PRIVATE"), "{said}: {stderr}");
-        }
+        is_refused_before_and_at_the_start(folder.path(), &settings, said);
     }
     let checked = run(folder.path(), &[cert, with_key], &["check-config"]);
     let said = String::from_utf8_lossy(&checked.stdout).into_owned();

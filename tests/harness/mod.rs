@@ -6,6 +6,7 @@ pub mod issuer;
 pub mod link;
 pub mod listening;
 pub mod pipeline;
+pub mod process;
 pub mod prometheus;
 pub mod python;
 pub mod raw_http;
