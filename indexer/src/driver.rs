@@ -225,7 +225,11 @@ impl Session<'_> {
         let all = waited
             && position.last > self.bookmark.last_sequence
             && consumer::has_read_all(&self.jetstream).await?;
-        self.decide(if all { position.last } else { self.bookmark.last_sequence }).await
+        self.decide(if all { position.last } else { self.bookmark.last_sequence }).await?;
+        if self.watermark.is_waiting() {
+            self.consumer.hurry();
+        }
+        Ok(())
     }
 
     /// A series of the study was stored by HTTP. When, is what the broker's clock says now.

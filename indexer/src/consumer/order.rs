@@ -1,0 +1,80 @@
+//! Each event once and in the order of the stream, whatever the broker delivers.
+
+/// Keeps the order of the stream: each event once and none left out, whatever is delivered.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// Sequence of the last event that was handed out.
+    last: u64,
+    /// How many deliveries the consumer had made by the one that came last. It numbers them from 1 on,
+    /// those that never arrive too.
+    deliveries: u64,
+}
+
+/// What a delivery is in the order of the stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// The next event, after this many that are no longer in the stream.
+    Next {
+        /// How many are gone.
+        gone: u64,
+    },
+    /// It was handed out before.
+    Again,
+    /// This many were left out before it. They were delivered to a connection that broke, and will
+    /// come again, later; to keep the order, everything is read again from there.
+    Early {
+        /// How many are missing.
+        missing: u64,
+    },
+}
+
+impl Order {
+    /// Goes on after sequence `last`, which is 0 for the beginning, with a consumer that has delivered
+    /// nothing yet.
+    #[must_use]
+    pub fn after(last: u64) -> Self {
+        Self { last, deliveries: 0 }
+    }
+
+    /// Where an event stands that is delivered, as the consumer's delivery of that number.
+    pub fn place(&mut self, sequence: u64, delivery: u64) -> Place {
+        // No other delivery was lost before this one, so what the stream has not is gone from it.
+        let follows = delivery == self.deliveries + 1;
+        self.deliveries = delivery;
+        if sequence <= self.last {
+            return Place::Again;
+        }
+        let missing = sequence - self.last - 1;
+        if missing > 0 && !follows {
+            return Place::Early { missing };
+        }
+        let gone = if self.last > 0 { missing } else { 0 };
+        self.last = sequence;
+        Place::Next { gone }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_gone_from_the_stream_is_told_from_what_was_lost_on_the_way() {
+        let mut order = Order::after(7);
+        assert_eq!(order.place(8, 1), Place::Next { gone: 0 });
+        assert_eq!(order.place(8, 2), Place::Again);
+        assert_eq!(order.place(11, 3), Place::Next { gone: 2 });
+        // Deliveries 4 and 5 never arrived.
+        assert_eq!(order.place(14, 6), Place::Early { missing: 2 });
+    }
+
+    #[test]
+    fn nothing_is_left_out_at_the_beginning_either() {
+        assert_eq!(Order::after(0).place(3, 1), Place::Next { gone: 0 }, "trimmed long ago");
+        assert_eq!(Order::after(7).place(10, 1), Place::Next { gone: 2 }, "trimmed meanwhile");
+        for last in [0, 7] {
+            let first = Order::after(last).place(last + 3, 3);
+            assert_eq!(first, Place::Early { missing: 2 }, "the first two were lost");
+        }
+    }
+}
