@@ -1,7 +1,8 @@
 //! An indexer that was away: killed, stopped, or standing by.
 
-use crate::harness::Services;
+use crate::harness::{Collimator, Services, eventually};
 use collimator::synthetic::SyntheticStudy;
+use std::time::Instant;
 
 #[tokio::test]
 async fn an_indexer_that_is_killed_in_the_middle_of_a_send_loses_and_doubles_nothing() {
@@ -39,7 +40,7 @@ async fn nothing_is_announced_while_instances_wait_unread() {
         paths.iter().cloned().enumerate().partition::<Vec<_>, _>(|p| p.0 % 2 == 0);
     services.receives(first.into_iter().map(|p| p.1).collect()).await;
     let paused = shared::stream::position(&services.nats).await.unwrap().now;
-    crate::harness::eventually("a pause longer than the quiet period", async || {
+    eventually("a pause longer than the quiet period", async || {
         let now = shared::stream::position(&services.nats).await.unwrap().now;
         (now.duration_since(paused).as_secs() >= 2).then_some(())
     })
@@ -119,7 +120,7 @@ async fn the_last_event_that_somebody_deleted_unread_is_not_waited_for() {
     let study = SyntheticStudy::new().series("MR", 3).size(16, 16);
     services.receives(study.write_to(folder.path()).unwrap()).await;
     // Said after the sender has gone.
-    let released = crate::harness::eventually("the end of the association", async || {
+    let released = eventually("the end of the association", async || {
         let last = services.events("INSTANCES").await.pop()?;
         last.subject.starts_with("dicom.association.released").then_some(last.sequence)
     })
@@ -129,4 +130,31 @@ async fn the_last_event_that_somebody_deleted_unread_is_not_waited_for() {
     services.start_indexer().await;
     let listed = services.lists(&study.series_instance_uids()[0], 3).await;
     assert_eq!(listed["Reason"], "quiet");
+}
+
+#[tokio::test]
+async fn instances_that_come_one_by_one_are_committed_together() {
+    // Nothing is due meanwhile, for which reading would hurry.
+    let settings = [("QUIET_PERIOD", "1h"), ("SETTLE_PERIOD", "1h")];
+    let collimator = Collimator::start_with(&settings).await;
+    let folder = tempfile::tempdir().unwrap();
+    let study = SyntheticStudy::new().series("MR", 400).size(16, 16);
+    let paths = study.write_to(folder.path()).unwrap();
+    // How many events were committed, and in how many transactions.
+    let told = async |what: &str| {
+        let (metrics, name) =
+            (collimator.metrics().await, format!("collimator_batch_events_{what} "));
+        let value = metrics.lines().find_map(|line| line.strip_prefix(&name)).unwrap();
+        value.parse::<f64>().unwrap()
+    };
+    let (committed, commits, began) = (told("sum").await, told("count").await, Instant::now());
+    collimator.receives(paths).await;
+    eventually("all instances in the catalogue", async || {
+        (told("sum").await - committed >= 400.0).then_some(())
+    })
+    .await;
+    // The first at once, and then at most one in 50 ms.
+    let most = 2.0 + began.elapsed().as_secs_f64() / 0.05;
+    let commits = told("count").await - commits;
+    assert!(commits <= most, "{commits} commits, {most} at the most");
 }

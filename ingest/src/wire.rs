@@ -12,8 +12,13 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, error::Elapsed, timeout, timeout_at};
 
-/// Bytes read at a time, and the memory of one association for what it receives.
-const BUFFER_LENGTH: usize = 64 * 1024;
+/// Bytes read at a time.
+const READ_LENGTH: usize = 64 * 1024;
+
+/// The memory of one association for what it receives. What is skipped is never written there, so the
+/// kernel gives no memory for what is beyond `READ_LENGTH`; but it skips no more at a time than would fit,
+/// and the values of a usual sender fill a PDU of 128 KiB.
+const BUFFER_LENGTH: usize = 128 * 1024;
 
 /// Type and length of a PDU (PS3.8 section 9.3.1).
 const PDU_HEADER_LENGTH: usize = 6;
@@ -213,7 +218,7 @@ impl Wire {
                 }
             }
             // No further than to where the next value begins, if that can be skipped as well.
-            let most = if skips { PDU_HEADER_LENGTH + PDV_HEADER_LENGTH } else { BUFFER_LENGTH };
+            let most = if skips { PDU_HEADER_LENGTH + PDV_HEADER_LENGTH } else { READ_LENGTH };
             self.read_more(most, limit).await?;
         }
     }

@@ -103,11 +103,17 @@ impl Index<&str> for Attributes {
 
 impl FromIterator<(Cow<'static, str>, AttributeValue)> for Attributes {
     fn from_iter<I: IntoIterator<Item = (Cow<'static, str>, AttributeValue)>>(all: I) -> Self {
-        let mut attributes = Self::new();
-        for (keyword, value) in all {
-            attributes.insert(keyword, value);
-        }
-        attributes
+        let mut all: Vec<_> = all.into_iter().collect();
+        all.sort_by(|(one, _), (other, _)| one.cmp(other));
+        // Of two values of one attribute the later.
+        all.dedup_by(|later, earlier| {
+            let same = later.0 == earlier.0;
+            if same {
+                std::mem::swap(later, earlier);
+            }
+            same
+        });
+        Self(all)
     }
 }
 
