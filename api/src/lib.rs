@@ -13,6 +13,7 @@ pub mod dicom_json;
 pub mod documented;
 pub mod entity;
 pub mod events;
+mod examples;
 pub mod guard;
 pub mod history;
 mod host;

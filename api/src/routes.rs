@@ -36,6 +36,10 @@ const DESCRIPTION: &str = "Collimator receives DICOM from a PACS or a modality, 
 series is complete, and tells everyone: here, and as `dicom.series.completed.>` on NATS. \
 DICOMweb clients search the same catalogue by QIDO-RS under `/dicom-web`.";
 
+/// Where the licences are, of which one chooses. OpenAPI 3.0 knows their name and a place, and no SPDX
+/// expression.
+const LICENSE: &str = "https://spdx.org/licenses/";
+
 /// All documented operations.
 type Documented = (Operations, EventOperations, WebhookOperations, DeadLetterOperations);
 
@@ -55,7 +59,7 @@ pub fn service(
     ));
     OpenApiService::new(operations, "Collimator", env!("CARGO_PKG_VERSION"))
         .description(DESCRIPTION)
-        .license(LicenseObject::new("MIT OR Apache-2.0").identifier("MIT OR Apache-2.0"))
+        .license(LicenseObject::new("MIT OR Apache-2.0").url(LICENSE))
         .server("/")
 }
 
