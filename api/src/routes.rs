@@ -101,7 +101,7 @@ pub fn routes(
         .at("/metrics", metrics::route(metrics))
         .at("/openapi.json", service.spec_endpoint())
         .nest("/docs", service.swagger_ui())
-        .nest("/dicom-web", dicom_web)
+        .nest(qido::ROOT, dicom_web)
         .nest("/", service)
         .around(dashboard::in_front_of)
         .around(move |routes, request| {
@@ -157,7 +157,8 @@ async fn answer<E: Endpoint>(
                     }
                     Err(error) => {
                         route = error.data::<PathPattern>().cloned();
-                        problem::of_error(error, documented.map_or(&[], |it| &it.in_path))
+                        let in_path = documented.map_or(&[][..], |it| &it.in_path);
+                        problem::of_error(error, path, in_path)
                     }
                 }
             }

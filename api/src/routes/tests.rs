@@ -379,3 +379,23 @@ async fn metrics_do_not_grow_with_the_methods_that_somebody_tries() {
         assert!(known.contains(&method) || method == "other", "{sample}");
     }
 }
+
+#[tokio::test]
+async fn what_is_nowhere_says_where_it_is_told_what_there_is() {
+    let api = api(true).await;
+    for (path, place) in [
+        ("/nowhere", "/docs"),
+        ("/dicom-webs", "/docs"),
+        ("/dicom-web", "docs/dicom-conformance.md"),
+        ("/dicom-web/", "docs/dicom-conformance.md"),
+        ("/dicom-web/patients", "docs/dicom-conformance.md"),
+        ("/dicom-web/studies/1.2/metadata", "docs/dicom-conformance.md"),
+    ] {
+        let answer = api.client.get(path).send().await;
+        answer.assert_status(StatusCode::NOT_FOUND);
+        let said = answer.0.into_body().into_string().await.unwrap();
+        assert!(said.contains("there is nothing at this path"), "{path}: {said}");
+        assert!(said.contains(place), "{path}: {said}");
+        assert_eq!(said.contains("/docs lists"), place == "/docs", "{path}: {said}");
+    }
+}
