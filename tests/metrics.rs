@@ -136,6 +136,16 @@ async fn each_service_tells_its_own() {
     }
 }
 
+/// Writes down a series that did not come by DICOM.
+async fn store(api: &str, series: &str) {
+    let body = json!({
+        "SeriesInstanceUID": series, "PatientID": "7", "PatientName": "Roe^Jane",
+        "StudyInstanceUID": "1.2.3", "InstancesCount": 1
+    });
+    let stored = reqwest::Client::new().post(format!("{api}/store")).json(&body).send().await;
+    assert_eq!(stored.unwrap().status(), 200);
+}
+
 #[tokio::test]
 async fn what_happens_is_counted() {
     let collimator = Collimator::start_with(&[("CHECK_CALLED_AE", "true")]).await;
@@ -181,6 +191,9 @@ async fn what_happens_is_counted() {
     collimator.nats.publish(unreadable, "no JSON".into()).await.unwrap();
     collimator.tells(r#"refusals_total{what="event",cause="unreadable"}"#, 1).await;
     collimator.tells("dead_letters", 1).await;
+
+    store(&collimator.api, "1.2.3.4").await;
+    collimator.tells(r#"completions_total{reason="stored"}"#, 1).await;
 
     let listening = Listening::to(&collimator.api, "", None).await;
     assert!(listening.is_ok());
