@@ -5,6 +5,7 @@ use crate::pipeline::PipelineSettings;
 use api::guard::Guard;
 use api::requests::Requests;
 use api::webhooks::Webhooks;
+use shared::metrics::Metrics;
 use shared::sources::SourcesFile;
 use std::io::{self, Write};
 
@@ -34,7 +35,8 @@ impl Files {
         settings.api.tls().map(drop).unwrap_or_else(&mut note);
         Guard::new(&settings.api).map(drop).unwrap_or_else(&mut note);
         let webhooks = settings.api.webhooks_file.as_deref();
-        Webhooks::new(webhooks, Requests::default()).map(drop).unwrap_or_else(&mut note);
+        let webhooks = Webhooks::new(webhooks, Requests::default(), &Metrics::default());
+        webhooks.map(drop).unwrap_or_else(&mut note);
         settings.api.syslog.check().unwrap_or_else(&mut note);
         Self { sources, has_pseudonyms, problems }
     }

@@ -103,7 +103,7 @@ async fn an_event_that_can_not_be_read_becomes_a_dead_letter_and_the_rest_goes_o
     let subjects: Vec<_> = dead.iter().map(|letter| letter.subject.as_str()).collect();
     assert_eq!(
         subjects,
-        ["dicom.dead.unreadable", "dicom.dead.unreadable", "dicom.dead.unknown-subject"]
+        ["dicom.dead.unreadable", "dicom.dead.unreadable", "dicom.dead.unknown_subject"]
     );
     assert_eq!(dead[0].payload, r#"{"PatientName":"Roe^Jane","#);
     let header = |name| dead[0].headers.get(name).unwrap().as_str().to_owned();

@@ -208,6 +208,8 @@ async fn ports_of_others_and_settings_that_can_not_be_read_are_trouble() {
     assert_eq!(code, Some(1));
     checks.is("settings", "trouble", "line 3: unknown field `quiet_perod`");
     checks.is("dicom", "trouble", "DICOM_ADDR");
+    let (_, said) = checks.of("dicom");
+    assert!(!said.contains("--"), "an option that the doctor does not have: {said}");
     checks.is("api", "trouble", "API_ADDR");
     checks.is("nats", "trouble", "NATS_ADDR");
 }
@@ -251,7 +253,7 @@ async fn a_broker_of_somebody_else_is_looked_at_for_what_the_promises_need() {
     checks.is("streams", "trouble", "by its discard policy");
     checks.is("room", "warning", "INSTANCES may grow to 8.0 MiB");
     checks.is("indexer", "warning", "nobody reads");
-    checks.is("dead", "warning", "could not be processed: 1");
+    checks.is("dead", "warning", "1 message could not be processed");
     let nowhere = machine.with("NATS_URL", format!("nats://user:secret@{}", free_addr()));
     let output = nowhere.doctor(&[]);
     let lines = String::from_utf8(output.stdout).unwrap();

@@ -11,6 +11,7 @@ use collimator::synthetic::SyntheticStudy;
 use dicom_dictionary_std::uids;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use tempfile::TempDir;
 
 const EXPLICIT: &str = uids::EXPLICIT_VR_LITTLE_ENDIAN;
 
@@ -77,9 +78,18 @@ async fn received_by(collimator: &Collimator) {
     }
 }
 
+/// A webhooks file in `folder`, since of webhooks is told only where there are some.
+fn webhooks_file(folder: &TempDir) -> String {
+    let path = folder.path().join("webhooks.toml");
+    let nobody = "[[webhook]]\nname = 'ai'\nurl = 'http://127.0.0.1:9'\n";
+    std::fs::write(&path, format!("{nobody}secret = 'sixteen characters'\n")).unwrap();
+    path.display().to_string()
+}
+
 #[tokio::test]
 async fn all_that_is_documented_is_told_and_nothing_else() {
-    let collimator = Collimator::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let collimator = Collimator::start_with(&[("WEBHOOKS_FILE", &webhooks_file(&folder))]).await;
     received_by(&collimator).await;
     let text = collimator.metrics().await;
     let documented: BTreeMap<_, _> =
@@ -98,7 +108,9 @@ async fn all_that_is_documented_is_told_and_nothing_else() {
 
 #[tokio::test]
 async fn each_service_tells_its_own() {
-    let mut services = Services::start_with(&[]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = webhooks_file(&folder);
+    let mut services = Services::start_with(&[("WEBHOOKS_FILE", &file)]).await;
     let admin = |line: &str| address(line, "admin listens");
     let ingest = services.ingest.says("where its metrics are", admin).await;
     let indexer = services.indexer.says("where its metrics are", admin).await;
@@ -122,6 +134,16 @@ async fn each_service_tells_its_own() {
         }
         assert_eq!(told, its_own, "{service}");
     }
+}
+
+/// Writes down a series that did not come by DICOM.
+async fn store(api: &str, series: &str) {
+    let body = json!({
+        "SeriesInstanceUID": series, "PatientID": "7", "PatientName": "Roe^Jane",
+        "StudyInstanceUID": "1.2.3", "InstancesCount": 1
+    });
+    let stored = reqwest::Client::new().post(format!("{api}/store")).json(&body).send().await;
+    assert_eq!(stored.unwrap().status(), 200);
 }
 
 #[tokio::test]
@@ -169,6 +191,9 @@ async fn what_happens_is_counted() {
     collimator.nats.publish(unreadable, "no JSON".into()).await.unwrap();
     collimator.tells(r#"refusals_total{what="event",cause="unreadable"}"#, 1).await;
     collimator.tells("dead_letters", 1).await;
+
+    store(&collimator.api, "1.2.3.4").await;
+    collimator.tells(r#"completions_total{reason="stored"}"#, 1).await;
 
     let listening = Listening::to(&collimator.api, "", None).await;
     assert!(listening.is_ok());

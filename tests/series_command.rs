@@ -119,10 +119,11 @@ async fn a_series_is_shown_with_its_completions() {
     let collimator = Collimator::start().await;
     let uid = store(&collimator.api, 7).await;
     let shown = printed(series(&collimator.api, &["show", &uid]));
-    let shown: Value = serde_json::from_str(&shown).unwrap();
-    let [shown] = &shown.as_array().unwrap()[..] else { panic!("{shown}") };
+    let [shown] = &json_lines(&shown)[..] else { panic!("{shown}") };
     assert_eq!((&shown["PatientID"], &shown["State"]), (&json!("P7"), &json!("complete")));
     assert_eq!(shown["History"][0]["Reason"], "stored");
+    let twice = printed(series(&collimator.api, &["show", &uid, &uid]));
+    assert_eq!(json_lines(&twice), [shown.clone(), shown.clone()], "a line each");
     let table = printed(series(&collimator.api, &["show", "--table", &uid]));
     assert!(table.contains("PatientName") && table.contains("Roe^Jane"), "{table}");
     assert!(table.contains("REVISION") && table.lines().last().unwrap().contains("stored"));

@@ -113,6 +113,35 @@ async fn one_receiver_that_hangs_holds_up_no_other_and_what_it_missed_is_a_dead_
 }
 
 #[tokio::test]
+async fn trouble_of_a_receiver_is_counted_and_told_in_three_lines_however_long_it_is() {
+    let mut receiver = Receiver::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let collimator = started(&folder, &webhook("ai", &receiver.url, "attempts = 1")).await;
+    collimator.tells(r#"webhook_deliveries_total{webhook="ai",outcome="dead_letter"}"#, 0).await;
+    collimator.tells(r#"webhook_failing{webhook="ai"}"#, 0).await;
+    let study = (0..5).fold(SyntheticStudy::new(), |study, _| study.series("MR", 1));
+    sends(&collimator, &study.size(16, 16)).await;
+    for _ in 0..5 {
+        receiver.gets().await.gets_answer(503, "").await;
+    }
+    collimator.tells(r#"webhook_deliveries_total{webhook="ai",outcome="failed"}"#, 5).await;
+    collimator.tells(r#"webhook_deliveries_total{webhook="ai",outcome="dead_letter"}"#, 5).await;
+    collimator.tells(r#"webhook_failing{webhook="ai"}"#, 1).await;
+
+    sends(&collimator, &small("MR")).await;
+    receiver.gets().await.gets_answer(200, "").await;
+    collimator.tells(r#"webhook_deliveries_total{webhook="ai",outcome="taken"}"#, 1).await;
+    collimator.tells(r#"webhook_failing{webhook="ai"}"#, 0).await;
+    let is_seen = |line: &&str| line.contains("\"hook\":\"ai\"") && !line.contains("DEBUG");
+    let log = collimator.process.printed();
+    let lines: Vec<_> = log.lines().filter(is_seen).collect();
+    let [_served, begins, costs, ends] = lines[..] else { panic!("{lines:?}") };
+    assert!(begins.contains("a delivery failed") && begins.contains("503"), "{begins}");
+    assert!(costs.contains("a completion is a dead letter"), "{costs}");
+    assert!(ends.contains("again") && ends.contains("\"dead_letters\":5"), "{ends}");
+}
+
+#[tokio::test]
 async fn what_a_killed_pipeline_was_delivering_comes_again() {
     let mut receiver = Receiver::start().await;
     let folder = tempfile::tempdir().unwrap();

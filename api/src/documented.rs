@@ -1,6 +1,7 @@
 //! What the documentation says of every operation, since all of them are guarded alike: how to say who
 //! asks, and what is answered before an operation hears of it.
 
+use crate::examples;
 use crate::problem::PROBLEM_JSON;
 use crate::tokens::Scope;
 use poem::endpoint::BoxEndpoint;
@@ -28,9 +29,13 @@ pub struct Guarded<T>(pub T);
 impl<T: OpenApi> OpenApi for Guarded<T> {
     fn meta() -> Vec<MetaApi> {
         let mut meta = T::meta();
+        let mut registry = Registry::new();
+        T::register(&mut registry);
+        examples::without_nulls(&mut registry);
         for path in meta.iter_mut().flat_map(|api| &mut api.paths) {
             for operation in &mut path.operations {
                 guard(operation, Scope::of(&operation.method, &path.path));
+                examples::add(operation, &registry);
             }
         }
         meta
@@ -38,6 +43,7 @@ impl<T: OpenApi> OpenApi for Guarded<T> {
 
     fn register(registry: &mut Registry) {
         T::register(registry);
+        examples::without_nulls(registry);
         let scheme = |scheme, bearer_format, description| MetaSecurityScheme {
             ty: "http",
             description: Some(description),

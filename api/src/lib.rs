@@ -13,6 +13,7 @@ pub mod dicom_json;
 pub mod documented;
 pub mod entity;
 pub mod events;
+mod examples;
 pub mod guard;
 pub mod history;
 mod host;
@@ -104,7 +105,8 @@ impl Api {
         let auditor = Auditor::new(audit, Service::Api, &host_name(), &metrics);
         let guard = Guard::new(settings)?;
         let requests = Requests::default();
-        let webhooks = Webhooks::new(settings.webhooks_file.as_deref(), requests.clone())?;
+        let webhooks = settings.webhooks_file.as_deref();
+        let webhooks = Webhooks::new(webhooks, requests.clone(), &metrics)?;
         let relay = Relay::new(&settings.syslog, &metrics)?;
         let addr = settings.api_addr;
         let tls = settings.tls()?.map(Arc::new);

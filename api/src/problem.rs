@@ -3,6 +3,7 @@
 
 use crate::parameters;
 use crate::payload::JsonBody;
+use crate::qido;
 use poem::http::{HeaderValue, StatusCode, header};
 use poem::{IntoResponse, Response};
 use poem_openapi::Object;
@@ -127,7 +128,7 @@ impl From<CatalogError> for Problem {
 /// The answer to whatever went wrong before or beside the handlers: no such path, no such method,
 /// a parameter that is none. `in_path` are the names of those in the path, in order.
 #[must_use]
-pub fn of_error(error: poem::Error, in_path: &[String]) -> Response {
+pub fn of_error(error: poem::Error, path: &str, in_path: &[String]) -> Response {
     if let Some(wrong) = wrong_parameter(&error, in_path) {
         return Problem::fields(vec![wrong]).into_response();
     }
@@ -138,6 +139,10 @@ pub fn of_error(error: poem::Error, in_path: &[String]) -> Response {
         return response;
     }
     let detail = match status {
+        StatusCode::NOT_FOUND if qido::serves(path) => {
+            "there is nothing at this path; QIDO-RS has /dicom-web/studies, /series and /instances, as \
+             the DICOM Conformance Statement says (docs/dicom-conformance.md)"
+        }
         StatusCode::NOT_FOUND => "there is nothing at this path; /docs lists what there is",
         StatusCode::METHOD_NOT_ALLOWED => "this path does not know the method; see Allow and /docs",
         StatusCode::UNSUPPORTED_MEDIA_TYPE => {

@@ -9,6 +9,14 @@ use serde_json::Value;
 use shared::catalog::{Catalog, Level};
 use std::collections::HashMap;
 
+/// Where its resources are.
+pub(crate) const ROOT: &str = "/dicom-web";
+
+/// Whether a path is one of its own.
+pub(crate) fn serves(path: &str) -> bool {
+    path.strip_prefix(ROOT).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 const DICOM_JSON: &str = "application/dicom+json";
 
 /// The media types that a client may accept to be answered. Both are the same JSON.

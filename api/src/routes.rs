@@ -36,6 +36,10 @@ const DESCRIPTION: &str = "Collimator receives DICOM from a PACS or a modality, 
 series is complete, and tells everyone: here, and as `dicom.series.completed.>` on NATS. \
 DICOMweb clients search the same catalogue by QIDO-RS under `/dicom-web`.";
 
+/// Where the licences are, of which one chooses. OpenAPI 3.0 knows their name and a place, and no SPDX
+/// expression.
+const LICENSE: &str = "https://spdx.org/licenses/";
+
 /// All documented operations.
 type Documented = (Operations, EventOperations, WebhookOperations, DeadLetterOperations);
 
@@ -55,7 +59,7 @@ pub fn service(
     ));
     OpenApiService::new(operations, "Collimator", env!("CARGO_PKG_VERSION"))
         .description(DESCRIPTION)
-        .license(LicenseObject::new("MIT OR Apache-2.0").identifier("MIT OR Apache-2.0"))
+        .license(LicenseObject::new("MIT OR Apache-2.0").url(LICENSE))
         .server("/")
 }
 
@@ -97,7 +101,7 @@ pub fn routes(
         .at("/metrics", metrics::route(metrics))
         .at("/openapi.json", service.spec_endpoint())
         .nest("/docs", service.swagger_ui())
-        .nest("/dicom-web", dicom_web)
+        .nest(qido::ROOT, dicom_web)
         .nest("/", service)
         .around(dashboard::in_front_of)
         .around(move |routes, request| {
@@ -153,7 +157,8 @@ async fn answer<E: Endpoint>(
                     }
                     Err(error) => {
                         route = error.data::<PathPattern>().cloned();
-                        problem::of_error(error, documented.map_or(&[], |it| &it.in_path))
+                        let in_path = documented.map_or(&[][..], |it| &it.in_path);
+                        problem::of_error(error, path, in_path)
                     }
                 }
             }

@@ -1,9 +1,9 @@
 //! The announcer: empties the outbox into the SERIES stream, oldest first.
 
+use crate::metrics::IndexerMetrics;
 use anyhow::Context as _;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::{PublishAckFuture, PublishError};
-use prometheus_client::metrics::gauge::Gauge;
 use serde::Deserialize;
 use shared::acknowledgements::{Acknowledgements, is_silence};
 use shared::catalog::{Announcement, Catalog};
@@ -38,8 +38,8 @@ pub struct Announcer {
     pub health: Part,
     /// Whether the broker acknowledges.
     pub acknowledgements: Acknowledgements,
-    /// How many announcements wait.
-    pub depth: Gauge,
+    /// How many announcements wait, and what was complete by `POST /store`.
+    pub metrics: IndexerMetrics,
 }
 
 impl Announcer {
@@ -76,7 +76,7 @@ impl Announcer {
                 true => waiting.len() as i64,
                 false => catalog.count_waiting_announcements().await?,
             };
-            self.depth.set(all);
+            self.metrics.outbox.set(all);
             let Some(last) = waiting.last() else { return Ok(()) };
             // All are on their way before the first is waited for; the broker keeps their order.
             let mut acknowledgements = Vec::with_capacity(waiting.len());
@@ -85,8 +85,12 @@ impl Announcer {
             }
             for (announcement, acknowledgement) in waiting.iter().zip(acknowledgements) {
                 let stored = acknowledgement.await;
-                stored.with_context(|| format!("announcing {}", announcement.message_id))?;
+                let stored =
+                    stored.with_context(|| format!("announcing {}", announcement.message_id))?;
                 if let Some(study) = study_of_store(announcement) {
+                    if !stored.duplicate {
+                        self.metrics.stored();
+                    }
                     // Without a loop nobody needs to know.
                     let _ = self.stored.send(study).await;
                 }

@@ -21,5 +21,7 @@ pub async fn bury(
     let sequence = delivery.sequence;
     let id = format!("{INSTANCES}:{}:{sequence}", delivery.at);
     let letter = Dead { message, stream: INSTANCES, sequence, error };
-    letter.bury(jetstream, &Subject::dead(reason), &id).await
+    let subject = Subject::dead(reason);
+    tracing::warn!(%subject, stream = INSTANCES, sequence, error, "dead letter");
+    letter.bury(jetstream, &subject, &id).await
 }

@@ -155,7 +155,7 @@ impl Indexer {
             stored,
             health: self.announcer_health,
             acknowledgements: self.acknowledgements,
-            depth: self.metrics.outbox.clone(),
+            metrics: self.metrics.clone(),
         };
         let retention = async {
             if let Some(retention) = self.retention {

@@ -58,8 +58,9 @@ struct ByReason {
     reason: &'static str,
 }
 
-/// The reasons for which the indexer decides; `stored` is for the api.
-const REASONS: [Reason; 6] = [
+/// The reasons for which series are complete.
+const REASONS: [Reason; 7] = [
+    Reason::Stored,
     Reason::Requested,
     Reason::Expected,
     Reason::Released,
@@ -172,6 +173,11 @@ impl IndexerMetrics {
         self.series_duration.observe(took.as_secs_f64());
     }
 
+    /// A series that came by `POST /store`, and so was complete at once, is announced.
+    pub fn stored(&self) {
+        self.completions.get_or_create(&ByReason { reason: Reason::Stored.as_str() }).inc();
+    }
+
     fn progress<T>(&self, with: impl FnOnce(&mut Progress) -> T) -> T {
         with(&mut self.progress.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -277,10 +283,12 @@ mod tests {
             expected: None,
             retrieve_from: None,
         });
+        counted.stored();
         let text = metrics.text(Format::Prometheus);
         for sample in [
             "collimator_completions_total{reason=\"quiet\"} 1",
             "collimator_completions_total{reason=\"overdue\"} 0",
+            "collimator_completions_total{reason=\"stored\"} 1",
             "collimator_series_duration_seconds_bucket{le=\"15\"} 0",
             "collimator_series_duration_seconds_bucket{le=\"30\"} 1",
             "collimator_refusals_total{what=\"event\",cause=\"unreadable\"} 0",

@@ -9,7 +9,7 @@ use shared::subject::{AssociationChange, Subject};
 
 /// Why events are dead: all there is for [`Reading::Dead`].
 pub const DEAD_REASONS: [&str; 2] = [UNKNOWN_SUBJECT, UNREADABLE];
-const UNKNOWN_SUBJECT: &str = "unknown-subject";
+const UNKNOWN_SUBJECT: &str = "unknown_subject";
 const UNREADABLE: &str = "unreadable";
 
 /// What an event is to the indexer.
@@ -105,7 +105,7 @@ mod tests {
         assert!(matches!(read("dicom.association.rejected.MR1", b"?"), Reading::Nothing));
         assert!(matches!(
             read("dicom.instance.lost.MR1", b"{}"),
-            Reading::Dead { reason: "unknown-subject", .. }
+            Reading::Dead { reason: "unknown_subject", .. }
         ));
         assert!(matches!(
             read("dicom.association.released.MR1", b"{}"),

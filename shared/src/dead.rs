@@ -51,8 +51,7 @@ impl Dead<'_> {
         subject: &Subject,
         id: &str,
     ) -> anyhow::Result<()> {
-        let (sequence, error) = (self.sequence.to_string(), self.error);
-        tracing::warn!(%subject, stream = self.stream, sequence, error, "dead letter");
+        let sequence = self.sequence.to_string();
         let mut headers = HeaderMap::new();
         let theirs = self.message.headers.iter().filter(|it| length(it) <= MAX_HEADERS);
         for (name, values) in theirs.flat_map(HeaderMap::iter) {
@@ -69,7 +68,7 @@ impl Dead<'_> {
         headers.insert(ORIGINAL_SUBJECT, self.message.subject.as_str());
         headers.insert(ORIGINAL_STREAM, self.stream);
         headers.insert(ORIGINAL_SEQUENCE, sequence.as_str());
-        headers.insert(ERROR, error);
+        headers.insert(ERROR, self.error);
         let longest = jetstream.client().server_info().max_payload.saturating_sub(2 * MAX_HEADERS);
         let whole = &self.message.payload;
         let payload = whole.slice(..whole.len().min(longest));

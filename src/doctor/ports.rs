@@ -5,7 +5,7 @@ use super::finding::Finding;
 use crate::asking::NoAnswer;
 use crate::pipeline::{PipelineSettings, here};
 use crate::readiness::Readiness;
-use crate::send::{self, SendSettings};
+use crate::send::{self, NoAssociation, SendSettings};
 use std::net::SocketAddr;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -79,11 +79,18 @@ async fn echo(check: &'static str, addr: SocketAddr, ae_title: &str) -> Finding 
     (asked.called_ae, asked.timeout) = (ae_title.to_owned(), PATIENCE);
     match timeout(2 * PATIENCE, send::echo(&asked)).await {
         Ok(Ok(())) => Finding::ok(check, format!("{ae_title} on {addr} answers C-ECHO")),
-        Ok(Err(error)) => Finding::trouble(
-            check,
-            format!("{addr} is held by somebody who does not answer C-ECHO ({error:#})"),
-            "if that is no Collimator, stop it or set DICOM_ADDR; else see its log",
-        ),
+        Ok(Err(error)) => {
+            // Its advice is for `collimator send`, whose options nobody has here.
+            let why = match error.downcast_ref::<NoAssociation>() {
+                Some(none) => none.says.clone(),
+                None => format!("{error:#}"),
+            };
+            Finding::trouble(
+                check,
+                format!("{addr} is held by somebody who does not answer C-ECHO ({why})"),
+                "if that is no Collimator, stop it or set DICOM_ADDR; else see its log",
+            )
+        }
         Err(_elapsed) => Finding::trouble(
             check,
             format!("{addr} is held by somebody who does not answer"),

@@ -66,15 +66,20 @@ pub(super) async fn examine(settings: &PipelineSettings, broker: &Broker) -> Vec
                 }));
                 findings.push(clock(broker).await);
             }
-            DEAD if kept.messages > 0 => findings.push(Finding::warning(
-                "dead",
-                format!("messages that could not be processed: {}", kept.messages),
-                "see why, and replay or drop them: on the dashboard, or by GET /dead-letters",
-            )),
+            DEAD if kept.messages > 0 => findings.push(dead(kept.messages)),
             _ => {}
         }
     }
     findings
+}
+
+fn dead(letters: u64) -> Finding {
+    let messages = if letters == 1 { "message" } else { "messages" };
+    Finding::warning(
+        "dead",
+        format!("{letters} {messages} could not be processed"),
+        "the dashboard and GET /dead-letters say why, and replay or drop them",
+    )
 }
 
 fn size(kept: &Kept) -> String {

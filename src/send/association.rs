@@ -283,29 +283,44 @@ fn unreadable(error: std::io::Error) -> Failure {
     Failure::Instance(format!("cannot be read: {error}"))
 }
 
+/// An association did not come about, as whoever asked for it by `collimator send` is told.
+#[derive(Debug, thiserror::Error)]
+#[error("{says}: {advice}")]
+pub(crate) struct NoAssociation {
+    /// What happened.
+    pub(crate) says: String,
+    /// What to do, in the options of that command.
+    advice: String,
+}
+
 /// What to do about an association that did not come about.
 fn explain(error: Error, settings: &SendSettings) -> anyhow::Error {
     let SendSettings { to, called_ae, calling_ae, timeout, .. } = settings;
-    match error {
-        Error::Connect { source, .. } => anyhow!(
-            "cannot connect to {to} ({source}): start a C-STORE SCP there, \
-             or name another one with --to HOST:PORT"
+    let (says, advice) = match error {
+        Error::Connect { source, .. } => (
+            format!("cannot connect to {to} ({source})"),
+            "start a C-STORE SCP there, or name another one with --to HOST:PORT".to_owned(),
         ),
-        Error::Timeout { .. } => anyhow!(
-            "{to} did not answer within {timeout:?}: check that a C-STORE SCP listens there, \
-             or allow more time with --timeout"
+        Error::Timeout { .. } => (
+            format!("{to} did not answer within {timeout:?}"),
+            "check that a C-STORE SCP listens there, or allow more time with --timeout".to_owned(),
         ),
-        Error::Rejected { association_rj, .. } => anyhow!(
-            "{to} rejected the association ({}): check --called-ae {called_ae} and \
-             --calling-ae {calling_ae} against what it expects",
-            association_rj.source
+        Error::Rejected { association_rj, .. } => (
+            format!("{to} rejected the association ({})", association_rj.source),
+            format!(
+                "check --called-ae {called_ae} and --calling-ae {calling_ae} against what it expects"
+            ),
         ),
         Error::UnexpectedPdu { pdu, .. } => {
-            anyhow!("{to} answered the association request with {}", pdu.short_description())
+            let answer = pdu.short_description();
+            return anyhow!("{to} answered the association request with {answer}");
         }
-        error => anyhow::Error::new(error)
-            .context(format!("no association with {to}: check that a C-STORE SCP listens there")),
-    }
+        error => {
+            let says = format!("no association with {to}: check that a C-STORE SCP listens there");
+            return anyhow::Error::new(error).context(says);
+        }
+    };
+    NoAssociation { says, advice }.into()
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use std::{path::PathBuf, time::Duration};
 use anyhow::{Context as _, bail, ensure};
 use dicom_dictionary_std::uids;
 
+pub(crate) use association::NoAssociation;
 pub use report::{Notice, SendReport};
 
 const DEFAULT_TO: &str = "127.0.0.1:11112";

@@ -5,6 +5,7 @@ use super::record::{Record, Shown};
 use super::table::{Column, Table, printable};
 use crate::output::{print, width};
 use console::{measure_text_width, pad_str};
+use serde::Serialize;
 use std::fmt::Write as _;
 
 /// A list of series. What has to be copied stands at the end and is left out last.
@@ -73,14 +74,14 @@ pub(super) async fn show(client: &Client, uids: &[String], table: bool) -> anyho
         let width = width();
         let texts: Vec<_> = shown.iter().map(|series| described(series, width)).collect();
         print(texts.join("\n"))?;
-    } else if !shown.is_empty() || failed.is_none() {
-        print(format!("{}\n", serde_json::to_string_pretty(&shown)?))?;
+    } else {
+        print(json_lines(&shown)?)?;
     }
     failed.map_or(Ok(()), Err)
 }
 
 /// One JSON object a line.
-pub(super) fn json_lines(records: &[Record]) -> serde_json::Result<String> {
+pub(super) fn json_lines(records: &[impl Serialize]) -> serde_json::Result<String> {
     let mut lines = String::new();
     for record in records {
         lines.push_str(&serde_json::to_string(record)?);

@@ -101,6 +101,15 @@ broker_problems!(EventsRefused {
     /// seconds
 });
 
+/// A series as it arrives, and once it is complete.
+const EXAMPLE: &str = concat!(
+    "event: series.progress\n",
+    r#"data: {"SeriesInstanceUID":"1.2.3.4","Modality":"MR","InstancesSeen":9,"BytesSeen":303066}"#,
+    "\n\nid: SERIES:7\nevent: series.completed\n",
+    r#"data: {"SeriesInstanceUID":"1.2.3.4","Revision":1,"Reason":"released","InstancesCount":17}"#,
+    "\n\n",
+);
+
 /// The body: it ends when the listener is told to go.
 struct EventStream(Listener);
 
@@ -110,6 +119,7 @@ impl Payload for EventStream {
     fn schema_ref() -> MetaSchemaRef {
         MetaSchemaRef::Inline(Box::new(MetaSchema {
             description: Some("Events as section 9.2 of the HTML standard writes them"),
+            example: Some(EXAMPLE.into()),
             ..MetaSchema::new("string")
         }))
     }

@@ -351,7 +351,51 @@ async fn requests_are_counted_by_the_template_of_their_path() {
     for secret in ["4711", "Roe", "secret", "BREW"] {
         assert!(!told.contains(secret), "{secret} in {told}");
     }
-    let duration =
-        r#"collimator_http_request_duration_seconds_count{route="/series",method="GET"} 1"#;
+    let duration = r#"collimator_http_request_duration_seconds_count{route="/series"} 2"#;
     assert!(told.contains(duration) && told.contains("collimator_event_listeners 0"), "{told}");
+}
+
+#[tokio::test]
+async fn metrics_do_not_grow_with_the_methods_that_somebody_tries() {
+    let api = api(true).await;
+    let documented: Value = serde_json::from_str(include_str!("../../openapi.json")).unwrap();
+    let paths: Vec<_> = documented["paths"].as_object().unwrap().keys().collect();
+    let known = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"];
+    let strange = ["TRACE", "BREW", "PROPFIND", "MKCOL", "get"];
+    for path in &paths {
+        for method in known.iter().chain(&strange) {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            api.client.request(method, path.replace(['{', '}'], "")).send().await;
+        }
+    }
+    let told = api.client.get("/metrics").send().await.0.into_body().into_string().await.unwrap();
+    let samples = |name: &str| {
+        let name = format!("collimator_http_{name}{{");
+        told.lines().filter(|line| line.starts_with(&name)).collect::<Vec<_>>()
+    };
+    assert_eq!(samples("request_duration_seconds_count").len(), paths.len(), "{told}");
+    for sample in samples("requests_total") {
+        let method = sample.split("method=\"").nth(1).unwrap().split('"').next().unwrap();
+        assert!(known.contains(&method) || method == "other", "{sample}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_nowhere_says_where_it_is_told_what_there_is() {
+    let api = api(true).await;
+    for (path, place) in [
+        ("/nowhere", "/docs"),
+        ("/dicom-webs", "/docs"),
+        ("/dicom-web", "docs/dicom-conformance.md"),
+        ("/dicom-web/", "docs/dicom-conformance.md"),
+        ("/dicom-web/patients", "docs/dicom-conformance.md"),
+        ("/dicom-web/studies/1.2/metadata", "docs/dicom-conformance.md"),
+    ] {
+        let answer = api.client.get(path).send().await;
+        answer.assert_status(StatusCode::NOT_FOUND);
+        let said = answer.0.into_body().into_string().await.unwrap();
+        assert!(said.contains("there is nothing at this path"), "{path}: {said}");
+        assert!(said.contains(place), "{path}: {said}");
+        assert_eq!(said.contains("/docs lists"), place == "/docs", "{path}: {said}");
+    }
 }

@@ -99,7 +99,8 @@ impl Deliveries {
 
     /// Tries once, and tells the broker what came of it.
     async fn deliver(&self, message: &Message) -> anyhow::Result<()> {
-        let Told { hook, record } = self.told();
+        let told = self.told();
+        let hook = &told.hook;
         let info = message.info().map_err(|error| anyhow!("no delivery: {error}"))?;
         let (sequence, tries) = (info.stream_sequence, info.delivered.unsigned_abs());
         let tries = u32::try_from(tries).unwrap_or(u32::MAX);
@@ -116,9 +117,7 @@ impl Deliveries {
                 };
                 match posted {
                     Ok(()) => {
-                        if record.succeeded() {
-                            tracing::info!(hook = name, "the webhook takes deliveries again");
-                        }
+                        told.succeeded();
                         tracing::debug!(hook = name, sequence, tries, "delivered");
                         return acknowledge(message, AckKind::Ack).await;
                     }
@@ -131,10 +130,8 @@ impl Deliveries {
             }
         };
         let Refusal { cause, asked } = refusal;
-        match record.failed(&cause) {
-            true => tracing::warn!(hook = name, sequence, tries, cause, "a delivery failed"),
-            false => tracing::debug!(hook = name, sequence, tries, cause, "a delivery failed"),
-        }
+        told.failed(&cause);
+        tracing::debug!(hook = name, sequence, tries, cause, "not delivered");
         if tries >= hook.attempts {
             return self.bury(message, &format!("{cause}; tried {tries} times")).await;
         }
@@ -149,6 +146,7 @@ impl Deliveries {
         let id = format!("{SERIES}:{at}:{sequence}:{name}");
         let letter = Dead { message: &message.message, stream: SERIES, sequence, error };
         letter.bury(&self.jetstream, &Subject::undelivered(name), &id).await?;
+        self.told().gave_up(sequence, error);
         acknowledge(message, AckKind::Ack).await
     }
 }

@@ -8,6 +8,7 @@ mod cloud_event;
 mod consumers;
 mod deliveries;
 mod file;
+mod metrics;
 pub mod operations;
 mod pauses;
 mod post;
@@ -20,9 +21,11 @@ use crate::requests::Requests;
 use async_nats::HeaderMap;
 use deliveries::Deliveries;
 use file::Hook;
+use metrics::WebhookMetrics;
 use poem::http::StatusCode;
 use post::{Post, Refusal};
 use record::Record;
+use shared::metrics::Metrics;
 use shared::subject::Subject;
 use std::path::Path;
 use std::sync::Arc;
@@ -45,16 +48,44 @@ struct Told {
     record: Record,
 }
 
+impl Told {
+    /// Its receiver took a delivery. Said when it had trouble before.
+    fn succeeded(&self) {
+        if let Some(dead_letters) = self.record.succeeded() {
+            let hook = self.hook.name.as_str();
+            tracing::info!(hook, dead_letters, "the webhook takes deliveries again");
+        }
+    }
+
+    /// Its receiver did not take a delivery. Said when the trouble begins.
+    fn failed(&self, cause: &str) {
+        if self.record.failed(cause) {
+            tracing::warn!(hook = self.hook.name, cause, "a delivery failed");
+        }
+    }
+
+    /// A completion is a dead letter. Said of the first since it took one.
+    fn gave_up(&self, sequence: u64, error: &str) {
+        let hook = self.hook.name.as_str();
+        match self.record.gave_up() {
+            true => tracing::warn!(hook, sequence, error, "a completion is a dead letter"),
+            false => tracing::debug!(hook, sequence, error, "a completion is a dead letter"),
+        }
+    }
+}
+
 impl Webhooks {
-    /// Those that a file names, told through the broker that `requests` go to.
+    /// Those that a file names, told through the broker that `requests` go to, and counted among
+    /// `metrics`.
     ///
     /// # Errors
     /// When the file can't be read or understood.
-    pub fn new(file: Option<&Path>, requests: Requests) -> anyhow::Result<Self> {
+    pub fn new(file: Option<&Path>, requests: Requests, metrics: &Metrics) -> anyhow::Result<Self> {
+        let metrics = WebhookMetrics::registered(metrics);
         let Some(file) = file else { return Ok(Self { requests, ..Self::default() }) };
         let hooks = file::read(file)?;
         let post = Post::new(hooks.iter().any(|hook| hook.url.scheme_str() == Some("https")))?;
-        let told = |hook| Told { hook, record: Record::default() };
+        let told = |hook: Hook| Told { record: Record::new(metrics.of(&hook.name)), hook };
         Ok(Self { requests, all: Some(hooks.into_iter().map(told).collect()), post: Some(post) })
     }
 
@@ -72,19 +103,20 @@ impl Webhooks {
         let all = self.all.as_deref().unwrap_or_default();
         let told =
             all.iter().find(|told| Subject::undelivered(&told.hook.name).to_string() == subject);
-        let (Some(Told { hook, record }), Some(post)) = (told, &self.post) else {
+        let (Some(told), Some(post)) = (told, &self.post) else {
             return Err(never("WEBHOOKS_FILE has no such webhook any more; drop the letter"));
         };
+        let hook = &told.hook;
         let event = cloud_event::of(hook, payload, Some(headers));
         let event = event.map_err(|cause| never(&format!("{cause}; drop the letter")))?;
         let event =
             event.ok_or_else(|| never("the webhook wants no such any more; drop the letter"))?;
         post.deliver(hook, event).await.map_err(|Refusal { cause, .. }| {
-            record.failed(&cause);
+            told.failed(&cause);
             let detail = format!("the webhook's receiver did not take it: {cause}");
             Problem::new(StatusCode::BAD_GATEWAY, detail)
         })?;
-        record.succeeded();
+        told.succeeded();
         Ok(())
     }
 
