@@ -55,6 +55,9 @@ async fn the_dashboard_shows_a_series_arrive_and_become_complete_and_why() {
         let wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth";
         assert_eq!(browser.run(&format!("return {wide}")).await, false, "{page} on a phone");
     }
+    // A table that scrolls sideways says so by a shade.
+    let shade = "getComputedStyle(document.querySelector('.scroll')).backgroundAttachment";
+    assert_eq!(browser.run(&format!("return {shade}.includes('local')")).await, true);
     browser.run("location.hash = '#/'").await;
     browser.waits_for("!document.querySelector('#now').hidden").await;
     browser.keeps("dashboard-phone-dark").await;
@@ -62,6 +65,33 @@ async fn the_dashboard_shows_a_series_arrive_and_become_complete_and_why() {
     // Paths that this version of the API does not have are left out of the page, not complained of.
     let bad: Vec<_> = complaints.iter().filter(|said| !said.contains("status of 404")).collect();
     assert!(bad.is_empty(), "{bad:?}");
+}
+
+#[tokio::test]
+async fn the_list_says_how_much_of_all_it_shows() {
+    let Some(browser) = Browser::start().await else { return };
+    let collimator = Collimator::start().await;
+    let client = reqwest::Client::new();
+    for number in 1..=51 {
+        let series = json!({
+            "SeriesInstanceUID": format!("1.2.{number}"), "PatientID": "7", "PatientName": "Roe^Jane",
+            "StudyInstanceUID": "1.2", "InstancesCount": 3,
+        });
+        let store = client.post(format!("{}/store", collimator.api)).json(&series);
+        assert_eq!(store.send().await.unwrap().status(), 200);
+    }
+    let says =
+        |what: &str| format!("document.querySelector('#series-note').textContent === '{what}'");
+    browser.open(&format!("{}/#/series", collimator.api)).await;
+    browser.waits_for(&says("The latest 50 of 51 series.")).await;
+    browser.run("document.querySelector('#series-more').click()").await;
+    browser.waits_for(&says("51 series, the latest first.")).await;
+    browser.run("document.querySelector('#search-text').value = 'Roe'").await;
+    browser.run("document.querySelector('#search button').click()").await;
+    browser.waits_for(&says("The latest 50 series that match; there are more.")).await;
+    // What was not today has its date.
+    let old = browser.run("return time('2020-01-02T12:00:00Z').textContent").await;
+    assert!(old.as_str().unwrap().contains("2020"), "{old}");
 }
 
 #[tokio::test]

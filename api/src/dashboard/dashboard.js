@@ -68,6 +68,7 @@ function time(text) {
   const made = element("time", at.toLocaleTimeString());
   if (at.toDateString() !== new Date().toDateString()) made.textContent = at.toLocaleString();
   made.dateTime = at.toISOString();
+  made.title = at.toLocaleString(undefined, { dateStyle: "full", timeStyle: "long" });
   return made;
 }
 
@@ -262,7 +263,23 @@ async function showList(query) {
   // The server searches; this is for one that does not know how, and leaves out no more than it.
   const parts = text.toLowerCase().split(/[*?]/);
   const fits = (s) => !(field in s) || parts.every((part) => s[field].toLowerCase().includes(part));
-  await load(`/series?${asked}`, [], shown, fits);
+  const asking = shown;
+  asking.matching = text ? " that match" : "";
+  await load(`/series?${asked}`, [], asking, fits);
+  if (text || !more || asking !== shown) return;
+  // Counting takes long where there are very many, so the list does not wait for it.
+  const stats = await ask("/stats").catch(() => undefined);
+  asking.total = stats?.body.SeriesComplete;
+  if (asking === shown) noteList();
+}
+
+function noteList() {
+  const count = $("series-list").tBodies[0].rows.length;
+  const { matching, total } = shown;
+  let text = count ? `${number.format(count)} series${matching}, the latest first.` : "No such series.";
+  if (more) text = `The latest ${number.format(count)} series${matching}; there are more.`;
+  if (more && total > count) text = `The latest ${number.format(count)} of ${number.format(total)} series.`;
+  note("series-note", text);
 }
 
 async function load(path, before, asking, fits = () => true) {
@@ -273,9 +290,8 @@ async function load(path, before, asking, fits = () => true) {
     const found = next ? body : body.filter(fits).sort(latest).slice(0, PAGE);
     more = next;
     $("series-more").hidden = !next;
-    const all = [...before, ...found.map(listed)];
-    rows("series-list", all);
-    note("series-note", all.length ? `${number.format(all.length)} series, the latest first.` : "No such series.");
+    rows("series-list", [...before, ...found.map(listed)]);
+    noteList();
   } catch (error) {
     if (asking === shown) note("series-note", error.message, true);
   }
@@ -325,13 +341,16 @@ async function showOne(uid) {
     [number.format(r.InstancesCount), "number"], [number.format(r.InstancesAdded), "number"],
     [number.format(r.InstancesCorrected), "number"], [r.CallingAETitle], [time(r.CompletedAt), "time"],
   ])));
-  timeline(instances.value?.body ?? [], revisions);
+  timeline(instances.value?.body ?? [], revisions, facts.InstancesReceived);
   const wrong = history.reason;
   const still = revisions.length ? "" : "It has not been complete yet.";
   note("one-note", wrong ? wrong.message : still, wrong);
 }
 
-function timeline(instances, revisions) {
+let drawnLast; // what the timeline was last drawn of
+
+function timeline(instances, revisions, count) {
+  drawnLast = [instances, revisions, count];
   const at = (text) => new Date(text).getTime();
   const came = instances.map((i) => at(i.ReceivedAt)).filter(Number.isFinite);
   const decided = revisions.map((r) => [at(r.CompletedAt), r.Revision]).filter(([t]) => t);
@@ -339,21 +358,34 @@ function timeline(instances, revisions) {
   $("timeline").toggleAttribute("hidden", all.length === 0);
   if (!all.length) return note("timeline-text", "Nothing is known of when it came.");
   const [first, last] = [all.reduce((a, b) => Math.min(a, b)), all.reduce((a, b) => Math.max(a, b))];
-  const x = (t) => 20 + (560 * (t - first)) / Math.max(1, last - first);
-  const parts = [drawn("line", { x1: 20, x2: 580, y1: 30, y2: 30 })];
+  // As wide as it is on the page, so that its text is as large on a phone.
+  const width = $("timeline").clientWidth || 600;
+  $("timeline").setAttribute("viewBox", `0 0 ${width} 70`);
+  const x = (t) => 20 + ((width - 40) * (t - first)) / Math.max(1, last - first);
+  const parts = [drawn("line", { x1: 20, x2: width - 20, y1: 30, y2: 30 })];
   for (const t of came) parts.push(drawn("circle", { cx: x(t), cy: 30, r: 4 }));
+  let labelled = -Infinity;
   for (const [t, revision] of decided) {
     parts.push(drawn("path", { d: `M${x(t)} 21l7 9-7 9-7-9z` }));
-    const name = drawn("text", { x: x(t), y: 58, "text-anchor": "middle" });
+    if (x(t) < labelled + 18) continue;
+    labelled = x(t);
+    const name = drawn("text", { x: labelled, y: 58, "text-anchor": "middle" });
     name.textContent = revision;
     parts.push(name);
   }
   $("timeline").replaceChildren(...parts);
   const span = short.format((last - first) / 1000);
-  const dots = came.length ? `${number.format(came.length)} instances (dots)` : "Its instances are not listed here";
+  const some = number.format(came.length);
+  const of = count > came.length ? ` of ${number.format(count)}` : "";
+  const instance = Math.max(came.length, count ?? 0) === 1 ? "instance" : "instances";
+  const dots = came.length ? `${some}${of} ${instance} (dots)` : "Its instances are not listed here";
   const diamonds = `${decided.length} ${decided.length === 1 ? "completion" : "completions"} (diamonds)`;
   note("timeline-text", `${dots} and ${diamonds}, in ${span} s.`);
 }
+
+addEventListener("resize", () => {
+  if (shown.page === "one" && drawnLast) timeline(...drawnLast);
+});
 
 /* Health. */
 
