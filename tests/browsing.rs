@@ -1,8 +1,8 @@
 //! What people see in a browser: the dashboard, and the documentation.
 
-use crate::harness::Collimator;
 use crate::harness::browser::Browser;
 use crate::harness::scu::Scu;
+use crate::harness::{Collimator, eventually};
 use collimator::synthetic::SyntheticStudy;
 use serde_json::{Value, json};
 
@@ -55,6 +55,9 @@ async fn the_dashboard_shows_a_series_arrive_and_become_complete_and_why() {
         let wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth";
         assert_eq!(browser.run(&format!("return {wide}")).await, false, "{page} on a phone");
     }
+    // A table that scrolls sideways says so by a shade.
+    let shade = "getComputedStyle(document.querySelector('.scroll')).backgroundAttachment";
+    assert_eq!(browser.run(&format!("return {shade}.includes('local')")).await, true);
     browser.run("location.hash = '#/'").await;
     browser.waits_for("!document.querySelector('#now').hidden").await;
     browser.keeps("dashboard-phone-dark").await;
@@ -62,6 +65,176 @@ async fn the_dashboard_shows_a_series_arrive_and_become_complete_and_why() {
     // Paths that this version of the API does not have are left out of the page, not complained of.
     let bad: Vec<_> = complaints.iter().filter(|said| !said.contains("status of 404")).collect();
     assert!(bad.is_empty(), "{bad:?}");
+}
+
+#[tokio::test]
+async fn a_series_that_is_sent_again_does_not_seem_to_arrive_for_ever() {
+    let Some(browser) = Browser::start().await else { return };
+    let collimator = Collimator::start().await;
+    let study = SyntheticStudy::new().series("MR", 2).size(16, 16);
+    let [uid] = study.series_instance_uids().try_into().unwrap();
+    let images = study.instances().unwrap();
+    let send = async || {
+        let mut sender = Scu::for_mr(collimator.dicom).await;
+        for image in &images {
+            sender.stores(image).await;
+        }
+        sender.release().await;
+    };
+    send().await;
+    collimator.lists(&uid, 2).await;
+    browser.open(&format!("{}/", collimator.api)).await;
+    browser.waits_for("document.querySelector('#link').dataset.state === 'live'").await;
+    send().await;
+    browser.waits_for(&format!("{}.includes('MR\\tTEST_SCU')", rows("arriving"))).await;
+    browser.waits_for(&format!("{} === ''", rows("arriving"))).await;
+    browser.waits_for("document.querySelector('#arriving-count').textContent === '0'").await;
+    // It was not complete again.
+    assert_eq!(
+        browser.run("return document.querySelector('#completed-count').textContent").await,
+        "0"
+    );
+    assert_eq!(collimator.completions().await.len(), 1);
+}
+
+#[tokio::test]
+async fn opened_in_the_middle_the_dashboard_begins_with_what_is_known() {
+    let Some(browser) = Browser::start().await else { return };
+    let collimator = Collimator::start_with(&[("QUIET_PERIOD", "1h")]).await;
+    let images = SyntheticStudy::new().series("MR", 8).size(16, 16).instances().unwrap();
+    let mut sender = Scu::for_mr(collimator.dicom).await;
+    for image in &images[..5] {
+        sender.stores(image).await;
+    }
+    let receiving = format!("{}/series?State=receiving", collimator.api);
+    eventually("five instances in the catalogue", async || {
+        let series: Value = reqwest::get(&receiving).await.unwrap().json().await.unwrap();
+        (series[0]["InstancesReceived"] == 5).then_some(())
+    })
+    .await;
+    browser.resize(1200, 900).await;
+    browser.open(&format!("{}/", collimator.api)).await;
+    browser.waits_for(&format!("{}.includes('MR\\tTEST_SCU\\t5')", rows("arriving"))).await;
+    // Of its association nothing is said any more, until an instance comes through it.
+    sender.stores(&images[5]).await;
+    browser.waits_for(&format!("{}.includes('MR\\tTEST_SCU\\t6')", rows("arriving"))).await;
+    browser.waits_for(&format!("{}.includes('open\\t\\t\\tbefore ')", rows("associations"))).await;
+    browser.waits_for("document.querySelector('#open').textContent === '1'").await;
+    browser.keeps("dashboard-in-the-middle").await;
+
+    // Now somebody has listened before, and one instance more is told than the page has heard of.
+    sender.stores(&images[6]).await;
+    browser.waits_for(&format!("{}.includes('MR\\tTEST_SCU\\t7')", rows("arriving"))).await;
+    browser.open(&format!("{}/#/", collimator.api)).await;
+    browser.run("location.reload()").await;
+    browser.waits_for(&format!("{}.includes('MR\\tTEST_SCU\\t7')", rows("arriving"))).await;
+    sender.stores(&images[7]).await;
+    browser.waits_for(&format!("{}.includes('MR\\tTEST_SCU\\t8')", rows("arriving"))).await;
+    // It is silent now, and the catalogue says that it is receiving all the same.
+    let asked = "performance.getEntriesByType('resource')\
+                 .filter(r => r.name.includes('State=receiving')).length";
+    let before = browser.run(&format!("return {asked}")).await;
+    browser.waits_for(&format!("{asked} > {before}")).await;
+    browser.waits_for(&format!("{}.includes('MR\\tTEST_SCU\\t8')", rows("arriving"))).await;
+    sender.release().await;
+    browser.waits_for(&format!("{}.includes('released')", rows("completed"))).await;
+    browser.waits_for(&format!("{} === ''", rows("arriving"))).await;
+    browser.waits_for(&format!("{}.includes('released')", rows("associations"))).await;
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn the_page_of_a_series_grows_while_it_is_receiving() {
+    let Some(browser) = Browser::start().await else { return };
+    let collimator = Collimator::start_with(&[("QUIET_PERIOD", "1h")]).await;
+    let study = SyntheticStudy::new().series("MR", 4).size(16, 16);
+    let [uid] = study.series_instance_uids().try_into().unwrap();
+    let images = study.instances().unwrap();
+    let mut sender = Scu::for_mr(collimator.dicom).await;
+    sender.stores(&images[0]).await;
+    let one = format!("{}/series/{uid}", collimator.api);
+    eventually("the series", async || {
+        reqwest::get(&one).await.ok().filter(|answer| answer.status() == 200)
+    })
+    .await;
+    browser.resize(390, 800).await;
+    browser.open(&format!("{}/#/series/{uid}", collimator.api)).await;
+    let says = |what: &str| {
+        format!(
+            "document.querySelector('#one').innerText.replaceAll('\\n', ' ').includes('{what}')"
+        )
+    };
+    browser.waits_for(&says("Instances 1 so far")).await;
+    browser.waits_for(&says("1 instance (dots)")).await;
+    browser.waits_for("document.querySelector('#link').dataset.state === 'live'").await;
+    for image in &images[1..] {
+        sender.stores(image).await;
+    }
+    browser.waits_for(&says("Instances 4 so far")).await;
+    browser.waits_for(&says("4 instances (dots) and 0 completions")).await;
+    browser.keeps("dashboard-series-receiving").await;
+    sender.release().await;
+    browser.waits_for(&says("State complete Instances 4 ")).await;
+    browser.waits_for(&says("4 instances (dots) and 1 completion")).await;
+    // What is written at the timeline can be read on a phone.
+    let height = "document.querySelector('#timeline text').getBoundingClientRect().height";
+    assert!(browser.run(&format!("return {height}")).await.as_f64().unwrap() > 12.0);
+    browser.keeps("dashboard-series-phone").await;
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn the_list_says_how_much_of_all_it_shows() {
+    let Some(browser) = Browser::start().await else { return };
+    let collimator = Collimator::start().await;
+    let client = reqwest::Client::new();
+    for number in 1..=51 {
+        let series = json!({
+            "SeriesInstanceUID": format!("1.2.{number}"), "PatientID": "7", "PatientName": "Roe^Jane",
+            "StudyInstanceUID": "1.2", "InstancesCount": 3,
+        });
+        let store = client.post(format!("{}/store", collimator.api)).json(&series);
+        assert_eq!(store.send().await.unwrap().status(), 200);
+    }
+    let says =
+        |what: &str| format!("document.querySelector('#series-note').textContent === '{what}'");
+    browser.open(&format!("{}/#/series", collimator.api)).await;
+    browser.waits_for(&says("The latest 50 of 51 series.")).await;
+    browser.run("document.querySelector('#series-more').click()").await;
+    browser.waits_for(&says("51 series, the latest first.")).await;
+    browser.run("document.querySelector('#search-text').value = 'Roe'").await;
+    browser.run("document.querySelector('#search button').click()").await;
+    browser.waits_for(&says("The latest 50 series that match; there are more.")).await;
+    // What was not today has its date.
+    let old = browser.run("return time('2020-01-02T12:00:00Z').textContent").await;
+    assert!(old.as_str().unwrap().contains("2020"), "{old}");
+}
+
+#[tokio::test]
+async fn a_steady_sender_is_drawn_steadily() {
+    let Some(browser) = Browser::start().await else { return };
+    let collimator = Collimator::start().await;
+    browser.open(&format!("{}/", collimator.api)).await;
+    browser.waits_for("document.querySelector('#link').dataset.state === 'live'").await;
+    // Four instances a second, of which a series tells every 1.25 s, and a page that looks every second.
+    let drawn = browser
+        .run(
+            "const start = performance.now();
+             let at = 0;
+             performance.now = () => start + at;
+             Date.now = () => 1e12 + at;
+             for (; at < 30000; at += 250) {
+                 const data = { SeriesInstanceUID: '1', InstancesSeen: 1 + at / 250, BytesSeen: 0 };
+                 if (at % 1250 === 0) seen(data, at === 0);
+                 if (at % 1000 === 0) tick();
+             }
+             return document.querySelector('#rate-line polyline').getAttribute('points')
+                 .split(' ').slice(-20).map((point) => (29 - point.split(',')[1]) / 28);",
+        )
+        .await;
+    let drawn: Vec<f64> = serde_json::from_value(drawn).unwrap();
+    let most = drawn.iter().copied().fold(0.0, f64::max);
+    assert!(most > 0.5 && drawn.iter().all(|rate| *rate > 0.95 * most), "{drawn:?}");
 }
 
 #[tokio::test]
@@ -165,13 +338,22 @@ async fn the_documentation_shows_every_operation_and_tries_one() {
         .await;
     browser.keeps("swagger").await;
     let of = "#operations-Series-listSeries";
-    for button in [".opblock-summary-control", ".try-out__btn", ".execute"] {
+    let press = async |button: &str| {
         let found = format!("document.querySelector('{of} {button}')");
         browser.waits_for(&found).await;
         browser.run(&format!("{found}.click()")).await;
-    }
+    };
+    press(".opblock-summary-control").await;
+    press(".try-out__btn").await;
+    // All series at once would be more than it can show.
+    let limit = format!("document.querySelector('{of} [data-param-name=limit] input')?.value");
+    browser.waits_for(&format!("{limit} === '100'")).await;
+    press(".execute").await;
     let answer = format!("document.querySelector('{of} .live-responses-table')?.innerText");
     browser.waits_for(&format!("{answer}?.includes('{uid}')")).await;
+    // Nor can it colour many.
+    let coloured = format!("document.querySelectorAll('{of} .highlight-code span').length");
+    assert_eq!(browser.run(&format!("return {coloured}")).await, 0);
     browser.run(&format!("document.querySelector('{of}').scrollIntoView()")).await;
     browser.keeps("swagger-tried").await;
     let complaints = browser.complaints().await;

@@ -101,9 +101,14 @@ fn names<T>(choices: &[(&'static str, T)]) -> Vec<&'static str> {
 #[derive(Debug, Clone, Copy)]
 pub struct Limit(pub u32);
 
+/// What is asked for where nobody thinks of how much there is: Swagger UI fills it in, and a browser shows
+/// so many at once. No default, since a list without `limit` is whole.
+const EXAMPLE_LIMIT: u32 = 100;
+
 parameter!(
     Limit,
     MetaSchema {
+        example: Some(EXAMPLE_LIMIT.into()),
         minimum: Some(1.0),
         maximum: Some(f64::from(MAX_LIMIT)),
         ..MetaSchema::new_with_format("integer", "int32")

@@ -19,8 +19,10 @@ use crate::qido;
 use crate::requests::Requests;
 use crate::webhooks::Webhooks;
 use crate::webhooks::operations::WebhookOperations;
+use poem::endpoint::make_sync;
 use poem::http::uri::Scheme;
 use poem::http::{HeaderValue, Method, StatusCode, header};
+use poem::web::Html;
 use poem::{Endpoint, EndpointExt, IntoResponse, PathPattern, Request, Response, Route};
 use poem_openapi::{LicenseObject, OpenApiService};
 use serde_json::Value;
@@ -100,7 +102,7 @@ pub fn routes(
         .nest("/health", health)
         .at("/metrics", metrics::route(metrics))
         .at("/openapi.json", service.spec_endpoint())
-        .nest("/docs", service.swagger_ui())
+        .nest("/docs", documentation(&service.swagger_ui_html()))
         .nest(qido::ROOT, dicom_web)
         .nest("/", service)
         .around(dashboard::in_front_of)
@@ -108,6 +110,13 @@ pub fn routes(
             let (refusals, http, audit) = (refusals.clone(), http.clone(), audit.clone());
             answer(routes, request, guard.clone(), allowed.clone(), refusals, http, audit)
         })
+}
+
+/// Swagger UI. It shows answers without colours: for those of a megabyte of JSON a browser stands still for 20 s.
+fn documentation(swagger_ui: &str) -> impl Endpoint + 'static {
+    let option = "deepLinking: true,";
+    let page = swagger_ui.replacen(option, &format!("{option} syntaxHighlight: false,"), 1);
+    Route::new().at("/", make_sync(move |_| Html(page.clone())))
 }
 
 /// Answers one request, and logs that it did: never what was asked for, nor with what.

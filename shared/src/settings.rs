@@ -4,9 +4,9 @@
 use crate::nats_user::NatsUser;
 use anyhow::anyhow;
 use bytesize::ByteSize;
-use clap::{Args, Command, Parser, ValueEnum};
+use clap::{Arg, Args, Command, Parser, ValueEnum};
 use serde::de::DeserializeOwned;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -152,7 +152,11 @@ pub fn positive_size(text: &str) -> Result<ByteSize, String> {
 /// The exit code to end with: what was wrong has then been said in one line, or the help or
 /// version that was asked for has been printed.
 pub fn read<A: Parser>() -> Result<A, ExitCode> {
-    parse(std::env::args_os()).map_err(|error| {
+    if let Some(name) = empty_variable(&A::command()) {
+        eprintln!("{name} is empty: give it a value, or do not set it");
+        return Err(ExitCode::from(2));
+    }
+    A::try_parse().map_err(|error| {
         if !error.use_stderr() {
             // Who reads it may have seen enough of it.
             let _ = write!(std::io::stdout(), "{error}");
@@ -163,26 +167,20 @@ pub fn read<A: Parser>() -> Result<A, ExitCode> {
     })
 }
 
-/// The variable whose value may be empty: what stands before a scope may be nothing.
-const MAY_BE_EMPTY: &str = "OIDC_SCOPE_PREFIX";
+/// Variables whose value may be empty: what stands before a scope may be nothing, and the other one is not
+/// ours alone.
+const MAY_BE_EMPTY: [&str; 2] = ["OIDC_SCOPE_PREFIX", "RUST_LOG"];
 
-fn parse<A: Parser>(arguments: impl IntoIterator<Item = OsString>) -> Result<A, clap::Error> {
-    let mut command = without_empty_variables(A::command());
-    let mut matches = command.try_get_matches_from_mut(arguments)?;
-    A::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
-}
-
-/// Lets an empty variable be as one that is not set, since whoever passes variables on, as Compose does,
-/// has no other way to leave one out.
-fn without_empty_variables(command: Command) -> Command {
-    let is_empty = |name: &OsStr| {
-        name != MAY_BE_EMPTY && std::env::var_os(name).is_some_and(|value| value.is_empty())
+/// A variable of the program that is set to nothing. It may have been meant to keep somebody out, so it is
+/// neither taken for a value nor for one that is not set.
+fn empty_variable(command: &Command) -> Option<String> {
+    let mut names = command.get_arguments().filter_map(Arg::get_env);
+    let is_empty = |name: &&OsStr| {
+        MAY_BE_EMPTY.iter().all(|other| other != name)
+            && std::env::var_os(name).is_some_and(|value| value.is_empty())
     };
-    let command = command.mut_args(|arg| match arg.get_env() {
-        Some(name) if is_empty(name) => arg.env(None::<&'static str>),
-        _ => arg,
-    });
-    command.mut_subcommands(without_empty_variables)
+    let name = names.find(is_empty).map(|name| name.display().to_string());
+    name.or_else(|| command.get_subcommands().find_map(empty_variable))
 }
 
 /// Clap's message without its hints: all of the first paragraph, in one line.

@@ -5,8 +5,14 @@
 const MOST_ROWS = 100; // of a table that fills by itself
 const MOST_FOLLOWED = 2000; // series and associations that are remembered
 const PAGE = 50; // series in a list at one time
+const MOST_DOTS = 1000; // instances of a timeline
 const SECONDS = 120; // of a sparkline
 const FORGOTTEN_AFTER = 30 * 60 * 1000; // an association of which nothing is heard
+const SILENT_AFTER = 10 * 1000; // a series of which nothing is heard: the catalogue is asked
+const MOST_DETAILED = 20; // series that are asked for one by one
+const TOLD_WITHIN = 1250; // after an instance was stored, its series says so
+const JUST_NOW = 300;
+const SHOWN_AGAIN_AFTER = 2000; // a series that goes on changing
 
 const WHY = {
   released: "the sender released its association",
@@ -68,6 +74,7 @@ function time(text) {
   const made = element("time", at.toLocaleTimeString());
   if (at.toDateString() !== new Date().toDateString()) made.textContent = at.toLocaleString();
   made.dateTime = at.toISOString();
+  made.title = at.toLocaleString(undefined, { dateStyle: "full", timeStyle: "long" });
   return made;
 }
 
@@ -78,13 +85,18 @@ const date = (text) =>
 const person = (text) =>
   (text ?? "").split("=")[0].split("^").filter(Boolean).slice(0, 2).join(", ");
 
-/* What is arriving now. */
+/* What is arriving now: what instances were just seen of, and what the catalogue says is receiving. */
 
+// Of each series what was last told of it; instances `seen`, and `bytes`, since it was opened (undefined
+// until an event says so); those `before`, which only the catalogue has seen; when it was last `heard`
+// of; when the catalogue was `asked`, and whether it has to `recount`.
 const arriving = new Map();
+// `told` are those of which nothing was missed. Some are known by their instances only.
 const associations = new Map();
 const completed = [];
 let completedCount = 0;
 const seconds = Array.from({ length: SECONDS }, () => ({ instances: 0, bytes: 0 }));
+let second = performance.now(); // when the last one began
 let changed = true;
 
 function remember(map, key, value) {
@@ -93,39 +105,181 @@ function remember(map, key, value) {
   if (map.size > MOST_FOLLOWED) map.delete(map.keys().next().value);
 }
 
+const instancesOf = (series) => series.before + (series.seen ?? 0);
+
 function seen(data, opened) {
-  const before = opened ? undefined : arriving.get(data.SeriesInstanceUID);
+  const now = Date.now();
+  const known = arriving.get(data.SeriesInstanceUID);
+  let before = known?.before ?? 0;
+  // Of one that opens now, nothing was before; unless this page was just opened.
+  let recount = known?.recount ?? (!opened || looks);
   // Of a series that was there before we looked, only what is new from now on has a rate.
-  const since = before ?? (opened ? { InstancesSeen: 0, BytesSeen: 0 } : data);
-  const now = seconds[SECONDS - 1];
-  now.instances += Math.max(0, data.InstancesSeen - since.InstancesSeen);
-  now.bytes += Math.max(0, data.BytesSeen - since.BytesSeen);
-  remember(arriving, data.SeriesInstanceUID, data);
+  let since = { seen: known?.seen ?? data.InstancesSeen, bytes: known?.bytes ?? data.BytesSeen };
+  if (opened) {
+    // It is counted from 1 again.
+    before = known ? instancesOf(known) : 0;
+    since = { seen: 0, bytes: 0 };
+  } else if (known && known.seen === undefined) {
+    // Nobody knows how many of these the catalogue had counted.
+    before = Math.max(0, before - data.InstancesSeen);
+    recount = true;
+  }
+  const over = opened || !known ? 0 : Math.min(now - known.heard, TOLD_WITHIN);
+  arrived(data.InstancesSeen - since.seen, data.BytesSeen - since.bytes, over);
+  const { InstancesSeen: instances, BytesSeen: bytes } = data;
+  const series = { data, before, seen: instances, bytes, heard: now, asked: known?.asked, recount };
+  remember(arriving, data.SeriesInstanceUID, series);
+  if (recount && looked < now - SHOWN_AGAIN_AFTER) look();
   const association = associations.get(data.AssociationID);
-  if (association) association.heard = Date.now();
+  if (association) {
+    association.heard = now;
+  } else if (data.AssociationID) {
+    const learnt = { data, state: "open", since: data.LastReceivedAt, heard: now, told: false };
+    remember(associations, data.AssociationID, learnt);
+  }
+  follow(data.SeriesInstanceUID);
+}
+
+// Counts what came in the last milliseconds. A series says once a second at most what came of it, so
+// it is spread over the time since it last did.
+function arrived(instances, bytes, over) {
+  let room = passSeconds();
+  let left = Math.max(1, over);
+  for (let at = SECONDS - 1; left > 0; at -= 1) {
+    const part = Math.min(left, room);
+    seconds[at].instances += Math.max(0, instances) * (part / Math.max(1, over));
+    seconds[at].bytes += Math.max(0, bytes) * (part / Math.max(1, over));
+    left -= part;
+    room = 1000;
+  }
+}
+
+// Begins a second for each that has passed, and says for how long the last has lasted. Not by a timer:
+// a browser runs those less often for a page that nobody sees.
+function passSeconds() {
+  const passed = Math.floor((performance.now() - second) / 1000);
+  second += passed * 1000;
+  for (let i = 0; i < Math.min(passed, SECONDS); i += 1) {
+    seconds.shift();
+    seconds.push({ instances: 0, bytes: 0 });
+  }
+  return performance.now() - second;
 }
 
 const TOLD = {
   "series.opened": (data) => seen(data, true),
   "series.progress": (data) => seen(data, false),
   "series.completed": (data) => {
-    arriving.delete(data.SeriesInstanceUID);
+    ended(data.SeriesInstanceUID);
     completedCount += 1;
     completed.unshift(data);
     completed.length = Math.min(completed.length, MOST_ROWS);
-    if (shown.page === "one" && shown.uid === data.SeriesInstanceUID) showOne(shown.uid);
   },
+  "series.deleted": (data) => ended(data.SeriesInstanceUID),
   "association.opened": (data) => {
-    const state = { data, state: "open", since: data.OpenedAt, heard: Date.now() };
-    remember(associations, data.AssociationID, state);
+    const since = data.OpenedAt;
+    const opened = { data, state: "open", since, heard: Date.now(), told: true };
+    remember(associations, data.AssociationID, opened);
   },
   "association.released": (data) => closed(data, "released", data.ClosedAt),
   "association.aborted": (data) => closed(data, "aborted", data.ClosedAt),
   "association.rejected": (data) => closed(data, "rejected", data.RejectedAt),
 };
 
+function ended(uid) {
+  arriving.delete(uid);
+  if (looks) gone.add(uid);
+  if (shown.page === "one" && shown.uid === uid) showOne(uid);
+}
+
 function closed(data, state, since) {
-  remember(associations, data.AssociationID, { data, state, since, heard: Date.now() });
+  remember(associations, data.AssociationID, { data, state, since, heard: Date.now(), told: true });
+}
+
+// Asks the catalogue what is receiving. A series that it does not name and that was not heard of for
+// a while is not arriving: it was sent again unchanged, which no completion follows.
+let looks = false;
+let looked = 0;
+const gone = new Set(); // what was completed or deleted while it was asked
+
+async function look() {
+  if (looks) return;
+  looks = true;
+  looked = Date.now();
+  gone.clear();
+  const fields = "SeriesInstanceUID,Modality,SeriesDescription,InstancesReceived";
+  let path = `/series?State=receiving&sort=-Arrival&limit=1000&fields=${fields}`;
+  const receiving = new Map();
+  try {
+    while (path && receiving.size < MOST_FOLLOWED) {
+      const { body, next } = await ask(path);
+      for (const record of body) receiving.set(record.SeriesInstanceUID, record);
+      path = next;
+    }
+    for (const [uid, series] of arriving) {
+      // A list that was not read to its end can't say that one is missing.
+      if (path || receiving.has(uid) || !isSilent(series)) continue;
+      arriving.delete(uid);
+      changed = true;
+    }
+    const found = [...receiving.values()].filter((r) => !gone.has(r.SeriesInstanceUID));
+    await detail(found.reverse().filter(learn));
+  } catch {
+    // It is asked again, and the link says whether events come.
+  }
+  looks = false;
+}
+
+const isSilent = (series) => series.heard < Date.now() - SILENT_AFTER;
+
+// Takes over what the catalogue says of a series that is receiving; true of one not heard of before.
+function learn({ SeriesInstanceUID: uid, InstancesReceived: count = 0, ...data }) {
+  changed = true;
+  const asked = Date.now();
+  const known = arriving.get(uid);
+  if (!known) {
+    data.SeriesInstanceUID = uid;
+    remember(arriving, uid, { data, before: count, heard: asked, asked, recount: false });
+    return true;
+  }
+  known.asked = asked;
+  // The two can be compared when all that was seen was just told.
+  const isTold = known.heard > asked - JUST_NOW || known.heard < asked - TOLD_WITHIN;
+  if (isTold && (known.recount || isSilent(known))) {
+    known.before = Math.max(0, count - (known.seen ?? 0));
+    known.recount = false;
+  }
+  return false;
+}
+
+// Asks who sends the latest of those of which nothing was heard yet, and since when.
+async function detail(records) {
+  await Promise.allSettled(records.slice(-MOST_DETAILED).map(async ({ SeriesInstanceUID: uid }) => {
+    const { body } = await ask(`/series/${encodeURIComponent(uid)}`);
+    const series = arriving.get(uid);
+    if (series && series.seen === undefined) series.data = body;
+    changed = true;
+  }));
+}
+
+// Once a second: what time alone has changed.
+function watch() {
+  const now = Date.now();
+  const named = new Set([...arriving.values()].map((s) => s.data.AssociationID));
+  for (const [id, { told, state, heard }] of associations) {
+    // Its end may have been missed as well.
+    const isOver = !told && state === "open" && heard < now - SILENT_AFTER && !named.has(id);
+    if (isOver || heard < now - FORGOTTEN_AFTER) {
+      associations.delete(id);
+      changed = true;
+    }
+  }
+  if (shown.page !== "now" || document.hidden) return;
+  const series = [...arriving.values()];
+  const isUnknown = (s) => s.recount && s.heard < now - TOLD_WITHIN;
+  const isForgotten = (s) => isSilent(s) && (s.asked ?? 0) < now - SILENT_AFTER;
+  if (looked < now - SHOWN_AGAIN_AFTER && series.some(isUnknown)) look();
+  if (looked < now - SILENT_AFTER && series.some(isForgotten)) look();
 }
 
 function listen() {
@@ -143,9 +297,16 @@ function listen() {
   }
   // Both mean that something was missed; what it was is in the list of series.
   for (const name of ["gap", "dropped"]) {
-    events.addEventListener(name, () => arriving.clear());
+    events.addEventListener(name, () => {
+      arriving.clear();
+      for (const association of associations.values()) association.told = false;
+      look();
+    });
   }
-  events.onopen = () => say("live", "live");
+  events.onopen = () => {
+    say("live", "live");
+    look(); // only now, so that nothing is missed between what it says and what is told
+  };
   events.onerror = () => {
     if (events.readyState === EventSource.CLOSED) {
       // An answer such as 503, after which a browser does not try again by itself.
@@ -165,26 +326,23 @@ function spark(svg, values) {
   line.setAttribute("points", points.join(" "));
 }
 
-// Once a second; a rate is the mean of the last three whole ones, since progress comes in steps.
+// Once a second. Of the last three not all may be told yet; a rate is the mean of those before.
 function tick() {
-  const mean = (key) => seconds.slice(-3).reduce((sum, s) => sum + s[key], 0) / 3;
+  watch();
+  passSeconds();
+  const whole = seconds.slice(0, -3);
+  const mean = (key) => whole.slice(-3).reduce((sum, s) => sum + s[key], 0) / 3;
   if (shown.page === "now") {
     $("rate").textContent = short.format(mean("instances"));
     $("bytes").textContent = megabytes(mean("bytes"));
-    spark($("rate-line"), seconds.map((s) => s.instances));
-    spark($("bytes-line"), seconds.map((s) => s.bytes));
+    spark($("rate-line"), whole.map((s) => s.instances));
+    spark($("bytes-line"), whole.map((s) => s.bytes));
   }
-  seconds.shift();
-  seconds.push({ instances: 0, bytes: 0 });
 }
 
 function drawNow() {
   if (!changed || shown.page !== "now") return;
   changed = false;
-  const forget = Date.now() - FORGOTTEN_AFTER;
-  for (const [id, association] of associations) {
-    if (association.heard < forget) associations.delete(id);
-  }
   const open = [...associations.values()].filter((a) => a.state === "open");
   $("open").textContent = number.format(open.length);
   $("arriving-count").textContent = number.format(arriving.size);
@@ -192,18 +350,20 @@ function drawNow() {
 
   const latest = (map) => [...map.values()].reverse().slice(0, MOST_ROWS);
   rows("arriving", latest(arriving).map((s) => row([
-    [link(s.SeriesInstanceUID, s.SeriesDescription)], [s.Modality], [s.CallingAETitle],
-    [number.format(s.InstancesSeen), "number"], [megabytes(s.BytesSeen), "number"],
-    [time(s.LastReceivedAt), "time"],
+    [link(s.data.SeriesInstanceUID, s.data.SeriesDescription)], [s.data.Modality],
+    [s.data.CallingAETitle], [number.format(instancesOf(s)), "number"],
+    [s.bytes === undefined ? "" : megabytes(s.bytes), "number"], [time(s.data.LastReceivedAt), "time"],
   ])));
   const sorted = [...open.reverse(), ...latest(associations).filter((a) => a.state !== "open")];
-  const look = { open: "wait", released: "good", aborted: "bad", rejected: "bad" };
+  const style = { open: "wait", released: "good", aborted: "bad", rejected: "bad" };
   rows("associations", sorted.slice(0, MOST_ROWS).map(({ data, state, since }) => {
-    const word = element("span", state, look[state]);
+    const word = element("span", state, style[state]);
     if (data.Cause) word.textContent += `: ${data.Cause}`;
+    const began = element("span", state === "open" && !data.OpenedAt ? "before " : undefined);
+    began.append(time(since));
     return row([
       [data.CallingAETitle], [data.PeerAddress], [data.CalledAETitle], [word],
-      [data.Acknowledged, "number"], [data.Failed, "number"], [time(since), "time"],
+      [data.Acknowledged, "number"], [data.Failed, "number"], [began, "time"],
     ]);
   }));
   rows("completed", completed.map((s) => row([
@@ -235,7 +395,8 @@ async function ask(path, method = "GET") {
 }
 
 function note(id, text, wrong) {
-  $(id).textContent = text;
+  // What says the same again is not read aloud again.
+  if ($(id).textContent !== text) $(id).textContent = text;
   $(id).classList.toggle("wrong", Boolean(wrong));
 }
 
@@ -262,7 +423,23 @@ async function showList(query) {
   // The server searches; this is for one that does not know how, and leaves out no more than it.
   const parts = text.toLowerCase().split(/[*?]/);
   const fits = (s) => !(field in s) || parts.every((part) => s[field].toLowerCase().includes(part));
-  await load(`/series?${asked}`, [], shown, fits);
+  const asking = shown;
+  asking.matching = text ? " that match" : "";
+  await load(`/series?${asked}`, [], asking, fits);
+  if (text || !more || asking !== shown) return;
+  // Counting takes long where there are very many, so the list does not wait for it.
+  const stats = await ask("/stats").catch(() => undefined);
+  asking.total = stats?.body.SeriesComplete;
+  if (asking === shown) noteList();
+}
+
+function noteList() {
+  const count = $("series-list").tBodies[0].rows.length;
+  const { matching, total } = shown;
+  let text = count ? `${number.format(count)} series${matching}, the latest first.` : "No such series.";
+  if (more) text = `The latest ${number.format(count)} series${matching}; there are more.`;
+  if (more && total > count) text = `The latest ${number.format(count)} of ${number.format(total)} series.`;
+  note("series-note", text);
 }
 
 async function load(path, before, asking, fits = () => true) {
@@ -273,9 +450,8 @@ async function load(path, before, asking, fits = () => true) {
     const found = next ? body : body.filter(fits).sort(latest).slice(0, PAGE);
     more = next;
     $("series-more").hidden = !next;
-    const all = [...before, ...found.map(listed)];
-    rows("series-list", all);
-    note("series-note", all.length ? `${number.format(all.length)} series, the latest first.` : "No such series.");
+    rows("series-list", [...before, ...found.map(listed)]);
+    noteList();
   } catch (error) {
     if (asking === shown) note("series-note", error.message, true);
   }
@@ -297,19 +473,39 @@ const FACTS = [
   ["Patient", (s) => person(s.PatientName)], ["Patient ID", (s) => s.PatientID],
   ["Modality", (s) => s.Modality], ["Study date", (s) => date(s.StudyDate)],
   ["Study", (s) => s.StudyDescription], ["Accession number", (s) => s.AccessionNumber],
-  ["State", (s) => s.State], ["Instances", (s) => s.InstancesCount],
+  ["State", (s) => s.State], ["Instances", counted],
   ["Expected", (s) => s.ExpectedCount], ["From", (s) => s.CallingAETitle],
   ["First received", (s) => time(s.FirstReceivedAt)], ["Last received", (s) => time(s.LastReceivedAt)],
   ["Series Instance UID", (s) => s.SeriesInstanceUID], ["Study Instance UID", (s) => s.StudyInstanceUID],
 ];
 
+function counted(series) {
+  const { State, Revision, InstancesCount, InstancesReceived } = series;
+  if (State !== "receiving") return InstancesCount === undefined ? undefined : number.format(InstancesCount);
+  const before = Revision ? `; ${number.format(InstancesCount)} when it was last complete` : "";
+  return `${number.format(InstancesReceived)} so far${before}`;
+}
+
+// More of a series came: if it is the one that is shown, it is shown again in a while.
+let again;
+
+function follow(uid) {
+  const isShown = () => shown.page === "one" && shown.uid === uid;
+  if (!isShown() || again) return;
+  again = setTimeout(() => {
+    again = undefined;
+    if (isShown()) showOne(uid);
+  }, SHOWN_AGAIN_AFTER);
+}
+
 async function showOne(uid) {
-  const asking = shown;
+  const asking = {};
+  shown.asking = asking;
   const path = `/series/${encodeURIComponent(uid)}`;
   const [series, history, instances] = await Promise.allSettled([
-    ask(path), ask(`${path}/history`), ask(`${path}/instances?limit=1000`),
+    ask(path), ask(`${path}/history`), ask(`${path}/instances?limit=${MOST_DOTS}`),
   ]);
-  if (asking !== shown) return;
+  if (asking !== shown.asking) return;
   const facts = series.value?.body ?? { SeriesInstanceUID: uid };
   $("one-title").textContent = facts.SeriesDescription || uid;
   const made = FACTS.map(([name, of]) => [name, of(facts)]);
@@ -325,13 +521,16 @@ async function showOne(uid) {
     [number.format(r.InstancesCount), "number"], [number.format(r.InstancesAdded), "number"],
     [number.format(r.InstancesCorrected), "number"], [r.CallingAETitle], [time(r.CompletedAt), "time"],
   ])));
-  timeline(instances.value?.body ?? [], revisions);
+  timeline(instances.value?.body ?? [], revisions, facts.InstancesReceived);
   const wrong = history.reason;
   const still = revisions.length ? "" : "It has not been complete yet.";
   note("one-note", wrong ? wrong.message : still, wrong);
 }
 
-function timeline(instances, revisions) {
+let drawnLast; // what the timeline was last drawn of
+
+function timeline(instances, revisions, count) {
+  drawnLast = [instances, revisions, count];
   const at = (text) => new Date(text).getTime();
   const came = instances.map((i) => at(i.ReceivedAt)).filter(Number.isFinite);
   const decided = revisions.map((r) => [at(r.CompletedAt), r.Revision]).filter(([t]) => t);
@@ -339,21 +538,34 @@ function timeline(instances, revisions) {
   $("timeline").toggleAttribute("hidden", all.length === 0);
   if (!all.length) return note("timeline-text", "Nothing is known of when it came.");
   const [first, last] = [all.reduce((a, b) => Math.min(a, b)), all.reduce((a, b) => Math.max(a, b))];
-  const x = (t) => 20 + (560 * (t - first)) / Math.max(1, last - first);
-  const parts = [drawn("line", { x1: 20, x2: 580, y1: 30, y2: 30 })];
+  // As wide as it is on the page, so that its text is as large on a phone.
+  const width = $("timeline").clientWidth || 600;
+  $("timeline").setAttribute("viewBox", `0 0 ${width} 70`);
+  const x = (t) => 20 + ((width - 40) * (t - first)) / Math.max(1, last - first);
+  const parts = [drawn("line", { x1: 20, x2: width - 20, y1: 30, y2: 30 })];
   for (const t of came) parts.push(drawn("circle", { cx: x(t), cy: 30, r: 4 }));
+  let labelled = -Infinity;
   for (const [t, revision] of decided) {
     parts.push(drawn("path", { d: `M${x(t)} 21l7 9-7 9-7-9z` }));
-    const name = drawn("text", { x: x(t), y: 58, "text-anchor": "middle" });
+    if (x(t) < labelled + 18) continue;
+    labelled = x(t);
+    const name = drawn("text", { x: labelled, y: 58, "text-anchor": "middle" });
     name.textContent = revision;
     parts.push(name);
   }
   $("timeline").replaceChildren(...parts);
   const span = short.format((last - first) / 1000);
-  const dots = came.length ? `${number.format(came.length)} instances (dots)` : "Its instances are not listed here";
+  const some = number.format(came.length);
+  const of = count > came.length ? ` of ${number.format(count)}` : "";
+  const instance = Math.max(came.length, count ?? 0) === 1 ? "instance" : "instances";
+  const dots = came.length ? `${some}${of} ${instance} (dots)` : "Its instances are not listed here";
   const diamonds = `${decided.length} ${decided.length === 1 ? "completion" : "completions"} (diamonds)`;
   note("timeline-text", `${dots} and ${diamonds}, in ${span} s.`);
 }
+
+addEventListener("resize", () => {
+  if (shown.page === "one" && drawnLast) timeline(...drawnLast);
+});
 
 /* Health. */
 

@@ -160,6 +160,7 @@ async fn the_docs_need_no_network() {
     let docs = api.client.get("/docs").send().await;
     docs.assert_status_is_ok();
     let html = docs.0.into_body().into_string().await.unwrap();
+    assert!(html.contains("syntaxHighlight: false"), "answers are coloured");
     for outside in ["src=\"http", "src='http", "href=\"http", "href='http", "@import"] {
         let tags =
             html.split('<').filter(|tag| tag.starts_with("script") || tag.starts_with("link"));
