@@ -2,6 +2,7 @@
 
 use crate::harness::browser::Browser;
 use crate::harness::scu::Scu;
+use crate::harness::tools::{dcmsend, have};
 use crate::harness::{Collimator, eventually};
 use collimator::synthetic::SyntheticStudy;
 use serde_json::{Value, json};
@@ -65,6 +66,28 @@ async fn the_dashboard_shows_a_series_arrive_and_become_complete_and_why() {
     // Paths that this version of the API does not have are left out of the page, not complained of.
     let bad: Vec<_> = complaints.iter().filter(|said| !said.contains("status of 404")).collect();
     assert!(bad.is_empty(), "{bad:?}");
+}
+
+#[tokio::test]
+async fn what_dcmsend_sends_is_seen_to_arrive_and_to_be_complete() {
+    if !have("dcmsend") {
+        return;
+    }
+    let Some(browser) = Browser::start().await else { return };
+    let settings = [("QUIET_PERIOD", "1h"), ("SETTLE_PERIOD", "3s")];
+    let collimator = Collimator::start_with(&settings).await;
+    let folder = tempfile::tempdir().unwrap();
+    SyntheticStudy::new().series("MR", 200).size(256, 256).write_to(folder.path()).unwrap();
+    browser.open(&format!("{}/", collimator.api)).await;
+    browser.waits_for("document.querySelector('#link').dataset.state === 'live'").await;
+    let watch = async {
+        browser.waits_for(&format!("{}.includes('MR\\tDCMSEND')", rows("arriving"))).await;
+        browser.waits_for(&format!("{}.includes('MR\\tDCMSEND\\t200')", rows("arriving"))).await;
+        browser.keeps("dashboard-dcmsend").await;
+    };
+    tokio::join!(dcmsend(collimator.dicom, &[folder.path()]), watch);
+    browser.waits_for(&format!("{}.includes('released')", rows("completed"))).await;
+    browser.waits_for(&format!("{} === ''", rows("arriving"))).await;
 }
 
 #[tokio::test]

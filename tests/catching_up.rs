@@ -158,3 +158,26 @@ async fn instances_that_come_one_by_one_are_committed_together() {
     let commits = told("count").await - commits;
     assert!(commits <= most, "{commits} commits, {most} at the most");
 }
+
+#[tokio::test]
+async fn a_backlog_of_several_batches_is_read_without_a_stop() {
+    let mut services = Services::start_with(&[]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let study = SyntheticStudy::new().series("MR", 3).size(16, 16);
+    services.receives(study.write_to(folder.path()).unwrap()).await;
+    let [uid] = study.series_instance_uids().try_into().unwrap();
+    services.lists(&uid, 3).await;
+    services.indexer.kill();
+    let event = services.stored().await.remove(0);
+    let mut another: serde_json::Value = serde_json::from_slice(&event.payload).unwrap();
+    for number in 1..=4500 {
+        another["SOPInstanceUID"] = format!("2.25.{number}").into();
+        let payload = another.to_string().into();
+        services.nats.publish(event.subject.clone(), payload).await.unwrap();
+    }
+    services.nats.flush().await.unwrap();
+    services.start_indexer().await;
+    services.lists(&uid, 4503).await;
+    let log = services.indexer.printed();
+    assert!(!log.contains("indexing stopped"), "{log}");
+}

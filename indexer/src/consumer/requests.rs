@@ -25,8 +25,11 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 /// After how long without a word a request was lost, with the connection that it was made on.
 const SILENCE: Duration = Duration::from_secs(3);
 
-/// The broker answers that there is no room in the request for the next event, with this code and text.
-const NO_ROOM: (u16, &str) = (409, "Message Size Exceeds MaxBytes");
+/// What the broker says where there is no room in the request for the next event.
+const NO_ROOM: &str = "Message Size Exceeds MaxBytes";
+
+/// What it says after the last event of a request that had room for more bytes.
+const FULL: &str = "Batch Completed";
 
 /// Whether there is more in the stream than a request brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,13 +118,12 @@ impl Requests {
                 }
                 Some(StatusCode::IDLE_HEARTBEAT) => {}
                 Some(StatusCode::NOT_FOUND | StatusCode::TIMEOUT) => return Ok(More::NotYet),
-                Some(status) => {
-                    let said = message.description.unwrap_or_default();
-                    if (status.as_u16(), said.as_str()) == NO_ROOM {
-                        return Ok(More::Maybe);
-                    }
-                    bail!("the broker refuses: {status} {said}");
-                }
+                Some(status) => match message.description.as_deref().unwrap_or_default() {
+                    NO_ROOM => return Ok(More::Maybe),
+                    // Of the request before this one, which ended with its last event.
+                    FULL => {}
+                    said => bail!("the broker refuses: {status} {said}"),
+                },
             }
         }
         Ok(More::Maybe)
