@@ -85,7 +85,8 @@ async fn what_dcmsend_sends_is_seen_to_arrive_and_to_be_complete() {
         browser.waits_for(&format!("{}.includes('MR\\tDCMSEND\\t200')", rows("arriving"))).await;
         browser.keeps("dashboard-dcmsend").await;
     };
-    tokio::join!(dcmsend(collimator.dicom, &[folder.path()]), watch);
+    let folders = [folder.path()];
+    tokio::join!(dcmsend(collimator.dicom, &folders), watch);
     browser.waits_for(&format!("{}.includes('released')", rows("completed"))).await;
     browser.waits_for(&format!("{} === ''", rows("arriving"))).await;
 }

@@ -23,10 +23,15 @@ fn leave_nulls_out(value: &mut Value) {
 /// Adds those of an operation; `registry` has the schemas that it refers to.
 pub(crate) fn add(operation: &mut MetaOperation, registry: &Registry) {
     for parameter in &mut operation.params {
-        if let MetaSchemaRef::Inline(schema) = &mut parameter.schema
-            && schema.example.is_none()
-        {
-            schema.example = of_parameter(&parameter.name);
+        let Some(example) = of_parameter(&parameter.name) else { continue };
+        let MetaSchemaRef::Inline(schema) = &mut parameter.schema else { continue };
+        // Swagger UI fills examples in: of each filter at once, they would find nothing.
+        if parameter.required {
+            schema.example.get_or_insert(example);
+        } else if let Some(description) = &mut parameter.description {
+            let example = example.as_str().map_or_else(|| example.to_string(), str::to_owned);
+            let so = if description.ends_with('.') { " For" } else { ", for" };
+            description.push_str(&format!("{so} example `{example}`"));
         }
     }
     let responses = operation.responses.responses.iter_mut();

@@ -6,8 +6,8 @@ pub struct Order {
     /// Sequence of the last event that was handed out.
     last: u64,
     /// How many deliveries the consumer had made by the one that came last. It numbers them from 1 on,
-    /// those that never arrive too.
-    deliveries: u64,
+    /// those that never arrive too. `None` once one has not arrived.
+    deliveries: Option<u64>,
 }
 
 /// What a delivery is in the order of the stream.
@@ -33,14 +33,14 @@ impl Order {
     /// nothing yet.
     #[must_use]
     pub fn after(last: u64) -> Self {
-        Self { last, deliveries: 0 }
+        Self { last, deliveries: Some(0) }
     }
 
     /// Where an event stands that is delivered, as the consumer's delivery of that number.
     pub fn place(&mut self, sequence: u64, delivery: u64) -> Place {
-        // No other delivery was lost before this one, so what the stream has not is gone from it.
-        let follows = delivery == self.deliveries + 1;
-        self.deliveries = delivery;
+        // No delivery was ever lost, so what the stream has not is gone from it.
+        let follows = self.deliveries.is_some_and(|last| delivery == last + 1);
+        self.deliveries = follows.then_some(delivery);
         if sequence <= self.last {
             return Place::Again;
         }
@@ -66,6 +66,18 @@ mod tests {
         assert_eq!(order.place(11, 3), Place::Next { gone: 2 });
         // Deliveries 4 and 5 never arrived.
         assert_eq!(order.place(14, 6), Place::Early { missing: 2 });
+    }
+
+    #[test]
+    fn what_was_lost_on_the_way_is_not_forgotten_by_what_comes_after_it() {
+        // Deliveries 1 and 2, of events 11 and 12, never arrived; 11 comes again, and then 13.
+        let mut order = Order::after(10);
+        assert_eq!(order.place(11, 3), Place::Next { gone: 0 });
+        assert_eq!(order.place(13, 4), Place::Early { missing: 1 });
+        // The same where what comes again was there before.
+        let mut order = Order::after(10);
+        assert_eq!(order.place(10, 4), Place::Again);
+        assert_eq!(order.place(12, 5), Place::Early { missing: 1 });
     }
 
     #[test]
