@@ -78,6 +78,7 @@ async fn what_dcmsend_sends_is_seen_to_arrive_and_to_be_complete() {
     let collimator = Collimator::start_with(&settings).await;
     let folder = tempfile::tempdir().unwrap();
     SyntheticStudy::new().series("MR", 200).size(256, 256).write_to(folder.path()).unwrap();
+    browser.resize(1200, 900).await;
     browser.open(&format!("{}/", collimator.api)).await;
     browser.waits_for("document.querySelector('#link').dataset.state === 'live'").await;
     let watch = async {
