@@ -58,17 +58,6 @@ struct ByReason {
     reason: &'static str,
 }
 
-/// The reasons for which series are complete.
-const REASONS: [Reason; 7] = [
-    Reason::Stored,
-    Reason::Requested,
-    Reason::Expected,
-    Reason::Released,
-    Reason::Quiet,
-    Reason::Interrupted,
-    Reason::Overdue,
-];
-
 impl IndexerMetrics {
     /// At nought, to be told among `metrics`.
     #[must_use]
@@ -93,7 +82,7 @@ impl IndexerMetrics {
         };
         counted.register(metrics);
         metrics.refusals().begin(Refused::Event, &DEAD_REASONS);
-        for reason in REASONS {
+        for reason in Reason::ALL {
             counted.completions.get_or_create(&ByReason { reason: reason.as_str() }).inc_by(0);
         }
         counted

@@ -27,6 +27,17 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Requested,
+        Self::Expected,
+        Self::Released,
+        Self::Quiet,
+        Self::Interrupted,
+        Self::Overdue,
+        Self::Stored,
+    ];
+
     /// The word for it in events and in the catalogue.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -232,15 +232,7 @@ fn a_request_reads_as_its_golden_file() {
 
 #[test]
 fn the_word_of_a_reason_is_the_one_in_events() {
-    for reason in [
-        Reason::Requested,
-        Reason::Expected,
-        Reason::Released,
-        Reason::Quiet,
-        Reason::Interrupted,
-        Reason::Overdue,
-        Reason::Stored,
-    ] {
+    for reason in Reason::ALL {
         assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str());
     }
 }
