@@ -2,6 +2,7 @@
 //! was refused. It stands around all routes, so that none can be forgotten.
 
 use crate::caller::Caller;
+use crate::qido;
 use poem::Request;
 use poem::http::{Method, StatusCode};
 use shared::audit::{
@@ -15,9 +16,6 @@ use std::sync::{Arc, OnceLock};
 
 /// What is documented and tells of no patient: counts, senders, receivers of webhooks.
 const OF_NOBODY: [&str; 3] = ["/stats", "/sources", "/webhooks"];
-
-/// Where QIDO-RS is, which is not documented by OpenAPI.
-const DICOM_WEB: &str = "/dicom-web/";
 
 /// Characters of a path that are kept; ours have fewer.
 const MAX_PATH: usize = 512;
@@ -93,7 +91,8 @@ enum Kind {
 fn kind(method: &Method, path: &str, documented: Option<&[String]>) -> Option<Kind> {
     let is_read = matches!(*method, Method::GET | Method::HEAD);
     let Some(segments) = documented else {
-        return (is_read && path.starts_with(DICOM_WEB)).then_some(Kind::Query);
+        // QIDO-RS is not documented by OpenAPI.
+        return (is_read && qido::is_below(path)).then_some(Kind::Query);
     };
     let names_one = segments.iter().any(|it| it.ends_with("InstanceUID}"));
     match *method {

@@ -14,7 +14,12 @@ pub(crate) const ROOT: &str = "/dicom-web";
 
 /// Whether a path is one of its own.
 pub(crate) fn serves(path: &str) -> bool {
-    path.strip_prefix(ROOT).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    path == ROOT || is_below(path)
+}
+
+/// Whether something of it is asked for by a path.
+pub(crate) fn is_below(path: &str) -> bool {
+    path.strip_prefix(ROOT).is_some_and(|rest| rest.starts_with('/'))
 }
 
 const DICOM_JSON: &str = "application/dicom+json";
