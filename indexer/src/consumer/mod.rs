@@ -11,7 +11,7 @@ pub use order::{Order, Place};
 use anyhow::Context as _;
 use async_nats::jetstream;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
-use requests::{More, Requests};
+use requests::{End, Requests};
 use shared::catalog::Bookmark;
 use shared::stream::{INSTANCES, Position};
 use std::sync::Arc;
@@ -137,9 +137,9 @@ async fn read_ahead(
     while let Ok(place) = batches.reserve().await {
         let mut deliveries = Deliveries::default();
         match requests.next(&mut deliveries, &mut order).await {
-            Ok(more) => {
+            Ok(looked) => {
                 place.send(Ok(deliveries));
-                if more == More::NotYet {
+                if looked != End::Full {
                     tokio::select! {
                         () = sleep(PAUSE) => {}
                         () = hurry.notified() => {}

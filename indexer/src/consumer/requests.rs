@@ -35,22 +35,13 @@ const NO_ROOM: &str = "Message Size Exceeds MaxBytes";
 
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    /// It brought as much as it asked for.
+pub(super) enum End {
+    /// It brought as much as it asked for, and there may be more.
     Full,
     /// It brought all that was there.
     Drained,
     /// Nothing was heard of it.
     Silent,
-}
-
-/// Whether there is more in the stream than was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum More {
-    /// There may be.
-    Maybe,
-    /// There was not.
-    NotYet,
 }
 
 /// Asks for the events of the consumer, one request after the other.
@@ -83,7 +74,8 @@ impl Requests {
         Ok(Self { jetstream: jetstream.clone(), consumer, answers, inbox, number: 0, bytes })
     }
 
-    /// Reads what is there, up to one batch; where nothing is, waits until something comes.
+    /// Reads what is there, up to one batch; where nothing is, waits until something comes. Gives how the
+    /// request for what is there ended.
     ///
     /// # Errors
     /// When the broker refuses or is silent, or events came out of order. What came before is taken.
@@ -91,16 +83,15 @@ impl Requests {
         &mut self,
         deliveries: &mut Deliveries,
         order: &mut Order,
-    ) -> anyhow::Result<More> {
+    ) -> anyhow::Result<End> {
         let what_is_there = BatchConfig {
             batch: BATCH,
             max_bytes: self.bytes,
             no_wait: true,
             ..Default::default()
         };
-        let mut end = self.ask(what_is_there, deliveries, order).await?;
-        let more = if end == End::Full { More::Maybe } else { More::NotYet };
-        let mut silences = 0;
+        let looked = self.ask(what_is_there, deliveries, order).await?;
+        let (mut end, mut silences) = (looked, 0);
         while deliveries.are_empty() {
             silences = if end == End::Silent { silences + 1 } else { 0 };
             ensure!(silences < SILENCES, "the broker is silent");
@@ -112,7 +103,7 @@ impl Requests {
             };
             end = self.ask(one, deliveries, order).await?;
         }
-        Ok(more)
+        Ok(looked)
     }
 
     /// Makes one request and takes what comes until it ends.
