@@ -1,6 +1,6 @@
 //! What people see in a browser: the dashboard, and the documentation.
 
-use crate::harness::browser::Browser;
+use crate::harness::browser::{Browser, LIVE};
 use crate::harness::scu::Scu;
 use crate::harness::tools::{dcmsend, have};
 use crate::harness::{Collimator, eventually};
@@ -20,8 +20,7 @@ async fn the_dashboard_shows_a_series_arrive_and_become_complete_and_why() {
     let [uid] = study.series_instance_uids().try_into().unwrap();
     let images = study.instances().unwrap();
     browser.resize(1200, 900).await;
-    browser.open(&format!("{}/", collimator.api)).await;
-    browser.waits_for("document.querySelector('#link').dataset.state === 'live'").await;
+    browser.watches(&collimator.api).await;
 
     let mut sender = Scu::for_mr(collimator.dicom).await;
     sender.stores(&images[0]).await;
@@ -79,8 +78,7 @@ async fn what_dcmsend_sends_is_seen_to_arrive_and_to_be_complete() {
     let folder = tempfile::tempdir().unwrap();
     SyntheticStudy::new().series("MR", 200).size(256, 256).write_to(folder.path()).unwrap();
     browser.resize(1200, 900).await;
-    browser.open(&format!("{}/", collimator.api)).await;
-    browser.waits_for("document.querySelector('#link').dataset.state === 'live'").await;
+    browser.watches(&collimator.api).await;
     let watch = async {
         browser.waits_for(&format!("{}.includes('MR\\tDCMSEND')", rows("arriving"))).await;
         browser.waits_for(&format!("{}.includes('MR\\tDCMSEND\\t200')", rows("arriving"))).await;
@@ -108,8 +106,7 @@ async fn a_series_that_is_sent_again_does_not_seem_to_arrive_for_ever() {
     };
     send().await;
     collimator.lists(&uid, 2).await;
-    browser.open(&format!("{}/", collimator.api)).await;
-    browser.waits_for("document.querySelector('#link').dataset.state === 'live'").await;
+    browser.watches(&collimator.api).await;
     send().await;
     browser.waits_for(&format!("{}.includes('MR\\tTEST_SCU')", rows("arriving"))).await;
     browser.waits_for(&format!("{} === ''", rows("arriving"))).await;
@@ -191,7 +188,7 @@ async fn the_page_of_a_series_grows_while_it_is_receiving() {
     };
     browser.waits_for(&says("Instances 1 so far")).await;
     browser.waits_for(&says("1 instance (dots)")).await;
-    browser.waits_for("document.querySelector('#link').dataset.state === 'live'").await;
+    browser.waits_for(LIVE).await;
     for image in &images[1..] {
         sender.stores(image).await;
     }
@@ -239,8 +236,7 @@ async fn the_list_says_how_much_of_all_it_shows() {
 async fn a_steady_sender_is_drawn_steadily() {
     let Some(browser) = Browser::start().await else { return };
     let collimator = Collimator::start().await;
-    browser.open(&format!("{}/", collimator.api)).await;
-    browser.waits_for("document.querySelector('#link').dataset.state === 'live'").await;
+    browser.watches(&collimator.api).await;
     // Four instances a second, of which a series tells every 1.25 s, and a page that looks every second.
     let drawn = browser
         .run(
@@ -335,7 +331,7 @@ async fn the_dashboard_says_when_nothing_can_be_told_and_goes_on_by_itself() {
     browser.open(&format!("{}/", collimator.api)).await;
     browser.waits_for("document.querySelector('#link').dataset.state === 'away'").await;
     drop(held);
-    browser.waits_for("document.querySelector('#link').dataset.state === 'live'").await;
+    browser.waits_for(LIVE).await;
 }
 
 #[tokio::test]

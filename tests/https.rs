@@ -302,8 +302,7 @@ async fn the_dashboard_works_over_tls() {
     let Some(browser) = Browser::start().await else { return };
     let papers = Papers::new();
     let (collimator, _) = papers.start(&[]).await;
-    browser.open(&format!("{}/", collimator.api)).await;
-    browser.waits_for("document.querySelector('#link').dataset.state === 'live'").await;
+    browser.watches(&collimator.api).await;
     let store = format!(
         "fetch('/store', {{ method: 'POST', headers: {{ 'Content-Type': 'application/json' }}, \
          body: JSON.stringify({}) }}).then(answer => window.stored = answer.status)",

@@ -69,8 +69,7 @@ async fn the_dashboard_and_its_events_work_with_a_token_as_the_password() {
     let addr = collimator.api.strip_prefix("http://").unwrap();
     // What a browser asks its user for, said beforehand.
     browser.open(&format!("http://me:{token}@{addr}/")).await;
-    browser.open(&format!("http://{addr}/")).await;
-    browser.waits_for("document.querySelector('#link').dataset.state === 'live'").await;
+    browser.watches(&collimator.api).await;
     browser.open(&format!("http://{addr}/docs")).await;
     browser.waits_for("document.querySelector('button.authorize') !== null").await;
 }

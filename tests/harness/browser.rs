@@ -21,6 +21,9 @@ const FLAGS: [&str; 9] = [
     "--hide-scrollbars",
 ];
 
+/// Whether the dashboard hears of events.
+pub const LIVE: &str = "document.querySelector('#link').dataset.state === 'live'";
+
 /// A browser with one page.
 pub struct Browser {
     driver: Process,
@@ -64,6 +67,12 @@ impl Browser {
     /// Goes to a page.
     pub async fn open(&self, url: &str) {
         self.ask(Method::POST, "url", json!({ "url": url })).await;
+    }
+
+    /// Goes to the dashboard of an API, and waits until it hears of events.
+    pub async fn watches(&self, api: &str) {
+        self.open(&format!("{api}/")).await;
+        self.waits_for(LIVE).await;
     }
 
     /// Makes its window as large.
