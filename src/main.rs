@@ -13,6 +13,7 @@ use collimator::readiness;
 use collimator::send::{self, SendSettings};
 use collimator::series::{self, SeriesSettings};
 use collimator::synthetic::SyntheticStudy;
+use shared::hangup::Hangup;
 use shared::settings::CommonSettings;
 use shared::shutdown;
 use shared::sources::PasscodeHash;
@@ -82,15 +83,23 @@ impl Args {
     /// goes wrong, unless told to.
     fn common(&self) -> CommonSettings {
         let mut common = self.common.clone();
-        let runs = matches!(self.command, None | Some(Command::Demo(_) | Command::Send(_)));
+        let runs = self.serves() || matches!(self.command, Some(Command::Send(_)));
         if !runs && common.rust_log == "info" {
             "warn".clone_into(&mut common.rust_log);
         }
         common
     }
+
+    /// Whether it runs the pipeline, and not a command that a terminal waits for.
+    fn serves(&self) -> bool {
+        matches!(self.command, None | Some(Command::Demo(_)))
+    }
 }
 
 async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
+    if !args.serves() {
+        Hangup::listen()?.stops(&stop);
+    }
     match args.command {
         None => {
             pipeline::run(args.pipeline, stop, async |addresses: Addresses| {

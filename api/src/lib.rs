@@ -52,7 +52,7 @@ use requests::Requests;
 pub use settings::Settings;
 use shared::audit::{AuditSettings, Auditor};
 use shared::catalog::Catalog;
-use shared::hangup::Hangup;
+use shared::hangup::{Hangup, Rereading};
 use shared::health::Health;
 use shared::metrics::Metrics;
 use shared::settings::host_name;
@@ -83,8 +83,8 @@ pub struct Api {
     relay: Option<Relay>,
     guard: Guard,
     auditor: Auditor,
-    /// Tells to read files again. Without any it ends the process, as when a terminal is closed.
-    hangup: Option<Hangup>,
+    /// Reads files again on SIGHUP.
+    _rereading: Rereading,
     health: Health,
     metrics: Metrics,
 }
@@ -102,6 +102,7 @@ impl Api {
         health: Health,
         metrics: Metrics,
     ) -> anyhow::Result<Self> {
+        let hangup = Hangup::listen()?;
         let auditor = Auditor::new(audit, Service::Api, &host_name(), &metrics);
         let guard = Guard::new(settings)?;
         let requests = Requests::default();
@@ -120,8 +121,13 @@ impl Api {
             format!("cannot listen on {addr} for HTTP; stop the other program or set API_ADDR")
         })?;
         let settings = settings.clone();
-        let reads_again = tls.is_some() || guard.asks_for_tokens();
-        let hangup = reads_again.then(Hangup::listen).transpose()?;
+        let again = (tls.is_some() || guard.asks_for_tokens()).then(|| {
+            let (guard, tls) = (guard.clone(), tls.clone());
+            move || {
+                guard.reread();
+                tls.iter().for_each(|tls| tls.again());
+            }
+        });
         Ok(Self {
             listener,
             tls,
@@ -132,7 +138,7 @@ impl Api {
             relay,
             guard,
             auditor,
-            hangup,
+            _rereading: hangup.each("api", again),
             health,
             metrics,
         })
@@ -167,16 +173,6 @@ impl Api {
         let acceptor = TcpAcceptor::from_tokio(self.listener).context("cannot serve HTTP")?;
         let events = Events::new(self.requests.clone(), &self.settings, stop.clone());
         let (webhooks, guard, tls) = (self.webhooks.clone(), self.guard.clone(), self.tls);
-        let reading_again = async {
-            if let Some(hangup) = self.hangup {
-                let (guard, tls) = (guard.clone(), tls.clone());
-                let again = move || {
-                    guard.reread();
-                    tls.iter().for_each(|tls| tls.again());
-                };
-                hangup.each(&stop, again).await;
-            }
-        };
         let (auditor, requests) = (self.auditor.clone(), self.requests.clone());
         let server = async {
             // Whatever ends the one ends the other.
@@ -210,7 +206,7 @@ impl Api {
             }
         };
         let webhooks = self.webhooks.run(&stop);
-        let served = async { tokio::join!(server, webhooks, keeping, relaying, reading_again).0 };
+        let served = async { tokio::join!(server, webhooks, keeping, relaying).0 };
         auditor.attend(async { requests.connected().await.clone() }, served).await
     }
 }

@@ -29,6 +29,7 @@ pub use settings::Settings;
 use shared::acknowledgements::Acknowledgements;
 use shared::audit::{AuditSettings, Auditor};
 use shared::catalog::{Catalog, CatalogError, CatalogSettings};
+use shared::hangup::{Hangup, Rereading};
 use shared::health::{Health, Part};
 use shared::metrics::{Metrics, Refusals};
 use shared::settings::{StreamSettings, host_name};
@@ -63,13 +64,15 @@ pub struct Indexer {
     refusals: Refusals,
     metrics: IndexerMetrics,
     auditor: Auditor,
+    /// SIGHUP, for which there is nothing to do.
+    _rereading: Rereading,
 }
 
 impl Indexer {
     /// With its parts in `health`, not ready yet.
     ///
     /// # Errors
-    /// When the sources file can't be read or understood.
+    /// When the sources file can't be read or understood, or the signal SIGHUP can't be taken.
     pub fn new(
         settings: &Settings,
         sources: &SourcesSettings,
@@ -99,6 +102,7 @@ impl Indexer {
             refusals,
             metrics,
             auditor,
+            _rereading: Hangup::listen()?.reads_nothing("indexer"),
         })
     }
 

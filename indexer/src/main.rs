@@ -6,6 +6,7 @@ use indexer::replay::{self, ReplaySettings};
 use indexer::{Indexer, Settings};
 use shared::audit::AuditSettings;
 use shared::catalog::{Catalog, CatalogSettings};
+use shared::hangup::Hangup;
 use shared::health::Health;
 use shared::metrics::Metrics;
 use shared::settings::{CommonSettings, NatsSettings, StreamSettings};
@@ -67,6 +68,9 @@ fn main() -> ExitCode {
 }
 
 async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
+    if args.command.is_some() {
+        Hangup::listen()?.stops(&stop);
+    }
     match args.command {
         Some(Command::Replay(settings)) => return replay(&settings, stop).await,
         Some(Command::Backup(settings)) => return backup(&settings).await,

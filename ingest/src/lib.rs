@@ -42,7 +42,7 @@ use publisher::Publisher;
 pub use settings::Settings;
 use shared::acknowledgements::Acknowledgements;
 use shared::audit::{AuditSettings, Auditor};
-use shared::hangup::Hangup;
+use shared::hangup::{Hangup, Rereading};
 use shared::health::{Health, Part};
 use shared::metrics::{Metrics, Refusals};
 use shared::settings::StreamSettings;
@@ -61,8 +61,8 @@ const TROUBLES_SAID: u32 = 20;
 #[derive(Debug)]
 pub struct Ingest {
     ports: Ports,
-    /// Tells to read the certificates again.
-    hangup: Option<Hangup>,
+    /// Reads the certificates again on SIGHUP.
+    _rereading: Rereading,
     settings: Settings,
     allow: AllowList,
     pseudonyms: Option<Pseudonyms>,
@@ -86,6 +86,7 @@ impl Ingest {
         health: &Health,
         metrics: &Metrics,
     ) -> anyhow::Result<Self> {
+        let hangup = Hangup::listen()?;
         let auditor = Auditor::new(audit, Speaker::Ingest, &settings.node_name(), metrics);
         let (health, refusals) = (health.part("ingest"), metrics.refusals());
         let allow = sources.read()?.allow;
@@ -99,19 +100,21 @@ impl Ingest {
             ports.plain = Some(listen(addr, "DICOM_ADDR").await?);
             warn_if_open(addr, &allow);
         }
-        let mut hangup = None;
         if let (Some(addr), Some(tls)) = (settings.tls.dicom_tls_addr, settings.tls.read()?) {
-            hangup = Some(Hangup::listen()?);
             if !tls.asks_for_certificates() {
                 warn_if_open(addr, &allow);
             }
             ports.tls = Some((listen(addr, "DICOM_TLS_ADDR").await?, Arc::new(tls)));
         }
+        let again = ports.tls.as_ref().map(|(_, tls)| {
+            let tls = tls.clone();
+            move || tls.again()
+        });
         let acknowledgements = Acknowledgements::default();
         let metrics = IngestMetrics::registered(metrics);
         Ok(Self {
             ports,
-            hangup,
+            _rereading: hangup.each("ingest", again),
             settings,
             allow,
             pseudonyms,
@@ -191,14 +194,8 @@ impl Ingest {
         // Callers are let in meanwhile; what they send waits for the start to be published.
         let started = service.publisher.start_eventually(&service.stop);
         let watched = service.publisher.watch(&service.stop);
-        let tls = self.ports.tls.as_ref().map(|(_, tls)| tls.clone());
-        let reloaded = async {
-            if let (Some(hangup), Some(tls)) = (self.hangup, tls) {
-                hangup.each(&service.stop, move || tls.again()).await;
-            }
-        };
         let served = async {
-            tokio::join!(listener::run(self.ports, service.clone()), started, watched, reloaded);
+            tokio::join!(listener::run(self.ports, service.clone()), started, watched);
         };
         auditor.attend(async { audited }, served).await;
         Ok(())

@@ -1,6 +1,7 @@
 //! How a program of the pipeline runs and ends: one order for all of them, and a stop that is a
 //! token handed down.
 
+use crate::hangup::Hangup;
 use crate::settings::{self, CommonSettings};
 use crate::telemetry;
 use anyhow::{Context, bail};
@@ -28,6 +29,18 @@ where
     R: FnOnce(A, CancellationToken) -> F,
     F: Future<Output = anyhow::Result<ExitCode>>,
 {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: cannot start the runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    // Before anything else, since until somebody listens the signal ends the process.
+    if let Err(error) = runtime.block_on(async { Hangup::listen() }) {
+        eprintln!("error: {error:#}");
+        return ExitCode::FAILURE;
+    }
     let args: A = match settings::read() {
         Ok(args) => args,
         Err(code) => return code,
@@ -38,13 +51,6 @@ where
         eprintln!("error: {error:#}");
         return ExitCode::from(2);
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("error: cannot start the runtime: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
     let ended = runtime.block_on(async {
         let stop = on_signal()?;
         run_until_stopped(run(args, stop.clone()), &stop, grace).await
