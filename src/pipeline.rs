@@ -61,7 +61,7 @@ pub struct PipelineSettings {
     #[arg(long, env = "DATA_DIR", default_value = "./data")]
     pub data_dir: PathBuf,
 
-    /// The catalogue: `sqlite://` and the path of a file [default: catalog.db in DATA_DIR]
+    /// The catalogue: `sqlite://` and the path of a file, with `%25` for `%`, `%3F` for `?` [default: catalog.db in DATA_DIR]
     #[arg(long, env = "DATABASE_URL")]
     pub database_url: Option<String>,
 
@@ -108,8 +108,10 @@ impl PipelineSettings {
 
     /// Where the catalogue is.
     pub(crate) fn catalog(&self) -> CatalogSettings {
-        let in_data_dir = || format!("sqlite://{}", self.data_dir.join("catalog.db").display());
-        CatalogSettings { database_url: self.database_url.clone().unwrap_or_else(in_data_dir) }
+        match &self.database_url {
+            Some(url) => CatalogSettings { database_url: url.clone() },
+            None => CatalogSettings::at(&self.data_dir.join("catalog.db")),
+        }
     }
 }
 

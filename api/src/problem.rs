@@ -105,7 +105,7 @@ impl IntoResponse for Problem {
 impl From<CatalogError> for Problem {
     fn from(error: CatalogError) -> Self {
         match error {
-            CatalogError::Unreadable(_) | CatalogError::Url(_) => {
+            CatalogError::Unreadable(_) | CatalogError::Url(_) | CatalogError::Name(_) => {
                 tracing::error!(%error, "the catalogue is damaged");
                 Self::new(
                     StatusCode::INTERNAL_SERVER_ERROR,

@@ -19,6 +19,7 @@ use clap::Args;
 use futures_util::StreamExt;
 use jiff::Timestamp;
 use shared::catalog::{Bookmark, Catalog, CatalogSettings, Restored};
+use shared::ephemeral;
 use shared::settings::NatsSettings;
 use shared::sources::SourcesSettings;
 use shared::stream::{self, INSTANCES, SERIES};
@@ -72,11 +73,10 @@ pub async fn run(settings: &ReplaySettings, nats: &Client) -> anyhow::Result<Rep
     let path = &settings.into;
     ensure!(!path.exists(), "{} exists; name a file that does not", path.display());
     let part = unfinished(path)?;
-    let database_url = format!("sqlite://{}", part.display());
     let sources = settings.indexer.sources(settings.sources.read()?)?;
     let end = stream::position(nats).await?;
     let (mut events, mut facts) = (Tape::of(nats, INSTANCES).await?, Tape::of(nats, SERIES).await?);
-    let catalog = Catalog::own(&CatalogSettings { database_url }).await?;
+    let catalog = Catalog::own(&CatalogSettings::at(&part)).await?;
     let mut replay = Replay::new(catalog.clone(), sources, end.created);
 
     let mut fact = facts.next_fact().await?;
@@ -138,6 +138,7 @@ impl Tape {
         let stream = jetstream::new(nats.clone()).get_stream(name).await;
         let stream = stream.with_context(|| format!("stream {name}"))?;
         let config = pull::OrderedConfig {
+            name: Some(ephemeral::name("replay")),
             deliver_policy: DeliverPolicy::All,
             ..pull::OrderedConfig::default()
         };

@@ -13,6 +13,7 @@ use shared::event::{
 };
 use shared::uid::{SeriesInstanceUid, StudyInstanceUid};
 use std::collections::HashMap;
+use std::os::unix::ffi::OsStrExt as _;
 use tempfile::TempDir;
 
 /// A catalogue of its own, and the stream that feeds it.
@@ -394,8 +395,25 @@ async fn a_reader_waits_for_the_owner_to_make_the_catalogue() {
 }
 
 #[tokio::test]
+async fn the_catalogue_and_its_copy_lie_where_it_was_said_whatever_the_path() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["a b", "a%20b", "100%", "a?mode=ro", "#1", "Köln", "it's", "\"", "-x", "a\nb"] {
+        let inside = folder.path().join(name);
+        let (file, copy) = (inside.join("catalog.db"), inside.join("copy%3F.db"));
+        let catalog = Catalog::own(&CatalogSettings::at(&file)).await.unwrap();
+        catalog.backup(&copy).await.unwrap();
+        assert!(file.is_file() && copy.is_file(), "{name}");
+        assert!(Catalog::inspect(&CatalogSettings::at(&copy)).await.unwrap().is_some(), "{name}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 10, "one elsewhere");
+    let name = std::ffi::OsStr::from_bytes(b"\xff.db");
+    let refused = Catalog::own(&CatalogSettings::at(&folder.path().join(name))).await;
+    assert!(matches!(refused, Err(CatalogError::Name(_))));
+}
+
+#[tokio::test]
 async fn a_url_that_names_no_file_is_refused() {
-    for url in ["postgres://x/y", "", "sqlite::memory:", "catalog.db"] {
+    for url in ["postgres://x/y", "", "sqlite:", "sqlite://", "sqlite::memory:", "catalog.db"] {
         let settings = CatalogSettings { database_url: url.into() };
         assert!(matches!(Catalog::own(&settings).await, Err(CatalogError::Url(_))), "{url:?}");
     }

@@ -14,6 +14,7 @@ mod facts;
 mod inspection;
 mod instance_rows;
 mod instances;
+mod location;
 mod matching;
 mod open;
 mod outbox;
@@ -60,7 +61,6 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions as _, Connection as _, Sqlite, Transaction};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -101,19 +101,9 @@ const BEGIN_WRITE: &str = "begin immediate";
 /// Where the catalogue is.
 #[derive(Debug, Clone, Args)]
 pub struct CatalogSettings {
-    /// The catalogue: `sqlite://` and the path of a file
+    /// The catalogue: `sqlite://` and the path of a file, with `%25` for `%`, `%3F` for `?`
     #[arg(long, env = "DATABASE_URL", default_value = "sqlite://data/catalog.db")]
     pub database_url: String,
-}
-
-impl CatalogSettings {
-    /// The catalogue's file.
-    ///
-    /// # Errors
-    /// When the url names none.
-    pub fn path(&self) -> Result<PathBuf, CatalogError> {
-        Ok(options(self)?.get_filename().to_owned())
-    }
 }
 
 /// The catalogue can't do what was asked of it.
@@ -122,6 +112,9 @@ pub enum CatalogError {
     /// SQLite says no.
     #[error("catalogue: {0}")]
     Sqlite(#[from] sqlx::Error),
+    /// SQLite takes names in UTF-8 only.
+    #[error("the catalogue's file {} has a name that is not in UTF-8; name another one", .0.display())]
+    Name(PathBuf),
     /// The file was made by a later version, or is damaged in its migrations.
     #[error("catalogue: {0}")]
     Migration(#[from] MigrateError),
@@ -225,8 +218,9 @@ impl Catalog {
     /// # Errors
     /// When the file can't be written, or is there.
     pub async fn backup(&self, into: &Path) -> Result<(), CatalogError> {
-        let into = into.to_string_lossy().into_owned();
-        sqlx::query("vacuum into ?").bind(into).execute(&self.pool).await?;
+        let into = location::as_file(into.to_owned());
+        let into = into.to_str().ok_or_else(|| CatalogError::Name(into.clone()))?;
+        sqlx::query("vacuum into ?").bind(into.to_owned()).execute(&self.pool).await?;
         Ok(())
     }
 
@@ -290,13 +284,11 @@ fn connections(most: u32) -> SqlitePoolOptions {
 }
 
 fn options(settings: &CatalogSettings) -> Result<SqliteConnectOptions, CatalogError> {
-    let url = &settings.database_url;
-    let in_memory = url.contains(":memory:") || url.contains("mode=memory");
-    if !url.starts_with("sqlite:") || in_memory {
-        return Err(CatalogError::Url(url.clone()));
+    let file = settings.file()?;
+    if file.get_filename().to_str().is_none() {
+        return Err(CatalogError::Name(file.get_filename().to_owned()));
     }
-    Ok(SqliteConnectOptions::from_str(url)
-        .map_err(|_| CatalogError::Url(url.clone()))?
+    Ok(file
         .journal_mode(SqliteJournalMode::Wal)
         // With WAL, NORMAL may lose the last commits in a power cut; those were acknowledged.
         .synchronous(SqliteSynchronous::Full)
