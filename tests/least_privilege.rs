@@ -1,16 +1,20 @@
 //! NATS with a user for each service: the whole flow works, and none may do more.
 
-use crate::harness::pipeline::{COLLIMATOR, Ends, Process, address, service};
+use crate::harness::pipeline::{
+    COLLIMATOR, Ends, Process, address, free_addr, nats_conf, nats_server, service,
+};
 use crate::harness::receiver::Receiver;
 use crate::harness::repository::{Repository, have_rsyslog};
 use crate::harness::restricted::{RestrictedBroker, RestrictedServices, refusals};
 use crate::harness::tls::Authority;
 use crate::harness::{DEADLINE, eventually};
+use async_nats::jetstream;
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerError};
 use collimator::synthetic::SyntheticStudy;
 use futures_util::StreamExt;
 use reqwest::Method;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -63,6 +67,19 @@ impl Intruder {
     async fn may_not_subscribe(&mut self, subject: &str) {
         let _subscription = self.nats.subscribe(subject.to_owned()).await.unwrap();
         self.is_refused(&format!("Subscription to \"{subject}\"")).await;
+    }
+
+    /// Waits until the broker has seen all that it was sent, and gives the subjects that it refused.
+    async fn reaches_the_broker(&mut self) -> BTreeSet<String> {
+        const NOBODYS: &str = "nobodys.subject";
+        self.nats.publish(NOBODYS, "".into()).await.unwrap();
+        self.nats.flush().await.unwrap();
+        let mut refused = BTreeSet::new();
+        while !refused.contains(NOBODYS) {
+            let said = timeout(DEADLINE, self.refusals.recv()).await.unwrap().unwrap();
+            refused.extend(said.split('"').nth(1).map(str::to_owned));
+        }
+        refused
     }
 
     async fn is_refused(&mut self, what: &str) {
@@ -273,6 +290,339 @@ async fn no_user_may_do_what_is_not_its_work() {
     let admin = ends(&broker, broker.addr, String::new()).await;
     assert!(admin.events("INSTANCES").await.is_empty());
     assert!(admin.events("SERIES").await.is_empty() && admin.events("DEAD").await.is_empty());
+}
+
+/// Refusals that a client takes at one time: it drops what it has no room for.
+const AT_ONCE: usize = 32;
+
+/// Requests of JetStream's API after `$JS.API.`, older forms included, as nats-server's source has them
+/// (`server/jetstream_api.go`). `S` is a stream and `C` a consumer.
+const REQUESTS: &[&str] = &[
+    "INFO",
+    "STREAM.NAMES",
+    "STREAM.LIST",
+    "STREAM.CREATE.S",
+    "STREAM.UPDATE.S",
+    "STREAM.INFO.S",
+    "STREAM.DELETE.S",
+    "STREAM.PURGE.S",
+    "STREAM.SNAPSHOT.S",
+    "STREAM.RESTORE.S",
+    "STREAM.MSG.GET.S",
+    "STREAM.MSG.DELETE.S",
+    "STREAM.PEER.REMOVE.S",
+    "STREAM.PEER.EVACUATE.S",
+    "STREAM.CANCEL_MOVE.S",
+    "STREAM.LEADER.STEPDOWN.S",
+    "STREAM.TEMPLATE.CREATE.S",
+    "STREAM.TEMPLATE.DELETE.S",
+    "DIRECT.GET.S",
+    "DIRECT.GET.S.dicom.x",
+    "CONSUMER.CREATE.S",
+    "CONSUMER.CREATE.S.C",
+    "CONSUMER.CREATE.S.C.dicom.x",
+    "CONSUMER.DURABLE.CREATE.S.C",
+    "CONSUMER.NAMES.S",
+    "CONSUMER.LIST.S",
+    "CONSUMER.INFO.S.C",
+    "CONSUMER.DELETE.S.C",
+    "CONSUMER.PAUSE.S.C",
+    "CONSUMER.RESET.S.C",
+    "CONSUMER.UNPIN.S.C",
+    "CONSUMER.MSG.NEXT.S.C",
+    "CONSUMER.LEADER.STEPDOWN.S.C",
+    "META.LEADER.STEPDOWN",
+    "META.RESCUE",
+    "SERVER.REMOVE",
+    "SERVER.EVACUATE",
+    "ACCOUNT.PURGE.COLLIMATOR",
+    "ACCOUNT.STREAM.MOVE.COLLIMATOR.S",
+    "ACCOUNT.STREAM.CANCEL_MOVE.COLLIMATOR.S",
+];
+
+/// What else JetStream and the server listen to.
+const OTHERS: &[&str] = &[
+    "$JS.ACK.S.C.1.1.1.1.1",
+    "$JS.ACK._.hash.S.C.1.1.1.1.1.x",
+    "$JS.FC.S.C.x",
+    "$JS.SNAPSHOT.ACK.S.x",
+    "$JS.SNAPSHOT.RESTORE.S.x",
+    "$JS.COLLIMATOR.API.STREAM.DELETE.S",
+    "$SYS.REQ.SERVER.PING",
+    "$SYS.REQ.ACCOUNT.COLLIMATOR.CONNZ",
+    "$SYS.REQ.USER.INFO",
+];
+
+/// Our own subjects.
+const EVENTS: &[&str] = &[
+    "dicom.instance.stored.00.MR.1.2",
+    "dicom.instance.receiving.MR.1.2",
+    "dicom.association.released.MR1",
+    "dicom.ingest.started.X",
+    "dicom.request.complete.1.2",
+    "dicom.request.delete.1.2",
+    "dicom.request.trust.MR1",
+    "dicom.series.completed.MR.1.2",
+    "dicom.series.deleted.MR.1.2",
+    "dicom.study.completed.1.2",
+    "dicom.dead.unreadable",
+    "dicom.dead.webhook.ai",
+    "dicom.audit.ingest.transferred",
+    "dicom.audit.indexer.activity",
+    "dicom.audit.api.query",
+];
+
+const STREAMS: [&str; 4] = ["INSTANCES", "SERIES", "DEAD", "AUDIT"];
+const CONSUMERS: [&str; 4] = ["indexer", "webhook-ai", "syslog", "other"];
+
+/// What each user may publish of all these, and nothing else; after a `!` what it may not all the same.
+const MAY: [(&str, &[&str]); 4] = [
+    (
+        "ingest",
+        &[
+            "dicom.instance.>",
+            "dicom.association.>",
+            "dicom.ingest.>",
+            "dicom.audit.ingest.*",
+            "$JS.API.STREAM.INFO.*",
+        ],
+    ),
+    (
+        "indexer",
+        &[
+            "dicom.series.>",
+            "dicom.study.>",
+            "dicom.dead.unreadable",
+            "dicom.audit.indexer.*",
+            "$JS.API.STREAM.INFO.*",
+            "$JS.API.STREAM.CREATE.*",
+            "$JS.API.STREAM.UPDATE.*",
+            "$JS.API.STREAM.PURGE.INSTANCES",
+            "$JS.API.DIRECT.GET.INSTANCES",
+            "$JS.API.DIRECT.GET.INSTANCES.>",
+            "$JS.API.CONSUMER.CREATE.INSTANCES.*",
+            "$JS.API.CONSUMER.INFO.INSTANCES.*",
+            "$JS.API.CONSUMER.MSG.NEXT.INSTANCES.*",
+            "$JS.API.CONSUMER.DELETE.INSTANCES.*",
+            "$JS.API.CONSUMER.CREATE.SERIES.*",
+            "$JS.API.CONSUMER.MSG.NEXT.SERIES.*",
+            "$JS.ACK.INSTANCES.>",
+        ],
+    ),
+    (
+        "api",
+        &[
+            "dicom.request.>",
+            "dicom.dead.webhook.>",
+            "dicom.audit.api.*",
+            "$JS.API.STREAM.INFO.*",
+            "$JS.API.STREAM.MSG.GET.DEAD",
+            "$JS.API.STREAM.MSG.DELETE.DEAD",
+            "$JS.API.CONSUMER.CREATE.INSTANCES.*",
+            "$JS.API.CONSUMER.CREATE.SERIES.*",
+            "$JS.API.CONSUMER.CREATE.DEAD.*",
+            "$JS.API.CONSUMER.CREATE.AUDIT.syslog",
+            "$JS.API.CONSUMER.INFO.>",
+            "$JS.API.CONSUMER.LIST.*",
+            "$JS.API.CONSUMER.MSG.NEXT.INSTANCES.*",
+            "$JS.API.CONSUMER.MSG.NEXT.SERIES.*",
+            "$JS.API.CONSUMER.MSG.NEXT.DEAD.*",
+            "$JS.API.CONSUMER.MSG.NEXT.AUDIT.syslog",
+            "$JS.API.CONSUMER.DELETE.INSTANCES.*",
+            "$JS.API.CONSUMER.DELETE.SERIES.*",
+            "$JS.API.CONSUMER.DELETE.DEAD.*",
+            "$JS.ACK.SERIES.>",
+            "$JS.ACK.AUDIT.syslog.>",
+            "!$JS.API.CONSUMER.CREATE.INSTANCES.indexer",
+            "!$JS.API.CONSUMER.MSG.NEXT.INSTANCES.indexer",
+            "!$JS.API.CONSUMER.DELETE.INSTANCES.indexer",
+        ],
+    ),
+    ("tap", &[]),
+];
+
+/// All subjects, with each stream and each consumer in its place.
+fn subjects() -> BTreeSet<String> {
+    let requests = REQUESTS.iter().map(|request| format!("$JS.API.{request}"));
+    let templates = requests.chain(OTHERS.iter().chain(EVENTS).map(|other| (*other).to_owned()));
+    let filled = |template: String, place: &'static str, names: [&'static str; 4]| {
+        names.map(|name| {
+            let tokens = template.split('.').map(|token| if token == place { name } else { token });
+            tokens.collect::<Vec<_>>().join(".")
+        })
+    };
+    templates
+        .flat_map(|template| filled(template, "S", STREAMS))
+        .flat_map(|template| filled(template, "C", CONSUMERS))
+        .collect()
+}
+
+/// Whether a subject is one of a pattern with the wildcards of NATS.
+fn matches(pattern: &str, subject: &str) -> bool {
+    let (mut wanted, mut tokens) = (pattern.split('.'), subject.split('.'));
+    loop {
+        match (wanted.next(), tokens.next()) {
+            (Some(">"), Some(_)) | (None, None) => return true,
+            (Some(wanted), Some(token)) if wanted == "*" || wanted == token => {}
+            _ => return false,
+        }
+    }
+}
+
+fn may(patterns: &[&str], subject: &str) -> bool {
+    let denied = |pattern: &&str| pattern.strip_prefix('!').is_some_and(|p| matches(p, subject));
+    patterns.iter().any(|pattern| matches(pattern, subject)) && !patterns.iter().any(denied)
+}
+
+#[tokio::test]
+async fn each_user_may_publish_what_the_table_has_and_nothing_else() {
+    let broker = RestrictedBroker::start().await;
+    let mut indexer = broker.service("indexer", &[]).await;
+    indexer.says("that it indexes", |line| line.contains("indexing").then_some(())).await;
+    for (user, patterns) in MAY {
+        let mut intruder = intruder(&broker, user).await;
+        // No JSON, so that what is let through does nothing.
+        let mut refused = BTreeSet::new();
+        for some in subjects().into_iter().collect::<Vec<_>>().chunks(AT_ONCE) {
+            for subject in some {
+                intruder.nats.publish(subject.clone(), "?".into()).await.unwrap();
+            }
+            refused.extend(intruder.reaches_the_broker().await);
+        }
+        let is_wrong = |subject: &String| may(patterns, subject) == refused.contains(subject);
+        let wrong: Vec<_> = subjects().into_iter().filter(is_wrong).collect();
+        assert_eq!(wrong, [""; 0], "{user}: not as the table has it");
+    }
+}
+
+#[tokio::test]
+async fn nobody_else_changes_the_consumer_of_the_indexer_by_any_form_of_a_request() {
+    let broker = RestrictedBroker::start().await;
+    let mut indexer = broker.service("indexer", &[]).await;
+    indexer.says("that it indexes", |line| line.contains("indexing").then_some(())).await;
+    let admin = broker.admin().await;
+    let consumer = async || {
+        let stream = jetstream::new(admin.clone()).get_stream("INSTANCES").await.unwrap();
+        let info = stream.consumer_info("indexer").await.expect("the consumer is gone");
+        (info.created, info.config)
+    };
+    let before = consumer().await;
+    let named = |name: &str| {
+        json!({"stream_name": "INSTANCES", "config": {name: "indexer", "ack_policy": "all",
+            "deliver_policy": "all", "filter_subject": "dicom.nothing"}})
+    };
+    let mut both = named("durable_name");
+    both["config"]["name"] = json!("indexer");
+    let until = json!({"pause_until": "2099-01-01T00:00:00Z"});
+    for user in ["ingest", "api", "tap"] {
+        let mut intruder = intruder(&broker, user).await;
+        for body in [named("name"), named("durable_name"), both.clone(), until.clone(), json!({})] {
+            for request in [
+                "CONSUMER.CREATE.INSTANCES",
+                "CONSUMER.CREATE.INSTANCES.indexer",
+                "CONSUMER.CREATE.INSTANCES.indexer.dicom.nothing",
+                "CONSUMER.CREATE.INSTANCES.other",
+                "CONSUMER.CREATE.INSTANCES.other.dicom.nothing",
+                "CONSUMER.CREATE.SERIES.other",
+                "CONSUMER.DURABLE.CREATE.INSTANCES.indexer",
+                "CONSUMER.DURABLE.CREATE.INSTANCES.other",
+                "CONSUMER.DURABLE.CREATE.SERIES.indexer",
+                "CONSUMER.PAUSE.INSTANCES.indexer",
+                "CONSUMER.RESET.INSTANCES.indexer",
+                "CONSUMER.DELETE.INSTANCES.indexer",
+            ] {
+                for action in ["", "create", "update"] {
+                    let mut body = body.clone();
+                    body["action"] = json!(action);
+                    let subject = format!("$JS.API.{request}");
+                    intruder.nats.publish(subject, body.to_string().into()).await.unwrap();
+                }
+            }
+            intruder.reaches_the_broker().await;
+        }
+    }
+    assert_eq!(consumer().await, before);
+    // And it goes on reading.
+    admin.publish("dicom.instance.stored.00.MR.1.2", "no JSON".into()).await.unwrap();
+    indexer.says("what it read", |line| line.contains("dead letter").then_some(())).await;
+}
+
+#[tokio::test]
+async fn no_answer_to_the_receiver_is_stored_and_none_to_others_is_taken_for_an_event() {
+    const INSTANCE: &str = "dicom.instance.stored.00.MR.1.2";
+    let broker = RestrictedBroker::start().await;
+    let mut indexer = broker.service("indexer", &[]).await;
+    indexer.says("that it indexes", |line| line.contains("indexing").then_some(())).await;
+    let mut api = broker.service("api", &[]).await;
+    let addr = api.says("where it is", |line| address(line, "api listens")).await;
+    let ends = ends(&broker, addr, format!("http://{addr}")).await;
+    let answers = async |user: &'static str, subjects: &[&str]| {
+        let mut intruder = intruder(&broker, user).await;
+        for subject in subjects {
+            for reply in EVENTS {
+                let (subject, reply) = ((*subject).to_owned(), (*reply).to_owned());
+                intruder.nats.publish_with_reply(subject, reply, "{}".into()).await.unwrap();
+            }
+        }
+        intruder.reaches_the_broker().await;
+    };
+    answers("ingest", &[INSTANCE, "dicom.ingest.started.X", "$JS.API.STREAM.INFO.INSTANCES"]).await;
+    let stored = async |stream: &str| {
+        let events = ends.events(stream).await;
+        events.iter().map(|event| event.subject.to_string()).collect::<Vec<_>>()
+    };
+    let own = |subject: &String| [INSTANCE, "dicom.ingest.started.X"].contains(&subject.as_str());
+    let instances = stored("INSTANCES").await;
+    assert_eq!(instances.len(), 2 * EVENTS.len(), "{instances:?}");
+    assert!(instances.iter().all(own), "{instances:?}");
+    assert_eq!(stored("SERIES").await, [""; 0]);
+    let by_ingest = |subject: &&String| subject.starts_with("dicom.audit.ingest.");
+    assert_eq!(stored("AUDIT").await.iter().filter(by_ingest).count(), 0);
+
+    // NATS stores answers to those who share the account of the streams. None of them says anything.
+    answers("indexer", &["dicom.series.completed.MR.1.2", "$JS.API.STREAM.INFO.SERIES"]).await;
+    answers("api", &["dicom.request.delete.1.2", "$JS.API.STREAM.INFO.SERIES"]).await;
+    eventually("the indexer to have read all of it", async || {
+        let stream = jetstream::new(ends.nats.clone()).get_stream("INSTANCES").await.ok()?;
+        let info = stream.consumer_info("indexer").await.ok()?;
+        (info.num_pending == 0 && info.num_ack_pending == 0).then_some(())
+    })
+    .await;
+    assert_eq!(ends.series().await, [Value::Null; 0]);
+    let letters = stored("DEAD").await;
+    let unreadable = letters.iter().filter(|subject| *subject == "dicom.dead.unreadable").count();
+    assert!(unreadable >= instances.len(), "{letters:?}");
+}
+
+#[tokio::test]
+async fn a_store_of_a_server_without_users_is_moved_to_their_account_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let addr = free_addr();
+    let mut before = nats_server(&nats_conf(), folder.path(), addr.port(), 0).await;
+    let nats =
+        eventually("the broker", async || async_nats::connect(addr.to_string()).await.ok()).await;
+    let config = jetstream::stream::Config {
+        name: "INSTANCES".to_owned(),
+        subjects: vec!["dicom.instance.>".to_owned()],
+        ..Default::default()
+    };
+    let jetstream = jetstream::new(nats);
+    jetstream.create_stream(config).await.unwrap();
+    let stored = jetstream.publish("dicom.instance.stored.00.MR.1.2", "{}".into()).await.unwrap();
+    stored.await.unwrap();
+    before.signal("TERM");
+    before.ended().await;
+
+    let store = folder.path().join("nats");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("container/nats-account");
+    let moves = || std::process::Command::new(&script).arg(&store).status().unwrap().success();
+    assert!(moves() && moves(), "a second time does nothing");
+    let broker = RestrictedBroker::start_in(folder, "nats-users.conf", &[], str::to_owned).await;
+    let admin = ends(&broker, broker.addr, String::new()).await;
+    assert_eq!(admin.events("INSTANCES").await.len(), 1);
+
+    std::fs::create_dir_all(store.join("jetstream/$G/streams/INSTANCES")).unwrap();
+    assert!(!moves(), "it mixes the streams of two accounts");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ pub mod audit;
 pub mod catalog;
 pub mod dead;
 pub mod durability;
+pub mod ephemeral;
 pub mod event;
 pub mod hangup;
 pub mod health;

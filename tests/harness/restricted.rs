@@ -37,6 +37,22 @@ pub struct RestrictedServices {
     pub ends: Ends,
 }
 
+/// A folder with the configuration files of the project and the passwords that they include.
+pub fn project_files() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    copy_files(folder.path());
+    folder
+}
+
+fn copy_files(folder: &Path) {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for name in ["nats.conf", "nats-users.conf", "nats-tls.conf"] {
+        std::fs::copy(project.join(name), folder.join(name)).unwrap();
+    }
+    let mut made = Command::new(project.join("container/nats-passwords"));
+    assert!(made.arg(folder.join("passwords")).status().unwrap().success());
+}
+
 impl RestrictedBroker {
     /// One with `nats-users.conf`.
     pub async fn start() -> Self {
@@ -49,16 +65,20 @@ impl RestrictedBroker {
         environment: &[(&'static str, &str)],
         edit: impl FnOnce(&str) -> String,
     ) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let project = Path::new(env!("CARGO_MANIFEST_DIR"));
-        for name in ["nats.conf", "nats-users.conf", "nats-tls.conf"] {
-            std::fs::copy(project.join(name), folder.path().join(name)).unwrap();
-        }
+        Self::start_in(tempfile::tempdir().unwrap(), configuration, environment, edit).await
+    }
+
+    /// The same in a folder that may have a store already.
+    pub async fn start_in(
+        folder: TempDir,
+        configuration: &str,
+        environment: &[(&'static str, &str)],
+        edit: impl FnOnce(&str) -> String,
+    ) -> Self {
+        copy_files(folder.path());
         let configuration = folder.path().join(configuration);
         let edited = edit(&std::fs::read_to_string(&configuration).unwrap());
         std::fs::write(&configuration, edited).unwrap();
-        let mut made = Command::new(project.join("container/nats-passwords"));
-        assert!(made.arg(folder.path().join("passwords")).status().unwrap().success());
         let addr = free_addr();
         let process =
             nats_server_with(&configuration, folder.path(), addr.port(), 0, environment).await;

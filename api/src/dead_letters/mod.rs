@@ -15,6 +15,7 @@ use futures_util::TryStreamExt as _;
 pub use letter::DeadLetter;
 use poem::http::StatusCode;
 use shared::dead;
+use shared::ephemeral;
 use shared::stream::{DEAD, INSTANCES};
 use shared::subject::Subject;
 use std::time::Duration;
@@ -134,6 +135,7 @@ async fn answer<T>(asked: impl Future<Output = anyhow::Result<T>>) -> Result<T, 
 /// Letters from `sequence` on, without their messages.
 async fn read(stream: &Stream, sequence: u64, limit: usize) -> anyhow::Result<Vec<DeadLetter>> {
     let config = pull::Config {
+        name: Some(ephemeral::name("dead-letters")),
         deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: sequence },
         ack_policy: AckPolicy::None,
         headers_only: true,

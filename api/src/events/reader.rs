@@ -6,6 +6,7 @@ use async_nats::datetime::DateTime;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use async_nats::jetstream::{Context, Message, stream};
 use futures_util::StreamExt;
+use shared::ephemeral;
 use shared::stream::{INSTANCES, SERIES};
 use std::sync::Arc;
 use std::time::Duration;
@@ -128,6 +129,7 @@ impl Reader {
         room: Option<Room>,
     ) -> anyhow::Result<Self> {
         let config = pull::Config {
+            name: Some(ephemeral::name("events")),
             description: Some("tells of events by HTTP".to_owned()),
             deliver_policy: from,
             ack_policy: AckPolicy::None,
