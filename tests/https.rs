@@ -5,7 +5,7 @@ use crate::harness::listening::Listening;
 use crate::harness::pipeline::{COLLIMATOR, Process, address, service, test_settings};
 use crate::harness::tls::{Authority, Identity, tunnel, tunnel_of};
 use crate::harness::tools::have;
-use crate::harness::{Collimator, DEADLINE};
+use crate::harness::{Collimator, DEADLINE, eventually};
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -334,5 +334,23 @@ async fn tokens_in_plain_text_beyond_loopback_are_warned_of() {
         let collimator = Collimator::start_with(&[&always, more].concat()).await;
         let printed = collimator.process.printed();
         assert_eq!(printed.contains("set API_TLS_CERT and API_TLS_KEY"), warned, "{more:?}");
+    }
+}
+
+#[tokio::test]
+async fn health_is_answered_beside_any_number_of_hand_shakes_that_never_end() {
+    let papers = Papers::new();
+    let (_collimator, addr) = papers.start(&[]).await;
+    let mut stuck = Vec::new();
+    for begun in [&b""[..], &[0x16, 3, 1, 1, 0][..]].repeat(150) {
+        let mut socket = TcpStream::connect(addr).await.unwrap();
+        socket.write_all(begun).await.unwrap();
+        stuck.push(socket);
+    }
+    let api = plain(addr, &papers.ca.file).await;
+    for path in ["live", "ready"] {
+        let answer =
+            eventually("health", async || reqwest::get(format!("{api}/health/{path}")).await.ok());
+        assert_eq!(answer.await.status(), 200, "{path}");
     }
 }

@@ -19,6 +19,7 @@ mod dead_letters;
 mod deleting;
 mod dicomweb;
 mod doctor_command;
+mod dripping;
 mod durability;
 mod encrypting;
 mod events;

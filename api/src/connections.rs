@@ -1,14 +1,22 @@
-//! HTTP connections, a limited number at a time: further ones wait to be accepted until one has ended,
-//! and one on which nothing happens ends soon, also when the other side is gone without a word, or goes
-//! on for ever without asking for anything. With certificates each begins with a TLS hand-shake.
+//! HTTP connections, a limited number at a time, in all and of one address: further ones wait until one has
+//! ended, and are answered meanwhile if they ask for health. One on which nothing happens ends soon, also
+//! when the other side is gone without a word, or goes on for ever without asking for anything. With
+//! certificates each begins with a TLS hand-shake.
+
+mod clock;
+mod head;
 
 use crate::problem::{PROBLEM_JSON, Problem};
+use clock::{Clock, Limits};
 use poem::http::StatusCode;
 use poem::http::uri::Scheme;
 use poem::listener::{Acceptor, TcpAcceptor};
 use poem::web::{LocalAddr, RemoteAddr};
+use shared::room::{Place, Room, block};
 use shared::tls::{NoTls, Tls, TlsStream};
+use std::collections::VecDeque;
 use std::io::{self, IoSlice};
+use std::net::{IpAddr, Ipv4Addr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -16,8 +24,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinSet;
-use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::timeout;
 use tokio_util::either::Either;
 
 /// The longest that a TLS hand-shake may take, and that the answer to plain text may: as for DICOM.
@@ -31,30 +39,65 @@ const PLAIN_TEXT: usize = 16 * 1024;
 /// has to be done.
 const ANSWER_TIME: Duration = Duration::from_secs(60);
 
+/// How long the head of a request may take to arrive: most are one packet.
+const HEAD: Duration = Duration::from_secs(10);
+
+/// Connections that wait for a place. When there are more, the one that has waited for longest is closed:
+/// a request for health is answered as soon as it is there, so that whoever sends one at once gets through
+/// among any number that send nothing.
+const MAX_WAITING: usize = 64;
+
+/// Requests for health that are answered at one time beside those that have a place.
+const MAX_HEALTH: usize = 16;
+
 /// Accepts as many connections as there may be.
 pub struct Limited {
     acceptor: TcpAcceptor,
-    room: Arc<Semaphore>,
+    room: Room,
     patience: Duration,
-    longest_silence: Duration,
+    limits: Limits,
     tls: Option<Arc<Tls>>,
-    /// Those in their hand-shake, each with its place: no more than there are places.
-    hand_shakes: JoinSet<Option<Accepted>>,
+    health: Arc<Semaphore>,
+    /// Those in their hand-shake and those that wait for a place: no more than there are places, and
+    /// [`MAX_WAITING`].
+    arriving: JoinSet<Option<Accepted>>,
+    /// Of those the ones that wait, longest first.
+    waiting: VecDeque<AbortHandle>,
 }
 
 /// A connection as poem takes it.
 type Accepted = (Connection, LocalAddr, RemoteAddr, Scheme);
 
+/// One as TCP has it.
+struct Arrived {
+    stream: TcpStream,
+    local: LocalAddr,
+    remote: RemoteAddr,
+    tls: Option<Arc<Tls>>,
+    patience: Duration,
+    limits: Limits,
+}
+
+/// What is spoken through.
+type Stream = Either<TcpStream, TlsStream<TcpStream>>;
+
 impl Limited {
-    /// At most `most` of what `acceptor` accepts at one time, each for as long as the other side takes
-    /// something of what it is sent within `patience`, and asks for something: within as much again, and
-    /// the time that an answer may take, there has to be something to send.
+    /// Those of `acceptor` for whom there is `room`, each for as long as the other side takes something of
+    /// what it is sent within `patience`, and asks for something: within as much again, and the time that
+    /// an answer may take, there has to be something to send.
     #[must_use]
-    pub fn new(acceptor: TcpAcceptor, most: u32, patience: Duration) -> Self {
-        let room = Arc::new(Semaphore::new(most as usize));
-        let longest_silence = patience + ANSWER_TIME;
-        let hand_shakes = JoinSet::new();
-        Self { acceptor, room, patience, longest_silence, tls: None, hand_shakes }
+    pub fn new(acceptor: TcpAcceptor, room: Room, patience: Duration) -> Self {
+        let limits = Limits { silence: patience + ANSWER_TIME, head: HEAD.min(patience) };
+        Self {
+            acceptor,
+            room,
+            patience,
+            limits,
+            tls: None,
+            health: Arc::new(Semaphore::new(MAX_HEALTH)),
+            arriving: JoinSet::new(),
+            waiting: VecDeque::new(),
+        }
     }
 
     /// Over TLS and no other way, if there is one.
@@ -63,14 +106,17 @@ impl Limited {
         Self { tls, ..self }
     }
 
-    /// The next connection, once there is a place for it.
-    async fn next(
-        room: &Arc<Semaphore>,
-        acceptor: &mut TcpAcceptor,
-    ) -> io::Result<(OwnedSemaphorePermit, TcpStream, LocalAddr, RemoteAddr)> {
-        let place = room.clone().acquire_owned().await.map_err(io::Error::other)?;
-        let (stream, local, remote, _http) = acceptor.accept().await?;
-        Ok((place, stream, local, remote))
+    /// Lets one wait for a place, in the stead of the one that has waited for longest if there are too many.
+    fn waits(&mut self, arrived: Arrived, peer: IpAddr) {
+        self.waiting.retain(|waiting| !waiting.is_finished());
+        if self.waiting.len() >= MAX_WAITING
+            && let Some(longest) = self.waiting.pop_front()
+        {
+            longest.abort();
+        }
+        let (room, health) = (self.room.clone(), self.health.clone());
+        let waiting = arrived.waits(room, peer, health);
+        self.waiting.push_back(self.arriving.spawn(waiting));
     }
 }
 
@@ -82,29 +128,69 @@ impl Acceptor for Limited {
     }
 
     async fn accept(&mut self) -> io::Result<Accepted> {
-        let Self { acceptor, room, patience, longest_silence, tls, hand_shakes } = self;
         loop {
-            let (place, stream, local, remote) = tokio::select! {
-                Some(ended) = hand_shakes.join_next() => match ended {
+            let (stream, local, remote, _http) = tokio::select! {
+                Some(ended) = self.arriving.join_next() => match ended {
                     Ok(Some(accepted)) => return Ok(accepted),
                     _ => continue,
                 },
-                next = Self::next(room, acceptor) => next?,
+                next = self.acceptor.accept() => next?,
             };
-            end_when_stuck(&stream, *patience);
-            let longest_silence = *longest_silence;
-            let Some(tls) = tls.clone() else {
-                let connection = Connection::new(Either::Left(stream), longest_silence, place);
-                return Ok((connection, local, remote, Scheme::HTTP));
-            };
-            let limit = HAND_SHAKE.min(*patience);
-            hand_shakes.spawn(async move {
-                let stream = encrypted(&tls, stream, &remote, limit).await?;
-                let connection = Connection::new(Either::Right(stream), longest_silence, place);
-                Some((connection, local, remote, Scheme::HTTPS))
-            });
+            end_when_stuck(&stream, self.patience);
+            let peer = remote.as_socket_addr().map(|addr| block(addr.ip()));
+            let peer = peer.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
+            let (tls, patience, limits) = (self.tls.clone(), self.patience, self.limits);
+            let arrived = Arrived { stream, local, remote, tls, patience, limits };
+            match self.room.take(peer) {
+                Ok(place) if self.tls.is_none() => return Ok(arrived.at_once(place)),
+                Ok(place) => drop(self.arriving.spawn(arrived.after_hand_shake(place))),
+                Err(full) => {
+                    tracing::debug!(peer = %arrived.remote, %full, "an HTTP connection waits");
+                    self.waits(arrived, peer);
+                }
+            }
         }
     }
+}
+
+impl Arrived {
+    /// In plain text.
+    fn at_once(self, place: Place) -> Accepted {
+        let connection =
+            Connection::new(Either::Left(self.stream), self.limits, Seat::Place(place));
+        (connection, self.local, self.remote, Scheme::HTTP)
+    }
+
+    async fn after_hand_shake(self, place: Place) -> Option<Accepted> {
+        let Self { stream, local, remote, tls, patience, limits } = self;
+        let (stream, scheme) = opened(stream, tls, &remote, patience).await?;
+        Some((Connection::new(stream, limits, Seat::Place(place)), local, remote, scheme))
+    }
+
+    /// Reads what it asks for; then it is answered if that is health, or else waits for a place.
+    async fn waits(self, room: Room, peer: IpAddr, health: Arc<Semaphore>) -> Option<Accepted> {
+        let Self { stream, local, remote, tls, patience, limits } = self;
+        let (mut stream, scheme) = opened(stream, tls, &remote, patience).await?;
+        let read = timeout(limits.head, head::read(&mut stream)).await.ok()?;
+        let (bytes, end) = read.ok()?;
+        let (seat, received) = match head::last_for_health(&bytes[..end]) {
+            Some(last) => (Seat::Health(health.try_acquire_owned().ok()?), last),
+            None => (Seat::Place(timeout(patience, room.wait(peer)).await.ok()?), bytes),
+        };
+        Some((Connection::new(stream, limits, seat).with(received), local, remote, scheme))
+    }
+}
+
+/// What is spoken through, after the hand-shake if it is TLS.
+async fn opened(
+    stream: TcpStream,
+    tls: Option<Arc<Tls>>,
+    remote: &RemoteAddr,
+    patience: Duration,
+) -> Option<(Stream, Scheme)> {
+    let Some(tls) = tls else { return Some((Either::Left(stream), Scheme::HTTP)) };
+    let stream = encrypted(&tls, stream, remote, HAND_SHAKE.min(patience)).await?;
+    Some((Either::Right(stream), Scheme::HTTPS))
 }
 
 /// The connection after its hand-shake; nothing when there is none, and the other side was told.
@@ -166,59 +252,35 @@ fn end_when_stuck(stream: &TcpStream, patience: Duration) {
     let _ = (stream, patience);
 }
 
-/// How long we had nothing to say. The server ends a connection that is idle, but waits for the end of
-/// a request that has begun, which may never come.
-struct Silence {
-    longest: Duration,
-    since: Instant,
-    /// Fires at the earliest end that was known when it was set.
-    alarm: Pin<Box<Sleep>>,
-}
-
-impl Silence {
-    fn new(longest: Duration) -> Self {
-        let since = Instant::now();
-        Self { longest, since, alarm: Box::pin(sleep_until(since + longest)) }
-    }
-
-    fn is_broken(&mut self) {
-        self.since = Instant::now();
-    }
-
-    /// Ready once it has been too long.
-    fn poll_ended(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        while self.alarm.as_mut().poll(context).is_ready() {
-            let end = self.since + self.longest;
-            if end <= Instant::now() {
-                return Poll::Ready(());
-            }
-            self.alarm.as_mut().reset(end);
-        }
-        Poll::Pending
-    }
+/// Until when a connection counts.
+enum Seat {
+    Place(#[expect(dead_code, reason = "held")] Place),
+    Health(#[expect(dead_code, reason = "held")] OwnedSemaphorePermit),
 }
 
 /// A connection, and its place among them.
 pub struct Connection {
-    stream: Either<TcpStream, TlsStream<TcpStream>>,
-    silence: Silence,
-    _place: OwnedSemaphorePermit,
+    stream: Stream,
+    /// What was received of it before, and how much of that was read.
+    received: (Vec<u8>, usize),
+    clock: Clock,
+    _seat: Seat,
 }
 
 impl Connection {
-    /// On which there may be silence for so long.
-    fn new(
-        stream: Either<TcpStream, TlsStream<TcpStream>>,
-        longest_silence: Duration,
-        place: OwnedSemaphorePermit,
-    ) -> Self {
-        Self { stream, silence: Silence::new(longest_silence), _place: place }
+    fn new(stream: Stream, limits: Limits, seat: Seat) -> Self {
+        Self { stream, received: (Vec::new(), 0), clock: Clock::new(limits), _seat: seat }
+    }
+
+    /// After these bytes were received.
+    fn with(self, received: Vec<u8>) -> Self {
+        Self { received: (received, 0), ..self }
     }
 
     /// Notes that something was sent.
     fn sent(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if matches!(written, Poll::Ready(Ok(_))) {
-            self.silence.is_broken();
+            self.clock.sent();
         }
         written
     }
@@ -231,10 +293,22 @@ impl AsyncRead for Connection {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         // Whatever it sends.
-        if self.silence.poll_ended(context).is_ready() {
+        if self.clock.poll_ended(context).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let this = &mut *self;
+        let before = buffer.filled().len();
+        let (received, read) = &mut this.received;
+        let left = &received[*read..];
+        if left.is_empty() {
+            std::task::ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
+        } else {
+            let some = left.len().min(buffer.remaining());
+            buffer.put_slice(&left[..some]);
+            *read += some;
+        }
+        this.clock.received(&buffer.filled()[before..]);
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -286,7 +360,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let acceptor = TcpAcceptor::from_tokio(listener).unwrap();
-        let mut limited = Limited::new(acceptor, 1, Duration::from_millis(500));
+        let mut limited = Limited::new(acceptor, Room::new(1, 1), Duration::from_millis(500));
         let _deaf = TcpStream::connect(addr).await.unwrap();
         let (mut connection, ..) = limited.accept().await.unwrap();
         let told = async {
@@ -316,8 +390,10 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let idle = Duration::from_millis(200);
-        let limited = Limited::new(TcpAcceptor::from_tokio(listener).unwrap(), 1, idle);
-        let limited = Limited { longest_silence: Duration::from_secs(1), ..limited };
+        let acceptor = TcpAcceptor::from_tokio(listener).unwrap();
+        let limits = Limits { silence: Duration::from_secs(1), head: Duration::from_secs(1) };
+        let waits = Duration::from_secs(30);
+        let limited = Limited { limits, ..Limited::new(acceptor, Room::new(1, 1), waits) };
         tokio::spawn(Server::new_with_acceptor(limited).idle_timeout(idle).run(answers));
         addr
     }

@@ -55,6 +55,7 @@ use shared::catalog::Catalog;
 use shared::hangup::{Hangup, Rereading};
 use shared::health::Health;
 use shared::metrics::Metrics;
+use shared::room::Room;
 use shared::settings::host_name;
 use shared::subject::Service;
 use shared::tls::Tls;
@@ -174,12 +175,14 @@ impl Api {
         let events = Events::new(self.requests.clone(), &self.settings, stop.clone());
         let (webhooks, guard, tls) = (self.webhooks.clone(), self.guard.clone(), self.tls);
         let (auditor, requests) = (self.auditor.clone(), self.requests.clone());
+        let catalog = self.catalog.clone();
         let server = async {
             // Whatever ends the one ends the other.
             let _ended = stop.clone().drop_guard();
             let idle = self.settings.http_idle_timeout;
-            let most = self.settings.max_http_connections;
-            Server::new_with_acceptor(Limited::new(acceptor, most, idle).over(tls.clone()))
+            let of_one = self.settings.max_http_connections_per_address;
+            let room = Room::new(self.settings.max_http_connections, of_one);
+            Server::new_with_acceptor(Limited::new(acceptor, room, idle).over(tls.clone()))
                 .idle_timeout(idle)
                 .run_with_graceful_shutdown(
                     routes::routes(

@@ -10,9 +10,14 @@ use poem_openapi::payload::{ParsePayload, Payload};
 use poem_openapi::registry::{MetaSchemaRef, Registry};
 use poem_openapi::types::Type;
 use serde::Serialize;
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// Longest request body, in bytes. `POST /store` needs a few hundred.
 pub const HTTP_BODY_LIMIT: usize = 64 * 1024;
+
+/// How long a request body may take to arrive, once its head has.
+const BODY_TIME: Duration = Duration::from_secs(10);
 
 /// A JSON body.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +54,12 @@ impl<T: FromJson> ParsePayload for JsonBody<T> {
 
     async fn from_request(request: &Request, body: &mut RequestBody) -> poem::Result<Self> {
         let body = poem::Body::from_request(request, body).await?;
-        let bytes = body.into_bytes_limit(HTTP_BODY_LIMIT).await.map_err(|error| {
+        let read = timeout(BODY_TIME, body.into_bytes_limit(HTTP_BODY_LIMIT)).await;
+        let read = read.map_err(|_| {
+            let detail = format!("the body did not arrive within {} s", BODY_TIME.as_secs());
+            Problem::new(StatusCode::REQUEST_TIMEOUT, detail).into_error()
+        })?;
+        let bytes = read.map_err(|error| {
             let problem = match error {
                 ReadBodyError::PayloadTooLarge => {
                     let detail =

@@ -32,6 +32,10 @@ pub struct Settings {
     #[arg(long, env = "MAX_HTTP_CONNECTIONS", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub max_http_connections: u32,
 
+    /// Of these, how many from one address (of IPv6, from one /64). Clients behind a proxy share its address
+    #[arg(long, env = "MAX_HTTP_CONNECTIONS_PER_ADDRESS", default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub max_http_connections_per_address: u32,
+
     /// Who may listen to `GET /events` at one time; further ones are told to come again. Each holds
     /// one of the HTTP connections
     #[arg(long, env = "MAX_EVENT_SUBSCRIBERS", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]

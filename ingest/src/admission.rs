@@ -10,6 +10,7 @@ use dicom_ul::pdu::{
     AssociationRJSource, AssociationRQ, Pdu, PresentationContextProposed,
     PresentationContextResult, PresentationContextResultReason, UserVariableItem, read_pdu,
 };
+use shared::room::Full;
 use shared::sources::NotAllowed;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -81,6 +82,15 @@ pub enum Rejection {
     PlainText,
     /// It may not send.
     NotAllowed(NotAllowed),
+}
+
+impl From<Full> for Rejection {
+    fn from(full: Full) -> Self {
+        match full {
+            Full::InAll => Self::NoRoom,
+            Full::ForPeer => Self::NoRoomForPeer,
+        }
+    }
 }
 
 impl Rejection {

@@ -20,7 +20,6 @@ pub mod occurrences;
 pub mod patience;
 pub mod pseudonyms;
 pub mod publisher;
-pub mod room;
 pub mod settings;
 pub mod shares;
 pub mod socket;

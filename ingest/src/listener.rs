@@ -3,8 +3,8 @@
 use crate::admission::Rejection;
 use crate::association::{self, Connection, Service};
 use crate::auditing;
-use crate::room::Room;
 use shared::metrics::Refused;
+use shared::room::Room;
 use shared::sources::NotAllowed;
 use shared::tls::Tls;
 use std::sync::Arc;
@@ -84,7 +84,7 @@ impl Reception {
         let service = self.service.clone();
         // Who may not send from there whatever it calls itself must not take the room of others.
         let place = match service.allow.knows(connection.peer) {
-            true => self.room.take(connection.peer),
+            true => self.room.take(connection.peer).map_err(Rejection::from),
             false => Err(Rejection::NotAllowed(NotAllowed::Address)),
         };
         match place {

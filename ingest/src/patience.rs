@@ -1,8 +1,9 @@
 //! For how long callers of one address are told that they may not send. One that asks again and again
 //! is hung up on, so that it hides nobody else's refusal and has no more than so many guesses.
 
+use shared::room::block;
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 /// Refusals of one address that are told one after the other.
@@ -25,7 +26,7 @@ impl Patience {
     /// Whether the next refusal of this address is not to be told.
     #[must_use]
     pub fn is_over(&self, peer: IpAddr, now: Instant) -> bool {
-        match self.spent_until.get(&known_as(peer)) {
+        match self.spent_until.get(&block(peer)) {
             Some(until) => until.saturating_duration_since(now) > REGAINED * (AT_ONCE - 1),
             None => {
                 let is_left = |until: &&Instant| **until > now;
@@ -43,17 +44,9 @@ impl Patience {
         if self.spent_until.len() >= MAX_ADDRESSES {
             self.spent_until.retain(|_, until| *until > now);
         }
-        let until = self.spent_until.entry(known_as(peer)).or_insert(now);
+        let until = self.spent_until.entry(block(peer)).or_insert(now);
         *until = (*until).max(now) + REGAINED;
         true
-    }
-}
-
-/// Whoever has one IPv6 address has all of its /64 (RFC 4291 section 2.5.1).
-fn known_as(peer: IpAddr) -> IpAddr {
-    match peer {
-        IpAddr::V4(_) => peer,
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
     }
 }
 

@@ -17,6 +17,7 @@ mod nats_tls;
 pub mod nats_user;
 pub mod pem;
 mod process;
+pub mod room;
 pub mod settings;
 pub mod shutdown;
 pub mod sources;
