@@ -6,6 +6,9 @@ use crate::harness::tools::have;
 use crate::harness::{Collimator, eventually};
 use collimator::synthetic::SyntheticStudy;
 use serde_json::{Value, json};
+use sqlx::Connection as _;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use std::collections::HashSet;
 use std::path::Path;
 use tempfile::TempDir;
 
@@ -157,6 +160,88 @@ async fn what_a_killed_pipeline_was_delivering_comes_again() {
     let again = receiver.gets().await;
     assert_eq!(again.body, cut_off.body);
     again.gets_answer(200, "").await;
+}
+
+/// How many completions SERIES has.
+async fn announced(collimator: &Collimator) -> usize {
+    collimator.events("SERIES").await.len()
+}
+
+/// Sends series and waits until all of them are announced.
+async fn announces(collimator: &Collimator, series: usize) {
+    let before = announced(collimator).await;
+    let study = (0..series).fold(SyntheticStudy::new(), |study, _| study.series("MR", 1));
+    sends(collimator, &study.size(16, 16)).await;
+    eventually("the completions", async || {
+        (announced(collimator).await >= before + series).then_some(())
+    })
+    .await;
+}
+
+/// The deliveries that come, each taken, until as many different events came.
+async fn takes(receiver: &mut Receiver, different: usize) -> HashSet<String> {
+    let mut ids = HashSet::new();
+    while ids.len() < different {
+        let delivery = receiver.gets().await;
+        ids.insert(delivery.body["id"].as_str().unwrap().to_owned());
+        delivery.gets_answer(204, "").await;
+    }
+    ids
+}
+
+#[tokio::test]
+async fn a_webhook_whose_consumer_was_lost_gets_what_it_was_owed_and_what_came_meanwhile() {
+    let mut receiver = Receiver::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data").display().to_string().leak() as &'static str;
+    let file = file(&folder, &webhook("ai", &receiver.url, ""));
+    let settings = [("DATA_DIR", data), ("WEBHOOKS_FILE", file)];
+    let mut first = Collimator::start_with(&settings).await;
+    announces(&first, 1).await;
+    let before = takes(&mut receiver, 1).await;
+    is_told(&first, "ai", |hook| hook["InFlight"] == 0).await;
+    let kept = "select delivered from webhooks where name = 'ai'";
+    let catalog = Path::new(data).join("catalog.db");
+    let is_kept = async || -> Option<i64> {
+        let options = SqliteConnectOptions::new().filename(&catalog).read_only(true);
+        let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+        sqlx::query_scalar(kept).fetch_optional(&mut connection).await.ok().flatten()
+    };
+    eventually("that it is kept", async || is_kept().await.filter(|up_to| *up_to == 1)).await;
+
+    // Five that its receiver fails to take; the consumer is lost while nobody looks; and ten more.
+    announces(&first, 5).await;
+    for _ in 0..5 {
+        receiver.gets().await.gets_answer(503, "").await;
+    }
+    let series = async |collimator: &Collimator| {
+        let jetstream = async_nats::jetstream::new(collimator.nats.clone());
+        eventually("SERIES", async || jetstream.get_stream("SERIES").await.ok()).await
+    };
+    series(&first).await.delete_consumer("webhook-ai").await.unwrap();
+    announces(&first, 10).await;
+    let owed = takes(&mut receiver, 15).await;
+    assert!(before.is_disjoint(&owed), "what it had taken came again");
+    is_told(&first, "ai", |hook| hook["InFlight"] == 0 && hook["Pending"] == 0).await;
+    eventually("that it is kept", async || is_kept().await.filter(|up_to| *up_to == 16)).await;
+    let log = first.process.printed();
+    assert!(log.contains("its consumer was lost; it goes on after this sequence"), "{log}");
+
+    // The same over a restart.
+    series(&first).await.delete_consumer("webhook-ai").await.unwrap();
+    first.process.kill();
+    let mut second = Collimator::start_with(&settings).await;
+    second.process.says("that it is served", |l| l.contains("is served").then_some(())).await;
+    announces(&second, 1).await;
+    assert!(owed.is_disjoint(&takes(&mut receiver, 1).await));
+
+    // A stream made anew is delivered from its start, and one that left the file is forgotten.
+    second.process.signal("TERM");
+    assert_eq!(second.process.ended().await, Some(0));
+    std::fs::remove_dir_all(Path::new(data).join("nats/jetstream/$G/streams/SERIES")).unwrap();
+    let third = Collimator::start_with(&settings).await;
+    announces(&third, 2).await;
+    takes(&mut receiver, 2).await;
 }
 
 #[tokio::test]

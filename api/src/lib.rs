@@ -208,7 +208,7 @@ impl Api {
                 Box::pin(relay.run(&requests, &stop)).await;
             }
         };
-        let webhooks = self.webhooks.run(&stop);
+        let webhooks = self.webhooks.run(&catalog, &stop);
         let served = async { tokio::join!(server, webhooks, keeping, relaying).0 };
         auditor.attend(async { requests.connected().await.clone() }, served).await
     }

@@ -2,12 +2,15 @@
 
 use super::Told;
 use super::file::Hook;
+use super::resuming::Beginning;
 use anyhow::Context as _;
 use async_nats::jetstream::Context;
-use async_nats::jetstream::consumer::{AckPolicy, Consumer, DeliverPolicy, Info, pull};
+use async_nats::jetstream::consumer::{AckPolicy, Consumer, Info, pull};
 use async_nats::jetstream::context::ConsumerInfoErrorKind;
 use async_nats::jetstream::stream::Stream;
 use futures_util::TryStreamExt;
+use jiff::Timestamp;
+use shared::catalog::Catalog;
 use shared::stream::SERIES;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -27,15 +30,35 @@ const MAX_UNANSWERED: i64 = 1000;
 /// Pause before the broker is asked again.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The consumer of a webhook, made or brought up to date. A new one begins at `from`, an old one
-/// goes on where it was.
+/// SERIES as it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Standing {
+    /// When it was made.
+    pub(super) created: Timestamp,
+    /// Its latest sequence.
+    pub(super) last: u64,
+}
+
+/// How SERIES stands.
 ///
 /// # Errors
 /// When the broker does not answer, or has no such stream.
+pub(super) async fn series(jetstream: &Context) -> anyhow::Result<Standing> {
+    let stream = jetstream.get_stream(SERIES).await?;
+    let info = stream.cached_info();
+    let created = Timestamp::from_nanosecond(info.created.unix_timestamp_nanos())?;
+    Ok(Standing { created, last: info.state.last_sequence })
+}
+
+/// The consumer of a webhook, made or brought up to date. A new one begins where `from` says, which is asked
+/// only then; an old one goes on where it was.
+///
+/// # Errors
+/// When the broker does not answer, or has no such stream, or what `from` failed with.
 pub(super) async fn open(
     jetstream: &Context,
     hook: &Hook,
-    from: DeliverPolicy,
+    from: impl AsyncFnOnce() -> anyhow::Result<Beginning>,
 ) -> anyhow::Result<Consumer<pull::Config>> {
     let stream = jetstream.get_stream(SERIES).await?;
     let wanted = |deliver_policy| pull::Config {
@@ -58,7 +81,10 @@ pub(super) async fn open(
     // Where it began can't be changed.
     match known {
         Some(began) => stream.update_consumer(wanted(began)).await.context("its consumer"),
-        None => stream.create_consumer(wanted(from)).await.context("a consumer for it"),
+        None => {
+            let created = stream.create_consumer(wanted(from().await?.policy())).await;
+            created.context("a consumer for it")
+        }
     }
 }
 
@@ -79,8 +105,13 @@ pub(super) async fn standing(stream: &Stream) -> anyhow::Result<HashMap<String, 
 
 /// Removes the consumers of webhooks that are not in the file, and says what they were owed. Tries
 /// until the broker does it.
-pub(super) async fn remove_others(jetstream: &Context, all: &[Told], stop: &CancellationToken) {
-    while let Err(error) = try_to_remove_others(jetstream, all).await {
+pub(super) async fn remove_others(
+    jetstream: &Context,
+    catalog: &Catalog,
+    all: &[Told],
+    stop: &CancellationToken,
+) {
+    while let Err(error) = try_to_remove_others(jetstream, catalog, all).await {
         tracing::debug!("webhooks that left the file can't be removed yet: {error:#}");
         tokio::select! {
             () = sleep(PAUSE) => {}
@@ -89,7 +120,11 @@ pub(super) async fn remove_others(jetstream: &Context, all: &[Told], stop: &Canc
     }
 }
 
-async fn try_to_remove_others(jetstream: &Context, all: &[Told]) -> anyhow::Result<()> {
+async fn try_to_remove_others(
+    jetstream: &Context,
+    catalog: &Catalog,
+    all: &[Told],
+) -> anyhow::Result<()> {
     let stream = jetstream.get_stream(SERIES).await?;
     for (hook, info) in standing(&stream).await? {
         if all.iter().any(|told| told.hook.name == hook) {
@@ -99,7 +134,8 @@ async fn try_to_remove_others(jetstream: &Context, all: &[Told]) -> anyhow::Resu
         let undelivered = info.num_pending + info.num_ack_pending as u64;
         tracing::warn!(hook, undelivered, "a webhook that left WEBHOOKS_FILE was removed");
     }
-    Ok(())
+    let names: Vec<_> = all.iter().map(|told| told.hook.name.as_str()).collect();
+    Ok(catalog.forget_other_webhooks(&names).await?)
 }
 
 fn name(hook: &Hook) -> String {

@@ -2,13 +2,15 @@
 //! and longer pauses, and becomes a dead letter after the last try.
 
 use super::post::{Post, Refusal};
+use super::resuming::{beginning, keep};
 use super::{Told, cloud_event, consumers, pauses};
 use anyhow::{Context as _, anyhow};
-use async_nats::jetstream::consumer::{Consumer, DeliverPolicy, pull};
+use async_nats::jetstream::consumer::{Consumer, pull};
 use async_nats::jetstream::message::AckKind;
 use async_nats::jetstream::{Context, Message};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
+use shared::catalog::Catalog;
 use shared::dead::Dead;
 use shared::stream::{SERIES, is_stream_not_found};
 use shared::subject::Subject;
@@ -35,6 +37,8 @@ pub(super) struct Deliveries {
     pub(super) place: usize,
     pub(super) post: Post,
     pub(super) jetstream: Context,
+    /// Keeps how far it is.
+    pub(super) catalog: Catalog,
     pub(super) stop: CancellationToken,
 }
 
@@ -42,22 +46,25 @@ impl Deliveries {
     /// Delivers until told to stop.
     pub(super) async fn run(self) {
         let hook = self.told().hook.name.as_str();
-        // A new webhook hears of what is complete from now on. A stream that comes only now has
-        // nothing older, and what is in it first must not be missed.
-        let mut from = DeliverPolicy::New;
+        // A stream that comes only now has nothing older than a new webhook, and what is in it first must
+        // not be missed.
+        let mut is_first_start = false;
         let mut is_known = false;
         while !self.stop.is_cancelled() {
-            let failed = match self.open(from).await {
+            let failed = match self.open(is_first_start).await {
                 Ok(consumer) => {
-                    is_known = false;
+                    (is_known, is_first_start) = (false, false);
                     tracing::info!(hook, "the webhook is served");
-                    let lanes = (0..AT_ONCE).map(|_| self.deliver_from(&consumer));
-                    join_all(lanes).await.into_iter().find_map(Result::err)
+                    let lanes = join_all((0..AT_ONCE).map(|_| self.deliver_from(&consumer)));
+                    tokio::select! {
+                        ended = lanes => ended.into_iter().find_map(Result::err),
+                        () = keep(&self.jetstream, &self.catalog, hook, &consumer) => None,
+                    }
                 }
                 Err(error) => {
-                    let is_first_start = error.downcast_ref().is_some_and(is_stream_not_found);
-                    from = if is_first_start { DeliverPolicy::All } else { from };
-                    Some(error).filter(|_| !is_first_start)
+                    let is_missing = error.downcast_ref().is_some_and(is_stream_not_found);
+                    is_first_start |= is_missing;
+                    Some(error).filter(|_| !is_missing)
                 }
             };
             if let Some(error) = failed
@@ -76,9 +83,12 @@ impl Deliveries {
         &self.all[self.place]
     }
 
-    async fn open(&self, from: DeliverPolicy) -> anyhow::Result<Consumer<pull::Config>> {
+    async fn open(&self, is_first_start: bool) -> anyhow::Result<Consumer<pull::Config>> {
+        let hook = &self.told().hook;
+        let from =
+            async || beginning(&self.jetstream, &self.catalog, &hook.name, is_first_start).await;
         tokio::select! {
-            consumer = consumers::open(&self.jetstream, &self.told().hook, from) => consumer,
+            consumer = consumers::open(&self.jetstream, hook, from) => consumer,
             () = self.stop.cancelled() => Err(anyhow!("it is to stop")),
         }
     }

@@ -13,6 +13,7 @@ pub mod operations;
 mod pauses;
 mod post;
 mod record;
+mod resuming;
 mod signature;
 mod state;
 
@@ -25,6 +26,7 @@ use metrics::WebhookMetrics;
 use poem::http::StatusCode;
 use post::{Post, Refusal};
 use record::Record;
+use shared::catalog::Catalog;
 use shared::metrics::Metrics;
 use shared::subject::Subject;
 use std::path::Path;
@@ -120,8 +122,8 @@ impl Webhooks {
         Ok(())
     }
 
-    /// Delivers until told to stop.
-    pub async fn run(&self, stop: &CancellationToken) {
+    /// Delivers until told to stop. The `catalog` keeps how far each is.
+    pub async fn run(&self, catalog: &Catalog, stop: &CancellationToken) {
         let (Some(all), Some(post)) = (&self.all, &self.post) else { return };
         let jetstream = tokio::select! {
             jetstream = self.requests.connected() => jetstream,
@@ -134,11 +136,12 @@ impl Webhooks {
                 place,
                 post: post.clone(),
                 jetstream: jetstream.clone(),
+                catalog: catalog.clone(),
                 stop: stop.clone(),
             };
             tasks.spawn(deliveries.run());
         }
-        consumers::remove_others(jetstream, all, stop).await;
+        consumers::remove_others(jetstream, catalog, all, stop).await;
         while let Some(ended) = tasks.join_next().await {
             if let Err(error) = ended {
                 tracing::error!("a webhook's deliveries ended: {error}");

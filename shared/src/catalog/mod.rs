@@ -30,6 +30,7 @@ mod study_completions;
 #[cfg(feature = "synthetic")]
 mod synthetic;
 mod upserts;
+mod webhooks;
 mod write_back;
 
 pub use attributes::{ATTRIBUTES, Attribute, Kind, Level, keyword};
@@ -50,6 +51,7 @@ pub use statistics::Statistics;
 pub use stored::{StoreOutcome, StoredSeries};
 pub use studies::{StudyRecord, StudySearch};
 pub use study_completions::{StudiesDecided, StudyCompletion};
+pub use webhooks::Delivered;
 
 use crate::uid::SeriesInstanceUid;
 use clap::Args;
