@@ -66,7 +66,7 @@ async fn all_who_hear_of_a_series_of_two_patients_hear_that_it_is() {
     for event in collimator.events("SERIES").await {
         schemas.hold(&event);
     }
-    collimator.tells("collimator_disagreeing_completions_total", 1).await;
+    collimator.tells("disagreeing_completions_total", 1).await;
     let printed = collimator.process.printed();
     assert!(printed.contains("instances disagree on StudyInstanceUID, PatientID, PatientName"));
     assert!(!printed.contains("Roe") && !printed.contains("Doe"), "a patient in the log");
