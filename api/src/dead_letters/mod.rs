@@ -97,10 +97,10 @@ impl DeadLetters {
         let time = said_time(letter);
         let ((Some(subject), Some(message_id)), Ok(payload), Some(time)) = (said, payload, time)
         else {
-            return Err(conflict("the letter does not say what is to be announced; drop it"));
+            return Err(conflict("the letter does not say where it came from; drop it"));
         };
         let Ok(subject) = subject.parse::<Subject>() else {
-            return Err(conflict("the letter does not say what is to be announced; drop it"));
+            return Err(conflict("the letter does not say where it came from; drop it"));
         };
         let held = Held { subject: &subject, message_id, time, payload };
         Ok(self.catalog.release(&held).await?)
