@@ -85,7 +85,7 @@ async fn a_letter_that_can_not_be_replayed_says_why_and_stays() {
     let longest = collimator.nats.server_info().max_payload;
     for (stream, payload) in [("SERIES", "{}".to_owned()), ("INSTANCES", " ".repeat(longest))] {
         let message = message(&payload);
-        let dead = Dead { message: &message, stream, sequence: 1, error: "unreadable" };
+        let dead = Dead { message: &message, stream, sequence: Some(1), error: "unreadable" };
         dead.bury(&jetstream, &Subject::dead("unreadable"), stream).await.unwrap();
     }
     let [foreign, cut] = lists(&collimator, "?limit=2").await.try_into().unwrap();

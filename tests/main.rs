@@ -18,6 +18,7 @@ mod containers;
 mod dead_letters;
 mod deleting;
 mod dicomweb;
+mod disagreeing;
 mod doctor_command;
 mod dripping;
 mod durability;

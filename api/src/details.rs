@@ -1,11 +1,13 @@
 //! `GET /series/{SeriesInstanceUID}`: all that is known of a series.
 
+use crate::disagreement::Disagreement;
 use jiff::Timestamp;
 use poem_openapi::Object;
 use poem_openapi::types::Example;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::catalog::{CatalogError, Details};
+use shared::event::{self, Identity};
 
 /// Declares the record: what every series has, and what only some have.
 macro_rules! details {
@@ -61,7 +63,7 @@ details! {
         revision: i64 => "Revision",
         /// Instances by now, each counted once
         instances_received: i64 => "InstancesReceived",
-        /// Whether its instances disagreed on their patient or study; the latest is told
+        /// Whether its instances disagree on their patient or study; the latest is told
         disagrees: bool => "Disagrees",
         /// Whether it was rebuilt from a record that begins in its middle, so that instances of it
         /// are counted and not listed
@@ -141,7 +143,15 @@ details! {
         completed_at: String => "CompletedAt",
         /// Sequence of the stream INSTANCES up to which that was decided
         instances_sequence: i64 => "InstancesSequence",
+        /// What its instances disagree on: what lists and events tell as `Disagrees`
+        disagreements: Vec<Disagreement> => "Disagreements",
+        /// Whether its last completion was not announced but is a dead letter, since they disagree
+        held: bool => "Held",
     }
+}
+
+fn unreadable(error: serde_json::Error) -> CatalogError {
+    CatalogError::Unreadable(format!("details of a series: {error}"))
 }
 
 /// What the catalogue has as nanoseconds.
@@ -167,12 +177,20 @@ impl TryFrom<Details> for SeriesDetails {
                 details.insert(key.to_owned(), time.to_string().into());
             }
         }
+        let identities = details.remove("Disagreements").map(serde_json::from_value);
+        let identities: Vec<Identity> =
+            identities.transpose().map_err(unreadable)?.unwrap_or_default();
+        let told = Disagreement::told(event::Disagreement::among(&identities));
+        details.insert("Disagrees".to_owned(), i64::from(told.is_some()).into());
         for key in FLAGS {
             let flag = details.get(key) == Some(&Value::from(1));
             details.insert(key.to_owned(), flag.into());
         }
-        serde_json::from_value(Value::Object(details))
-            .map_err(|error| CatalogError::Unreadable(format!("details of a series: {error}")))
+        if details.remove("Held").is_some() {
+            details.insert("Held".to_owned(), true.into());
+        }
+        let details: Self = serde_json::from_value(Value::Object(details)).map_err(unreadable)?;
+        Ok(Self { disagreements: told, ..details })
     }
 }
 
@@ -230,6 +248,8 @@ impl Example for SeriesDetails {
             first_completed_at: known("2026-02-03T04:05:16.5Z"),
             completed_at: known("2026-02-03T04:05:16.5Z"),
             instances_sequence: Some(1234),
+            disagreements: None,
+            held: None,
         }
     }
 }

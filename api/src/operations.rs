@@ -12,8 +12,8 @@ use crate::history::Revision;
 use crate::instances::InstancesOf;
 use crate::listing::Part;
 use crate::parameters::{
-    self, AeTitle, Dates, Fields, Limit, Moment, Pattern, SeriesUid, Sort, State, StudySort,
-    StudyUid, Text,
+    self, AeTitle, Codes, Dates, Fields, Limit, Moment, Names, Pattern, SeriesUid, Sort, State,
+    StudySort, StudyUid, StudyUids, Text,
 };
 use crate::payload::JsonBody;
 use crate::problem::{FieldError, Problem};
@@ -29,7 +29,7 @@ use poem::http::StatusCode;
 use poem_openapi::param::{Header, Path, Query};
 use poem_openapi::{OpenApi, Tags};
 use shared::catalog::{
-    Catalog, Listed, Matching, SeriesOrder, SeriesSearch, StoreOutcome, StudySearch, keyword,
+    Catalog, Listed, SeriesOrder, SeriesSearch, StoreOutcome, StudySearch, keyword,
 };
 use shared::event::{CompletionRequested, DeletionRequested, TrustRequested};
 use shared::uid::SeriesInstanceUid;
@@ -127,24 +127,25 @@ impl Operations {
         sort: Query<Option<Sort>>,
         /// The keys to list of each, in a list with commas; all without
         fields: Query<Option<Fields>>,
-        /// Patient ID (0010,0020); `*` stands for any characters, `?` for one
+        /// Patient ID (0010,0020); `*` stands for any characters, `?` for one. Of several, with `\`
+        /// between them or each as a parameter of its own, any may match, as of each attribute
         #[oai(name = "PatientID")]
         patient_id: Query<Option<Pattern>>,
-        /// Patient's Name (0010,0010), whatever the case of its ASCII letters; `*` stands for any
-        /// characters, `?` for one: `roe^*`
+        /// Patient's Name (0010,0010), whatever the case of its letters: whole, or one component group
+        /// of it; `*` stands for any characters, `?` for one: `roe^*`
         #[oai(name = "PatientName")]
-        patient_name: Query<Option<Pattern>>,
-        /// Study Instance UID (0020,000D)
+        patient_name: Query<Option<Names>>,
+        /// Study Instance UID (0020,000D), or several with commas
         #[oai(name = "StudyInstanceUID")]
-        study_instance_uid: Query<Option<StudyUid>>,
-        /// Modality (0008,0060)
+        study_instance_uid: Query<Option<StudyUids>>,
+        /// Modality (0008,0060), or several with commas: `CT,MR`
         #[oai(name = "Modality")]
-        modality: Query<Option<Text>>,
+        modality: Query<Option<Codes>>,
         /// Accession Number (0008,0050); `*` stands for any characters, `?` for one
         #[oai(name = "AccessionNumber")]
         accession_number: Query<Option<Pattern>>,
         /// Study Date (0008,0020): `20260203`, or a range: `20260201-20260228`, `20260201-`,
-        /// `-20260228`
+        /// `-20260228`; a date may have points, as ACR-NEMA writes it
         #[oai(name = "StudyDate")]
         study_date: Query<Option<Dates>>,
         /// Series Date (0008,0021), likewise
@@ -179,8 +180,8 @@ impl Operations {
         let matching = [
             patient_id.0.map(|pattern| (keyword::PatientID, pattern.0)),
             patient_name.0.map(|pattern| (keyword::PatientName, pattern.0)),
-            study_instance_uid.0.map(|uid| (keyword::StudyInstanceUID, equals(uid.0))),
-            modality.0.map(|text| (keyword::Modality, equals(text.0))),
+            study_instance_uid.0.map(|uid| (keyword::StudyInstanceUID, uid.0)),
+            modality.0.map(|codes| (keyword::Modality, codes.0)),
             accession_number.0.map(|pattern| (keyword::AccessionNumber, pattern.0)),
             study_date.0.map(|dates| (keyword::StudyDate, dates.0)),
             series_date.0.map(|dates| (keyword::SeriesDate, dates.0)),
@@ -362,16 +363,17 @@ impl Operations {
         count: Query<Option<parameters::Counted>>,
         /// `-Arrival`: the one that the catalogue heard of last comes first
         sort: Query<Option<StudySort>>,
-        /// Patient ID (0010,0020); `*` stands for any characters, `?` for one
+        /// Patient ID (0010,0020); `*` stands for any characters, `?` for one. Of several, with `\`
+        /// between them or each as a parameter of its own, any may match, as of each attribute
         #[oai(name = "PatientID")]
         patient_id: Query<Option<Pattern>>,
-        /// Patient's Name (0010,0010), whatever the case of its ASCII letters; `*` stands for any
-        /// characters, `?` for one
+        /// Patient's Name (0010,0010), whatever the case of its letters: whole, or one component group
+        /// of it; `*` stands for any characters, `?` for one
         #[oai(name = "PatientName")]
-        patient_name: Query<Option<Pattern>>,
-        /// A modality that one of its series has
+        patient_name: Query<Option<Names>>,
+        /// A modality that one of its series has, or several with commas: `CT,MR`
         #[oai(name = "Modality")]
-        modality: Query<Option<Text>>,
+        modality: Query<Option<Codes>>,
         /// Accession Number (0008,0050); `*` stands for any characters, `?` for one
         #[oai(name = "AccessionNumber")]
         accession_number: Query<Option<Pattern>>,
@@ -384,7 +386,7 @@ impl Operations {
         let matching = [
             patient_id.0.map(|pattern| (keyword::PatientID, pattern.0)),
             patient_name.0.map(|pattern| (keyword::PatientName, pattern.0)),
-            modality.0.map(|text| (keyword::ModalitiesInStudy, equals(text.0))),
+            modality.0.map(|codes| (keyword::ModalitiesInStudy, codes.0)),
             accession_number.0.map(|pattern| (keyword::AccessionNumber, pattern.0)),
             study_date.0.map(|dates| (keyword::StudyDate, dates.0)),
         ];
@@ -481,8 +483,4 @@ fn request_id() -> String {
 fn limit_is_missing() -> Problem {
     let detail = format!("is needed in this order, from 1 to {}", parameters::MAX_LIMIT);
     Problem::fields(vec![FieldError { field: "limit".to_owned(), detail }])
-}
-
-fn equals(value: impl Into<String>) -> Matching {
-    Matching::Equals(value.into())
 }

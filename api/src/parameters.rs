@@ -3,10 +3,11 @@
 //! name a patient.
 
 use crate::cursor::Cursor;
+use crate::matching::{DELIMITER, MAX_UIDS, MAX_VALUE, matching};
 use jiff::Timestamp;
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
 use poem_openapi::types::{ParseError, ParseFromParameter, ParseResult, Type};
-use shared::catalog::{Listed, Matching, SeriesOrder};
+use shared::catalog::{Attribute, Listed, Matching, SeriesOrder, keyword};
 use shared::event::Source;
 use shared::uid::{SeriesInstanceUid, StudyInstanceUid};
 use std::borrow::Cow;
@@ -220,16 +221,37 @@ pub struct Text(pub String);
 
 parameter!(Text, text_schema(None, MAX_TEXT), |text| within(text, MAX_TEXT).map(Self));
 
-/// Text that a value has to be, with `*` and `?`.
+/// Texts of which a value has to be one, with `*` and `?`.
 #[derive(Debug, Clone)]
 pub struct Pattern(pub Matching);
 
-parameter!(Pattern, text_schema(None, MAX_TEXT), |text| {
-    Ok(Self(match within(text, MAX_TEXT)? {
-        wild if wild.contains(['*', '?']) => Matching::Pattern(wild),
-        text => Matching::Equals(text),
-    }))
+parameter!(Pattern, text_schema(None, MAX_VALUE), |text| {
+    texts(keyword::PatientID, text).map(Self)
 });
+
+/// Names of persons, likewise.
+#[derive(Debug, Clone)]
+pub struct Names(pub Matching);
+
+parameter!(Names, text_schema(None, MAX_VALUE), |text| {
+    texts(keyword::PatientName, text).map(Self)
+});
+
+/// Code strings, likewise; they have no comma, which may stand between them.
+#[derive(Debug, Clone)]
+pub struct Codes(pub Matching);
+
+parameter!(Codes, text_schema(None, MAX_VALUE), |text| texts(keyword::Modality, text).map(Self));
+
+/// What a text asks of an attribute. Blanks are padding: nothing else is no value.
+fn texts(attribute: &Attribute, text: &str) -> Result<Matching, String> {
+    let text = within(text, MAX_VALUE)?;
+    let everything = || match text.contains('*') {
+        true => Matching::Pattern("*".to_owned()),
+        false => Matching::Equals(String::new()),
+    };
+    Ok(matching(attribute, &text)?.unwrap_or_else(everything))
+}
 
 fn within(text: &str, longest: usize) -> Result<String, String> {
     match text.chars().count() {
@@ -243,22 +265,29 @@ fn within(text: &str, longest: usize) -> Result<String, String> {
 #[derive(Debug, Clone)]
 pub struct Dates(pub Matching);
 
+/// A date as DICOM writes it, or as ACR-NEMA does.
+const DATE_PATTERN: &str = r"([0-9]{8}|[0-9]{4}\.[0-9]{2}\.[0-9]{2})";
+
 parameter!(
     Dates,
     MetaSchema {
-        pattern: Some("^([0-9]{8}|[0-9]{8}-|-[0-9]{8}|[0-9]{8}-[0-9]{8})$".to_owned()),
+        pattern: Some(format!(
+            "^({DATE_PATTERN}|{DATE_PATTERN}-|-{DATE_PATTERN}|{DATE_PATTERN}-{DATE_PATTERN})$"
+        )),
         ..MetaSchema::new("string")
     },
     |text| {
-        let is_date = |text: &str| text.len() == 8 && text.bytes().all(|b| b.is_ascii_digit());
+        let wrong = "must be YYYYMMDD, or a range with a hyphen before, after or between";
+        // Several are what a parameter that is there several times has become.
+        let is_date = |text: &str| [8, 10].contains(&text.len());
         let is_bound = |text: &str| text.is_empty() || is_date(text);
-        let bound = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-        match text.split_once('-') {
-            None if is_date(text) => Ok(Self(Matching::Equals(text.to_owned()))),
-            Some((from, to)) if text.len() > 1 && is_bound(from) && is_bound(to) => {
-                Ok(Self(Matching::Within { from: bound(from), to: bound(to) }))
-            }
-            _ => Err("must be YYYYMMDD, or a range with a hyphen before, after or between".into()),
+        let is_one = |one: &str| match one.split_once('-') {
+            None => is_date(one),
+            Some((from, to)) => is_bound(from) && is_bound(to),
+        };
+        match matching(keyword::StudyDate, text) {
+            Ok(Some(matching)) if text.split(DELIMITER).all(is_one) => Ok(Self(matching)),
+            _ => Err(wrong.to_owned()),
         }
     }
 );
@@ -289,7 +318,21 @@ pub struct AeTitle(pub String);
 
 parameter!(AeTitle, text_schema(None, 64), |text| within(text, 64).map(Self));
 
-/// The study that a path or a filter names.
+/// The studies of which a value has to be one.
+#[derive(Debug, Clone)]
+pub struct StudyUids(pub Matching);
+
+parameter!(StudyUids, text_schema(Some(UID_PATTERN), MAX_UIDS), |text| {
+    match matching(keyword::StudyInstanceUID, text)? {
+        Some(several @ Matching::OneOf(_)) => Ok(Self(several)),
+        _ => match StudyInstanceUid::parse(text) {
+            Ok(uid) => Ok(Self(Matching::Equals(uid.into()))),
+            Err(error) => Err(error.to_string()),
+        },
+    }
+});
+
+/// The study that a path names.
 #[derive(Debug, Clone)]
 pub struct StudyUid(pub StudyInstanceUid);
 

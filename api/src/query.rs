@@ -2,18 +2,12 @@
 //! what is told of it.
 
 use crate::dicom_json::REQUEST_ATTRIBUTES;
-use shared::catalog::{Attribute, Kind, Level, LevelSearch, Matching, attributes_of, keyword};
+use crate::matching::{DELIMITER, MAX_UIDS, matching};
+use shared::catalog::{Attribute, Level, LevelSearch, Matching, attributes_of, keyword};
 use std::collections::HashSet;
 
 /// The most results of one answer; the rest can be asked for by `offset`.
 pub const MAX_RESULTS: u32 = 1000;
-
-/// The longest list of UIDs to search for, in bytes: several hundred of them.
-const MAX_UIDS: usize = 32 * 1024;
-
-/// The longest value of another kind. No VR that can be searched by has a longer one, and what it
-/// takes to match a pattern grows with its length.
-const MAX_VALUE: usize = 1024;
 
 /// What is said when fuzzy matching is asked for, in the words of the standard.
 pub const FUZZY: &str =
@@ -112,7 +106,7 @@ impl Query {
     pub fn new(resource: &Resource, parameters: &[(String, String)]) -> Result<Self, Wrong> {
         let mut query = Self::of(resource);
         let mut seen = HashSet::new();
-        for (name, value) in parameters {
+        for (name, value) in &with_lists(parameters) {
             let wrong = |why| (plain(name), why);
             if value.len() > MAX_UIDS {
                 return Err(wrong("is too long"));
@@ -226,7 +220,7 @@ impl Query {
             return Ok(());
         };
         self.tell(attribute);
-        if let Some(matching) = matching(attribute.kind, value)? {
+        if let Some(matching) = matching(attribute, value)? {
             self.search.matching.push((attribute, matching));
         }
         Ok(())
@@ -242,87 +236,31 @@ impl Query {
             self.warn(PASSED_OVER);
             return Ok(());
         };
-        if let Some(matching) = matching(Kind::Text, value)? {
+        // An item's are text of a single value, as that of the request itself is.
+        if let Some(matching) = matching(keyword::StudyID, value)? {
             self.search.requested.push((keyword, matching));
         }
         Ok(())
     }
 }
 
-/// What a value means for an attribute; `None` when it matches everything.
-fn matching(kind: Kind, value: &str) -> Result<Option<Matching>, &'static str> {
-    if value.bytes().all(|byte| byte == b'*') {
-        return Ok(None);
-    }
-    if kind != Kind::Uid && value.len() > MAX_VALUE {
-        return Err("is too long");
-    }
-    let equals = Matching::Equals(value.to_owned());
-    Ok(Some(match kind {
-        Kind::Uid if value.contains([',', '\\']) => {
-            Matching::OneOf(value.split([',', '\\']).map(str::to_owned).collect())
-        }
-        Kind::Uid => equals,
-        Kind::Number => match value.trim().parse::<i64>() {
-            Ok(number) => Matching::Number(number),
-            Err(_) => return Err("must be a number"),
-        },
-        Kind::Date | Kind::Time => moment(kind, value)?,
-        Kind::Text | Kind::Name if value.contains(['*', '?']) => {
-            Matching::Pattern(with_single_stars(value))
-        }
-        Kind::Text | Kind::Name => equals,
-    }))
-}
-
-/// The pattern with one `*` for several in a row, which mean the same and take far longer to match.
-fn with_single_stars(pattern: &str) -> String {
-    let mut single = String::with_capacity(pattern.len());
-    for character in pattern.chars() {
-        if character != '*' || !single.ends_with('*') {
-            single.push(character);
+/// The parameters, with those of one attribute in one: a key that is there several times is a list of its
+/// values.
+pub fn with_lists(parameters: &[(String, String)]) -> Vec<(String, String)> {
+    let mut lists: Vec<(String, String)> = Vec::with_capacity(parameters.len());
+    for (name, value) in parameters {
+        match lists.iter_mut().find(|(other, _)| other == name && is_attribute(name)) {
+            // What matches everything does so in a list too.
+            Some((_, values)) if values.is_empty() => {}
+            Some((_, values)) if value.is_empty() => values.clear(),
+            Some((_, values)) => {
+                values.push(DELIMITER);
+                values.push_str(value);
+            }
+            None => lists.push((name.clone(), value.clone())),
         }
     }
-    single
-}
-
-/// A date or a time, or a range of them. A time that leaves out its seconds or their fraction is not
-/// precise to them (PS3.5 section 6.2, TM), so that it is any time that begins with it.
-fn moment(kind: Kind, value: &str) -> Result<Matching, &'static str> {
-    let is_moment = |text: &str| text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-    let bound = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-    let first = |text: &str| match kind {
-        Kind::Time => bound(first_of(text)),
-        _ => bound(text),
-    };
-    match value.split_once('-') {
-        None if is_moment(value) && kind == Kind::Time => {
-            Ok(Matching::Within { from: first(value), to: bound(value) })
-        }
-        None if is_moment(value) => Ok(Matching::Equals(value.to_owned())),
-        Some((from, to)) if value.len() > 1 && is_moment(from) && is_moment(to) => {
-            Ok(Matching::Within { from: first(from), to: bound(to) })
-        }
-        _ => Err("must be a date or a time as DICOM writes it, or a range with a hyphen"),
-    }
-}
-
-/// The shortest way to write a time, which comes before all others in the order of the text:
-/// `10`, `1000` and `100000.00` begin at the same moment.
-fn first_of(time: &str) -> &str {
-    let whole = match time.contains('.') {
-        true => time.trim_end_matches('0').trim_end_matches('.'),
-        false => time,
-    };
-    let mut first = whole;
-    while let Some(shorter) = first.strip_suffix("00").filter(|it| !it.is_empty()) {
-        // Only whole components: hours, minutes, seconds.
-        if first.contains('.') || first.len() % 2 == 1 {
-            break;
-        }
-        first = shorter;
-    }
-    first
+    lists
 }
 
 fn number(value: &str) -> Result<u32, &'static str> {
@@ -361,43 +299,14 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_of_attribute_is_matched_in_its_way() {
-        let text = |text: &str| text.to_owned();
-        for (name, value, expected) in [
-            ("PatientID", "7", Some(Matching::Equals(text("7")))),
-            ("00100020", "7*", Some(Matching::Pattern(text("7*")))),
-            ("PatientID", "7***?**", Some(Matching::Pattern(text("7*?*")))),
-            ("PatientName", "**", None),
-            ("PatientName", "*", None),
-            ("StudyDate", "", None),
-            ("StudyInstanceUID", "1.2,1.3", Some(Matching::OneOf(vec![text("1.2"), text("1.3")]))),
-            ("0020000d", "1.2\\1.3", Some(Matching::OneOf(vec![text("1.2"), text("1.3")]))),
-            ("StudyInstanceUID", "1.2*", Some(Matching::Equals(text("1.2*")))),
-            (
-                "StudyTime",
-                "10-11",
-                Some(Matching::Within { from: Some(text("10")), to: Some(text("11")) }),
-            ),
-            (
-                "StudyTime",
-                "120000",
-                Some(Matching::Within { from: Some(text("12")), to: Some(text("120000")) }),
-            ),
-            (
-                "StudyTime",
-                "120000.50-",
-                Some(Matching::Within { from: Some(text("120000.5")), to: None }),
-            ),
-            ("StudyDate", "20260203", Some(Matching::Equals(text("20260203")))),
-            (
-                "StudyDate",
-                "20260203-",
-                Some(Matching::Within { from: Some(text("20260203")), to: None }),
-            ),
-        ] {
-            let found = query(Level::Study, &[(name, value)]).unwrap().search.matching;
-            assert_eq!(found.into_iter().next().map(|(_, matching)| matching), expected, "{name}");
-        }
+    fn a_key_that_is_there_twice_is_a_list() {
+        let text = |text: &str| Matching::Equals(text.to_owned());
+        let twice =
+            [("00080061", "CT"), ("ModalitiesInStudy", "MR,US"), ("ModalitiesInStudy", "SR")];
+        let query = query(Level::Study, &twice).unwrap().search;
+        let [one, several] = query.matching.as_slice() else { panic!("{:?}", query.matching) };
+        assert_eq!(one.1, text("CT"));
+        assert_eq!(several.1, Matching::Any(["MR", "US", "SR"].map(text).to_vec()));
     }
 
     #[test]
@@ -414,7 +323,7 @@ mod tests {
         ] {
             query(Level::Study, &[(name, value)]).unwrap_err();
         }
-        query(Level::Study, &[("PatientID", "7"), ("PatientID", "8")]).unwrap_err();
+        query(Level::Study, &[("limit", "7"), ("limit", "8")]).unwrap_err();
         query(Level::Study, &[("includefield", "all"), ("includefield", "StudyID")]).unwrap();
         for name in ["fuzzymatching", "emptyvaluematching", "multiplevaluematching"] {
             let asked = query(Level::Study, &[(name, "true"), ("PatientID", "7")]).unwrap();

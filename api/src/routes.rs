@@ -16,6 +16,7 @@ use crate::operations::Operations;
 use crate::origins;
 use crate::problem::{self, FieldError, Problem};
 use crate::qido;
+use crate::query::with_lists;
 use crate::requests::Requests;
 use crate::webhooks::Webhooks;
 use crate::webhooks::operations::WebhookOperations;
@@ -27,12 +28,13 @@ use poem::{Endpoint, EndpointExt, IntoResponse, PathPattern, Request, Response, 
 use poem_openapi::{LicenseObject, OpenApiService};
 use serde_json::Value;
 use shared::audit::Auditor;
-use shared::catalog::Catalog;
+use shared::catalog::{Attribute, Catalog};
 use shared::health::{self, Health};
 use shared::metrics::{self, Metrics, Refusals, Refused};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
+use url::form_urlencoded;
 
 const DESCRIPTION: &str = "Collimator receives DICOM from a PACS or a modality, knows when each \
 series is complete, and tells everyone: here, and as `dicom.series.completed.>` on NATS. \
@@ -54,10 +56,10 @@ pub fn service(
     webhooks: Webhooks,
 ) -> OpenApiService<Guarded<Documented>, ()> {
     let operations = Guarded((
-        Operations::new(catalog, requests.clone()),
+        Operations::new(catalog.clone(), requests.clone()),
         EventOperations::new(events),
         WebhookOperations::new(webhooks.clone()),
-        DeadLetterOperations::new(DeadLetters::new(requests, webhooks)),
+        DeadLetterOperations::new(DeadLetters::new(requests, webhooks, catalog)),
     ));
     OpenApiService::new(operations, "Collimator", env!("CARGO_PKG_VERSION"))
         .description(DESCRIPTION)
@@ -158,6 +160,7 @@ async fn answer<E: Endpoint>(
                 asker = Some(caller.clone());
                 request.set_data(caller);
                 join_tags(&mut request);
+                join_lists(&mut request);
                 match routes.call(request).await {
                     Ok(answer) => {
                         let answer = answer.into_response();
@@ -216,6 +219,19 @@ fn join_tags(request: &mut Request) {
     }
 }
 
+/// A parameter of one attribute may be there several times, and is a list then.
+fn join_lists(request: &mut Request) {
+    let Ok(given) = request.params::<Vec<(String, String)>>() else { return };
+    let lists = with_lists(&given);
+    if lists.len() == given.len() {
+        return;
+    }
+    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(lists).finish();
+    if let Ok(uri) = format!("{}?{query}", request.uri().path()).parse() {
+        *request.uri_mut() = uri;
+    }
+}
+
 /// What a documented path takes.
 struct Allowed {
     /// Its segments; one in braces stands for any.
@@ -248,7 +264,10 @@ impl Allowed {
         for (name, _) in given {
             let detail = match known.contains(&name) {
                 false => "is no parameter of this operation; see /docs",
-                true if !seen.insert(name.clone()) => "is there twice",
+                // Of an attribute several values may be asked for.
+                true if !seen.insert(name.clone()) && Attribute::find(&name).is_none() => {
+                    "is there twice"
+                }
                 true => continue,
             };
             wrong.push(FieldError { field: printable(&name), detail: detail.to_owned() });

@@ -1,5 +1,6 @@
 //! `GET /series`: series as they are listed, whole or in part.
 
+use crate::disagreement::Disagreement;
 use crate::listing::List;
 use crate::parameters::Fields;
 use poem_openapi::Object;
@@ -59,11 +60,15 @@ pub struct Series {
     /// When it was last complete, RFC 3339 in UTC
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<String>,
+    /// What its instances disagree on: then some are of another patient or study than is told here
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disagrees: Option<Vec<Disagreement>>,
 }
 
 impl From<SeriesRecord> for Series {
     fn from(record: SeriesRecord) -> Self {
         let completed_at = record.completed_at().map(|time| time.to_string());
+        let disagrees = Disagreement::told(record.disagreements());
         Self {
             series_instance_uid: record.series_instance_uid,
             patient_id: record.patient_id,
@@ -80,6 +85,7 @@ impl From<SeriesRecord> for Series {
             revision: record.revision,
             reason: record.reason,
             completed_at,
+            disagrees,
         }
     }
 }
@@ -102,6 +108,7 @@ impl Example for Series {
             revision: 1,
             reason: Some("quiet".into()),
             completed_at: Some("2026-02-03T04:05:16.500000000Z".into()),
+            disagrees: None,
         }
     }
 }
@@ -152,6 +159,7 @@ part! {
     revision: i64 => "Revision",
     reason: String => "Reason",
     completed_at: String => "CompletedAt",
+    disagrees: Vec<Disagreement> => "Disagrees",
 }
 
 /// The series that a search finds.

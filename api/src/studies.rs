@@ -1,5 +1,6 @@
 //! `GET /studies`: what is known of studies, out of their series.
 
+use crate::disagreement::Disagreement;
 use crate::listing::List;
 use poem_openapi::Object;
 use poem_openapi::types::Example;
@@ -67,12 +68,17 @@ pub struct Study {
     /// When the study itself was last complete, as it was announced by `dicom.study.completed`, UTC
     #[serde(skip_serializing_if = "Option::is_none")]
     pub study_completed_at: Option<String>,
+    /// What the instances of its series disagree on: then some are of another patient than is told here, or of
+    /// a series that has instances of another study too
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disagrees: Option<Vec<Disagreement>>,
 }
 
 impl From<StudyRecord> for Study {
     fn from(record: StudyRecord) -> Self {
         let completed_at = record.completed_at().map(|at| at.to_string());
         let study_completed_at = record.study_completed_at().map(|at| at.to_string());
+        let disagrees = Disagreement::told(record.disagreements());
         let state = if record.is_complete() { "complete" } else { "receiving" };
         Self {
             study_instance_uid: record.study_instance_uid,
@@ -94,6 +100,7 @@ impl From<StudyRecord> for Study {
             completed_at,
             revision: record.revision,
             study_completed_at,
+            disagrees,
         }
     }
 }
@@ -145,6 +152,7 @@ impl Example for Study {
             completed_at: Some("2026-02-03T04:05:16.5Z".into()),
             revision: 1,
             study_completed_at: Some("2026-02-03T04:06:16.5Z".into()),
+            disagrees: None,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::Reader;
 use clap::Parser;
-use indexer::sources::{Rules, Sources};
+use indexer::sources::{OnDisagreement, Rules, Sources};
 use jiff::SignedDuration;
 use shared::settings::{duration, positive_size};
 
@@ -41,6 +41,7 @@ fn rules() -> Rules {
         max_open: SignedDuration::from_hours(1),
         expected_from: Vec::new(),
         retrieve_url: None,
+        on_disagreement: OnDisagreement::Announce,
     }
 }
 

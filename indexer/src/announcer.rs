@@ -1,5 +1,6 @@
 //! The announcer: empties the outbox into the SERIES stream, oldest first.
 
+use crate::dead;
 use crate::metrics::IndexerMetrics;
 use anyhow::Context as _;
 use async_nats::jetstream::Context;
@@ -81,9 +82,13 @@ impl Announcer {
             // All are on their way before the first is waited for; the broker keeps their order.
             let mut acknowledgements = Vec::with_capacity(waiting.len());
             for announcement in &waiting {
-                acknowledgements.push(announce(jetstream, announcement).await?);
+                if let Some(why) = &announcement.held {
+                    dead::hold(jetstream, announcement, why).await?;
+                    continue;
+                }
+                acknowledgements.push((announcement, announce(jetstream, announcement).await?));
             }
-            for (announcement, acknowledgement) in waiting.iter().zip(acknowledgements) {
+            for (announcement, acknowledgement) in acknowledgements {
                 let stored = acknowledgement.await;
                 let stored =
                     stored.with_context(|| format!("announcing {}", announcement.message_id))?;

@@ -1,10 +1,13 @@
-//! Events that can't be read become dead letters.
+//! Events that can't be read become dead letters, and announcements that a person has to decide on.
 
 use crate::consumer::Delivery;
 use anyhow::Context as _;
+use async_nats::Message;
 use async_nats::jetstream::Context;
+use shared::catalog::Announcement;
 use shared::dead::Dead;
-use shared::stream::INSTANCES;
+use shared::event::INDEXER;
+use shared::stream::{INSTANCES, SERIES, headers};
 use shared::subject::Subject;
 
 /// Publishes a dead letter and waits until the broker has it.
@@ -20,8 +23,35 @@ pub async fn bury(
     let message = delivery.dead.as_ref().context("a dead letter without its message")?;
     let sequence = delivery.sequence;
     let id = format!("{INSTANCES}:{}:{sequence}", delivery.at);
-    let letter = Dead { message, stream: INSTANCES, sequence, error };
+    let letter = Dead { message, stream: INSTANCES, sequence: Some(sequence), error };
     let subject = Subject::dead(reason);
     tracing::warn!(%subject, stream = INSTANCES, sequence, error, "dead letter");
     letter.bury(jetstream, &subject, &id).await
+}
+
+/// What an announcement that is held back is filed under.
+const HELD: &str = "held";
+
+/// Publishes an announcement as a dead letter and waits until the broker has it.
+///
+/// # Errors
+/// When it could not be stored.
+pub async fn hold(
+    jetstream: &Context,
+    announcement: &Announcement,
+    why: &str,
+) -> anyhow::Result<()> {
+    let Announcement { subject, message_id, time, payload, .. } = announcement;
+    let message = Message {
+        subject: subject.to_string().into(),
+        reply: None,
+        payload: payload.clone().into(),
+        headers: Some(headers(subject, INDEXER, message_id, *time)),
+        status: None,
+        description: None,
+        length: payload.len(),
+    };
+    let letter = Dead { message: &message, stream: SERIES, sequence: None, error: why };
+    tracing::warn!(id = message_id, why, "an announcement is held back as a dead letter");
+    letter.bury(jetstream, &Subject::dead(HELD), &format!("{HELD}:{message_id}")).await
 }

@@ -16,6 +16,7 @@ use anyhow::{Context as _, ensure};
 use async_nats::{Client, jetstream};
 use jiff::{SignedDuration, Timestamp};
 use shared::catalog::{Bookmark, Catalog, Recorded};
+use shared::event::Disagreement;
 use shared::health::Part;
 use shared::metrics::{Refusals, Refused};
 use shared::stream;
@@ -275,7 +276,14 @@ impl Session<'_> {
                 instances = event.instances_count,
                 "series complete"
             );
-            self.studies.series_completed(&event.study_instance_uid, event.completed_at);
+            if !event.disagrees.is_empty() {
+                metrics.disagreed();
+                let why = Disagreement::told(&event.disagrees);
+                tracing::warn!(series = %event.series_instance_uid, "of the series, {why}");
+            }
+            for study in event.studies() {
+                self.studies.series_completed(study, event.completed_at);
+            }
         }
         self.driver.outbox_filled.notify_one();
         self.leave_studies().await

@@ -41,6 +41,7 @@ pub struct IndexerMetrics {
     /// Series that are open.
     pub open_series: Gauge,
     completions: Family<ByReason, Counter>,
+    disagreeing: Counter,
     series_duration: Histogram,
     /// Announcements that wait for the broker.
     pub outbox: Gauge,
@@ -73,6 +74,7 @@ impl IndexerMetrics {
             commit_duration: Histogram::new(COMMIT_SECONDS),
             open_series: Gauge::default(),
             completions: Family::default(),
+            disagreeing: Counter::default(),
             series_duration: Histogram::new(SERIES_SECONDS),
             outbox: Gauge::default(),
             dead_letters: Gauge::default(),
@@ -120,6 +122,11 @@ impl IndexerMetrics {
             self.completions.clone(),
         );
         metrics.register(
+            "disagreeing_completions",
+            "Series that were complete with instances of several patients or studies",
+            self.disagreeing.clone(),
+        );
+        metrics.register(
             "series_duration_seconds",
             "Time from the first event of a series, or of a revision of it, to its completion",
             self.series_duration.clone(),
@@ -160,6 +167,11 @@ impl IndexerMetrics {
         self.completions.get_or_create(&ByReason { reason: completion.reason.as_str() }).inc();
         let took = completion.decided_at.duration_since(completion.opened_at);
         self.series_duration.observe(took.as_secs_f64());
+    }
+
+    /// Its instances disagree on their patient or study.
+    pub fn disagreed(&self) {
+        self.disagreeing.inc();
     }
 
     /// A series that came by `POST /store`, and so was complete at once, is announced.
@@ -271,6 +283,7 @@ mod tests {
             decided_at: second(35),
             expected: None,
             retrieve_from: None,
+            hold_disagreeing: false,
         });
         counted.stored();
         let text = metrics.text(Format::Prometheus);

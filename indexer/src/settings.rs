@@ -1,6 +1,6 @@
 //! What the indexer can be told. Each is also an environment variable of the same name.
 
-use crate::sources::{Rules, Sources};
+use crate::sources::{OnDisagreement, Rules, Sources};
 use clap::Args;
 use jiff::SignedDuration;
 use shared::settings::{duration, duration_or_zero};
@@ -76,6 +76,7 @@ impl Settings {
             max_open: SignedDuration::try_from(self.max_open)?,
             expected_from: Vec::new(),
             retrieve_url: None,
+            on_disagreement: OnDisagreement::Announce,
         };
         Ok(Sources::of(file, all))
     }

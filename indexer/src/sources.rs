@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 use shared::event::{AttributeValue, InstanceStored};
-pub use shared::sources::Hint;
+pub use shared::sources::{Hint, OnDisagreement};
 use shared::sources::{Source, SourcesFile};
 use std::collections::HashMap;
 
@@ -21,6 +21,8 @@ pub struct Rules {
     pub expected_from: Vec<Hint>,
     /// Base of the DICOMweb service that has the sender's pixels.
     pub retrieve_url: Option<String>,
+    /// What becomes of the completion of a series whose instances disagree.
+    pub on_disagreement: OnDisagreement,
 }
 
 /// The rules for each sender.
@@ -91,6 +93,7 @@ fn over(source: Source, all: &Rules) -> Rules {
         max_open: source.max_open.unwrap_or(all.max_open),
         expected_from: source.expected_from,
         retrieve_url: source.retrieve_url.or_else(|| all.retrieve_url.clone()),
+        on_disagreement: source.on_disagreement,
     }
 }
 
@@ -106,6 +109,7 @@ mod tests {
             max_open: SignedDuration::from_hours(1),
             expected_from: Vec::new(),
             retrieve_url: None,
+            on_disagreement: OnDisagreement::Announce,
         }
     }
 
@@ -117,12 +121,14 @@ mod tests {
             quiet_period = "1m 30s"
             expected_from = ["NumberOfSlices", "NumberOfTemporalPositions"]
             retrieve_url = "http://pacs:8042/dicom-web/"
+            on_disagreement = "hold"
         "#;
         let sources = Sources::parse(text, all()).unwrap();
         let expected = Rules {
             quiet_period: SignedDuration::from_secs(90),
             expected_from: vec![Hint::NumberOfSlices, Hint::NumberOfTemporalPositions],
             retrieve_url: Some("http://pacs:8042/dicom-web".to_owned()),
+            on_disagreement: OnDisagreement::Hold,
             ..all()
         };
         assert_eq!(sources.rules("MR 1"), &expected);

@@ -33,8 +33,8 @@ pub struct Dead<'a> {
     pub message: &'a async_nats::Message,
     /// Where it came from.
     pub stream: &'static str,
-    /// Its sequence there.
-    pub sequence: u64,
+    /// Its sequence there, if it was stored.
+    pub sequence: Option<u64>,
     /// What is wrong. Says where, never what: the payload may name a patient.
     pub error: &'a str,
 }
@@ -51,7 +51,6 @@ impl Dead<'_> {
         subject: &Subject,
         id: &str,
     ) -> anyhow::Result<()> {
-        let sequence = self.sequence.to_string();
         let mut headers = HeaderMap::new();
         let theirs = self.message.headers.iter().filter(|it| length(it) <= MAX_HEADERS);
         for (name, values) in theirs.flat_map(HeaderMap::iter) {
@@ -67,7 +66,9 @@ impl Dead<'_> {
         headers.insert("Nats-Msg-Id", id);
         headers.insert(ORIGINAL_SUBJECT, self.message.subject.as_str());
         headers.insert(ORIGINAL_STREAM, self.stream);
-        headers.insert(ORIGINAL_SEQUENCE, sequence.as_str());
+        if let Some(sequence) = self.sequence {
+            headers.insert(ORIGINAL_SEQUENCE, sequence.to_string().as_str());
+        }
         headers.insert(ERROR, self.error);
         let longest = jetstream.client().server_info().max_payload.saturating_sub(2 * MAX_HEADERS);
         let whole = &self.message.payload;

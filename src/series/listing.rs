@@ -148,11 +148,16 @@ fn instances(series: &Record) -> String {
     }
 }
 
-/// The rule by which it is complete, or that it is not.
+/// The rule by which it is complete, or that it is not; and whether its instances disagree.
 fn reason(series: &Record) -> String {
-    match is_receiving(series) {
+    let reason = match is_receiving(series) {
         true => "receiving".to_owned(),
         false => series.text("Reason"),
+    };
+    // What they disagree on `series show` tells.
+    match series.text("Disagrees").is_empty() {
+        true => reason,
+        false => format!("{reason}, disagrees"),
     }
 }
 
@@ -170,6 +175,13 @@ mod tests {
             "State": "receiving", "InstancesCount": 3, "InstancesReceived": 5, "Reason": "quiet"
         }));
         assert_eq!((instances(&series), reason(&series)), ("5".into(), "receiving".into()));
+    }
+
+    #[test]
+    fn a_series_of_two_patients_says_so() {
+        let disagrees = serde_json::json!([{ "Keyword": "PatientID", "Values": [] }]);
+        let series = record(serde_json::json!({ "Reason": "quiet", "Disagrees": disagrees }));
+        assert_eq!(reason(&series), "quiet, disagrees");
     }
 
     #[test]

@@ -91,13 +91,13 @@ const SORTS: [&str; 8] = [
 /// Which series; all that is given has to match. `*` stands for any characters, `?` for one.
 #[derive(Debug, Clone, Args)]
 struct FilterSettings {
-    /// Modality (0008,0060), such as MR
+    /// Modality (0008,0060), such as MR, or several: CT,MR
     #[arg(long)]
     modality: Option<String>,
     /// Patient ID (0010,0020), with `*` and `?`
     #[arg(long, value_name = "ID")]
     patient_id: Option<String>,
-    /// Patient's Name (0010,0010), with `*` and `?`: 'roe^*'
+    /// Patient's Name (0010,0010), whole or one component group of it, with `*` and `?`: 'roe^*'
     #[arg(long, value_name = "NAME")]
     patient_name: Option<String>,
     /// Study Instance UID (0020,000D)

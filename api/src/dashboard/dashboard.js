@@ -62,9 +62,18 @@ function link(uid, text) {
   return made;
 }
 
-function why(reason) {
+function why(reason, disagrees) {
   const made = element("span", reason ?? "");
   if (WHY[reason]) made.title = WHY[reason];
+  if (disagrees) made.append(", ", disagreement(disagrees));
+  return made;
+}
+
+// Of a series of several patients or studies.
+function disagreement(disagrees) {
+  const made = element("strong", "disagrees");
+  made.className = "wrong";
+  made.title = `Its instances disagree on ${disagrees.map((d) => d.Keyword).join(", ")}.`;
   return made;
 }
 
@@ -409,7 +418,7 @@ function listed(series) {
     [link(series.SeriesInstanceUID, series.SeriesDescription)], [person(series.PatientName)],
     [series.PatientID], [series.Modality], [date(series.StudyDate), "time"],
     [number.format(series.InstancesCount), "number"], [series.Revision, "number"],
-    [why(series.Reason)], [time(series.CompletedAt), "time"],
+    [why(series.Reason, series.Disagrees)], [time(series.CompletedAt), "time"],
   ]);
 }
 
@@ -421,8 +430,9 @@ async function showList(query) {
   if (text) asked.set(field, /Name$/.test(field) && !/[*?]/.test(text) ? `*${text}*` : text);
   note("series-note", "Asking.");
   // The server searches; this is for one that does not know how, and leaves out no more than it.
-  const parts = text.toLowerCase().split(/[*?]/);
-  const fits = (s) => !(field in s) || parts.every((part) => s[field].toLowerCase().includes(part));
+  const wanted = text.toLowerCase().split(/[\\,]/).map((one) => one.split(/[*?^= ]/));
+  const has = (value) => wanted.some((parts) => parts.every((part) => value.toLowerCase().includes(part)));
+  const fits = (s) => !(field in s) || s.Disagrees || has(s[field]);
   const asking = shown;
   asking.matching = text ? " that match" : "";
   await load(`/series?${asked}`, [], asking, fits);
@@ -475,9 +485,17 @@ const FACTS = [
   ["Study", (s) => s.StudyDescription], ["Accession number", (s) => s.AccessionNumber],
   ["State", (s) => s.State], ["Instances", counted],
   ["Expected", (s) => s.ExpectedCount], ["From", (s) => s.CallingAETitle],
+  ["Disagrees on", (s) => s.Disagreements?.map(disagreed).join("; ")],
+  ["Announced", (s) => s.Held && "no: its completion is held back as a dead letter"],
   ["First received", (s) => time(s.FirstReceivedAt)], ["Last received", (s) => time(s.LastReceivedAt)],
   ["Series Instance UID", (s) => s.SeriesInstanceUID], ["Study Instance UID", (s) => s.StudyInstanceUID],
 ];
+
+function disagreed({ Keyword, Values, OtherInstances }) {
+  const told = Values.map((v) => `${v.Value || "none"} (${number.format(v.Instances)})`);
+  if (OtherInstances) told.push(`others (${number.format(OtherInstances)})`);
+  return `${Keyword}: ${told.join(", ")}`;
+}
 
 function counted(series) {
   const { State, Revision, InstancesCount, InstancesReceived } = series;

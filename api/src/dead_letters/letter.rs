@@ -17,7 +17,8 @@ pub struct DeadLetter {
     pub sequence: u64,
     /// When it was given up, UTC
     pub dead_at: String,
-    /// What it is filed under: `unreadable`, `unknown_subject`, or `webhook.` and the name of one
+    /// What it is filed under: `unreadable`, `unknown_subject`, `held` for a completion that waits for
+    /// a person, or `webhook.` and the name of one
     pub reason: String,
     /// What was wrong, with nothing out of the message
     pub error: String,

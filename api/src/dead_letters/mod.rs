@@ -12,11 +12,13 @@ use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
 use futures_util::TryStreamExt as _;
+use jiff::Timestamp;
 pub use letter::DeadLetter;
 use poem::http::StatusCode;
+use shared::catalog::{Catalog, Held};
 use shared::dead;
 use shared::ephemeral;
-use shared::stream::{DEAD, INSTANCES};
+use shared::stream::{DEAD, INSTANCES, SERIES};
 use shared::subject::Subject;
 use std::time::Duration;
 
@@ -28,6 +30,7 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(10);
 pub struct DeadLetters {
     requests: Requests,
     webhooks: Webhooks,
+    catalog: Catalog,
 }
 
 /// Some of the letters.
@@ -40,10 +43,11 @@ pub struct Listed {
 }
 
 impl DeadLetters {
-    /// Those of the broker that `requests` go to; completions go to these webhooks again.
+    /// Those of the broker that `requests` go to; completions go to these webhooks again, and what was held
+    /// back is announced by this catalogue.
     #[must_use]
-    pub fn new(requests: Requests, webhooks: Webhooks) -> Self {
-        Self { requests, webhooks }
+    pub fn new(requests: Requests, webhooks: Webhooks, catalog: Catalog) -> Self {
+        Self { requests, webhooks, catalog }
     }
 
     /// The letters after one, at most so many.
@@ -68,6 +72,9 @@ impl DeadLetters {
                 let (subject, payload) = (letter.subject.as_str(), &letter.payload);
                 self.webhooks.deliver_again(subject, payload, &letter.headers).await?;
             }
+            _ if said(&letter, dead::ORIGINAL_STREAM) == Some(SERIES) => {
+                self.announce(&letter).await?;
+            }
             _ => self.publish_again(&letter).await?,
         }
         tracing::info!(sequence, subject = %letter.subject, "a dead letter was replayed");
@@ -82,11 +89,27 @@ impl DeadLetters {
         Ok(())
     }
 
+    /// Announces what was held back. It goes by the outbox, as all that is announced.
+    async fn announce(&self, letter: &StreamMessage) -> Result<(), Problem> {
+        is_whole(letter)?;
+        let id = format!("{}Nats-Msg-Id", dead::ORIGINAL);
+        let said = (said(letter, dead::ORIGINAL_SUBJECT), said(letter, &id));
+        let payload = std::str::from_utf8(&letter.payload);
+        let time = said_time(letter);
+        let ((Some(subject), Some(message_id)), Ok(payload), Some(time)) = (said, payload, time)
+        else {
+            return Err(conflict("the letter does not say where it came from; drop it"));
+        };
+        let Ok(subject) = subject.parse::<Subject>() else {
+            return Err(conflict("the letter does not say where it came from; drop it"));
+        };
+        let held = Held { subject: &subject, message_id, time, payload };
+        Ok(self.catalog.release(&held).await?)
+    }
+
     async fn publish_again(&self, letter: &StreamMessage) -> Result<(), Problem> {
-        let said = |name| letter.headers.get(name).map(|value| value.as_str());
-        if said(dead::TRUNCATED_FROM).is_some() {
-            return Err(conflict("the letter has only the beginning of its message; drop it"));
-        }
+        is_whole(letter)?;
+        let said = |name| said(letter, name);
         let subject = match (said(dead::ORIGINAL_STREAM), said(dead::ORIGINAL_SUBJECT)) {
             (Some(INSTANCES), Some(subject)) => subject,
             _ => return Err(conflict("the letter does not say where it came from; drop it")),
@@ -124,6 +147,23 @@ impl DeadLetters {
 
     async fn stream(&self) -> anyhow::Result<Stream> {
         self.requests.connection()?.get_stream(DEAD).await.context(DEAD)
+    }
+}
+
+/// What a header of a letter says.
+fn said<'a>(letter: &'a StreamMessage, name: &str) -> Option<&'a str> {
+    letter.headers.get(name).map(|value| value.as_str())
+}
+
+/// When what was held back was decided.
+fn said_time(letter: &StreamMessage) -> Option<Timestamp> {
+    said(letter, "ce-time")?.parse().ok()
+}
+
+fn is_whole(letter: &StreamMessage) -> Result<(), Problem> {
+    match said(letter, dead::TRUNCATED_FROM) {
+        Some(_) => Err(conflict("the letter has only the beginning of its message; drop it")),
+        None => Ok(()),
     }
 }
 

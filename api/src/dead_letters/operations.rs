@@ -19,7 +19,8 @@ pub struct DeadLetterOperations {
 
 #[derive(Tags)]
 enum Group {
-    /// What could not be processed: events that can't be read, and completions that no webhook took.
+    /// What could not be processed: events that can't be read, completions that no webhook took, and those that
+    /// wait for a person.
     #[oai(rename = "Dead letters")]
     DeadLetters,
 }
@@ -60,8 +61,8 @@ impl DeadLetterOperations {
     /// Replay a dead letter
     ///
     /// Once what was wrong is mended. An event goes into its stream again, behind what is there; if it
-    /// still can't be read, it is a dead letter again. A completion is posted to its webhook once. The
-    /// letter is gone when that has succeeded.
+    /// still can't be read, it is a dead letter again. A completion is posted to its webhook once; one that was
+    /// held back is announced. The letter is gone when that has succeeded.
     #[oai(
         path = "/dead-letters/:Sequence/replay",
         method = "post",

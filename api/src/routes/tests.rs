@@ -17,6 +17,7 @@ mod guarding;
 mod jwt;
 mod listing;
 mod qido;
+mod searching;
 
 struct TestApi {
     client: TestClient<Box<dyn poem::endpoint::DynEndpoint<Output = Response>>>,
@@ -204,6 +205,7 @@ async fn complete(owner: &Catalog, reason: Reason) {
         decided_at: Timestamp::UNIX_EPOCH,
         expected: None,
         retrieve_from: None,
+        hold_disagreeing: false,
     };
     owner.complete(&[completion]).await.unwrap();
 }

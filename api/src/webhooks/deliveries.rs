@@ -154,7 +154,8 @@ impl Deliveries {
         let info = message.info().map_err(|error| anyhow!("no delivery: {error}"))?;
         let (sequence, at) = (info.stream_sequence, info.published.unix_timestamp_nanos());
         let id = format!("{SERIES}:{at}:{sequence}:{name}");
-        let letter = Dead { message: &message.message, stream: SERIES, sequence, error };
+        let letter =
+            Dead { message: &message.message, stream: SERIES, sequence: Some(sequence), error };
         letter.bury(&self.jetstream, &Subject::undelivered(name), &id).await?;
         self.told().gave_up(sequence, error);
         acknowledge(message, AckKind::Ack).await

@@ -2,7 +2,7 @@
 
 use criterion::{Criterion, Throughput};
 use indexer::debounce::{Debouncer, Stored};
-use indexer::sources::{Rules, Sources};
+use indexer::sources::{OnDisagreement, Rules, Sources};
 use jiff::{SignedDuration, Timestamp};
 use shared::catalog::Effect;
 use shared::uid::SeriesInstanceUid;
@@ -56,6 +56,7 @@ impl World {
             max_open: SignedDuration::from_hours(1_000_000),
             expected_from: Vec::new(),
             retrieve_url: None,
+            on_disagreement: OnDisagreement::Announce,
         };
         Self { debouncer: Debouncer::new(Sources::new(rules)), now: 0 }
     }

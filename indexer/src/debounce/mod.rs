@@ -17,7 +17,7 @@ mod watermark;
 pub use observing::{Closed, Receiving, Stored};
 pub use watermark::Watermark;
 
-use crate::sources::Sources;
+use crate::sources::{OnDisagreement, Sources};
 use jiff::Timestamp;
 use shared::catalog::{Completion, Consequences, Deletion, Lesson, OpenSeries};
 use shared::event::Reason;
@@ -116,13 +116,15 @@ impl Debouncer {
         }
         let ((_, reason), series) = self.due.pop_first()?;
         let (state, _) = self.open.remove(&series)?;
+        let rules = self.sources.rules(&state.source);
         Some(Completion {
             series,
             reason,
             opened_at: state.opened_at,
             decided_at: self.watermark,
             expected: state.expected,
-            retrieve_from: self.sources.rules(&state.source).retrieve_url.clone(),
+            retrieve_from: rules.retrieve_url.clone(),
+            hold_disagreeing: rules.on_disagreement == OnDisagreement::Hold,
         })
     }
 

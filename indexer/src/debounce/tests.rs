@@ -2,7 +2,7 @@
 //! from the beginning, each time, as the design words them.
 
 use super::*;
-use crate::sources::{Hint, Rules};
+use crate::sources::{Hint, OnDisagreement, Rules};
 use jiff::SignedDuration;
 use proptest::prelude::*;
 use shared::catalog::{Completed, Effect};
@@ -27,6 +27,7 @@ fn rules() -> Rules {
         max_open: SignedDuration::from_secs(100),
         expected_from: vec![Hint::ImagesInAcquisition],
         retrieve_url: None,
+        on_disagreement: OnDisagreement::Announce,
     }
 }
 

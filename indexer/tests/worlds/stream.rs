@@ -1,7 +1,7 @@
 //! The stream of a world: events with their sequence and the broker's time, and how they are made.
 
 use indexer::reading::Reading;
-use indexer::sources::{Hint, Rules, Sources};
+use indexer::sources::{Hint, OnDisagreement, Rules, Sources};
 use jiff::{SignedDuration, Timestamp};
 use shared::event::{
     AssociationClosed, AssociationIdentity, AttributeValue, CompletionRequested, DeletionRequested,
@@ -37,6 +37,7 @@ pub fn rules() -> Rules {
         max_open: SignedDuration::from_hours(1),
         expected_from: Vec::new(),
         retrieve_url: None,
+        on_disagreement: OnDisagreement::Announce,
     }
 }
 

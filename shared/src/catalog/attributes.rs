@@ -1,5 +1,7 @@
 //! The attributes that can be searched by, and where the catalogue has each.
 
+use super::filings::{filings_in, filings_in_study, filings_of_patient, instances_of_filing};
+
 /// What an attribute describes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
@@ -100,9 +102,9 @@ attributes! {
     Study StudyDate "00080020" "DA" Date "studies.study_date";
     Study StudyTime "00080030" "TM" Time "studies.study_time";
     Study AccessionNumber "00080050" "SH" Text "studies.accession_number";
-    Study ModalitiesInStudy "00080061" "CS" Text "(select group_concat(modality, '\\')
-        from (select distinct modality from series
-              where series.study_instance_uid = studies.study_instance_uid order by modality))";
+    Study ModalitiesInStudy "00080061" "CS" Text concat!(
+        "(select group_concat(modality, '\\') from (select distinct member.modality from ",
+        filings_of_patient!(), " order by 1))");
     Study ReferringPhysicianName "00080090" "PN" Name "studies.referring_physician_name";
     Study StudyDescription "00081030" "LO" Text "studies.study_description";
     Study PatientName "00100010" "PN" Name "patients.patient_name";
@@ -112,13 +114,9 @@ attributes! {
     Study PatientSex "00100040" "CS" Text "patients.patient_sex";
     Study StudyInstanceUID "0020000D" "UI" Uid "studies.study_instance_uid";
     Study StudyID "00200010" "SH" Text "studies.study_id";
-    Study NumberOfStudyRelatedSeries "00201206" "IS" Number "(select count(*) from series
-        where series.study_instance_uid = studies.study_instance_uid)";
-    Study NumberOfStudyRelatedInstances "00201208" "IS" Number "(select coalesce(sum(max(
-            (select count(*) from instances
-             where instances.series_instance_uid = series.series_instance_uid),
-            iif(source = 'api', claimed_count, 0))), 0)
-        from series where series.study_instance_uid = studies.study_instance_uid)";
+    Study NumberOfStudyRelatedSeries "00201206" "IS" Number concat!("(select count(*) from ", filings_of_patient!(), ")");
+    Study NumberOfStudyRelatedInstances "00201208" "IS" Number concat!("(select coalesce(sum(", instances_of_filing!(), "), 0) from ",
+        filings_of_patient!(), ")");
 
     Series Modality "00080060" "CS" Text "series.modality";
     Series SeriesDate "00080021" "DA" Date "series.series_date";

@@ -4,11 +4,12 @@ use super::{Catalog, CatalogError};
 use sqlx::AssertSqlSafe;
 
 /// The tables that say something, each with what orders its rows.
-const TABLES: [(&str, &str); 10] = [
+const TABLES: [(&str, &str); 11] = [
     ("bookmark", "id"),
     ("studies", "study_instance_uid"),
     ("series", "series_instance_uid"),
     ("instances", "sop_instance_uid"),
+    ("identities", "series_instance_uid, study_instance_uid, 1"),
     ("open_series", "series_instance_uid"),
     ("revisions", "series_instance_uid, revision"),
     ("deletions", "series_instance_uid, revision, deleted_sequence"),
@@ -20,6 +21,11 @@ const TABLES: [(&str, &str); 10] = [
 /// What a reference to a patient stands for: the number of its row is of no meaning.
 const PATIENT: &str = "(select json_array(patient_id, issuer_of_patient_id, patient_name,
     patient_birth_date, patient_sex) from patients where id = patient)";
+
+/// The same of a reference to whose an instance is.
+const IDENTITY: &str = "(select json_array(study_instance_uid, patient_id, issuer_of_patient_id,
+    patient_name, patient_birth_date, patient_sex)
+    from identities join patients on patients.id = patient where identities.id = identity)";
 
 impl Catalog {
     /// All rows as text, by table, in an order that does not depend on when they were written. Two
@@ -34,7 +40,10 @@ impl Catalog {
                 .bind(table)
                 .fetch_all(&self.pool)
                 .await?;
-            let values = columns.iter().map(|column| match column.as_str() {
+            let told =
+                columns.iter().filter(|column| (table, column.as_str()) != ("identities", "id"));
+            let values = told.map(|column| match column.as_str() {
+                "identity" => format!("'identity', {IDENTITY}"),
                 "patient" => format!("'patient', {PATIENT}"),
                 column => format!("'{column}', {column}"),
             });

@@ -2,11 +2,12 @@
 //! the series' history.
 
 use super::deletions::last_revision;
+use super::identities::identities_of_series;
 use super::{
-    Catalog, CatalogError, nanoseconds, optional_timestamp, outbox, study_completions, timestamp,
-    word,
+    Catalog, CatalogError, identities, nanoseconds, optional_timestamp, outbox, study_completions,
+    timestamp, word,
 };
-use crate::event::{Reason, SeriesCompleted};
+use crate::event::{Disagreement, Reason, SeriesCompleted};
 use crate::uid::SeriesInstanceUid;
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
@@ -26,6 +27,8 @@ pub struct Completion {
     pub expected: Option<u64>,
     /// Where the DICOMweb service is that has the sender's pixels, if that is configured.
     pub retrieve_from: Option<String>,
+    /// Whether it is held back for a person if its instances disagree on their patient or study.
+    pub hold_disagreeing: bool,
 }
 
 /// One completion of a series, or its deletion, as its history tells it.
@@ -130,6 +133,7 @@ pub(super) struct Changes<'a> {
     pub(super) corrected: u64,
     pub(super) expected: Option<u64>,
     pub(super) retrieve_from: Option<&'a str>,
+    pub(super) hold_disagreeing: bool,
 }
 
 /// Closes an open series; `None` when it is not open. Counts are counts of rows, always.
@@ -153,7 +157,7 @@ async fn close<'a>(
     // Before it was deleted a series had revisions too.
     sqlx::query(concat!(
         "update series set
-            state = 'complete', revision = 1 + max(revision, ",
+            state = 'complete', held = 0, revision = 1 + max(revision, ",
         last_revision!("series.series_instance_uid"),
         "), reason = ?1, completed_at = ?2,
             first_completed_at = coalesce(first_completed_at, ?2),
@@ -177,6 +181,7 @@ async fn close<'a>(
         corrected: corrected.unsigned_abs(),
         expected: completion.expected,
         retrieve_from: completion.retrieve_from.as_deref(),
+        hold_disagreeing: completion.hold_disagreeing,
     }))
 }
 
@@ -189,6 +194,7 @@ struct CompletedSeries {
     instances_count: i64,
     study_instance_uid: String,
     patient_id: String,
+    issuer_of_patient_id: String,
     patient_name: String,
     modality: Option<String>,
     series_number: Option<String>,
@@ -201,6 +207,8 @@ struct CompletedSeries {
     last_received_at: Option<i64>,
     completed_at: i64,
     completed_sequence: i64,
+    partial: bool,
+    identities: Option<String>,
 }
 
 /// Puts the announcement of a series that has just been completed into the outbox, and the
@@ -210,24 +218,43 @@ pub(super) async fn announce(
     series: &SeriesInstanceUid,
     changes: Changes<'_>,
 ) -> Result<SeriesCompleted, CatalogError> {
-    let row: CompletedSeries = sqlx::query_as(
+    let row: CompletedSeries = sqlx::query_as(concat!(
         "select revision, reason, source, instances_count, series.study_instance_uid, patient_id,
-                patient_name, modality, series_number, series_description, study_date,
+                issuer_of_patient_id, patient_name, modality, series_number, series_description, study_date,
                 study_description, accession_number, calling_ae_title, first_received_at,
-                last_received_at, completed_at, completed_sequence
+                last_received_at, completed_at, completed_sequence, partial,
+                iif(series.disagrees = 1, ",
+        identities_of_series!(),
+        ", null) as identities
          from series
          join patients on patients.id = series.patient
          join studies on studies.study_instance_uid = series.study_instance_uid
-         where series_instance_uid = ?",
-    )
+         where series_instance_uid = ?"
+    ))
     .bind(series.as_str())
     .fetch_one(&mut *connection)
     .await?;
+    let hold = changes.hold_disagreeing;
     let event = row.into_event(series, changes)?;
-    outbox::announce(connection, &event).await?;
+    match hold && !event.disagrees.is_empty() {
+        true => hold_back(connection, &event).await?,
+        false => outbox::announce(connection, &event).await?,
+    }
     write_down(connection, &event).await?;
     study_completions::open(connection, &event).await?;
     Ok(event)
+}
+
+/// Leaves it to a person whether a completion is announced.
+async fn hold_back(
+    connection: &mut SqliteConnection,
+    event: &SeriesCompleted,
+) -> Result<(), CatalogError> {
+    sqlx::query("update series set held = 1 where series_instance_uid = ?")
+        .bind(event.series_instance_uid.as_str())
+        .execute(&mut *connection)
+        .await?;
+    outbox::hold(connection, event, &Disagreement::told(&event.disagrees)).await
 }
 
 /// Adds a completion to the history of its series.
@@ -271,6 +298,7 @@ impl CompletedSeries {
             instances_corrected: changes.corrected,
             study_instance_uid: self.study_instance_uid,
             patient_id: self.patient_id,
+            issuer_of_patient_id: Some(self.issuer_of_patient_id).filter(|it| !it.is_empty()),
             patient_name: self.patient_name,
             modality: self.modality,
             series_number: self.series_number,
@@ -287,6 +315,8 @@ impl CompletedSeries {
                 0 => None,
                 sequence => Some(sequence.unsigned_abs()),
             },
+            disagrees: identities::disagreements(self.identities.as_deref())?,
+            partial: self.partial,
         })
     }
 }

@@ -1,11 +1,13 @@
 //! Series that are deleted: their rows go, and with the last series of a study or a patient those
 //! too. What stays is the history, and that it was deleted.
 
+use super::identities::identities_of_series;
 use super::outbox::announce;
 use super::{
-    Catalog, CatalogError, Restored, nanoseconds, series_uid, study_completions, timestamp,
+    Catalog, CatalogError, Restored, identities, nanoseconds, series_uid, study_completions,
+    timestamp,
 };
-use crate::event::{DeletionReason, SeriesDeleted};
+use crate::event::{DeletionReason, Disagreement, SeriesDeleted};
 use crate::uid::SeriesInstanceUid;
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
@@ -45,6 +47,7 @@ struct Row {
     revision: u32,
     instances_count: i64,
     last_sequence: i64,
+    identities: Option<String>,
 }
 
 /// Series that are deleted in one transaction at most, for their age, and instances after which no
@@ -138,6 +141,7 @@ pub(super) async fn delete(
             modality: row.modality,
             deleted_at: deletion.decided_at,
             instances_sequence: row.last_sequence.unsigned_abs(),
+            disagrees: studies(identities::disagreements(row.identities.as_deref())?),
         };
         trace(connection, &event).await?;
         erase(connection, &event.series_instance_uid).await?;
@@ -145,6 +149,12 @@ pub(super) async fn delete(
         events.push(event);
     }
     Ok(events)
+}
+
+/// What a deletion tells of what was disagreed on: it names no patient.
+fn studies(mut disagreements: Vec<Disagreement>) -> Vec<Disagreement> {
+    disagreements.retain(Disagreement::is_of_studies);
+    disagreements
 }
 
 async fn find(
@@ -158,7 +168,10 @@ async fn find(
             iif(source = 'api', instances_count, (select count(*) from instances
                 where instances.series_instance_uid = series.series_instance_uid))
                 as instances_count,
-            coalesce((select last_sequence from bookmark), 0) as last_sequence
+            coalesce((select last_sequence from bookmark), 0) as last_sequence,
+            iif(series.disagrees = 1, ",
+        identities_of_series!(),
+        ", null) as identities
          from series where series_instance_uid = ?"
     ));
     Ok(row.bind(series.as_str()).fetch_optional(connection).await?)
@@ -190,41 +203,65 @@ async fn erase(
     connection: &mut SqliteConnection,
     series: &SeriesInstanceUid,
 ) -> Result<(), CatalogError> {
-    let of_series: Option<(String, i64)> = sqlx::query_as(
-        "select study_instance_uid, patient from series where series_instance_uid = ?",
+    let named: Vec<(String, i64)> = sqlx::query_as(
+        "select study_instance_uid, patient from series where series_instance_uid = ?1
+         union
+         select study_instance_uid, patient from identities where series_instance_uid = ?1",
     )
     .bind(series.as_str())
-    .fetch_optional(&mut *connection)
+    .fetch_all(&mut *connection)
     .await?;
-    let Some((study, patient)) = of_series else { return Ok(()) };
     for statement in [
+        "delete from identities where series_instance_uid = ?",
         "delete from instances where series_instance_uid = ?",
         "delete from open_series where series_instance_uid = ?",
         "delete from series where series_instance_uid = ?",
     ] {
         sqlx::query(statement).bind(series.as_str()).execute(&mut *connection).await?;
     }
+    for (study, patient) in named {
+        let of_study = erase_study(connection, &study).await?;
+        // A study may be of another patient than a series of it, where instances disagree.
+        for patient in [Some(patient), of_study].into_iter().flatten() {
+            erase_patient(connection, patient).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes away a study that is left without a series; gives its patient.
+async fn erase_study(
+    connection: &mut SqliteConnection,
+    study: &str,
+) -> Result<Option<i64>, CatalogError> {
     let of_study: Option<i64> = sqlx::query_scalar(
         "delete from studies where study_instance_uid = ?1
              and not exists (select 1 from series where series.study_instance_uid = ?1)
+             and not exists (select 1 from identities where identities.study_instance_uid = ?1)
          returning patient",
     )
-    .bind(&study)
+    .bind(study)
     .fetch_optional(&mut *connection)
     .await?;
     if of_study.is_some() {
-        study_completions::close(connection, &study).await?;
+        study_completions::close(connection, study).await?;
     }
-    // A study may be of another patient than a series of it, where instances disagree.
-    for patient in [Some(patient), of_study].into_iter().flatten() {
-        sqlx::query(
-            "delete from patients where id = ?1
-                 and not exists (select 1 from series where series.patient = ?1)
-                 and not exists (select 1 from studies where studies.patient = ?1)",
-        )
-        .bind(patient)
-        .execute(&mut *connection)
-        .await?;
-    }
+    Ok(of_study)
+}
+
+/// Takes away a patient who is left without a series.
+async fn erase_patient(
+    connection: &mut SqliteConnection,
+    patient: i64,
+) -> Result<(), CatalogError> {
+    sqlx::query(
+        "delete from patients where id = ?1
+             and not exists (select 1 from series where series.patient = ?1)
+             and not exists (select 1 from identities where identities.patient = ?1)
+             and not exists (select 1 from studies where studies.patient = ?1)",
+    )
+    .bind(patient)
+    .execute(connection)
+    .await?;
     Ok(())
 }

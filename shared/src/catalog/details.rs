@@ -1,6 +1,7 @@
 //! One series with all that is known of it, and its instances.
 
 use super::attributes::request_attributes;
+use super::identities::identities_of_series;
 use super::paging::{COLLECT, Page, Position};
 use super::{Catalog, CatalogError, timestamp};
 use crate::uid::SeriesInstanceUid;
@@ -95,7 +96,10 @@ impl Catalog {
                 'InstancesReceived', (select count(*) from instances
                     where instances.series_instance_uid = series.series_instance_uid),
                 'ExpectedCount', expected_count, 'ClaimedCount', claimed_count,
-                'Revision', revision, 'Reason', reason, 'Disagrees', disagrees,
+                'Revision', revision, 'Reason', reason, 'Disagreements', iif(series.disagrees = 1, ",
+            identities_of_series!(),
+            ", null),
+                'Held', nullif(held, 0),
                 'Partial', partial, 'FirstReceivedAt', first_received_at,
                 'LastReceivedAt', last_received_at, 'LastActivityAt', last_activity_at,
                 'FirstCompletedAt', first_completed_at, 'CompletedAt', completed_at,

@@ -77,7 +77,8 @@ on conflict (sop_instance_uid) do update set
     digest = excluded.digest,
     association_id = excluded.association_id,
     received_at = excluded.received_at,
-    stream_sequence = excluded.stream_sequence";
+    stream_sequence = excluded.stream_sequence,
+    identity = null";
 
 /// Writes the instances, in order.
 pub(super) async fn upsert(

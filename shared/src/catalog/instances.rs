@@ -2,6 +2,7 @@
 
 use super::deletions::{self, Deletion};
 use super::faces::Face;
+use super::identities::{self, OfSeries, Said};
 use super::open::{self, OpenSeries};
 use super::sources::{self, Lesson};
 use super::upserts::{TOUCH_SERIES, UPSERT_PATIENTS, UPSERT_SERIES, UPSERT_STUDIES};
@@ -143,8 +144,9 @@ impl Catalog {
     ) -> Result<Vec<SeriesDeleted>, CatalogError> {
         let mut transaction = self.begin_write().await?;
         let effects = effects(&mut transaction, &batch.instances).await?;
-        let Found { completed, faces } = find(&mut transaction, &batch.instances, &effects).await?;
-        write_rows(&mut transaction, &batch.instances, &effects, &faces).await?;
+        let found = find(&mut transaction, &batch.instances, &effects).await?;
+        write_rows(&mut transaction, &batch.instances, &effects, &found).await?;
+        let completed = found.completed;
         let counts = counts(&mut transaction, &batch.counted, &effects).await?;
         let consequences = conclude(&Recorded { effects, completed, counts });
         open::keep(&mut transaction, &consequences.open).await?;
@@ -206,7 +208,7 @@ async fn write_rows(
     connection: &mut SqliteConnection,
     instances: &[Received],
     effects: &[Effect],
-    faces: &HashMap<SeriesInstanceUid, Face>,
+    found: &Found,
 ) -> Result<(), CatalogError> {
     let mut first_received = HashMap::new();
     let mut changing: Vec<&Received> = instances
@@ -226,11 +228,18 @@ async fn write_rows(
         let first = first_received.get(&instance.event.series_instance_uid).copied();
         Row::new(instance, first)
     });
-    let (new, same) = by_news(latest.collect(), faces);
+    let (new, same) = by_news(latest.collect(), &found.faces);
+    let suspects = suspects(&new, &same, found);
     if !new.is_empty() {
         let new = json(&new);
         for statement in [UPSERT_PATIENTS, UPSERT_STUDIES, UPSERT_SERIES] {
             sqlx::query(statement).bind(&new).execute(&mut *connection).await?;
+        }
+    }
+    let disagreeing = identities::disagreeing(connection, &suspects).await?;
+    for (series, said) in found.said.iter().filter(|(_, said)| !said.disagrees) {
+        if disagreeing.contains(series.as_str()) {
+            identities::attribute_earlier(connection, series.as_str(), said).await?;
         }
     }
     if !same.is_empty() {
@@ -240,7 +249,24 @@ async fn write_rows(
     // Neighbours in the index are written one after the other, and share most of their texts. What one
     // batch has of the same instance stays in order.
     changing.sort_by(|one, other| one.event.sop_instance_uid.cmp(&other.event.sop_instance_uid));
-    instance_rows::upsert(connection, &changing).await
+    instance_rows::upsert(connection, &changing).await?;
+    identities::attribute(connection, &changing, &disagreeing).await
+}
+
+/// The series whose instances may disagree once the rows are written: those that did, those that say
+/// something new, and those of which the batch says several things.
+fn suspects<'a>(
+    new: &[Row<'a>],
+    same: &[Row<'a>],
+    found: &Found,
+) -> HashSet<&'a SeriesInstanceUid> {
+    let mut seen = HashSet::new();
+    let of_new = new.iter().map(|row| &row.event.series_instance_uid);
+    let of_same = same.iter().map(|row| &row.event.series_instance_uid);
+    let suspects = of_new.filter(|series| found.said.contains_key(*series) | !seen.insert(*series));
+    let disagreed =
+        |series: &&SeriesInstanceUid| found.said.get(*series).is_some_and(|it| it.disagrees);
+    suspects.chain(of_same.filter(disagreed)).collect()
 }
 
 /// One event as the statements for patients, studies and series read it.
@@ -300,15 +326,14 @@ fn by_news<'a>(
 /// The instances that matter to patients, studies and series: a series' attributes come from its
 /// latest instance, and an earlier one counts only where it disagrees with the one that follows.
 fn latest_of_series<'a>(instances: &[&'a Received]) -> Vec<&'a Received> {
-    let identity = |event: &'a InstanceStored| (study(event), event.text("PatientID"));
-    let mut next: HashMap<&SeriesInstanceUid, (&str, &str)> = HashMap::new();
+    let mut next: HashMap<&SeriesInstanceUid, Said<'_>> = HashMap::new();
     let mut kept: Vec<&Received> = instances
         .iter()
         .copied()
         .rev()
         .filter(|instance| {
-            let identity = identity(&instance.event);
-            next.insert(&instance.event.series_instance_uid, identity) != Some(identity)
+            let said = Said::by(&instance.event);
+            next.insert(&instance.event.series_instance_uid, said) != Some(said)
         })
         .collect();
     kept.reverse();
@@ -321,6 +346,8 @@ struct Found {
     completed: HashMap<SeriesInstanceUid, Completed>,
     /// What was last written of them.
     faces: HashMap<SeriesInstanceUid, Face>,
+    /// Whose they are.
+    said: HashMap<SeriesInstanceUid, OfSeries>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -332,6 +359,9 @@ struct FoundRow {
     calling_ae_title: Option<String>,
     study_face: Option<i64>,
     series_face: Option<i64>,
+    study: String,
+    patient: i64,
+    disagrees: bool,
 }
 
 async fn find(
@@ -343,7 +373,8 @@ async fn find(
     let touched: HashSet<&SeriesInstanceUid> = of_instances.chain(bereft(effects)).collect();
     let rows: Vec<FoundRow> = sqlx::query_as(
         "select series_instance_uid, state = 'complete' as is_complete, reason, last_activity_at,
-                calling_ae_title, studies.face as study_face, series.face as series_face
+                calling_ae_title, studies.face as study_face, series.face as series_face,
+                series.study_instance_uid as study, series.patient, series.disagrees
          from series join studies on studies.study_instance_uid = series.study_instance_uid
          where series_instance_uid in (select value from json_each(?))",
     )
@@ -351,6 +382,7 @@ async fn find(
     .fetch_all(connection)
     .await?;
     let (mut completed, mut faces) = (HashMap::new(), HashMap::with_capacity(rows.len()));
+    let mut said = HashMap::with_capacity(rows.len());
     for row in rows {
         let series = series_uid(&row.series_instance_uid)?;
         if let Some(reason) = row.reason.filter(|_| row.is_complete) {
@@ -363,10 +395,12 @@ async fn find(
             completed.insert(series.clone(), is);
         }
         if let (Some(study), Some(of_series)) = (row.study_face, row.series_face) {
-            faces.insert(series, Face { study, series: of_series });
+            faces.insert(series.clone(), Face { study, series: of_series });
         }
+        let FoundRow { study, patient, disagrees, .. } = row;
+        said.insert(series, OfSeries { study, patient, disagrees });
     }
-    Ok(Found { completed, faces })
+    Ok(Found { completed, faces, said })
 }
 
 /// The series that lost an instance to another one: each has a new count to announce.

@@ -1,10 +1,12 @@
 //! Series as they are listed.
 
 use super::attributes::{Attribute, keyword};
+use super::filings::HAS_INSTANCE;
+use super::identities::identities_of_series;
 use super::matching::Matching;
 use super::paging::{COLLECT, Page, Position};
 use super::{Catalog, CatalogError, nanoseconds, optional_timestamp};
-use crate::event::Source;
+use crate::event::{Disagreement, Identity, Source};
 use jiff::Timestamp;
 use serde::Deserialize;
 use sqlx::{QueryBuilder, Sqlite};
@@ -42,9 +44,17 @@ pub struct SeriesRecord {
     pub reason: Option<String>,
     /// Of the last completion: nanoseconds since 1970, UTC.
     completed_at: Option<i64>,
+    /// What its instances say of whose they are, if not the same.
+    identities: Option<Vec<Identity>>,
 }
 
 impl SeriesRecord {
+    /// What its instances disagree on.
+    #[must_use]
+    pub fn disagreements(&self) -> Vec<Disagreement> {
+        self.identities.as_deref().map(Disagreement::among).unwrap_or_default()
+    }
+
     /// When it was last complete.
     #[must_use]
     pub fn completed_at(&self) -> Option<Timestamp> {
@@ -53,17 +63,34 @@ impl SeriesRecord {
 }
 
 /// The columns of a record, in its order. A list, not an object: it is read by place.
-const RECORD: &str = "json_array(series_instance_uid, patient_id, patient_name,
+const RECORD: &str = concat!(
+    "json_array(series_instance_uid, patient_id, patient_name,
     series.study_instance_uid, instances_count, modality, series_number, series_description,
     study_date, source, state,
     iif(state = 'receiving', (select count(*) from instances
         where instances.series_instance_uid = series.series_instance_uid), null),
-    revision, reason, completed_at)";
+    revision, reason, completed_at, iif(series.disagrees = 1, ",
+    identities_of_series!(),
+    ", null))"
+);
 
-const FROM: &str = " from series
+/// Those whose instances agree: hardly any is another.
+const AGREEING: &str = " from series
     join patients on patients.id = series.patient
     join studies on studies.study_instance_uid = series.study_instance_uid
-    where ";
+    where series.disagrees = 0 and ";
+
+/// The others, each as its latest instance says.
+const DISAGREEING: &str = " from series indexed by disagreeing_series
+    join patients on patients.id = series.patient
+    join studies on studies.study_instance_uid = series.study_instance_uid
+    where series.disagrees = 1 and ";
+
+/// Each of these is found by what any of its instances says.
+const BY_ANY: &str = " and (select 1 from identities
+    join patients on patients.id = identities.patient
+    join studies on studies.study_instance_uid = identities.study_instance_uid
+    where identities.series_instance_uid = series.series_instance_uid and ";
 
 /// Which series by their state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -112,7 +139,9 @@ impl SeriesOrder {
             (Self::Completed, Listed::Complete) => "completed_at",
             (Self::Completed, _) => "coalesce(completed_at, 9223372036854775807)",
             (Self::Arrival, _) => "series.rowid",
-            (Self::StudyDate, _) => "coalesce(cast(studies.study_date as integer), 0)",
+            (Self::StudyDate, _) => {
+                "coalesce(cast(replace(studies.study_date, '.', '') as integer), 0)"
+            }
         }
     }
 }
@@ -189,27 +218,42 @@ impl SeriesSearch {
     }
 
     /// The statement of a page, after its beginning.
-    fn push_page(&self, query: &mut QueryBuilder<Sqlite>, after: Option<Position>, limit: u32) {
+    pub(super) fn push_page(
+        &self,
+        query: &mut QueryBuilder<Sqlite>,
+        after: Option<Position>,
+        limit: u32,
+    ) {
         let key = self.order.key(self.listed);
         // A plus keeps SQLite from walking the index of the order. Whoever reads on to the end has
         // found more than few, which would be found and sorted again for each page.
         let plus = if self.is_rare() && !(self.whole && after.is_some()) { "+" } else { "" };
         let (beyond, direction) = if self.descending { ("<", "desc") } else { (">", "asc") };
         let after = after.unwrap_or(Position::before_all(self.descending));
-        query.push(format_args!("select json_array({key}, series.rowid, {RECORD}) as row"));
-        self.push_conditions(query);
-        query.push(format_args!(" and ({plus}{key}, series.rowid) {beyond} ("));
-        query.push_bind(after.key).push(", ").push_bind(after.id);
-        query.push(format_args!(
-            ") order by {plus}{key} {direction}, series.rowid {direction} limit "
-        ));
+        for (union, agrees) in [("", true), (" union all ", false)] {
+            query.push(format_args!(
+                "{union}select json_array({key}, series.rowid, {RECORD}) as row, {plus}{key},
+                    series.rowid"
+            ));
+            self.push_conditions(query, agrees);
+            query.push(format_args!(" and ({plus}{key}, series.rowid) {beyond} ("));
+            query.push_bind(after.key).push(", ").push_bind(after.id).push(")");
+        }
+        query.push(format_args!(" order by 2 {direction}, 3 {direction} limit "));
         query.push_bind(i64::from(limit) + 1);
     }
 
-    fn push_conditions(&self, query: &mut QueryBuilder<Sqlite>) {
-        query.push(FROM).push(self.listed.condition());
+    /// Which series: of those whose instances agree, or of the others.
+    fn push_conditions(&self, query: &mut QueryBuilder<Sqlite>, agrees: bool) {
+        query.push(if agrees { AGREEING } else { DISAGREEING }).push(self.listed.condition());
+        if !agrees {
+            query.push(BY_ANY).push(HAS_INSTANCE);
+        }
         for (attribute, matching) in &self.matching {
             matching.push(query, attribute);
+        }
+        if !agrees {
+            query.push(" limit 1) is not null");
         }
         if let Some(source) = self.source {
             query.push(" and source = ").push_bind(source.as_str());
@@ -252,8 +296,11 @@ impl Catalog {
     /// When the catalogue can't be read.
     pub async fn count_series(&self, search: &SeriesSearch) -> Result<u64, CatalogError> {
         let _turn = self.long_read().await?;
-        let mut query = QueryBuilder::new("select count(*)");
-        search.push_conditions(&mut query);
+        let mut query = QueryBuilder::new("select (select count(*)");
+        search.push_conditions(&mut query, true);
+        query.push(") + (select count(*)");
+        search.push_conditions(&mut query, false);
+        query.push(")");
         let count: i64 = query.build_query_scalar().fetch_one(&self.pool).await?;
         Ok(count.unsigned_abs())
     }

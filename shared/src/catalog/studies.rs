@@ -1,9 +1,12 @@
 //! Studies as they are listed.
 
 use super::attributes::Attribute;
+use super::filings::{HAS_SERIES, completed_instances_of_filing, filings_in, filings_in_study};
+use super::identities::identities_of_study;
 use super::matching::Matching;
 use super::paging::{COLLECT, Page, Position};
 use super::{Catalog, CatalogError, optional_timestamp};
+use crate::event::{Disagreement, Identity};
 use crate::uid::StudyInstanceUid;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -50,42 +53,68 @@ pub struct StudyRecord {
     study_completed_at: Option<i64>,
     /// 1 if a series was complete since then.
     is_open: i64,
+    /// What its instances say of whose they are, if not the same.
+    identities: Option<Vec<Identity>>,
 }
 
 /// One pass over the series of a study: what they come to, in the order of the record.
-const RECORD: &str = "json_array(studies.study_instance_uid, patient_id, patient_name,
+const RECORD: &str = concat!(
+    "json_array(studies.study_instance_uid, patient_id, patient_name,
     patient_birth_date, patient_sex, study_date, study_time, accession_number,
     referring_physician_name, study_id, study_description,
-    (select json_group_array(modality) from (select distinct modality from series
-        where series.study_instance_uid = studies.study_instance_uid and modality is not null
-        order by modality)),
-    (select count(*) from series
-        where series.study_instance_uid = studies.study_instance_uid),
-    (select count(*) from series
-        where series.study_instance_uid = studies.study_instance_uid and state = 'receiving'),
-    (select coalesce(sum(instances_count), 0) from series
-        where series.study_instance_uid = studies.study_instance_uid),
-    (select max(completed_at) from series
-        where series.study_instance_uid = studies.study_instance_uid and revision > 0),
+    (select json_group_array(modality) from (select distinct member.modality from ",
+    filings_in_study!(),
+    " and member.modality is not null order by 1)),
+    (select count(*) from ",
+    filings_in_study!(),
+    "),
+    (select count(*) from ",
+    filings_in_study!(),
+    " and +member.state = 'receiving'),
+    (select coalesce(sum(",
+    completed_instances_of_filing!(),
+    "), 0) from ",
+    filings_in_study!(),
+    "),
+    (select max(member.completed_at) from ",
+    filings_in_study!(),
+    " and member.revision > 0),
     (select coalesce(max(revision), 0) from study_revisions as done
         where done.study_instance_uid = studies.study_instance_uid),
     (select completed_at from study_revisions as done
         where done.study_instance_uid = studies.study_instance_uid
         order by revision desc limit 1),
     exists (select 1 from open_studies
-        where open_studies.study_instance_uid = studies.study_instance_uid))";
+        where open_studies.study_instance_uid = studies.study_instance_uid),
+    iif(studies.disagrees = 1 or exists (select 1 from identities
+            where identities.study_instance_uid = studies.study_instance_uid),
+        ",
+    identities_of_study!(),
+    ", null))"
+);
 
-const FROM: &str = " from studies join patients on patients.id = studies.patient
+/// The studies, each with the patient that its latest instance names.
+const STUDIES: &str = " from studies join patients on patients.id = studies.patient
     where studies.study_instance_uid <> ''";
+
+/// Those of one patient: hardly any is of more.
+const OF_ONE: &str = " from studies join patients on patients.id = studies.patient
+    where studies.study_instance_uid <> '' and studies.disagrees = 0";
 
 /// The same in the order of the rows, whatever an index finds sooner.
-const IN_ORDER: &str = " from studies not indexed join patients on patients.id = studies.patient
-    where studies.study_instance_uid <> ''";
+const OF_ONE_IN_ORDER: &str =
+    " from studies not indexed join patients on patients.id = studies.patient
+    where studies.study_instance_uid <> '' and studies.disagrees = 0";
 
-/// Studies that instances have moved out of are left without a series. This is no `exists`: SQLite
-/// 3.51 makes a join of that, and then counts a study for `offset` once for each of its series.
-pub(super) const HAS_SERIES: &str = " and (select 1 from series
-    where series.study_instance_uid = studies.study_instance_uid limit 1) is not null";
+/// The others: each is found by any of its patients, and told with the one of its latest instance.
+const OF_SEVERAL: &str = concat!(
+    " from studies indexed by disagreeing_studies
+    join patients on patients.id = studies.patient
+    where studies.study_instance_uid <> '' and studies.disagrees = 1
+        and (select 1 from patients where patients.id in (select member.patient from ",
+    filings_in_study!(),
+    ")"
+);
 
 /// Which studies are listed, and in which order. Series without a Study Instance UID are in none.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -100,16 +129,36 @@ pub struct StudySearch {
 
 impl StudySearch {
     /// The statement of a page, after its beginning.
-    fn push_page(&self, query: &mut QueryBuilder<Sqlite>, after: Option<Position>, limit: u32) {
+    pub(super) fn push_page(
+        &self,
+        query: &mut QueryBuilder<Sqlite>,
+        after: Option<Position>,
+        limit: u32,
+    ) {
         // What an index finds is sorted, which for all that follows would be done again each time.
-        let from = if self.whole && after.is_some() { IN_ORDER } else { FROM };
+        let of_one = if self.whole && after.is_some() { OF_ONE_IN_ORDER } else { OF_ONE };
         let (beyond, direction) = if self.descending { ("<", "desc") } else { (">", "asc") };
         let after = after.unwrap_or(Position::before_all(self.descending));
-        query.push(format_args!("select json_array(studies.rowid, 0, {RECORD}) as row{from}"));
-        self.push_conditions(query);
-        query.push(format_args!(" and studies.rowid {beyond} ")).push_bind(after.key);
-        query.push(format_args!(" order by studies.rowid {direction} limit "));
+        for (union, from, end) in
+            [("", of_one, ""), (" union all ", OF_SEVERAL, " limit 1) is not null")]
+        {
+            query.push(format_args!(
+                "{union}select json_array(studies.rowid, 0, {RECORD}) as row, studies.rowid{from}"
+            ));
+            self.push_conditions(query);
+            query.push(format_args!("{end} and studies.rowid {beyond} ")).push_bind(after.key);
+        }
+        query.push(format_args!(" order by 2 {direction} limit "));
         query.push_bind(i64::from(limit) + 1);
+    }
+
+    /// The statement that counts all.
+    fn push_count(&self, query: &mut QueryBuilder<Sqlite>) {
+        query.push("select (select count(*)").push(OF_ONE);
+        self.push_conditions(query);
+        query.push(") + (select count(*)").push(OF_SEVERAL);
+        self.push_conditions(query);
+        query.push(" limit 1) is not null)");
     }
 
     fn push_conditions(&self, query: &mut QueryBuilder<Sqlite>) {
@@ -146,9 +195,8 @@ impl Catalog {
     /// When the catalogue can't be read.
     pub async fn count_studies(&self, search: &StudySearch) -> Result<u64, CatalogError> {
         let _turn = self.long_read().await?;
-        let mut query = QueryBuilder::new("select count(*)");
-        query.push(FROM);
-        search.push_conditions(&mut query);
+        let mut query = QueryBuilder::new("");
+        search.push_count(&mut query);
         let count: i64 = query.build_query_scalar().fetch_one(&self.pool).await?;
         Ok(count.unsigned_abs())
     }
@@ -163,7 +211,7 @@ impl Catalog {
     ) -> Result<Option<StudyRecord>, CatalogError> {
         let mut query = QueryBuilder::new(COLLECT);
         query.push(format_args!(
-            "select {RECORD} as row{FROM}{HAS_SERIES} and studies.study_instance_uid = "
+            "select {RECORD} as row{STUDIES}{HAS_SERIES} and studies.study_instance_uid = "
         ));
         query.push_bind(study.as_str().to_owned());
         Ok(self.collect(query).await?.pop())
@@ -171,6 +219,12 @@ impl Catalog {
 }
 
 impl StudyRecord {
+    /// What its instances disagree on.
+    #[must_use]
+    pub fn disagreements(&self) -> Vec<Disagreement> {
+        self.identities.as_deref().map(Disagreement::among).unwrap_or_default()
+    }
+
     /// Whether it is complete: none of its series is receiving, and its quiet period is over.
     #[must_use]
     pub fn is_complete(&self) -> bool {

@@ -1,7 +1,11 @@
 //! Completions of studies, written down with their announcement.
 
-use super::outbox::announce;
-use super::{Catalog, CatalogError, Restored, nanoseconds, optional_timestamp, series_uid};
+use super::filings::{completed_instances_of_filing, filings_in};
+use super::identities::identities_of_study;
+use super::outbox::{announce, hold};
+use super::{
+    Catalog, CatalogError, Restored, identities, nanoseconds, optional_timestamp, series_uid,
+};
 use crate::event::{Reason, SeriesCompleted, SeriesOfStudy, Source, StudyCompleted};
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
@@ -9,6 +13,9 @@ use std::collections::BTreeSet;
 
 /// Series that one completion of a study names at most. An announcement may have 1 MiB.
 const SERIES_TOLD: usize = 4096;
+
+/// Why a study is held back.
+const HAS_HELD_SERIES: &str = "a series of it is held back, since its instances disagree";
 
 /// The decision that it is time for a study to be complete.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,9 +80,12 @@ impl Catalog {
                 }
                 State::Complete => {}
             }
-            if let Some(event) = completed(&mut transaction, completion).await? {
+            if let Some((event, is_held)) = completed(&mut transaction, completion).await? {
                 write_down(&mut transaction, &event).await?;
-                announce(&mut transaction, &event).await?;
+                match is_held {
+                    true => hold(&mut transaction, &event, HAS_HELD_SERIES).await?,
+                    false => announce(&mut transaction, &event).await?,
+                }
                 decided.complete.push(event);
             }
             close(&mut transaction, study).await?;
@@ -99,23 +109,23 @@ impl Catalog {
     }
 }
 
-/// A series is complete: so its study is not yet, or not any more.
+/// A series is complete: so its study is not yet, or not any more, and where its instances disagree each
+/// that they name.
 pub(super) async fn open(
     connection: &mut SqliteConnection,
     event: &SeriesCompleted,
 ) -> Result<(), CatalogError> {
-    if event.study_instance_uid.is_empty() {
-        return Ok(());
-    }
     let by_broker = (event.source == Source::Dicom).then(|| nanoseconds(event.completed_at));
-    sqlx::query(
-        "insert into open_studies values (?, ?) on conflict (study_instance_uid) do update
-         set last_completed_at = excluded.last_completed_at",
-    )
-    .bind(&event.study_instance_uid)
-    .bind(by_broker)
-    .execute(connection)
-    .await?;
+    for study in event.studies() {
+        sqlx::query(
+            "insert into open_studies values (?, ?) on conflict (study_instance_uid) do update
+             set last_completed_at = excluded.last_completed_at",
+        )
+        .bind(study)
+        .bind(by_broker)
+        .execute(&mut *connection)
+        .await?;
+    }
     Ok(())
 }
 
@@ -143,7 +153,10 @@ async fn state(connection: &mut SqliteConnection, study: &str) -> Result<State, 
     let (is_open, is_receiving): (bool, bool) = sqlx::query_as(
         "select exists (select 1 from open_studies where study_instance_uid = ?1),
                 exists (select 1 from series
-                    where study_instance_uid = ?1 and state = 'receiving')",
+                    where study_instance_uid = ?1 and state = 'receiving')
+                or exists (select 1 from identities
+                    join series on series.series_instance_uid = identities.series_instance_uid
+                    where identities.study_instance_uid = ?1 and state = 'receiving')",
     )
     .bind(study)
     .fetch_one(connection)
@@ -159,12 +172,14 @@ async fn state(connection: &mut SqliteConnection, study: &str) -> Result<State, 
 #[derive(sqlx::FromRow)]
 struct StudyRow {
     patient_id: String,
+    issuer_of_patient_id: String,
     patient_name: String,
     study_date: Option<String>,
     study_description: Option<String>,
     accession_number: Option<String>,
     revision: u32,
     last_sequence: i64,
+    identities: Option<String>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -173,34 +188,43 @@ struct SeriesRow {
     revision: u32,
     instances_count: i64,
     modality: Option<String>,
+    held: bool,
 }
 
-/// The completion of a study; `None` where no series is left that could be told.
+/// The completion of a study, and whether one of its series is held back; `None` where no series is left that could be told.
 async fn completed(
     connection: &mut SqliteConnection,
     completion: &StudyCompletion,
-) -> Result<Option<StudyCompleted>, CatalogError> {
+) -> Result<Option<(StudyCompleted, bool)>, CatalogError> {
     let study = completion.study.as_str();
-    let row: Option<StudyRow> = sqlx::query_as(
-        "select patient_id, patient_name, study_date, study_description, accession_number,
+    let row: Option<StudyRow> = sqlx::query_as(concat!(
+        "select patient_id, issuer_of_patient_id, patient_name, study_date, study_description, accession_number,
                 1 + coalesce((select max(revision) from study_revisions
                     where study_revisions.study_instance_uid = studies.study_instance_uid), 0)
                     as revision,
-                coalesce((select last_sequence from bookmark), 0) as last_sequence
+                coalesce((select last_sequence from bookmark), 0) as last_sequence,
+                iif(studies.disagrees = 1 or exists (select 1 from identities
+                        where identities.study_instance_uid = studies.study_instance_uid),
+                    ",
+        identities_of_study!(),
+        ", null) as identities
          from studies join patients on patients.id = studies.patient
-         where study_instance_uid = ?",
-    )
+         where study_instance_uid = ?"
+    ))
     .bind(study)
     .fetch_optional(&mut *connection)
     .await?;
     let Some(row) = row else { return Ok(None) };
     // As GET /series has them: one that is emptied by moves is not told.
-    let series: Vec<SeriesRow> = sqlx::query_as(
-        "select series_instance_uid, revision, instances_count, modality from series
-         where study_instance_uid = ? and revision > 0
-             and (instances_count > 0 or source = 'api')
-         order by first_completed_at, rowid",
-    )
+    // Of one that is in several studies the instances count that name this one.
+    let series: Vec<SeriesRow> = sqlx::query_as(concat!(
+        "select series_instance_uid, revision, modality, held, sum(",
+        completed_instances_of_filing!(),
+        ") as instances_count from ",
+        filings_in!("?1"),
+        " where revision > 0 and (instances_count > 0 or source = 'api')
+         group by series_instance_uid order by first_completed_at, arrival"
+    ))
     .bind(study)
     .fetch_all(connection)
     .await?;
@@ -217,11 +241,12 @@ async fn completed(
             modality: row.modality.clone(),
         })
     };
-    Ok(Some(StudyCompleted {
+    let event = StudyCompleted {
         study_instance_uid: study.to_owned(),
         revision: row.revision,
         reason: Reason::Quiet,
         patient_id: row.patient_id,
+        issuer_of_patient_id: Some(row.issuer_of_patient_id).filter(|it| !it.is_empty()),
         patient_name: row.patient_name,
         study_date: row.study_date,
         study_description: row.study_description,
@@ -235,7 +260,10 @@ async fn completed(
         series: series.iter().take(SERIES_TOLD).map(of_study).collect::<Result<_, _>>()?,
         completed_at: completion.decided_at,
         instances_sequence: row.last_sequence.unsigned_abs(),
-    }))
+        disagrees: identities::disagreements(row.identities.as_deref())?,
+    };
+    let is_held = series.iter().any(|series| series.held);
+    Ok(Some((event, is_held)))
 }
 
 /// Adds a completion to the history of its study; `false` if it is there already.

@@ -34,7 +34,8 @@ macro_rules! patient_of_event {
     };
 }
 
-/// A study's attributes come from its latest instance.
+/// A study's attributes come from its latest instance. Two patients are two by their IDs: of one patient
+/// some series tell less than others, or write the name otherwise.
 pub(super) const UPSERT_STUDIES: &str = concat!(
     "with told as materialized (select value from json_each(?))
 insert into studies
@@ -56,6 +57,12 @@ select
     value ->> '$.face.study'
 from told where true
 on conflict (study_instance_uid) do update set
+    disagrees = disagrees or (patient <> excluded.patient and study_instance_uid <> ''
+        and exists (select 1 from patients as one, patients as other
+            where one.id = studies.patient and other.id = excluded.patient
+                and (one.patient_id <> other.patient_id
+                    or one.issuer_of_patient_id <> other.issuer_of_patient_id
+                    or one.patient_id = '' and one.patient_name <> other.patient_name))),
     patient = excluded.patient,
     study_date = excluded.study_date,
     study_time = excluded.study_time,
@@ -109,8 +116,7 @@ from told where true
 on conflict (series_instance_uid) do update set
     disagrees = disagrees
         or (source = 'dicom' and (study_instance_uid <> excluded.study_instance_uid
-            or (select patient_id from patients where id = series.patient)
-                <> (select patient_id from patients where id = excluded.patient))),
+            or patient <> excluded.patient)),
     study_instance_uid = excluded.study_instance_uid,
     patient = excluded.patient,
     modality = excluded.modality,

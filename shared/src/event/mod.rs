@@ -6,6 +6,7 @@
 mod association;
 mod attributes;
 mod decoding;
+mod disagreement;
 mod instance;
 mod request;
 mod series;
@@ -18,6 +19,7 @@ pub use association::{
     IngestResumed, IngestStarted, SeriesShare,
 };
 pub use attributes::{AttributeValue, Attributes};
+pub use disagreement::{DisagreeingValue, Disagreement, Identity};
 pub use instance::{InstanceReceiving, InstanceStored};
 pub use request::{CompletionRequested, DeletionRequested, TrustRequested};
 pub use series::{DeletionReason, Reason, SeriesCompleted, SeriesDeleted, Source};

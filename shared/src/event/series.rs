@@ -1,6 +1,6 @@
 //! What is decided of series.
 
-use super::{Event, INDEXER};
+use super::{Disagreement, Event, INDEXER};
 use crate::subject::Subject;
 use crate::uid::SeriesInstanceUid;
 use jiff::Timestamp;
@@ -103,6 +103,9 @@ pub struct SeriesCompleted {
     /// Patient ID (0010,0020).
     #[serde(rename = "PatientID")]
     pub patient_id: String,
+    /// Issuer of Patient ID (0010,0021): who gave out the ID, which is unique with it only.
+    #[serde(rename = "IssuerOfPatientID", default, skip_serializing_if = "Option::is_none")]
+    pub issuer_of_patient_id: Option<String>,
     /// Patient's Name (0010,0010).
     pub patient_name: String,
     /// Modality (0008,0060).
@@ -140,6 +143,27 @@ pub struct SeriesCompleted {
     /// Sequence of the INSTANCES stream up to which it was decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instances_sequence: Option<u64>,
+    /// What its instances disagree on: some are of another patient or study than this event says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disagrees: Vec<Disagreement>,
+    /// Whether instances of it are missing from the catalogue, which was rebuilt from a record that begins
+    /// in the middle of the series.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub partial: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+impl SeriesCompleted {
+    /// The studies that it is of: one, or none, and where its instances disagree those that they name.
+    pub fn studies(&self) -> impl Iterator<Item = &str> {
+        let told = self.study_instance_uid.as_str();
+        let others = Disagreement::studies(&self.disagrees).filter(move |study| *study != told);
+        std::iter::once(told).chain(others).filter(|study| !study.is_empty())
+    }
 }
 
 impl Event for SeriesCompleted {
@@ -203,6 +227,9 @@ pub struct SeriesDeleted {
     pub deleted_at: Timestamp,
     /// Sequence of the INSTANCES stream up to which it was decided: what comes after is not deleted.
     pub instances_sequence: u64,
+    /// The studies that its instances named, where it was not one. No patient is named here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disagrees: Vec<Disagreement>,
 }
 
 impl Event for SeriesDeleted {

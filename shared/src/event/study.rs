@@ -1,6 +1,6 @@
 //! What is decided of studies.
 
-use super::{Event, INDEXER, Reason};
+use super::{Disagreement, Event, INDEXER, Reason};
 use crate::subject::Subject;
 use crate::uid::SeriesInstanceUid;
 use jiff::Timestamp;
@@ -21,6 +21,9 @@ pub struct StudyCompleted {
     /// Patient ID (0010,0020).
     #[serde(rename = "PatientID")]
     pub patient_id: String,
+    /// Issuer of Patient ID (0010,0021): who gave out the ID, which is unique with it only.
+    #[serde(rename = "IssuerOfPatientID", default, skip_serializing_if = "Option::is_none")]
+    pub issuer_of_patient_id: Option<String>,
     /// Patient's Name (0010,0010).
     pub patient_name: String,
     /// Study Date (0008,0020).
@@ -44,6 +47,10 @@ pub struct StudyCompleted {
     pub completed_at: Timestamp,
     /// Sequence of the INSTANCES stream up to which it was decided.
     pub instances_sequence: u64,
+    /// What the instances of its series disagree on: some are of another patient than this event says, or
+    /// of a series that has instances of another study.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disagrees: Vec<Disagreement>,
 }
 
 /// A series of a complete study, as it was last complete.

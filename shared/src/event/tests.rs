@@ -88,6 +88,9 @@ fn a_completed_series_reads_as_its_golden_file() {
         last_received_at: Some(at("2026-02-03T04:05:06.000789Z")),
         completed_at: at("2026-02-03T04:05:16.5Z"),
         instances_sequence: Some(1234),
+        issuer_of_patient_id: None,
+        disagrees: Vec::new(),
+        partial: false,
     };
     agrees_with(&event, include_str!("../../golden/series_completed.json"));
 }
@@ -103,6 +106,7 @@ fn a_deleted_series_reads_as_its_golden_file() {
         modality: Some("MR".into()),
         deleted_at: at("2026-02-04T09:00:00.25Z"),
         instances_sequence: 1300,
+        disagrees: Vec::new(),
     };
     agrees_with(&event, include_str!("../../golden/series_deleted.json"));
 }
@@ -130,6 +134,8 @@ fn a_completed_study_reads_as_its_golden_file() {
         series: vec![series("2.25.2", 2, 17, "MR"), series("2.25.4", 1, 1, "SR")],
         completed_at: at("2026-02-03T04:06:16.5Z"),
         instances_sequence: 1236,
+        issuer_of_patient_id: None,
+        disagrees: Vec::new(),
     };
     agrees_with(&event, include_str!("../../golden/study_completed.json"));
 }

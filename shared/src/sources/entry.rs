@@ -29,6 +29,20 @@ pub struct Source {
     /// Base of the DICOMweb service that has its pixels, without a slash at the end.
     #[serde(default, deserialize_with = "url")]
     pub retrieve_url: Option<String>,
+    /// What becomes of the completion of a series whose instances disagree on their patient or study.
+    #[serde(default)]
+    pub on_disagreement: OnDisagreement,
+}
+
+/// What becomes of the completion of a series whose instances disagree on their patient or study.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnDisagreement {
+    /// It is announced, and says so.
+    #[default]
+    Announce,
+    /// It is a dead letter, for a person to replay or drop.
+    Hold,
 }
 
 /// An attribute that tells something of how many instances there are. Each of them counts something

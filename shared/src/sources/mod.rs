@@ -8,7 +8,7 @@ mod passcode;
 
 pub use allow::{AllowList, Allowed, Caller, Fit, NotAllowed, User};
 pub use certificate::{CertificateId, CertificateName};
-pub use entry::{Hint, Source};
+pub use entry::{Hint, OnDisagreement, Source};
 pub use passcode::PasscodeHash;
 
 use crate::settings;
@@ -119,6 +119,10 @@ mod tests {
             (
                 "[[source]]\nae_title = 'A'\nretrieve_url = 'pacs'",
                 "line 3: retrieve_url: must begin with http://",
+            ),
+            (
+                "[[source]]\nae_title = 'A'\non_disagreement = 'ask'",
+                "line 3: on_disagreement: unknown variant `ask`",
             ),
             ("[[sources]]\nae_title = 'A'", "line 1: unknown field `sources`"),
             ("[[allow]]", "line 1: an [[allow]] has to name"),

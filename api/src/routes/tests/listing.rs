@@ -49,6 +49,7 @@ impl Feed {
             decided_at: Timestamp::from_second(second).unwrap(),
             expected: None,
             retrieve_from: None,
+            hold_disagreeing: false,
         };
         let completions: Vec<_> = series.iter().map(completion).collect();
         self.owner().complete(&completions).await.unwrap();
@@ -59,7 +60,7 @@ impl Feed {
     }
 
     /// A page, and the path of the next one.
-    async fn page(&self, path: &str) -> (Vec<String>, Option<String>) {
+    pub(super) async fn page(&self, path: &str) -> (Vec<String>, Option<String>) {
         let answer = self.api.client.get(path).send().await;
         answer.assert_status_is_ok();
         let link = answer.0.header(header::LINK).map(|link| {
@@ -275,7 +276,7 @@ async fn a_cursor_that_was_not_given_for_the_list_is_refused() {
 #[tokio::test]
 async fn a_wrong_parameter_is_422_with_its_name_and_not_its_value() {
     let feed = Feed::new().await;
-    let long = format!("PatientID={}", "x".repeat(1000));
+    let long = format!("PatientID={}", "x".repeat(2000));
     for (query, field) in [
         ("limit=0", "limit"),
         ("limit=1001", "limit"),
@@ -299,7 +300,7 @@ async fn a_wrong_parameter_is_422_with_its_name_and_not_its_value() {
         ("count=1", "count"),
         ("StudyInstanceUID=%0A", "StudyInstanceUID"),
         ("patientid=7", "patientid"),
-        ("PatientID=7&PatientID=8", "PatientID"),
+        ("limit=7&limit=8", "limit"),
         ("Roe%5EJane", "query"),
         (&long, "PatientID"),
     ] {
