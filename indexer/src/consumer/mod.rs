@@ -1,6 +1,7 @@
 //! The durable consumer on INSTANCES: what has been read, in the order of the stream and without
 //! a gap. The next batch is read and decoded while one is committed.
 
+mod account;
 mod deliveries;
 mod order;
 mod requests;
@@ -8,10 +9,11 @@ mod requests;
 pub use deliveries::{Deliveries, Delivery};
 pub use order::{Order, Place};
 
+use account::End;
 use anyhow::Context as _;
 use async_nats::jetstream;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
-use requests::{End, Requests};
+use requests::Requests;
 use shared::catalog::Bookmark;
 use shared::stream::{INSTANCES, Position};
 use std::sync::Arc;
