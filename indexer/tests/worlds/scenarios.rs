@@ -40,7 +40,7 @@ impl Play {
 
     fn announced_with(mut self, sources: &Sources) -> Vec<Announced> {
         self.0.sort_by_key(|entry| entry.at);
-        watch(&Stream(self.0), sources, &mut Memory::default())
+        watch(&Stream::new(self.0), sources, &mut Memory::default())
     }
 
     fn told_with(self, sources: &Sources) -> Vec<Told> {
@@ -439,7 +439,7 @@ fn a_series_that_is_deleted_among_its_instances_begins_again_and_a_rebuilt_catal
     play.at(HOUR + MINUTE, b.close(Released));
     play.at(2 * HOUR, delete(1));
     play.0.sort_by_key(|entry| entry.at);
-    let stream = Stream(play.0);
+    let stream = Stream::new(play.0);
 
     let mut live = Sqlite::new();
     let announced = watch(&stream, &sources(), &mut live);
@@ -452,7 +452,7 @@ fn a_series_that_is_deleted_among_its_instances_begins_again_and_a_rebuilt_catal
     assert_eq!((report.completions, report.deletions), (3, 3));
     assert!(!rebuilt.iter().any(|row| row.starts_with("series ") && row.contains("2.25.1\"")));
     // Where the requests themselves are no longer on the record, what came of them is.
-    let (rebuilt, _) = live.replayed(&stream, &sources(), stream.0.len() as u64);
+    let (rebuilt, _) = live.replayed(&stream, &sources(), stream.events.len() as u64);
     assert!(!rebuilt.iter().any(|row| row.starts_with("series ") && row.contains("2.25.1\"")));
 }
 
@@ -465,7 +465,7 @@ fn what_is_read_at_once_is_deleted_in_its_place() {
     play.stores(&mut a, 0, 3..7, (60, 10));
     play.at(SECOND, a.close(Released));
     play.0.sort_by_key(|entry| entry.at);
-    let stream = Stream(play.0);
+    let stream = Stream::new(play.0);
     let mut live = Sqlite::new();
     let sources = sources();
     let mut indexer = Indexer::start(&stream, &sources, &live, MINUTE);

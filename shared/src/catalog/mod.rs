@@ -14,6 +14,7 @@ mod facts;
 mod inspection;
 mod instance_rows;
 mod instances;
+mod losses;
 mod matching;
 mod open;
 mod outbox;
@@ -37,7 +38,10 @@ pub use deletions::Deletion;
 pub use details::{Details, InstanceRecord};
 pub use facts::Restored;
 pub use inspection::Inspection;
-pub use instances::{Batch, Bookmark, Completed, Consequences, Effect, Known, Received, Recorded};
+pub use instances::{
+    Batch, Bookmark, Completed, Consequences, Effect, EventMark, Known, Received, Recorded,
+};
+pub use losses::{Loss, LossCause, Witness};
 pub use matching::Matching;
 pub use open::{OpenSeries, Share};
 pub use outbox::Announcement;
