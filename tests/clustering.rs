@@ -4,7 +4,7 @@ use crate::harness::cluster::Cluster;
 use crate::harness::indexing::{Indexing, Published};
 
 /// Enough for many requests, of which each may be overtaken by its end.
-const BACKLOG: u64 = 6000;
+const BACKLOG: u64 = 4800;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_is_indexed_of_replicated_streams_though_the_connected_follower_is_killed() {
@@ -18,7 +18,7 @@ async fn all_is_indexed_of_replicated_streams_though_the_connected_follower_is_k
     let mut sender = Published::new("one", "2.25.1");
     sender.sends(&cluster.url(0), BACKLOG).await;
 
-    let follower = cluster.follower("INSTANCES", None).await;
+    let follower = cluster.follower("INSTANCES").await;
     indexing.moves_to(&cluster.url(follower));
     indexing.start_again().await;
     indexing.has(BACKLOG).await;

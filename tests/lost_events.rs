@@ -180,12 +180,11 @@ async fn what_a_damaged_middle_block_had_is_said_to_be_missing() {
     let mut broker = Broker::start().await;
     let mut indexing = Indexing::start(&broker.url()).await;
     indexing.kill();
-    let mut sender = Published::new("one", "2.25.1");
-    // Several blocks.
+    let mut sender = Published::new("one", "2.25.1").padded(20_000);
     let mut sent = 0;
     while blocks(&broker.store()).len() < 4 {
-        sender.sends(&broker.url(), 2000).await;
-        sent += 2000;
+        sender.sends(&broker.url(), 200).await;
+        sent += 200;
     }
     sender.releases(&broker.url()).await;
     broker

@@ -44,6 +44,7 @@ impl Batch {
         let at = mark.at;
         self.rows.bookmark.last_sequence = sequence;
         self.rows.bookmark.event = Some(mark);
+        self.rows.bookmark.latest = Some(at);
         match reading {
             Reading::Stored(event) => {
                 let series = &event.series_instance_uid;

@@ -132,8 +132,8 @@ impl Driver {
             clock: Clock::default(),
             asked: Instant::now(),
         };
-        if let Some(event) = &session.bookmark.event {
-            session.debouncer.resume(event.at);
+        if let Some(latest) = session.bookmark.latest {
+            session.debouncer.resume(latest);
         }
         if self.catalog.losses().await?.iter().any(|loss| loss.cause != LossCause::Replaced) {
             session.debouncer.know_losses();
@@ -172,7 +172,7 @@ impl Driver {
         {
             self.catalog.go_back(parting.common, &parting.loss).await?;
             self.losses.report(&parting.loss);
-            (kept.last_sequence, kept.event) = (parting.common, None);
+            (kept.last_sequence, kept.event, kept.latest) = (parting.common, None, None);
         }
         let last_sequence = resume_after(bookmark.as_ref(), position);
         match bookmark {
@@ -196,7 +196,7 @@ impl Driver {
 }
 
 fn beginning(position: &Position) -> Bookmark {
-    Bookmark { stream_created: position.created, last_sequence: 0, event: None }
+    Bookmark { stream_created: position.created, last_sequence: 0, event: None, latest: None }
 }
 
 /// One run from the catalogue's state to the next failure.
@@ -358,6 +358,7 @@ impl Session<'_> {
         tracing::warn!(by = %step.by, "the clock of NATS was set; what is open goes on from there");
         self.debouncer.step(step);
         self.studies.step(step);
+        self.bookmark.latest = self.debouncer.latest();
         let unchanged = Batch::new(self.bookmark.clone()).rows;
         let debouncer = &mut self.debouncer;
         self.driver.catalog.record(&unchanged, |_| debouncer.take_consequences()).await?;
@@ -368,7 +369,9 @@ impl Session<'_> {
     async fn follow_steps(&mut self) -> anyhow::Result<()> {
         for step in self.debouncer.take_steps() {
             tracing::warn!(by = %step.by, "the clock of NATS was set back between two events");
+            // What was answered before says nothing of what comes.
             self.clock.forget();
+            self.watermark = Watermark::default();
             self.studies.step(&step);
             self.driver.catalog.move_open_studies(&self.studies.open()).await?;
         }

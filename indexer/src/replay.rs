@@ -198,7 +198,8 @@ impl Replay {
     #[must_use]
     pub fn new(catalog: Catalog, sources: Sources, stream_created: Timestamp) -> Self {
         let debouncer = Debouncer::new(sources.clone());
-        let batch = Batch::new(Bookmark { stream_created, last_sequence: 0, event: None });
+        let batch =
+            Batch::new(Bookmark { stream_created, last_sequence: 0, event: None, latest: None });
         Self { catalog, sources, debouncer, batch, events: 0, report: Report::default() }
     }
 

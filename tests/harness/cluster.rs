@@ -13,7 +13,7 @@ const SERVERS: usize = 3;
 /// A cluster. Each server can be killed and started again.
 pub struct Cluster {
     servers: Vec<Server>,
-    folder: TempDir,
+    _folder: TempDir,
 }
 
 struct Server {
@@ -45,7 +45,7 @@ impl Cluster {
             let process = Process::start_with(&program, &arguments, folder.path(), &[]);
             servers.push(Server { name, client, process });
         }
-        let cluster = Self { servers, folder };
+        let cluster = Self { servers, _folder: folder };
         for number in 0..SERVERS {
             eventually("the cluster to have a leader", async || {
                 let client = async_nats::connect(cluster.url(number)).await.ok()?;
@@ -80,17 +80,11 @@ impl Cluster {
         .await;
     }
 
-    /// One that leads neither the stream nor its consumer.
-    pub async fn follower(&self, stream: &str, consumer: Option<&str>) -> usize {
-        let jetstream = self.jetstream(0).await;
-        let stream = jetstream.get_stream(stream).await.unwrap();
-        let mut leaders = vec![stream.cached_info().cluster.clone().unwrap().leader];
-        if let Some(consumer) = consumer {
-            let info = stream.consumer_info(consumer).await.unwrap();
-            leaders.push(info.cluster.unwrap().leader);
-        }
-        let leads = |server: &Server| leaders.iter().flatten().any(|leader| *leader == server.name);
-        self.servers.iter().position(|server| !leads(server)).unwrap()
+    /// One that does not lead the stream.
+    pub async fn follower(&self, stream: &str) -> usize {
+        let stream = self.jetstream(0).await.get_stream(stream).await.unwrap();
+        let leader = stream.cached_info().cluster.clone().unwrap().leader.unwrap();
+        self.servers.iter().position(|server| server.name != leader).unwrap()
     }
 
     /// Kills a server.
@@ -101,11 +95,6 @@ impl Cluster {
     /// One that lives, if this one is dead.
     pub fn other(&self, number: usize) -> String {
         self.url((number + 1) % SERVERS)
-    }
-
-    /// A folder that lives as long as this.
-    pub fn folder(&self) -> &std::path::Path {
-        self.folder.path()
     }
 
     async fn jetstream(&self, number: usize) -> jetstream::Context {

@@ -118,13 +118,21 @@ pub struct Published {
     id: String,
     series: SeriesInstanceUid,
     sent: u64,
+    /// Makes its events longer, so that few fill a block of the stream.
+    padding: String,
 }
 
 impl Published {
     /// With one series.
     pub fn new(id: &str, series: &str) -> Self {
         let series = SeriesInstanceUid::parse(series).unwrap();
-        Self { id: id.to_owned(), series, sent: 0 }
+        Self { id: id.to_owned(), series, sent: 0, padding: String::new() }
+    }
+
+    /// With so many bytes more in each of its events.
+    pub fn padded(mut self, bytes: usize) -> Self {
+        self.padding = "x".repeat(bytes);
+        self
     }
 
     /// Publishes so many more instances, and waits until all are acknowledged.
@@ -182,7 +190,7 @@ impl Published {
             bytes: 1024,
             digest: sop,
             calling_ae_title: "MR1".to_owned(),
-            called_ae_title: "COLLIMATOR".to_owned(),
+            called_ae_title: format!("COLLIMATOR{}", self.padding),
             peer_address: "192.0.2.7".to_owned(),
             association_id: self.id.clone(),
             node_name: "node".to_owned(),

@@ -8,6 +8,8 @@
 //! What an observation does to a series is in `observing`, when a series is due in `rules`, and how
 //! far time has come in `watermark`.
 
+#[cfg(test)]
+mod missing;
 mod observing;
 mod rules;
 #[cfg(test)]

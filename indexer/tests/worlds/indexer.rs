@@ -67,10 +67,11 @@ impl<'a> Indexer<'a> {
         let last_sequence = resume_after(kept.as_ref(), &stream.position(now));
         let mut debouncer = Debouncer::new(sources.clone());
         debouncer.restore(store.open_series(), store.disproved());
-        let beginning = Bookmark { stream_created: time(0), last_sequence: 0, event: None };
+        let beginning =
+            Bookmark { stream_created: time(0), last_sequence: 0, event: None, latest: None };
         let bookmark = kept.filter(|kept| kept.last_sequence == last_sequence).unwrap_or(beginning);
-        if let Some(event) = &bookmark.event {
-            debouncer.resume(event.at);
+        if let Some(latest) = bookmark.latest {
+            debouncer.resume(latest);
         }
         let (watermark, order) = (Watermark::default(), Order::after(last_sequence));
         let clock = Clock::default();
@@ -139,6 +140,7 @@ impl<'a> Indexer<'a> {
     fn follow_steps(&mut self) {
         if !self.debouncer.take_steps().is_empty() {
             self.clock.forget();
+            self.watermark = Watermark::default();
         }
     }
 
@@ -168,6 +170,7 @@ impl<'a> Indexer<'a> {
         if let Some(step) = self.clock.answered(reached.answer, latest) {
             self.seen.push((before, self.decided));
             self.debouncer.step(&step);
+            self.bookmark.latest = self.debouncer.latest();
             store.record(&Batch::new(self.bookmark.clone()), &mut self.debouncer);
         }
         self.debouncer.advance(reached.answer.now);
@@ -183,11 +186,15 @@ pub fn watch(stream: &Stream, sources: &Sources, store: &mut dyn Store) -> Vec<A
     let mut announced = Vec::new();
     let mut decide_until = |indexer: &mut Indexer, store: &mut dyn Store, until: Millis| {
         while let Some(due) = indexer.debouncer.next_due() {
-            let due = stream.when(due, Millis::MIN >> 20);
-            if due >= until {
+            let mut at = stream.when(due, indexer.asked);
+            if !stream.steps.is_empty() {
+                // While something is open the clock is looked at each second.
+                at = at.min(indexer.asked + SECOND);
+            }
+            if at >= until {
                 break;
             }
-            announced.extend(indexer.ask(store, due));
+            announced.extend(indexer.ask(store, at));
         }
     };
     for entry in &stream.events {

@@ -475,3 +475,49 @@ fn what_is_read_at_once_is_deleted_in_its_place() {
     assert_eq!(told, [(1, 4, Reason::Released)]);
     assert_eq!(live.replayed(&stream, &sources, 1).0, live.rows());
 }
+
+/// When the only series of a play was complete, in real time, if the broker's clock is set as given: when, and
+/// by how much it is ahead from then on. It is announced once.
+fn complete_at(play: Play, steps: &[(Millis, Millis)]) -> Millis {
+    let mut stream = Stream::new(play.0);
+    stream.steps = steps.to_vec();
+    let announced = watch(&stream, &sources(), &mut Memory::default());
+    assert_eq!(announced.len(), 1, "{announced:?}");
+    let decided = announced[0].decided_at;
+    let mut at = stream.end();
+    while stream.clock(at) != decided {
+        at += 1;
+        assert!(at < stream.end() + DAY, "{announced:?}");
+    }
+    at
+}
+
+#[test]
+fn a_step_of_the_brokers_clock_while_nothing_comes_makes_a_series_neither_early_nor_late() {
+    for by in [-DAY, -90 * SECOND, -2 * SECOND, 2 * SECOND, MINUTE, HOUR] {
+        for at in [5_500, 10_500, 14_999] {
+            let mut play = Play::default();
+            play.stores(&mut association("a"), 0, 0..11, (0, 500));
+            let complete = complete_at(play, &[(at, by)]);
+            let due = 5 * SECOND + 10 * SECOND;
+            // Where it can't be known whether something was before a step, it waits for that much longer.
+            assert!((due..=due + 3 * SECOND).contains(&complete), "{by} at {at}: {complete}");
+        }
+    }
+}
+
+#[test]
+fn a_series_that_goes_on_over_steps_of_the_brokers_clock_is_complete_once_and_in_time() {
+    for steps in [
+        vec![(30_100, -90 * SECOND)],
+        vec![(30_100, MINUTE)],
+        vec![(20_100, MINUTE), (40_100, 0)],
+        vec![(20_100, -90 * SECOND), (40_100, 0), (59_000, -HOUR)],
+    ] {
+        let mut play = Play::default();
+        play.stores(&mut association("a"), 0, 0..30, (0, 2 * SECOND));
+        let complete = complete_at(play, &steps);
+        let due = 58 * SECOND + 10 * SECOND;
+        assert!((due..=due + 3 * SECOND).contains(&complete), "{steps:?}: {complete}");
+    }
+}

@@ -144,7 +144,8 @@ impl Catalog {
             "update series set completed_sequence = ?1 where completed_sequence > ?1",
             "update instances set added_sequence = min(added_sequence, ?1), stream_sequence = ?1
              where stream_sequence > ?1",
-            "update bookmark set last_sequence = ?1, last_at = null, last_message_id = null",
+            "update bookmark set last_sequence = ?1, last_at = null, last_message_id = null,
+             latest_at = null",
         ] {
             sqlx::query(statement).bind(to as i64).execute(&mut *transaction).await?;
         }

@@ -34,6 +34,7 @@ impl Feed {
             stream_created: Timestamp::UNIX_EPOCH,
             last_sequence: sequence,
             event: None,
+            latest: None,
         };
         let batch = Batch { instances, counted: Vec::new(), bookmark };
         let consequences = Consequences { open, ..Consequences::default() };
