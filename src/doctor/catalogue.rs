@@ -2,6 +2,7 @@
 
 use super::finding::Finding;
 use crate::pipeline::PipelineSettings;
+use jiff::{SignedDuration, Timestamp};
 use shared::catalog::{Catalog, Inspection, Loss};
 use std::path::Path;
 use std::time::Duration;
@@ -18,6 +19,9 @@ const ADVICE: &str = "put a backup in its place, or move it away: the indexer ma
 const LOSS_ADVICE: &str = "look at the disk under NATS; have the senders send again the series whose \
                            ExpectedCount is more than their InstancesCount, and what they sent then";
 
+/// How long a loss is told of: as long as SERIES keeps what was announced meanwhile.
+const LOSS_TOLD_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
+
 /// Looks at it.
 pub(super) async fn examine(settings: &PipelineSettings) -> Finding {
     const CHECK: &str = "catalogue";
@@ -31,7 +35,7 @@ pub(super) async fn examine(settings: &PipelineSettings) -> Finding {
         return Finding::ok(CHECK, format!("{named} is not there yet; the indexer makes it"));
     }
     let is_open = indexer::lock::is_taken(&path);
-    let inspection = match timeout(PATIENCE, Catalog::inspect(&settings)).await {
+    let mut inspection = match timeout(PATIENCE, Catalog::inspect(&settings)).await {
         Ok(Ok(Some(inspection))) => inspection,
         Ok(Ok(None)) => {
             let says =
@@ -49,6 +53,8 @@ pub(super) async fn examine(settings: &PipelineSettings) -> Finding {
             );
         }
     };
+    let since = Timestamp::now().saturating_sub(LOSS_TOLD_FOR).unwrap_or(Timestamp::MIN);
+    inspection.losses.retain(|loss| loss.noticed_at > since);
     verdict(CHECK, &path, &inspection, is_open)
 }
 
@@ -115,7 +121,6 @@ fn verdict(check: &'static str, path: &Path, inspection: &Inspection, is_open: b
 mod tests {
     use super::*;
     use crate::doctor::finding::Verdict;
-    use jiff::Timestamp;
     use shared::catalog::LossCause;
 
     #[test]
