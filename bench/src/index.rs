@@ -177,7 +177,7 @@ async fn drain(
     loop {
         // There is no catalogue at first.
         let bookmark = catalog.bookmark().await.ok().flatten();
-        if bookmark.is_some_and(|bookmark| bookmark.last_sequence >= backlog.instances) {
+        if bookmark.as_ref().is_some_and(|bookmark| bookmark.last_sequence >= backlog.instances) {
             break;
         }
         let said = || std::fs::read_to_string(folder.path().join("indexer.log"));

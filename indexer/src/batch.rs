@@ -5,7 +5,7 @@ use crate::debounce::{Closed, Debouncer, Receiving, Stored};
 use crate::reading::Reading;
 use crate::sources::Sources;
 use jiff::Timestamp;
-use shared::catalog::{self, Bookmark, Consequences, Effect, Received, Recorded};
+use shared::catalog::{self, Bookmark, Consequences, Effect, EventMark, Received, Recorded};
 
 /// Events in the order of the stream.
 #[derive(Debug)]
@@ -38,9 +38,13 @@ impl Batch {
         self.ends
     }
 
-    /// Takes the next event: its sequence in the stream, when the broker stored it, what it is.
-    pub fn push(&mut self, sequence: u64, at: Timestamp, reading: Reading, sources: &Sources) {
+    /// Takes the next event: its sequence in the stream, what tells it from another one of that
+    /// sequence, what it is.
+    pub fn push(&mut self, sequence: u64, mark: EventMark, reading: Reading, sources: &Sources) {
+        let at = mark.at;
         self.rows.bookmark.last_sequence = sequence;
+        self.rows.bookmark.event = Some(mark);
+        self.rows.bookmark.latest = Some(at);
         match reading {
             Reading::Stored(event) => {
                 let series = &event.series_instance_uid;
@@ -68,9 +72,13 @@ impl Batch {
             match event {
                 Event::Stored { expected } => {
                     let Some((instance, effect)) = instances.next() else { break };
+                    debouncer.time_is(instance.at);
                     stored(debouncer, instance, effect, *expected, recorded);
                 }
-                Event::Other(at, reading) => observe(debouncer, *at, reading),
+                Event::Other(at, reading) => {
+                    debouncer.time_is(*at);
+                    observe(debouncer, *at, reading);
+                }
             }
         }
         for (series, count) in &recorded.counts {

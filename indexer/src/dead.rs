@@ -22,7 +22,7 @@ pub async fn bury(
 ) -> anyhow::Result<()> {
     let message = delivery.dead.as_ref().context("a dead letter without its message")?;
     let sequence = delivery.sequence;
-    let id = format!("{INSTANCES}:{}:{sequence}", delivery.at);
+    let id = format!("{INSTANCES}:{}:{sequence}", delivery.mark.at);
     let letter = Dead { message, stream: INSTANCES, sequence: Some(sequence), error };
     let subject = Subject::dead(reason);
     tracing::warn!(%subject, stream = INSTANCES, sequence, error, "dead letter");

@@ -5,9 +5,12 @@
 //! anything, a failed commit, a lost connection, a restart: begin again from the catalogue.
 
 use crate::batch::Batch;
+use crate::clock::{Clock, Step};
 use crate::consumer::{self, Consumer, Deliveries, Delivery, resume_after};
+use crate::continuity;
 use crate::dead;
 use crate::debounce::{Debouncer, Watermark};
+use crate::losses::Losses;
 use crate::metrics::{BatchSize, IndexerMetrics};
 use crate::reading::Reading;
 use crate::sources::Sources;
@@ -15,14 +18,15 @@ use crate::studies::Studies;
 use anyhow::{Context as _, ensure};
 use async_nats::{Client, jetstream};
 use jiff::{SignedDuration, Timestamp};
-use shared::catalog::{Bookmark, Catalog, Recorded};
+use shared::catalog::{Bookmark, Catalog, Loss, LossCause, Recorded};
 use shared::event::Disagreement;
 use shared::health::Part;
 use shared::metrics::{Refusals, Refused};
-use shared::stream;
+use shared::stream::{self, Position};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 /// Shortest time between two questions for the broker's time.
@@ -32,8 +36,18 @@ const ASK_PAUSE: Duration = Duration::from_millis(10);
 /// what is decided must not be older than that, since instances that came later are not read yet.
 const ANSWER_LIFETIME: Duration = Duration::from_secs(1);
 
+/// How often the broker's clock is looked at while a series is open, so that a step of it is known for what
+/// it is before much else has happened; and how often it is seen whether the connection is still the same.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Why it begins again with a broker that may not have what the one before had.
+const RECONNECTED: &str = "NATS was connected to anew";
+
 /// Why it begins again with a stream that is not the one that it has read.
 const MADE_ANEW: &str = "INSTANCES was made anew";
+
+/// The same with one that is, and ends before what was read of it.
+const LOST_ITS_END: &str = "INSTANCES has lost its end";
 
 /// Studies that are completed in one transaction, each of as many series as it has.
 const STUDIES_AT_ONCE: usize = 100;
@@ -57,6 +71,8 @@ pub struct Driver {
     pub outbox_filled: std::sync::Arc<Notify>,
     /// Whether the loop does its work.
     pub health: Part,
+    /// Where it is said what the stream has lost.
+    pub losses: Losses,
     /// Counts dead letters.
     pub refusals: Refusals,
     /// Counts the rest.
@@ -97,12 +113,10 @@ impl Driver {
     ) -> anyhow::Result<std::convert::Infallible> {
         self.catalog.reopen_if_replaced().await?;
         let jetstream = jetstream::new(self.nats.clone());
+        let connects = self.connects();
         let position = stream::position(&self.nats).await?;
-        let bookmark = self.catalog.bookmark().await?;
-        let last_sequence = resume_after(bookmark, &position);
-        if bookmark.is_some_and(|bookmark| bookmark.last_sequence != last_sequence) {
-            tracing::warn!("INSTANCES is not the stream that was read before: reading all of it");
-        }
+        let bookmark = self.bookmark(&jetstream, &position).await?;
+        let last_sequence = bookmark.last_sequence;
         let consumer = Consumer::start(&jetstream, last_sequence, self.ack_wait).await?;
         // Of a stream that was made anew meanwhile it would not read the beginning.
         ensure!(stream::position(&self.nats).await?.created == position.created, MADE_ANEW);
@@ -113,10 +127,18 @@ impl Driver {
             debouncer: Debouncer::new(self.sources.clone()),
             studies: Studies::new(self.study_quiet_period),
             watermark: Watermark::default(),
-            bookmark: Bookmark { stream_created: position.created, last_sequence },
-            broker_clock: BrokerClock::new(position.now),
+            bookmark,
+            connects,
+            began: Instant::now(),
+            clock: Clock::default(),
             asked: Instant::now(),
         };
+        if let Some(latest) = session.bookmark.latest {
+            session.debouncer.resume(latest);
+        }
+        if self.catalog.losses().await?.iter().any(|loss| loss.cause != LossCause::Replaced) {
+            session.debouncer.know_losses();
+        }
         let open = self.catalog.open_series().await?;
         tracing::info!(after = last_sequence, open_series = open.len(), "indexing");
         self.metrics.goes_on(last_sequence, open.len());
@@ -131,10 +153,51 @@ impl Driver {
                 () = sleep_until(ask_at.unwrap_or_else(Instant::now)), if ask_at.is_some() => {
                     session.ask().await?;
                 }
+                () = sleep(LOOK_EVERY) => session.is_connected_as_before()?,
                 Some(study) = stored.recv() => session.stored(&study).await?,
             }
         }
     }
+
+    /// Where to go on: where the catalogue ends, or where the stream that is there parts from it.
+    async fn bookmark(
+        &self,
+        jetstream: &jetstream::Context,
+        position: &Position,
+    ) -> anyhow::Result<Bookmark> {
+        let mut bookmark = self.catalog.bookmark().await?;
+        if let Some(kept) = &mut bookmark
+            && kept.stream_created == position.created
+            && let Some(parting) =
+                continuity::parting(jetstream, &self.catalog, kept, position).await?
+        {
+            self.catalog.go_back(parting.common, &parting.loss).await?;
+            self.losses.report(&parting.loss);
+            (kept.last_sequence, kept.event, kept.latest) = (parting.common, None, None);
+        }
+        let last_sequence = resume_after(bookmark.as_ref(), position);
+        match bookmark {
+            Some(bookmark) if bookmark.last_sequence == last_sequence => {
+                Ok(Bookmark { stream_created: position.created, ..bookmark })
+            }
+            None => Ok(beginning(position)),
+            Some(_) => {
+                tracing::warn!(
+                    "INSTANCES is not the stream that was read before: reading all of it"
+                );
+                Ok(beginning(position))
+            }
+        }
+    }
+
+    /// How often the broker was connected to.
+    fn connects(&self) -> u64 {
+        self.nats.statistics().connects.load(Ordering::Relaxed)
+    }
+}
+
+fn beginning(position: &Position) -> Bookmark {
+    Bookmark { stream_created: position.created, last_sequence: 0, event: None, latest: None }
 }
 
 /// One run from the catalogue's state to the next failure.
@@ -146,7 +209,11 @@ struct Session<'a> {
     studies: Studies,
     watermark: Watermark,
     bookmark: Bookmark,
-    broker_clock: BrokerClock,
+    /// How often the broker had been connected to as this began.
+    connects: u64,
+    /// The beginning of the monotonic time of `clock`.
+    began: Instant,
+    clock: Clock,
     /// When the broker was last asked for its time.
     asked: Instant,
 }
@@ -154,6 +221,7 @@ struct Session<'a> {
 impl Session<'_> {
     /// One batch: one transaction, then one acknowledgement.
     async fn commit(&mut self, mut deliveries: Deliveries) -> anyhow::Result<()> {
+        self.is_connected_as_before()?;
         let bytes = deliveries.bytes;
         self.record(std::mem::take(&mut deliveries.new), bytes).await?;
         deliveries.acknowledge().await?;
@@ -161,19 +229,22 @@ impl Session<'_> {
     }
 
     async fn record(&mut self, deliveries: Vec<Delivery>, bytes: usize) -> anyhow::Result<()> {
-        let Some(at) = deliveries.last().map(|delivery| delivery.at) else { return Ok(()) };
+        let Some(at) = deliveries.last().map(|delivery| delivery.mark.at) else { return Ok(()) };
         let size = BatchSize { events: deliveries.len(), bytes };
         let Driver { sources, refusals, metrics, .. } = self.driver;
         let mut took = Duration::ZERO;
-        let mut batch = Batch::new(self.bookmark);
+        let mut batch = Batch::new(self.bookmark.clone());
         for delivery in deliveries {
+            if delivery.gone > 0 {
+                self.lose(&delivery).await?;
+            }
             if let Reading::Dead { reason, error } = &delivery.reading {
                 dead::bury(&self.jetstream, &delivery, reason, error).await?;
                 refusals.count(Refused::Event, *reason);
             }
-            batch.push(delivery.sequence, delivery.at, delivery.reading, sources);
+            batch.push(delivery.sequence, delivery.mark, delivery.reading, sources);
             if batch.ends() {
-                let next = Batch::new(batch.rows.bookmark);
+                let next = Batch::new(batch.rows.bookmark.clone());
                 took += self.write(std::mem::replace(&mut batch, next)).await?;
             }
         }
@@ -193,7 +264,8 @@ impl Session<'_> {
         let conclude = |recorded: &Recorded| batch.conclude(debouncer, recorded);
         let deleted = catalog.record(&batch.rows, conclude).await?;
         let took = began.elapsed();
-        self.bookmark = batch.rows.bookmark;
+        self.bookmark = batch.rows.bookmark.clone();
+        self.follow_steps().await?;
         for event in &deleted {
             let (series, revision) = (&event.series_instance_uid, event.revision);
             tracing::info!(%series, revision, reason = event.reason.as_str(), "series deleted");
@@ -206,28 +278,52 @@ impl Session<'_> {
         Ok(took)
     }
 
+    /// Events are gone that nobody has read.
+    async fn lose(&mut self, next: &Delivery) -> anyhow::Result<()> {
+        let position = stream::position(&self.driver.nats).await?;
+        let (first, last) = (next.sequence - next.gone, next.sequence - 1);
+        let cause = if last < position.first { LossCause::Purged } else { LossCause::Missing };
+        let loss = Loss { first, last, cause, noticed_at: position.now };
+        if self.driver.catalog.lose(&loss).await? {
+            self.driver.losses.report(&loss);
+        }
+        self.debouncer.know_losses();
+        Ok(())
+    }
+
+    /// What the stream has may be another thing once the broker was away.
+    fn is_connected_as_before(&self) -> anyhow::Result<()> {
+        ensure!(self.driver.connects() == self.connects, RECONNECTED);
+        Ok(())
+    }
+
+    /// What is due next, a series or a study.
+    fn next_due(&self) -> Option<Timestamp> {
+        [self.debouncer.next_due(), self.studies.next_due()].into_iter().flatten().min()
+    }
+
     /// When to ask the broker for its time, if any series or study waits for it.
     fn ask_at(&self) -> Option<Instant> {
-        let next = [self.debouncer.next_due(), self.studies.next_due()];
-        let due = self.broker_clock.when(next.into_iter().flatten().min()?);
+        let due = self.began + self.clock.until(self.next_due()?, Duration::ZERO);
         let pause = if self.watermark.is_waiting() { ANSWER_LIFETIME } else { ASK_PAUSE };
-        Some(due.max(self.asked + pause))
+        Some(due.min(self.asked + LOOK_EVERY).max(self.asked + pause))
     }
 
     /// Asks the broker for its time and where the stream ends.
     async fn ask(&mut self) -> anyhow::Result<()> {
         let waited = self.watermark.is_waiting();
+        let asked = self.began.elapsed();
         let position = stream::position(&self.driver.nats).await?;
         self.asked = Instant::now();
-        self.broker_clock = BrokerClock::new(position.now);
         ensure!(position.created == self.bookmark.stream_created, MADE_ANEW);
-        self.watermark.asked(position);
+        ensure!(position.last >= self.bookmark.last_sequence, LOST_ITS_END);
+        self.watermark.asked(position, asked, self.began.elapsed());
         // The last event may have been deleted unread: the stream still ends with it, and it never comes.
         let all = waited
             && position.last > self.bookmark.last_sequence
             && consumer::has_read_all(&self.jetstream).await?;
         self.decide(if all { position.last } else { self.bookmark.last_sequence }).await?;
-        if self.watermark.is_waiting() {
+        if self.watermark.is_waiting() && self.next_due().is_some_and(|due| due < position.now) {
             self.consumer.hurry();
         }
         Ok(())
@@ -245,11 +341,42 @@ impl Session<'_> {
     /// Moves time on, if everything up to sequence `read` is as far as the stream went when the broker
     /// was asked, and writes down which series are complete by it.
     async fn decide(&mut self, read: u64) -> anyhow::Result<()> {
-        let Some(watermark) = self.watermark.reached(read) else {
+        let Some(reached) = self.watermark.reached(read) else {
             return Ok(());
         };
+        let watermark = reached.answer.now;
+        // What came after the answer is later than it.
+        let latest = self.debouncer.latest().filter(|_| read <= reached.last);
+        if let Some(step) = self.clock.answered(reached.answer, latest) {
+            self.step(&step).await?;
+        }
         self.complete_series(watermark).await?;
         self.complete_studies(watermark).await
+    }
+
+    /// The broker's clock was set, as its answers show: what is open moves along.
+    async fn step(&mut self, step: &Step) -> anyhow::Result<()> {
+        tracing::warn!(by = %step.by, "the clock of NATS was set; what is open goes on from there");
+        self.debouncer.step(step);
+        self.studies.step(step);
+        self.bookmark.latest = self.debouncer.latest();
+        let unchanged = Batch::new(self.bookmark.clone()).rows;
+        let debouncer = &mut self.debouncer;
+        self.driver.catalog.record(&unchanged, |_| debouncer.take_consequences()).await?;
+        Ok(self.driver.catalog.move_open_studies(&self.studies.open()).await?)
+    }
+
+    /// The same, as events have shown.
+    async fn follow_steps(&mut self) -> anyhow::Result<()> {
+        for step in self.debouncer.take_steps() {
+            tracing::warn!(by = %step.by, "the clock of NATS was set back between two events");
+            // What was answered before says nothing of what comes.
+            self.clock.forget();
+            self.watermark = Watermark::default();
+            self.studies.step(&step);
+            self.driver.catalog.move_open_studies(&self.studies.open()).await?;
+        }
+        Ok(())
     }
 
     async fn complete_series(&mut self, watermark: Timestamp) -> anyhow::Result<()> {
@@ -315,24 +442,5 @@ impl Session<'_> {
             self.driver.catalog.forget_open_studies().await?;
         }
         Ok(())
-    }
-}
-
-/// The broker's time as estimated here. It only says when to ask; it decides nothing.
-struct BrokerClock {
-    then: Timestamp,
-    at: Instant,
-}
-
-impl BrokerClock {
-    fn new(now: Timestamp) -> Self {
-        Self { then: now, at: Instant::now() }
-    }
-
-    /// When the broker's clock will be past `time`, by ours.
-    fn when(&self, time: Timestamp) -> Instant {
-        // One more millisecond, since due is strictly before.
-        let wait = time.duration_since(self.then).saturating_add(SignedDuration::from_millis(1));
-        self.at + Duration::try_from(wait).unwrap_or(Duration::ZERO)
     }
 }

@@ -3,7 +3,9 @@
 
 pub mod announcer;
 pub mod batch;
+pub mod clock;
 pub mod consumer;
+pub mod continuity;
 pub mod dead;
 pub mod debounce;
 pub mod driver;
@@ -11,6 +13,7 @@ pub mod fact;
 pub mod history;
 pub mod lock;
 pub mod lookout;
+pub mod losses;
 pub mod metrics;
 pub mod reading;
 pub mod replay;
@@ -24,6 +27,7 @@ use anyhow::Context as _;
 use async_nats::{Client, jetstream};
 use driver::Driver;
 use jiff::SignedDuration;
+use losses::Losses;
 use metrics::IndexerMetrics;
 pub use settings::Settings;
 use shared::acknowledgements::Acknowledgements;
@@ -60,6 +64,7 @@ pub struct Indexer {
     catalog: CatalogSettings,
     indexer_health: Part,
     announcer_health: Part,
+    losses: Losses,
     acknowledgements: Acknowledgements,
     refusals: Refusals,
     metrics: IndexerMetrics,
@@ -88,6 +93,7 @@ impl Indexer {
         let retention = settings.catalog_retention()?;
         let auditor = Auditor::new(audit, Service::Indexer, &host_name(), metrics);
         let (refusals, metrics) = (metrics.refusals(), IndexerMetrics::registered(metrics));
+        let losses = Losses::new(health.part("instances_stream"), metrics.clone());
         let acknowledgements = Acknowledgements::default();
         Ok(Self {
             sources,
@@ -98,6 +104,7 @@ impl Indexer {
             catalog,
             indexer_health,
             announcer_health,
+            losses,
             acknowledgements,
             refusals,
             metrics,
@@ -149,6 +156,7 @@ impl Indexer {
             ack_wait: self.ack_wait,
             outbox_filled: outbox_filled.clone(),
             health: self.indexer_health,
+            losses: self.losses,
             refusals: self.refusals,
             metrics: self.metrics.clone(),
         };

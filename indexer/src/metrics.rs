@@ -8,7 +8,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use shared::catalog::Completion;
+use shared::catalog::{Completion, LossCause};
 use shared::event::Reason;
 use shared::metrics::{Metrics, Refused};
 use shared::stream::Position;
@@ -43,6 +43,7 @@ pub struct IndexerMetrics {
     completions: Family<ByReason, Counter>,
     disagreeing: Counter,
     series_duration: Histogram,
+    lost: Family<ByCause, Counter>,
     /// Announcements that wait for the broker.
     pub outbox: Gauge,
     /// Messages in DEAD.
@@ -52,6 +53,11 @@ pub struct IndexerMetrics {
     /// Bytes of the file system where the catalogue is.
     pub disk_size: Gauge,
     progress: Arc<Mutex<Progress>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByCause {
+    cause: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -76,6 +82,7 @@ impl IndexerMetrics {
             completions: Family::default(),
             disagreeing: Counter::default(),
             series_duration: Histogram::new(SERIES_SECONDS),
+            lost: Family::default(),
             outbox: Gauge::default(),
             dead_letters: Gauge::default(),
             disk_free: Gauge::default(),
@@ -86,6 +93,9 @@ impl IndexerMetrics {
         metrics.refusals().begin(Refused::Event, &DEAD_REASONS);
         for reason in Reason::ALL {
             counted.completions.get_or_create(&ByReason { reason: reason.as_str() }).inc_by(0);
+        }
+        for cause in LossCause::ALL {
+            counted.lost(cause, 0);
         }
         counted
     }
@@ -125,6 +135,12 @@ impl IndexerMetrics {
             "disagreeing_completions",
             "Series that were complete with instances of several patients or studies",
             self.disagreeing.clone(),
+        );
+        metrics.register(
+            "indexer_events_lost",
+            "Acknowledged events that INSTANCES lost before they were indexed, or the end of which it \
+             has lost since",
+            self.lost.clone(),
         );
         metrics.register(
             "series_duration_seconds",
@@ -174,6 +190,11 @@ impl IndexerMetrics {
         self.disagreeing.inc();
     }
 
+    /// So many events of INSTANCES are gone.
+    pub fn lost(&self, cause: LossCause, events: u64) {
+        self.lost.get_or_create(&ByCause { cause: cause.as_str() }).inc_by(events);
+    }
+
     /// A series that came by `POST /store`, and so was complete at once, is announced.
     pub fn stored(&self) {
         self.completions.get_or_create(&ByReason { reason: Reason::Stored.as_str() }).inc();
@@ -215,6 +236,8 @@ impl Progress {
     /// How many events are not indexed, and how long ago there were none.
     fn behind(&mut self, position: &Position) -> Option<(u64, SignedDuration)> {
         let unread = position.unread(self.read?);
+        // What is ahead of the broker's clock is from before it was set back.
+        self.until = self.until.map(|until| until.min(position.now));
         // Before the first batch nothing tells how old the backlog is: it is counted from now on.
         if unread == 0 || self.until.is_none() {
             self.reached(position.now);
@@ -282,6 +305,7 @@ mod tests {
             opened_at: second(10),
             decided_at: second(35),
             expected: None,
+            missing: 0,
             retrieve_from: None,
             hold_disagreeing: false,
         });
@@ -290,6 +314,7 @@ mod tests {
         for sample in [
             "collimator_completions_total{reason=\"quiet\"} 1",
             "collimator_completions_total{reason=\"overdue\"} 0",
+            "collimator_indexer_events_lost_total{cause=\"missing\"} 0",
             "collimator_completions_total{reason=\"stored\"} 1",
             "collimator_series_duration_seconds_bucket{le=\"15\"} 0",
             "collimator_series_duration_seconds_bucket{le=\"30\"} 1",

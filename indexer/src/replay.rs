@@ -13,12 +13,13 @@ use crate::settings::Settings;
 use crate::sources::Sources;
 use anyhow::{Context as _, ensure};
 use async_nats::Client;
+use async_nats::header::NATS_MESSAGE_ID;
 use async_nats::jetstream::consumer::{DeliverPolicy, pull};
 use async_nats::jetstream::{self, Message};
 use clap::Args;
 use futures_util::StreamExt;
 use jiff::Timestamp;
-use shared::catalog::{Bookmark, Catalog, CatalogSettings, Restored};
+use shared::catalog::{Bookmark, Catalog, CatalogSettings, EventMark, Restored};
 use shared::ephemeral;
 use shared::settings::NatsSettings;
 use shared::sources::SourcesSettings;
@@ -90,7 +91,10 @@ pub async fn run(settings: &ReplaySettings, nats: &Client) -> anyhow::Result<Rep
             replay.fact(&decided).await?;
             fact = facts.next_fact().await?;
         }
-        replay.event(sequence, info.at, read(&message.subject, &message.payload)).await?;
+        let id = message.headers.as_ref().and_then(|headers| headers.get(NATS_MESSAGE_ID));
+        let message_id = id.map(ToString::to_string).unwrap_or_default();
+        let mark = EventMark { at: info.at, message_id };
+        replay.event(sequence, mark, read(&message.subject, &message.payload)).await?;
     }
     while let Some(decided) = fact.take_if(|fact| fact.sequence() <= Some(end.last)) {
         replay.fact(&decided).await?;
@@ -195,7 +199,8 @@ impl Replay {
     #[must_use]
     pub fn new(catalog: Catalog, sources: Sources, stream_created: Timestamp) -> Self {
         let debouncer = Debouncer::new(sources.clone());
-        let batch = Batch::new(Bookmark { stream_created, last_sequence: 0 });
+        let batch =
+            Batch::new(Bookmark { stream_created, last_sequence: 0, event: None, latest: None });
         Self { catalog, sources, debouncer, batch, events: 0, report: Report::default() }
     }
 
@@ -206,7 +211,7 @@ impl Replay {
     pub async fn event(
         &mut self,
         sequence: u64,
-        at: Timestamp,
+        mark: EventMark,
         reading: Reading,
     ) -> anyhow::Result<()> {
         // What came of it is in the facts.
@@ -214,7 +219,7 @@ impl Replay {
             Reading::DeletionRequested(_) => Reading::Nothing,
             reading => reading,
         };
-        self.batch.push(sequence, at, reading, &self.sources);
+        self.batch.push(sequence, mark, reading, &self.sources);
         self.events += 1;
         if self.events >= BATCH {
             self.commit().await?;
@@ -262,7 +267,10 @@ impl Replay {
     /// # Errors
     /// When the catalogue can't be written.
     pub async fn finish(mut self, last: u64) -> anyhow::Result<Report> {
-        self.batch.rows.bookmark.last_sequence = last;
+        let bookmark = &mut self.batch.rows.bookmark;
+        if bookmark.last_sequence != last {
+            (bookmark.last_sequence, bookmark.event) = (last, None);
+        }
         self.commit().await?;
         self.catalog.close().await;
         Ok(self.report)
@@ -273,7 +281,7 @@ impl Replay {
         self.catalog.record(&batch.rows, |recorded| batch.conclude(debouncer, recorded)).await?;
         self.report.events += self.events as u64;
         self.events = 0;
-        self.batch = Batch::new(self.batch.rows.bookmark);
+        self.batch = Batch::new(self.batch.rows.bookmark.clone());
         Ok(())
     }
 }

@@ -4,6 +4,7 @@
 //! It hears of completions, not of instances, and so costs an instance nothing. Whether a series of
 //! the study is receiving is known to the catalogue, and looked up once it is time.
 
+use crate::clock::Step;
 use jiff::{SignedDuration, Timestamp};
 use shared::catalog::StudyCompletion;
 use std::collections::{BTreeSet, HashMap};
@@ -43,7 +44,8 @@ impl Studies {
         now: Timestamp,
     ) {
         for (study, at) in open {
-            self.series_completed(&study, at.unwrap_or(now));
+            // One that is ahead of the clock is from before it was set back.
+            self.series_completed(&study, at.map_or(now, |at| at.min(now)));
         }
     }
 
@@ -73,6 +75,22 @@ impl Studies {
     /// Everything stored before `watermark` has been observed. It never goes back.
     pub fn advance(&mut self, watermark: Timestamp) {
         self.watermark = self.watermark.max(watermark);
+    }
+
+    /// The broker's clock was set: all times move along.
+    pub fn step(&mut self, step: &Step) {
+        self.watermark = self.watermark.min(step.now());
+        for (study, completed_at) in self.open() {
+            self.schedule(&study, step.moved(completed_at));
+        }
+    }
+
+    /// The studies that wait, each with when the latest of its series was complete.
+    #[must_use]
+    pub fn open(&self) -> Vec<(String, Timestamp)> {
+        let Some(quiet_period) = self.quiet_period else { return Vec::new() };
+        let since = |due: &Timestamp| due.saturating_sub(quiet_period).unwrap_or(Timestamp::MIN);
+        self.open.iter().map(|(study, due)| (study.clone(), since(due))).collect()
     }
 
     /// When it is time for the next study.

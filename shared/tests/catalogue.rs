@@ -49,7 +49,12 @@ impl Feed {
                 }
             })
             .collect();
-        let bookmark = Bookmark { stream_created: second(0), last_sequence: self.sequence };
+        let bookmark = Bookmark {
+            stream_created: second(0),
+            last_sequence: self.sequence,
+            event: None,
+            latest: None,
+        };
         let batch = Batch { instances, counted: Vec::new(), bookmark };
         let mut effects = Vec::new();
         let conclude = |recorded: &Recorded| {
@@ -79,6 +84,7 @@ impl Feed {
             expected: Some(20),
             retrieve_from: Some("http://pacs/dicom-web".to_owned()),
             hold_disagreeing: self.hold_disagreeing,
+            missing: 0,
         };
         self.catalog.complete(&[completion]).await.unwrap().pop()
     }
@@ -86,7 +92,12 @@ impl Feed {
     /// An operator's request to delete a series.
     async fn delete(&mut self, series: &str) -> Vec<SeriesDeleted> {
         self.sequence += 1;
-        let bookmark = Bookmark { stream_created: second(0), last_sequence: self.sequence };
+        let bookmark = Bookmark {
+            stream_created: second(0),
+            last_sequence: self.sequence,
+            event: None,
+            latest: None,
+        };
         let batch = Batch { instances: Vec::new(), counted: Vec::new(), bookmark };
         let series = SeriesInstanceUid::parse(series).unwrap();
         let (reason, decided_at) = (DeletionReason::Requested, second(self.sequence));
@@ -282,7 +293,7 @@ async fn what_was_committed_is_there_after_a_restart() {
     assert_eq!(open.iter().map(|(series, _)| series.as_str()).collect::<Vec<_>>(), ["2.1"]);
     assert_eq!(
         catalog.bookmark().await.unwrap(),
-        Some(Bookmark { stream_created: second(0), last_sequence: 2 })
+        Some(Bookmark { stream_created: second(0), last_sequence: 2, event: None, latest: None })
     );
     assert_eq!(catalog.waiting_announcements(10).await.unwrap().len(), 1);
 }
@@ -426,7 +437,7 @@ async fn a_url_that_names_no_file_is_refused() {
 async fn what_the_rules_know_of_an_open_series_is_kept_whole() {
     let mut feed = Feed::new().await;
     feed.receive([instance("2.1", "3.1")]).await;
-    let share = Share { node: "n".into(), last_ordinal: 7, stored: 5 };
+    let share = Share { node: "n".into(), last_ordinal: 7, stored: 5, makes_up: false };
     let open = OpenSeries {
         sources: ["MR1".to_owned()].into(),
         associations: [("a".to_owned(), share)].into(),
@@ -440,7 +451,8 @@ async fn what_the_rules_know_of_an_open_series_is_kept_whole() {
     };
     let series = SeriesInstanceUid::parse("2.1").unwrap();
     let changed = vec![(series, open)];
-    let bookmark = Bookmark { stream_created: second(0), last_sequence: 2 };
+    let bookmark =
+        Bookmark { stream_created: second(0), last_sequence: 2, event: None, latest: None };
     let batch = Batch { instances: Vec::new(), counted: Vec::new(), bookmark };
     let consequences = Consequences { open: changed.clone(), ..Consequences::default() };
     feed.catalog.record(&batch, |_| consequences).await.unwrap();
@@ -477,7 +489,12 @@ async fn what_is_learned_of_a_sender_is_kept_until_it_is_trusted_again() {
     let mut feed = Feed::new().await;
     feed.receive([instance("2.1", "3.1")]).await;
     let learn = async |sequence, lesson| {
-        let bookmark = Bookmark { stream_created: second(0), last_sequence: sequence };
+        let bookmark = Bookmark {
+            stream_created: second(0),
+            last_sequence: sequence,
+            event: None,
+            latest: None,
+        };
         let batch = Batch { instances: Vec::new(), counted: Vec::new(), bookmark };
         let consequences = Consequences { lessons: vec![lesson], ..Consequences::default() };
         feed.catalog.record(&batch, |_| consequences).await.unwrap();

@@ -2,7 +2,8 @@
 
 use super::finding::Finding;
 use crate::pipeline::PipelineSettings;
-use shared::catalog::{Catalog, Inspection};
+use jiff::{SignedDuration, Timestamp};
+use shared::catalog::{Catalog, Inspection, Loss};
 use std::path::Path;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -13,6 +14,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What to do about a file that is damaged or none of ours.
 const ADVICE: &str = "put a backup in its place, or move it away: the indexer makes it again of what \
                       INSTANCES still has (see `replay` in the README)";
+
+/// What to do about events that are gone: nobody knows what they were of, but for what associations say.
+const LOSS_ADVICE: &str = "look at the disk under NATS; have the senders send again the series whose \
+                           ExpectedCount is more than their InstancesCount, and what they sent then";
+
+/// How long a loss is told of: as long as SERIES keeps what was announced meanwhile.
+const LOSS_TOLD_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// Looks at it.
 pub(super) async fn examine(settings: &PipelineSettings) -> Finding {
@@ -27,7 +35,7 @@ pub(super) async fn examine(settings: &PipelineSettings) -> Finding {
         return Finding::ok(CHECK, format!("{named} is not there yet; the indexer makes it"));
     }
     let is_open = indexer::lock::is_taken(&path);
-    let inspection = match timeout(PATIENCE, Catalog::inspect(&settings)).await {
+    let mut inspection = match timeout(PATIENCE, Catalog::inspect(&settings)).await {
         Ok(Ok(Some(inspection))) => inspection,
         Ok(Ok(None)) => {
             let says =
@@ -45,12 +53,14 @@ pub(super) async fn examine(settings: &PipelineSettings) -> Finding {
             );
         }
     };
+    let since = Timestamp::now().saturating_sub(LOSS_TOLD_FOR).unwrap_or(Timestamp::MIN);
+    inspection.losses.retain(|loss| loss.noticed_at > since);
     verdict(CHECK, &path, &inspection, is_open)
 }
 
 fn verdict(check: &'static str, path: &Path, inspection: &Inspection, is_open: bool) -> Finding {
     let named = path.display();
-    let Inspection { damage, version, known, is_other, is_wal } = inspection;
+    let Inspection { damage, version, known, is_other, is_wal, losses } = inspection;
     if let Some(first) = damage.first() {
         return Finding::trouble(check, format!("{named} is damaged: {first}"), ADVICE);
     }
@@ -87,6 +97,18 @@ fn verdict(check: &'static str, path: &Path, inspection: &Inspection, is_open: b
         );
         return Finding::warning(check, says, "start the indexer again, which turns it on");
     }
+    if let Some(latest) = losses.first() {
+        let events: u64 = losses.iter().map(Loss::events).sum();
+        let says = format!(
+            "{named} lacks {events} events that INSTANCES has lost; the latest loss is of {} to {}, {}, \
+             noticed at {}",
+            latest.first,
+            latest.last,
+            latest.cause.as_str(),
+            latest.noticed_at
+        );
+        return Finding::trouble(check, says, LOSS_ADVICE);
+    }
     let open = if is_open { "open in an indexer" } else { "not in use" };
     let version = match version < known {
         true => format!("version {version}; the next start brings it to {known}"),
@@ -99,6 +121,7 @@ fn verdict(check: &'static str, path: &Path, inspection: &Inspection, is_open: b
 mod tests {
     use super::*;
     use crate::doctor::finding::Verdict;
+    use shared::catalog::LossCause;
 
     #[test]
     fn only_what_the_indexer_would_take_is_well() {
@@ -108,6 +131,7 @@ mod tests {
             known: 4,
             is_other: false,
             is_wal: true,
+            losses: Vec::new(),
         };
         let verdict = |inspection: &Inspection, is_open| {
             verdict("catalogue", Path::new("a.db"), inspection, is_open).verdict
@@ -124,6 +148,11 @@ mod tests {
         assert_eq!(verdict(&with(|it| it.version = Some(5)), false), Verdict::Trouble, "newer");
         assert_eq!(verdict(&with(|it| it.is_other = true), false), Verdict::Trouble);
         assert_eq!(verdict(&with(|it| it.version = None), false), Verdict::Trouble);
+        let lossy = with(|it| {
+            let (cause, noticed_at) = (LossCause::Missing, Timestamp::UNIX_EPOCH);
+            it.losses.push(Loss { first: 3, last: 5, cause, noticed_at });
+        });
+        assert_eq!(verdict(&lossy, true), Verdict::Trouble);
         let damaged = with(|it| it.damage.push("Page 3 is never used".to_owned()));
         assert_eq!(verdict(&damaged, false), Verdict::Trouble);
     }

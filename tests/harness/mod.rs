@@ -2,6 +2,8 @@
 //! must come of it.
 
 pub mod browser;
+pub mod cluster;
+pub mod indexing;
 pub mod issuer;
 pub mod link;
 pub mod listening;

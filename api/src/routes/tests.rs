@@ -190,7 +190,12 @@ async fn receive(owner: &Catalog, sequence: u64) {
     let event: InstanceStored = serde_json::from_value(event).unwrap();
     let series = event.series_instance_uid.clone();
     let instances = vec![Received { sequence, at, event: Box::new(event) }];
-    let bookmark = Bookmark { stream_created: Timestamp::UNIX_EPOCH, last_sequence: sequence };
+    let bookmark = Bookmark {
+        stream_created: Timestamp::UNIX_EPOCH,
+        last_sequence: sequence,
+        event: None,
+        latest: None,
+    };
     let batch = Batch { instances, counted: Vec::new(), bookmark };
     let open = vec![(series, OpenSeries::new(at, "MY PACS"))];
     let consequences = Consequences { open, ..Consequences::default() };
@@ -206,6 +211,7 @@ async fn complete(owner: &Catalog, reason: Reason) {
         expected: None,
         retrieve_from: None,
         hold_disagreeing: false,
+        missing: 0,
     };
     owner.complete(&[completion]).await.unwrap();
 }
@@ -256,7 +262,12 @@ async fn a_request_needs_something_to_ask_for_and_a_broker() {
 
 /// The indexer has read a request to delete the series.
 async fn delete(owner: &Catalog, sequence: u64) {
-    let bookmark = Bookmark { stream_created: Timestamp::UNIX_EPOCH, last_sequence: sequence };
+    let bookmark = Bookmark {
+        stream_created: Timestamp::UNIX_EPOCH,
+        last_sequence: sequence,
+        event: None,
+        latest: None,
+    };
     let batch = Batch { instances: Vec::new(), counted: Vec::new(), bookmark };
     let series = SeriesInstanceUid::parse("2.1").unwrap();
     let (reason, decided_at) = (DeletionReason::Requested, Timestamp::UNIX_EPOCH);
@@ -307,7 +318,12 @@ async fn the_senders_are_listed_with_what_their_evidence_is_worth() {
         at: Timestamp::UNIX_EPOCH,
         series: SeriesInstanceUid::parse("2.1").unwrap(),
     };
-    let bookmark = Bookmark { stream_created: Timestamp::UNIX_EPOCH, last_sequence: 2 };
+    let bookmark = Bookmark {
+        stream_created: Timestamp::UNIX_EPOCH,
+        last_sequence: 2,
+        event: None,
+        latest: None,
+    };
     let batch = Batch { instances: Vec::new(), counted: Vec::new(), bookmark };
     let lessons = vec![Lesson::Disproved(disproof)];
     owner.record(&batch, |_| Consequences { lessons, ..Consequences::default() }).await.unwrap();

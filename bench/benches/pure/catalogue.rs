@@ -37,7 +37,8 @@ pub(crate) fn bench(criterion: &mut Criterion) {
                 })
                 .collect();
             let stream_created = Timestamp::UNIX_EPOCH;
-            let bookmark = Bookmark { stream_created, last_sequence: sequence };
+            let bookmark =
+                Bookmark { stream_created, last_sequence: sequence, event: None, latest: None };
             Batch { instances, counted: Vec::new(), bookmark }
         };
         let record = |batch: Batch| runtime.block_on(catalog.record(&batch, |_| opened(&batch)));

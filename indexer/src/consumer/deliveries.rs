@@ -3,16 +3,23 @@
 use super::order::{Order, Place};
 use crate::reading::{Reading, read};
 use anyhow::{Context as _, bail};
+use async_nats::header::NATS_MESSAGE_ID;
 use async_nats::jetstream::Message;
 use jiff::Timestamp;
+use shared::catalog::EventMark;
+
+/// Why it begins again where a sequence has another event than before.
+const OTHER_STREAM: &str = "INSTANCES has lost its end";
 
 /// One event of the stream.
 #[derive(Debug)]
 pub struct Delivery {
     /// Its sequence in INSTANCES.
     pub sequence: u64,
-    /// When the broker stored it.
-    pub at: Timestamp,
+    /// What tells it from another event of that sequence.
+    pub mark: EventMark,
+    /// How many events are gone from the stream right before it.
+    pub gone: u64,
     /// What it is.
     pub reading: Reading,
     /// The event as it came, if it can't be read.
@@ -47,17 +54,18 @@ impl Deliveries {
         let sequence = info.stream_sequence;
         let at = Timestamp::from_nanosecond(info.published.unix_timestamp_nanos())
             .context("the time of a delivery")?;
-        match order.place(sequence, info.consumer_sequence) {
+        match order.place(sequence, info.consumer_sequence, at) {
             Place::Next { gone } => {
-                if gone > 0 {
-                    tracing::warn!(gone, before = sequence, "events are gone");
-                }
+                let id = message.headers.as_ref().and_then(|headers| headers.get(NATS_MESSAGE_ID));
+                let message_id = id.map(ToString::to_string).unwrap_or_default();
+                let mark = EventMark { at, message_id };
                 let reading = read(&message.subject, &message.payload);
                 let dead = matches!(reading, Reading::Dead { .. }).then(|| message.clone());
                 self.bytes += message.payload.len();
-                self.new.push(Delivery { sequence, at, reading, dead });
+                self.new.push(Delivery { sequence, mark, gone, reading, dead });
             }
             Place::Again => {}
+            Place::Other => bail!("{OTHER_STREAM}: {sequence} is another event than before"),
             Place::Early { missing } => bail!("{missing} events are missing before {sequence}"),
         }
         if self.latest.as_ref().is_none_or(|(latest, _)| *latest <= sequence) {

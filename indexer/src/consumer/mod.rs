@@ -1,6 +1,7 @@
 //! The durable consumer on INSTANCES: what has been read, in the order of the stream and without
 //! a gap. The next batch is read and decoded while one is committed.
 
+mod account;
 mod deliveries;
 mod order;
 mod requests;
@@ -8,10 +9,11 @@ mod requests;
 pub use deliveries::{Deliveries, Delivery};
 pub use order::{Order, Place};
 
+use account::End;
 use anyhow::Context as _;
 use async_nats::jetstream;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
-use requests::{End, Requests};
+use requests::Requests;
 use shared::catalog::Bookmark;
 use shared::stream::{INSTANCES, Position};
 use std::sync::Arc;
@@ -29,7 +31,7 @@ pub const BATCH: usize = 2000;
 
 /// Events that may wait for their acknowledgement: one batch that is committed, one that is read, and
 /// those whose acknowledgement is under way.
-const MAX_ACK_PENDING: i64 = 8 * BATCH as i64;
+const MAX_ACK_PENDING: usize = 8 * BATCH;
 
 /// From one look at the stream to the next while few events come. Each event costs the broker and us
 /// several times less in a batch than one by one, and each commit a sync of the disk to which
@@ -50,7 +52,7 @@ pub struct Consumer {
 /// A bookmark in another stream, or beyond the end of this one, says nothing; reading an event
 /// twice is harmless, missing one is not.
 #[must_use]
-pub fn resume_after(bookmark: Option<Bookmark>, position: &Position) -> u64 {
+pub fn resume_after(bookmark: Option<&Bookmark>, position: &Position) -> u64 {
     match bookmark {
         Some(bookmark)
             if bookmark.stream_created == position.created
@@ -100,7 +102,7 @@ impl Consumer {
                 ack_wait,
                 // One that reaches a limit would vanish from the backlog without a word.
                 max_deliver: -1,
-                max_ack_pending: MAX_ACK_PENDING,
+                max_ack_pending: MAX_ACK_PENDING as i64,
                 ..pull::Config::default()
             })
             .await
@@ -171,19 +173,23 @@ mod tests {
     }
 
     fn bookmark(created: i64, last_sequence: u64) -> Option<Bookmark> {
-        Some(Bookmark { stream_created: at(created), last_sequence })
+        Some(Bookmark { stream_created: at(created), last_sequence, event: None, latest: None })
     }
 
     #[test]
     fn reading_goes_on_after_the_bookmark() {
-        assert_eq!(resume_after(bookmark(1, 7), &position(1, 9)), 7);
-        assert_eq!(resume_after(bookmark(1, 9), &position(1, 9)), 9);
+        assert_eq!(resume_after(bookmark(1, 7).as_ref(), &position(1, 9)), 7);
+        assert_eq!(resume_after(bookmark(1, 9).as_ref(), &position(1, 9)), 9);
     }
 
     #[test]
     fn a_bookmark_that_is_not_of_this_stream_is_not_believed() {
         assert_eq!(resume_after(None, &position(1, 9)), 0);
-        assert_eq!(resume_after(bookmark(1, 7), &position(2, 9)), 0, "made again");
-        assert_eq!(resume_after(bookmark(1, 12), &position(1, 9)), 0, "restored from a backup");
+        assert_eq!(resume_after(bookmark(1, 7).as_ref(), &position(2, 9)), 0, "made again");
+        assert_eq!(
+            resume_after(bookmark(1, 12).as_ref(), &position(1, 9)),
+            0,
+            "restored from a backup"
+        );
     }
 }

@@ -1,5 +1,9 @@
 //! Each event once and in the order of the stream, whatever the broker delivers.
 
+use super::MAX_ACK_PENDING;
+use jiff::Timestamp;
+use std::collections::VecDeque;
+
 /// Keeps the order of the stream: each event once and none left out, whatever is delivered.
 #[derive(Debug, Clone)]
 pub struct Order {
@@ -8,6 +12,8 @@ pub struct Order {
     /// How many deliveries the consumer had made by the one that came last. It numbers them from 1 on,
     /// those that never arrive too. `None` once one has not arrived.
     deliveries: Option<u64>,
+    /// Sequence and time of the events that were handed out last: of all that may come again.
+    known: VecDeque<(u64, Timestamp)>,
 }
 
 /// What a delivery is in the order of the stream.
@@ -20,6 +26,9 @@ pub enum Place {
     },
     /// It was handed out before.
     Again,
+    /// Another event was handed out before with its sequence: the stream has lost its end, and gives its
+    /// sequences out again.
+    Other,
     /// This many were left out before it. They were delivered to a connection that broke, and will
     /// come again, later; to keep the order, everything is read again from there.
     Early {
@@ -33,16 +42,18 @@ impl Order {
     /// nothing yet.
     #[must_use]
     pub fn after(last: u64) -> Self {
-        Self { last, deliveries: Some(0) }
+        Self { last, deliveries: Some(0), known: VecDeque::new() }
     }
 
-    /// Where an event stands that is delivered, as the consumer's delivery of that number.
-    pub fn place(&mut self, sequence: u64, delivery: u64) -> Place {
+    /// Where an event stands that the broker stored `at`, as the consumer's delivery of that number.
+    pub fn place(&mut self, sequence: u64, delivery: u64, at: Timestamp) -> Place {
         // No delivery was ever lost, so what the stream has not is gone from it.
         let follows = self.deliveries.is_some_and(|last| delivery == last + 1);
         self.deliveries = follows.then_some(delivery);
         if sequence <= self.last {
-            return Place::Again;
+            let known = self.known.binary_search_by_key(&sequence, |(sequence, _)| *sequence);
+            let is_other = known.is_ok_and(|place| self.known[place].1 != at);
+            return if is_other { Place::Other } else { Place::Again };
         }
         let missing = sequence - self.last - 1;
         if missing > 0 && !follows {
@@ -50,6 +61,10 @@ impl Order {
         }
         let gone = if self.last > 0 { missing } else { 0 };
         self.last = sequence;
+        if self.known.len() >= MAX_ACK_PENDING {
+            self.known.pop_front();
+        }
+        self.known.push_back((sequence, at));
         Place::Next { gone }
     }
 }
@@ -58,34 +73,53 @@ impl Order {
 mod tests {
     use super::*;
 
+    fn place(order: &mut Order, sequence: u64, delivery: u64) -> Place {
+        order.place(sequence, delivery, Timestamp::from_second(sequence as i64).unwrap())
+    }
+
+    #[test]
+    fn an_event_of_a_sequence_that_another_one_had_is_not_the_same_again() {
+        let mut order = Order::after(7);
+        assert_eq!(place(&mut order, 8, 1), Place::Next { gone: 0 });
+        assert_eq!(place(&mut order, 10, 2), Place::Next { gone: 1 });
+        assert_eq!(place(&mut order, 10, 3), Place::Again);
+        for sequence in [8, 10] {
+            assert_eq!(order.place(sequence, 4, Timestamp::UNIX_EPOCH), Place::Other);
+        }
+    }
+
     #[test]
     fn what_is_gone_from_the_stream_is_told_from_what_was_lost_on_the_way() {
         let mut order = Order::after(7);
-        assert_eq!(order.place(8, 1), Place::Next { gone: 0 });
-        assert_eq!(order.place(8, 2), Place::Again);
-        assert_eq!(order.place(11, 3), Place::Next { gone: 2 });
+        assert_eq!(place(&mut order, 8, 1), Place::Next { gone: 0 });
+        assert_eq!(place(&mut order, 8, 2), Place::Again);
+        assert_eq!(place(&mut order, 11, 3), Place::Next { gone: 2 });
         // Deliveries 4 and 5 never arrived.
-        assert_eq!(order.place(14, 6), Place::Early { missing: 2 });
+        assert_eq!(place(&mut order, 14, 6), Place::Early { missing: 2 });
     }
 
     #[test]
     fn what_was_lost_on_the_way_is_not_forgotten_by_what_comes_after_it() {
         // Deliveries 1 and 2, of events 11 and 12, never arrived; 11 comes again, and then 13.
         let mut order = Order::after(10);
-        assert_eq!(order.place(11, 3), Place::Next { gone: 0 });
-        assert_eq!(order.place(13, 4), Place::Early { missing: 1 });
+        assert_eq!(place(&mut order, 11, 3), Place::Next { gone: 0 });
+        assert_eq!(place(&mut order, 13, 4), Place::Early { missing: 1 });
         // The same where what comes again was there before.
         let mut order = Order::after(10);
-        assert_eq!(order.place(10, 4), Place::Again);
-        assert_eq!(order.place(12, 5), Place::Early { missing: 1 });
+        assert_eq!(place(&mut order, 10, 4), Place::Again);
+        assert_eq!(place(&mut order, 12, 5), Place::Early { missing: 1 });
     }
 
     #[test]
     fn nothing_is_left_out_at_the_beginning_either() {
-        assert_eq!(Order::after(0).place(3, 1), Place::Next { gone: 0 }, "trimmed long ago");
-        assert_eq!(Order::after(7).place(10, 1), Place::Next { gone: 2 }, "trimmed meanwhile");
+        assert_eq!(place(&mut Order::after(0), 3, 1), Place::Next { gone: 0 }, "trimmed long ago");
+        assert_eq!(
+            place(&mut Order::after(7), 10, 1),
+            Place::Next { gone: 2 },
+            "trimmed meanwhile"
+        );
         for last in [0, 7] {
-            let first = Order::after(last).place(last + 3, 3);
+            let first = place(&mut Order::after(last), last + 3, 3);
             assert_eq!(first, Place::Early { missing: 2 }, "the first two were lost");
         }
     }

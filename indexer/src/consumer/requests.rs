@@ -3,6 +3,7 @@
 //! request is left standing only where there is nothing.
 
 use super::BATCH;
+use super::account::{Account, End, Next, Status};
 use super::deliveries::Deliveries;
 use super::order::Order;
 use anyhow::{Context as _, bail, ensure};
@@ -12,7 +13,7 @@ use async_nats::jetstream::{self, Message};
 use async_nats::{StatusCode, Subject, Subscriber};
 use futures_util::StreamExt as _;
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// Bytes of events in one request, if a message may not be longer: ordinary events have 1 or 2 KiB. The
 /// broker cuts the connection of a client that has 64 MiB before it.
@@ -30,19 +31,13 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 const SILENCE: Duration = Duration::from_secs(3);
 const SILENCES: u32 = 3;
 
-/// What the broker says where there is no room in the request for the next event.
-const NO_ROOM: &str = "Message Size Exceeds MaxBytes";
+/// How often in a row, and after what pause each, the broker may end requests without a single event
+/// before everything begins again. A new leader is there sooner.
+const REFUSALS: u32 = 30;
+const REFUSED_PAUSE: Duration = Duration::from_millis(100);
 
-/// How a request ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
-    /// It brought as much as it asked for, and there may be more.
-    Full,
-    /// It brought all that was there.
-    Drained,
-    /// Nothing was heard of it.
-    Silent,
-}
+/// How many events a request asked for that were not sent, in the status that ends it.
+const PENDING_MESSAGES: &str = "Nats-Pending-Messages";
 
 /// Asks for the events of the consumer, one request after the other.
 pub(super) struct Requests {
@@ -56,6 +51,8 @@ pub(super) struct Requests {
     number: u64,
     /// Bytes in one at the most.
     bytes: usize,
+    /// What the broker said last as it ended one.
+    refusal: String,
 }
 
 impl Requests {
@@ -70,8 +67,17 @@ impl Requests {
         let client = jetstream.client();
         let inbox = client.new_inbox();
         let answers = client.subscribe(format!("{inbox}.*")).await?;
+        let refusal = String::new();
         let bytes = BYTES.max(client.server_info().max_payload + AROUND);
-        Ok(Self { jetstream: jetstream.clone(), consumer, answers, inbox, number: 0, bytes })
+        Ok(Self {
+            jetstream: jetstream.clone(),
+            consumer,
+            answers,
+            inbox,
+            number: 0,
+            bytes,
+            refusal,
+        })
     }
 
     /// Reads what is there, up to one batch; where nothing is, waits until something comes. Gives how the
@@ -91,10 +97,15 @@ impl Requests {
             ..Default::default()
         };
         let looked = self.ask(what_is_there, deliveries, order).await?;
-        let (mut end, mut silences) = (looked, 0);
+        let (mut end, mut silences, mut refusals) = (looked, 0, 0);
         while deliveries.are_empty() {
             silences = if end == End::Silent { silences + 1 } else { 0 };
             ensure!(silences < SILENCES, "the broker is silent");
+            refusals = if end == End::Refused { refusals + 1 } else { 0 };
+            ensure!(refusals < REFUSALS, "the broker refuses to be asked: {}", self.refusal);
+            if end == End::Refused {
+                sleep(REFUSED_PAUSE).await;
+            }
             let one = BatchConfig {
                 batch: 1,
                 expires: Some(EXPIRES),
@@ -115,34 +126,41 @@ impl Requests {
     ) -> anyhow::Result<End> {
         self.number += 1;
         let this = Subject::from(format!("{}.{}", self.inbox, self.number));
-        let (mut events, mut bytes) = (request.batch, request.max_bytes);
+        let mut account = Account::new(request.batch, request.max_bytes);
         self.consumer.request_batch(request, this.clone()).await.context("asking")?;
         loop {
-            let Ok(answer) = timeout(SILENCE, self.answers.next()).await else {
-                return Ok(End::Silent);
-            };
-            let message = answer.context("the connection to NATS is closed")?;
-            match message.status {
-                None | Some(StatusCode::OK) => {
-                    // As the broker counts them: with 0 left it says no more, whatever it was before.
-                    let all_bytes = bytes == message.length;
-                    bytes = bytes.saturating_sub(message.length);
-                    events -= 1;
-                    let context = self.jetstream.clone();
-                    deliveries.take(Message { message, context }, order)?;
-                    if events == 0 || all_bytes {
-                        return Ok(End::Full);
+            let next = match timeout(SILENCE, self.answers.next()).await {
+                Err(_elapsed) => account.silence(),
+                Ok(answer) => {
+                    let message = answer.context("the connection to NATS is closed")?;
+                    match message.status {
+                        None | Some(StatusCode::OK) => {
+                            let next = account.event(message.length);
+                            let context = self.jetstream.clone();
+                            deliveries.take(Message { message, context }, order)?;
+                            next
+                        }
+                        // Of a request that was given up, or one that ended with its last event.
+                        Some(_) if message.subject != this => Next::Wait,
+                        Some(code) => account.status(self.said(code, &message)),
                     }
                 }
-                // Of a request that was given up, or one that ended with its last event.
-                Some(_) if message.subject != this => {}
-                Some(StatusCode::IDLE_HEARTBEAT) => {}
-                Some(StatusCode::NOT_FOUND | StatusCode::TIMEOUT) => return Ok(End::Drained),
-                Some(status) => match message.description.as_deref().unwrap_or_default() {
-                    NO_ROOM => return Ok(End::Full),
-                    said => bail!("the broker refuses: {status} {said}"),
-                },
+            };
+            match next {
+                Next::Wait => {}
+                Next::Ended(end) => return Ok(end),
+                Next::BeginAgain(reason) => bail!("reading INSTANCES: {reason}"),
             }
         }
+    }
+
+    fn said<'a>(&mut self, code: StatusCode, message: &'a async_nats::Message) -> Status<'a> {
+        let description = message.description.as_deref().unwrap_or_default();
+        if code != StatusCode::IDLE_HEARTBEAT {
+            self.refusal = format!("{code} {description}");
+        }
+        let headers = message.headers.as_ref();
+        let pending = headers.and_then(|h| h.get(PENDING_MESSAGES)?.as_str().parse().ok());
+        Status { code, description, pending }
     }
 }

@@ -8,6 +8,8 @@
 //! What an observation does to a series is in `observing`, when a series is due in `rules`, and how
 //! far time has come in `watermark`.
 
+#[cfg(test)]
+mod missing;
 mod observing;
 mod rules;
 #[cfg(test)]
@@ -15,8 +17,9 @@ mod tests;
 mod watermark;
 
 pub use observing::{Closed, Receiving, Stored};
-pub use watermark::Watermark;
+pub use watermark::{Reached, Watermark};
 
+use crate::clock::{Step, TOLERANCE};
 use crate::sources::{OnDisagreement, Sources};
 use jiff::Timestamp;
 use shared::catalog::{Completion, Consequences, Deletion, Lesson, OpenSeries};
@@ -30,6 +33,12 @@ pub struct Debouncer {
     sources: Sources,
     /// Everything stored before it has been observed.
     watermark: Timestamp,
+    /// When the broker stored the latest event; `None` before the first.
+    latest: Option<Timestamp>,
+    /// Steps back of the broker's clock between events, since they were last taken.
+    steps: Vec<Step>,
+    /// Events were lost, so that what an association has sent and nobody has seen is missing.
+    knows_losses: bool,
     /// The open series, each with when it is due and why.
     open: HashMap<SeriesInstanceUid, (OpenSeries, Due)>,
     /// The same, by when they are due.
@@ -55,6 +64,9 @@ impl Debouncer {
         Self {
             sources,
             watermark: Timestamp::MIN,
+            latest: None,
+            steps: Vec::new(),
+            knows_losses: false,
             open: HashMap::new(),
             due: BTreeSet::new(),
             disproved: HashSet::new(),
@@ -95,7 +107,61 @@ impl Debouncer {
         }
     }
 
-    /// Everything stored before `watermark` has been observed. It never goes back.
+    /// The last event before was stored at this time.
+    pub fn resume(&mut self, latest: Timestamp) {
+        self.latest = Some(latest);
+    }
+
+    /// When the broker stored the latest event, if there was one.
+    #[must_use]
+    pub fn latest(&self) -> Option<Timestamp> {
+        self.latest
+    }
+
+    /// The next event was stored at this time. That is later than the one before it in the stream, and than
+    /// all that was decided without it, or the broker's clock was set back.
+    pub fn time_is(&mut self, at: Timestamp) {
+        let step = self.latest.and_then(|latest| Step::back(latest.max(self.watermark), at));
+        match step {
+            // The clocks of two brokers, one after the other the leader.
+            Some(step) if step.by >= -TOLERANCE => self.latest = self.latest.max(Some(at)),
+            Some(step) => {
+                self.step(&step);
+                self.steps.push(step);
+                self.latest = Some(at);
+            }
+            None => self.latest = Some(at),
+        }
+    }
+
+    /// The broker's clock was set: all times move along.
+    pub fn step(&mut self, step: &Step) {
+        self.watermark = self.watermark.min(step.now());
+        self.latest = self.latest.map(|latest| latest.min(step.now()));
+        for (open, _) in self.open.values_mut() {
+            for time in [&mut open.opened_at, &mut open.last_activity] {
+                *time = step.moved(*time);
+            }
+            open.requested = open.requested.map(|requested| step.moved(requested));
+        }
+        let open: Vec<_> = self.open.keys().cloned().collect();
+        for series in open {
+            self.reschedule(&series);
+        }
+    }
+
+    /// The steps back that events have shown since this was last asked.
+    #[must_use]
+    pub fn take_steps(&mut self) -> Vec<Step> {
+        std::mem::take(&mut self.steps)
+    }
+
+    /// INSTANCES has lost events that nobody has read.
+    pub fn know_losses(&mut self) {
+        self.knows_losses = true;
+    }
+
+    /// Everything stored before `watermark` has been observed. It never goes back, but with a step.
     pub fn advance(&mut self, watermark: Timestamp) {
         self.watermark = self.watermark.max(watermark);
     }
@@ -123,6 +189,7 @@ impl Debouncer {
             opened_at: state.opened_at,
             decided_at: self.watermark,
             expected: state.expected,
+            missing: state.missing,
             retrieve_from: rules.retrieve_url.clone(),
             hold_disagreeing: rules.on_disagreement == OnDisagreement::Hold,
         })

@@ -1,7 +1,7 @@
 //! What is observed, and what it does to the series that it concerns.
 
 use super::Debouncer;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use shared::catalog::{Completed, Deletion, Disproof, Effect, Lesson, OpenSeries, Share};
 use shared::event::{DeletionReason, Ending, Reason, SeriesShare};
 use shared::uid::SeriesInstanceUid;
@@ -75,7 +75,12 @@ impl Debouncer {
                 self.judge(stored, completed);
             }
         }
+        let is_new = *stored.effect == Effect::Added;
+        let is_first = completed.is_none() && !self.open.contains_key(stored.series);
+        let knows_losses = self.knows_losses;
         let open = self.open_at(stored.series, stored.at, stored.source);
+        open.is_first |= is_first;
+        let began_unseen = knows_losses && open.is_first;
         open.source.clear();
         open.source.push_str(stored.source);
         open.interrupted = false;
@@ -89,12 +94,20 @@ impl Debouncer {
         if let Some(share) = share_of(open, stored.association, stored.node)
             && stored.ordinal > share.last_ordinal
         {
-            if share.last_ordinal == 0 {
+            let before = stored.series_ordinal.saturating_sub(1);
+            if share.last_ordinal == 0 && !began_unseen {
                 // What came before did not open the series: it was sent again, unchanged.
-                share.stored = stored.series_ordinal.saturating_sub(1);
+                share.stored = before;
             }
+            let (makes_up, missing) = (share.makes_up, before.saturating_sub(share.stored));
             share.last_ordinal = stored.ordinal;
-            share.stored += 1;
+            share.stored = share.stored.max(before) + 1;
+            if missing > 0 {
+                open.missing += missing;
+                open.tainted = true;
+            } else if makes_up && is_new {
+                open.missing = open.missing.saturating_sub(1);
+            }
         }
         self.reschedule(stored.series);
     }
@@ -129,6 +142,9 @@ impl Debouncer {
             if let Some(seen) = open.associations.remove(closed.association) {
                 open.tainted |= closed.failed_of_unknown_series > 0;
                 open.tainted |= seen.stored < share.acknowledged;
+                if seen.last_ordinal > 0 {
+                    open.missing += share.acknowledged.saturating_sub(seen.stored);
+                }
                 end(open, closed.ending, closed.at);
             }
             self.reschedule(series);
@@ -187,7 +203,9 @@ impl Debouncer {
         let grows = matches!(stored.effect, Effect::Added | Effect::MovedFrom(_));
         let by_evidence = matches!(reason, Reason::Released | Reason::Expected);
         let quiet_period = self.sources.rules(source).quiet_period;
-        if !grows || !by_evidence || stored.at.duration_since(*last_activity) > quiet_period {
+        // Before it, by a clock that was set back, says nothing.
+        let within = SignedDuration::ZERO..=quiet_period;
+        if !grows || !by_evidence || !within.contains(&stored.at.duration_since(*last_activity)) {
             return;
         }
         if self.disproved.insert((source.clone(), *reason)) {
@@ -218,7 +236,7 @@ impl Debouncer {
     }
 
     /// Finds out anew when a series is due, and remembers that it has changed.
-    fn reschedule(&mut self, series: &SeriesInstanceUid) {
+    pub(super) fn reschedule(&mut self, series: &SeriesInstanceUid) {
         let Some((open, before)) = self.open.get(series) else { return };
         let (before, due) = (*before, self.due_of(open));
         if due != before {
@@ -250,7 +268,8 @@ fn share_of<'a>(open: &'a mut OpenSeries, association: &str, node: &str) -> Opti
             open.tainted = true;
             return None;
         }
-        let share = Share { node: node.to_owned(), ..Share::default() };
+        let makes_up = open.missing > 0;
+        let share = Share { node: node.to_owned(), makes_up, ..Share::default() };
         open.associations.insert(association.to_owned(), share);
     }
     open.associations.get_mut(association)

@@ -1,7 +1,8 @@
 //! The time up to which everything has been processed.
 
-use jiff::Timestamp;
+use crate::clock::Answer;
 use shared::stream::Position;
+use std::time::Duration;
 
 /// Says how far time has come, from what the broker was asked and what was read since.
 ///
@@ -11,14 +12,24 @@ use shared::stream::Position;
 #[derive(Debug, Clone, Default)]
 pub struct Watermark {
     /// The answer whose end is not reached yet.
-    waiting: Option<Position>,
+    waiting: Option<(Position, Answer)>,
+}
+
+/// An answer of the broker, with all read that the stream had then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reached {
+    /// The time that has come, and when it was asked for.
+    pub answer: Answer,
+    /// Sequence of the last event of the stream then.
+    pub last: u64,
 }
 
 impl Watermark {
-    /// The broker has answered. An earlier answer that is still waited for is forgotten: behind a
-    /// backlog it would be an old one by the time it is reached.
-    pub fn asked(&mut self, position: Position) {
-        self.waiting = Some(position);
+    /// The broker has answered what it was `asked`, when it had `answered`, both by our monotonic clock. An
+    /// earlier answer that is still waited for is forgotten: behind a backlog it would be an old one by the
+    /// time it is reached.
+    pub fn asked(&mut self, position: Position, asked: Duration, answered: Duration) {
+        self.waiting = Some((position, Answer { now: position.now, asked, answered }));
     }
 
     /// Whether something is still to be read before the last answer says how far time has come.
@@ -29,18 +40,20 @@ impl Watermark {
 
     /// The time that has come, with everything read up to sequence `read`; `None` if that is no news.
     #[must_use]
-    pub fn reached(&mut self, read: u64) -> Option<Timestamp> {
+    pub fn reached(&mut self, read: u64) -> Option<Reached> {
         // What an operator purged unread will never be read; waiting for it would be for ever.
-        let is_read =
-            |waiting: &mut Position| read.max(waiting.first.saturating_sub(1)) >= waiting.last;
-        self.waiting.take_if(is_read).map(|position| position.now)
+        let is_read = |(position, _): &mut (Position, Answer)| {
+            read.max(position.first.saturating_sub(1)) >= position.last
+        };
+        let (position, answer) = self.waiting.take_if(is_read)?;
+        Some(Reached { answer, last: position.last })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jiff::SignedDuration;
+    use jiff::{SignedDuration, Timestamp};
 
     fn second(number: i64) -> Timestamp {
         Timestamp::UNIX_EPOCH + SignedDuration::from_secs(number)
@@ -50,10 +63,18 @@ mod tests {
         Position { created: second(0), first, last, bytes: 0, now: second(now) }
     }
 
+    fn asked(watermark: &mut Watermark, position: Position) {
+        watermark.asked(position, Duration::ZERO, Duration::ZERO);
+    }
+
+    fn come(watermark: &mut Watermark, read: u64) -> Option<Timestamp> {
+        watermark.reached(read).map(|reached| reached.answer.now)
+    }
+
     fn reached(position: Position, read: u64) -> Option<Timestamp> {
         let mut watermark = Watermark::default();
-        watermark.asked(position);
-        watermark.reached(read)
+        asked(&mut watermark, position);
+        come(&mut watermark, read)
     }
 
     #[test]
@@ -68,20 +89,20 @@ mod tests {
     #[test]
     fn what_comes_in_after_the_question_does_not_hold_time_up() {
         let mut watermark = Watermark::default();
-        watermark.asked(at(1, 7, 9));
-        assert_eq!(watermark.reached(6), None);
+        asked(&mut watermark, at(1, 7, 9));
+        assert_eq!(come(&mut watermark, 6), None);
         assert!(watermark.is_waiting());
         // More came in before 7 was read, and was read with it.
-        assert_eq!(watermark.reached(9), Some(second(9)));
+        assert_eq!(come(&mut watermark, 9), Some(second(9)));
         assert!(!watermark.is_waiting());
     }
 
     #[test]
     fn a_later_answer_takes_the_place_of_one_that_is_not_reached() {
         let mut watermark = Watermark::default();
-        watermark.asked(at(1, 7, 9));
-        assert_eq!(watermark.reached(6), None);
-        watermark.asked(at(10, 9, 12));
-        assert_eq!(watermark.reached(6), Some(second(12)), "an operator purged it all");
+        asked(&mut watermark, at(1, 7, 9));
+        assert_eq!(come(&mut watermark, 6), None);
+        asked(&mut watermark, at(10, 9, 12));
+        assert_eq!(come(&mut watermark, 6), Some(second(12)), "an operator purged it all");
     }
 }

@@ -18,8 +18,14 @@ impl<'a> Check<'a> {
         Self { stream, announced: HashMap::new() }
     }
 
-    /// A completion that was announced at `now`.
-    pub fn announced(&mut self, now: Millis, announced: &Announced) {
+    /// A completion that was announced at `now`, and decided of what there was at `decided`. Steps of the
+    /// broker's clock were `seen` between these times.
+    pub fn announced(
+        &mut self,
+        (now, decided): (Millis, Millis),
+        announced: &Announced,
+        seen: &[(Millis, Millis)],
+    ) {
         let Announced { series, revision, sequence, decided_at, .. } = announced;
         let before = self.announced.insert(series.clone(), announced.clone());
         let before_revision = before.as_ref().map_or(0, |before| before.revision);
@@ -27,14 +33,15 @@ impl<'a> Check<'a> {
 
         for (unread, at, event) in self.stream.stored() {
             // All that was there at the time by which it was decided.
-            let there = time(at) <= *decided_at && unread > *sequence;
+            let there = at <= decided && unread > *sequence;
             let waits = event.series_instance_uid == *series && there;
             assert!(!waits, "announced while {unread} waits unread: {announced:?}");
         }
         assert_eq!(announced.count, self.count(series, *sequence), "{announced:?}");
-        assert!(*decided_at <= time(now), "decided ahead of time: {announced:?}");
+        assert!(decided <= now, "decided ahead of time: {announced:?}");
+        assert_eq!(*decided_at, self.stream.clock(decided), "the broker's time: {announced:?}");
         let since = before.map_or(0, |before| before.sequence);
-        self.is_not_early(announced, since);
+        self.is_not_early(announced, since, decided, seen);
     }
 
     /// The end of the world: the announcements say what is in the stream.
@@ -60,8 +67,14 @@ impl<'a> Check<'a> {
     }
 
     /// The rule that is named does hold, of the events in `since..=sequence`.
-    fn is_not_early(&self, announced: &Announced, since: u64) {
-        let Announced { series, reason, decided_at, sequence, .. } = announced;
+    fn is_not_early(
+        &self,
+        announced: &Announced,
+        since: u64,
+        decided: Millis,
+        seen: &[(Millis, Millis)],
+    ) {
+        let Announced { series, reason, sequence, .. } = announced;
         let opened = self.opened(series, since, *sequence);
         let stored: Vec<_> = self
             .stream
@@ -72,8 +85,10 @@ impl<'a> Check<'a> {
             .collect();
         let rules = rules();
         let passed = |at: Millis, period| {
+            // What nobody could see passed as time.
+            let unseen = self.stream.forward(at, decided, seen);
             let due: Timestamp = time(at) + period;
-            assert!(due < *decided_at, "early: {announced:?}");
+            assert!(due < time(decided + unseen), "early: {announced:?}");
         };
         let Some((_, last, _)) = stored.last() else {
             // It lost an instance to another series, and nothing else happened to it.
@@ -101,9 +116,9 @@ impl<'a> Check<'a> {
                 assert_eq!(last_ending.unwrap().1, Ending::Released as u8, "{announced:?}");
             }
             Reason::Requested => {
-                let asked = self.stream.0.iter().any(|entry| {
+                let asked = self.stream.events.iter().any(|entry| {
                     matches!(&entry.reading, Reading::CompletionRequested(request)
-                        if request.series_instance_uid == *series && time(entry.at) < *decided_at)
+                        if request.series_instance_uid == *series && entry.at < decided)
                 });
                 assert!(asked, "{announced:?}");
             }

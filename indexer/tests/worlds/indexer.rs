@@ -1,7 +1,8 @@
 //! The indexer of a world: reads, commits, decides and dies at the moments that it is told.
 
-use super::stream::{Millis, Stream, time};
+use super::stream::{Millis, SECOND, Stream, time};
 use indexer::batch::Batch;
+use indexer::clock::Clock;
 use indexer::consumer::{Order, Place, resume_after};
 use indexer::debounce::{Debouncer, Watermark};
 use indexer::sources::Sources;
@@ -9,6 +10,7 @@ use jiff::Timestamp;
 use shared::catalog::{Bookmark, Completion, OpenSeries};
 use shared::event::Reason;
 use shared::uid::SeriesInstanceUid;
+use std::time::Duration;
 
 /// A completion as it was announced.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,20 +48,46 @@ pub struct Indexer<'a> {
     sources: &'a Sources,
     pub debouncer: Debouncer,
     watermark: Watermark,
+    clock: Clock,
     order: Order,
     deliveries: u64,
+    /// When the time was asked for.
+    asked: Millis,
+    /// When that was asked for by which it decided last.
+    pub decided: Millis,
+    /// Between which answers it has seen steps of the broker's clock.
+    pub seen: Vec<(Millis, Millis)>,
     bookmark: Bookmark,
 }
 
 impl<'a> Indexer<'a> {
     /// Starts from what is kept.
     pub fn start(stream: &'a Stream, sources: &'a Sources, store: &dyn Store, now: Millis) -> Self {
-        let last_sequence = resume_after(store.bookmark(), &stream.position(now));
+        let kept = store.bookmark();
+        let last_sequence = resume_after(kept.as_ref(), &stream.position(now));
         let mut debouncer = Debouncer::new(sources.clone());
         debouncer.restore(store.open_series(), store.disproved());
-        let bookmark = Bookmark { stream_created: time(0), last_sequence };
+        let beginning =
+            Bookmark { stream_created: time(0), last_sequence: 0, event: None, latest: None };
+        let bookmark = kept.filter(|kept| kept.last_sequence == last_sequence).unwrap_or(beginning);
+        if let Some(latest) = bookmark.latest {
+            debouncer.resume(latest);
+        }
         let (watermark, order) = (Watermark::default(), Order::after(last_sequence));
-        Self { stream, sources, debouncer, watermark, order, deliveries: 0, bookmark }
+        let clock = Clock::default();
+        Self {
+            stream,
+            sources,
+            debouncer,
+            watermark,
+            clock,
+            order,
+            deliveries: 0,
+            asked: now,
+            decided: now,
+            seen: Vec::new(),
+            bookmark,
+        }
     }
 
     /// Up to which sequence it has read.
@@ -78,20 +106,23 @@ impl<'a> Indexer<'a> {
     ) -> Result<(), Death> {
         let from = self.read_to().saturating_sub(again) + 1;
         let to = self.stream.position(now).last.min(self.read_to() + count);
-        let mut batch = Batch::new(self.bookmark);
+        let mut batch = Batch::new(self.bookmark.clone());
         for sequence in from..=to {
             self.deliveries += 1;
-            match self.order.place(sequence, self.deliveries) {
+            let mark = self.stream.mark(sequence);
+            match self.order.place(sequence, self.deliveries, mark.at) {
                 Place::Next { .. } => {
                     let entry = self.stream.get(sequence);
-                    batch.push(sequence, time(entry.at), entry.reading.clone(), self.sources);
+                    batch.push(sequence, mark, entry.reading.clone(), self.sources);
                     if batch.ends() {
                         store.record(&batch, &mut self.debouncer);
-                        self.bookmark = batch.rows.bookmark;
-                        batch = Batch::new(self.bookmark);
+                        self.bookmark = batch.rows.bookmark.clone();
+                        self.follow_steps();
+                        batch = Batch::new(self.bookmark.clone());
                     }
                 }
                 Place::Again => {}
+                Place::Other => panic!("{sequence} is another event"),
                 Place::Early { missing } => panic!("{missing} missing before {sequence}"),
             }
         }
@@ -100,21 +131,49 @@ impl<'a> Indexer<'a> {
                 return Err(Death::BeforeCommit);
             }
             store.record(&batch, &mut self.debouncer);
-            self.bookmark = batch.rows.bookmark;
+            self.bookmark = batch.rows.bookmark.clone();
+            self.follow_steps();
         }
         death.map_or(Ok(()), Err)
     }
 
-    /// Asks for the time, and completes what is due.
-    pub fn ask(&mut self, store: &mut dyn Store, now: Millis) -> Vec<Announced> {
-        self.watermark.asked(self.stream.position(now));
-        self.decide(store)
+    fn follow_steps(&mut self) {
+        if !self.debouncer.take_steps().is_empty() {
+            self.clock.forget();
+            self.watermark = Watermark::default();
+        }
     }
 
-    /// Completes what is due, if everything is read up to where the stream ended at the last asking.
-    pub fn decide(&mut self, store: &mut dyn Store) -> Vec<Announced> {
-        let Some(watermark) = self.watermark.reached(self.read_to()) else { return Vec::new() };
-        self.debouncer.advance(watermark);
+    /// Asks for the time, and completes what is due.
+    pub fn ask(&mut self, store: &mut dyn Store, now: Millis) -> Vec<Announced> {
+        // It is not set: what passes is what passes.
+        let ours = Duration::from_millis(now.unsigned_abs());
+        self.watermark.asked(self.stream.position(now), ours, ours);
+        self.asked = now;
+        self.reach(store)
+    }
+
+    /// Completes what is due, if everything is read up to where the stream ended at the last asking, or
+    /// now, if that is long ago.
+    pub fn decide(&mut self, store: &mut dyn Store, now: Millis) -> Vec<Announced> {
+        match self.watermark.is_waiting() && now > self.asked + SECOND {
+            true => self.ask(store, now),
+            false => self.reach(store),
+        }
+    }
+
+    fn reach(&mut self, store: &mut dyn Store) -> Vec<Announced> {
+        let Some(reached) = self.watermark.reached(self.read_to()) else { return Vec::new() };
+        let latest = self.debouncer.latest().filter(|_| self.read_to() <= reached.last);
+        let before = self.decided;
+        self.decided = reached.answer.asked.as_millis() as Millis;
+        if let Some(step) = self.clock.answered(reached.answer, latest) {
+            self.seen.push((before, self.decided));
+            self.debouncer.step(&step);
+            self.bookmark.latest = self.debouncer.latest();
+            store.record(&Batch::new(self.bookmark.clone()), &mut self.debouncer);
+        }
+        self.debouncer.advance(reached.answer.now);
         let completions: Vec<_> = std::iter::from_fn(|| self.debouncer.poll()).collect();
         store.complete(&completions)
     }
@@ -127,14 +186,18 @@ pub fn watch(stream: &Stream, sources: &Sources, store: &mut dyn Store) -> Vec<A
     let mut announced = Vec::new();
     let mut decide_until = |indexer: &mut Indexer, store: &mut dyn Store, until: Millis| {
         while let Some(due) = indexer.debouncer.next_due() {
-            let due = due.as_millisecond() + 1;
-            if due >= until {
+            let mut at = stream.when(due, indexer.asked);
+            if !stream.steps.is_empty() {
+                // While something is open the clock is looked at each second.
+                at = at.min(indexer.asked + SECOND);
+            }
+            if at >= until {
                 break;
             }
-            announced.extend(indexer.ask(store, due));
+            announced.extend(indexer.ask(store, at));
         }
     };
-    for entry in &stream.0 {
+    for entry in &stream.events {
         decide_until(&mut indexer, store, entry.at);
         indexer.read(store, entry.at, (0, u64::MAX >> 1), None).unwrap();
     }

@@ -2,7 +2,6 @@
 //! has the real one, and random worlds show that the two agree.
 
 use super::indexer::{Announced, Store};
-use super::stream::time;
 use indexer::batch::Batch;
 use indexer::debounce::Debouncer;
 use jiff::Timestamp;
@@ -15,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 #[derive(Debug, Default)]
 pub struct Memory {
-    last_sequence: u64,
+    bookmark: Option<Bookmark>,
     instances: HashMap<String, Instance>,
     series: HashMap<SeriesInstanceUid, Series>,
     open: BTreeMap<SeriesInstanceUid, OpenSeries>,
@@ -79,8 +78,7 @@ impl Memory {
 
 impl Store for Memory {
     fn bookmark(&self) -> Option<Bookmark> {
-        let last_sequence = self.last_sequence;
-        (last_sequence > 0).then(|| Bookmark { stream_created: time(0), last_sequence })
+        self.bookmark.clone()
     }
 
     fn open_series(&self) -> Vec<(SeriesInstanceUid, OpenSeries)> {
@@ -133,11 +131,12 @@ impl Store for Memory {
             self.instances.retain(|_, row| row.known.series != deletion.series);
             self.open.remove(&deletion.series);
         }
-        self.last_sequence = batch.rows.bookmark.last_sequence;
+        self.bookmark = Some(batch.rows.bookmark.clone());
     }
 
     fn complete(&mut self, completions: &[Completion]) -> Vec<Announced> {
         let mut announced = Vec::new();
+        let last_sequence = self.bookmark.as_ref().map_or(0, |bookmark| bookmark.last_sequence);
         for completion in completions {
             if self.open.remove(&completion.series).is_none() {
                 continue;
@@ -151,7 +150,7 @@ impl Store for Memory {
                 .count() as u64;
             series.revision += 1;
             series.reason = Some(completion.reason);
-            series.completed_sequence = self.last_sequence;
+            series.completed_sequence = last_sequence;
             announced.push(Announced {
                 series: completion.series.clone(),
                 revision: series.revision,
@@ -159,9 +158,14 @@ impl Store for Memory {
                 count: series.instances.len() as u64,
                 added,
                 corrected,
-                expected: completion.expected,
+                expected: match completion.missing {
+                    0 => completion.expected,
+                    missing => {
+                        completion.expected.max(Some(series.instances.len() as u64 + missing))
+                    }
+                },
                 decided_at: completion.decided_at,
-                sequence: self.last_sequence,
+                sequence: last_sequence,
             });
         }
         announced

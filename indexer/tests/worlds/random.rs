@@ -5,7 +5,7 @@ use super::indexer::{Announced, Death, Indexer, Store, watch};
 use super::memory::Memory;
 use super::senders::world;
 use super::sqlite::Sqlite;
-use super::stream::{Entry, HOUR, Millis, Stream, delete, sources};
+use super::stream::{Entry, HOUR, Millis, SECOND, Stream, delete, sources};
 use fastrand::Rng;
 use indexer::debounce::Debouncer;
 use indexer::sources::Sources;
@@ -22,6 +22,7 @@ const REST: Millis = 10 * super::stream::DAY;
 struct Tally {
     worlds: u64,
     events: u64,
+    steps: u64,
     deaths: u64,
     longest_backlog: u64,
     /// In hours of the broker's time.
@@ -33,6 +34,7 @@ impl Tally {
     fn add(&mut self, other: Tally) {
         self.worlds += other.worlds;
         self.events += other.events;
+        self.steps += other.steps;
         self.deaths += other.deaths;
         self.longest_backlog = self.longest_backlog.max(other.longest_backlog);
         self.oldest_backlog = self.oldest_backlog.max(other.oldest_backlog);
@@ -71,11 +73,17 @@ fn live_in(
         indexer: None,
         away: 0,
         announced: Vec::new(),
-        tally: Tally { worlds: 1, events: stream.0.len() as u64, ..Tally::default() },
+        tally: Tally {
+            worlds: 1,
+            events: stream.events.len() as u64,
+            steps: stream.steps.len() as u64,
+            ..Tally::default()
+        },
+        seen: Vec::new(),
         rng,
     };
     let mut before = 0;
-    for entry in &stream.0 {
+    for entry in &stream.events {
         life.pass(before, entry.at);
         life.work(entry.at);
         before = entry.at;
@@ -97,6 +105,8 @@ struct Life<'a> {
     check: Check<'a>,
     announced: Vec<Announced>,
     tally: Tally,
+    /// Between which answers indexers that died saw steps of the broker's clock.
+    seen: Vec<(Millis, Millis)>,
     rng: Rng,
 }
 
@@ -111,12 +121,37 @@ impl Life<'_> {
             }
             return;
         }
+        let steps = self.stream.steps.iter().map(|(at, _)| *at);
+        let steps: Vec<_> = steps.filter(|at| (from + 1..to).contains(at)).collect();
+        let mut from = from;
+        for step in steps {
+            // While something is open the clock is looked at each second.
+            if from >= step {
+                continue;
+            }
+            let (before, after) = (self.rng.i64(1..=SECOND), self.rng.i64(0..SECOND));
+            let (before, after) = ((step - before).max(from), (step + after).min(to - 1));
+            self.become_due(from, before);
+            self.ask(before);
+            self.ask(after);
+            from = after;
+        }
+        self.become_due(from, to);
+    }
+
+    /// Series become due.
+    fn become_due(&mut self, from: Millis, to: Millis) {
+        let mut from = from;
         while let Some(indexer) = &self.indexer
             && let Some(due) = indexer.debouncer.next_due()
-            && (from..to).contains(&(due.as_millisecond() + 1))
         {
+            let at = self.stream.when(due, from);
+            if at >= to {
+                break;
+            }
+            from = at;
             let open = indexer.debouncer.open_series();
-            self.ask(due.as_millisecond() + 1);
+            self.ask(at);
             let open_now = self.indexer.as_ref().map_or(0, |i| i.debouncer.open_series());
             if open_now == open {
                 break;
@@ -141,12 +176,13 @@ impl Life<'_> {
             _ => None,
         };
         if indexer.read(self.store, now, (again, count), death).is_err() {
+            self.seen.append(&mut indexer.seen);
             self.indexer = None;
             self.away = *self.rng.choice(&[0, 0, 0, 20, 200]).unwrap();
             self.tally.deaths += 1;
             return;
         }
-        let announced = indexer.decide(self.store);
+        let announced = indexer.decide(self.store, now);
         self.announce(now, announced);
         if self.rng.u32(0..10) == 0 {
             self.ask(now);
@@ -172,8 +208,10 @@ impl Life<'_> {
     }
 
     fn announce(&mut self, now: Millis, announced: Vec<Announced>) {
+        let Some(indexer) = &self.indexer else { return };
+        let seen = [&self.seen[..], &indexer.seen].concat();
         for announced in announced {
-            self.check.announced(now, &announced);
+            self.check.announced((now, indexer.decided), &announced, &seen);
             *self.tally.completions.entry(announced.reason).or_default() += 1;
             self.announced.push(announced);
         }
@@ -198,7 +236,7 @@ impl Life<'_> {
         }
         if let Some(indexer) = &mut self.indexer {
             indexer.read(self.store, end, (0, u64::MAX >> 1), None).unwrap();
-            let announced = indexer.decide(self.store);
+            let announced = indexer.decide(self.store, end);
             self.announce(end, announced);
         }
     }
@@ -272,9 +310,11 @@ fn a_catalogue_that_is_rebuilt_from_the_record_says_the_same() {
     let mut open = 0;
     for seed in 0..25 {
         let (mut stream, rng) = stream_of(seed);
+        // Only answers show some steps, and those are not on the record.
+        stream.steps.clear();
         // Some to their rest, others only until the middle, with series that are open.
         if seed % 2 == 0 {
-            stream.0.truncate(stream.0.len() / 2 + 1);
+            stream.events.truncate(stream.events.len() / 2 + 1);
         }
         let mut live = Sqlite::new();
         live_in(&stream, rng, &mut live, seed % 2 == 1);
@@ -291,15 +331,16 @@ fn whatever_is_deleted_a_rebuilt_catalogue_says_the_same() {
     let mut deletions = 0;
     for seed in 0..25 {
         let (mut stream, mut rng) = stream_of(seed);
+        stream.steps.clear();
         for _ in 0..5 {
-            let place = rng.usize(..stream.0.len());
-            let at = stream.0[place].at;
-            let Some((_, _, event)) = stream.stored().nth(rng.usize(..stream.0.len())) else {
+            let place = rng.usize(..stream.events.len());
+            let at = stream.events[place].at;
+            let Some((_, _, event)) = stream.stored().nth(rng.usize(..stream.events.len())) else {
                 continue;
             };
             let number = event.series_instance_uid.as_str().trim_start_matches("2.25.");
             let reading = delete(number.parse().unwrap());
-            stream.0.insert(place + 1, Entry { at, reading });
+            stream.events.insert(place + 1, Entry { at, reading });
         }
         let mut live = Sqlite::new();
         let announced = watch(&stream, &sources(), &mut live);
@@ -316,10 +357,11 @@ fn whatever_is_deleted_a_rebuilt_catalogue_says_the_same() {
 fn of_a_record_that_begins_in_the_middle_the_decisions_are_whole_and_what_is_partial_is_marked() {
     let mut partial = 0;
     for seed in 0..25 {
-        let (stream, rng) = stream_of(seed);
+        let (mut stream, rng) = stream_of(seed);
+        stream.steps.clear();
         let mut live = Sqlite::new();
         live_in(&stream, rng, &mut live, true);
-        let from = stream.0.len() as u64 / 2 + 1;
+        let from = stream.events.len() as u64 / 2 + 1;
         let (rebuilt, report) = live.replayed(&stream, &sources(), from);
         let of = |rows: &[String], what: &str| -> Vec<String> {
             rows.iter().filter(|row| row.starts_with(what)).cloned().collect()

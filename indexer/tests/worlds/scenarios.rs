@@ -40,7 +40,7 @@ impl Play {
 
     fn announced_with(mut self, sources: &Sources) -> Vec<Announced> {
         self.0.sort_by_key(|entry| entry.at);
-        watch(&Stream(self.0), sources, &mut Memory::default())
+        watch(&Stream::new(self.0), sources, &mut Memory::default())
     }
 
     fn told_with(self, sources: &Sources) -> Vec<Told> {
@@ -439,7 +439,7 @@ fn a_series_that_is_deleted_among_its_instances_begins_again_and_a_rebuilt_catal
     play.at(HOUR + MINUTE, b.close(Released));
     play.at(2 * HOUR, delete(1));
     play.0.sort_by_key(|entry| entry.at);
-    let stream = Stream(play.0);
+    let stream = Stream::new(play.0);
 
     let mut live = Sqlite::new();
     let announced = watch(&stream, &sources(), &mut live);
@@ -452,7 +452,7 @@ fn a_series_that_is_deleted_among_its_instances_begins_again_and_a_rebuilt_catal
     assert_eq!((report.completions, report.deletions), (3, 3));
     assert!(!rebuilt.iter().any(|row| row.starts_with("series ") && row.contains("2.25.1\"")));
     // Where the requests themselves are no longer on the record, what came of them is.
-    let (rebuilt, _) = live.replayed(&stream, &sources(), stream.0.len() as u64);
+    let (rebuilt, _) = live.replayed(&stream, &sources(), stream.events.len() as u64);
     assert!(!rebuilt.iter().any(|row| row.starts_with("series ") && row.contains("2.25.1\"")));
 }
 
@@ -465,7 +465,7 @@ fn what_is_read_at_once_is_deleted_in_its_place() {
     play.stores(&mut a, 0, 3..7, (60, 10));
     play.at(SECOND, a.close(Released));
     play.0.sort_by_key(|entry| entry.at);
-    let stream = Stream(play.0);
+    let stream = Stream::new(play.0);
     let mut live = Sqlite::new();
     let sources = sources();
     let mut indexer = Indexer::start(&stream, &sources, &live, MINUTE);
@@ -474,4 +474,47 @@ fn what_is_read_at_once_is_deleted_in_its_place() {
     let told: Vec<_> = announced.iter().map(|a| (a.revision, a.count, a.reason)).collect();
     assert_eq!(told, [(1, 4, Reason::Released)]);
     assert_eq!(live.replayed(&stream, &sources, 1).0, live.rows());
+}
+
+/// When the only series of a play was complete, in real time, if the broker's clock is set as given: when, and
+/// by how much it is ahead from then on. It is announced once.
+fn complete_at(play: Play, steps: &[(Millis, Millis)]) -> Millis {
+    let mut stream = Stream::new(play.0);
+    stream.steps = steps.to_vec();
+    let announced = watch(&stream, &sources(), &mut Memory::default());
+    assert_eq!(announced.len(), 1, "{announced:?}");
+    let decided = announced[0].decided_at;
+    // A clock that was set back says the same twice; nobody decides before the step.
+    let at = (stream.end()..stream.end() + 5 * MINUTE).rfind(|at| stream.clock(*at) == decided);
+    at.unwrap_or_else(|| panic!("{announced:?}"))
+}
+
+#[test]
+fn a_step_of_the_brokers_clock_while_nothing_comes_makes_a_series_neither_early_nor_late() {
+    for by in [-DAY, -90 * SECOND, -2 * SECOND, 2 * SECOND, MINUTE, HOUR] {
+        for at in [5_500, 10_500, 14_999] {
+            let mut play = Play::default();
+            play.stores(&mut association("a"), 0, 0..11, (0, 500));
+            let complete = complete_at(play, &[(at, by)]);
+            let due = 5 * SECOND + 10 * SECOND;
+            // Where it can't be known whether something was before a step, it waits for that much longer.
+            assert!((due..=due + 3 * SECOND).contains(&complete), "{by} at {at}: {complete}");
+        }
+    }
+}
+
+#[test]
+fn a_series_that_goes_on_over_steps_of_the_brokers_clock_is_complete_once_and_in_time() {
+    for steps in [
+        vec![(30_100, -90 * SECOND)],
+        vec![(30_100, MINUTE)],
+        vec![(20_100, MINUTE), (40_100, 0)],
+        vec![(20_100, -90 * SECOND), (40_100, 0), (59_000, -HOUR)],
+    ] {
+        let mut play = Play::default();
+        play.stores(&mut association("a"), 0, 0..30, (0, 2 * SECOND));
+        let complete = complete_at(play, &steps);
+        let due = 58 * SECOND + 10 * SECOND;
+        assert!((due..=due + 3 * SECOND).contains(&complete), "{steps:?}: {complete}");
+    }
 }

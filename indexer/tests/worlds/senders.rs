@@ -42,9 +42,10 @@ pub fn world(rng: &mut Rng) -> Stream {
         world.sender(sender);
     }
     world.operators();
-    let mut timeline = world.timeline;
-    timeline.sort_by_key(|entry| entry.at);
-    Stream(timeline)
+    let mut events = std::mem::take(&mut world.timeline);
+    events.sort_by_key(|entry| entry.at);
+    let steps = world.steps(&events);
+    Stream { events, steps }
 }
 
 struct World<'a> {
@@ -88,6 +89,24 @@ impl World<'_> {
             };
             self.happens(at, request);
         }
+    }
+
+    /// Somebody sets the broker's clock, as things happen or a little later.
+    fn steps(&mut self, events: &[Entry]) -> Vec<(Millis, Millis)> {
+        let mut at = Vec::new();
+        while self.chance(40) && at.len() < 4 {
+            let near = self.rng.choice(events).map_or(0, |entry| entry.at);
+            at.push((near + self.rng.i64(0..20 * SECOND)).max(1));
+        }
+        at.sort_unstable();
+        at.dedup();
+        let mut ahead = 0;
+        let step = |at| {
+            let by = *self.rng.choice(&[100, 3 * SECOND, MINUTE, 90 * SECOND, HOUR]).unwrap();
+            ahead += if self.rng.bool() { by } else { -by };
+            (at, ahead)
+        };
+        at.into_iter().map(step).collect()
     }
 
     /// One sender with a few series.

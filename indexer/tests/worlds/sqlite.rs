@@ -46,14 +46,14 @@ impl Sqlite {
             let rebuilt = catalog(&self.folder, &name).await;
             let mut replay = Replay::new(rebuilt, sources.clone(), time(0));
             let mut facts = self.facts.iter().peekable();
-            let last = stream.0.len() as u64;
+            let last = stream.events.len() as u64;
             for sequence in from..=last {
                 let decided = |fact: &&Fact| fact.sequence() < Some(sequence);
                 while let Some(fact) = facts.next_if(decided) {
                     replay.fact(fact).await.unwrap();
                 }
                 let entry = stream.get(sequence);
-                replay.event(sequence, time(entry.at), entry.reading.clone()).await.unwrap();
+                replay.event(sequence, stream.mark(sequence), entry.reading.clone()).await.unwrap();
             }
             for fact in facts {
                 replay.fact(fact).await.unwrap();

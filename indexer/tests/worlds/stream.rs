@@ -3,6 +3,7 @@
 use indexer::reading::Reading;
 use indexer::sources::{Hint, OnDisagreement, Rules, Sources};
 use jiff::{SignedDuration, Timestamp};
+use shared::catalog::EventMark;
 use shared::event::{
     AssociationClosed, AssociationIdentity, AttributeValue, CompletionRequested, DeletionRequested,
     Ending, IngestStarted, InstanceReceiving, InstanceStored, SeriesShare, TrustRequested,
@@ -12,7 +13,7 @@ use shared::uid::{SeriesInstanceUid, SopInstanceUid};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-/// The broker's time in milliseconds.
+/// Milliseconds that have really passed since the beginning of a world, or the broker's time.
 pub type Millis = i64;
 
 pub const SECOND: Millis = 1000;
@@ -50,7 +51,7 @@ pub fn sources() -> Sources {
 /// The sender that is trusted.
 pub const EXACT: &str = "EXACT";
 
-/// One event of the stream.
+/// One event of the stream, and when it really happened.
 #[derive(Debug, Clone)]
 pub struct Entry {
     pub at: Millis,
@@ -60,28 +61,77 @@ pub struct Entry {
 /// All that was and will be in the stream; an event is there from its time on. The sequence of the
 /// first is 1.
 #[derive(Debug, Clone, Default)]
-pub struct Stream(pub Vec<Entry>);
+pub struct Stream {
+    pub events: Vec<Entry>,
+    /// When the broker's clock was set, in order, and by how much it is ahead from then on.
+    pub steps: Vec<(Millis, Millis)>,
+}
 
 impl Stream {
+    /// With a clock that is right.
+    pub fn new(events: Vec<Entry>) -> Self {
+        Self { events, steps: Vec::new() }
+    }
+
+    /// What the broker's clock says at a time.
+    pub fn clock(&self, at: Millis) -> Timestamp {
+        let ahead = self.steps.iter().rev().find(|(step, _)| *step <= at).map_or(0, |(_, by)| *by);
+        time(at + ahead)
+    }
+
+    /// The first time from `from` on at which the broker's clock is past `due`.
+    pub fn when(&self, due: Timestamp, from: Millis) -> Millis {
+        let mut from = from;
+        loop {
+            let next = self.steps.iter().map(|(step, _)| *step).find(|step| *step > from);
+            let left = due.as_millisecond() + 1 - self.clock(from).as_millisecond();
+            match next {
+                Some(next) if from + left.max(0) >= next => from = next,
+                _ => return from + left.max(0),
+            }
+        }
+    }
+
+    /// By how much the clock was set forward in `from..=to`, but for what was seen between two answers
+    /// and is more than what is taken for a clock that is being set right.
+    pub fn forward(&self, from: Millis, to: Millis, seen: &[(Millis, Millis)]) -> Millis {
+        let mut before = 0;
+        let mut forward = 0;
+        for (at, ahead) in &self.steps {
+            let by = ahead - before;
+            before = *ahead;
+            let is_seen = seen.iter().any(|(from, to)| (*from..=*to).contains(at));
+            if by > 0 && (from..=to).contains(at) && !is_seen {
+                forward += by;
+            }
+        }
+        forward
+    }
+
+    /// What tells the event of a sequence from another one.
+    pub fn mark(&self, sequence: u64) -> EventMark {
+        EventMark { at: self.clock(self.get(sequence).at), message_id: sequence.to_string() }
+    }
+
     /// Where the stream stands at a time.
     pub fn position(&self, now: Millis) -> Position {
-        let last = self.0.partition_point(|entry| entry.at <= now) as u64;
-        Position { created: time(0), first: 1, last, bytes: 0, now: time(now) }
+        let last = self.events.partition_point(|entry| entry.at <= now) as u64;
+        Position { created: time(0), first: 1, last, bytes: 0, now: self.clock(now) }
     }
 
     /// The event of a sequence.
     pub fn get(&self, sequence: u64) -> &Entry {
-        &self.0[sequence as usize - 1]
+        &self.events[sequence as usize - 1]
     }
 
     /// The end of the last event.
     pub fn end(&self) -> Millis {
-        self.0.last().map_or(0, |entry| entry.at)
+        self.events.last().map_or(0, |entry| entry.at)
     }
 
     /// All instances, with their sequence.
     pub fn stored(&self) -> impl Iterator<Item = (u64, Millis, &InstanceStored)> {
-        (1..).zip(&self.0).filter_map(|(sequence, entry)| match &entry.reading {
+        (1..).zip(&self.events).filter_map(|(sequence, entry)| match &entry.reading {
             Reading::Stored(event) => Some((sequence, entry.at, event.as_ref())),
             _ => None,
         })

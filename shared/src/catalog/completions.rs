@@ -25,6 +25,8 @@ pub struct Completion {
     pub decided_at: Timestamp,
     /// How many instances there were to be, if that is known.
     pub expected: Option<u64>,
+    /// How many instances the receivers answered with Success and INSTANCES does not have.
+    pub missing: u64,
     /// Where the DICOMweb service is that has the sender's pixels, if that is configured.
     pub retrieve_from: Option<String>,
     /// Whether it is held back for a person if its instances disagree on their patient or study.
@@ -155,22 +157,25 @@ async fn close<'a>(
     .await?;
     let Some((added, corrected)) = changes else { return Ok(None) };
     // Before it was deleted a series had revisions too.
-    sqlx::query(concat!(
+    let expected: Option<i64> = sqlx::query_scalar(concat!(
         "update series set
             state = 'complete', held = 0, revision = 1 + max(revision, ",
         last_revision!("series.series_instance_uid"),
         "), reason = ?1, completed_at = ?2,
             first_completed_at = coalesce(first_completed_at, ?2),
-            completed_sequence = (select last_sequence from bookmark), expected_count = ?3,
-            instances_count = (select count(*) from instances
-                where series_instance_uid = series.series_instance_uid)
-         where series_instance_uid = ?4"
+            completed_sequence = (select last_sequence from bookmark),
+            (instances_count, expected_count) = (
+                select count(*), case when ?5 = 0 then ?3 else max(count(*) + ?5, coalesce(?3, 0)) end
+                from instances where series_instance_uid = series.series_instance_uid)
+         where series_instance_uid = ?4
+         returning expected_count"
     ))
     .bind(completion.reason.as_str())
     .bind(nanoseconds(completion.decided_at))
     .bind(completion.expected.map(|expected| expected as i64))
     .bind(series)
-    .execute(&mut *connection)
+    .bind(completion.missing as i64)
+    .fetch_one(&mut *connection)
     .await?;
     sqlx::query("delete from open_series where series_instance_uid = ?")
         .bind(series)
@@ -179,7 +184,7 @@ async fn close<'a>(
     Ok(Some(Changes {
         added: added.unsigned_abs(),
         corrected: corrected.unsigned_abs(),
-        expected: completion.expected,
+        expected: expected.map(i64::unsigned_abs),
         retrieve_from: completion.retrieve_from.as_deref(),
         hold_disagreeing: completion.hold_disagreeing,
     }))

@@ -1,6 +1,7 @@
 //! What a catalogue's file is like, for somebody who wants to know and must change nothing: it may be
 //! in use, left by a process that was killed, of another version, or no catalogue at all.
 
+use super::losses::{self, Loss};
 use super::{BUSY_TIMEOUT, CatalogError, CatalogSettings, MIGRATIONS};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{Connection as _, Row as _};
@@ -22,6 +23,8 @@ pub struct Inspection {
     pub is_other: bool,
     /// Whether it has a write-ahead log, which lets others read while the indexer writes.
     pub is_wal: bool,
+    /// What INSTANCES had lost before it was read, the latest first.
+    pub losses: Vec<Loss>,
 }
 
 impl super::Catalog {
@@ -43,8 +46,14 @@ impl super::Catalog {
         let mut damage: Vec<String> =
             sqlx::query_scalar("pragma quick_check(10)").fetch_all(&mut connection).await?;
         damage.retain(|line| line != "ok");
-        let mut inspection =
-            Inspection { damage, version: None, known, is_other: false, is_wal: is_wal(&path)? };
+        let mut inspection = Inspection {
+            damage,
+            version: None,
+            known,
+            is_other: false,
+            is_wal: is_wal(&path)?,
+            losses: Vec::new(),
+        };
         let ours: bool = sqlx::query_scalar(
             "select exists(select 1 from sqlite_schema where name = '_sqlx_migrations')",
         )
@@ -58,6 +67,13 @@ impl super::Catalog {
                 inspection.is_other |= ours.is_some_and(|ours| *ours.checksum != checksum[..]);
                 inspection.version = inspection.version.max(Some(version));
             }
+        }
+        let counts_losses: bool =
+            sqlx::query_scalar("select exists(select 1 from sqlite_schema where name = 'losses')")
+                .fetch_one(&mut connection)
+                .await?;
+        if counts_losses {
+            inspection.losses = losses::all(&mut connection).await?;
         }
         connection.close().await?;
         Ok(Some(inspection))

@@ -17,13 +17,29 @@ use sqlx::SqliteConnection;
 use std::collections::{HashMap, HashSet};
 
 /// How far the INSTANCES stream is in the catalogue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bookmark {
     /// When the stream was made: names it.
     pub stream_created: Timestamp,
     /// Sequence of the last event in the catalogue; 0 before the first.
     pub last_sequence: u64,
+    /// What tells that event from another one of its sequence; `None` where that is not known.
+    pub event: Option<EventMark>,
+    /// How far the broker's clock had come then, as it is set now; `None` where that is not known.
+    pub latest: Option<Timestamp>,
 }
+
+/// What tells an event from another one that has its sequence, in a stream that gave it out again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventMark {
+    /// When the broker stored it.
+    pub at: Timestamp,
+    /// Its `Nats-Msg-Id`; empty where it has none.
+    pub message_id: String,
+}
+
+/// What it is made of.
+type BookmarkRow = (i64, i64, Option<i64>, Option<String>, Option<i64>);
 
 /// One stored instance as it was read from the stream.
 #[derive(Debug)]
@@ -121,13 +137,18 @@ impl Catalog {
     /// # Errors
     /// When the catalogue can't be read.
     pub async fn bookmark(&self) -> Result<Option<Bookmark>, CatalogError> {
-        let row: Option<(i64, i64)> =
-            sqlx::query_as("select stream_created, last_sequence from bookmark")
-                .fetch_optional(&self.pool)
-                .await?;
-        row.map(|(created, last)| {
+        let row: Option<BookmarkRow> = sqlx::query_as(
+            "select stream_created, last_sequence, last_at, last_message_id, latest_at from bookmark",
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(|(created, last, at, message_id, latest)| {
+            let event = optional_timestamp(at)?
+                .zip(message_id)
+                .map(|(at, message_id)| EventMark { at, message_id });
             let stream_created = timestamp(created)?;
-            Ok(Bookmark { stream_created, last_sequence: last.unsigned_abs() })
+            let (last_sequence, latest) = (last.unsigned_abs(), optional_timestamp(latest)?);
+            Ok(Bookmark { stream_created, last_sequence, event, latest })
         })
         .transpose()
     }
@@ -153,12 +174,19 @@ impl Catalog {
         sources::see(&mut transaction, &batch.instances).await?;
         sources::learn(&mut transaction, &consequences.lessons).await?;
         sqlx::query(
-            "insert into bookmark (id, stream_created, last_sequence) values (1, ?, ?)
+            "insert into bookmark
+                (id, stream_created, last_sequence, last_at, last_message_id, latest_at)
+             values (1, ?, ?, ?, ?, ?)
              on conflict (id) do update
-             set stream_created = excluded.stream_created, last_sequence = excluded.last_sequence",
+             set stream_created = excluded.stream_created, last_sequence = excluded.last_sequence,
+                 last_at = excluded.last_at, last_message_id = excluded.last_message_id,
+                 latest_at = excluded.latest_at",
         )
         .bind(nanoseconds(batch.bookmark.stream_created))
         .bind(batch.bookmark.last_sequence as i64)
+        .bind(batch.bookmark.event.as_ref().map(|event| nanoseconds(event.at)))
+        .bind(batch.bookmark.event.as_ref().map(|event| &event.message_id))
+        .bind(batch.bookmark.latest.map(nanoseconds))
         .execute(&mut *transaction)
         .await?;
         let deleted = deletions::delete(&mut transaction, &consequences.deletions).await?;

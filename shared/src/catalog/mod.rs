@@ -17,6 +17,7 @@ mod inspection;
 mod instance_rows;
 mod instances;
 mod location;
+mod losses;
 mod matching;
 mod names;
 mod open;
@@ -42,7 +43,10 @@ pub use deletions::Deletion;
 pub use details::{Details, InstanceRecord};
 pub use facts::Restored;
 pub use inspection::Inspection;
-pub use instances::{Batch, Bookmark, Completed, Consequences, Effect, Known, Received, Recorded};
+pub use instances::{
+    Batch, Bookmark, Completed, Consequences, Effect, EventMark, Known, Received, Recorded,
+};
+pub use losses::{Loss, LossCause, Witness};
 pub use matching::Matching;
 pub use open::{OpenSeries, Share};
 pub use outbox::{Announcement, Held};

@@ -44,6 +44,13 @@ pub struct OpenSeries {
     /// How many it has; looked up only where it matters, which is where `expected` is known.
     #[serde(default)]
     pub counted: u64,
+    /// It was never complete before: all that associations brought of it belongs to this revision.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_first: bool,
+    /// How many instances its receivers answered with Success and nobody has seen: INSTANCES has lost
+    /// them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub missing: u64,
     /// When an operator asked that it be complete.
     #[serde(
         rename = "RequestedAtNanoseconds",
@@ -64,6 +71,13 @@ pub struct Share {
     pub last_ordinal: u64,
     /// How many were stored; those before this revision are included, by their own count.
     pub stored: u64,
+    /// It began after instances of the series were found to be missing: what is new in it may be those.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub makes_up: bool,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl OpenSeries {
@@ -81,6 +95,8 @@ impl OpenSeries {
             tainted: false,
             expected: None,
             counted: 0,
+            is_first: false,
+            missing: 0,
             requested: None,
         }
     }

@@ -4,7 +4,7 @@ use super::filings::{completed_instances_of_filing, filings_in};
 use super::identities::identities_of_study;
 use super::outbox::{announce, hold};
 use super::{
-    Catalog, CatalogError, Restored, identities, nanoseconds, optional_timestamp, series_uid,
+    Catalog, CatalogError, Restored, identities, json, nanoseconds, optional_timestamp, series_uid,
 };
 use crate::event::{Reason, SeriesCompleted, SeriesOfStudy, Source, StudyCompleted};
 use jiff::Timestamp;
@@ -47,6 +47,29 @@ impl Catalog {
                 .fetch_all(&self.pool)
                 .await?;
         rows.into_iter().map(|(study, at)| Ok((study, optional_timestamp(at)?))).collect()
+    }
+
+    /// Moves when the latest series of studies were complete: the broker's clock was set.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written.
+    pub async fn move_open_studies(
+        &self,
+        studies: &[(String, Timestamp)],
+    ) -> Result<(), CatalogError> {
+        if studies.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<_> = studies.iter().map(|(study, at)| (study, nanoseconds(*at))).collect();
+        let mut transaction = self.begin_write().await?;
+        sqlx::query(
+            "update open_studies set last_completed_at = moved.value ->> 1
+             from json_each(?) as moved where study_instance_uid = moved.value ->> 0",
+        )
+        .bind(json(&rows))
+        .execute(&mut *transaction)
+        .await?;
+        Ok(transaction.commit().await?)
     }
 
     /// Leaves it at that: no study will be complete by what has come so far.

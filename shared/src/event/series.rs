@@ -89,8 +89,9 @@ pub struct SeriesCompleted {
     pub source: Source,
     /// Instances of the series, each counted once; what was claimed, for `Source` `api`.
     pub instances_count: u64,
-    /// How many the sender said there would be, if it is known for a source that is trusted with
-    /// it. Less than that many may be there: see `Reason`.
+    /// How many there were to be, where that is known: as the sender said, if it is trusted with it, or
+    /// since the receivers acknowledged more than there are, which INSTANCES has lost. Less than that many may
+    /// be there: see `Reason`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_count: Option<u64>,
     /// Of the instances, how many this revision added.

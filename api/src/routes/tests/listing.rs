@@ -30,7 +30,12 @@ impl Feed {
         let at = Timestamp::from_second(sequence as i64).unwrap();
         let open = vec![(event.series_instance_uid.clone(), OpenSeries::new(at, "MR1"))];
         let instances = vec![Received { sequence, at, event: Box::new(event) }];
-        let bookmark = Bookmark { stream_created: Timestamp::UNIX_EPOCH, last_sequence: sequence };
+        let bookmark = Bookmark {
+            stream_created: Timestamp::UNIX_EPOCH,
+            last_sequence: sequence,
+            event: None,
+            latest: None,
+        };
         let batch = Batch { instances, counted: Vec::new(), bookmark };
         let consequences = Consequences { open, ..Consequences::default() };
         self.owner().record(&batch, |_| consequences).await.unwrap();
@@ -50,6 +55,7 @@ impl Feed {
             expected: None,
             retrieve_from: None,
             hold_disagreeing: false,
+            missing: 0,
         };
         let completions: Vec<_> = series.iter().map(completion).collect();
         self.owner().complete(&completions).await.unwrap();

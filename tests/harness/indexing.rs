@@ -1,0 +1,212 @@
+//! An indexer alone, and events that are published to it without a sender: a broker may then do what no
+//! receiver would wait for.
+
+use super::eventually;
+use super::pipeline::{Process, free_addr, service, test_settings};
+use async_nats::jetstream;
+use futures_util::future::try_join_all;
+use jiff::Timestamp;
+use shared::catalog::{Catalog, CatalogSettings};
+use shared::event::{
+    AssociationClosed, AssociationIdentity, Ending, Event, InstanceStored, SeriesShare,
+};
+use shared::stream::headers;
+use shared::uid::{SeriesInstanceUid, SopInstanceUid};
+use std::path::PathBuf;
+use tempfile::TempDir;
+
+/// Events whose acknowledgements are awaited together.
+const TOGETHER: usize = 200;
+
+/// An indexer with a catalogue of its own.
+pub struct Indexing {
+    /// Where its broker is.
+    pub url: String,
+    admin: String,
+    process: Option<Process>,
+    settings: Vec<(&'static str, String)>,
+    folder: TempDir,
+}
+
+impl Indexing {
+    /// On a broker that is there.
+    pub async fn start(url: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut settings = test_settings(folder.path());
+        let admin = free_addr().to_string();
+        settings.extend([
+            ("NATS_URL", url.to_owned()),
+            ("ADMIN_ADDR", admin.clone()),
+            ("DATABASE_URL", format!("sqlite://{}", folder.path().join("catalog.db").display())),
+        ]);
+        let url = url.to_owned();
+        let mut indexing = Self { url, admin, process: None, settings, folder };
+        indexing.start_again().await;
+        indexing
+    }
+
+    /// Starts it after it was killed.
+    pub async fn start_again(&mut self) {
+        let program = service("indexer").await;
+        let mut process = Process::start(&program, self.folder.path(), &self.settings);
+        process.says("that it indexes", |l| l.contains("\"indexing\"").then_some(())).await;
+        self.process = Some(process);
+    }
+
+    /// Goes on with this broker from its next start.
+    pub fn moves_to(&mut self, url: &str) {
+        url.clone_into(&mut self.url);
+        self.settings.retain(|(name, _)| *name != "NATS_URL");
+        self.settings.push(("NATS_URL", url.to_owned()));
+    }
+
+    /// Kills it.
+    pub fn kill(&mut self) {
+        if let Some(process) = &mut self.process {
+            process.kill();
+        }
+    }
+
+    /// What it has logged since it started.
+    pub fn printed(&self) -> String {
+        self.process.as_ref().map(Process::printed).unwrap_or_default()
+    }
+
+    /// Its catalogue's file.
+    pub fn path(&self) -> PathBuf {
+        self.folder.path().join("catalog.db")
+    }
+
+    /// Its catalogue.
+    pub fn catalog(&self) -> Catalog {
+        let database_url = format!("sqlite://{}", self.path().display());
+        Catalog::open(&CatalogSettings { database_url }).unwrap()
+    }
+
+    /// Waits until its catalogue has so many instances.
+    pub async fn has(&self, instances: u64) {
+        let catalog = self.catalog();
+        let mut found = 0;
+        let what = format!("{instances} instances in the catalogue");
+        eventually(&what, async || {
+            found = catalog.statistics().await.ok()?.instances;
+            (found == instances).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits for an answer about its readiness that has this in it.
+    pub async fn is(&self, status: u16, why: &str) {
+        let ready = format!("http://{}/health/ready", self.admin);
+        eventually(&format!("{status} {why:?}"), async || {
+            let answer = reqwest::get(&ready).await.ok()?;
+            let found = answer.status().as_u16();
+            (found == status && answer.text().await.ok()?.contains(why)).then_some(())
+        })
+        .await;
+    }
+
+    /// What it counts.
+    pub async fn metrics(&self) -> String {
+        let answer = reqwest::get(format!("http://{}/metrics", self.admin)).await.unwrap();
+        answer.text().await.unwrap()
+    }
+}
+
+/// An association of a sender, as its receiver publishes it.
+pub struct Published {
+    id: String,
+    series: SeriesInstanceUid,
+    sent: u64,
+    /// Makes its events longer, so that few fill a block of the stream.
+    padding: String,
+}
+
+impl Published {
+    /// With one series.
+    pub fn new(id: &str, series: &str) -> Self {
+        let series = SeriesInstanceUid::parse(series).unwrap();
+        Self { id: id.to_owned(), series, sent: 0, padding: String::new() }
+    }
+
+    /// With so many bytes more in each of its events.
+    pub fn padded(mut self, bytes: usize) -> Self {
+        self.padding = "x".repeat(bytes);
+        self
+    }
+
+    /// Publishes so many more instances, and waits until all are acknowledged.
+    pub async fn sends(&mut self, url: &str, count: u64) {
+        let jetstream = jetstream::new(async_nats::connect(url).await.unwrap());
+        let mut left = count;
+        while left > 0 {
+            let together = left.min(TOGETHER as u64);
+            let mut acknowledgements = Vec::new();
+            for _ in 0..together {
+                self.sent += 1;
+                acknowledgements.push(publish(&jetstream, &self.instance()).await);
+            }
+            try_join_all(acknowledgements.into_iter().map(IntoFuture::into_future)).await.unwrap();
+            left -= together;
+        }
+    }
+
+    /// Ends, with an account of all that was acknowledged.
+    pub async fn releases(&self, url: &str) {
+        let jetstream = jetstream::new(async_nats::connect(url).await.unwrap());
+        let share = SeriesShare {
+            series_instance_uid: self.series.clone(),
+            acknowledged: self.sent,
+            failed: 0,
+        };
+        let closed = AssociationClosed {
+            association: AssociationIdentity {
+                association_id: self.id.clone(),
+                calling_ae_title: "MR1".to_owned(),
+                called_ae_title: "COLLIMATOR".to_owned(),
+                peer_address: "192.0.2.7".to_owned(),
+                node_name: "node".to_owned(),
+            },
+            ending: Ending::Released,
+            cause: None,
+            stores: self.sent,
+            acknowledged: self.sent,
+            failed: 0,
+            series: vec![share],
+            closed_at: Timestamp::UNIX_EPOCH,
+        };
+        publish(&jetstream, &closed).await.await.unwrap();
+    }
+
+    fn instance(&self) -> InstanceStored {
+        let sop = format!("{}.{}", self.series, self.sent);
+        InstanceStored {
+            sop_instance_uid: SopInstanceUid::parse(&sop).unwrap(),
+            sop_class_uid: "1.2.840.10008.5.1.4.1.1.4".to_owned(),
+            series_instance_uid: self.series.clone(),
+            study_instance_uid: None,
+            attributes: Default::default(),
+            transfer_syntax_uid: "1.2.840.10008.1.2.1".to_owned(),
+            bytes: 1024,
+            digest: sop,
+            calling_ae_title: "MR1".to_owned(),
+            called_ae_title: format!("COLLIMATOR{}", self.padding),
+            peer_address: "192.0.2.7".to_owned(),
+            association_id: self.id.clone(),
+            node_name: "node".to_owned(),
+            ordinal: self.sent,
+            series_ordinal: self.sent,
+            received_at: Timestamp::from_second(self.sent as i64).unwrap(),
+        }
+    }
+}
+
+async fn publish<E: Event>(
+    jetstream: &jetstream::Context,
+    event: &E,
+) -> jetstream::context::PublishAckFuture {
+    let subject = event.subject();
+    let headers = headers(&subject, E::SOURCE, &event.id(), event.time());
+    let payload = serde_json::to_vec(event).unwrap().into();
+    jetstream.publish_with_headers(subject.to_string(), headers, payload).await.unwrap()
+}

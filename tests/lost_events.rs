@@ -1,0 +1,214 @@
+//! INSTANCES loses events that were acknowledged: its end, or some in the middle.
+
+use crate::harness::eventually;
+use crate::harness::indexing::{Indexing, Published};
+use crate::harness::pipeline::{Process, free_addr, nats_conf, nats_server};
+use shared::stream::position;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// A broker whose store is at hand.
+struct Broker {
+    process: Process,
+    addr: SocketAddr,
+    folder: TempDir,
+}
+
+impl Broker {
+    async fn start() -> Self {
+        let (folder, addr) = (tempfile::tempdir().unwrap(), free_addr());
+        let process = nats_server(&nats_conf(), folder.path(), addr.port(), 0).await;
+        let broker = Self { process, addr, folder };
+        broker.answers().await;
+        broker
+    }
+
+    fn url(&self) -> String {
+        format!("nats://{}", self.addr)
+    }
+
+    async fn answers(&self) {
+        eventually("the broker", async || async_nats::connect(self.url()).await.ok()).await;
+    }
+
+    fn store(&self) -> PathBuf {
+        self.folder.path().join("nats")
+    }
+
+    /// Stops it, does something to its store, and starts it again.
+    async fn while_stopped(&mut self, with: impl FnOnce(&Path)) {
+        self.process.signal("TERM");
+        self.process.ended().await;
+        with(&self.store());
+        let (folder, port) = (self.folder.path(), self.addr.port());
+        self.process = nats_server(&nats_conf(), folder, port, 0).await;
+        self.answers().await;
+    }
+
+    /// A copy of its store, as an administrator makes one.
+    async fn copies(&mut self) -> TempDir {
+        let copy = tempfile::tempdir().unwrap();
+        self.while_stopped(|store| copy_all(store, copy.path())).await;
+        copy
+    }
+
+    /// The store of before is there again.
+    async fn has_again(&mut self, copy: &TempDir) {
+        self.while_stopped(|store| {
+            fs::remove_dir_all(store).unwrap();
+            copy_all(copy.path(), store);
+        })
+        .await;
+    }
+
+    async fn last(&self) -> u64 {
+        let client = async_nats::connect(self.url()).await.unwrap();
+        position(&client).await.unwrap().last
+    }
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy_all(&entry.path(), &to),
+            false => drop(fs::copy(entry.path(), to).unwrap()),
+        }
+    }
+}
+
+/// The file with the last events of INSTANCES.
+fn blocks(store: &Path) -> Vec<PathBuf> {
+    let mut blocks = Vec::new();
+    let mut folders = vec![store.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|end| end == "blk")
+                && path.components().any(|part| part.as_os_str() == "INSTANCES")
+            {
+                blocks.push(path);
+            }
+        }
+    }
+    let number = |path: &PathBuf| path.file_stem()?.to_str()?.parse::<u64>().ok();
+    blocks.sort_by_key(number);
+    blocks
+}
+
+/// What was catalogued of 10 + 20 instances, of which the stream lost the latter, with those that came after.
+async fn after_an_older_store(
+    broker: &mut Broker,
+    indexing: &mut Indexing,
+    while_it_runs: bool,
+    later: u64,
+) {
+    let mut before = Published::new("before", "2.25.1");
+    before.sends(&broker.url(), 10).await;
+    indexing.has(10).await;
+    let copy = broker.copies().await;
+    let mut lost = Published::new("lost", "2.25.2");
+    lost.sends(&broker.url(), 20).await;
+    indexing.has(30).await;
+    if !while_it_runs {
+        indexing.kill();
+    }
+    broker.has_again(&copy).await;
+    let mut after = Published::new("after", "2.25.3");
+    after.sends(&broker.url(), later).await;
+    if !while_it_runs {
+        indexing.start_again().await;
+    }
+    indexing.has(30 + later).await;
+    indexing.is(503, "has lost its end").await;
+    let losses = indexing.catalog().losses().await.unwrap();
+    assert_eq!(losses.len(), 1, "{losses:?}");
+    assert!(losses[0].events() >= 20, "{losses:?}");
+    let log = indexing.printed();
+    assert!(log.contains("no longer in INSTANCES"), "{log}");
+    assert!(!log.contains("DEAD"), "{log}");
+    // A restart takes notice of it.
+    indexing.kill();
+    indexing.start_again().await;
+    indexing.is(200, "ready").await;
+    indexing.has(30 + later).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_acknowledged_after_an_older_store_was_put_back_is_indexed() {
+    for while_it_runs in [true, false] {
+        // Less than was lost, and more, so that the stream ends before the bookmark or beyond it.
+        for later in [5, 40] {
+            let mut broker = Broker::start().await;
+            let mut indexing = Indexing::start(&broker.url()).await;
+            after_an_older_store(&mut broker, &mut indexing, while_it_runs, later).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_acknowledged_after_the_last_block_was_cut_short_is_indexed() {
+    let mut broker = Broker::start().await;
+    let indexing = Indexing::start(&broker.url()).await;
+    let mut sender = Published::new("one", "2.25.1");
+    sender.sends(&broker.url(), 50).await;
+    indexing.has(50).await;
+    let had = broker.last().await;
+    broker
+        .while_stopped(|store| {
+            let last = blocks(store).pop().unwrap();
+            let file = fs::OpenOptions::new().write(true).open(&last).unwrap();
+            file.set_len(file.metadata().unwrap().len() / 2).unwrap();
+            // What it remembers of the block is of before.
+            let _ = fs::remove_file(last.with_file_name("index.db"));
+        })
+        .await;
+    assert!(broker.last().await < had, "nothing was lost");
+    sender.sends(&broker.url(), 90).await;
+    indexing.has(140).await;
+    indexing.is(503, "has lost its end").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_damaged_middle_block_had_is_said_to_be_missing() {
+    let mut broker = Broker::start().await;
+    let mut indexing = Indexing::start(&broker.url()).await;
+    indexing.kill();
+    let mut sender = Published::new("one", "2.25.1").padded(20_000);
+    let mut sent = 0;
+    while blocks(&broker.store()).len() < 4 {
+        sender.sends(&broker.url(), 200).await;
+        sent += 200;
+    }
+    sender.releases(&broker.url()).await;
+    broker
+        .while_stopped(|store| {
+            let middle = &blocks(store)[1];
+            let length = fs::metadata(middle).unwrap().len();
+            fs::write(middle, vec![0; length as usize]).unwrap();
+            let _ = fs::remove_file(middle.with_file_name("index.db"));
+        })
+        .await;
+    indexing.start_again().await;
+    indexing.is(503, "are missing in INSTANCES").await;
+    let series = eventually("the series", async || {
+        let rows = indexing.catalog().rows().await.ok()?;
+        rows.into_iter().find(|row| row.starts_with("revisions "))
+    })
+    .await;
+    let revision: serde_json::Value =
+        serde_json::from_str(series.trim_start_matches("revisions ")).unwrap();
+    let count = revision["instances_count"].as_u64().unwrap();
+    assert!(count < sent, "{revision}");
+    assert_eq!(revision["expected_count"], sent, "{revision}");
+    assert_eq!(revision["reason"], "quiet", "{revision}");
+    let counted =
+        format!("collimator_indexer_events_lost_total{{cause=\"missing\"}} {}", sent - count);
+    assert!(indexing.metrics().await.lines().any(|line| line == counted), "{counted}");
+}
