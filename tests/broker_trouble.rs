@@ -7,7 +7,8 @@ use crate::harness::pipeline::{
 use crate::harness::schemas::Schemas;
 use crate::harness::scu::{Scu, written};
 use crate::harness::small_disk::SmallDisk;
-use crate::harness::{Collimator, Link, eventually};
+use crate::harness::link::Link;
+use crate::harness::{Collimator, eventually};
 use collimator::send::{SendSettings, send};
 use collimator::synthetic::SyntheticStudy;
 use dicom_dictionary_std::uids;

@@ -266,7 +266,11 @@ impl Publisher {
             if !is_passing(&error) || self.broker.refuses() {
                 return Err(refused);
             }
-            sleep_until(deadline.min(Instant::now() + RETRY_PAUSE)).await;
+            let again = Instant::now() + RETRY_PAUSE;
+            if again >= deadline {
+                return Err(refused);
+            }
+            sleep_until(again).await;
         }
     }
 
