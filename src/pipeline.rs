@@ -16,7 +16,8 @@ use shared::catalog::{Catalog, CatalogSettings};
 use shared::durability::{MonitorSettings, verify};
 use shared::health::Health;
 use shared::metrics::Metrics;
-use shared::nats_user::{NatsUser, without_password};
+use shared::nats_url::NatsUrl;
+use shared::nats_user::NatsUser;
 use shared::settings::StreamSettings;
 use shared::sources::SourcesSettings;
 use shared::stream;
@@ -37,9 +38,10 @@ const BROKER_GRACE: Duration = Duration::from_secs(5);
 /// Settings of the whole pipeline.
 #[derive(Debug, Clone, Args)]
 pub struct PipelineSettings {
-    /// Where the NATS server is [default: none, an own one is run]
+    /// Where the NATS server is, such as nats://HOST:4222 or tls://HOST:4222; the servers of a cluster with
+    /// commas between them [default: none, an own one is run]
     #[arg(long, env = "NATS_URL", hide_env_values = true)]
-    pub nats_url: Option<String>,
+    pub nats_url: Option<NatsUrl>,
 
     /// As whom.
     #[command(flatten)]
@@ -155,13 +157,13 @@ pub async fn run(
     let indexer =
         Indexer::new(&settings.indexer, sources, audit, catalog_settings, &health, &metrics)?;
 
-    let broker = match &settings.nats_url {
-        Some(_) => None,
-        None => Some(start_broker(&settings).await?),
-    };
-    let nats_url = match (&settings.nats_url, &broker) {
-        (None, Some(broker)) => broker.url(),
-        (url, _) => url.clone().unwrap_or_default(),
+    let (broker, nats_url) = match &settings.nats_url {
+        Some(url) => (None, url.clone()),
+        None => {
+            let broker = start_broker(&settings).await?;
+            let url = broker.url();
+            (Some(broker), url)
+        }
     };
     let addresses = Addresses {
         dicom: ingest.addr()?,
@@ -169,7 +171,7 @@ pub async fn run(
         ae_title: settings.ingest.ae_title.clone(),
         api: api.addr()?,
         api_scheme: api.scheme(),
-        nats: without_password(&nats_url),
+        nats: nats_url.to_string(),
         data_dir: std::path::absolute(&settings.data_dir).context("DATA_DIR")?,
     };
 

@@ -7,10 +7,12 @@ use crate::harness::pipeline::{
 use crate::harness::schemas::Schemas;
 use crate::harness::scu::{Scu, written};
 use crate::harness::small_disk::SmallDisk;
+use crate::harness::link::Link;
 use crate::harness::{Collimator, eventually};
 use collimator::send::{SendSettings, send};
 use collimator::synthetic::SyntheticStudy;
 use dicom_dictionary_std::uids;
+use futures_util::StreamExt as _;
 use shared::event::IngestResumed;
 use std::net::SocketAddr;
 use tempfile::TempDir;
@@ -19,6 +21,8 @@ use tempfile::TempDir;
 struct Receiver {
     nats: Process,
     nats_addr: SocketAddr,
+    /// Between the two.
+    link: Link,
     dicom: SocketAddr,
     ready: String,
     _ingest: Process,
@@ -27,19 +31,24 @@ struct Receiver {
 
 impl Receiver {
     async fn start() -> Self {
+        Self::start_with("1s").await
+    }
+
+    async fn start_with(publish_timeout: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (nats_addr, admin) = (free_addr(), free_addr());
         let nats = nats_server(&nats_conf(), folder.path(), nats_addr.port(), 0).await;
+        let link = Link::to(nats_addr).await;
         let mut settings = test_settings(folder.path());
         settings.extend([
-            ("NATS_URL", format!("nats://{nats_addr}")),
+            ("NATS_URL", format!("nats://{}", link.addr)),
             ("ADMIN_ADDR", admin.to_string()),
-            ("PUBLISH_TIMEOUT", "1s".to_owned()),
+            ("PUBLISH_TIMEOUT", publish_timeout.to_owned()),
         ]);
         let mut ingest = Process::start(&service("ingest").await, folder.path(), &settings);
         let dicom = ingest.says("where it receives", |l| address(l, "ingest listens")).await;
         let ready = format!("http://{admin}/health/ready");
-        let receiver = Self { nats, nats_addr, dicom, ready, _ingest: ingest, folder };
+        let receiver = Self { nats, nats_addr, link, dicom, ready, _ingest: ingest, folder };
         receiver.is(200, "").await;
         receiver
     }
@@ -99,6 +108,42 @@ async fn a_broker_that_dies_and_comes_back_is_found_again() {
     receiver.is(200, "").await;
     scu.stores(&images[1]).await;
     scu.release().await;
+}
+
+#[tokio::test]
+async fn a_dead_connection_to_the_broker_is_made_anew_before_anybody_is_refused() {
+    let receiver = Receiver::start_with("20s").await;
+    let images = SyntheticStudy::new().series("MR", 3).size(16, 16).instances().unwrap();
+    let mut scu = Scu::for_mr(receiver.dicom).await;
+    for image in &images {
+        scu.stores(image).await;
+        receiver.link.die();
+    }
+    scu.release().await;
+}
+
+#[tokio::test]
+async fn a_stream_that_nobody_leads_for_a_moment_refuses_nobody() {
+    let receiver = Receiver::start_with("20s").await;
+    let images = SyntheticStudy::new().series("MR", 2).size(16, 16).instances().unwrap();
+    let mut scu = Scu::for_mr(receiver.dicom).await;
+    scu.stores(&images[0]).await;
+    // As in an election: who publishes is told that nobody takes it.
+    let nats = async_nats::connect(receiver.nats_addr.to_string()).await.unwrap();
+    let mut tries = nats.subscribe("dicom.instance.stored.>").await.unwrap();
+    let jetstream = async_nats::jetstream::new(nats.clone());
+    let stream = jetstream.get_stream("INSTANCES").await.unwrap();
+    let config = stream.cached_info().config.clone();
+    jetstream.delete_stream("INSTANCES").await.unwrap();
+    let led_again = async {
+        for _ in 0..3 {
+            tries.next().await.unwrap();
+        }
+        jetstream.create_stream(config).await.unwrap();
+    };
+    tokio::join!(scu.stores(&images[1]), led_again);
+    scu.release().await;
+    receiver.is(200, "").await;
 }
 
 #[tokio::test]

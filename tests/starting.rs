@@ -275,6 +275,21 @@ fn is_refused_before_and_at_the_start(folder: &Path, settings: &[(&str, &str)], 
 }
 
 #[test]
+fn a_nats_url_that_is_none_stops_every_program_with_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    for url in ["http://127.0.0.1:4222", "nats://127.0.0.1:99999", "nats://a,,b", "not a server"] {
+        for arguments in [&["check-config"][..], &["doctor"], &[]] {
+            let ended = run(folder.path(), &[("NATS_URL", url)], arguments);
+            let stderr = String::from_utf8_lossy(&ended.stderr).into_owned();
+            assert_eq!(ended.status.code(), Some(2), "{url}: {stderr}");
+            assert_eq!(stderr.trim().lines().count(), 1, "{url}: {stderr}");
+            assert!(stderr.contains("--nats-url"), "{url}: {stderr}");
+            assert!(stderr.contains("write it like `nats://HOST:4222`"), "{url}: {stderr}");
+        }
+    }
+}
+
+#[test]
 fn what_is_wrong_with_tls_is_one_clear_line_before_and_at_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let papers = Authority::new(folder.path(), "ca");

@@ -27,7 +27,7 @@ async fn broker(pin: Pin, folder: &Path) -> EmbeddedNats {
 async fn streams_are_made_and_kept(pin: Pin) {
     let folder = tempfile::tempdir().unwrap();
     let broker = broker(pin, folder.path()).await;
-    let client = async_nats::connect(broker.url()).await.unwrap();
+    let client = async_nats::connect(broker.url().servers()).await.unwrap();
     let jetstream = jetstream::new(client.clone());
     let mut settings =
         StreamSettings { instances_max_bytes: ByteSize::mib(8), ..StreamSettings::default() };

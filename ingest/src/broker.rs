@@ -46,18 +46,29 @@ impl Broker {
         }
     }
 
+    /// Whether it did not store the latest events, so that its senders are being refused.
+    #[must_use]
+    pub fn refuses(&self) -> bool {
+        self.refuses.load(Ordering::Relaxed)
+    }
+
     /// It has not stored one.
     pub fn refused(&self, error: &PublishRefused) {
         match error {
             PublishRefused::TimedOut(_) | PublishRefused::Nobody(_) => {
                 self.acknowledgements.missed()
             }
-            PublishRefused::Refused(_) => self.acknowledgements.arrived(),
+            PublishRefused::Full | PublishRefused::Refused { .. } => {
+                self.acknowledgements.arrived();
+            }
             // What is wrong with one event is not wrong with the broker.
             PublishRefused::TooLarge | PublishRefused::Duplicate => return,
         }
-        self.health.not_ready(error.to_string());
-        self.refuses.store(true, Ordering::Relaxed);
+        let detail = error.detail();
+        if !self.refuses.swap(true, Ordering::Relaxed) {
+            tracing::warn!(reason = detail, "NATS stores nothing of what is received");
+        }
+        self.health.not_ready(detail);
         let outage = || Outage { refused_at: Timestamp::now(), cause: error.to_string() };
         self.outage.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(outage);
         self.refused.notify_one();

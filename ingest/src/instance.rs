@@ -169,7 +169,9 @@ impl From<PublishRefused> for Refusal {
         let (status, cause) = match error {
             PublishRefused::TimedOut(_) => (Status::OutOfResources, "nats_silent"),
             PublishRefused::Nobody(_) => (Status::OutOfResources, "nats_stores_nothing"),
-            PublishRefused::Refused(_) => (Status::OutOfResources, "nats_refused"),
+            PublishRefused::Full | PublishRefused::Refused { .. } => {
+                (Status::OutOfResources, "nats_refused")
+            }
             PublishRefused::Duplicate => (Status::OutOfResources, "event_duplicate"),
             PublishRefused::TooLarge => (Status::CannotUnderstand, "event_too_large"),
         };

@@ -4,19 +4,22 @@
 use crate::broker::{Broker, Outage};
 use anyhow::ensure;
 use async_nats::HeaderMap;
-use async_nats::jetstream::Context;
+use async_nats::jetstream::{self, Context, ErrorCode};
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use bytes::Bytes;
 use jiff::Timestamp;
 use prometheus_client::metrics::histogram::Histogram;
-use shared::acknowledgements::is_silence;
+use shared::acknowledgements::{is_passing, jetstream_error};
 use shared::event::{Event, IngestResumed, IngestStarted};
 use shared::stream::{self, headers};
 use std::time::Duration;
 use tokio::sync::OnceCell;
 use tokio::time::error::Elapsed;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
+
+/// What JetStream says of a stream that may not grow.
+const FULL: &str = "maximum bytes exceeded";
 
 /// How long an event that is said in passing may hold up whoever says it: the connection takes it
 /// at once unless it is stuck.
@@ -25,10 +28,18 @@ const SAY_TIMEOUT: Duration = Duration::from_secs(1);
 /// Pause before the broker is asked, while it stores nothing, whether it would again.
 const ASK_PAUSE: Duration = Duration::from_secs(1);
 
+/// Pause before an event is published again that nobody took: as long as an election lasts, many are made.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+
+/// In how many parts the time for one event is divided: after each without an acknowledgement the event is
+/// published again. A connection that is dead is found out and made anew by the last of them.
+const TRIES: u32 = 4;
+
 /// Pause between two tries to have the start of this process stored while nobody waits for it.
 const START_PAUSE: Duration = Duration::from_secs(1);
 
-/// The broker does not vouch for the event; its sender must keep the instance.
+/// The broker does not vouch for the event; its sender must keep the instance. What a sender is shown names
+/// nothing of the broker's inside; [`PublishRefused::detail`] does.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishRefused {
     /// Not in the time there was.
@@ -36,16 +47,52 @@ pub enum PublishRefused {
     TimedOut(Duration),
     /// Nobody takes events: JetStream is turned off, as by a full disk, or INSTANCES is gone.
     #[error("NATS stores no events: {0}")]
-    Nobody(String),
+    Nobody(&'static str),
     /// The event is larger than a message may be.
     #[error("the event does not fit a NATS message")]
     TooLarge,
     /// The broker had an event of this id before the first try: two events share an id.
     #[error("NATS holds another event of the same id")]
     Duplicate,
-    /// The broker says no: INSTANCES is full.
-    #[error("NATS refused: {0}")]
-    Refused(String),
+    /// INSTANCES is full.
+    #[error("NATS refused: the stream is full")]
+    Full,
+    /// The broker says no, for example since it can't write to its disk.
+    #[error("NATS refused the event{}", .code.map(|code| format!(" (error {})", code.0)).unwrap_or_default())]
+    Refused {
+        /// JetStream's number for the reason.
+        code: Option<ErrorCode>,
+        /// The reason, with paths and names of the broker's machine.
+        detail: String,
+    },
+}
+
+impl PublishRefused {
+    fn from_error(error: &PublishError) -> Self {
+        match error.kind() {
+            PublishErrorKind::MaxPayloadExceeded => return Self::TooLarge,
+            PublishErrorKind::StreamNotFound => return Self::Nobody("nobody takes them"),
+            PublishErrorKind::BrokenPipe => return Self::Nobody("the connection is lost"),
+            _ => {}
+        }
+        match jetstream_error(error) {
+            Some(answer) if answer.to_string().contains(FULL) => Self::Full,
+            Some(_) if is_passing(error) => Self::Nobody("the stream has no leader"),
+            answer => Self::Refused {
+                code: answer.map(jetstream::Error::error_code),
+                detail: answer.map_or_else(|| error.to_string(), ToString::to_string),
+            },
+        }
+    }
+
+    /// What whoever runs the broker needs to know.
+    #[must_use]
+    pub fn detail(&self) -> String {
+        match self {
+            Self::Refused { detail, .. } => format!("NATS refused: {detail}"),
+            other => other.to_string(),
+        }
+    }
 }
 
 /// Publishes the events of this process through one connection, in order.
@@ -73,8 +120,8 @@ impl Publisher {
         broker: Broker,
         acknowledged_after: Histogram,
     ) -> Self {
-        // A lost acknowledgement is noticed while there is still time for a second try.
-        jetstream.set_timeout(timeout / 2);
+        // A lost acknowledgement is noticed while there is still time for another try.
+        jetstream.set_timeout(timeout / TRIES);
         let start = IngestStarted {
             node_name,
             start_id: uuid::Uuid::new_v4().to_string(),
@@ -150,9 +197,13 @@ impl Publisher {
         let deadline = Instant::now() + self.timeout;
         let has_room = timeout_at(deadline, stream::has_room(&self.jetstream)).await;
         let has_room = has_room.map_err(|_: Elapsed| PublishRefused::TimedOut(self.timeout))?;
-        match has_room.map_err(|error| PublishRefused::Nobody(format!("{error:#}")))? {
-            true => {}
-            false => return Err(PublishRefused::Refused("the stream is full".to_owned())),
+        match has_room {
+            Ok(true) => {}
+            Ok(false) => return Err(PublishRefused::Full),
+            Err(error) => {
+                tracing::debug!("NATS does not say whether there is room: {error:#}");
+                return Err(PublishRefused::Nobody("nobody answers"));
+            }
         }
         self.start_until(deadline).await?;
         self.store(event, deadline, true).await
@@ -193,23 +244,33 @@ impl Publisher {
         deadline: Instant,
         mut tried: bool,
     ) -> Result<(), PublishRefused> {
-        let message =
-            Message::of(event).map_err(|error| PublishRefused::Refused(error.to_string()))?;
+        let message = Message::of(event).map_err(|error| PublishRefused::Refused {
+            code: None,
+            detail: error.to_string(),
+        })?;
+        let mut refused = PublishRefused::TimedOut(self.timeout);
         loop {
             // The same id every time, so a try whose acknowledgement was lost is not stored twice.
-            match timeout_at(deadline, self.try_once(message.clone())).await {
-                Err(_elapsed) => return Err(PublishRefused::TimedOut(self.timeout)),
+            let error = match timeout_at(deadline, self.try_once(message.clone())).await {
+                Err(_elapsed) => return Err(refused),
                 Ok(Ok(duplicate)) if duplicate && !tried => return Err(PublishRefused::Duplicate),
                 Ok(Ok(_)) => return Ok(()),
-                Ok(Err(error)) => match error.kind() {
-                    PublishErrorKind::TimedOut => tried = true,
-                    PublishErrorKind::MaxPayloadExceeded => return Err(PublishRefused::TooLarge),
-                    _ if is_silence(&error) => {
-                        return Err(PublishRefused::Nobody(error.to_string()));
-                    }
-                    _ => return Err(PublishRefused::Refused(error.to_string())),
-                },
+                Ok(Err(error)) => error,
+            };
+            tried = true;
+            if error.kind() == PublishErrorKind::TimedOut {
+                continue;
             }
+            refused = PublishRefused::from_error(&error);
+            // An outage that outlasted one event's time is none that passes by: then senders are told at once.
+            if !is_passing(&error) || self.broker.refuses() {
+                return Err(refused);
+            }
+            let again = Instant::now() + RETRY_PAUSE;
+            if again >= deadline {
+                return Err(refused);
+            }
+            sleep_until(again).await;
         }
     }
 

@@ -2,6 +2,8 @@
 //! same store nothing any more, and nobody but its publishers can tell.
 
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
+use async_nats::jetstream::{self, ErrorCode};
+use std::error::Error as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -37,6 +39,28 @@ impl Acknowledgements {
 pub fn is_silence(error: &PublishError) -> bool {
     use PublishErrorKind::{BrokenPipe, StreamNotFound, TimedOut};
     matches!(error.kind(), TimedOut | BrokenPipe | StreamNotFound)
+}
+
+/// What JetStream answered to a publish that failed, if it answered with an error of its own.
+#[must_use]
+pub fn jetstream_error(error: &PublishError) -> Option<&jetstream::Error> {
+    error.source()?.downcast_ref()
+}
+
+/// Whether the same publish may succeed a moment later, without anybody doing anything: the stream has no
+/// leader or is being restored, the connection is being made anew, an earlier try is still being stored.
+#[must_use]
+pub fn is_passing(error: &PublishError) -> bool {
+    const PASSING: [ErrorCode; 6] = [
+        ErrorCode::CLUSTER_NOT_AVAILABLE,
+        ErrorCode::CLUSTER_NOT_LEADER,
+        ErrorCode::CLUSTER_NOT_ACTIVE,
+        ErrorCode::STREAM_OFFLINE,
+        ErrorCode::STREAM_OFFLINE_REASON,
+        ErrorCode::STREAM_DUPLICATE_MESSAGE_CONFLICT,
+    ];
+    is_silence(error)
+        || jetstream_error(error).is_some_and(|error| PASSING.contains(&error.error_code()))
 }
 
 #[cfg(test)]

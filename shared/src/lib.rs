@@ -14,6 +14,7 @@ pub mod hangup;
 pub mod health;
 pub mod metrics;
 mod nats_tls;
+pub mod nats_url;
 pub mod nats_user;
 pub mod pem;
 mod process;

@@ -89,20 +89,6 @@ fn prefix(text: &str) -> Result<String, String> {
     }
 }
 
-/// An address of NATS, or several with commas between them, without users and passwords. async-nats
-/// makes no use of those and logs them: who connects is said by [`NatsUser`].
-#[must_use]
-pub fn without_password(url: &str) -> String {
-    let servers = url.split(',').map(|server| {
-        let (scheme, rest) = match server.find("://") {
-            Some(at) => server.split_at(at + 3),
-            None => ("", server),
-        };
-        format!("{scheme}{}", rest.rsplit('@').next().unwrap_or_default())
-    });
-    servers.collect::<Vec<_>>().join(",")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,14 +122,6 @@ mod tests {
         fs::write(&file, "sesame\n").unwrap();
         let options = user.introduce(ConnectOptions::new()).unwrap();
         assert!(!format!("{user:?}{options:?}").contains("sesame"));
-    }
-
-    #[test]
-    fn no_password_is_shown() {
-        assert_eq!(without_password("nats://u:p@a:4222,nats://b:1"), "nats://a:4222,nats://b:1");
-        assert_eq!(without_password("tls://u:p@a"), "tls://a");
-        assert_eq!(without_password("localhost"), "localhost");
-        assert_eq!(without_password("u:p@localhost:4222"), "localhost:4222");
     }
 
     #[test]

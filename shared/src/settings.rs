@@ -1,6 +1,7 @@
 //! The settings that services have in common, and how any of them is read: a flag, else the
 //! environment variable of the same name, else the default. A bad value stops the start.
 
+use crate::nats_url::NatsUrl;
 use crate::nats_user::NatsUser;
 use anyhow::anyhow;
 use bytesize::ByteSize;
@@ -40,9 +41,10 @@ pub enum LogFormat {
 /// Where the broker is, for a service that is told.
 #[derive(Debug, Clone, Args)]
 pub struct NatsSettings {
-    /// Where the NATS server is
+    /// Where the NATS server is, such as nats://HOST:4222 or tls://HOST:4222; the servers of a cluster with
+    /// commas between them
     #[arg(long, env = "NATS_URL", hide_env_values = true, default_value = "nats://127.0.0.1:4222")]
-    pub nats_url: String,
+    pub nats_url: NatsUrl,
 
     /// As whom.
     #[command(flatten)]

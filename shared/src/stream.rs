@@ -2,7 +2,8 @@
 
 use crate::event;
 use crate::health::Part;
-use crate::nats_user::{NatsUser, without_password};
+use crate::nats_url::NatsUrl;
+use crate::nats_user::NatsUser;
 use crate::settings::StreamSettings;
 use crate::subject::Subject;
 use anyhow::{Context as _, bail, ensure};
@@ -45,25 +46,28 @@ const SERIES_DUPLICATE_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
 /// First and longest pause between two tries to reach the broker.
 const CONNECT_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
+/// From one ping of the broker to the next while nothing else comes from it. After three without an answer
+/// the connection is dead, though TCP may keep it for minutes, and a new one is made.
+const PING_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Connects to the broker, however long it takes to come up, and keeps `part` of the health up to
 /// date from then on. Reconnects by itself. `None` when told to stop before there was a connection.
 ///
 /// # Errors
 /// When the user's password can't be read, or the server is older than [`OLDEST_SERVER`].
 pub async fn connect(
-    url: &str,
+    url: &NatsUrl,
     user: &NatsUser,
     name: &str,
     part: Part,
     stop: &CancellationToken,
 ) -> anyhow::Result<Option<Client>> {
     let mut pause = CONNECT_PAUSE.0;
-    let url = &without_password(url);
     let options = user.introduce(options(name, part.clone()))?;
     let client = loop {
         let options = options.clone();
         let error = tokio::select! {
-            connected = options.connect(url) => match connected {
+            connected = options.connect(url.servers()) => match connected {
                 Ok(client) => break client,
                 Err(error) => error,
             },
@@ -87,7 +91,8 @@ pub async fn connect(
 }
 
 fn options(name: &str, part: Part) -> ConnectOptions {
-    ConnectOptions::new().name(name).event_callback(move |event| {
+    let options = ConnectOptions::new().name(name).ping_interval(PING_INTERVAL);
+    options.event_callback(move |event| {
         let part = part.clone();
         async move {
             match event {

@@ -6,7 +6,8 @@ use crate::embedded_nats::{self, Finder, NATS_SERVER};
 use crate::pipeline::{PipelineSettings, here};
 use async_nats::{Client, ConnectOptions};
 use shared::durability;
-use shared::nats_user::{NatsUser, without_password};
+use shared::nats_url::NatsUrl;
+use shared::nats_user::NatsUser;
 use shared::stream::OLDEST_SERVER;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -24,20 +25,20 @@ pub(super) async fn examine(settings: &PipelineSettings) -> (Vec<Finding>, Optio
     let own = settings.nats_url.is_none();
     let url = match &settings.nats_url {
         Some(url) => url.clone(),
-        None => format!("nats://{}", here(settings.nats_addr)),
+        None => here(settings.nats_addr).into(),
     };
     let is_running = own && embedded_nats::is_in_use(&settings.nats_folder());
     let client = match connect(&url, &settings.nats_user).await {
         Ok(client) => client,
         Err(error) if own => return (vec![own_is_away(settings, is_running, &error).await], None),
         Err(error) => {
-            let says = format!("{} can't be reached: {error}", without_password(&url));
+            let says = format!("{url} can't be reached: {error}");
             let advice = "start nats-server there, or set NATS_URL to where it is, and NATS_USER";
             return (vec![Finding::trouble("nats", says, advice)], None);
         }
     };
     let info = client.server_info();
-    let named = format!("nats-server {} at {}", info.version, without_password(&url));
+    let named = format!("nats-server {} at {url}", info.version);
     let (major, minor, patch) = OLDEST_SERVER;
     let nats = if !client.is_server_compatible(major, minor, patch) {
         let advice = format!("it can't sync each event to disk; use {major}.{minor} or newer");
@@ -66,10 +67,10 @@ pub(super) async fn examine(settings: &PipelineSettings) -> (Vec<Finding>, Optio
     (vec![nats, sync], Some(Broker { client, is_own }))
 }
 
-async fn connect(url: &str, user: &NatsUser) -> anyhow::Result<Client> {
+async fn connect(url: &NatsUrl, user: &NatsUser) -> anyhow::Result<Client> {
     let options = user.introduce(ConnectOptions::new().name("collimator doctor"))?;
     let options = options.connection_timeout(PATIENCE).request_timeout(Some(PATIENCE));
-    Ok(options.connect(without_password(url)).await?)
+    Ok(options.connect(url.servers()).await?)
 }
 
 /// The own nats-server does not answer: is it to run, and could it?

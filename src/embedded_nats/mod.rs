@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use rustix::process::Signal;
+use shared::nats_url::NatsUrl;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
@@ -98,14 +99,14 @@ impl EmbeddedNats {
             .context("cannot start the thread that looks after nats-server")?;
         nats.address = is_ready.await.context("the thread of nats-server ended")??;
         let (server, folder) = (server.display(), folder.display());
-        info!(url = nats.url(), %server, %folder, "nats-server is ready");
+        info!(url = %nats.url(), %server, %folder, "nats-server is ready");
         Ok(nats)
     }
 
     /// Where clients on this machine connect to, such as `nats://127.0.0.1:4222`.
     #[must_use]
-    pub fn url(&self) -> String {
-        format!("nats://{}", self.address)
+    pub fn url(&self) -> NatsUrl {
+        self.address.into()
     }
 
     /// Kills the server; another takes its place in a moment, with what it had stored.

@@ -1,4 +1,4 @@
-//! A link between two parts that can be cut.
+//! A link between two parts that can be cut, or go dead.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use tokio::io::copy_bidirectional;
@@ -9,7 +9,16 @@ use tokio::sync::broadcast;
 pub struct Link {
     /// Where to connect to.
     pub addr: SocketAddr,
-    cut: broadcast::Sender<()>,
+    cut: broadcast::Sender<Fault>,
+}
+
+/// What becomes of the connections that pass through a link.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Fault {
+    /// They end.
+    Cut,
+    /// They stay open, and nothing passes any more, as behind a firewall that has forgotten them.
+    Dead,
 }
 
 impl Link {
@@ -29,7 +38,11 @@ impl Link {
                     let _ = near.set_nodelay(true);
                     tokio::select! {
                         _ = copy_bidirectional(&mut near, &mut far) => {}
-                        _ = cut.recv() => {}
+                        fault = cut.recv() => {
+                            if fault == Ok(Fault::Dead) {
+                                let _ = cut.recv().await;
+                            }
+                        }
                     }
                 });
             }
@@ -40,6 +53,11 @@ impl Link {
     /// Cuts all connections that pass through it now.
     pub fn cut(&self) {
         // Nobody may be connected.
-        let _ = self.cut.send(());
+        let _ = self.cut.send(Fault::Cut);
+    }
+
+    /// Has nothing pass any more through all connections that pass through it now. New ones work.
+    pub fn die(&self) {
+        let _ = self.cut.send(Fault::Dead);
     }
 }

@@ -236,7 +236,7 @@ impl Services {
         let folder = tempfile::tempdir().unwrap();
         let broker = broker(&folder.path().join("nats")).await;
         let mut all = with(test_settings(folder.path()), settings);
-        all.push(("NATS_URL", broker.url()));
+        all.push(("NATS_URL", broker.url().to_string()));
         let catalog = folder.path().join("catalog.db");
         all.push(("DATABASE_URL", format!("sqlite://{}", catalog.display())));
         let start = async |name| Process::start(&service(name).await, folder.path(), &all);
@@ -246,7 +246,7 @@ impl Services {
         let api = api_service.says("where it is", |line| address(line, "api listens")).await;
         let mut services = Self {
             indexer,
-            ends: Ends::new(dicom, format!("http://{api}"), broker.url()).await,
+            ends: Ends::new(dicom, format!("http://{api}"), broker.url().to_string()).await,
             ingest,
             _api: api_service,
             settings: all,
