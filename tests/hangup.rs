@@ -30,7 +30,7 @@ async fn hangs_up(process: &Process, what: &str, lines: usize) {
 async fn a_service_without_files_to_read_again_goes_on_and_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let broker = broker(&folder.path().join("nats")).await;
-    let settings = with(test_settings(folder.path()), &[("NATS_URL", &broker.url())]);
+    let settings = with(test_settings(folder.path()), &[("NATS_URL", &broker.url().to_string())]);
     let catalog = format!("sqlite://{}", folder.path().join("catalog.db").display());
     let settings = with(settings, &[("DATABASE_URL", &catalog)]);
     let log = [("indexer", "indexing"), ("ingest", "this receiver's name"), ("api", "api listens")];

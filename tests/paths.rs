@@ -76,7 +76,7 @@ async fn the_services_find_their_files_and_the_catalogue_wherever_these_are() {
     let settings = with(
         test_settings(&folder),
         &[
-            ("NATS_URL", &broker.url()),
+            ("NATS_URL", &broker.url().to_string()),
             ("DATABASE_URL", &CatalogSettings::at(&catalog).database_url),
             ("WEBHOOKS_FILE", webhooks.to_str().unwrap()),
             ("SOURCES_FILE", sources.to_str().unwrap()),
@@ -90,7 +90,7 @@ async fn the_services_find_their_files_and_the_catalogue_wherever_these_are() {
     api.says("that it serves", |line| line.contains("webhook is served").then_some(())).await;
     let mut ingest = start("ingest").await;
     let dicom = ingest.says("where it receives", |line| address(line, "ingest listens")).await;
-    let ends = Ends::new(dicom, format!("http://{addr}"), broker.url()).await;
+    let ends = Ends::new(dicom, format!("http://{addr}"), broker.url().to_string()).await;
 
     let study = SyntheticStudy::new().series("MR", 2).size(16, 16);
     let [uid] = study.series_instance_uids().try_into().unwrap();
