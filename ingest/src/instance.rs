@@ -153,9 +153,11 @@ impl Refusal {
 impl From<HeaderError> for Refusal {
     fn from(error: HeaderError) -> Self {
         let (status, cause) = match error {
-            HeaderError::TooLong(_) => (Status::OutOfResources, "header_too_long"),
+            HeaderError::TooLong(_) => (Status::CannotUnderstand, "header_too_long"),
             HeaderError::Inflates(_) => (Status::OutOfResources, "inflates_too_far"),
             HeaderError::Truncated => (Status::CannotUnderstand, "truncated"),
+            HeaderError::Nesting => (Status::CannotUnderstand, "nesting_contradicts"),
+            HeaderError::Unplaced => (Status::CannotUnderstand, "element_without_vr"),
             HeaderError::TooDeep => (Status::CannotUnderstand, "nested_too_deep"),
             HeaderError::Inflate => (Status::CannotUnderstand, "not_deflated"),
         };

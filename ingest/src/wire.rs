@@ -189,19 +189,21 @@ impl Wire {
     /// # Errors
     /// When the peer is gone, silent, or breaks the protocol.
     pub async fn next(&mut self, limit: Duration) -> Result<Incoming<'_>, WireError> {
-        self.incoming(false, limit).await
+        self.next_or_skipped(0, limit).await
     }
 
-    /// As [`Wire::next`], where the bytes of what comes are of no use: the kernel throws long values
+    /// As [`Wire::next`], where so many bytes of what comes are of no use: the kernel throws long values
     /// away, if it can, and they are never copied.
     ///
     /// # Errors
     /// As [`Wire::next`].
-    pub async fn skip(&mut self, limit: Duration) -> Result<Incoming<'_>, WireError> {
-        self.incoming(self.socket.can_skip(), limit).await
-    }
-
-    async fn incoming(&mut self, skips: bool, limit: Duration) -> Result<Incoming<'_>, WireError> {
+    pub async fn next_or_skipped(
+        &mut self,
+        skippable: u64,
+        limit: Duration,
+    ) -> Result<Incoming<'_>, WireError> {
+        let most = usize::try_from(skippable).unwrap_or(usize::MAX);
+        let skips = most >= WORTH_SKIPPING && self.socket.can_skip();
         loop {
             let start = self.unread.start;
             let (taken, frame) = self.framer.next(&self.buffer[self.unread.clone()])?;
@@ -210,7 +212,8 @@ impl Wire {
                 return Ok(self.with_bytes(frame, start));
             }
             // Nothing is left, or the start of a header.
-            let (left, skips) = (self.framer.value_left(), skips && self.values_are_long());
+            let left = self.framer.value_left().min(most);
+            let skips = skips && self.values_are_long();
             if skips && left > 0 {
                 let skipped = self.receive(left, RecvFlags::TRUNC, limit).await?;
                 if let Some(frame) = self.framer.skip(skipped) {

@@ -103,7 +103,7 @@ impl Association<'_> {
     ) -> Result<(), WireError> {
         let mut last = !request.has_data_set;
         while !last {
-            last = self.fragment(context_id, false).await?.last;
+            last = self.fragment(context_id, u64::MAX).await?.last;
         }
         Ok(())
     }
@@ -116,12 +116,14 @@ impl Association<'_> {
         let mut heartbeat = Heartbeat::new(Instant::now());
         let (mut outcome, mut bytes) = (Ok(()), 0);
         loop {
-            let is_read = outcome.is_ok() && !reader.is_done();
+            let skippable = if outcome.is_ok() { reader.skippable() } else { u64::MAX };
             let Fragment { length, bytes: fragment, last } =
-                self.fragment(context_id, is_read).await?;
+                self.fragment(context_id, skippable).await?;
             bytes += length as u64;
-            if outcome.is_ok() {
-                outcome = reader.push(fragment);
+            match fragment.len() < length {
+                true => reader.skip(length as u64),
+                false if outcome.is_ok() => outcome = reader.push(fragment),
+                false => {}
             }
             if last {
                 let series = attributes::series_so_far(&reader);
@@ -141,13 +143,14 @@ impl Association<'_> {
         }
     }
 
-    /// The next fragment of a data set, which is skipped unless it `is_read`.
-    async fn fragment(&mut self, context_id: u8, is_read: bool) -> Result<Fragment<'_>, WireError> {
+    /// The next fragment of a data set, of which so many bytes may be skipped.
+    async fn fragment(
+        &mut self,
+        context_id: u8,
+        skippable: u64,
+    ) -> Result<Fragment<'_>, WireError> {
         let limit = self.service.settings.receive_timeout;
-        let incoming = match is_read {
-            true => self.wire.next(limit).await?,
-            false => self.wire.skip(limit).await?,
-        };
+        let incoming = self.wire.next_or_skipped(skippable, limit).await?;
         match incoming {
             Incoming::Fragment { context_id: id, kind: Kind::DataSet, last, length, bytes }
                 if id == context_id =>

@@ -2,15 +2,20 @@
 //! stream past, up to the pixel data.
 //!
 //! Nothing else is kept, so the memory for one instance does not depend on its size, nor on what
-//! its sender put before the pixel data. A data set that ends in the middle of an element is told
-//! from a whole one.
+//! its sender put before the pixel data. A data set that ends in the middle of an element, or of its pixel
+//! data, is told from a whole one.
 
+#[cfg(test)]
+mod damaged;
+mod element;
+mod nesting;
 mod scanner;
 #[cfg(test)]
 mod tests;
 
 use flate2::{Decompress, FlushDecompress, Status};
-use scanner::{MAX_DEPTH, Scanner};
+use nesting::MAX_DEPTH;
+use scanner::Scanner;
 use std::collections::BTreeMap;
 
 /// A tag as one number: group in the upper half, element in the lower.
@@ -72,6 +77,8 @@ pub struct Header {
     pub values: BTreeMap<Tag, Vec<u8>>,
     /// The items of sequences, by the sequence's tag.
     pub items: BTreeMap<Tag, Vec<BTreeMap<Tag, Vec<u8>>>>,
+    /// How many more items such a sequence has, which were left out.
+    pub items_left_out: BTreeMap<Tag, u64>,
     /// Whether binary values are big endian.
     pub big_endian: bool,
 }
@@ -79,12 +86,18 @@ pub struct Header {
 /// The data set can't be taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderError {
-    /// More bytes than the limit before the pixel data.
-    #[error("more than {0} bytes before the pixel data (see HEADER_LIMIT)")]
+    /// More than the limit of elements and of what is kept of them.
+    #[error("more than {0} bytes of elements before the pixel data (see HEADER_LIMIT)")]
     TooLong(u64),
-    /// It ends in the middle of an element, before any pixel data.
+    /// It ends in the middle of an element, be it the pixel data.
     #[error("the data set ends in the middle of an element")]
     Truncated,
+    /// What is in a sequence can't be told from what is the data set's own.
+    #[error("the lengths and delimiters of sequences contradict each other")]
+    Nesting,
+    /// Two bytes that are no VR, and no length that leads to another element.
+    #[error("an element has no VR, and nothing shows where it ends")]
+    Unplaced,
     /// Sequences in sequences without end.
     #[error("sequences are nested more than {MAX_DEPTH} deep")]
     TooDeep,
@@ -105,7 +118,7 @@ pub struct HeaderReader {
 /// How far a data set is read.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Bytes that may stand before the pixel data.
+    /// Bytes of the starts of elements, and of the values that are kept, before the pixel data.
     pub header: u64,
     /// Bytes to which a deflated one may be inflated.
     pub inflated: u64,
@@ -128,10 +141,11 @@ impl HeaderReader {
             buffer: vec![0; INFLATE_BUFFER].into_boxed_slice(),
             ended: false,
         });
-        Self { scanner: Scanner::new(encoding, wanted, limits.header), inflater }
+        let inflated = if inflater.is_some() { Encoding::Explicit } else { encoding };
+        Self { scanner: Scanner::new(inflated, wanted, limits.header), inflater }
     }
 
-    /// Takes the next bytes of the data set. After the pixel data was reached this costs nothing.
+    /// Takes the next bytes of the data set.
     ///
     /// # Errors
     /// When the data set can't be taken; it stays so.
@@ -142,10 +156,22 @@ impl HeaderReader {
         }
     }
 
-    /// Whether the pixel data was reached: what comes now makes no difference.
+    /// How many of the next bytes need not be looked at, as they are in the middle of a value that is not
+    /// kept. Any number once nothing of what comes makes a difference.
     #[must_use]
-    pub fn is_done(&self) -> bool {
-        self.scanner.at_pixel_data()
+    pub fn skippable(&self) -> u64 {
+        match &self.inflater {
+            None => self.scanner.skippable(),
+            Some(inflater) if inflater.ended => u64::MAX,
+            Some(_) => 0,
+        }
+    }
+
+    /// Takes it that so many bytes came, no more than are [`HeaderReader::skippable`].
+    pub fn skip(&mut self, length: u64) {
+        if self.inflater.is_none() {
+            self.scanner.skip(length);
+        }
     }
 
     /// One of the data set's own attributes, once all of its value was pushed: also before the
@@ -161,10 +187,10 @@ impl HeaderReader {
     /// When the data set ended too early.
     pub fn finish(self) -> Result<Header, HeaderError> {
         let inflated = self.inflater.is_none_or(|inflater| inflater.ended);
-        if self.scanner.at_pixel_data() || (inflated && self.scanner.at_end()) {
-            return Ok(self.scanner.header);
+        match inflated && self.scanner.at_end() {
+            true => Ok(self.scanner.header),
+            false => Err(HeaderError::Truncated),
         }
-        Err(HeaderError::Truncated)
     }
 }
 
@@ -173,7 +199,7 @@ impl Inflater {
         // All the bytes may be taken, and there is more to come of them until nothing comes.
         let mut gives = false;
         // Bytes after the end of the stream are padding to an even length (PS3.5 section A.5).
-        while (gives || !bytes.is_empty()) && !self.ended && !scanner.at_pixel_data() {
+        while (gives || !bytes.is_empty()) && !self.ended {
             let (taken, given) = (self.stream.total_in(), self.stream.total_out());
             let room = self.limit - given;
             let status = self.stream.decompress(bytes, &mut self.buffer, FlushDecompress::None);
@@ -182,9 +208,6 @@ impl Inflater {
             // What comes before a fault or the limit counts: how the bytes arrived must make no
             // difference.
             scanner.push(&self.buffer[..given.min(room) as usize])?;
-            if scanner.at_pixel_data() {
-                break;
-            }
             if given > room {
                 return Err(HeaderError::Inflates(self.limit));
             }

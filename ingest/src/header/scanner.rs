@@ -1,34 +1,37 @@
 //! The walk over the elements of a data set (PS3.5 section 7), byte by byte where an element
 //! begins and in one step over its value.
 
+use super::element::{
+    self, Head, ITEM, ITEM_DELIMITATION, SEQUENCE_DELIMITATION, SHORT_HEAD, UNDEFINED_LENGTH, Vr,
+};
+use super::nesting::{Kind, Level, Nesting};
 use super::{Encoding, Header, HeaderError, MAX_VALUE_LENGTH, Tag, Wanted};
 use std::collections::BTreeMap;
 
 /// Items kept of one sequence.
 const MAX_ITEMS: usize = 16;
 
-/// How deep sequences may be nested.
-pub(super) const MAX_DEPTH: usize = 64;
+/// The group of items and delimiters.
+const DELIMITERS: u32 = 0xfffe;
 
-/// Pixel Data and its float and double variants: group 7FE0.
-const PIXEL_DATA_GROUP: u32 = 0x7fe0;
-const ITEM: Tag = 0xfffe_e000;
-const ITEM_DELIMITATION: Tag = 0xfffe_e00d;
-const SEQUENCE_DELIMITATION: Tag = 0xfffe_e0dd;
-const UNDEFINED_LENGTH: u32 = 0xffff_ffff;
+/// Float Pixel Data, Double Float Pixel Data, Pixel Data.
+const PIXEL_DATA: [Tag; 3] = [0x7fe0_0008, 0x7fe0_0009, 0x7fe0_0010];
 
 /// Walks over the elements of a data set, whatever the pieces in which its bytes come.
 pub(super) struct Scanner {
     wanted: Wanted,
     encoding: Encoding,
     limit: u64,
-    /// Bytes so far that count towards the limit.
+    /// Bytes so far that count towards the limit: starts of elements, and what is kept of values.
     counted: u64,
     /// Position in the data set.
     position: u64,
-    /// Sequences and items that are open around the position, outermost first.
-    open: Vec<Open>,
+    nesting: Nesting,
     state: State,
+    /// Whether an element has shown how they are really written.
+    is_decided: bool,
+    /// What is known of an element without a VR until the next one shows whether it is right.
+    guess: Option<Guess>,
     pub(super) header: Header,
 }
 
@@ -36,9 +39,9 @@ enum State {
     /// Gathering the tag, VR and length of the next element.
     Head { bytes: [u8; 12], length: usize },
     /// In the middle of a value.
-    Value { left: u32, keep: Option<Keep>, counts: bool },
-    /// The pixel data was reached: all that follows is passed over.
-    PixelData,
+    Value { left: u32, keep: Option<Keep>, maybe_sequence: bool },
+    /// In the pixel data, or behind it: nothing more is read. It ends at this position.
+    PixelData { end: u64 },
 }
 
 /// Where a value goes.
@@ -50,33 +53,17 @@ enum Keep {
     ItemValue(Tag, Tag),
 }
 
-/// A sequence or an item whose elements are being walked over.
-struct Open {
-    kind: Kind,
-    /// Position at which it ends, if that was said in advance.
-    end: Option<u64>,
-    /// How its elements are written.
-    encoding: Encoding,
-    /// Whether what is in it counts towards the limit.
-    counts: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// Of a sequence whose items are kept under this tag, if any.
-    Sequence(Option<Tag>),
-    /// As its sequence.
-    Item(Option<Tag>),
-    /// Encapsulated pixel data somewhere inside: its items hold bytes, not elements.
-    Fragments,
-}
-
-/// The start of an element.
-struct Head {
+/// An element without a VR, taken as one with a length of two bytes.
+#[derive(Clone, Copy)]
+struct Guess {
     tag: Tag,
-    /// `None` for implicit VR and for delimiters.
-    vr: Option<[u8; 2]>,
-    length: u32,
+    /// What it has in place of a VR.
+    vr: [u8; 2],
+    keep: Option<Keep>,
+    /// Where it would end with a length of four bytes in place of VR and length.
+    implicit_end: u64,
+    /// Whether the length is 0: then there may be one of four bytes behind it.
+    is_empty: bool,
 }
 
 impl Scanner {
@@ -88,19 +75,36 @@ impl Scanner {
             limit,
             counted: 0,
             position: 0,
-            open: Vec::new(),
+            nesting: Nesting::new(),
             state: State::Head { bytes: [0; 12], length: 0 },
+            is_decided: false,
+            guess: None,
             header: Header { big_endian, ..Header::default() },
         }
     }
 
-    pub(super) fn at_pixel_data(&self) -> bool {
-        matches!(self.state, State::PixelData)
+    /// How many of the next bytes make no difference.
+    pub(super) fn skippable(&self) -> u64 {
+        match self.state {
+            State::Head { .. } | State::Value { keep: Some(_), .. } => 0,
+            State::Value { left, keep: None, .. } => left.into(),
+            State::PixelData { .. } => u64::MAX,
+        }
     }
 
-    /// Between two elements of the data set itself, where it may end.
+    /// Whether the data set may end here.
     pub(super) fn at_end(&self) -> bool {
-        matches!(self.state, State::Head { length: 0, .. }) && self.open.is_empty()
+        match self.state {
+            State::PixelData { end } => self.position >= end,
+            State::Value { .. } => false,
+            // Some writers fill up with zeros. Big endian, one of them is the start of a tag.
+            State::Head { bytes, length } => {
+                let is_full = length > 0 && self.header.big_endian;
+                self.nesting.is_outside()
+                    && !is_full
+                    && bytes[..length].iter().all(|byte| *byte == 0)
+            }
+        }
     }
 
     /// A value that was kept, unless it is being read: half of a UID may be another one's.
@@ -114,17 +118,21 @@ impl Scanner {
     pub(super) fn push(&mut self, mut bytes: &[u8]) -> Result<(), HeaderError> {
         while !bytes.is_empty() {
             let taken = match &mut self.state {
-                State::PixelData => return Ok(()),
-                State::Value { left, keep, counts } => {
+                State::PixelData { .. } => {
+                    self.position += bytes.len() as u64;
+                    return Ok(());
+                }
+                State::Value { left, keep, maybe_sequence } => {
                     let length = (*left as usize).min(bytes.len());
                     *left -= length as u32;
-                    let (ended, keep, counts) = (*left == 0, *keep, *counts);
+                    let (ended, keep, maybe_sequence) = (*left == 0, *keep, *maybe_sequence);
+                    self.position += length as u64;
                     if let Some(keep) = keep {
-                        self.keep(keep, &bytes[..length]);
+                        let kept = self.keep(keep, &bytes[..length]);
+                        self.count(kept)?;
                     }
-                    self.advance(length, counts)?;
                     if ended {
-                        self.next_element();
+                        self.end_value(maybe_sequence);
                     }
                     length
                 }
@@ -132,10 +140,9 @@ impl Scanner {
                     head[*length] = bytes[0];
                     *length += 1;
                     let (head, length) = (*head, *length);
-                    self.advance(1, true)?;
-                    if let Some(head) = self.read_head(&head[..length]) {
-                        self.begin(&head)?;
-                    }
+                    self.position += 1;
+                    self.count(1)?;
+                    self.read_head(&head, length)?;
                     1
                 }
             };
@@ -144,155 +151,242 @@ impl Scanner {
         Ok(())
     }
 
-    fn advance(&mut self, length: usize, counts: bool) -> Result<(), HeaderError> {
-        self.position += length as u64;
-        if counts {
-            self.counted += length as u64;
+    /// Takes it that `length` bytes came that are [`Scanner::skippable`].
+    pub(super) fn skip(&mut self, length: u64) {
+        self.position += length;
+        if let State::Value { left, maybe_sequence, .. } = &mut self.state {
+            *left = u64::from(*left).saturating_sub(length) as u32;
+            if *left == 0 {
+                let maybe_sequence = *maybe_sequence;
+                self.end_value(maybe_sequence);
+            }
         }
+    }
+
+    fn count(&mut self, length: usize) -> Result<(), HeaderError> {
+        self.counted += length as u64;
         match self.counted > self.limit {
             true => Err(HeaderError::TooLong(self.limit)),
             false => Ok(()),
         }
     }
 
+    fn end_value(&mut self, maybe_sequence: bool) {
+        if maybe_sequence {
+            self.nesting.passed_sequence();
+        }
+        self.next_element();
+    }
+
     /// After an element: closes the sequences and items that end here.
     fn next_element(&mut self) {
-        let position = self.position;
-        while self.open.last().is_some_and(|open| open.end.is_some_and(|end| end <= position)) {
-            self.open.pop();
+        if self.nesting.reach(self.position) {
+            // What ends here by its length shows that its last element ended where it seemed to.
+            self.guess = None;
         }
         self.state = State::Head { bytes: [0; 12], length: 0 };
     }
 
     fn encoding_here(&self) -> Encoding {
-        self.open.last().map_or(self.encoding, |open| open.encoding)
+        self.nesting.innermost().map_or(self.encoding, |level| level.encoding)
     }
 
-    /// The start of an element, once `bytes` has all of it (PS3.5 section 7.1).
-    fn read_head(&self, bytes: &[u8]) -> Option<Head> {
-        let encoding = self.encoding_here();
-        let big_endian = encoding == Encoding::ExplicitBigEndian;
-        let u16_at = |at: usize| {
-            let pair: [u8; 2] = bytes.get(at..at + 2)?.try_into().ok()?;
-            Some(if big_endian { u16::from_be_bytes(pair) } else { u16::from_le_bytes(pair) })
-        };
-        let u32_at = |at: usize| {
-            let four: [u8; 4] = bytes.get(at..at + 4)?.try_into().ok()?;
-            Some(if big_endian { u32::from_be_bytes(four) } else { u32::from_le_bytes(four) })
-        };
-        let tag = u32::from(u16_at(0)?) << 16 | u32::from(u16_at(2)?);
-        let vr: [u8; 2] = bytes.get(4..6)?.try_into().ok()?;
-        let is_delimiter = tag >> 16 == 0xfffe;
-        // Some writers slip into implicit VR within an explicit data set: two bytes that are no VR
-        // are then the start of a length.
-        let has_vr = vr.iter().all(u8::is_ascii_uppercase);
-        if encoding == Encoding::Implicit || is_delimiter || !has_vr {
-            return Some(Head { tag, vr: None, length: u32_at(4)? });
+    /// Looks at the start of an element, of which `length` bytes are there.
+    fn read_head(&mut self, bytes: &[u8; 12], length: usize) -> Result<(), HeaderError> {
+        if length == SHORT_HEAD
+            && let Some(head) = bytes.first_chunk()
+            && self.passes_over(head)?
+        {
+            return Ok(());
         }
-        let length = match has_short_length(vr) {
-            true => u16_at(6)?.into(),
-            false => u32_at(8)?,
+        if length < SHORT_HEAD {
+            return Ok(());
+        }
+        match Head::read(&bytes[..length], self.encoding_here()) {
+            Some(head) => self.begin(&head),
+            None => Ok(()),
+        }
+    }
+
+    /// Looks at what comes where an element may begin, before it is taken for one. Gives whether it is not, and
+    /// was passed over.
+    fn passes_over(&mut self, head: &[u8; SHORT_HEAD]) -> Result<bool, HeaderError> {
+        if self.nesting.is_outside() {
+            // Some writers fill up with zeros.
+            if *head == [0; SHORT_HEAD] {
+                self.next_element();
+                return Ok(true);
+            }
+            if !self.is_decided
+                && let Some(really) = element::really(self.encoding, head)
+            {
+                (self.is_decided, self.encoding) = (true, really);
+            }
+        }
+        let encoding = self.encoding_here();
+        if let Some(guess) = self.guess.take()
+            && !element::is_plausible(head, guess.tag, guess.vr, encoding)
+        {
+            self.guess_again(guess, head)?;
+            return Ok(true);
+        }
+        // Text where items belong, and no VR says so.
+        if let Some(Level { kind: Kind::Sequence(Some(tag)), end: Some(end), .. }) =
+            self.nesting.innermost()
+            && element::tag(head, encoding) >> 16 != DELIMITERS
+            && !self.header.items.contains_key(tag)
+        {
+            self.begin_value((end - self.position) as u32, None, true);
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// The element without a VR did not end where it seemed to, so what was read of the next one is its own.
+    fn guess_again(&mut self, guess: Guess, bytes: &[u8; SHORT_HEAD]) -> Result<(), HeaderError> {
+        let begin = self.position - SHORT_HEAD as u64;
+        let four = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+        let long_end = begin + 4 + u64::from(four);
+        let end = match guess.is_empty && long_end >= self.position && four % 2 == 0 {
+            true => long_end,
+            false => guess.implicit_end,
         };
-        Some(Head { tag, vr: Some(vr), length })
+        let left = end.checked_sub(self.position).and_then(|left| u32::try_from(left).ok());
+        let left = left.ok_or(HeaderError::Unplaced)?;
+        self.nesting.end_of(self.position, left)?;
+        if let Some(Keep::Value(tag)) = guess.keep {
+            self.header.values.remove(&tag);
+        }
+        self.begin_value(left, None, false);
+        Ok(())
     }
 
     /// Decides what to do with the element that begins here.
     fn begin(&mut self, head: &Head) -> Result<(), HeaderError> {
+        self.nesting.end_of(self.position, 0)?;
         match head.tag {
             ITEM => return self.begin_item(head.length),
-            ITEM_DELIMITATION | SEQUENCE_DELIMITATION => {
-                self.close(head.tag);
+            ITEM_DELIMITATION => {
+                self.nesting.delimit_item()?;
                 self.next_element();
                 return Ok(());
             }
+            SEQUENCE_DELIMITATION => return self.delimit_sequence(),
             _ => {}
         }
-        if self.open.is_empty() && head.tag >> 16 == PIXEL_DATA_GROUP {
-            self.state = State::PixelData;
+        let is_own = self.nesting.is_outside();
+        self.nesting.begin_element(head.tag)?;
+        if head.length == UNDEFINED_LENGTH {
+            return self.begin_sequence(head, is_own);
+        }
+        let end = self.nesting.end_of(self.position, head.length)?;
+        if is_own && PIXEL_DATA.contains(&head.tag) {
+            self.state = State::PixelData { end };
             return Ok(());
         }
         let keep = self.wanted_here(head.tag);
-        let sequence = match (self.open.is_empty(), keep) {
-            (true, Some(Keep::Value(tag))) => self.items_wanted(tag).map(|_| tag),
-            _ => None,
-        };
-        if head.length == UNDEFINED_LENGTH || sequence.is_some() {
-            return self.begin_sequence(head, sequence);
+        if let Some(Keep::Value(tag)) = keep
+            && self.items_wanted(tag).is_some()
+        {
+            return match head.may_be_sequence() && head.length >= SHORT_HEAD as u32 {
+                true => self.begin_sequence(head, is_own),
+                false => {
+                    self.begin_value(head.length, None, head.may_be_sequence());
+                    Ok(())
+                }
+            };
         }
-        self.begin_value(head.length, keep, self.counts(head.tag));
+        if let Vr::None { bytes, implicit_length } = head.vr {
+            self.guess = Some(Guess {
+                tag: head.tag,
+                vr: bytes,
+                keep,
+                implicit_end: self.position + u64::from(implicit_length),
+                is_empty: head.length == 0,
+            });
+        }
+        self.begin_value(head.length, keep, head.may_be_sequence());
         Ok(())
     }
 
-    fn begin_value(&mut self, length: u32, keep: Option<Keep>, counts: bool) {
+    fn begin_value(&mut self, length: u32, keep: Option<Keep>, maybe_sequence: bool) {
         match length {
-            0 => self.next_element(),
-            left => self.state = State::Value { left, keep, counts },
+            0 => self.end_value(maybe_sequence),
+            left => self.state = State::Value { left, keep, maybe_sequence },
         }
     }
 
-    fn begin_sequence(&mut self, head: &Head, kept: Option<Tag>) -> Result<(), HeaderError> {
+    fn begin_sequence(&mut self, head: &Head, is_own: bool) -> Result<(), HeaderError> {
         let kind = match head.vr {
-            Some([b'O', _]) => Kind::Fragments,
-            None if head.tag >> 16 == PIXEL_DATA_GROUP => Kind::Fragments,
-            _ => Kind::Sequence(kept),
+            _ if PIXEL_DATA.contains(&head.tag) && is_own => Kind::PixelData,
+            _ if PIXEL_DATA.contains(&head.tag) => Kind::Fragments,
+            Vr::Named([b'O', _]) => Kind::Fragments,
+            _ => {
+                let own = if is_own { self.wanted_here(head.tag) } else { None };
+                Kind::Sequence(match own {
+                    Some(Keep::Value(tag)) => self.items_wanted(tag).map(|_| tag),
+                    _ => None,
+                })
+            }
         };
         // A sequence whose VR its writer did not know is implicit VR inside (PS3.5 section 6.2.2).
         let encoding = match head.vr {
-            Some(vr) if &vr == b"UN" => Encoding::Implicit,
+            Vr::Named(vr) if &vr == b"UN" => Encoding::Implicit,
             _ => self.encoding_here(),
         };
-        let counts = self.counts(head.tag);
-        self.push_open(Open { kind, end: self.end_of(head.length), encoding, counts })
-    }
-
-    fn begin_item(&mut self, length: u32) -> Result<(), HeaderError> {
-        let counts = self.counts(ITEM);
-        let kept = match self.open.last().map(|open| open.kind) {
-            Some(Kind::Sequence(kept)) => kept,
-            _ => None,
-        };
-        // Nothing in it is asked for, or it is a fragment of pixel data: bytes to pass over.
-        if kept.is_none() && length != UNDEFINED_LENGTH {
-            self.begin_value(length, None, counts);
-            return Ok(());
-        }
-        if let Some(items) = kept.map(|tag| self.header.items.entry(tag).or_default())
-            && items.len() < MAX_ITEMS
-        {
-            items.push(BTreeMap::new());
-        }
-        let encoding = self.encoding_here();
-        let (kind, end) = (Kind::Item(kept), self.end_of(length));
-        self.push_open(Open { kind, end, encoding, counts })
-    }
-
-    fn push_open(&mut self, open: Open) -> Result<(), HeaderError> {
-        if self.open.len() == MAX_DEPTH {
-            return Err(HeaderError::TooDeep);
-        }
-        self.open.push(open);
+        let end = self.end_of(head.length)?;
+        self.nesting.enter(Level { kind, end, encoding })?;
         self.next_element();
         Ok(())
     }
 
-    /// Closes what a delimiter ends. One that has no partner is passed over; a sequence's end also
-    /// ends an item that was left open.
-    fn close(&mut self, delimiter: Tag) {
-        let ends = |open: &Open| match open.kind {
-            Kind::Item(_) => delimiter == ITEM_DELIMITATION,
-            Kind::Sequence(_) | Kind::Fragments => delimiter == SEQUENCE_DELIMITATION,
-        };
-        if self.open.last().is_some_and(ends) {
-            self.open.pop();
-        } else if delimiter == SEQUENCE_DELIMITATION
-            && matches!(self.open.as_slice(), [.., outer, _] if ends(outer))
-        {
-            self.open.truncate(self.open.len() - 2);
+    fn delimit_sequence(&mut self) -> Result<(), HeaderError> {
+        let was_in_pixel_data = self.is_in(Kind::PixelData);
+        self.nesting.delimit_sequence()?;
+        match was_in_pixel_data && self.nesting.is_outside() {
+            true => self.state = State::PixelData { end: self.position },
+            false => self.next_element(),
+        }
+        Ok(())
+    }
+
+    fn begin_item(&mut self, length: u32) -> Result<(), HeaderError> {
+        let kept = self.nesting.begin_item()?;
+        // Nothing in it is asked for, or it is a fragment of pixel data: bytes to pass over.
+        if kept.is_none() && length != UNDEFINED_LENGTH {
+            self.nesting.end_of(self.position, length)?;
+            self.nesting.passed_item();
+            self.begin_value(length, None, false);
+            return Ok(());
+        }
+        if self.is_in(Kind::PixelData) || self.is_in(Kind::Fragments) {
+            return Err(HeaderError::Nesting);
+        }
+        let kept = kept.filter(|tag| {
+            let items = self.header.items.entry(*tag).or_default();
+            let has_room = items.len() < MAX_ITEMS;
+            match has_room {
+                true => items.push(BTreeMap::new()),
+                false => *self.header.items_left_out.entry(*tag).or_default() += 1,
+            }
+            has_room
+        });
+        let encoding = self.encoding_here();
+        let (kind, end) = (Kind::Item(kept), self.end_of(length)?);
+        self.nesting.enter(Level { kind, end, encoding })?;
+        self.next_element();
+        Ok(())
+    }
+
+    fn end_of(&self, length: u32) -> Result<Option<u64>, HeaderError> {
+        match length {
+            UNDEFINED_LENGTH => Ok(None),
+            length => self.nesting.end_of(self.position, length).map(Some),
         }
     }
 
-    fn end_of(&self, length: u32) -> Option<u64> {
-        (length != UNDEFINED_LENGTH).then(|| self.position + u64::from(length))
+    fn is_in(&self, kind: Kind) -> bool {
+        self.nesting.innermost().is_some_and(|level| level.kind == kind)
     }
 
     fn items_wanted(&self, sequence: Tag) -> Option<&'static [Tag]> {
@@ -301,20 +395,25 @@ impl Scanner {
     }
 
     /// Where the value of `tag` goes if it is wanted. The first one counts: a data set has each
-    /// attribute once.
+    /// attribute once, and so has an item.
     fn wanted_here(&self, tag: Tag) -> Option<Keep> {
-        match self.open.last().map(|open| open.kind) {
-            None => (self.wanted.tags.contains(&tag) && !self.header.values.contains_key(&tag))
-                .then_some(Keep::Value(tag)),
-            Some(Kind::Item(Some(sequence))) => self
-                .items_wanted(sequence)
-                .filter(|tags| tags.contains(&tag))
-                .map(|_| Keep::ItemValue(sequence, tag)),
+        let Header { values, items, .. } = &self.header;
+        match self.nesting.innermost().map(|level| level.kind) {
+            None => {
+                let is_first = !values.contains_key(&tag) && !items.contains_key(&tag);
+                (self.wanted.tags.contains(&tag) && is_first).then_some(Keep::Value(tag))
+            }
+            Some(Kind::Item(Some(sequence))) => {
+                let item = items.get(&sequence).and_then(|items| items.last())?;
+                let is_wanted = self.items_wanted(sequence)?.contains(&tag);
+                (is_wanted && !item.contains_key(&tag)).then_some(Keep::ItemValue(sequence, tag))
+            }
             Some(_) => None,
         }
     }
 
-    fn keep(&mut self, keep: Keep, bytes: &[u8]) {
+    /// Keeps bytes of a value; gives how many.
+    fn keep(&mut self, keep: Keep, bytes: &[u8]) -> usize {
         let value = match keep {
             Keep::Value(tag) => Some(self.header.values.entry(tag).or_default()),
             Keep::ItemValue(sequence, tag) => self
@@ -324,52 +423,10 @@ impl Scanner {
                 .and_then(|items| items.last_mut())
                 .map(|item| item.entry(tag).or_default()),
         };
-        if let Some(value) = value {
-            let room = MAX_VALUE_LENGTH.saturating_sub(value.len());
-            value.extend_from_slice(&bytes[..bytes.len().min(room)]);
-        }
+        let Some(value) = value else { return 0 };
+        let room = MAX_VALUE_LENGTH.saturating_sub(value.len());
+        let kept = bytes.len().min(room);
+        value.extend_from_slice(&bytes[..kept]);
+        kept
     }
-
-    /// Whether a value counts towards the limit on what may stand before the pixel data. What a
-    /// data set without pixel data carries in its place does not: an encapsulated document, and
-    /// the standard's groups above those that are read here (contours, waveforms, spectra).
-    /// Private elements count wherever they stand.
-    fn counts(&self, tag: Tag) -> bool {
-        const ENCAPSULATED_DOCUMENT: Tag = 0x0042_0011;
-        if let Some(open) = self.open.last() {
-            return open.counts;
-        }
-        let is_private = (tag >> 16) % 2 == 1;
-        let last_wanted = self.wanted.tags.last().copied().unwrap_or(0);
-        tag != ENCAPSULATED_DOCUMENT && (is_private || tag >> 16 <= last_wanted >> 16)
-    }
-}
-
-/// Whether an explicit VR has a length of two bytes: those of the first edition. All others, and
-/// all that may be added, have four (PS3.5 section 7.1.2).
-fn has_short_length(vr: [u8; 2]) -> bool {
-    matches!(
-        &vr,
-        b"AE"
-            | b"AS"
-            | b"AT"
-            | b"CS"
-            | b"DA"
-            | b"DS"
-            | b"DT"
-            | b"FL"
-            | b"FD"
-            | b"IS"
-            | b"LO"
-            | b"LT"
-            | b"PN"
-            | b"SH"
-            | b"SL"
-            | b"SS"
-            | b"ST"
-            | b"TM"
-            | b"UI"
-            | b"UL"
-            | b"US"
-    )
 }
