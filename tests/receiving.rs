@@ -182,18 +182,34 @@ async fn an_instance_that_can_not_be_taken_is_refused_and_the_association_stays(
     let answer = scu.store(1, MR, "2.25.999", &good).await;
     assert_eq!((answer.status, answer.comment.contains("differ")), (0xa900, true), "{answer:?}");
 
-    let mut private = instance(MR, "2.25.202", "2.25.700");
-    let large = PrimitiveValue::from(vec![1_u8; 70_000]);
-    private.put(DataElement::new(Tag(0x0029, 0x1010), VR::OB, large));
-    let answer = scu.store(1, MR, "2.25.700", &written(&private, EXPLICIT)).await;
-    assert_eq!((answer.status, answer.comment.contains("HEADER_LIMIT")), (0xa700, true));
+    let mut endless = instance(MR, "2.25.202", "2.25.700");
+    for element in 0x1001..0x1001 + 9000 {
+        endless.put(DataElement::new(Tag(0x0029, element), VR::LO, PrimitiveValue::Empty));
+    }
+    let answer = scu.store(1, MR, "2.25.700", &written(&endless, EXPLICIT)).await;
+    assert_eq!((answer.status, answer.comment.contains("HEADER_LIMIT")), (0xc000, true));
+
+    // Nor is what ends in the middle of its pixel data.
+    let answer = scu.store(1, MR, "2.25.700", &good[..good.len() - 1]).await;
+    assert_eq!((answer.status, answer.comment.contains("middle of an element")), (0xc000, true));
 
     let command = scu.store_command(MR, "2.25.700", false);
     scu.send(1, PDataValueType::Command, &command, 1000).await;
     assert_eq!(scu.answer().await.status, 0xc000);
 
-    // And then the same association stores what is right.
-    assert_eq!(scu.store(1, MR, "2.25.700", &good).await.status, 0);
+    // A C-CANCEL-RQ, which has no Message ID and no answer.
+    let cancel = [
+        [0, 0, 0, 1, 2, 0, 0, 0, 0xff, 0x0f],
+        [0, 0, 0x20, 1, 2, 0, 0, 0, 1, 0],
+        [0, 0, 0, 8, 2, 0, 0, 0, 1, 1],
+    ];
+    scu.send(1, PDataValueType::Command, &cancel.concat(), 1000).await;
+
+    // And then the same association stores what is right, with bulk data of whatever size in it.
+    let mut private = instance(MR, "2.25.202", "2.25.700");
+    let large = PrimitiveValue::from(vec![1_u8; 700_000]);
+    private.put(DataElement::new(Tag(0x0029, 0x1010), VR::OB, large));
+    assert_eq!(scu.store(1, MR, "2.25.700", &written(&private, EXPLICIT)).await.status, 0);
     scu.release().await;
     collimator.lists("2.25.202", 1).await;
 }

@@ -97,7 +97,8 @@ impl fmt::Display for Status {
 pub struct Request {
     /// What is asked for.
     pub operation: Operation,
-    /// Message ID (0000,0110): the response has to repeat it.
+    /// Message ID (0000,0110): the response has to repeat it. 0 of a C-CANCEL-RQ, which has none and no response
+    /// (PS3.7 section 9.3.2.3).
     pub message_id: u16,
     /// Affected SOP Class UID (0000,0002), without padding; empty when absent.
     pub sop_class_uid: String,
@@ -138,8 +139,12 @@ pub fn read_request(bytes: &[u8]) -> Result<Request, CommandError> {
         }
         rest = after;
     }
+    let operation = Operation::of(command_field.ok_or(CommandError::Missing("Command Field"))?);
+    if operation == Operation::Cancel {
+        (message_id, data_set_type) = (message_id.or(Some(0)), Some(NO_DATA_SET));
+    }
     Ok(Request {
-        operation: Operation::of(command_field.ok_or(CommandError::Missing("Command Field"))?),
+        operation,
         message_id: message_id.ok_or(CommandError::Missing("Message ID"))?,
         sop_class_uid,
         sop_instance_uid,
@@ -246,6 +251,20 @@ mod tests {
         assert_eq!(read.sop_class_uid, "1.2.840.10008.5.1.4.1.1.4");
         assert_eq!(read.sop_instance_uid, "1.2.3");
         assert!(read.has_data_set);
+    }
+
+    #[test]
+    fn a_cancel_request_needs_no_message_id_and_others_do() {
+        let cancel = request(&[
+            (0, &[0; 4]),
+            (COMMAND_FIELD, &[0xff, 0x0f]),
+            (MESSAGE_ID_RESPONDED_TO, &[1, 0]),
+            (COMMAND_DATA_SET_TYPE, &[1, 1]),
+        ]);
+        let read = read_request(&cancel).unwrap();
+        assert_eq!((read.operation, read.has_data_set), (Operation::Cancel, false));
+        let echo = request(&[(COMMAND_FIELD, &[0x30, 0]), (COMMAND_DATA_SET_TYPE, &[1, 1])]);
+        assert_eq!(read_request(&echo), Err(CommandError::Missing("Message ID")));
     }
 
     #[test]

@@ -55,7 +55,7 @@ pub struct Settings {
     #[arg(long, env = "INFLATE_LIMIT", default_value = "1GiB", value_parser = positive_size)]
     pub inflate_limit: ByteSize,
 
-    /// Size of what may stand before the pixel data of an instance
+    /// Size of the elements before the pixel data of an instance, without the values that are read past
     #[arg(long, env = "HEADER_LIMIT", default_value = "16MiB", value_parser = positive_size)]
     pub header_limit: ByteSize,
 

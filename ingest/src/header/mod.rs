@@ -162,7 +162,7 @@ impl HeaderReader {
     pub fn skippable(&self) -> u64 {
         match &self.inflater {
             None => self.scanner.skippable(),
-            Some(inflater) if inflater.ended => u64::MAX,
+            Some(inflater) if inflater.ended || self.scanner.is_over() => u64::MAX,
             Some(_) => 0,
         }
     }
@@ -187,7 +187,7 @@ impl HeaderReader {
     /// When the data set ended too early.
     pub fn finish(self) -> Result<Header, HeaderError> {
         let inflated = self.inflater.is_none_or(|inflater| inflater.ended);
-        match inflated && self.scanner.at_end() {
+        match self.scanner.is_over() || (inflated && self.scanner.at_end()) {
             true => Ok(self.scanner.header),
             false => Err(HeaderError::Truncated),
         }
@@ -199,7 +199,7 @@ impl Inflater {
         // All the bytes may be taken, and there is more to come of them until nothing comes.
         let mut gives = false;
         // Bytes after the end of the stream are padding to an even length (PS3.5 section A.5).
-        while (gives || !bytes.is_empty()) && !self.ended {
+        while (gives || !bytes.is_empty()) && !self.ended && !scanner.is_over() {
             let (taken, given) = (self.stream.total_in(), self.stream.total_out());
             let room = self.limit - given;
             let status = self.stream.decompress(bytes, &mut self.buffer, FlushDecompress::None);

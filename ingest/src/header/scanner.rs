@@ -92,10 +92,15 @@ impl Scanner {
         }
     }
 
+    /// Whether the pixel data is behind the position: what comes makes no difference.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.state, State::PixelData { end } if self.position >= end)
+    }
+
     /// Whether the data set may end here.
     pub(super) fn at_end(&self) -> bool {
         match self.state {
-            State::PixelData { end } => self.position >= end,
+            State::PixelData { .. } => self.is_over(),
             State::Value { .. } => false,
             // Some writers fill up with zeros. Big endian, one of them is the start of a tag.
             State::Head { bytes, length } => {

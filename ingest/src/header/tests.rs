@@ -206,7 +206,8 @@ fn every_prefix_is_told_from_the_whole() {
                 Err(error) => assert_eq!(error, HeaderError::Truncated, "{encoding:?} {length}"),
             }
         }
-        let elements = if encoding == Encoding::Deflated { 0 } else { 8 };
+        // Of a deflated one all may be there before the last byte is, which only ends the stream.
+        let elements = if encoding == Encoding::Deflated { 1 } else { 8 };
         assert!(boundaries <= elements, "{encoding:?}: {boundaries} prefixes passed for whole");
     }
 }
