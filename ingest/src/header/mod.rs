@@ -5,11 +5,13 @@
 //! its sender put before the pixel data. A data set that ends in the middle of an element is told
 //! from a whole one.
 
+mod overlong;
 mod scanner;
 #[cfg(test)]
 mod tests;
 
 use flate2::{Decompress, FlushDecompress, Status};
+pub use overlong::{Overlong, Place};
 use scanner::{MAX_DEPTH, Scanner};
 use std::collections::BTreeMap;
 
@@ -72,6 +74,8 @@ pub struct Header {
     pub values: BTreeMap<Tag, Vec<u8>>,
     /// The items of sequences, by the sequence's tag.
     pub items: BTreeMap<Tag, Vec<BTreeMap<Tag, Vec<u8>>>>,
+    /// Of which of them only the beginning was kept, with the hash of the whole.
+    pub overlong: Overlong,
     /// Whether binary values are big endian.
     pub big_endian: bool,
 }
