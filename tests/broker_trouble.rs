@@ -1,13 +1,13 @@
 //! NATS hangs, dies and comes back: senders are refused in time, on associations that stay, and the
 //! receiver says that it is not ready.
 
+use crate::harness::link::Link;
 use crate::harness::pipeline::{
     Process, address, free_addr, nats_conf, nats_server, service, signal, test_settings,
 };
 use crate::harness::schemas::Schemas;
 use crate::harness::scu::{Scu, written};
 use crate::harness::small_disk::SmallDisk;
-use crate::harness::link::Link;
 use crate::harness::{Collimator, eventually};
 use collimator::send::{SendSettings, send};
 use collimator::synthetic::SyntheticStudy;

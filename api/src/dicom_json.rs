@@ -41,8 +41,9 @@ fn element(vr: &str, value: Option<&Value>) -> Value {
 fn single(vr: &str, text: &str) -> Value {
     match vr {
         _ if text.is_empty() => Value::Null,
-        // Text that is no number stays as it was sent.
-        "IS" | "US" => text.trim().parse::<i64>().map_or_else(|_| text.into(), Into::into),
+        // An IS has 32 bits (PS3.5 section 6.2). Text that is no such number stays as it was sent.
+        "IS" => text.trim().parse::<i32>().map_or_else(|_| text.into(), Into::into),
+        "US" => text.trim().parse::<u16>().map_or_else(|_| text.into(), Into::into),
         _ => text.into(),
     }
 }
@@ -91,7 +92,10 @@ mod tests {
         assert_eq!(told(json!("DERIVED\\\\M"), keyword::ImageType), types);
         assert_eq!(told(json!(512), keyword::Rows), json!({"vr": "US", "Value": [512]}));
         assert_eq!(told(json!("3 "), keyword::SeriesNumber), json!({"vr": "IS", "Value": [3]}));
-        assert_eq!(told(json!("x"), keyword::SeriesNumber), json!({"vr": "IS", "Value": ["x"]}));
+        for none in ["x", "1e3", "3.0", "2147483648", "99999999999999999999"] {
+            let told = told(json!(none), keyword::SeriesNumber);
+            assert_eq!(told, json!({"vr": "IS", "Value": [none]}));
+        }
         let request =
             told(json!([{"RequestedProcedureID": "R1"}]), keyword::RequestAttributesSequence);
         let items = json!([{"00401001": {"vr": "SH", "Value": ["R1"]}}]);

@@ -1,17 +1,18 @@
 //! The announcer: empties the outbox into the SERIES stream, oldest first.
 
-use crate::dead;
+use crate::dead::{self, HELD, REFUSED_ANNOUNCEMENT};
 use crate::metrics::IndexerMetrics;
-use anyhow::Context as _;
-use async_nats::jetstream::Context;
-use async_nats::jetstream::context::{PublishAckFuture, PublishError};
+use async_nats::jetstream::context::{PublishAckFuture, PublishError, PublishErrorKind};
+use async_nats::jetstream::{self, Context, ErrorCode};
 use serde::Deserialize;
 use shared::acknowledgements::{Acknowledgements, is_silence};
 use shared::catalog::{Announcement, Catalog};
 use shared::event::{INDEXER, Source};
 use shared::health::Part;
+use shared::metrics::{Refusals, Refused};
 use shared::stream::headers;
 use shared::subject::Subject;
+use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
@@ -41,6 +42,8 @@ pub struct Announcer {
     pub acknowledgements: Acknowledgements,
     /// How many announcements wait, and what was complete by `POST /store`.
     pub metrics: IndexerMetrics,
+    /// Counts the announcements that the broker refuses for good.
+    pub refusals: Refusals,
 }
 
 impl Announcer {
@@ -83,17 +86,32 @@ impl Announcer {
             let mut acknowledgements = Vec::with_capacity(waiting.len());
             for announcement in &waiting {
                 if let Some(why) = &announcement.held {
-                    dead::hold(jetstream, announcement, why).await?;
+                    dead::bury_announcement(jetstream, announcement, HELD, why).await?;
                     continue;
                 }
-                acknowledgements.push((announcement, announce(jetstream, announcement).await?));
+                acknowledgements.push((announcement, announce(jetstream, announcement).await));
             }
             for (announcement, acknowledgement) in acknowledgements {
-                let stored = acknowledgement.await;
-                let stored =
-                    stored.with_context(|| format!("announcing {}", announcement.message_id))?;
+                let stored = match acknowledgement {
+                    Ok(acknowledgement) => acknowledgement.await,
+                    Err(error) => Err(error),
+                };
+                let stored = match stored {
+                    Ok(stored) => Some(stored),
+                    // It would hold up all that follow, for ever.
+                    Err(error) if is_for_good(&error) => {
+                        let (reason, why) = (REFUSED_ANNOUNCEMENT, error.to_string());
+                        dead::bury_announcement(jetstream, announcement, reason, &why).await?;
+                        self.refusals.count(Refused::Event, reason);
+                        None
+                    }
+                    Err(error) => {
+                        let what = format!("announcing {}", announcement.message_id);
+                        return Err(anyhow::Error::new(error).context(what));
+                    }
+                };
                 if let Some(study) = study_of_store(announcement) {
-                    if !stored.duplicate {
+                    if stored.is_some_and(|stored| !stored.duplicate) {
                         self.metrics.stored();
                     }
                     // Without a loop nobody needs to know.
@@ -110,13 +128,25 @@ impl Announcer {
 async fn announce(
     jetstream: &Context,
     announcement: &Announcement,
-) -> anyhow::Result<PublishAckFuture> {
+) -> Result<PublishAckFuture, PublishError> {
     let Announcement { subject, message_id, time, payload, .. } = announcement;
     let headers = headers(subject, INDEXER, message_id, *time);
-    jetstream
-        .publish_with_headers(subject.to_string(), headers, payload.clone().into())
-        .await
-        .with_context(|| format!("announcing {message_id}"))
+    jetstream.publish_with_headers(subject.to_string(), headers, payload.clone().into()).await
+}
+
+/// Whether the broker will never take a message, however often it is tried: it is too long for it or for the
+/// stream.
+fn is_for_good(error: &PublishError) -> bool {
+    if error.kind() == PublishErrorKind::MaxPayloadExceeded {
+        return true;
+    }
+    let answer = error.source().and_then(|source| source.downcast_ref::<jetstream::Error>());
+    answer.is_some_and(|answer| {
+        matches!(
+            answer.error_code(),
+            ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM | ErrorCode::STREAM_HEADER_EXCEEDS_MAXIMUM
+        )
+    })
 }
 
 /// The study of a series that is complete by `POST /store`.

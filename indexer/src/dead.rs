@@ -1,4 +1,5 @@
-//! Events that can't be read become dead letters, and announcements that a person has to decide on.
+//! Events that can't be read become dead letters, and announcements that a person has to
+//! decide on, or that the broker refuses for good.
 
 use crate::consumer::Delivery;
 use anyhow::Context as _;
@@ -30,15 +31,20 @@ pub async fn bury(
 }
 
 /// What an announcement that is held back is filed under.
-const HELD: &str = "held";
+pub const HELD: &str = "held";
 
-/// Publishes an announcement as a dead letter and waits until the broker has it.
+/// What an announcement that the broker refuses for good is filed under.
+pub const REFUSED_ANNOUNCEMENT: &str = "refused_announcement";
+
+/// Publishes an announcement as a dead letter and waits until the broker has it. The id by which it was
+/// to be published is among the headers.
 ///
 /// # Errors
-/// When it could not be stored.
-pub async fn hold(
+/// When it could not be stored; the announcement must then not be forgotten.
+pub async fn bury_announcement(
     jetstream: &Context,
     announcement: &Announcement,
+    reason: &'static str,
     why: &str,
 ) -> anyhow::Result<()> {
     let Announcement { subject, message_id, time, payload, .. } = announcement;
@@ -52,6 +58,7 @@ pub async fn hold(
         length: payload.len(),
     };
     let letter = Dead { message: &message, stream: SERIES, sequence: None, error: why };
-    tracing::warn!(id = message_id, why, "an announcement is held back as a dead letter");
-    letter.bury(jetstream, &Subject::dead(HELD), &format!("{HELD}:{message_id}")).await
+    let bytes = payload.len();
+    tracing::warn!(id = message_id, bytes, reason, why, "an announcement becomes a dead letter");
+    letter.bury(jetstream, &Subject::dead(reason), &format!("{reason}:{message_id}")).await
 }

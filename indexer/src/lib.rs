@@ -168,6 +168,7 @@ impl Indexer {
             health: self.announcer_health,
             acknowledgements: self.acknowledgements,
             metrics: self.metrics.clone(),
+            refusals: self.refusals.clone(),
         };
         let retention = async {
             if let Some(retention) = self.retention {

@@ -1,6 +1,7 @@
 //! What the indexer counts, and how far behind the stream it is.
 
 use crate::consumer::BATCH;
+use crate::dead::REFUSED_ANNOUNCEMENT;
 use crate::reading::DEAD_REASONS;
 use jiff::{SignedDuration, Timestamp};
 use prometheus_client::encoding::EncodeLabelSet;
@@ -91,6 +92,7 @@ impl IndexerMetrics {
         };
         counted.register(metrics);
         metrics.refusals().begin(Refused::Event, &DEAD_REASONS);
+        metrics.refusals().begin(Refused::Event, &[REFUSED_ANNOUNCEMENT]);
         for reason in Reason::ALL {
             counted.completions.get_or_create(&ByReason { reason: reason.as_str() }).inc_by(0);
         }

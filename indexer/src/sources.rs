@@ -61,7 +61,8 @@ impl Sources {
             _ => None,
         });
         let product = numbers.into_iter().reduce(|a, b| a?.checked_mul(b?));
-        product.flatten().filter(|expected| *expected > 0)
+        // More than the catalogue can count is no number of instances.
+        product.flatten().filter(|expected| *expected > 0 && i64::try_from(*expected).is_ok())
     }
 
     /// What a sources file says; `all` holds where it is silent.

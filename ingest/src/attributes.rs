@@ -1,12 +1,17 @@
 //! The attributes that an event carries: which they are, and how their bytes become text and
-//! numbers.
+//! numbers, and texts no longer than an event has room for.
 //!
 //! They are what QIDO-RS must return at each level (PS3.18 section 10.6.3.3), what describes an
 //! instance to people, and the hints at how many instances there will be.
 
+use crate::acr_nema;
 use crate::header::{Header, HeaderReader, Tag, Wanted};
-use crate::text::{CharacterSets, TextKind};
-use shared::event::{AttributeValue, Attributes};
+use crate::text::alternatives::Alternative;
+use crate::text::{CharacterSets, Decoded, TextKind};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use shared::bounded::{bounded, mark};
+use shared::event::{AttributeValue, Attributes, Remarks};
 use shared::uid::SeriesInstanceUid;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -24,21 +29,65 @@ const MODALITY: Tag = 0x0008_0060;
 const SPECIFIC_CHARACTER_SET: Tag = 0x0008_0005;
 const REQUEST_ATTRIBUTES_SEQUENCE: Tag = 0x0040_0275;
 
-/// How the bytes of an attribute are read.
+/// How the bytes of an attribute are read: by its VR (PS3.5 section 6.2), and for two of them as numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Value {
     /// PN.
     Name,
-    /// LO, SH: text in the data set's character sets.
-    Text,
-    /// CS, DA, TM, IS, UI: text in the default repertoire.
+    /// LO: text in the data set's character sets.
+    Long,
+    /// SH, likewise.
+    Short,
+    /// CS: text in the default repertoire, as all that follow are.
     Code,
+    /// DA.
+    Date,
+    /// TM.
+    Time,
+    /// IS.
+    Integer,
+    /// UI.
+    Uid,
     /// IS of one value, as a number; as text where it is none.
     Count,
-    /// US.
+    /// US, as a number.
     Unsigned,
     /// SQ, its items' attributes in turn.
     Items(&'static [Row]),
+}
+
+/// Values of one attribute that an event has.
+const MAX_VALUES: usize = 8;
+
+/// The same of a CS: Image Type and Specific Character Set have several.
+const MAX_CODES: usize = 16;
+
+/// Component groups of a name (PS3.5 section 6.2.1).
+const MAX_GROUPS: usize = 3;
+
+/// By how much texts that people write and read may exceed their VR: real senders do, and nothing but a
+/// reader is in the way of it. Codes go into subjects and keys, and have to keep to theirs.
+const LENIENCE: usize = 4;
+
+impl Value {
+    /// Characters of one value, or of one component group of a name: the most that its VR has, and for
+    /// texts that people write four times that.
+    const fn longest(self) -> usize {
+        match self {
+            Self::Name | Self::Long => 64 * LENIENCE,
+            Self::Short => 16 * LENIENCE,
+            Self::Uid => 64,
+            // An ACR-NEMA date has ten, and a range two of eight.
+            Self::Date => 18,
+            Self::Code | Self::Time => 16,
+            Self::Integer | Self::Count => 12,
+            Self::Unsigned | Self::Items(_) => 0,
+        }
+    }
+
+    const fn most(self) -> usize {
+        if matches!(self, Self::Code) { MAX_CODES } else { MAX_VALUES }
+    }
 }
 
 type Row = (Tag, &'static str, Value);
@@ -47,53 +96,53 @@ type Row = (Tag, &'static str, Value);
 const ATTRIBUTES: &[Row] = &[
     (SPECIFIC_CHARACTER_SET, "SpecificCharacterSet", Value::Code),
     (0x0008_0008, "ImageType", Value::Code),
-    (0x0008_0020, "StudyDate", Value::Code),
-    (0x0008_0021, "SeriesDate", Value::Code),
-    (0x0008_0022, "AcquisitionDate", Value::Code),
-    (0x0008_0023, "ContentDate", Value::Code),
-    (0x0008_0030, "StudyTime", Value::Code),
-    (0x0008_0031, "SeriesTime", Value::Code),
-    (0x0008_0032, "AcquisitionTime", Value::Code),
-    (0x0008_0033, "ContentTime", Value::Code),
-    (0x0008_0050, "AccessionNumber", Value::Text),
+    (0x0008_0020, "StudyDate", Value::Date),
+    (0x0008_0021, "SeriesDate", Value::Date),
+    (0x0008_0022, "AcquisitionDate", Value::Date),
+    (0x0008_0023, "ContentDate", Value::Date),
+    (0x0008_0030, "StudyTime", Value::Time),
+    (0x0008_0031, "SeriesTime", Value::Time),
+    (0x0008_0032, "AcquisitionTime", Value::Time),
+    (0x0008_0033, "ContentTime", Value::Time),
+    (0x0008_0050, "AccessionNumber", Value::Short),
     (MODALITY, "Modality", Value::Code),
-    (0x0008_0070, "Manufacturer", Value::Text),
-    (0x0008_0080, "InstitutionName", Value::Text),
+    (0x0008_0070, "Manufacturer", Value::Long),
+    (0x0008_0080, "InstitutionName", Value::Long),
     (0x0008_0090, "ReferringPhysicianName", Value::Name),
-    (0x0008_0201, "TimezoneOffsetFromUTC", Value::Code),
-    (0x0008_1010, "StationName", Value::Text),
-    (0x0008_1030, "StudyDescription", Value::Text),
-    (0x0008_103e, "SeriesDescription", Value::Text),
-    (0x0008_1090, "ManufacturerModelName", Value::Text),
+    (0x0008_0201, "TimezoneOffsetFromUTC", Value::Short),
+    (0x0008_1010, "StationName", Value::Short),
+    (0x0008_1030, "StudyDescription", Value::Long),
+    (0x0008_103e, "SeriesDescription", Value::Long),
+    (0x0008_1090, "ManufacturerModelName", Value::Long),
     (0x0010_0010, "PatientName", Value::Name),
-    (0x0010_0020, "PatientID", Value::Text),
-    (0x0010_0021, "IssuerOfPatientID", Value::Text),
-    (0x0010_0030, "PatientBirthDate", Value::Code),
+    (0x0010_0020, "PatientID", Value::Long),
+    (0x0010_0021, "IssuerOfPatientID", Value::Long),
+    (0x0010_0030, "PatientBirthDate", Value::Date),
     (0x0010_0040, "PatientSex", Value::Code),
     (0x0018_0015, "BodyPartExamined", Value::Code),
-    (0x0018_1030, "ProtocolName", Value::Text),
+    (0x0018_1030, "ProtocolName", Value::Long),
     (0x0018_1090, "CardiacNumberOfImages", Value::Count),
-    (0x0020_0010, "StudyID", Value::Text),
-    (0x0020_0011, "SeriesNumber", Value::Code),
-    (0x0020_0012, "AcquisitionNumber", Value::Code),
-    (0x0020_0013, "InstanceNumber", Value::Code),
-    (0x0020_0052, "FrameOfReferenceUID", Value::Code),
+    (0x0020_0010, "StudyID", Value::Short),
+    (0x0020_0011, "SeriesNumber", Value::Integer),
+    (0x0020_0012, "AcquisitionNumber", Value::Integer),
+    (0x0020_0013, "InstanceNumber", Value::Integer),
+    (0x0020_0052, "FrameOfReferenceUID", Value::Uid),
     (0x0020_0105, "NumberOfTemporalPositions", Value::Count),
     (0x0020_1002, "ImagesInAcquisition", Value::Count),
     (0x0028_0008, "NumberOfFrames", Value::Count),
     (0x0028_0010, "Rows", Value::Unsigned),
     (0x0028_0011, "Columns", Value::Unsigned),
     (0x0028_0100, "BitsAllocated", Value::Unsigned),
-    (0x0040_0244, "PerformedProcedureStepStartDate", Value::Code),
-    (0x0040_0245, "PerformedProcedureStepStartTime", Value::Code),
+    (0x0040_0244, "PerformedProcedureStepStartDate", Value::Date),
+    (0x0040_0245, "PerformedProcedureStepStartTime", Value::Time),
     (REQUEST_ATTRIBUTES_SEQUENCE, "RequestAttributesSequence", Value::Items(REQUEST_ATTRIBUTES)),
     (0x0054_0081, "NumberOfSlices", Value::Unsigned),
     (0x0054_0101, "NumberOfTimeSlices", Value::Unsigned),
 ];
 
 const REQUEST_ATTRIBUTES: &[Row] = &[
-    (0x0040_0009, "ScheduledProcedureStepID", Value::Text),
-    (0x0040_1001, "RequestedProcedureID", Value::Text),
+    (0x0040_0009, "ScheduledProcedureStepID", Value::Short),
+    (0x0040_1001, "RequestedProcedureID", Value::Short),
 ];
 
 /// The four that name the instance; they are no plain attributes of an event.
@@ -130,23 +179,28 @@ const fn tags<const N: usize>(rows: &[Row]) -> [Tag; N] {
     tags
 }
 
-/// The attributes of a header, decoded. Whatever its bytes are, none makes this fail: what can't be
-/// decoded becomes U+FFFD, and the instance is never lost for it.
+/// The attributes of a header, decoded, and what there is to remark on them. Whatever its bytes are, none
+/// makes this fail: what can't be decoded becomes U+FFFD, and the instance is never lost for it.
 #[must_use]
-pub fn decode(header: &Header) -> Attributes {
+pub fn decode(header: &Header) -> (Attributes, Remarks) {
     let character_sets = match header.values.get(&SPECIFIC_CHARACTER_SET) {
         Some(raw) => CharacterSets::parse(raw),
         None => CharacterSets::default(),
     };
-    let decoder = Decoder { character_sets, big_endian: header.big_endian };
-    let mut attributes = decoder.attributes(ATTRIBUTES, &header.values);
+    let mut decoder =
+        Decoder { character_sets, alternative: None, header, remarks: Remarks::default() };
+    decoder.look_for_alternative();
+    let mut attributes = decoder.attributes(ATTRIBUTES, &header.values, None);
     for (tag, keyword, value) in ATTRIBUTES {
         if let (Value::Items(rows), Some(items)) = (value, header.items.get(tag)) {
-            let items: Vec<_> = items.iter().map(|item| decoder.attributes(rows, item)).collect();
+            let items = items.iter().enumerate();
+            let items = items
+                .map(|(place, item)| decoder.attributes(rows, item, Some((*tag, keyword, place))));
+            let items: Vec<_> = items.collect();
             attributes.insert(*keyword, AttributeValue::Items(items));
         }
     }
-    attributes
+    (attributes, decoder.remarks)
 }
 
 /// The text of one of the UIDs that name the instance, with its padding; empty when absent.
@@ -165,54 +219,200 @@ pub fn series_so_far(reader: &HeaderReader) -> Option<SeriesInstanceUid> {
 /// The modality of a data set, as soon as it has been read; empty until then.
 #[must_use]
 pub fn modality_so_far(reader: &HeaderReader) -> String {
-    reader.value_so_far(MODALITY).map(code).unwrap_or_default()
+    let text = reader.value_so_far(MODALITY).map(code).unwrap_or_default();
+    cut(text, Value::Code, None)
 }
 
-struct Decoder {
-    character_sets: CharacterSets,
-    big_endian: bool,
+/// A UID that a sender chose, as an event has it.
+#[must_use]
+pub fn bounded_uid(uid: &str) -> Cow<'_, str> {
+    bounded(uid, Value::Uid.longest())
 }
 
-impl Decoder {
-    fn attributes(&self, rows: &[Row], values: &BTreeMap<Tag, Vec<u8>>) -> Attributes {
+/// Bytes of a value that are kept undecoded.
+const MAX_UNDECODED: usize = 1024;
+
+/// Values that are kept undecoded: more than there are texts beside those in items.
+const MAX_UNDECODED_VALUES: usize = 32;
+
+/// The items whose sequence this is, by its tag and keyword, and the place of one of them.
+type Item = Option<(Tag, &'static str, usize)>;
+
+struct Decoder<'a> {
+    character_sets: CharacterSets<'a>,
+    /// The one that text is in which the declared ones do not have.
+    alternative: Option<Alternative>,
+    header: &'a Header,
+    remarks: Remarks,
+}
+
+impl Decoder<'_> {
+    /// Finds out which character set the values are in that the declared one leaves in doubt, all of them
+    /// together: one name alone is little evidence.
+    fn look_for_alternative(&mut self) {
+        let sets = self.character_sets;
+        let texts = |rows: &'static [Row], values: &'_ BTreeMap<Tag, Vec<u8>>| -> Vec<_> {
+            let kinds =
+                rows.iter().filter_map(|(tag, _, value)| Some((kind(*value)?, values.get(tag)?)));
+            let doubtful =
+                kinds.filter(|(kind, raw)| !raw.is_ascii() && sets.decode(*kind, raw).is_doubtful);
+            doubtful.map(|(kind, raw)| (kind, raw.clone())).collect()
+        };
+        let mut doubtful = texts(ATTRIBUTES, &self.header.values);
+        for item in self.header.items.values().flatten() {
+            doubtful.extend(texts(REQUEST_ATTRIBUTES, item));
+        }
+        if !doubtful.is_empty() {
+            let values: Vec<_> =
+                doubtful.iter().map(|(kind, raw)| (*kind, raw.as_slice())).collect();
+            self.alternative = sets.alternative(&values);
+        }
+    }
+
+    fn attributes(
+        &mut self,
+        rows: &[Row],
+        values: &BTreeMap<Tag, Vec<u8>>,
+        item: Item,
+    ) -> Attributes {
         rows.iter()
-            .filter_map(|(tag, keyword, value)| {
-                Some((Cow::Borrowed(*keyword), self.value(*value, values.get(tag)?)?))
+            .filter_map(|row @ (tag, keyword, _)| {
+                Some((Cow::Borrowed(*keyword), self.value(row, values.get(tag)?, item)?))
             })
             .collect()
     }
 
     /// The value, `None` when it is empty.
-    fn value(&self, value: Value, raw: &[u8]) -> Option<AttributeValue> {
+    fn value(&mut self, row: &Row, raw: &[u8], item: Item) -> Option<AttributeValue> {
+        let (tag, keyword, value) = *row;
         let text = match value {
-            Value::Name => self.character_sets.decode(TextKind::PersonName, raw),
-            Value::Text => self.character_sets.decode(TextKind::Short, raw),
-            Value::Code => code(raw),
+            Value::Name | Value::Long | Value::Short => self.text(row, raw, item),
+            Value::Date | Value::Time => self.moment(keyword, value, code(raw)),
+            Value::Code | Value::Integer | Value::Uid => code(raw),
             Value::Count => {
                 let text = code(raw);
-                match text.parse() {
-                    Ok(number) => return Some(AttributeValue::Number(number)),
+                // An IS has 32 bits; what is none stays as it was sent.
+                match text.parse::<i32>() {
+                    Ok(number) => return Some(AttributeValue::Number(number.into())),
                     Err(_) => text,
                 }
             }
             Value::Unsigned => {
-                let first: [u8; 2] = raw.get(..2)?.try_into().ok()?;
-                let number = match self.big_endian {
-                    true => u16::from_be_bytes(first),
-                    false => u16::from_le_bytes(first),
+                // Of another length it is of another VR, or several: no number that could be told.
+                let bytes: [u8; 2] = raw.try_into().ok()?;
+                let number = match self.header.big_endian {
+                    true => u16::from_be_bytes(bytes),
+                    false => u16::from_le_bytes(bytes),
                 };
                 return Some(AttributeValue::Number(number.into()));
             }
             Value::Items(_) => return None,
         };
+        let place = (item.map(|(sequence, _, place)| (sequence, place)), tag);
+        let text = cut(text, value, self.header.overlong.hash(place).as_ref());
         (!text.is_empty()).then_some(AttributeValue::Text(text.into()))
+    }
+
+    fn text(&mut self, row: &Row, raw: &[u8], item: Item) -> String {
+        let (_, keyword, value) = *row;
+        let kind = kind(value).unwrap_or(TextKind::Short);
+        let Decoded { mut text, is_doubtful } = self.character_sets.decode(kind, raw);
+        if is_doubtful {
+            let is_lost = text.contains(char::REPLACEMENT_CHARACTER);
+            let other = self.alternative.map(|other| (other, other.decode(kind, raw)));
+            let other = other.filter(|(_, other)| *other != text);
+            if let Some((alternative, other)) = other.as_ref() {
+                self.remarks.text_decoded_as = Some(alternative.name.to_owned());
+                text.clone_from(other);
+            }
+            let undecoded = &mut self.remarks.undecoded_values;
+            if (is_lost || other.is_some()) && undecoded.len() < MAX_UNDECODED_VALUES {
+                let name = match item {
+                    None => keyword.to_owned(),
+                    Some((_, sequence, place)) => format!("{sequence}.{}.{keyword}", place + 1),
+                };
+                let bytes = &raw[..raw.len().min(MAX_UNDECODED)];
+                undecoded.insert(name, BASE64_STANDARD.encode(bytes));
+            }
+        }
+        match value {
+            // Spaces on either side are padding (PS3.5 section 6.2); of a name only those at the end.
+            Value::Long | Value::Short if has_padding(&text) => {
+                each(&text, |it| it.trim_matches(' '))
+            }
+            _ => text,
+        }
+    }
+
+    /// A date or time as DICOM writes it; one that is written as ACR-NEMA did is remarked upon.
+    fn moment(&mut self, keyword: &str, value: Value, text: String) -> String {
+        let normalised = match value {
+            Value::Date => acr_nema::date(&text),
+            _ => acr_nema::time(&text),
+        };
+        match normalised {
+            None => text,
+            Some(normalised) => {
+                self.remarks.original_values.insert(keyword.to_owned(), text);
+                normalised
+            }
+        }
+    }
+}
+
+/// How text of an attribute is parted; `None` of one whose text is in the default repertoire.
+fn kind(value: Value) -> Option<TextKind> {
+    match value {
+        Value::Name => Some(TextKind::PersonName),
+        Value::Long | Value::Short => Some(TextKind::Short),
+        _ => None,
     }
 }
 
 /// Text of a VR that has no character set but the default one.
 fn code(raw: &[u8]) -> String {
-    let text = CharacterSets::default().decode(TextKind::Short, raw);
-    text.trim().to_owned()
+    let text = CharacterSets::default().decode(TextKind::Short, raw).text;
+    match has_padding(&text) {
+        true => each(text.trim(), |value| value.trim_matches(' ')),
+        false => text.trim().to_owned(),
+    }
+}
+
+/// Whether there is a space beside a value.
+fn has_padding(text: &str) -> bool {
+    text.starts_with(' ') || (text.contains('\\') && text.contains(' '))
+}
+
+fn each(text: &str, value: impl Fn(&str) -> &str) -> String {
+    text.split('\\').map(value).collect::<Vec<_>>().join("\\")
+}
+
+/// The text, with no more and no longer values than an event has room for. `whole` is the hash of all bytes,
+/// where only the beginning of them was kept.
+fn cut(text: String, value: Value, whole: Option<&blake3::Hash>) -> String {
+    if text.len() <= value.longest() && whole.is_none() {
+        return text;
+    }
+    let part = |part: &str| match whole {
+        None => bounded(part, value.longest()).into_owned(),
+        // One mark is enough, of all of it.
+        Some(_) => part.chars().take(value.longest()).collect(),
+    };
+    let of_value = |text: &str| match value {
+        Value::Name => list(text, '=', MAX_GROUPS, part),
+        _ => part(text),
+    };
+    let cut = list(&text, '\\', value.most(), of_value);
+    cut + &whole.map(mark).unwrap_or_default()
+}
+
+/// The parts of a text, the first `most` of them; then the mark of a cut stands for the rest.
+fn list(text: &str, delimiter: char, most: usize, part: impl Fn(&str) -> String) -> String {
+    let mut parts: Vec<_> = text.split(delimiter).take(most).map(part).collect();
+    if text.split(delimiter).nth(most).is_some() {
+        parts.push(mark(&blake3::hash(text.as_bytes())));
+    }
+    parts.join(delimiter.encode_utf8(&mut [0; 4]))
 }
 
 /// Digest of what an instance says, as decoded: the same instance in another transfer syntax or
@@ -276,7 +476,7 @@ mod tests {
             reader.push(&element(tag, value)).unwrap();
         }
         reader.push(&element(0x7fe0_0010, &[0; 8])).unwrap();
-        let attributes = decode(&reader.finish().unwrap());
+        let (attributes, _) = decode(&reader.finish().unwrap());
         for (_, keyword, _, number) in hints {
             assert_eq!(attributes[keyword], AttributeValue::Number(number), "{keyword}");
         }
@@ -293,5 +493,108 @@ mod tests {
         reader.push(rest).unwrap();
         assert_eq!(series_so_far(&reader).unwrap().as_str(), "2.25.17");
         assert_eq!(modality_so_far(&reader), "MR");
+    }
+
+    fn decoded(elements: &[(Tag, &[u8])]) -> (Attributes, Remarks) {
+        let limits = Limits { header: 1 << 20, inflated: 1 << 20 };
+        let mut reader = HeaderReader::new(Encoding::Implicit, WANTED, limits);
+        for (tag, value) in elements {
+            reader.push(&element(*tag, value)).unwrap();
+        }
+        decode(&reader.finish().unwrap())
+    }
+
+    fn text(attributes: &Attributes, keyword: &str) -> String {
+        match attributes.get(keyword) {
+            Some(AttributeValue::Text(text)) => text.to_string(),
+            other => panic!("{keyword}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_number_is_told_as_one_only_if_it_is_one() {
+        let of = |text: &[u8]| decoded(&[(0x0028_0008, text)]).0.get("NumberOfFrames").cloned();
+        let number = |number| Some(AttributeValue::Number(number));
+        let text = |text: &str| Some(AttributeValue::Text(text.into()));
+        assert_eq!(of(b" +7 "), number(7));
+        assert_eq!(of(b"2147483647"), number(2_147_483_647));
+        assert_eq!(of(b"2147483648"), text("2147483648"));
+        assert_eq!(of(b"1e3"), text("1e3"));
+        assert_eq!(of(b"3.0"), text("3.0"));
+        assert_eq!(of(b"5\\6"), text("5\\6"));
+        let rows = |raw: &[u8]| decoded(&[(0x0028_0010, raw)]).0.get("Rows").cloned();
+        assert_eq!(rows(&[0x40, 1]), number(320));
+        for raw in [&b"\x01"[..], &[1, 2, 3], b"512 ", &[2, 0, 3, 0]] {
+            assert_eq!(rows(raw), None, "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn spaces_around_a_value_are_padding() {
+        let (attributes, remarks) = decoded(&[
+            (MODALITY, b" MR "),
+            (0x0008_0050, b"  A 1 "),
+            (0x0010_0010, b" Roe^Jane "),
+            (0x0010_0020, b" L1 \\ L2"),
+        ]);
+        assert_eq!(text(&attributes, "Modality"), "MR");
+        assert_eq!(text(&attributes, "AccessionNumber"), "A 1");
+        assert_eq!(text(&attributes, "PatientName"), " Roe^Jane");
+        assert_eq!(text(&attributes, "PatientID"), "L1\\L2");
+        assert_eq!(remarks, Remarks::default());
+    }
+
+    #[test]
+    fn dates_and_times_of_acr_nema_are_normalised_and_kept_as_they_came() {
+        let (attributes, remarks) = decoded(&[
+            (0x0008_0020, b"1993.12.31"),
+            (0x0008_0021, b"UNKNOWN"),
+            (0x0008_0030, b"12:34:56.5"),
+        ]);
+        assert_eq!(text(&attributes, "StudyDate"), "19931231");
+        assert_eq!(text(&attributes, "SeriesDate"), "UNKNOWN");
+        assert_eq!(text(&attributes, "StudyTime"), "123456.5");
+        let originals = [("StudyDate", "1993.12.31"), ("StudyTime", "12:34:56.5")];
+        assert_eq!(
+            remarks.original_values,
+            originals.map(|(k, v)| (k.to_owned(), v.to_owned())).into()
+        );
+    }
+
+    #[test]
+    fn long_values_are_cut_and_marked_and_stay_different() {
+        let id = |length, end: &[u8]| {
+            let raw = [&b"7".repeat(length), end].concat();
+            text(&decoded(&[(0x0010_0020, &raw)]).0, "PatientID")
+        };
+        assert_eq!(id(256, b""), "7".repeat(256));
+        for length in [256, 5000, 70_000] {
+            let cut = id(length, b"1");
+            assert_eq!(cut.chars().count(), 256 + 17, "{cut}");
+            assert!(cut.contains('…'));
+            assert_ne!(cut, id(length, b"2"), "a change behind the cut");
+        }
+        let modality = text(&decoded(&[(MODALITY, &b"M".repeat(3800))]).0, "Modality");
+        assert!(modality.starts_with(&format!("{}…", "M".repeat(16))), "{modality}");
+        let (types, _) = decoded(&[(0x0008_0008, &b"DERIVED\\".repeat(40))]);
+        let types = text(&types, "ImageType");
+        assert_eq!(types.split('\\').count(), 17);
+        assert!(types.split('\\').next_back().unwrap().starts_with('…'), "{types}");
+    }
+
+    #[test]
+    fn what_was_decoded_by_another_set_is_remarked_with_its_bytes() {
+        let name = b"M\xfcller^J\xfcrgen";
+        let (attributes, remarks) = decoded(&[
+            (SPECIFIC_CHARACTER_SET, b"ISO 2022 IR 6\\ISO 2022 IR 100"),
+            (0x0010_0010, name),
+        ]);
+        assert_eq!(text(&attributes, "PatientName"), "Müller^Jürgen");
+        assert_eq!(remarks.text_decoded_as.as_deref(), Some("windows-1252"));
+        assert_eq!(remarks.undecoded_values["PatientName"], BASE64_STANDARD.encode(name));
+        let (attributes, remarks) =
+            decoded(&[(SPECIFIC_CHARACTER_SET, b"ISO_IR 100"), (0x0010_0010, name)]);
+        assert_eq!(text(&attributes, "PatientName"), "Müller^Jürgen");
+        assert_eq!(remarks, Remarks::default());
     }
 }

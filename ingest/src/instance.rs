@@ -56,11 +56,12 @@ impl Arrival<'_> {
             .map_err(|error| does_not_match("SeriesInstanceUID", &error))?;
         let sop_instance_uid = sop_instance_uid(self.header, self.request)?;
         let sop_class_uid = sop_class_uid(self.header, self.request)?;
+        let sop_class_uid = attributes::bounded_uid(&sop_class_uid).into_owned();
         let study_instance_uid = study_instance_uid(self.header)?;
-        let mut attributes = attributes::decode(self.header);
+        let (mut attributes, mut remarks) = attributes::decode(self.header);
         // Before the digest, with which anybody could try names otherwise.
         if let Some(pseudonyms) = self.pseudonyms {
-            pseudonyms.replace(&mut attributes);
+            pseudonyms.replace(&mut attributes, &mut remarks);
         }
         let digest = attributes::digest(
             [
@@ -79,7 +80,8 @@ impl Arrival<'_> {
             series_instance_uid,
             study_instance_uid,
             attributes,
-            transfer_syntax_uid: self.transfer_syntax_uid.to_owned(),
+            remarks,
+            transfer_syntax_uid: attributes::bounded_uid(self.transfer_syntax_uid).into_owned(),
             bytes: self.bytes,
             digest,
             calling_ae_title: association.calling_ae_title,

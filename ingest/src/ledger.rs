@@ -174,7 +174,7 @@ mod tests {
         for share in &mut event.series {
             (share.acknowledged, share.failed) = (u64::MAX, u64::MAX);
         }
-        // What a server takes unless it is told otherwise (max_payload).
-        assert!(serde_json::to_vec(&event).unwrap().len() < 1024 * 1024);
+        // Half of what a server takes unless it is told otherwise (max_payload).
+        assert!(serde_json::to_vec(&event).unwrap().len() < 512 * 1024);
     }
 }

@@ -1,6 +1,7 @@
 //! The receiver: a C-STORE and C-ECHO SCP that publishes one durable event per instance and says
 //! Success only once the broker has it on disk.
 
+mod acr_nema;
 pub mod admission;
 pub mod association;
 pub mod attributes;

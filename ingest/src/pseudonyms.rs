@@ -4,7 +4,7 @@
 use crate::attributes::digits;
 use anyhow::{Context as _, bail, ensure};
 use clap::{Args, ValueEnum};
-use shared::event::{AttributeValue, Attributes};
+use shared::event::{AttributeValue, Attributes, Remarks};
 use std::fmt;
 use std::fs::File;
 use std::io::Read as _;
@@ -101,7 +101,8 @@ impl Pseudonyms {
 
     /// Replaces the ID and the name of the patient, and takes the birth date away: there are too few
     /// days for a pseudonym that is a date, and one that is none would be no DA. What is absent stays so.
-    pub fn replace(&self, attributes: &mut Attributes) {
+    /// Nor do remarks tell how it was sent.
+    pub fn replace(&self, attributes: &mut Attributes, remarks: &mut Remarks) {
         let text = |keyword| match attributes.get(keyword) {
             Some(AttributeValue::Text(text)) => text.as_str(),
             _ => "",
@@ -113,6 +114,7 @@ impl Pseudonyms {
             ("PatientBirthDate", None),
         ];
         for (keyword, pseudonym) in pseudonyms {
+            remarks.forget(keyword);
             match pseudonym {
                 Some(pseudonym) => {
                     attributes.insert(keyword, AttributeValue::Text(pseudonym.into()));
@@ -195,7 +197,18 @@ mod tests {
 
     fn replaced(key: &[u8], all: &[(&'static str, &str)]) -> Attributes {
         let mut attributes = attributes(all);
-        Pseudonyms::new(key).replace(&mut attributes);
+        let texts = all.iter().map(|(keyword, text)| ((*keyword).to_owned(), (*text).to_owned()));
+        let texts: shared::event::Texts = texts.collect();
+        let mut remarks = Remarks {
+            undecoded_values: texts.clone(),
+            original_values: texts,
+            ..Remarks::default()
+        };
+        Pseudonyms::new(key).replace(&mut attributes, &mut remarks);
+        for keyword in ["PatientID", "PatientName", "PatientBirthDate"] {
+            let left = [&remarks.undecoded_values, &remarks.original_values];
+            assert!(left.iter().all(|texts| !texts.contains_key(keyword)), "{keyword}");
+        }
         attributes
     }
 

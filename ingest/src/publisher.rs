@@ -4,8 +4,8 @@
 use crate::broker::{Broker, Outage};
 use anyhow::ensure;
 use async_nats::HeaderMap;
-use async_nats::jetstream::{self, Context, ErrorCode};
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
+use async_nats::jetstream::{self, Context, ErrorCode};
 use bytes::Bytes;
 use jiff::Timestamp;
 use prometheus_client::metrics::histogram::Histogram;
@@ -244,10 +244,8 @@ impl Publisher {
         deadline: Instant,
         mut tried: bool,
     ) -> Result<(), PublishRefused> {
-        let message = Message::of(event).map_err(|error| PublishRefused::Refused {
-            code: None,
-            detail: error.to_string(),
-        })?;
+        let message = Message::of(event)
+            .map_err(|error| PublishRefused::Refused { code: None, detail: error.to_string() })?;
         let mut refused = PublishRefused::TimedOut(self.timeout);
         loop {
             // The same id every time, so a try whose acknowledgement was lost is not stored twice.

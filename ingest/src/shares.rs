@@ -5,8 +5,9 @@ use shared::uid::SeriesInstanceUid;
 use std::collections::VecDeque;
 
 /// Series that are remembered of one association. Senders that keep one association open for days
-/// bring any number, and the record of all must fit one NATS message.
-pub const MAX_SERIES: usize = 4096;
+/// bring any number, and the record of all must fit one NATS message,
+/// whatever their UIDs are: 444 kB at most.
+pub const MAX_SERIES: usize = 2000;
 
 /// The shares of the latest series, the one that was touched last at the end.
 #[derive(Debug, Default)]

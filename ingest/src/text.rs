@@ -10,6 +10,9 @@ use encoding_rs::{
     WINDOWS_1254,
 };
 
+pub mod alternatives;
+mod evidence;
+
 const ESCAPE: u8 = 0x1b;
 
 /// Which delimiters an attribute's text has: at each of them the code extensions in force end
@@ -26,7 +29,20 @@ pub enum TextKind {
 
 /// The character sets that Specific Character Set (0008,0005) names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct CharacterSets(Sets);
+pub struct CharacterSets<'a> {
+    sets: Sets,
+    /// The value as it was declared.
+    declared: &'a [u8],
+}
+
+/// The text of a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decoded {
+    /// In the character sets that were declared.
+    pub text: String,
+    /// Whether it has to be seen if another one does better: see [`alternatives`].
+    pub is_doubtful: bool,
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Sets {
@@ -108,47 +124,104 @@ const ISO_8859: [(u16, u16); 11] = [
     (15, 203),
 ];
 
-impl CharacterSets {
+impl<'a> CharacterSets<'a> {
     /// Reads the value of Specific Character Set (0008,0005). Padding, case, and the misspellings
-    /// that are met with (`ISO-IR 100`, `ISO IR100`, `iso8859-1`, `utf-8`) don't matter.
+    /// that are met with (`ISO-IR 100`, `ISO IR100`, `iso8859-1`, `utf-8`, `GB2312`) don't matter.
     #[must_use]
-    pub fn parse(raw: &[u8]) -> Self {
-        let text = String::from_utf8_lossy(raw).to_ascii_uppercase();
+    pub fn parse(declared: &'a [u8]) -> Self {
+        let text = String::from_utf8_lossy(declared).to_ascii_uppercase();
         let mut terms = text.split('\\').map(|term| term.trim_matches([' ', '\0']));
         let first = terms.next().unwrap_or_default();
         let extended = terms.next().is_some() || first.contains("2022");
-        match first {
-            "GB18030" => return Self(Sets::Whole(GB18030)),
-            "GBK" => return Self(Sets::Whole(GBK)),
-            _ => {}
-        }
-        let number = registration_number(first);
-        Self(match number {
+        let sets = match registration_number(first) {
             Some(192) => Sets::Whole(UTF_8),
             // The kanji sets are in force only after their escape sequence.
-            Some(6 | 87 | 159) | None if extended => Sets::Extended(Upper::Nothing),
+            Some(6 | 87 | 159) if extended => Sets::Extended(Upper::Nothing),
             Some(number) => UPPER
                 .iter()
                 .find(|(known, ..)| *known == number)
                 .map_or(Sets::Guess, |(_, upper, _)| Sets::Extended(*upper)),
-            None => Sets::Guess,
-        })
+            None => match named_encoding(first) {
+                Some(encoding) => Sets::Whole(encoding),
+                None if extended => Sets::Extended(Upper::Nothing),
+                None => Sets::Guess,
+            },
+        };
+        Self { sets, declared }
     }
 
     /// The text of one attribute, all of its values with their `\`. Padding at the end is gone,
     /// and NULs are.
     #[must_use]
-    pub fn decode(&self, kind: TextKind, raw: &[u8]) -> String {
+    pub fn decode(&self, kind: TextKind, raw: &[u8]) -> Decoded {
         let plain = raw.iter().all(|byte| byte.is_ascii() && *byte != ESCAPE);
-        let text = match self.0 {
-            _ if plain => String::from_utf8_lossy(raw).into_owned(),
-            Sets::Guess if raw.contains(&ESCAPE) => decode_extended(kind, Upper::Nothing, raw),
-            Sets::Guess => guess(raw),
-            Sets::Whole(encoding) => encoding.decode_without_bom_handling(raw).0.into_owned(),
-            Sets::Extended(initial) => decode_extended(kind, initial, raw),
-        };
-        text.replace('\0', "").trim_end_matches(' ').to_owned()
+        if plain {
+            let text = tidy(String::from_utf8_lossy(raw).into_owned());
+            return Decoded { text, is_doubtful: false };
+        }
+        let mut decoded = self.sets.decode(kind, raw);
+        decoded.is_doubtful |= self.sets.may_be_another(self.declared, raw);
+        decoded
     }
+}
+
+impl Sets {
+    fn decode(self, kind: TextKind, raw: &[u8]) -> Decoded {
+        let (text, is_doubtful) = match self {
+            Self::Guess if raw.contains(&ESCAPE) => {
+                (decode_extended(kind, Upper::Nothing, raw), false)
+            }
+            Self::Guess => (guess(raw), false),
+            Self::Whole(encoding) => {
+                let without = raw.contains(&ESCAPE).then(|| Self::without_escapes(raw));
+                let raw = without.as_deref().unwrap_or(raw);
+                let (text, failed) = encoding.decode_without_bom_handling(raw);
+                (text.into_owned(), failed && !(encoding == UTF_8 && is_cut_short(raw)))
+            }
+            Self::Extended(initial) => {
+                let text = decode_extended(kind, initial, raw);
+                let failed = text.contains(char::REPLACEMENT_CHARACTER);
+                (text, failed)
+            }
+        };
+        Decoded { text: tidy(text), is_doubtful }
+    }
+}
+
+/// Without NULs, and without padding at the end.
+fn tidy(mut text: String) -> String {
+    text.retain(|character| character != '\0');
+    text.truncate(text.trim_end_matches(' ').len());
+    text
+}
+
+/// Whether UTF-8 ends in the middle of a character and has no other fault: whoever wrote it counted bytes.
+fn is_cut_short(raw: &[u8]) -> bool {
+    let end = raw.iter().rposition(|byte| !matches!(byte, b' ' | 0)).map_or(0, |last| last + 1);
+    std::str::from_utf8(&raw[..end]).is_err_and(|error| error.error_len().is_none())
+}
+
+/// The encoding that a term names which is none of DICOM's, in capital letters: by a name of the Encoding
+/// Standard, such as `GB2312`, `SJIS` and `EUC-KR`, or by a code page of Windows.
+fn named_encoding(term: &str) -> Option<&'static Encoding> {
+    let letters: String = term.chars().filter(char::is_ascii_alphanumeric).collect();
+    let digits = letters.trim_start_matches(|character: char| !character.is_ascii_digit());
+    let label = match (letters.as_str(), digits) {
+        (gb, _) if gb.contains("GB18030") || gb.contains("GBK") || gb.contains("GB2312") => {
+            "gb18030"
+        }
+        (page, "936" | "932" | "949" | "950") if !page.contains("ISO") => match digits {
+            "936" => "gb18030",
+            "932" => "shift_jis",
+            "949" => "euc-kr",
+            _ => "big5",
+        },
+        _ => term,
+    };
+    let encoding = Encoding::for_label(label.as_bytes())?;
+    // One of those that PS3.5 knows as a set with escape sequences, or that has no ASCII, is none.
+    let fits = encoding.is_ascii_compatible() && encoding != encoding_rs::REPLACEMENT;
+    fits.then_some(encoding)
 }
 
 /// The number in terms such as `ISO_IR 100`, `ISO 2022 IR 100` and `ISO 8859-1`.
@@ -162,7 +235,7 @@ fn registration_number(term: &str) -> Option<u16> {
             let part = number.map(|number: u16| number % 8859);
             ISO_8859.iter().find(|(known, _)| Some(*known) == part).map(|(_, number)| *number)
         }
-        name if name.contains("IR") => number,
+        name if name.contains("IR") && !name.contains("GB") => number,
         _ => None,
     }
 }
@@ -259,7 +332,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn name(charset: &str, raw: &[u8]) -> String {
-        CharacterSets::parse(charset.as_bytes()).decode(TextKind::PersonName, raw)
+        CharacterSets::parse(charset.as_bytes()).decode(TextKind::PersonName, raw).text
     }
 
     /// PS3.5 section H.3.1.
@@ -332,8 +405,8 @@ mod tests {
         let raw = b"J\xe9r\xf4me^\x1b-F\xc4\xe9\xef^\xe9";
         assert_eq!(name("ISO 2022 IR 100\\ISO 2022 IR 126", raw), "Jérôme^Διο^é");
         let sets = CharacterSets::parse(b"ISO 2022 IR 100\\ISO 2022 IR 126");
-        assert_eq!(sets.decode(TextKind::Short, b"\x1b-F\xc4^\xc4\\\xc4"), "Δ^Δ\\Ä");
-        assert_eq!(sets.decode(TextKind::Long, b"\x1b-F\xc4\\\xc4\r\n\xc4"), "Δ\\Δ\r\nÄ");
+        assert_eq!(sets.decode(TextKind::Short, b"\x1b-F\xc4^\xc4\\\xc4").text, "Δ^Δ\\Ä");
+        assert_eq!(sets.decode(TextKind::Long, b"\x1b-F\xc4\\\xc4\r\n\xc4").text, "Δ\\Δ\r\nÄ");
     }
 
     #[test]
@@ -390,6 +463,68 @@ mod tests {
         assert_eq!(name("", b"  "), "");
     }
 
+    #[test]
+    fn text_is_read_by_the_set_that_it_is_in_where_the_declared_one_does_not_do() {
+        use encoding_rs::{ISO_8859_5, KOI8_R};
+        let in_set = |set: &'static Encoding, text: &str| set.encode(text).0.into_owned();
+        let german = "Müller^Jürgen";
+        let latin = in_set(WINDOWS_1252, german);
+        let utf8 = german.as_bytes().to_vec();
+        let chinese = in_set(GB18030, "张^小东");
+        let korean = in_set(EUC_KR, "홍^길동");
+        let kanji = in_set(SHIFT_JIS, "山田^太郎");
+        for (charset, raw, text, other) in [
+            ("ISO 2022 IR 6\\ISO 2022 IR 100", &latin, german, Some("windows-1252")),
+            ("\\ISO 2022 IR 100", &latin, german, Some("windows-1252")),
+            ("ISO 2022 IR 6", &latin, german, Some("windows-1252")),
+            ("ISO_IR 6\\ISO_IR 100", &latin, german, Some("windows-1252")),
+            ("ISO_IR 192", &latin, german, Some("windows-1252")),
+            (
+                "ISO 2022 IR 6\\ISO 2022 IR 144",
+                &in_set(ISO_8859_5, "Иванов^Иван"),
+                "Иванов^Иван",
+                Some("ISO-8859-5"),
+            ),
+            ("\\ISO_IR 13", &in_set(SHIFT_JIS, "ﾔﾏﾀﾞ^ﾀﾛｳ"), "ﾔﾏﾀﾞ^ﾀﾛｳ", Some("Shift_JIS")),
+            ("\\ISO 2022 IR 192", &utf8, german, Some("UTF-8")),
+            ("ISO_IR 6\\ISO_IR 192", &utf8, german, Some("UTF-8")),
+            ("ISO_IR 100", &utf8, german, Some("UTF-8")),
+            ("GB18030\\ISO IR 192", &utf8, german, Some("UTF-8")),
+            ("ISO_IR 100\\ISO_IR 192", &utf8, german, Some("UTF-8")),
+            ("GB18030", &"王^小東".as_bytes().to_vec(), "王^小東", Some("UTF-8")),
+            ("\\ISO 2022 IR 87", &"山田^太郎".as_bytes().to_vec(), "山田^太郎", Some("UTF-8")),
+            ("\\ISO 2022 IR 149", &korean, "홍^길동", Some("EUC-KR")),
+            ("\\ISO 2022 IR 58", &chinese, "张^小东", Some("GBK")),
+            (
+                "\\ISO 2022 IR 58",
+                &b"\x1b$)A\xd5\xc5^\xd0\xa1\xb6\xab".to_vec(),
+                "张^小东",
+                Some("GBK"),
+            ),
+            ("ISO 2022 IR 58", &in_set(GB18030, "镕^㐂"), "镕^㐂", Some("gb18030")),
+            ("\\GB18030", &chinese, "张^小东", Some("gb18030")),
+            ("ISO_IR 13", &kanji, "山田^太郎", Some("Shift_JIS")),
+            ("ISO 2022 IR 13\\ISO 2022 IR 87", &kanji, "山田^太郎", Some("Shift_JIS")),
+            // The declared set does.
+            ("GB2312", &chinese, "张^小东", None),
+            ("GB_2312-80", &chinese, "张^小东", None),
+            ("gb18030-2005", &chinese, "张^小东", None),
+            ("CP936", &chinese, "张^小东", None),
+            ("ISO_IR 58", &chinese, "张^小东", None),
+            ("SJIS", &kanji, "山田^太郎", None),
+            ("KS_C_5601-1987", &korean, "홍^길동", None),
+            ("KOI8-R", &in_set(KOI8_R, "Иванов"), "Иванов", None),
+            ("GB18030", &in_set(GB18030, "CT胸部"), "CT胸部", None),
+            ("GB18030", &in_set(GB18030, "茅"), "茅", None),
+            ("ISO_IR 100\\ISO 2022 IR 126", &latin, german, None),
+            ("ISO_IR 192", &b"Gr\xc3\xb6\xc3".to_vec(), "Grö\u{fffd}", None),
+            ("ISO_IR 126", &b"\xc4\xe9\xef\xff\xed".to_vec(), "Διο\u{fffd}ν", None),
+        ] {
+            let read = alternatives::read(charset, raw);
+            assert_eq!(read, (text.to_owned(), other), "{charset:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn any_bytes_in_any_set_give_text_without_nul_of_bounded_length(
@@ -409,7 +544,7 @@ mod tests {
                 None => ["ISO_IR 192", "GB18030"][first - 14].to_owned(),
             };
             let kind = [TextKind::PersonName, TextKind::Short, TextKind::Long][kind];
-            let text = CharacterSets::parse(charset.as_bytes()).decode(kind, &raw);
+            let text = CharacterSets::parse(charset.as_bytes()).decode(kind, &raw).text;
             prop_assert!(!text.contains('\0'));
             prop_assert!(text.len() <= 3 * raw.len());
         }

@@ -133,6 +133,7 @@ mod tests {
                 ("PatientID".into(), text(patient)),
                 ("AccessionNumber".into(), text(&format!("A-{study}"))),
             ]),
+            remarks: shared::event::Remarks::default(),
             transfer_syntax_uid: String::new(),
             bytes: 1,
             digest: String::new(),

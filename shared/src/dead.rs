@@ -18,6 +18,8 @@ pub const ORIGINAL_SEQUENCE: &str = "Collimator-Sequence";
 pub const ERROR: &str = "Collimator-Error";
 /// Header of a letter that has not all of its message: how long that was.
 pub const TRUNCATED_FROM: &str = "Collimator-Truncated-From";
+/// Header of such a letter: BLAKE3 of the whole message, in hex.
+pub const DIGEST: &str = "Collimator-Digest";
 /// What stands in a letter before the names of its message's headers for the broker, which acts on
 /// its own headers; the letter must only tell them.
 pub const ORIGINAL: &str = "Original-";
@@ -75,6 +77,7 @@ impl Dead<'_> {
         let payload = whole.slice(..whole.len().min(longest));
         if payload.len() < whole.len() {
             headers.insert(TRUNCATED_FROM, whole.len().to_string().as_str());
+            headers.insert(DIGEST, blake3::hash(whole).to_hex().as_str());
         }
         let stored = jetstream.publish_with_headers(subject.to_string(), headers, payload).await;
         stored.context("publishing a dead letter")?.await.context("storing a dead letter")?;

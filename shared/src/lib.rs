@@ -4,6 +4,7 @@
 pub mod acknowledgements;
 pub mod admin;
 pub mod audit;
+pub mod bounded;
 #[cfg(feature = "catalog")]
 pub mod catalog;
 pub mod dead;

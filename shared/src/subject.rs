@@ -1,6 +1,6 @@
 //! The NATS subjects of the pipeline: how they are built, and read back.
 
-use crate::uid::SeriesInstanceUid;
+use crate::uid::{MAX_UID_LENGTH, SeriesInstanceUid};
 use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
 
@@ -8,16 +8,159 @@ use std::str::FromStr;
 /// name the partition of today.
 pub const PARTITIONS: u64 = 64;
 
+/// Characters that a token of a name has at most: of a receiver, a webhook, a reason. They are chosen by
+/// operators, whose longest is a host name.
+const MAX_NAME: usize = 64;
+
+/// Characters of the longest AE title (PS3.5 section 6.2, VR AE).
+const MAX_AE_TITLE: usize = 16;
+
+/// The token of a modality that the standard does not define.
+pub const OTHER_MODALITY: &str = "OTHER";
+
+/// The defined terms of Modality (0008,0060), retired ones included (PS3.3 section C.7.3.1.1.1), in
+/// ascending order.
+const MODALITIES: &[&str] = &[
+    "ANN",
+    "AR",
+    "AS",
+    "ASMT",
+    "AU",
+    "BDUS",
+    "BI",
+    "BMD",
+    "CD",
+    "CF",
+    "CFM",
+    "CP",
+    "CR",
+    "CS",
+    "CT",
+    "CTPROTOCOL",
+    "DD",
+    "DF",
+    "DG",
+    "DM",
+    "DMS",
+    "DOC",
+    "DS",
+    "DX",
+    "EC",
+    "ECG",
+    "EEG",
+    "EMG",
+    "EOG",
+    "EPS",
+    "ES",
+    "FA",
+    "FID",
+    "FS",
+    "GM",
+    "HC",
+    "HD",
+    "IO",
+    "IOL",
+    "IVOCT",
+    "IVUS",
+    "KER",
+    "KO",
+    "LEN",
+    "LP",
+    "LS",
+    "M3D",
+    "MA",
+    "MG",
+    "MR",
+    "MS",
+    "NM",
+    "OAM",
+    "OCT",
+    "OP",
+    "OPM",
+    "OPR",
+    "OPT",
+    "OPTBSV",
+    "OPTENF",
+    "OPV",
+    "OSS",
+    "OT",
+    "PA",
+    "PLAN",
+    "POS",
+    "PR",
+    "PT",
+    "PX",
+    "REG",
+    "RESP",
+    "RF",
+    "RG",
+    "RTDOSE",
+    "RTIMAGE",
+    "RTINTENT",
+    "RTPLAN",
+    "RTRAD",
+    "RTRECORD",
+    "RTSEGANN",
+    "RTSTRUCT",
+    "RWV",
+    "SEG",
+    "SM",
+    "SMR",
+    "SR",
+    "SRF",
+    "ST",
+    "STAIN",
+    "TEXTUREMAP",
+    "TG",
+    "US",
+    "VA",
+    "VF",
+    "XA",
+    "XAPROTOCOL",
+    "XC",
+];
+
 /// One legal subject token made of text that a peer chose: anything outside `[A-Za-z0-9_-]`
-/// becomes `_`, so no AE title or modality can inject a token or a wildcard.
+/// becomes `_`, so no AE title or modality can inject a token or a wildcard, and its length is bounded, so
+/// that no subject exceeds what the broker takes in a line.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Token(String);
 
 impl Token {
-    /// The token for `text`; blank text becomes `none`.
+    /// The token for the name of something; blank text becomes `none`.
     #[must_use]
     pub fn new(text: &str) -> Self {
-        match sanitise(text.trim_matches([' ', '\0'])) {
+        Self::of(text, MAX_NAME)
+    }
+
+    /// The token for an AE title.
+    #[must_use]
+    pub fn ae_title(text: &str) -> Self {
+        Self::of(text, MAX_AE_TITLE)
+    }
+
+    /// The token for a modality: a defined term whatever its case, `none` for blank text, and `OTHER` for
+    /// everything else, or senders could choose how many subjects the broker has to know.
+    #[must_use]
+    pub fn modality(text: &str) -> Self {
+        match text.trim_matches([' ', '\0']) {
+            "" => Self("none".to_owned()),
+            text => {
+                let known = MODALITIES.iter().find(|term| term.eq_ignore_ascii_case(text));
+                Self((*known.unwrap_or(&OTHER_MODALITY)).to_owned())
+            }
+        }
+    }
+
+    fn of(text: &str, most: usize) -> Self {
+        let text = text.trim_matches([' ', '\0']);
+        let end = text.char_indices().nth(most).map_or(text.len(), |(end, _)| end);
+        Self::read(&text[..end])
+    }
+
+    /// The token of a subject that is there: older versions had no bounds.
+    fn read(text: &str) -> Self {
+        match sanitise(text) {
             empty if empty.is_empty() => Self("none".to_owned()),
             token => Self(token),
         }
@@ -47,6 +190,12 @@ impl UidTokens {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Of text that may be no UID: as long as one may be.
+    fn bounded(text: &str) -> Self {
+        let end = text.char_indices().nth(MAX_UID_LENGTH).map_or(text.len(), |(end, _)| end);
+        Self::from_text(&text[..end])
     }
 
     fn from_text(text: &str) -> Self {
@@ -271,7 +420,7 @@ impl Subject {
     pub fn instance_stored(modality: &str, series: &SeriesInstanceUid) -> Self {
         Self::InstanceStored {
             partition: partition(series),
-            modality: Token::new(modality),
+            modality: Token::modality(modality),
             series: UidTokens::new(series),
         }
     }
@@ -281,7 +430,7 @@ impl Subject {
     pub fn instance_receiving(modality: &str, series: &SeriesInstanceUid) -> Self {
         Self::InstanceReceiving {
             partition: partition(series),
-            modality: Token::new(modality),
+            modality: Token::modality(modality),
             series: UidTokens::new(series),
         }
     }
@@ -289,7 +438,7 @@ impl Subject {
     /// Where it goes what happens to an association.
     #[must_use]
     pub fn association(change: AssociationChange, calling_ae_title: &str) -> Self {
-        Self::Association { change, calling_ae: Token::new(calling_ae_title) }
+        Self::Association { change, calling_ae: Token::ae_title(calling_ae_title) }
     }
 
     /// Where the start of a receiver goes.
@@ -319,25 +468,28 @@ impl Subject {
     /// Where the request goes that a sender be believed again.
     #[must_use]
     pub fn trust_requested(calling_ae_title: &str) -> Self {
-        Self::TrustRequested { calling_ae: Token::new(calling_ae_title) }
+        Self::TrustRequested { calling_ae: Token::ae_title(calling_ae_title) }
     }
 
     /// Where the completion of a series goes.
     #[must_use]
     pub fn series_completed(modality: &str, series: &SeriesInstanceUid) -> Self {
-        Self::SeriesCompleted { modality: Token::new(modality), series: UidTokens::new(series) }
+        Self::SeriesCompleted {
+            modality: Token::modality(modality),
+            series: UidTokens::new(series),
+        }
     }
 
     /// Where the deletion of a series goes.
     #[must_use]
     pub fn series_deleted(modality: &str, series: &SeriesInstanceUid) -> Self {
-        Self::SeriesDeleted { modality: Token::new(modality), series: UidTokens::new(series) }
+        Self::SeriesDeleted { modality: Token::modality(modality), series: UidTokens::new(series) }
     }
 
     /// Where the completion of a study goes.
     #[must_use]
     pub fn study_completed(study_instance_uid: &str) -> Self {
-        Self::StudyCompleted { study: UidTokens::from_text(study_instance_uid) }
+        Self::StudyCompleted { study: UidTokens::bounded(study_instance_uid) }
     }
 
     /// Where a message goes that can't be processed.
@@ -421,8 +573,8 @@ fn read(text: &str) -> Option<Subject> {
     let (kind, rest) = text.strip_prefix("dicom.")?.split_once('.')?;
     if kind == "dead" {
         return Some(match rest.strip_prefix("webhook.") {
-            Some(hook) => Subject::undelivered(hook),
-            None => Subject::dead(rest),
+            Some(hook) => Subject::Undelivered { hook: Token::read(hook) },
+            None => Subject::Dead { reason: Token::read(rest) },
         });
     }
     let (what, rest) = rest.split_once('.')?;
@@ -431,7 +583,7 @@ fn read(text: &str) -> Option<Subject> {
             let (partition, rest) = rest.split_once('.')?;
             let partition = partition.parse().ok().filter(|p| u64::from(*p) < PARTITIONS)?;
             let (modality, series) = rest.split_once('.')?;
-            let (modality, series) = (Token::new(modality), UidTokens::from_text(series));
+            let (modality, series) = (Token::read(modality), UidTokens::from_text(series));
             Some(if what == "stored" {
                 Subject::InstanceStored { partition, modality, series }
             } else {
@@ -441,11 +593,11 @@ fn read(text: &str) -> Option<Subject> {
         ("association", change) => {
             let named = |known: &AssociationChange| known.kind().ends_with(&format!(".{change}"));
             let change = AssociationChange::ALL.into_iter().find(named)?;
-            Some(Subject::association(change, rest))
+            Some(Subject::Association { change, calling_ae: Token::read(rest) })
         }
-        ("ingest", "started") => Some(Subject::ingest_started(rest)),
-        ("ingest", "resumed") => Some(Subject::ingest_resumed(rest)),
-        ("request", "trust") => Some(Subject::trust_requested(rest)),
+        ("ingest", "started") => Some(Subject::IngestStarted { node: Token::read(rest) }),
+        ("ingest", "resumed") => Some(Subject::IngestResumed { node: Token::read(rest) }),
+        ("request", "trust") => Some(Subject::TrustRequested { calling_ae: Token::read(rest) }),
         ("request", "complete") => {
             Some(Subject::CompletionRequested { series: UidTokens::from_text(rest) })
         }
@@ -454,14 +606,16 @@ fn read(text: &str) -> Option<Subject> {
         }
         ("series", "completed" | "deleted") => {
             let (modality, series) = rest.split_once('.')?;
-            let (modality, series) = (Token::new(modality), UidTokens::from_text(series));
+            let (modality, series) = (Token::read(modality), UidTokens::from_text(series));
             Some(if what == "completed" {
                 Subject::SeriesCompleted { modality, series }
             } else {
                 Subject::SeriesDeleted { modality, series }
             })
         }
-        ("study", "completed") => Some(Subject::study_completed(rest)),
+        ("study", "completed") => {
+            Some(Subject::StudyCompleted { study: UidTokens::from_text(rest) })
+        }
         ("audit", service) => Some(Subject::Audit {
             service: Service::ALL.into_iter().find(|known| known.as_str() == service)?,
             kind: AuditKind::ALL.into_iter().find(|known| known.as_str() == rest)?,
@@ -498,6 +652,56 @@ mod tests {
             ("A\r\nPUB x", "A__PUB_x"),
         ] {
             assert_eq!(Token::new(text).as_str(), token, "{text:?}");
+            assert_eq!(Token::ae_title(text).as_str(), token, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn no_text_makes_a_long_token() {
+        let long = "ä".repeat(5000);
+        assert_eq!(Token::new(&long).as_str(), "_".repeat(64));
+        assert_eq!(Token::ae_title(&long).as_str(), "_".repeat(16));
+        let longest = [
+            Subject::instance_stored(&long, &series(&"1".repeat(64))),
+            Subject::association(AssociationChange::Opened, &long),
+            Subject::ingest_started(&long),
+            Subject::study_completed(&long),
+            Subject::dead(&long),
+        ];
+        for subject in longest {
+            assert!(subject.to_string().len() < 128, "{subject}");
+        }
+    }
+
+    #[test]
+    fn a_modality_is_a_defined_term_or_other() {
+        for (modality, token) in [
+            ("MR", "MR"),
+            ("mr", "MR"),
+            ("US ", "US"),
+            ("TEXTUREMAP", "TEXTUREMAP"),
+            ("", "none"),
+            (" \0", "none"),
+            ("MR\\PR", "OTHER"),
+            ("XYZ", "OTHER"),
+            ("other", "OTHER"),
+            (&"M".repeat(5000), "OTHER"),
+        ] {
+            assert_eq!(Token::modality(modality).as_str(), token, "{modality:?}");
+        }
+    }
+
+    #[test]
+    fn subjects_of_older_versions_read_back() {
+        let long = "M".repeat(3800);
+        for text in [
+            format!("dicom.instance.stored.07.{long}.1.2"),
+            "dicom.instance.stored.07.mr.1.2".to_owned(),
+            format!("dicom.series.completed.{long}.1.2"),
+            format!("dicom.association.opened.{long}"),
+            format!("dicom.study.completed.{}", "1".repeat(200)),
+        ] {
+            assert_eq!(text.parse::<Subject>().unwrap().to_string(), text);
         }
     }
 

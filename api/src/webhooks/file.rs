@@ -58,12 +58,14 @@ pub(super) struct Hook {
 }
 
 impl Hook {
-    /// The subjects whose events may be for it. The broker knows no sender of a completion.
+    /// The subjects whose events may be for it. The broker knows no sender of a completion, and only
+    /// the modalities that the standard defines; [`Self::takes`] compares what the event has.
     #[must_use]
     pub(super) fn subjects(&self) -> Vec<String> {
-        let of =
-            |modality: &str| format!("dicom.series.completed.{}.>", Token::new(modality).as_str());
-        let mut subjects: Vec<_> = self.modalities.iter().map(|modality| of(modality)).collect();
+        let of = |token: Token| format!("dicom.series.completed.{}.>", token.as_str());
+        // Versions before had a token of every modality, and their events are kept for 30 days.
+        let both = |modality: &String| [Token::modality(modality), Token::new(modality)];
+        let mut subjects: Vec<_> = self.modalities.iter().flat_map(both).map(of).collect();
         subjects.sort();
         // Two modalities can be one token, and the broker takes no subject twice.
         subjects.dedup();
@@ -216,7 +218,7 @@ mod tests {
         assert!(!format!("{hook:?}").contains("sixteen"));
         let text = format!("{text}\nmodalities = ['MR', 'X 1', 'X_1']\ncalling_ae_titles = ['A']");
         let [hook] = parse(&text).unwrap().try_into().unwrap();
-        let subjects = ["dicom.series.completed.MR.>", "dicom.series.completed.X_1.>"];
+        let subjects = ["MR", "OTHER", "X_1"].map(|it| format!("dicom.series.completed.{it}.>"));
         assert_eq!(hook.subjects(), subjects);
         assert!(parse("").unwrap().is_empty());
     }

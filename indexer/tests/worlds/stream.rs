@@ -177,6 +177,7 @@ impl Association {
             series_instance_uid: series(number),
             study_instance_uid: None,
             attributes: self.images.iter().map(images).collect(),
+            remarks: shared::event::Remarks::default(),
             transfer_syntax_uid: String::new(),
             bytes: 1,
             digest: digest.to_string(),

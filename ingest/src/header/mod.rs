@@ -9,12 +9,14 @@
 mod damaged;
 mod element;
 mod nesting;
+mod overlong;
 mod scanner;
 #[cfg(test)]
 mod tests;
 
 use flate2::{Decompress, FlushDecompress, Status};
 use nesting::MAX_DEPTH;
+pub use overlong::{Overlong, Place};
 use scanner::Scanner;
 use std::collections::BTreeMap;
 
@@ -79,6 +81,8 @@ pub struct Header {
     pub items: BTreeMap<Tag, Vec<BTreeMap<Tag, Vec<u8>>>>,
     /// How many more items such a sequence has, which were left out.
     pub items_left_out: BTreeMap<Tag, u64>,
+    /// Of which of them only the beginning was kept, with the hash of the whole.
+    pub overlong: Overlong,
     /// Whether binary values are big endian.
     pub big_endian: bool,
 }

@@ -419,19 +419,21 @@ impl Scanner {
 
     /// Keeps bytes of a value; gives how many.
     fn keep(&mut self, keep: Keep, bytes: &[u8]) -> usize {
-        let value = match keep {
-            Keep::Value(tag) => Some(self.header.values.entry(tag).or_default()),
-            Keep::ItemValue(sequence, tag) => self
-                .header
-                .items
-                .get_mut(&sequence)
-                .and_then(|items| items.last_mut())
-                .map(|item| item.entry(tag).or_default()),
+        let (place, value) = match keep {
+            Keep::Value(tag) => ((None, tag), Some(self.header.values.entry(tag).or_default())),
+            Keep::ItemValue(sequence, tag) => {
+                let items = self.header.items.entry(sequence).or_default();
+                let place = (Some((sequence, items.len().saturating_sub(1))), tag);
+                (place, items.last_mut().map(|item| item.entry(tag).or_default()))
+            }
         };
         let Some(value) = value else { return 0 };
         let room = MAX_VALUE_LENGTH.saturating_sub(value.len());
-        let kept = bytes.len().min(room);
-        value.extend_from_slice(&bytes[..kept]);
-        kept
+        let (kept, more) = bytes.split_at(bytes.len().min(room));
+        value.extend_from_slice(kept);
+        if !more.is_empty() {
+            self.header.overlong.update(place, value, more);
+        }
+        kept.len()
     }
 }

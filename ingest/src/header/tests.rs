@@ -258,6 +258,9 @@ fn a_long_value_is_cut_off_and_loses_nothing_else() {
     ]);
     let header = read(&written(&long, Encoding::Explicit), Encoding::Explicit, 100).unwrap();
     assert_eq!(kept(&header, NAME).len(), MAX_VALUE_LENGTH);
+    let whole = blake3::hash("x".repeat(MAX_VALUE_LENGTH + 10).as_bytes());
+    assert_eq!(header.overlong.hash((None, NAME)), Some(whole));
+    assert_eq!(header.overlong.hash((None, ROWS)), None);
     assert_eq!(kept(&header, ROWS), 320_u16.to_le_bytes());
 }
 

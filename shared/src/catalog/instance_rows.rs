@@ -54,6 +54,18 @@ const ATTRIBUTES: [&str; 12] = [
     "Rows",
 ];
 
+/// Those of them whose columns are numbers.
+const NUMBERS: [&str; 4] = ["BitsAllocated", "Columns", "NumberOfFrames", "Rows"];
+
+/// The value as a number of 32 bits, if it is one: a cast would make one of any text.
+fn number(value: &AttributeValue) -> Option<i64> {
+    match value {
+        AttributeValue::Number(number) => i32::try_from(*number).ok().map(i64::from),
+        AttributeValue::Text(text) => text.trim().parse::<i32>().ok().map(i64::from),
+        _ => None,
+    }
+}
+
 const UPDATE: &str = "
 on conflict (sop_instance_uid) do update set
     added_sequence = case when series_instance_uid = excluded.series_instance_uid
@@ -133,8 +145,12 @@ impl Values {
         self.push(again(series, event.series_instance_uid.as_str()));
         self.push(again(sop_class, &event.sop_class_uid));
         self.push(again(transfer_syntax, &event.transfer_syntax_uid));
-        for (value, before) in event.attributes.pick(&ATTRIBUTES).into_iter().zip(attributes) {
-            self.push_attribute(value, before);
+        let values = event.attributes.pick(&ATTRIBUTES).into_iter().zip(ATTRIBUTES);
+        for ((value, keyword), before) in values.zip(attributes) {
+            match NUMBERS.contains(&keyword) {
+                true => self.push(value.and_then(number)),
+                false => self.push_attribute(value, before),
+            }
         }
         // More is not true of any instance: it is the nearest that there is.
         self.push(i64::try_from(event.bytes).unwrap_or(i64::MAX));

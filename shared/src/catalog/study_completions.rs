@@ -6,13 +6,23 @@ use super::outbox::{announce, hold};
 use super::{
     Catalog, CatalogError, Restored, identities, json, nanoseconds, optional_timestamp, series_uid,
 };
+use crate::bounded::bounded;
 use crate::event::{Reason, SeriesCompleted, SeriesOfStudy, Source, StudyCompleted};
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-/// Series that one completion of a study names at most. An announcement may have 1 MiB.
-const SERIES_TOLD: usize = 4096;
+/// Series that one completion of a study names at most: with whatever its texts are, it has less than
+/// half of the 1 MiB that a message may have.
+const SERIES_TOLD: usize = 1000;
+
+/// Modalities that it names at most: more than the standard defines.
+const MODALITIES_TOLD: usize = 100;
+
+/// Characters of a modality, and of another text. Events of older versions had no bounds.
+const MODALITY_LENGTH: usize = 16;
+const TEXT_LENGTH: usize = 1024;
 
 /// Why a study is held back.
 const HAS_HELD_SERIES: &str = "a series of it is held back, since its instances disagree";
@@ -254,27 +264,33 @@ async fn completed(
     if series.is_empty() {
         return Ok(None);
     }
-    let modalities: BTreeSet<_> =
-        series.iter().filter_map(|series| series.modality.clone()).collect();
+    let modality = |row: &SeriesRow| {
+        row.modality.as_deref().map(|it| bounded(it, MODALITY_LENGTH).into_owned())
+    };
+    let modalities: BTreeSet<_> = series.iter().filter_map(modality).collect();
+    let text = |text: String| match bounded(&text, TEXT_LENGTH) {
+        Cow::Borrowed(_) => text,
+        Cow::Owned(cut) => cut,
+    };
     let of_study = |row: &SeriesRow| {
         Ok::<_, CatalogError>(SeriesOfStudy {
             series_instance_uid: series_uid(&row.series_instance_uid)?,
             revision: row.revision,
             instances_count: row.instances_count.unsigned_abs(),
-            modality: row.modality.clone(),
+            modality: modality(row),
         })
     };
     let event = StudyCompleted {
         study_instance_uid: study.to_owned(),
         revision: row.revision,
         reason: Reason::Quiet,
-        patient_id: row.patient_id,
-        issuer_of_patient_id: Some(row.issuer_of_patient_id).filter(|it| !it.is_empty()),
-        patient_name: row.patient_name,
-        study_date: row.study_date,
-        study_description: row.study_description,
-        accession_number: row.accession_number,
-        modalities_in_study: modalities.into_iter().collect(),
+        patient_id: text(row.patient_id),
+        issuer_of_patient_id: Some(text(row.issuer_of_patient_id)).filter(|it| !it.is_empty()),
+        patient_name: text(row.patient_name),
+        study_date: row.study_date.map(text),
+        study_description: row.study_description.map(text),
+        accession_number: row.accession_number.map(text),
+        modalities_in_study: modalities.into_iter().take(MODALITIES_TOLD).collect(),
         number_of_study_related_series: series.len() as u64,
         number_of_study_related_instances: series
             .iter()

@@ -108,7 +108,8 @@ select
     cast(value ->> '$.event.PerformedProcedureStepStartDate' as text),
     cast(value ->> '$.event.PerformedProcedureStepStartTime' as text),
     cast(value ->> '$.event.RequestAttributesSequence' as text),
-    cast(value ->> '$.event.ImagesInAcquisition' as integer),
+    iif(json_type(value, '$.event.ImagesInAcquisition') = 'integer',
+        value ->> '$.event.ImagesInAcquisition', null),
     cast(value ->> '$.event.CallingAETitle' as text),
     'dicom', 'receiving', value ->> 'at', value ->> 'first_received',
     value ->> 'received', value ->> '$.face.series'

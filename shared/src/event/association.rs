@@ -80,7 +80,7 @@ pub struct AssociationClosed {
     pub acknowledged: u64,
     /// Of these, how many were answered with a failure.
     pub failed: u64,
-    /// What it brought, a share for each series: the latest 4,096 of them.
+    /// What it brought, a share for each series: the latest 2,000 of them.
     pub series: Vec<SeriesShare>,
     /// When it ended, by the receiver's clock.
     pub closed_at: Timestamp,

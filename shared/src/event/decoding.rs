@@ -3,7 +3,7 @@
 //! What serde derives for a flattened map and an untagged enum gathers the event as values of its
 //! own first and looks at those again. Of a backlog, that was most of the time of reading.
 
-use super::{AttributeValue, Attributes, InstanceStored};
+use super::{AttributeValue, Attributes, InstanceStored, Remarks};
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
@@ -74,6 +74,7 @@ impl<'de> Visitor<'de> for InstanceVisitor {
         let (mut calling_ae_title, mut called_ae_title) = (None, None);
         let (mut peer_address, mut association_id, mut node_name) = (None, None, None);
         let (mut ordinal, mut series_ordinal, mut received_at) = (None, None, None);
+        let (mut text_decoded_as, mut undecoded_values, mut original_values) = (None, None, None);
         let mut attributes = Attributes::new();
         let mut next = 0;
         while let Some(key) = map.next_key_seed(KeySeed { next: &mut next })? {
@@ -100,6 +101,9 @@ impl<'de> Visitor<'de> for InstanceVisitor {
                 Key::Ordinal => once(&mut map, &mut ordinal, "Ordinal")?,
                 Key::SeriesOrdinal => once(&mut map, &mut series_ordinal, "SeriesOrdinal")?,
                 Key::ReceivedAt => once(&mut map, &mut received_at, "ReceivedAt")?,
+                Key::TextDecodedAs => once(&mut map, &mut text_decoded_as, "TextDecodedAs")?,
+                Key::UndecodedValues => once(&mut map, &mut undecoded_values, "UndecodedValues")?,
+                Key::OriginalValues => once(&mut map, &mut original_values, "OriginalValues")?,
             }
         }
         let missing = A::Error::missing_field;
@@ -109,6 +113,11 @@ impl<'de> Visitor<'de> for InstanceVisitor {
             series_instance_uid: series_instance_uid.ok_or_else(|| missing("SeriesInstanceUID"))?,
             study_instance_uid: study_instance_uid.unwrap_or_default(),
             attributes,
+            remarks: Remarks {
+                text_decoded_as,
+                undecoded_values: undecoded_values.unwrap_or_default(),
+                original_values: original_values.unwrap_or_default(),
+            },
             transfer_syntax_uid: transfer_syntax_uid.ok_or_else(|| missing("TransferSyntaxUID"))?,
             bytes: bytes.ok_or_else(|| missing("Bytes"))?,
             digest: digest.ok_or_else(|| missing("Digest"))?,
@@ -154,6 +163,9 @@ enum Key {
     Ordinal,
     SeriesOrdinal,
     ReceivedAt,
+    TextDecodedAs,
+    UndecodedValues,
+    OriginalValues,
     Attribute(Cow<'static, str>),
 }
 
@@ -181,6 +193,9 @@ impl Key {
             "Ordinal" => Self::Ordinal,
             "SeriesOrdinal" => Self::SeriesOrdinal,
             "ReceivedAt" => Self::ReceivedAt,
+            "TextDecodedAs" => Self::TextDecodedAs,
+            "UndecodedValues" => Self::UndecodedValues,
+            "OriginalValues" => Self::OriginalValues,
             _ => Self::Attribute(match KEYWORDS.binary_search(&key) {
                 Ok(known) => {
                     *next = known + 1;

@@ -1,6 +1,6 @@
 //! What is said of instances.
 
-use super::{AttributeValue, Attributes, Event, INGEST};
+use super::{AttributeValue, Attributes, Event, INGEST, Remarks};
 use crate::subject::Subject;
 use crate::uid::{SeriesInstanceUid, SopInstanceUid, StudyInstanceUid};
 use jiff::Timestamp;
@@ -25,6 +25,9 @@ pub struct InstanceStored {
     /// What else identifies and describes the instance, by DICOM keyword.
     #[serde(flatten)]
     pub attributes: Attributes,
+    /// Where attributes are not as they were sent.
+    #[serde(flatten)]
+    pub remarks: Remarks,
     /// Transfer Syntax UID of the presentation context it came through.
     #[serde(rename = "TransferSyntaxUID")]
     pub transfer_syntax_uid: String,

@@ -8,6 +8,7 @@ mod attributes;
 mod decoding;
 mod disagreement;
 mod instance;
+mod remarks;
 mod request;
 mod series;
 mod study;
@@ -21,6 +22,7 @@ pub use association::{
 pub use attributes::{AttributeValue, Attributes};
 pub use disagreement::{DisagreeingValue, Disagreement, Identity};
 pub use instance::{InstanceReceiving, InstanceStored};
+pub use remarks::{Remarks, Texts};
 pub use request::{CompletionRequested, DeletionRequested, TrustRequested};
 pub use series::{DeletionReason, Reason, SeriesCompleted, SeriesDeleted, Source};
 pub use study::{SeriesOfStudy, StudyCompleted};

@@ -35,13 +35,13 @@ pub struct StudyCompleted {
     /// Accession Number (0008,0050).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accession_number: Option<String>,
-    /// Modalities in Study (0008,0061), each once.
+    /// Modalities in Study (0008,0061), each once: the first 100 of them.
     pub modalities_in_study: Vec<String>,
     /// Number of Study Related Series (0020,1206).
     pub number_of_study_related_series: u64,
     /// Number of Study Related Instances (0020,1208).
     pub number_of_study_related_instances: u64,
-    /// Its series in the order in which they were first complete: the first 4,096 of them.
+    /// Its series in the order in which they were first complete: the first 1,000 of them.
     pub series: Vec<SeriesOfStudy>,
     /// When it was decided: the watermark, in the broker's time.
     pub completed_at: Timestamp,

@@ -43,6 +43,11 @@ fn stored() -> InstanceStored {
             ("Rows".into(), AttributeValue::Number(320)),
             ("RequestAttributesSequence".into(), AttributeValue::Items(vec![request])),
         ]),
+        remarks: Remarks {
+            text_decoded_as: Some("Shift_JIS".into()),
+            undecoded_values: [("PatientName".into(), "jlKTY16RvphZ".into())].into(),
+            original_values: [("StudyDate".into(), "1993.12.31".into())].into(),
+        },
         transfer_syntax_uid: "1.2.840.10008.1.2.1".into(),
         bytes: 524_288,
         digest: "9f86d081884c7d659a2feaa0c55ad015".into(),
