@@ -46,6 +46,7 @@ mod pseudonyms;
 mod pydicom_files;
 mod receiving;
 mod refusals;
+mod refused_announcements;
 mod replaying;
 mod schemas;
 mod series_command;

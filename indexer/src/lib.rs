@@ -157,7 +157,7 @@ impl Indexer {
             outbox_filled: outbox_filled.clone(),
             health: self.indexer_health,
             losses: self.losses,
-            refusals: self.refusals,
+            refusals: self.refusals.clone(),
             metrics: self.metrics.clone(),
         };
         let announcer = Announcer {
@@ -168,7 +168,7 @@ impl Indexer {
             health: self.announcer_health,
             acknowledgements: self.acknowledgements,
             metrics: self.metrics.clone(),
-            refusals: self.refusals.clone(),
+            refusals: self.refusals,
         };
         let retention = async {
             if let Some(retention) = self.retention {

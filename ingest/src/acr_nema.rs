@@ -3,7 +3,7 @@
 
 /// A date as a DA; `None` if it is none of ACR-NEMA's.
 #[must_use]
-pub fn date(text: &str) -> Option<String> {
+pub(crate) fn date(text: &str) -> Option<String> {
     let [year, month, day] = parts(text, '.')?;
     let is_date = year.len() == 4
         && is_number(year, 0, 9999)
@@ -16,7 +16,7 @@ pub fn date(text: &str) -> Option<String> {
 
 /// A time as a TM; `None` if it is none of ACR-NEMA's.
 #[must_use]
-pub fn time(text: &str) -> Option<String> {
+pub(crate) fn time(text: &str) -> Option<String> {
     let (whole, fraction) = match text.split_once('.') {
         Some((whole, fraction)) => (whole, Some(fraction)),
         None => (text, None),

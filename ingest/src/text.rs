@@ -5,9 +5,8 @@
 //! as long in bytes as what it was made of.
 
 use encoding_rs::{
-    EUC_JP, EUC_KR, Encoding, GB18030, GBK, ISO_8859_2, ISO_8859_3, ISO_8859_4, ISO_8859_5,
-    ISO_8859_6, ISO_8859_7, ISO_8859_8, ISO_8859_15, SHIFT_JIS, UTF_8, WINDOWS_874, WINDOWS_1252,
-    WINDOWS_1254,
+    EUC_JP, EUC_KR, Encoding, GBK, ISO_8859_2, ISO_8859_3, ISO_8859_4, ISO_8859_5, ISO_8859_6,
+    ISO_8859_7, ISO_8859_8, ISO_8859_15, SHIFT_JIS, UTF_8, WINDOWS_874, WINDOWS_1252, WINDOWS_1254,
 };
 
 pub mod alternatives;
@@ -329,6 +328,7 @@ fn decode_with(encoding: &'static Encoding, bytes: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use encoding_rs::GB18030;
     use proptest::prelude::*;
 
     fn name(charset: &str, raw: &[u8]) -> String {

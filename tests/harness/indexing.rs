@@ -186,6 +186,7 @@ impl Published {
             series_instance_uid: self.series.clone(),
             study_instance_uid: None,
             attributes: Default::default(),
+            remarks: Default::default(),
             transfer_syntax_uid: "1.2.840.10008.1.2.1".to_owned(),
             bytes: 1024,
             digest: sop,

@@ -252,7 +252,7 @@ impl Scanner {
         let begin = self.position - SHORT_HEAD as u64;
         let four = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
         let long_end = begin + 4 + u64::from(four);
-        let end = match guess.is_empty && long_end >= self.position && four % 2 == 0 {
+        let end = match guess.is_empty && long_end >= self.position && four.is_multiple_of(2) {
             true => long_end,
             false => guess.implicit_end,
         };

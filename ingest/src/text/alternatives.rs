@@ -3,8 +3,7 @@
 
 use super::evidence::{NONE, oddity};
 use super::{
-    CharacterSets, Decoded, ESCAPE, Sets, TextKind, UPPER, Upper, named_encoding,
-    registration_number, tidy,
+    CharacterSets, ESCAPE, Sets, TextKind, UPPER, Upper, named_encoding, registration_number, tidy,
 };
 use encoding_rs::{EUC_KR, Encoding, GB18030, SHIFT_JIS, UTF_8, WINDOWS_1252};
 
@@ -131,7 +130,7 @@ impl Sets {
 #[cfg(test)]
 pub(super) fn read(charset: &str, raw: &[u8]) -> (String, Option<&'static str>) {
     let sets = CharacterSets::parse(charset.as_bytes());
-    let Decoded { text, is_doubtful } = sets.decode(TextKind::PersonName, raw);
+    let super::Decoded { text, is_doubtful } = sets.decode(TextKind::PersonName, raw);
     let values = [(TextKind::PersonName, raw)];
     match sets.alternative(&values).filter(|_| is_doubtful) {
         Some(other) => (other.decode(TextKind::PersonName, raw), Some(other.name)),

@@ -1,0 +1,68 @@
+//! Announcements that the broker will never take hold up none of those that follow.
+
+use crate::harness::eventually;
+use crate::harness::indexing::Indexing;
+use crate::harness::pipeline::{free_addr, nats_conf, nats_server};
+use async_nats::jetstream;
+use futures_util::TryStreamExt;
+use jiff::Timestamp;
+use shared::catalog::StoredSeries;
+use shared::dead;
+use shared::stream::{DEAD, SERIES};
+use shared::uid::{SeriesInstanceUid, StudyInstanceUid};
+
+fn series(uid: &str, patient_name: String) -> StoredSeries {
+    StoredSeries {
+        series: SeriesInstanceUid::parse(uid).unwrap(),
+        study: StudyInstanceUid::parse("2.25.1").unwrap(),
+        patient_id: "7".to_owned(),
+        patient_name,
+        instances_count: 12,
+        at: Timestamp::UNIX_EPOCH,
+    }
+}
+
+#[tokio::test]
+async fn one_that_is_too_long_becomes_a_dead_letter_and_the_next_goes_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let configuration = folder.path().join("small.conf");
+    let usual = std::fs::read_to_string(nats_conf()).unwrap();
+    std::fs::write(&configuration, format!("{usual}\nmax_payload: 32KB\n")).unwrap();
+    let addr = free_addr();
+    let _broker = nats_server(&configuration, folder.path(), addr.port(), 0).await;
+    let url = format!("nats://{addr}");
+    let nats = eventually("the broker", async || async_nats::connect(&url).await.ok()).await;
+    let indexing = Indexing::start(&url).await;
+    let catalog = indexing.catalog();
+    let long = format!("Roe^{}", "x".repeat(40_000));
+    catalog.store(&series("2.25.2", long)).await.unwrap();
+    catalog.store(&series("2.25.3", "Roe^Jane".to_owned())).await.unwrap();
+
+    let jetstream = jetstream::new(nats);
+    let letter = eventually("a dead letter", async || {
+        let dead = jetstream.get_stream(DEAD).await.ok()?;
+        dead.get_last_raw_message_by_subject("dicom.dead.refused_announcement").await.ok()
+    })
+    .await;
+    let header = |name: &str| letter.headers.get(name).map(|value| value.as_str()).unwrap();
+    assert_eq!(header(dead::ORIGINAL_SUBJECT), "dicom.series.completed.none.2.25.2");
+    assert_eq!(header("ce-id"), "2.25.2:1");
+    let whole: usize = header(dead::TRUNCATED_FROM).parse().unwrap();
+    assert!(whole > 40_000 && letter.payload.len() < 32 * 1024, "{whole}");
+    assert_eq!(header(dead::DIGEST).len(), 64);
+    assert!(!header(dead::ERROR).contains("Roe"));
+
+    let announced = eventually("the next to be announced", async || {
+        let stream = jetstream.get_stream(SERIES).await.ok()?;
+        let info = stream.info_with_subjects("dicom.series.completed.>").await.ok()?;
+        let subjects: Vec<_> = info.try_collect().await.ok()?;
+        (!subjects.is_empty()).then_some(subjects)
+    })
+    .await;
+    assert_eq!(announced, [("dicom.series.completed.none.2.25.3".to_owned(), 1)]);
+    assert_eq!(catalog.count_waiting_announcements().await.unwrap(), 0);
+    let metrics = indexing.metrics().await;
+    let counted = "collimator_refusals_total{what=\"event\",cause=\"refused_announcement\"} 1";
+    assert!(metrics.contains(counted), "{metrics}");
+    assert!(!indexing.printed().contains("Roe"), "a patient in the log");
+}
