@@ -1,5 +1,7 @@
 //! An indexer that was away: killed, stopped, or standing by.
 
+use crate::harness::indexing::{Indexing, Published};
+use crate::harness::pipeline::broker;
 use crate::harness::{Collimator, Services, eventually};
 use collimator::synthetic::SyntheticStudy;
 use std::time::Instant;
@@ -53,6 +55,27 @@ async fn nothing_is_announced_while_instances_wait_unread() {
     }
     let told: Vec<_> = services.completions().await.iter().map(|c| c.instances_count).collect();
     assert_eq!(told, [10, 10]);
+}
+
+#[tokio::test]
+async fn series_that_are_due_at_once_are_completed_in_steps_between_which_others_may_write() {
+    const SERIES: u64 = 3000;
+    let folder = tempfile::tempdir().unwrap();
+    let broker = broker(folder.path()).await;
+    let url = broker.url().to_string();
+    let mut indexing = Indexing::start(&url).await;
+    indexing.kill();
+    // All are due as soon as they are read.
+    Published::new("one", "2.25.1").scatters(&url, SERIES).await;
+    indexing.start_again().await;
+    let catalog = indexing.catalog();
+    let mut steps = std::collections::BTreeSet::new();
+    eventually("the completion of all", async || {
+        steps.insert(catalog.statistics().await.ok()?.complete);
+        steps.contains(&SERIES).then_some(())
+    })
+    .await;
+    assert!(steps.iter().any(|complete| (1..SERIES).contains(complete)), "{steps:?}");
 }
 
 #[tokio::test]

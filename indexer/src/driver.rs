@@ -18,7 +18,7 @@ use crate::studies::Studies;
 use anyhow::{Context as _, ensure};
 use async_nats::{Client, jetstream};
 use jiff::{SignedDuration, Timestamp};
-use shared::catalog::{Bookmark, Catalog, Loss, LossCause, Recorded};
+use shared::catalog::{Bookmark, Catalog, Completion, Loss, LossCause, Recorded};
 use shared::event::Disagreement;
 use shared::health::Part;
 use shared::metrics::{Refusals, Refused};
@@ -49,8 +49,13 @@ const MADE_ANEW: &str = "INSTANCES was made anew";
 /// The same with one that is, and ends before what was read of it.
 const LOST_ITS_END: &str = "INSTANCES has lost its end";
 
-/// Studies that are completed in one transaction, each of as many series as it has.
-const STUDIES_AT_ONCE: usize = 100;
+/// Series that are completed in one transaction, and studies, each of as many series as it has.
+const SERIES_AT_ONCE: usize = 250;
+const STUDIES_AT_ONCE: usize = 50;
+
+/// Pause between two such transactions, so that other writers of the catalogue have their turn. SQLite has no
+/// queue of them: who waits tries again every 100 ms at the latest, and has to find it free.
+const BETWEEN: Duration = Duration::from_millis(50);
 
 /// First and longest pause before beginning again after a failure.
 const RECOVERY_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
@@ -381,14 +386,26 @@ impl Session<'_> {
 
     async fn complete_series(&mut self, watermark: Timestamp) -> anyhow::Result<()> {
         self.debouncer.advance(watermark);
-        let metrics = &self.driver.metrics;
-        metrics.reached(watermark);
+        self.driver.metrics.reached(watermark);
         let completions: Vec<_> = std::iter::from_fn(|| self.debouncer.poll()).collect();
         if completions.is_empty() {
             return Ok(());
         }
-        let events = self.driver.catalog.complete(&completions).await.context("completing")?;
-        metrics.open_series.set(self.debouncer.open_series() as i64);
+        let mut pause = None;
+        for completions in completions.chunks(SERIES_AT_ONCE) {
+            if let Some(pause) = pause.replace(BETWEEN) {
+                sleep(pause).await;
+            }
+            self.complete_some(completions).await?;
+        }
+        self.driver.metrics.open_series.set(self.debouncer.open_series() as i64);
+        self.leave_studies().await
+    }
+
+    /// In one transaction. What a crash leaves for later is open in the catalogue, and decided again.
+    async fn complete_some(&mut self, completions: &[Completion]) -> anyhow::Result<()> {
+        let events = self.driver.catalog.complete(completions).await.context("completing")?;
+        let metrics = &self.driver.metrics;
         // In the same order, without those that were not open any more.
         let mut decided = completions.iter();
         for event in events {
@@ -413,13 +430,17 @@ impl Session<'_> {
             }
         }
         self.driver.outbox_filled.notify_one();
-        self.leave_studies().await
+        Ok(())
     }
 
     async fn complete_studies(&mut self, watermark: Timestamp) -> anyhow::Result<()> {
         self.studies.advance(watermark);
         let due: Vec<_> = std::iter::from_fn(|| self.studies.poll()).collect();
+        let mut pause = None;
         for due in due.chunks(STUDIES_AT_ONCE) {
+            if let Some(pause) = pause.replace(BETWEEN) {
+                sleep(pause).await;
+            }
             let decided = self.driver.catalog.complete_studies(due).await.context("completing")?;
             for study in &decided.waiting {
                 self.studies.waits(study);

@@ -151,6 +151,19 @@ impl Published {
         }
     }
 
+    /// Publishes an instance each of so many series, and waits until all are acknowledged.
+    pub async fn scatters(&mut self, url: &str, series: u64) {
+        let jetstream = jetstream::new(async_nats::connect(url).await.unwrap());
+        let mut acknowledgements = Vec::new();
+        for _ in 0..series {
+            self.sent += 1;
+            let uid = format!("2.25.9{:05}", self.sent);
+            self.series = SeriesInstanceUid::parse(&uid).unwrap();
+            acknowledgements.push(publish(&jetstream, &self.instance()).await);
+        }
+        try_join_all(acknowledgements.into_iter().map(IntoFuture::into_future)).await.unwrap();
+    }
+
     /// Ends, with an account of all that was acknowledged.
     pub async fn releases(&self, url: &str) {
         let jetstream = jetstream::new(async_nats::connect(url).await.unwrap());
