@@ -116,15 +116,14 @@ fn a_deleted_series_reads_as_its_golden_file() {
     agrees_with(&event, include_str!("../../golden/series_deleted.json"));
 }
 
-#[test]
-fn a_completed_study_reads_as_its_golden_file() {
+fn study() -> StudyCompleted {
     let series = |uid, revision, instances_count, modality: &str| SeriesOfStudy {
         series_instance_uid: SeriesInstanceUid::parse(uid).unwrap(),
         revision,
         instances_count,
         modality: Some(modality.into()),
     };
-    let event = StudyCompleted {
+    StudyCompleted {
         study_instance_uid: "2.25.1".into(),
         revision: 1,
         reason: Reason::Quiet,
@@ -141,8 +140,12 @@ fn a_completed_study_reads_as_its_golden_file() {
         instances_sequence: 1236,
         issuer_of_patient_id: None,
         disagrees: Vec::new(),
-    };
-    agrees_with(&event, include_str!("../../golden/study_completed.json"));
+    }
+}
+
+#[test]
+fn a_completed_study_reads_as_its_golden_file() {
+    agrees_with(&study(), include_str!("../../golden/study_completed.json"));
 }
 
 fn association() -> AssociationIdentity {
@@ -268,4 +271,49 @@ fn an_event_that_names_no_series_can_not_be_read() {
         broken[key] = value;
         assert!(InstanceStored::deserialize(&broken).is_err(), "{key}");
     }
+}
+
+/// Half of what NATS takes in a message without being told.
+const LONGEST: usize = 512 * 1024;
+
+#[test]
+fn an_association_with_all_series_that_are_remembered_fits_half_a_message() {
+    // A quotation mark takes two bytes in JSON.
+    let share = SeriesShare {
+        series_instance_uid: SeriesInstanceUid::parse(&"\"".repeat(64)).unwrap(),
+        acknowledged: u64::MAX,
+        failed: u64::MAX,
+    };
+    let event = AssociationClosed {
+        series: vec![share; 2000],
+        ..closed(Ending::Aborted, Some(&"\u{1}".repeat(1024)))
+    };
+    let length = serde_json::to_vec(&event).unwrap().len();
+    assert!(length < LONGEST, "{length}");
+}
+
+#[test]
+fn a_study_with_all_series_that_are_told_fits_half_a_message() {
+    // A control character takes six.
+    let modality = "\u{1}".repeat(16) + &"x".repeat(crate::bounded::MARK);
+    let text = "\u{1}".repeat(1024);
+    let series = SeriesOfStudy {
+        series_instance_uid: SeriesInstanceUid::parse(&"\"".repeat(64)).unwrap(),
+        revision: u32::MAX,
+        instances_count: i64::MAX as u64,
+        modality: Some(modality.clone()),
+    };
+    let event = StudyCompleted {
+        study_instance_uid: "\"".repeat(64),
+        patient_id: text.clone(),
+        patient_name: text.clone(),
+        study_date: Some(text.clone()),
+        study_description: Some(text.clone()),
+        accession_number: Some(text),
+        modalities_in_study: vec![modality; 100],
+        series: vec![series; 1000],
+        ..study()
+    };
+    let length = serde_json::to_vec(&event).unwrap().len();
+    assert!(length < LONGEST, "{length}");
 }
