@@ -4,9 +4,10 @@ use crate::harness::pipeline::COLLIMATOR;
 use async_nats::jetstream;
 use bytesize::ByteSize;
 use collimator::embedded_nats::{EmbeddedNats, Finder, NATS_SERVER, Pin};
-use jetstream::stream::{DiscardPolicy, StorageType};
+use jetstream::stream::{DiscardPolicy, PersistenceMode, StorageType};
+use shared::durability::{self, MonitorSettings};
 use shared::settings::StreamSettings;
-use shared::stream::{DEAD, INSTANCES, SERIES, ensure_streams, position};
+use shared::stream::{DEAD, INSTANCES, SERIES, ensure_streams, inspect, position};
 use std::path::Path;
 use std::time::Duration;
 
@@ -56,6 +57,21 @@ async fn streams_are_made_and_kept(pin: Pin) {
         assert_eq!(stream(name).await.max_age, Duration::from_secs(30 * 24 * 60 * 60));
     }
 
+    // What would drop or refuse events that are acknowledged or could be is changed back.
+    for name in [INSTANCES, SERIES, DEAD] {
+        let mut config = stream(name).await;
+        (config.max_messages_per_subject, config.max_messages) = (3, 1000);
+        (config.max_message_size, config.no_ack) = (2000, true);
+        jetstream.update_stream(&config).await.unwrap();
+        let kept = inspect(&jetstream, &settings).await.unwrap();
+        let (_, Some(kept)) = kept.iter().find(|(of, _)| *of == name).unwrap() else { panic!() };
+        assert_eq!(kept.differs, ["max_msgs", "max_msgs_per_subject", "max_msg_size", "no_ack"]);
+        ensure_streams(&jetstream, &settings).await.unwrap();
+        let config = stream(name).await;
+        assert_eq!((config.max_messages_per_subject, config.max_messages), (-1, -1));
+        assert_eq!((config.max_message_size, config.no_ack), (-1, false));
+    }
+
     let before = position(&client).await.unwrap();
     assert_eq!((before.first, before.last), (1, 0));
     let subject = "dicom.instance.stored.00.MR.1.2";
@@ -68,6 +84,25 @@ async fn streams_are_made_and_kept(pin: Pin) {
 #[tokio::test]
 async fn on_the_oldest_server_that_is_supported() {
     streams_are_made_and_kept(OLDEST).await;
+}
+
+#[tokio::test]
+async fn a_stream_that_acknowledges_before_it_stores_is_not_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = broker(NATS_SERVER, folder.path()).await;
+    let client = async_nats::connect(broker.url().servers()).await.unwrap();
+    let jetstream = jetstream::new(client.clone());
+    let settings = StreamSettings::default();
+    ensure_streams(&jetstream, &settings).await.unwrap();
+    let mut config = jetstream.get_stream(INSTANCES).await.unwrap().cached_info().config.clone();
+    jetstream.delete_stream(INSTANCES).await.unwrap();
+    config.persist_mode = Some(PersistenceMode::Async);
+    jetstream.create_stream(&config).await.unwrap();
+    let error = format!("{:#}", ensure_streams(&jetstream, &settings).await.unwrap_err());
+    assert!(error.contains("stream INSTANCES: persist_mode of it can't be kept"), "{error}");
+    let monitor = MonitorSettings { nats_monitor_url: None };
+    let told = durability::look(&monitor, &client).await.to_string();
+    assert!(told.contains("acknowledges each event before it is stored"), "{told}");
 }
 
 #[tokio::test]

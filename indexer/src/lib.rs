@@ -63,6 +63,7 @@ pub struct Indexer {
     retention: Option<SignedDuration>,
     catalog: CatalogSettings,
     indexer_health: Part,
+    streams_health: Part,
     announcer_health: Part,
     losses: Losses,
     acknowledgements: Acknowledgements,
@@ -103,6 +104,7 @@ impl Indexer {
             retention,
             catalog,
             indexer_health,
+            streams_health: health.part("streams"),
             announcer_health,
             losses,
             acknowledgements,
@@ -176,7 +178,7 @@ impl Indexer {
                 retention::run(catalog, nats, retention, outbox_filled.clone(), stop.clone()).await;
             }
         };
-        let audited = jetstream.clone();
+        let (audited, guarded) = (jetstream.clone(), jetstream.clone());
         let indexed = async {
             tokio::join!(
                 driver.run(of_store, stop.clone()),
@@ -184,6 +186,7 @@ impl Indexer {
                 history::run(nats.clone(), jetstream, self.history, stop.clone()),
                 lookout::run(nats.clone(), path, self.metrics, stop.clone()),
                 retention,
+                stream::guard_streams(&guarded, streams, &self.streams_health, &stop),
             )
         };
         self.auditor.attend(async { audited }, indexed).await;

@@ -3,6 +3,7 @@
 
 use crate::stream::INSTANCES;
 use anyhow::{Context as _, bail};
+use async_nats::jetstream::stream::PersistenceMode;
 use async_nats::{Client, jetstream};
 use clap::Args;
 use serde::Deserialize;
@@ -11,9 +12,6 @@ use std::time::Duration;
 
 /// How long the monitoring port may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Replicas of a stream that keep an event through the power cut of one of them.
-const SAFE_REPLICAS: usize = 3;
 
 /// Where the broker tells about itself.
 #[derive(Debug, Clone, Args)]
@@ -26,16 +24,25 @@ pub struct MonitorSettings {
 
 /// Whether a C-STORE Success is safe from a power cut.
 #[derive(Debug)]
-pub enum Durability {
-    /// Other servers have the event too: so many copies.
-    Replicated(usize),
-    /// It is on disk.
+pub struct Durability {
+    /// On how many servers an acknowledged event is.
+    pub replicas: usize,
+    /// Whether it is on disk there.
+    pub sync: Sync,
+}
+
+/// Whether an acknowledgement of the broker means "on disk".
+#[derive(Debug)]
+pub enum Sync {
+    /// It does, on the server that was asked.
     Synced,
-    /// It may be in memory only.
+    /// The event may be in memory only.
     NotSynced,
-    /// Nobody said whom to ask.
+    /// The stream acknowledges what is not stored yet.
+    Asynchronous,
+    /// There is no address to ask.
     Unasked,
-    /// The one to ask does not answer.
+    /// The server that was asked does not answer.
     Unanswered(anyhow::Error),
 }
 
@@ -43,34 +50,45 @@ impl Durability {
     /// What to do about it, where it is not safe or not known to be.
     #[must_use]
     pub fn advice(&self) -> Option<&'static str> {
-        match self {
-            Self::Replicated(_) | Self::Synced => None,
-            Self::NotSynced => Some("set `sync_interval: always` in its jetstream block"),
-            Self::Unasked => Some("set NATS_MONITOR_URL, and see sync_interval in nats.conf"),
-            Self::Unanswered(_) => Some("see NATS_MONITOR_URL"),
+        match self.sync {
+            Sync::Synced => None,
+            Sync::NotSynced => Some("set `sync_interval: always` in its jetstream block"),
+            Sync::Asynchronous => Some("make INSTANCES anew, without `persist_mode: async`"),
+            Sync::Unasked => Some("set NATS_MONITOR_URL, and see sync_interval in nats.conf"),
+            Sync::Unanswered(_) => Some("see NATS_MONITOR_URL"),
         }
     }
 }
 
 impl Display for Durability {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Replicated(replicas) => write!(
-                f,
-                "INSTANCES has {replicas} replicas: a power cut loses no acknowledged event"
-            ),
-            Self::Synced => f.write_str("NATS syncs each event to disk before it acknowledges it"),
-            Self::NotSynced => f.write_str(
+        match &self.sync {
+            Sync::Synced => {
+                f.write_str("NATS syncs each event to disk before it acknowledges it")?;
+            }
+            Sync::NotSynced if self.replicas > 1 => f.write_str(
+                "NATS does not sync each event to disk: a power cut of all its servers loses what was \
+                 answered with Success",
+            )?,
+            Sync::NotSynced => f.write_str(
                 "NATS does not sync each event to disk: a power cut loses what was answered with \
                  Success",
-            ),
-            Self::Unasked => f.write_str(
+            )?,
+            Sync::Asynchronous => f.write_str(
+                "INSTANCES acknowledges each event before it is stored: a crash of NATS loses what was \
+                 answered with Success",
+            )?,
+            Sync::Unasked => f.write_str(
                 "nobody can tell whether NATS syncs each event to disk, or a power cut loses what was \
                  answered with Success",
-            ),
-            Self::Unanswered(error) => {
-                write!(f, "NATS can't be asked whether it syncs each event to disk: {error:#}")
+            )?,
+            Sync::Unanswered(error) => {
+                write!(f, "NATS can't be asked whether it syncs each event to disk: {error:#}")?;
             }
+        }
+        match self.replicas {
+            0 | 1 => Ok(()),
+            replicas => write!(f, " (INSTANCES has {replicas} replicas)"),
         }
     }
 }
@@ -87,19 +105,23 @@ pub async fn verify(settings: &MonitorSettings, nats: &Client) {
 
 /// Looks whether a C-STORE Success is safe from a power cut.
 pub async fn look(settings: &MonitorSettings, nats: &Client) -> Durability {
-    let replicas = match jetstream::new(nats.clone()).get_stream(INSTANCES).await {
-        Ok(stream) => stream.cached_info().config.num_replicas,
-        Err(_) => 1,
+    let (replicas, persist_mode) = match jetstream::new(nats.clone()).get_stream(INSTANCES).await {
+        Ok(stream) => {
+            let config = &stream.cached_info().config;
+            (config.num_replicas, config.persist_mode)
+        }
+        Err(_) => (1, None),
     };
-    if replicas >= SAFE_REPLICAS {
-        return Durability::Replicated(replicas);
-    }
-    let Some(url) = &settings.nats_monitor_url else { return Durability::Unasked };
-    match syncs_always(url).await {
-        Ok(true) => Durability::Synced,
-        Ok(false) => Durability::NotSynced,
-        Err(error) => Durability::Unanswered(error),
-    }
+    let sync = match &settings.nats_monitor_url {
+        _ if persist_mode == Some(PersistenceMode::Async) => Sync::Asynchronous,
+        None => Sync::Unasked,
+        Some(url) => match syncs_always(url).await {
+            Ok(true) => Sync::Synced,
+            Ok(false) => Sync::NotSynced,
+            Err(error) => Sync::Unanswered(error),
+        },
+    };
+    Durability { replicas, sync }
 }
 
 async fn syncs_always(url: &str) -> anyhow::Result<bool> {
@@ -122,4 +144,22 @@ async fn syncs_always(url: &str) -> anyhow::Result<bool> {
     let answer: Jsz = answer.json().await.with_context(|| format!("the answer of {url}"))?;
     let config = answer.config.context("the server has no JetStream configuration")?;
     Ok(config.sync_always)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replicas_promise_nothing_that_only_a_sync_does() {
+        let told = |replicas, sync| Durability { replicas, sync }.to_string();
+        for sync in [Sync::NotSynced, Sync::Unasked, Sync::Asynchronous] {
+            let durability = Durability { replicas: 3, sync };
+            assert!(durability.advice().is_some(), "{durability}");
+            assert!(durability.to_string().contains("loses what was answered with Success"));
+        }
+        let three = "NATS syncs each event to disk before it acknowledges it (INSTANCES has 3 replicas)";
+        assert_eq!(told(3, Sync::Synced), three);
+        assert!(!told(1, Sync::Synced).contains("replicas"));
+    }
 }

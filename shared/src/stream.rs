@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail, ensure};
 use async_nats::jetstream::context::{
     CreateStreamError, CreateStreamErrorKind, GetStreamError, GetStreamErrorKind,
 };
-use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, PersistenceMode, RetentionPolicy, StorageType};
 use async_nats::jetstream::{Context, ErrorCode};
 use async_nats::{Client, ConnectOptions, HeaderMap};
 use jiff::Timestamp;
@@ -49,6 +49,9 @@ const CONNECT_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duratio
 /// From one ping of the broker to the next while nothing else comes from it. After three without an answer
 /// the connection is dead, though TCP may keep it for minutes, and a new one is made.
 const PING_INTERVAL: Duration = Duration::from_secs(1);
+
+/// From one look at the settings of the streams to the next.
+const GUARD_PAUSE: Duration = Duration::from_secs(60);
 
 /// Connects to the broker, however long it takes to come up, and keeps `part` of the health up to
 /// date from then on. Reconnects by itself. `None` when told to stop before there was a connection.
@@ -145,6 +148,32 @@ pub async fn ensure_streams_eventually(
     }
 }
 
+/// Looks now and then whether the streams are still kept as the promises need them, and changes back what is
+/// not; `part` says what can't be. Until told to stop.
+pub async fn guard_streams(
+    jetstream: &Context,
+    settings: &StreamSettings,
+    part: &Part,
+    stop: &CancellationToken,
+) {
+    part.ready();
+    let guarding = async {
+        loop {
+            tokio::time::sleep(GUARD_PAUSE).await;
+            match ensure_streams(jetstream, settings).await {
+                Ok(()) => part.ready(),
+                // The broker is away, which others say.
+                Err(error) if is_passing(&error) => {}
+                Err(error) => {
+                    tracing::error!("the streams are not kept as they have to be: {error:#}");
+                    part.not_ready(format!("{error:#}"));
+                }
+            }
+        }
+    };
+    stop.run_until_cancelled(guarding).await;
+}
+
 /// Whether a later try may succeed where this one failed: the broker did not answer, or said that it
 /// can't at the moment.
 fn is_passing(error: &anyhow::Error) -> bool {
@@ -224,8 +253,18 @@ async fn ensure_stream(jetstream: &Context, wanted: Config) -> anyhow::Result<()
             // What an operator added (replicas, placement, a description) stays.
             let mut config = stream.cached_info().config.clone();
             impose(&mut config, &wanted);
-            if config != stream.cached_info().config {
-                jetstream.update_stream(&config).await?;
+            let kept = &stream.cached_info().config;
+            if config != *kept {
+                let differs = differences(kept, &wanted).join(", ");
+                let name = &wanted.name;
+                jetstream.update_stream(&config).await.with_context(|| {
+                    format!(
+                        "{differs} of it can't be kept as the promises need it; make the stream anew"
+                    )
+                })?;
+                if !differs.is_empty() {
+                    tracing::warn!(stream = name, differs, "stream settings were changed back");
+                }
             }
         }
         Err(error) if is_stream_not_found(&error) => {
@@ -267,6 +306,9 @@ fn advice(error: &CreateStreamError) -> Option<&'static str> {
 
 /// Sets in `config` what the promises rest on, and leaves the rest.
 fn impose(config: &mut Config, wanted: &Config) {
+    if wanted.name != AUDIT {
+        impose_all_is_kept(config);
+    }
     config.subjects.clone_from(&wanted.subjects);
     config.retention = wanted.retention;
     config.storage = wanted.storage;
@@ -279,6 +321,20 @@ fn impose(config: &mut Config, wanted: &Config) {
     config.allow_direct = wanted.allow_direct;
     if !wanted.duplicate_window.is_zero() {
         config.duplicate_window = wanted.duplicate_window;
+    }
+}
+
+/// Sets in `config` what an acknowledgement means: that the event is stored, as it came, and stays.
+fn impose_all_is_kept(config: &mut Config) {
+    /// No limit, as the broker has it.
+    const NONE: i64 = -1;
+    (config.max_messages, config.max_messages_per_subject) = (NONE, NONE);
+    config.max_message_size = NONE as i32;
+    config.discard_new_per_subject = false;
+    config.no_ack = false;
+    config.subject_transform = None;
+    if config.persist_mode == Some(PersistenceMode::Async) {
+        config.persist_mode = None;
     }
 }
 
@@ -349,6 +405,13 @@ fn differences(kept: &Config, wanted: &Config) -> Vec<&'static str> {
         ("max_age", kept.max_age == imposed.max_age),
         ("allow_direct", kept.allow_direct == imposed.allow_direct),
         ("duplicate_window", kept.duplicate_window == imposed.duplicate_window),
+        ("max_msgs", kept.max_messages == imposed.max_messages),
+        ("max_msgs_per_subject", kept.max_messages_per_subject == imposed.max_messages_per_subject),
+        ("max_msg_size", kept.max_message_size == imposed.max_message_size),
+        ("discard_new_per_subject", kept.discard_new_per_subject == imposed.discard_new_per_subject),
+        ("no_ack", kept.no_ack == imposed.no_ack),
+        ("subject_transform", kept.subject_transform == imposed.subject_transform),
+        ("persist_mode", kept.persist_mode == imposed.persist_mode),
     ];
     same.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
 }
