@@ -120,10 +120,11 @@ impl Association<'_> {
             let Fragment { length, bytes: fragment, last } =
                 self.fragment(context_id, skippable).await?;
             bytes += length as u64;
-            match fragment.len() < length {
-                true => reader.skip(length as u64),
-                false if outcome.is_ok() => outcome = reader.push(fragment),
-                false => {}
+            if outcome.is_ok() {
+                outcome = match fragment.len() < length {
+                    true => reader.skip(length as u64),
+                    false => reader.push(fragment),
+                };
             }
             if last {
                 let series = attributes::series_so_far(&reader);

@@ -23,7 +23,9 @@ fn read(bytes: &[u8], encoding: Encoding) -> Result<Header, HeaderError> {
     let mut rest = bytes;
     let skipping = loop {
         let skipped = usize::try_from(reader.skippable()).unwrap_or(usize::MAX).min(rest.len());
-        reader.skip(skipped as u64);
+        if let Err(error) = reader.skip(skipped as u64) {
+            break Err(error);
+        }
         rest = &rest[skipped..];
         let Some((next, after)) = rest.split_at_checked(1) else { break Ok(()) };
         if let Err(error) = reader.push(next) {
@@ -139,6 +141,47 @@ fn an_item_that_the_end_of_its_sequence_ends_is_read_and_nothing_after_a_doubt_i
 }
 
 #[test]
+fn a_sequence_that_is_longer_than_it_says_is_not_read_past_by_what_it_says() {
+    for writing in [Writing::Implicit, Writing::Explicit] {
+        let (before, after) = own(writing);
+        let first = writing.element(0x0008_1150, b"UI", b"1.2.3\0");
+        let inside = [
+            first.clone(),
+            writing.element(PATIENT_ID, b"LO", b"OTHER "),
+            writing.element(SERIES, b"UI", b"2.25.99\0"),
+        ]
+        .concat();
+        let short = Some(8 + first.len() as u32);
+        for (item, end) in [(Some(inside.len() as u32), &[][..]), (None, &ITEM_END)] {
+            // Its length ends after the first element of its item.
+            let sequence = [
+                writing.sequence(0x0008_1140, short),
+                Writing::item(item),
+                inside.clone(),
+                end.to_vec(),
+            ];
+            let bytes = [before.clone(), sequence.concat(), after.clone()].concat();
+            assert_eq!(read(&bytes, writing.encoding()), Err(HeaderError::Nesting), "{writing:?}");
+        }
+    }
+}
+
+#[test]
+fn a_sequence_in_the_place_of_a_text_is_no_text() {
+    for writing in [Writing::Implicit, Writing::Explicit] {
+        let (before, after) = own(writing);
+        let inside = writing.element(SERIES, b"UI", b"2.25.99\0");
+        let item = [Writing::item(Some(inside.len() as u32)), inside].concat();
+        let issuer = [writing.sequence(PATIENT_ID, Some(item.len() as u32)), item].concat();
+        let series = &after[writing.element(PATIENT_ID, b"LO", b"OWN ").len()..];
+        let bytes = [&before[..], &issuer, series].concat();
+        let header = read(&bytes, writing.encoding()).unwrap();
+        assert!(!header.values.contains_key(&PATIENT_ID), "{writing:?}");
+        assert_eq!(header.values[&SERIES], b"2.25.17\0");
+    }
+}
+
+#[test]
 fn pixel_data_that_is_cut_short_is_not_taken_and_more_of_it_is() {
     let (_, after) = own(Writing::Explicit);
     let native = [&after[..], &[0xe0, 0x7f, 0x10, 0, b'O', b'W', 0, 0, 100, 0, 0, 0]].concat();
@@ -174,7 +217,7 @@ fn bulk_data_of_any_size_is_read_past() {
     let mut reader = HeaderReader::new(Encoding::Explicit, WANTED, LIMITS);
     reader.push(&bytes[..after.len() + 12]).unwrap();
     assert_eq!(reader.skippable(), large.len() as u64);
-    reader.skip(large.len() as u64);
+    reader.skip(large.len() as u64).unwrap();
     assert!(reader.finish().is_ok());
 }
 

@@ -29,6 +29,8 @@ pub(super) enum Vr {
     Named([u8; 2]),
     /// Nothing: implicit VR, or an item or delimiter.
     Implicit,
+    /// Half of a length of four bytes: the writer of explicit VR slipped into implicit VR here.
+    Slipped([u8; 2]),
     /// Two bytes that are none, in explicit VR. The writer knew no VR and wrote a length of two bytes all
     /// the same, or slipped into implicit VR, whose length this is.
     None {
@@ -52,7 +54,7 @@ impl Head {
         let short = reader.u16(6)?;
         if !vr.iter().all(u8::is_ascii_uppercase) {
             return Some(match is_length(vr, short) {
-                true => Self { tag, vr: Vr::Implicit, length: four },
+                true => Self { tag, vr: Vr::Slipped(vr), length: four },
                 false => Self {
                     tag,
                     vr: Vr::None { bytes: vr, implicit_length: four },
@@ -72,8 +74,14 @@ impl Head {
     pub(super) fn may_be_sequence(&self) -> bool {
         match self.vr {
             Vr::Named(vr) => matches!(&vr, b"SQ" | b"UN"),
-            Vr::Implicit | Vr::None { .. } => true,
+            Vr::Implicit | Vr::Slipped(_) => true,
+            Vr::None { .. } => false,
         }
+    }
+
+    /// Whether it is one, as who wrote it says.
+    pub(super) fn is_sequence(&self) -> bool {
+        self.vr == Vr::Named(*b"SQ")
     }
 }
 

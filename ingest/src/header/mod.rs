@@ -172,9 +172,13 @@ impl HeaderReader {
     }
 
     /// Takes it that so many bytes came, no more than are [`HeaderReader::skippable`].
-    pub fn skip(&mut self, length: u64) {
-        if self.inflater.is_none() {
-            self.scanner.skip(length);
+    ///
+    /// # Errors
+    /// As [`HeaderReader::push`].
+    pub fn skip(&mut self, length: u64) -> Result<(), HeaderError> {
+        match self.inflater {
+            None => self.scanner.skip(length),
+            Some(_) => Ok(()),
         }
     }
 

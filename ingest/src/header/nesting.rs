@@ -19,6 +19,8 @@ pub(super) struct Level {
     pub(super) end: Option<u64>,
     /// How its elements are written.
     pub(super) encoding: Encoding,
+    /// Whether an item has begun in it.
+    pub(super) has_items: bool,
 }
 
 /// What is being walked over.
@@ -94,10 +96,12 @@ impl Nesting {
     /// When no sequence is open, or an item of it is.
     pub(super) fn begin_item(&mut self) -> Result<Option<Tag>, HeaderError> {
         self.ended = Ended::Nothing;
-        match self.open.last().map(|level| level.kind) {
-            Some(Kind::Sequence(kept)) => Ok(kept),
-            Some(Kind::Fragments | Kind::PixelData) => Ok(None),
-            Some(Kind::Item(_)) | None => Err(HeaderError::Nesting),
+        let Some(level) = self.open.last_mut() else { return Err(HeaderError::Nesting) };
+        level.has_items = true;
+        match level.kind {
+            Kind::Sequence(kept) => Ok(kept),
+            Kind::Fragments | Kind::PixelData => Ok(None),
+            Kind::Item(_) => Err(HeaderError::Nesting),
         }
     }
 
@@ -136,17 +140,20 @@ impl Nesting {
         self.ended = Ended::Item;
     }
 
-    /// Leaves what ends at `position` by its length, with all that is open in it. Gives whether something did.
-    pub(super) fn reach(&mut self, position: u64) -> bool {
+    /// Leaves what ends at `position` by its length. Gives whether something did.
+    ///
+    /// # Errors
+    /// When something in it is open that has no length: then one of the two ends is wrong.
+    pub(super) fn reach(&mut self, position: u64) -> Result<bool, HeaderError> {
         let ends = |level: &Level| level.end.is_some_and(|end| end <= position);
         let depth = self.open.len();
         while let Some(outermost) = self.open.iter().rposition(ends) {
-            // What has no length of its own should have ended before.
-            self.repaired |= outermost + 1 < self.open.len();
-            self.open.truncate(outermost + 1);
+            if outermost + 1 < self.open.len() {
+                return Err(HeaderError::Nesting);
+            }
             self.leave();
         }
-        self.open.len() < depth
+        Ok(self.open.len() < depth)
     }
 
     /// The position is at a delimiter of an item.

@@ -60,8 +60,8 @@ struct Guess {
     /// What it has in place of a VR.
     vr: [u8; 2],
     keep: Option<Keep>,
-    /// Where it would end with a length of four bytes in place of VR and length.
-    implicit_end: u64,
+    /// Where it would end with a length of four bytes in place of VR and length, unless it was taken so.
+    implicit_end: Option<u64>,
     /// Whether the length is 0: then there may be one of four bytes behind it.
     is_empty: bool,
 }
@@ -137,7 +137,8 @@ impl Scanner {
                         self.count(kept)?;
                     }
                     if ended {
-                        self.end_value(maybe_sequence);
+                        self.drop_items(keep);
+                        self.end_value(maybe_sequence)?;
                     }
                     length
                 }
@@ -157,15 +158,19 @@ impl Scanner {
     }
 
     /// Takes it that `length` bytes came that are [`Scanner::skippable`].
-    pub(super) fn skip(&mut self, length: u64) {
+    ///
+    /// # Errors
+    /// When the data set can't be taken.
+    pub(super) fn skip(&mut self, length: u64) -> Result<(), HeaderError> {
         self.position += length;
         if let State::Value { left, maybe_sequence, .. } = &mut self.state {
             *left = u64::from(*left).saturating_sub(length) as u32;
             if *left == 0 {
                 let maybe_sequence = *maybe_sequence;
-                self.end_value(maybe_sequence);
+                self.end_value(maybe_sequence)?;
             }
         }
+        Ok(())
     }
 
     fn count(&mut self, length: usize) -> Result<(), HeaderError> {
@@ -176,20 +181,21 @@ impl Scanner {
         }
     }
 
-    fn end_value(&mut self, maybe_sequence: bool) {
+    fn end_value(&mut self, maybe_sequence: bool) -> Result<(), HeaderError> {
         if maybe_sequence {
             self.nesting.passed_sequence();
         }
-        self.next_element();
+        self.next_element()
     }
 
     /// After an element: closes the sequences and items that end here.
-    fn next_element(&mut self) {
-        if self.nesting.reach(self.position) {
+    fn next_element(&mut self) -> Result<(), HeaderError> {
+        if self.nesting.reach(self.position)? {
             // What ends here by its length shows that its last element ended where it seemed to.
             self.guess = None;
         }
         self.state = State::Head { bytes: [0; 12], length: 0 };
+        Ok(())
     }
 
     fn encoding_here(&self) -> Encoding {
@@ -219,7 +225,7 @@ impl Scanner {
         if self.nesting.is_outside() {
             // Some writers fill up with zeros.
             if *head == [0; SHORT_HEAD] {
-                self.next_element();
+                self.next_element()?;
                 return Ok(true);
             }
             if !self.is_decided
@@ -235,13 +241,12 @@ impl Scanner {
             self.guess_again(guess, head)?;
             return Ok(true);
         }
-        // Text where items belong, and no VR says so.
-        if let Some(Level { kind: Kind::Sequence(Some(tag)), end: Some(end), .. }) =
+        // No items: something else that has no VR, or another one than it should.
+        if let Some(Level { kind: Kind::Sequence(_), end: Some(end), has_items: false, .. }) =
             self.nesting.innermost()
             && element::tag(head, encoding) >> 16 != DELIMITERS
-            && !self.header.items.contains_key(tag)
         {
-            self.begin_value((end - self.position) as u32, None, true);
+            self.begin_value((end - self.position) as u32, None, true)?;
             return Ok(true);
         }
         Ok(false)
@@ -253,17 +258,16 @@ impl Scanner {
         let four = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
         let long_end = begin + 4 + u64::from(four);
         let end = match guess.is_empty && long_end >= self.position && four.is_multiple_of(2) {
-            true => long_end,
+            true => Some(long_end),
             false => guess.implicit_end,
         };
-        let left = end.checked_sub(self.position).and_then(|left| u32::try_from(left).ok());
+        let left = end.and_then(|end| u32::try_from(end.checked_sub(self.position)?).ok());
         let left = left.ok_or(HeaderError::Unplaced)?;
         self.nesting.end_of(self.position, left)?;
         if let Some(Keep::Value(tag)) = guess.keep {
             self.header.values.remove(&tag);
         }
-        self.begin_value(left, None, false);
-        Ok(())
+        self.begin_value(left, None, false)
     }
 
     /// Decides what to do with the element that begins here.
@@ -273,7 +277,7 @@ impl Scanner {
             ITEM => return self.begin_item(head.length),
             ITEM_DELIMITATION => {
                 self.nesting.delimit_item()?;
-                self.next_element();
+                self.next_element()?;
                 return Ok(());
             }
             SEQUENCE_DELIMITATION => return self.delimit_sequence(),
@@ -289,36 +293,42 @@ impl Scanner {
             self.state = State::PixelData { end };
             return Ok(());
         }
-        let keep = self.wanted_here(head.tag);
-        if let Some(Keep::Value(tag)) = keep
-            && self.items_wanted(tag).is_some()
-        {
-            return match head.may_be_sequence() && head.length >= SHORT_HEAD as u32 {
-                true => self.begin_sequence(head, is_own),
-                false => {
-                    self.begin_value(head.length, None, head.may_be_sequence());
-                    Ok(())
-                }
-            };
+        let keep = self.wanted_here(head.tag).filter(|keep| match keep {
+            // Its items are kept, and nothing that stands in their place.
+            Keep::Value(tag) => self.items_wanted(*tag).is_none() && !head.is_sequence(),
+            Keep::ItemValue(..) => !head.is_sequence(),
+        });
+        match head.vr {
+            Vr::None { bytes, implicit_length } => {
+                let implicit_end = Some(self.position + u64::from(implicit_length));
+                let is_empty = head.length == 0;
+                self.guess = Some(Guess { tag: head.tag, vr: bytes, keep, implicit_end, is_empty });
+            }
+            Vr::Slipped(vr) => {
+                let (implicit_end, is_empty) = (None, false);
+                self.guess = Some(Guess { tag: head.tag, vr, keep, implicit_end, is_empty });
+            }
+            Vr::Named(_) | Vr::Implicit => {}
         }
-        if let Vr::None { bytes, implicit_length } = head.vr {
-            self.guess = Some(Guess {
-                tag: head.tag,
-                vr: bytes,
-                keep,
-                implicit_end: self.position + u64::from(implicit_length),
-                is_empty: head.length == 0,
-            });
+        // Nobody knows how long a sequence really is but who looks at its items.
+        let is_long_enough = head.length >= SHORT_HEAD as u32;
+        if keep.is_none() && head.may_be_sequence() && is_long_enough && self.guess.is_none() {
+            return self.begin_sequence(head, is_own);
         }
-        self.begin_value(head.length, keep, head.may_be_sequence());
-        Ok(())
+        self.begin_value(head.length, keep, head.may_be_sequence())
     }
 
-    fn begin_value(&mut self, length: u32, keep: Option<Keep>, maybe_sequence: bool) {
+    fn begin_value(
+        &mut self,
+        length: u32,
+        keep: Option<Keep>,
+        maybe_sequence: bool,
+    ) -> Result<(), HeaderError> {
         match length {
-            0 => self.end_value(maybe_sequence),
+            0 => return self.end_value(maybe_sequence),
             left => self.state = State::Value { left, keep, maybe_sequence },
         }
+        Ok(())
     }
 
     fn begin_sequence(&mut self, head: &Head, is_own: bool) -> Result<(), HeaderError> {
@@ -340,19 +350,19 @@ impl Scanner {
             _ => self.encoding_here(),
         };
         let end = self.end_of(head.length)?;
-        self.nesting.enter(Level { kind, end, encoding })?;
-        self.next_element();
+        self.nesting.enter(Level { kind, end, encoding, has_items: false })?;
+        self.next_element()?;
         Ok(())
     }
 
     fn delimit_sequence(&mut self) -> Result<(), HeaderError> {
         let was_in_pixel_data = self.is_in(Kind::PixelData);
         self.nesting.delimit_sequence()?;
-        match was_in_pixel_data && self.nesting.is_outside() {
-            true => self.state = State::PixelData { end: self.position },
-            false => self.next_element(),
+        if was_in_pixel_data && self.nesting.is_outside() {
+            self.state = State::PixelData { end: self.position };
+            return Ok(());
         }
-        Ok(())
+        self.next_element()
     }
 
     fn begin_item(&mut self, length: u32) -> Result<(), HeaderError> {
@@ -361,8 +371,7 @@ impl Scanner {
         if kept.is_none() && length != UNDEFINED_LENGTH {
             self.nesting.end_of(self.position, length)?;
             self.nesting.passed_item();
-            self.begin_value(length, None, false);
-            return Ok(());
+            return self.begin_value(length, None, false);
         }
         if self.is_in(Kind::PixelData) || self.is_in(Kind::Fragments) {
             return Err(HeaderError::Nesting);
@@ -378,8 +387,8 @@ impl Scanner {
         });
         let encoding = self.encoding_here();
         let (kind, end) = (Kind::Item(kept), self.end_of(length)?);
-        self.nesting.enter(Level { kind, end, encoding })?;
-        self.next_element();
+        self.nesting.enter(Level { kind, end, encoding, has_items: false })?;
+        self.next_element()?;
         Ok(())
     }
 
@@ -414,6 +423,16 @@ impl Scanner {
                 (is_wanted && !item.contains_key(&tag)).then_some(Keep::ItemValue(sequence, tag))
             }
             Some(_) => None,
+        }
+    }
+
+    /// Drops a value that was kept and is a sequence, which implicit VR does not say.
+    fn drop_items(&mut self, keep: Option<Keep>) {
+        const ITEM_BYTES: [u8; 4] = [0xfe, 0xff, 0x00, 0xe0];
+        if let Some(Keep::Value(tag)) = keep
+            && self.header.values.get(&tag).is_some_and(|value| value.starts_with(&ITEM_BYTES))
+        {
+            self.header.values.remove(&tag);
         }
     }
 
