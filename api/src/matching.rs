@@ -31,7 +31,11 @@ pub fn matching(attribute: &Attribute, value: &str) -> Result<Option<Matching>, 
     // A UID or a code string has no comma, and viewers put one between several; any other text may have it.
     let by_comma = matches!(attribute.vr, "UI" | "CS");
     let values = value.split(|c| c == DELIMITER || c == ',' && by_comma).map(unpadded);
-    let values: Vec<&str> = values.filter(|value| !value.is_empty()).collect();
+    let mut values: Vec<&str> = values.filter(|value| !value.is_empty()).collect();
+    if values.is_empty() && !unpadded(value).is_empty() {
+        // Delimiters alone are no list of anything, and no empty value, which would match everything.
+        values.push(unpadded(value));
+    }
     let is_universal = |value: &&str| match kind {
         Kind::Name => value.chars().all(|c| "*^= ".contains(c)) && value.contains('*'),
         _ => value.bytes().all(|byte| byte == b'*'),

@@ -100,11 +100,25 @@ fn payloads() -> Vec<Vec<u8>> {
     texts().into_iter().map(String::into_bytes).chain(others()).collect()
 }
 
-/// Whether a value is what is asked for, by the wild cards of DICOM (PS3.4 section C.2.2.2.4) and no
-/// others. ASCII letters of a name have no case.
+/// Whether a value is what is asked for, or one of its values is one of those that are (PS3.4 section
+/// C.2.2.2.2, PS3.5 section 6.4).
 fn fits(asked: &str, value: &str, is_name: bool) -> bool {
+    let parts = |text: &str| -> Vec<String> {
+        let parts = text.split('\\').map(|part| part.trim_matches(' ').to_owned());
+        parts.filter(|part| !part.is_empty()).collect()
+    };
+    let whole = |text: &str| vec![text.trim_matches(' ').to_owned()];
+    let all_asked = Some(parts(asked)).filter(|parts| !parts.is_empty());
+    let all_asked = all_asked.unwrap_or_else(|| whole(asked));
+    let values = [parts(value), whole(value)].concat();
+    all_asked.iter().any(|asked| values.iter().any(|value| fits_one(asked, value, is_name)))
+}
+
+/// Whether one value is what is asked for, by the wild cards of DICOM (PS3.4 section C.2.2.2.4) and no
+/// others. Letters of a name have no case.
+fn fits_one(asked: &str, value: &str, is_name: bool) -> bool {
     let fold = |text: &str| match is_name {
-        true => text.to_ascii_lowercase(),
+        true => text.to_lowercase(),
         false => text.to_owned(),
     };
     fn fits(asked: &[char], value: &[char]) -> bool {
