@@ -10,6 +10,8 @@ use shared::catalog::StoredSeries;
 use shared::dead;
 use shared::stream::{DEAD, SERIES};
 use shared::uid::{SeriesInstanceUid, StudyInstanceUid};
+use sqlx::ConnectOptions as _;
+use sqlx::sqlite::SqliteConnectOptions;
 
 fn series(uid: &str, patient_name: String) -> StoredSeries {
     StoredSeries {
@@ -60,9 +62,44 @@ async fn one_that_is_too_long_becomes_a_dead_letter_and_the_next_goes_out() {
     })
     .await;
     assert_eq!(announced, [("dicom.series.completed.none.2.25.3".to_owned(), 1)]);
-    assert_eq!(catalog.count_waiting_announcements().await.unwrap(), 0);
+    eventually("an empty outbox", async || {
+        (catalog.count_waiting_announcements().await.ok()? == 0).then_some(())
+    })
+    .await;
     let metrics = indexing.metrics().await;
     let counted = "collimator_refusals_total{what=\"event\",cause=\"refused_announcement\"} 1";
     assert!(metrics.contains(counted), "{metrics}");
     assert!(!indexing.printed().contains("Roe"), "a patient in the log");
+}
+
+#[tokio::test]
+async fn one_of_an_older_version_with_a_subject_beyond_all_bounds_holds_up_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let addr = free_addr();
+    let _broker = nats_server(&nats_conf(), folder.path(), addr.port(), 0).await;
+    let url = format!("nats://{addr}");
+    let nats = eventually("the broker", async || async_nats::connect(&url).await.ok()).await;
+    let indexing = Indexing::start(&url).await;
+    let options = SqliteConnectOptions::new().filename(indexing.path());
+    let mut catalogue = options.connect().await.unwrap();
+    sqlx::query(
+        "insert into outbox (subject, message_id, time, payload) values (?, '2.25.2:1', 0, '{}')",
+    )
+    .bind(format!("dicom.series.completed.{}.2.25.2", "M".repeat(5000)))
+    .execute(&mut catalogue)
+    .await
+    .unwrap();
+    indexing.catalog().store(&series("2.25.3", "Roe^Jane".to_owned())).await.unwrap();
+
+    let jetstream = jetstream::new(nats);
+    let subjects = async |stream, filter: &str| {
+        let stream = jetstream.get_stream(stream).await.ok()?;
+        let subjects = stream.info_with_subjects(filter).await.ok()?;
+        let subjects: Vec<(String, usize)> = subjects.try_collect().await.ok()?;
+        (!subjects.is_empty()).then_some(subjects)
+    };
+    let next = eventually("the next", async || subjects(SERIES, "dicom.series.>").await).await;
+    assert_eq!(next, [("dicom.series.completed.none.2.25.3".to_owned(), 1)]);
+    let dead = eventually("a dead letter", async || subjects(DEAD, "dicom.dead.>").await).await;
+    assert_eq!(dead, [("dicom.dead.refused_announcement".to_owned(), 1)]);
 }

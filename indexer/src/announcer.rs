@@ -21,6 +21,10 @@ use tokio_util::sync::CancellationToken;
 /// Announcements that are published before the outbox is brought up to date.
 const BATCH: u32 = 100;
 
+/// Longest subject, in bytes. The broker ends the connection over one that exceeds its control line, 4 KiB
+/// unless it is told otherwise. Ours are far shorter; those of older versions had no bound.
+const MAX_SUBJECT: usize = 1024;
+
 /// How often the outbox is looked into without being told: the api fills it too, from another
 /// process, and what failed is tried again.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -131,7 +135,11 @@ async fn announce(
 ) -> Result<PublishAckFuture, PublishError> {
     let Announcement { subject, message_id, time, payload, .. } = announcement;
     let headers = headers(subject, INDEXER, message_id, *time);
-    jetstream.publish_with_headers(subject.to_string(), headers, payload.clone().into()).await
+    let subject = subject.to_string();
+    if subject.len() > MAX_SUBJECT {
+        return Err(PublishError::new(PublishErrorKind::MaxPayloadExceeded));
+    }
+    jetstream.publish_with_headers(subject, headers, payload.clone().into()).await
 }
 
 /// Whether the broker will never take a message, however often it is tried: it is too long for it or for the

@@ -199,6 +199,9 @@ pub fn decode(header: &Header) -> (Attributes, Remarks) {
             let items: Vec<_> = items.collect();
             attributes.insert(*keyword, AttributeValue::Items(items));
         }
+        if let Some(items) = header.items_left_out.get(tag) {
+            decoder.remarks.items_left_out.insert((*keyword).to_owned(), *items);
+        }
     }
     (attributes, decoder.remarks)
 }
@@ -580,6 +583,19 @@ mod tests {
         let types = text(&types, "ImageType");
         assert_eq!(types.split('\\').count(), 17);
         assert!(types.split('\\').next_back().unwrap().starts_with('…'), "{types}");
+    }
+
+    #[test]
+    fn items_that_there_is_no_room_for_are_counted() {
+        let request = element(0x0040_1001, b"R1");
+        let items = element(0xfffe_e000, &request).repeat(19);
+        let (attributes, remarks) = decoded(&[(REQUEST_ATTRIBUTES_SEQUENCE, &items)]);
+        let AttributeValue::Items(kept) = &attributes["RequestAttributesSequence"] else {
+            panic!("no items")
+        };
+        assert_eq!(kept.len(), 16);
+        assert!(kept.iter().all(|item| text(item, "RequestedProcedureID") == "R1"));
+        assert_eq!(remarks.items_left_out, [("RequestAttributesSequence".to_owned(), 3)].into());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Dead letters: messages that can't be processed, kept with what is wrong with them, and whole unless they
 //! are as long as a message may be.
 
+use crate::bounded::bounded;
 use crate::subject::Subject;
 use anyhow::Context as _;
 use async_nats::header::{HeaderMap, HeaderName, HeaderValue};
@@ -27,6 +28,9 @@ pub const ORIGINAL: &str = "Original-";
 /// Bytes of a message's own headers, beyond which a letter goes without them; ours take less than that.
 /// As much has to be left of what a NATS message may have, or a letter could never be stored.
 const MAX_HEADERS: usize = 4 * 1024;
+
+/// Characters of its subject that a letter tells: those of older versions had no bound.
+const MAX_SUBJECT: usize = 1024;
 
 /// A message that can't be processed.
 #[derive(Debug, Clone, Copy)]
@@ -66,7 +70,7 @@ impl Dead<'_> {
             }
         }
         headers.insert("Nats-Msg-Id", id);
-        headers.insert(ORIGINAL_SUBJECT, self.message.subject.as_str());
+        headers.insert(ORIGINAL_SUBJECT, &*bounded(self.message.subject.as_str(), MAX_SUBJECT));
         headers.insert(ORIGINAL_STREAM, self.stream);
         if let Some(sequence) = self.sequence {
             headers.insert(ORIGINAL_SEQUENCE, sequence.to_string().as_str());

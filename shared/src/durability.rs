@@ -158,7 +158,8 @@ mod tests {
             assert!(durability.advice().is_some(), "{durability}");
             assert!(durability.to_string().contains("loses what was answered with Success"));
         }
-        let three = "NATS syncs each event to disk before it acknowledges it (INSTANCES has 3 replicas)";
+        let three =
+            "NATS syncs each event to disk before it acknowledges it (INSTANCES has 3 replicas)";
         assert_eq!(told(3, Sync::Synced), three);
         assert!(!told(1, Sync::Synced).contains("replicas"));
     }

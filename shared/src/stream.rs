@@ -10,7 +10,9 @@ use anyhow::{Context as _, bail, ensure};
 use async_nats::jetstream::context::{
     CreateStreamError, CreateStreamErrorKind, GetStreamError, GetStreamErrorKind,
 };
-use async_nats::jetstream::stream::{Config, DiscardPolicy, PersistenceMode, RetentionPolicy, StorageType};
+use async_nats::jetstream::stream::{
+    Config, DiscardPolicy, PersistenceMode, RetentionPolicy, StorageType,
+};
 use async_nats::jetstream::{Context, ErrorCode};
 use async_nats::{Client, ConnectOptions, HeaderMap};
 use jiff::Timestamp;
@@ -408,7 +410,10 @@ fn differences(kept: &Config, wanted: &Config) -> Vec<&'static str> {
         ("max_msgs", kept.max_messages == imposed.max_messages),
         ("max_msgs_per_subject", kept.max_messages_per_subject == imposed.max_messages_per_subject),
         ("max_msg_size", kept.max_message_size == imposed.max_message_size),
-        ("discard_new_per_subject", kept.discard_new_per_subject == imposed.discard_new_per_subject),
+        (
+            "discard_new_per_subject",
+            kept.discard_new_per_subject == imposed.discard_new_per_subject,
+        ),
         ("no_ack", kept.no_ack == imposed.no_ack),
         ("subject_transform", kept.subject_transform == imposed.subject_transform),
         ("persist_mode", kept.persist_mode == imposed.persist_mode),

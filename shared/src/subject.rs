@@ -139,11 +139,12 @@ impl Token {
         Self::of(text, MAX_AE_TITLE)
     }
 
-    /// The token for a modality: a defined term whatever its case, `none` for blank text, and `OTHER` for
-    /// everything else, or senders could choose how many subjects the broker has to know.
+    /// The token for a modality: a defined term whatever its case, of several values the first, `none` for
+    /// blank text, and `OTHER` for everything else, or senders could choose how many subjects the broker has to know.
     #[must_use]
     pub fn modality(text: &str) -> Self {
-        match text.trim_matches([' ', '\0']) {
+        let first = text.split('\\').next().unwrap_or_default();
+        match first.trim_matches([' ', '\0']) {
             "" => Self("none".to_owned()),
             text => {
                 let known = MODALITIES.iter().find(|term| term.eq_ignore_ascii_case(text));
@@ -682,7 +683,7 @@ mod tests {
             ("TEXTUREMAP", "TEXTUREMAP"),
             ("", "none"),
             (" \0", "none"),
-            ("MR\\PR", "OTHER"),
+            ("MR\\PR", "MR"),
             ("XYZ", "OTHER"),
             ("other", "OTHER"),
             (&"M".repeat(5000), "OTHER"),

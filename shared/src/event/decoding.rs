@@ -74,7 +74,8 @@ impl<'de> Visitor<'de> for InstanceVisitor {
         let (mut calling_ae_title, mut called_ae_title) = (None, None);
         let (mut peer_address, mut association_id, mut node_name) = (None, None, None);
         let (mut ordinal, mut series_ordinal, mut received_at) = (None, None, None);
-        let (mut text_decoded_as, mut undecoded_values, mut original_values) = (None, None, None);
+        let (mut text_decoded_as, mut undecoded_values) = (None, None);
+        let (mut original_values, mut items_left_out) = (None, None);
         let mut attributes = Attributes::new();
         let mut next = 0;
         while let Some(key) = map.next_key_seed(KeySeed { next: &mut next })? {
@@ -104,6 +105,7 @@ impl<'de> Visitor<'de> for InstanceVisitor {
                 Key::TextDecodedAs => once(&mut map, &mut text_decoded_as, "TextDecodedAs")?,
                 Key::UndecodedValues => once(&mut map, &mut undecoded_values, "UndecodedValues")?,
                 Key::OriginalValues => once(&mut map, &mut original_values, "OriginalValues")?,
+                Key::ItemsLeftOut => once(&mut map, &mut items_left_out, "ItemsLeftOut")?,
             }
         }
         let missing = A::Error::missing_field;
@@ -117,6 +119,7 @@ impl<'de> Visitor<'de> for InstanceVisitor {
                 text_decoded_as,
                 undecoded_values: undecoded_values.unwrap_or_default(),
                 original_values: original_values.unwrap_or_default(),
+                items_left_out: items_left_out.unwrap_or_default(),
             },
             transfer_syntax_uid: transfer_syntax_uid.ok_or_else(|| missing("TransferSyntaxUID"))?,
             bytes: bytes.ok_or_else(|| missing("Bytes"))?,
@@ -166,6 +169,7 @@ enum Key {
     TextDecodedAs,
     UndecodedValues,
     OriginalValues,
+    ItemsLeftOut,
     Attribute(Cow<'static, str>),
 }
 
@@ -196,6 +200,7 @@ impl Key {
             "TextDecodedAs" => Self::TextDecodedAs,
             "UndecodedValues" => Self::UndecodedValues,
             "OriginalValues" => Self::OriginalValues,
+            "ItemsLeftOut" => Self::ItemsLeftOut,
             _ => Self::Attribute(match KEYWORDS.binary_search(&key) {
                 Ok(known) => {
                     *next = known + 1;

@@ -21,6 +21,9 @@ pub struct Remarks {
     /// Dates and times that were sent in the form of ACR-NEMA, by keyword, as they were sent.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub original_values: Texts,
+    /// Items of sequences that are not in the event, by keyword of the sequence: it has the first 16.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub items_left_out: BTreeMap<String, u64>,
 }
 
 impl Remarks {

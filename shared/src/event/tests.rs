@@ -47,6 +47,7 @@ fn stored() -> InstanceStored {
             text_decoded_as: Some("Shift_JIS".into()),
             undecoded_values: [("PatientName".into(), "jlKTY16RvphZ".into())].into(),
             original_values: [("StudyDate".into(), "1993.12.31".into())].into(),
+            items_left_out: [("RequestAttributesSequence".into(), 3)].into(),
         },
         transfer_syntax_uid: "1.2.840.10008.1.2.1".into(),
         bytes: 524_288,
