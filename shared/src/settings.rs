@@ -185,10 +185,22 @@ fn empty_variable(command: &Command) -> Option<String> {
     name.or_else(|| command.get_subcommands().find_map(empty_variable))
 }
 
-/// Clap's message without its hints: all of the first paragraph, in one line.
+/// Clap's message without its hints: all of the first paragraph, in one line. It repeats the value, so what
+/// stands before an `@` there, which may be a password, is left out.
 fn one_line(message: &str) -> String {
     let paragraph = message.split("\n\n").next().unwrap_or(message);
-    paragraph.split_whitespace().collect::<Vec<_>>().join(" ")
+    let words = paragraph.split_whitespace().map(|word| {
+        let servers = word.split(',').map(|server| {
+            let (scheme, rest) = server.split_once("://").unwrap_or(("", server));
+            match rest.rsplit_once('@') {
+                Some((_, host)) if scheme.is_empty() => format!("...@{host}"),
+                Some((_, host)) => format!("{scheme}://...@{host}"),
+                None => server.to_owned(),
+            }
+        });
+        servers.collect::<Vec<_>>().join(",")
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -223,6 +235,20 @@ mod tests {
         assert_eq!(positive_size("1000"), Ok(ByteSize(1000)));
         for bad in ["", "0", "-1", "many", "99999999999999999999"] {
             assert!(positive_size(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_setting_shows_no_password() {
+        #[derive(Debug, Parser)]
+        struct Program {
+            #[command(flatten)]
+            nats: NatsSettings,
+        }
+        for url in ["http://u:sesame@a", "nats://u:sesame@a:99999,u:sesame@b", "u:sesame@a:b"] {
+            let error = Program::try_parse_from(["x", "--nats-url", url]).unwrap_err();
+            let line = one_line(&error.to_string());
+            assert!(line.contains("--nats-url") && !line.contains("sesame"), "{line}");
         }
     }
 
