@@ -101,7 +101,7 @@ fn payloads() -> Vec<Vec<u8>> {
 }
 
 /// Whether a value is what is asked for, or one of its values is one of those that are (PS3.4 section
-/// C.2.2.2.2, PS3.5 section 6.4).
+/// C.2.2.2.2, PS3.5 section 6.4). A name has one value, in component groups.
 fn fits(asked: &str, value: &str, is_name: bool) -> bool {
     let parts = |text: &str| -> Vec<String> {
         let parts = text.split('\\').map(|part| part.trim_matches(' ').to_owned());
@@ -110,7 +110,11 @@ fn fits(asked: &str, value: &str, is_name: bool) -> bool {
     let whole = |text: &str| vec![text.trim_matches(' ').to_owned()];
     let all_asked = Some(parts(asked)).filter(|parts| !parts.is_empty());
     let all_asked = all_asked.unwrap_or_else(|| whole(asked));
-    let values = [parts(value), whole(value)].concat();
+    let of_value = match is_name {
+        true => value.split('=').map(str::to_owned).collect(),
+        false => parts(value),
+    };
+    let values = [of_value, whole(value)].concat();
     all_asked.iter().any(|asked| values.iter().any(|value| fits_one(asked, value, is_name)))
 }
 
