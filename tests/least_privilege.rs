@@ -174,6 +174,12 @@ async fn each_service_does_all_of_its_work_as_its_own_user() {
     })
     .await;
 
+    // It starts again where it had read up to.
+    assert_eq!(refusals(&indexer), [""; 0]);
+    indexer.kill();
+    let mut indexer = broker.service("indexer", &[]).await;
+    indexer.says("that it indexes", |line| line.contains("\"indexing\"").then_some(())).await;
+
     // None has tried what it may not, but for the receiver that came before the streams.
     assert_eq!(refusals(&indexer), [""; 0]);
     assert_eq!(refusals(&api), [""; 0]);
@@ -398,6 +404,7 @@ const MAY: [(&str, &[&str]); 4] = [
             "$JS.API.STREAM.CREATE.*",
             "$JS.API.STREAM.UPDATE.*",
             "$JS.API.STREAM.PURGE.INSTANCES",
+            "$JS.API.STREAM.MSG.GET.INSTANCES",
             "$JS.API.DIRECT.GET.INSTANCES",
             "$JS.API.DIRECT.GET.INSTANCES.>",
             "$JS.API.CONSUMER.CREATE.INSTANCES.*",
