@@ -70,6 +70,11 @@ async fn every_storable_file_of_pydicom_is_taken_and_its_name_is_what_pydicom_de
             println!("refused: {row}");
             continue;
         }
+        // It is cut off in an item, which so is longer than the sequence that it is in.
+        if row["file"] == "rtplan_truncated.dcm" {
+            assert_eq!(row["status"], 0xc000, "{row}");
+            continue;
+        }
         if row["status"] != 0 {
             wrong.push(format!("refused: {row}"));
             continue;

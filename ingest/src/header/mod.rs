@@ -91,7 +91,7 @@ pub struct Header {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderError {
     /// More than the limit of elements and of what is kept of them.
-    #[error("more than {0} bytes of elements before the pixel data (see HEADER_LIMIT)")]
+    #[error("more than {0} bytes of elements (see HEADER_LIMIT)")]
     TooLong(u64),
     /// It ends in the middle of an element, be it the pixel data.
     #[error("the data set ends in the middle of an element")]
