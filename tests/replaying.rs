@@ -84,3 +84,50 @@ async fn a_catalogue_that_is_rebuilt_says_what_the_live_one_says() {
     assert_eq!(code, Some(1), "{printed}");
     assert!(printed.contains("exists; name a file that does not"), "{printed}");
 }
+
+/// Sends a new series and waits until it is announced; gives its UID.
+async fn completes(services: &Services, instances: u32) -> String {
+    let study = SyntheticStudy::new().series("MR", instances).size(16, 16);
+    let uid = study.series_instance_uids().remove(0);
+    services.receives(study.write_to(&services.folder().join(&uid)).unwrap()).await;
+    crate::harness::eventually(&format!("the completion of {uid}"), async || {
+        let completions = services.events("SERIES").await;
+        completions.iter().any(|event| event.subject.ends_with(&uid)).then_some(())
+    })
+    .await;
+    uid
+}
+
+#[tokio::test]
+async fn what_the_streams_no_longer_have_is_told_and_the_rest_is_rebuilt() {
+    let mut services = Services::start_with(&[]).await;
+    let first = completes(&services, 5).await;
+    let jetstream = async_nats::jetstream::new(services.nats.clone());
+    let unreadable = jetstream.publish("dicom.series.completed.MR.1.2", "no JSON".into()).await;
+    unreadable.unwrap().await.unwrap();
+    services.indexer.kill();
+    jetstream.delete_stream("INSTANCES").await.unwrap();
+    services.start_indexer().await;
+    let second = completes(&services, 2).await;
+
+    let rebuilt = services.folder().join("rebuilt.db");
+    let arguments = ["replay", "--into", rebuilt.to_str().unwrap()];
+    let (code, printed) = services.indexer_command(&arguments).await;
+    assert_eq!(code, Some(3), "{printed}");
+    for told in [
+        "2 completions",
+        &first,
+        "1 series are partial",
+        "1 decisions are of an INSTANCES before the one that there is",
+        "1 messages of SERIES can't be read",
+        "the catalogue is partial",
+    ] {
+        assert!(printed.contains(told), "{told:?} in {printed}");
+    }
+    let rows = rows(&rebuilt).await;
+    for uid in [&first, &second] {
+        let series = rows.iter().find(|row| row.starts_with("series ") && row.contains(uid));
+        let is_partial = series.unwrap().contains("\"partial\":1");
+        assert_eq!(is_partial, *uid == first, "{series:?}");
+    }
+}

@@ -1,6 +1,7 @@
 //! The announcer: empties the outbox into the SERIES stream, oldest first.
 
 use crate::dead::{self, HELD, REFUSED_ANNOUNCEMENT};
+use crate::duplicates::is_announced;
 use crate::metrics::IndexerMetrics;
 use async_nats::jetstream::context::{PublishAckFuture, PublishError, PublishErrorKind};
 use async_nats::jetstream::{self, Context, ErrorCode};
@@ -114,6 +115,11 @@ impl Announcer {
                         return Err(anyhow::Error::new(error).context(what));
                     }
                 };
+                if let Some(stored) = stored.as_ref().filter(|stored| stored.duplicate)
+                    && !is_announced(jetstream, catalog, announcement, stored.sequence).await?
+                {
+                    continue;
+                }
                 if let Some(study) = study_of_store(announcement) {
                     if stored.is_some_and(|stored| !stored.duplicate) {
                         self.metrics.stored();

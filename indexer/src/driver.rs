@@ -10,15 +10,17 @@ use crate::consumer::{self, Consumer, Deliveries, Delivery, resume_after};
 use crate::continuity;
 use crate::dead;
 use crate::debounce::{Debouncer, Watermark};
+use crate::lease::Lease;
 use crate::losses::Losses;
 use crate::metrics::{BatchSize, IndexerMetrics};
 use crate::reading::Reading;
+use crate::record;
 use crate::sources::Sources;
 use crate::studies::Studies;
 use anyhow::{Context as _, ensure};
 use async_nats::{Client, jetstream};
 use jiff::{SignedDuration, Timestamp};
-use shared::catalog::{Bookmark, Catalog, Completion, Loss, LossCause, Recorded};
+use shared::catalog::{Bookmark, Catalog, Loss, LossCause, Recorded};
 use shared::event::Disagreement;
 use shared::health::Part;
 use shared::metrics::{Refusals, Refused};
@@ -26,7 +28,7 @@ use shared::stream::{self, Position};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 /// Shortest time between two questions for the broker's time.
@@ -50,12 +52,17 @@ const MADE_ANEW: &str = "INSTANCES was made anew";
 const LOST_ITS_END: &str = "INSTANCES has lost its end";
 
 /// Series that are completed in one transaction, and studies, each of as many series as it has.
+/// However many are due at once, others write their turn in between, and events are read on.
 const SERIES_AT_ONCE: usize = 250;
 const STUDIES_AT_ONCE: usize = 50;
 
-/// Pause between two such transactions, so that other writers of the catalogue have their turn. SQLite has no
-/// queue of them: who waits tries again every 100 ms at the latest, and has to find it free.
+/// Pause between two such transactions. SQLite has no queue of writers: one that waits tries again every
+/// 100 ms at the latest, and has to find the catalogue free.
 const BETWEEN: Duration = Duration::from_millis(50);
+
+/// How often it is written down how far SERIES is in the catalogue: what was announced since is looked
+/// through at the next start.
+const KEEP_SERIES_BOOKMARK: Duration = Duration::from_secs(60);
 
 /// First and longest pause before beginning again after a failure.
 const RECOVERY_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
@@ -64,6 +71,8 @@ const RECOVERY_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Durati
 pub struct Driver {
     /// The broker.
     pub nats: Client,
+    /// What makes it the one indexer on it.
+    pub lease: Lease,
     /// The catalogue, which this process owns.
     pub catalog: Catalog,
     /// How it is decided that a series is complete.
@@ -119,8 +128,13 @@ impl Driver {
         self.catalog.reopen_if_replaced().await?;
         let jetstream = jetstream::new(self.nats.clone());
         let connects = self.connects();
+        // The consumer of another one is not ours to delete.
+        self.lease.check().await?;
         let position = stream::position(&self.nats).await?;
         let bookmark = self.bookmark(&jetstream, &position).await?;
+        let taken_up =
+            record::take_up(&self.nats, &self.catalog, &self.sources, &position, bookmark);
+        let bookmark = Box::pin(taken_up).await?;
         let last_sequence = bookmark.last_sequence;
         let consumer = Consumer::start(&jetstream, last_sequence, self.ack_wait).await?;
         // Of a stream that was made anew meanwhile it would not read the beginning.
@@ -137,6 +151,7 @@ impl Driver {
             began: Instant::now(),
             clock: Clock::default(),
             asked: Instant::now(),
+            decided: Instant::now(),
         };
         if let Some(latest) = session.bookmark.latest {
             session.debouncer.resume(latest);
@@ -151,15 +166,23 @@ impl Driver {
         session.studies.restore(self.catalog.open_studies().await?, position.now);
         session.leave_studies().await?;
         self.health.ready();
+        let mut keep_series_bookmark = interval(KEEP_SERIES_BOOKMARK);
+        keep_series_bookmark.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let ask_at = session.ask_at();
+            let (decide_at, ask_at) = (session.decide_at(), session.ask_at());
             tokio::select! {
                 deliveries = session.consumer.next() => session.commit(deliveries?).await?,
+                () = sleep_until(decide_at.unwrap_or_else(Instant::now)), if decide_at.is_some() => {
+                    session.decide_some().await?;
+                }
                 () = sleep_until(ask_at.unwrap_or_else(Instant::now)), if ask_at.is_some() => {
                     session.ask().await?;
                 }
                 () = sleep(LOOK_EVERY) => session.is_connected_as_before()?,
                 Some(study) = stored.recv() => session.stored(&study).await?,
+                _ = keep_series_bookmark.tick() => {
+                    record::has_taken_up_all(&self.nats, &self.catalog).await?;
+                }
             }
         }
     }
@@ -221,6 +244,8 @@ struct Session<'a> {
     clock: Clock,
     /// When the broker was last asked for its time.
     asked: Instant,
+    /// When a transaction with decisions last ended.
+    decided: Instant,
 }
 
 impl Session<'_> {
@@ -307,8 +332,17 @@ impl Session<'_> {
         [self.debouncer.next_due(), self.studies.next_due()].into_iter().flatten().min()
     }
 
+    /// When to go on deciding, if more is due by the watermark than one transaction takes.
+    fn decide_at(&self) -> Option<Instant> {
+        let is_due = self.debouncer.is_due() || self.studies.are_due();
+        is_due.then_some(self.decided + BETWEEN)
+    }
+
     /// When to ask the broker for its time, if any series or study waits for it.
     fn ask_at(&self) -> Option<Instant> {
+        if self.decide_at().is_some() {
+            return None;
+        }
         let due = self.began + self.clock.until(self.next_due()?, Duration::ZERO);
         let pause = if self.watermark.is_waiting() { ANSWER_LIFETIME } else { ASK_PAUSE };
         Some(due.min(self.asked + LOOK_EVERY).max(self.asked + pause))
@@ -344,7 +378,7 @@ impl Session<'_> {
     }
 
     /// Moves time on, if everything up to sequence `read` is as far as the stream went when the broker
-    /// was asked, and writes down which series are complete by it.
+    /// was asked, and writes down what is complete by it, or the first part of that.
     async fn decide(&mut self, read: u64) -> anyhow::Result<()> {
         let Some(reached) = self.watermark.reached(read) else {
             return Ok(());
@@ -355,8 +389,22 @@ impl Session<'_> {
         if let Some(step) = self.clock.answered(reached.answer, latest) {
             self.step(&step).await?;
         }
-        self.complete_series(watermark).await?;
-        self.complete_studies(watermark).await
+        let is_deciding = self.decide_at().is_some();
+        self.debouncer.advance(watermark);
+        self.studies.advance(watermark);
+        self.driver.metrics.reached(watermark);
+        // What was due before goes on at its own pace, and this with it.
+        if is_deciding { Ok(()) } else { self.decide_some().await }
+    }
+
+    /// Writes down what is due, as much as one transaction takes. Events that come before the rest is
+    /// written down may open or close what is due: it is decided with them. What a crash leaves is open in the
+    /// catalogue, and decided again.
+    async fn decide_some(&mut self) -> anyhow::Result<()> {
+        self.complete_series().await?;
+        self.complete_studies().await?;
+        self.decided = Instant::now();
+        Ok(())
     }
 
     /// The broker's clock was set, as its answers show: what is open moves along.
@@ -384,28 +432,15 @@ impl Session<'_> {
         Ok(())
     }
 
-    async fn complete_series(&mut self, watermark: Timestamp) -> anyhow::Result<()> {
-        self.debouncer.advance(watermark);
-        self.driver.metrics.reached(watermark);
-        let completions: Vec<_> = std::iter::from_fn(|| self.debouncer.poll()).collect();
+    async fn complete_series(&mut self) -> anyhow::Result<()> {
+        let metrics = &self.driver.metrics;
+        let due = std::iter::from_fn(|| self.debouncer.poll());
+        let completions: Vec<_> = due.take(SERIES_AT_ONCE).collect();
         if completions.is_empty() {
             return Ok(());
         }
-        let mut pause = None;
-        for completions in completions.chunks(SERIES_AT_ONCE) {
-            if let Some(pause) = pause.replace(BETWEEN) {
-                sleep(pause).await;
-            }
-            self.complete_some(completions).await?;
-        }
-        self.driver.metrics.open_series.set(self.debouncer.open_series() as i64);
-        self.leave_studies().await
-    }
-
-    /// In one transaction. What a crash leaves for later is open in the catalogue, and decided again.
-    async fn complete_some(&mut self, completions: &[Completion]) -> anyhow::Result<()> {
-        let events = self.driver.catalog.complete(completions).await.context("completing")?;
-        let metrics = &self.driver.metrics;
+        let events = self.driver.catalog.complete(&completions).await.context("completing")?;
+        metrics.open_series.set(self.debouncer.open_series() as i64);
         // In the same order, without those that were not open any more.
         let mut decided = completions.iter();
         for event in events {
@@ -430,29 +465,26 @@ impl Session<'_> {
             }
         }
         self.driver.outbox_filled.notify_one();
-        Ok(())
+        self.leave_studies().await
     }
 
-    async fn complete_studies(&mut self, watermark: Timestamp) -> anyhow::Result<()> {
-        self.studies.advance(watermark);
-        let due: Vec<_> = std::iter::from_fn(|| self.studies.poll()).collect();
-        let mut pause = None;
-        for due in due.chunks(STUDIES_AT_ONCE) {
-            if let Some(pause) = pause.replace(BETWEEN) {
-                sleep(pause).await;
-            }
-            let decided = self.driver.catalog.complete_studies(due).await.context("completing")?;
-            for study in &decided.waiting {
-                self.studies.waits(study);
-            }
-            for event in &decided.complete {
-                let (study, revision) = (&event.study_instance_uid, event.revision);
-                let series = event.number_of_study_related_series;
-                tracing::info!(study, revision, series, "study complete");
-            }
-            if !decided.complete.is_empty() {
-                self.driver.outbox_filled.notify_one();
-            }
+    async fn complete_studies(&mut self) -> anyhow::Result<()> {
+        let due = std::iter::from_fn(|| self.studies.poll());
+        let due: Vec<_> = due.take(STUDIES_AT_ONCE).collect();
+        if due.is_empty() {
+            return Ok(());
+        }
+        let decided = self.driver.catalog.complete_studies(&due).await.context("completing")?;
+        for study in &decided.waiting {
+            self.studies.waits(study);
+        }
+        for event in &decided.complete {
+            let (study, revision) = (&event.study_instance_uid, event.revision);
+            let series = event.number_of_study_related_series;
+            tracing::info!(study, revision, series, "study complete");
+        }
+        if !decided.complete.is_empty() {
+            self.driver.outbox_filled.notify_one();
         }
         Ok(())
     }

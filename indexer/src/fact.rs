@@ -1,6 +1,7 @@
 //! What was decided, as the SERIES stream keeps it: each says up to which sequence of INSTANCES.
 
-use shared::event::{SeriesCompleted, SeriesDeleted, StudyCompleted};
+use jiff::Timestamp;
+use shared::event::{SeriesCompleted, SeriesDeleted, Source, StudyCompleted};
 use shared::subject::Subject;
 
 /// What was decided.
@@ -43,6 +44,30 @@ impl Fact {
             Self::Deleted(fact) => Some(fact.instances_sequence),
             Self::Study(fact) => Some(fact.instances_sequence),
         }
+    }
+
+    /// When it was decided, in the broker's time; `None` of a series that was stored by HTTP, of which
+    /// the API's clock says when.
+    #[must_use]
+    pub fn decided_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Completed(fact) if fact.source == Source::Api => None,
+            Self::Completed(fact) => Some(fact.completed_at),
+            Self::Deleted(fact) => Some(fact.deleted_at),
+            Self::Study(fact) => Some(fact.completed_at),
+        }
+    }
+
+    /// The same without a place in INSTANCES, since the stream that it names is gone: what comes into the
+    /// series is new to it, whatever its sequence. (Of a deletion it is part of its name, and stays.)
+    #[must_use]
+    pub fn of_no_sequence(mut self) -> Self {
+        match &mut self {
+            Self::Completed(fact) => fact.instances_sequence = None,
+            Self::Study(fact) => fact.instances_sequence = 0,
+            Self::Deleted(_) => {}
+        }
+        self
     }
 }
 

@@ -9,14 +9,18 @@ pub mod continuity;
 pub mod dead;
 pub mod debounce;
 pub mod driver;
+pub mod duplicates;
 pub mod fact;
 pub mod history;
+pub mod lease;
 pub mod lock;
 pub mod lookout;
 pub mod losses;
 pub mod metrics;
 pub mod reading;
+pub mod record;
 pub mod replay;
+pub mod restore;
 pub mod retention;
 pub mod settings;
 pub mod sources;
@@ -27,6 +31,7 @@ use anyhow::Context as _;
 use async_nats::{Client, jetstream};
 use driver::Driver;
 use jiff::SignedDuration;
+use lease::Lease;
 use losses::Losses;
 use metrics::IndexerMetrics;
 pub use settings::Settings;
@@ -133,7 +138,7 @@ impl Indexer {
         stop: CancellationToken,
     ) -> anyhow::Result<()> {
         let path = self.catalog.path()?;
-        let Some(_lock) = lock::acquire(&path, &self.indexer_health, &stop).await? else {
+        let Some(lock) = lock::acquire(&path, &self.indexer_health, &stop).await? else {
             return Ok(());
         };
         let what = || format!("cannot open {} (see DATABASE_URL)", path.display());
@@ -145,6 +150,11 @@ impl Indexer {
             catalog.close().await;
             return Ok(());
         }
+        let owner = lease::Owner::of(&path, &lock);
+        let Some(lease) = Lease::acquire(nats, owner, health, &stop).await? else {
+            catalog.close().await;
+            return Ok(());
+        };
 
         let max_bytes = streams.instances_max_bytes.0;
         self.metrics.stream_max_bytes.set(i64::try_from(max_bytes).unwrap_or(i64::MAX));
@@ -152,6 +162,7 @@ impl Indexer {
         let (stored, of_store) = mpsc::channel(STUDIES_WAITING);
         let driver = Driver {
             nats: nats.clone(),
+            lease: lease.clone(),
             catalog: catalog.clone(),
             sources: self.sources,
             study_quiet_period: self.study_quiet_period,
@@ -172,6 +183,8 @@ impl Indexer {
             metrics: self.metrics.clone(),
             refusals: self.refusals,
         };
+        // Whoever has lost the lease stops, as if told to.
+        let stop = stop.child_token();
         let retention = async {
             if let Some(retention) = self.retention {
                 let (catalog, nats) = (catalog.clone(), nats.clone());
@@ -179,19 +192,29 @@ impl Indexer {
             }
         };
         let (audited, guarded) = (jetstream.clone(), jetstream.clone());
+        let done = CancellationToken::new();
         let indexed = async {
+            // In memory of their own: together they are more than the stack takes.
             tokio::join!(
-                driver.run(of_store, stop.clone()),
-                announcer.run(stop.clone()),
+                Box::pin(driver.run(of_store, stop.clone())),
+                Box::pin(announcer.run(stop.clone())),
                 history::run(nats.clone(), jetstream, self.history, stop.clone()),
                 lookout::run(nats.clone(), path, self.metrics, stop.clone()),
                 retention,
                 stream::guard_streams(&guarded, streams, &self.streams_health, &stop),
-            )
+            );
+            done.cancel();
         };
-        self.auditor.attend(async { audited }, indexed).await;
+        let kept = async {
+            let kept = lease.keep(&done).await;
+            stop.cancel();
+            kept
+        };
+        let kept = Box::pin(kept);
+        let both = async { tokio::join!(indexed, kept).1 };
+        let kept = self.auditor.attend(async { audited }, both).await;
         catalog.close().await;
-        Ok(())
+        kept
     }
 }
 

@@ -3,16 +3,24 @@
 use anyhow::Context as _;
 use shared::health::Part;
 use std::fs::{File, TryLockError};
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 /// How often an indexer that stands by looks whether the other one is gone.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// The lock, held for as long as this lives and freed by the kernel when the process dies.
 #[derive(Debug)]
-pub struct Lock(#[expect(dead_code, reason = "held, not used")] File);
+pub struct Lock {
+    _file: File,
+    /// What no other catalogue's lock has: an id that the file keeps, and the file itself, since a copied
+    /// folder has the same id. Whoever holds it knows that the process that held it before is gone.
+    pub identity: String,
+}
 
 /// Waits for the lock on the catalogue at `path`. `None` when told to stop before it was there.
 ///
@@ -23,19 +31,10 @@ pub async fn acquire(
     health: &Part,
     stop: &CancellationToken,
 ) -> anyhow::Result<Option<Lock>> {
-    let path = beside(path);
-    let what = || format!("cannot write {}; set DATABASE_URL to a writable folder", path.display());
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).with_context(what)?;
-    }
-    let file = File::options().create(true).write(true).truncate(false).open(&path);
-    let file = file.with_context(what)?;
     let mut said = false;
     loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(Some(Lock(file))),
-            Err(TryLockError::Error(error)) => return Err(error).with_context(what),
-            Err(TryLockError::WouldBlock) => {}
+        if let Some(lock) = try_acquire(path)? {
+            return Ok(Some(lock));
         }
         if !said {
             health.not_ready("standing by: another indexer has this catalogue");
@@ -47,6 +46,39 @@ pub async fn acquire(
             () = stop.cancelled() => return Ok(None),
         }
     }
+}
+
+/// The lock on the catalogue at `path`; `None` while another one has it.
+///
+/// # Errors
+/// When the lock's file can't be made.
+pub fn try_acquire(path: &Path) -> anyhow::Result<Option<Lock>> {
+    let path = beside(path);
+    let what = || format!("cannot write {}; set DATABASE_URL to a writable folder", path.display());
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).with_context(what)?;
+    }
+    let file = File::options().create(true).read(true).write(true).truncate(false).open(&path);
+    let mut file = file.with_context(what)?;
+    match file.try_lock() {
+        Ok(()) => {
+            let identity = identity(&mut file).with_context(what)?;
+            Ok(Some(Lock { _file: file, identity }))
+        }
+        Err(TryLockError::Error(error)) => Err(error).with_context(what),
+        Err(TryLockError::WouldBlock) => Ok(None),
+    }
+}
+
+/// The identity of the lock in `file`, which gets an id if it has none.
+fn identity(file: &mut File) -> std::io::Result<String> {
+    let mut id = String::new();
+    file.read_to_string(&mut id)?;
+    if id.is_empty() {
+        id = Uuid::new_v4().to_string();
+        file.write_all(id.as_bytes())?;
+    }
+    Ok(format!("{id}:{}", file.metadata()?.ino()))
 }
 
 /// Whether an indexer has the catalogue at `path`; nothing is made to find out.

@@ -3,6 +3,7 @@
 use anyhow::{Context as _, ensure};
 use clap::{Parser, Subcommand};
 use indexer::replay::{self, ReplaySettings};
+use indexer::restore::{self, RestoreSettings};
 use indexer::{Indexer, Settings};
 use shared::audit::AuditSettings;
 use shared::catalog::{Catalog, CatalogSettings};
@@ -21,6 +22,9 @@ use tokio_util::sync::CancellationToken;
 /// the C library's allocator these were a third of all that the indexer did.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// What `replay` exits with when something is missing from what it has made. (2 is of a wrong argument.)
+const PARTIAL: u8 = 3;
 
 /// Turns instance events into complete series: writes the catalogue and announces what is complete.
 #[derive(Debug, Parser)]
@@ -49,10 +53,13 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Rebuild a catalogue from the streams, beside the one that is in use
+    /// Rebuild a catalogue from the streams, beside the one that is in use; exits with 3 when the streams
+    /// no longer have all of it
     Replay(Box<ReplaySettings>),
     /// Copy the catalogue as it is now into a file, while it is in use
     Backup(BackupSettings),
+    /// Put a backup in the place of the catalogue, while nobody has it open
+    Restore(RestoreSettings),
 }
 
 #[derive(Debug, clap::Args)]
@@ -74,6 +81,10 @@ async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
     match args.command {
         Some(Command::Replay(settings)) => return replay(&settings, stop).await,
         Some(Command::Backup(settings)) => return backup(&settings).await,
+        Some(Command::Restore(settings)) => {
+            print!("{}", restore::run(&settings).await?);
+            return Ok(ExitCode::SUCCESS);
+        }
         None => {}
     }
     let (health, metrics) = (Health::default(), Metrics::default());
@@ -84,7 +95,7 @@ async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
         match stream::connect(&args.nats.nats_url, &args.nats.user, "indexer", nats_health, &stop)
             .await?
         {
-            Some(nats) => indexer.run(&nats, &args.streams, stop.clone()).await,
+            Some(nats) => Box::pin(indexer.run(&nats, &args.streams, stop.clone())).await,
             None => Ok(()),
         }
     };
@@ -101,25 +112,11 @@ async fn replay(settings: &ReplaySettings, stop: CancellationToken) -> anyhow::R
         return Ok(ExitCode::FAILURE);
     };
     let report = tokio::select! {
-        report = replay::run(settings, &nats) => report?,
+        report = Box::pin(replay::run(settings, &nats)) => report?,
         () = stop.cancelled() => return Ok(ExitCode::FAILURE),
     };
-    let (into, events, completions) = (settings.into.display(), report.events, report.completions);
-    let (studies, deletions) = (report.studies, report.deletions);
-    println!(
-        "{into}: {events} events, {completions} completions, {deletions} deletions, \
-         {studies} completions of studies"
-    );
-    if !report.partial.is_empty() {
-        println!(
-            "partial, since the record no longer has all that led up to their completion: {}",
-            report.partial.len()
-        );
-        for series in &report.partial {
-            println!("  {series}");
-        }
-    }
-    Ok(ExitCode::SUCCESS)
+    print!("{}", report.told(&settings.into));
+    Ok(if report.is_complete() { ExitCode::SUCCESS } else { ExitCode::from(PARTIAL) })
 }
 
 async fn backup(settings: &BackupSettings) -> anyhow::Result<ExitCode> {

@@ -99,10 +99,16 @@ impl Studies {
         self.due.first().map(|(at, _)| *at)
     }
 
+    /// Whether [`Studies::poll`] has a study to give.
+    #[must_use]
+    pub fn are_due(&self) -> bool {
+        self.next_due().is_some_and(|due| due < self.watermark)
+    }
+
     /// The next study that it is time for: due is strictly before the watermark, as with series.
     #[must_use]
     pub fn poll(&mut self) -> Option<StudyCompletion> {
-        if self.next_due()? >= self.watermark {
+        if !self.are_due() {
             return None;
         }
         let (_, study) = self.due.pop_first()?;

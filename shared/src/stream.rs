@@ -500,3 +500,15 @@ pub async fn position(client: &Client) -> anyhow::Result<Position> {
         _ => bail!("the broker's stream info lacks its time; use nats-server 2.10 or newer"),
     }
 }
+
+/// When a stream was made, and the sequence of its last message.
+///
+/// # Errors
+/// When the broker does not answer, or has no such stream.
+pub async fn extent(client: &Client, name: &str) -> anyhow::Result<(Timestamp, u64)> {
+    let stream = async_nats::jetstream::new(client.clone()).get_stream(name).await;
+    let stream = stream.with_context(|| format!("stream {name}"))?;
+    let info = stream.cached_info();
+    let created = Timestamp::from_nanosecond(info.created.unix_timestamp_nanos())?;
+    Ok((created, info.state.last_sequence))
+}

@@ -12,8 +12,8 @@ use tokio::time::timeout;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What to do about a file that is damaged or none of ours.
-const ADVICE: &str = "put a backup in its place, or move it away: the indexer makes it again of what \
-                      INSTANCES still has (see `replay` in the README)";
+const ADVICE: &str = "put a backup in its place with `indexer restore FILE`, or move it away: the indexer \
+                      makes it again of what INSTANCES and SERIES still have";
 
 /// What to do about events that are gone: nobody knows what they were of, but for what associations say.
 const LOSS_ADVICE: &str = "look at the disk under NATS; have the senders send again the series whose \
@@ -72,7 +72,7 @@ fn verdict(check: &'static str, path: &Path, inspection: &Inspection, is_open: b
         return Finding::trouble(
             check,
             says,
-            "run that one, or put a backup of this one in its place",
+            "run that one, or put a backup of this one in its place with `indexer restore FILE`",
         );
     }
     if *is_other {
@@ -80,7 +80,7 @@ fn verdict(check: &'static str, path: &Path, inspection: &Inspection, is_open: b
         return Finding::trouble(
             check,
             says,
-            "run that one, or put a backup of this one in its place",
+            "run that one, or put a backup of this one in its place with `indexer restore FILE`",
         );
     }
     if version < known && is_open {

@@ -223,8 +223,9 @@ pub struct Services {
     pub indexer: Process,
     /// The receiver.
     pub ingest: Process,
+    /// The HTTP API.
+    pub api_service: Process,
     ends: Ends,
-    _api: Process,
     settings: Vec<(&'static str, String)>,
     _broker: EmbeddedNats,
     folder: TempDir,
@@ -248,7 +249,7 @@ impl Services {
             indexer,
             ends: Ends::new(dicom, format!("http://{api}"), broker.url().to_string()).await,
             ingest,
-            _api: api_service,
+            api_service,
             settings: all,
             _broker: broker,
             folder,
@@ -293,7 +294,13 @@ impl Services {
 
     /// A second indexer on the same catalogue.
     pub async fn another_indexer(&self) -> Process {
-        Process::start(&service("indexer").await, self.folder.path(), &self.settings)
+        self.another_indexer_with(&[]).await
+    }
+
+    /// A second indexer, with settings of its own.
+    pub async fn another_indexer_with(&self, more: &[(&'static str, &str)]) -> Process {
+        let settings = with(self.settings.clone(), more);
+        Process::start(&service("indexer").await, self.folder.path(), &settings)
     }
 
     async fn indexer_is_at_work(&mut self) {

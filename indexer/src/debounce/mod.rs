@@ -173,11 +173,17 @@ impl Debouncer {
         self.due.first().map(|((at, _), _)| *at)
     }
 
+    /// Whether [`Debouncer::poll`] has a series to give.
+    #[must_use]
+    pub fn is_due(&self) -> bool {
+        self.next_due().is_some_and(|due| due < self.watermark)
+    }
+
     /// The next series that is complete. Due means strictly before the watermark: what was stored
     /// in the very instant of the watermark may not have been observed.
     #[must_use]
     pub fn poll(&mut self) -> Option<Completion> {
-        if self.next_due()? >= self.watermark {
+        if !self.is_due() {
             return None;
         }
         let ((_, reason), series) = self.due.pop_first()?;

@@ -5,7 +5,7 @@ use super::stream::{Stream, time};
 use indexer::batch::Batch;
 use indexer::debounce::Debouncer;
 use indexer::fact::Fact;
-use indexer::replay::{Replay, Report};
+use indexer::record::{Rebuilding, Report};
 use indexer::sources::Sources;
 use shared::catalog::{Bookmark, Catalog, CatalogSettings, Completion, OpenSeries};
 use shared::event::Reason;
@@ -44,7 +44,7 @@ impl Sqlite {
         self.runtime.block_on(async {
             let name = format!("rebuilt-{from}.db");
             let rebuilt = catalog(&self.folder, &name).await;
-            let mut replay = Replay::new(rebuilt, sources.clone(), time(0));
+            let mut replay = Rebuilding::new(rebuilt, sources.clone(), time(0));
             let mut facts = self.facts.iter().peekable();
             let last = stream.events.len() as u64;
             for sequence in from..=last {

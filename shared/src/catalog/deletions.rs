@@ -178,7 +178,7 @@ async fn find(
 }
 
 /// Leaves the trace of a deletion; `false` if it is there already.
-async fn trace(
+pub(super) async fn trace(
     connection: &mut SqliteConnection,
     event: &SeriesDeleted,
 ) -> Result<bool, CatalogError> {

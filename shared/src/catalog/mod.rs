@@ -25,6 +25,8 @@ mod outbox;
 mod own_file;
 mod paging;
 mod qido;
+mod renumbering;
+mod restoring;
 mod series;
 mod sources;
 mod statistics;
@@ -33,6 +35,7 @@ mod studies;
 mod study_completions;
 #[cfg(feature = "synthetic")]
 mod synthetic;
+mod taken_up;
 mod upserts;
 mod webhooks;
 mod write_back;
@@ -52,12 +55,14 @@ pub use open::{OpenSeries, Share};
 pub use outbox::{Announcement, Held};
 pub use paging::{Page, Position};
 pub use qido::{LevelSearch, attributes_of};
+pub use restoring::RestoredBackup;
 pub use series::{Listed, SeriesOrder, SeriesRecord, SeriesSearch};
 pub use sources::{Disproof, Lesson, SourceRecord};
 pub use statistics::Statistics;
 pub use stored::{StoreOutcome, StoredSeries};
 pub use studies::{StudyRecord, StudySearch};
 pub use study_completions::{StudiesDecided, StudyCompletion};
+pub use taken_up::SeriesBookmark;
 pub use webhooks::Delivered;
 
 use crate::uid::SeriesInstanceUid;
@@ -148,13 +153,24 @@ impl CatalogError {
     pub fn is_passing(&self) -> bool {
         /// Primary result codes of SQLite: SQLITE_BUSY, SQLITE_LOCKED, SQLITE_IOERR, SQLITE_FULL.
         const PASSING: [i32; 4] = [5, 6, 10, 13];
+        self.code().is_some_and(|code| PASSING.contains(&code))
+    }
+
+    /// Whether somebody else has the file.
+    fn is_busy(&self) -> bool {
+        const SQLITE_BUSY: i32 = 5;
+        self.code() == Some(SQLITE_BUSY)
+    }
+
+    /// The primary result code of SQLite.
+    fn code(&self) -> Option<i32> {
         let error = match self {
             Self::Sqlite(error) | Self::Migration(MigrateError::Execute(error)) => error,
-            _ => return false,
+            _ => return None,
         };
-        let code = error.as_database_error().and_then(|error| error.code()?.parse().ok());
+        let code: i32 = error.as_database_error()?.code()?.parse().ok()?;
         // The primary code is the lowest byte of an extended one.
-        code.is_some_and(|code: i32| PASSING.contains(&(code & 0xff)))
+        Some(code & 0xff)
     }
 }
 

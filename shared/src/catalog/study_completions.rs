@@ -306,7 +306,7 @@ async fn completed(
 }
 
 /// Adds a completion to the history of its study; `false` if it is there already.
-async fn write_down(
+pub(super) async fn write_down(
     connection: &mut SqliteConnection,
     event: &StudyCompleted,
 ) -> Result<bool, CatalogError> {

@@ -1,0 +1,48 @@
+//! Announcements that the broker takes for ones that it has. It goes by the message id; what is stored
+//! under that may be what another catalogue decided, or this one before it was put back.
+
+use anyhow::Context as _;
+use async_nats::jetstream::Context;
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
+use serde_json::Value;
+use shared::catalog::{Announcement, Catalog};
+use shared::stream::SERIES;
+
+/// Whether SERIES has the announcement itself at the sequence that the broker names. If it has another one
+/// under its id, the announcement is numbered anew and waits again.
+///
+/// # Errors
+/// When the broker does not answer, or the catalogue can't be written.
+pub async fn is_announced(
+    jetstream: &Context,
+    catalog: &Catalog,
+    announcement: &Announcement,
+    sequence: u64,
+) -> anyhow::Result<bool> {
+    let stream = jetstream.get_stream_no_info(SERIES).await.context("SERIES")?;
+    let is_same = match stream.get_raw_message(sequence).await {
+        Ok(stored) => is_same(&stored.payload, announcement.payload.as_bytes()),
+        // Deleted since, so nobody gets it any more.
+        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => false,
+        Err(error) => return Err(error).with_context(|| format!("SERIES at {sequence}")),
+    };
+    if is_same {
+        return Ok(true);
+    }
+    // Of a deletion the id says all that matters: of what, and up to where.
+    if !catalog.renumber(announcement).await? {
+        return Ok(true);
+    }
+    tracing::warn!(
+        id = announcement.message_id,
+        sequence,
+        "SERIES has another completion of that number: announced with the next"
+    );
+    Ok(false)
+}
+
+/// Whether two events say the same, however they are spelt.
+fn is_same(stored: &[u8], ours: &[u8]) -> bool {
+    let value = |event| serde_json::from_slice::<Value>(event).ok();
+    stored == ours || value(ours).is_some_and(|ours| value(stored) == Some(ours))
+}

@@ -1,0 +1,253 @@
+//! One indexer on one NATS: a lease in the broker. A lock on the catalogue's file can't know of an indexer
+//! that has another catalogue; the two would delete each other's consumer, and neither would have all.
+//!
+//! The lease is a consumer of INSTANCES that nobody but its owner asks for anything. The broker makes it
+//! only where there is none, has in its metadata whose it is, and removes it once it has not been asked for
+//! [`LEASE`]: by the broker's own time, so the clocks of the machines don't matter.
+
+use crate::lock::Lock;
+use anyhow::{Context as _, bail};
+use async_nats::Client;
+use async_nats::jetstream;
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, Info, pull};
+use async_nats::jetstream::context::ConsumerInfoErrorKind;
+use async_nats::jetstream::stream::Stream;
+use futures_util::StreamExt as _;
+use shared::health::Part;
+use shared::settings::host_name;
+use shared::stream::INSTANCES;
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::Duration;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+/// Name of the consumer.
+const NAME: &str = "indexer-lease";
+
+/// A subject of INSTANCES to which nobody ever publishes.
+const NOTHING: &str = "dicom.ingest.lease";
+
+/// How long the broker keeps a lease whose owner does not ask for it.
+const LEASE: Duration = Duration::from_secs(10);
+
+/// How often its owner does.
+const RENEW_EVERY: Duration = Duration::from_secs(2);
+
+/// How often one that waits for it looks, and how long in all: if it is still there then, its owner lives.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+const TAKEOVER_TIMEOUT: Duration = Duration::from_secs(13);
+
+/// Keys of the metadata: who it is, for people; the lock that the owner holds on its catalogue; and what
+/// tells one start from the next.
+const OWNER: &str = "owner";
+const LOCK: &str = "lock";
+const START: &str = "start";
+
+/// Who asks for the lease.
+#[derive(Debug, Clone)]
+pub struct Owner {
+    name: String,
+    lock: String,
+    start: String,
+}
+
+impl Owner {
+    /// This process, which holds the lock on the catalogue at `path`.
+    #[must_use]
+    pub fn of(path: &Path, lock: &Lock) -> Self {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let (host, process) = (host_name(), std::process::id());
+        let name = format!("host {host}, process {process}, catalogue {}", path.display());
+        Self { name, lock: lock.identity.clone(), start: shared::ephemeral::name("start") }
+    }
+
+    fn metadata(&self) -> HashMap<String, String> {
+        let pairs = [(OWNER, &self.name), (LOCK, &self.lock), (START, &self.start)];
+        pairs.map(|(key, value)| (key.to_owned(), value.clone())).into()
+    }
+
+    /// Whether the lease is ours.
+    fn has(&self, lease: &Info) -> bool {
+        lease.config.metadata.get(START) == Some(&self.start)
+    }
+
+    /// Whether the lease is of an indexer that had the very lock that we have: it is gone.
+    fn follows(&self, lease: &Info) -> bool {
+        lease.config.metadata.get(LOCK) == Some(&self.lock)
+    }
+}
+
+/// The lease, held.
+#[derive(Debug, Clone)]
+pub struct Lease {
+    nats: Client,
+    owner: Owner,
+}
+
+/// Somebody else has it, by this name.
+struct Taken(String);
+
+impl Lease {
+    /// Gets the lease: at once where nobody has it or the one before had our catalogue, and where another
+    /// one has it once that has not asked for it for a while. `None` when told to stop before.
+    ///
+    /// # Errors
+    /// When another one holds on to it.
+    pub async fn acquire(
+        nats: &Client,
+        owner: Owner,
+        health: &Part,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<Option<Self>> {
+        let lease = Self { nats: nats.clone(), owner };
+        let mut taken_since: Option<Instant> = None;
+        let mut said = false;
+        loop {
+            match lease.take().await {
+                Ok(Ok(())) => return Ok(Some(lease)),
+                Ok(Err(Taken(other))) => {
+                    if taken_since.get_or_insert_with(Instant::now).elapsed() > TAKEOVER_TIMEOUT {
+                        bail!("{}", refusal(&other));
+                    }
+                    if !said {
+                        let wait = format!("another indexer is on this NATS ({other}), or was");
+                        tracing::warn!("{wait}; waiting {TAKEOVER_TIMEOUT:?} to see which");
+                        health.not_ready(wait);
+                        said = true;
+                    }
+                }
+                Err(error) => {
+                    taken_since = None;
+                    health.not_ready(format!("{error:#}"));
+                    tracing::warn!("the indexer's lease can't be had yet; trying again: {error:#}");
+                }
+            }
+            tokio::select! {
+                () = sleep(LOOK_EVERY) => {}
+                () = stop.cancelled() => return Ok(None),
+            }
+        }
+    }
+
+    /// Keeps the lease until told to stop, and gives it back then.
+    ///
+    /// # Errors
+    /// When another one has it: nothing must be decided any more.
+    pub async fn keep(&self, stop: &CancellationToken) -> anyhow::Result<()> {
+        loop {
+            let next = Instant::now() + RENEW_EVERY;
+            let renewed = tokio::select! {
+                renewed = self.renew() => renewed,
+                () = stop.cancelled() => break,
+            };
+            match renewed {
+                Ok(Ok(())) => {}
+                Ok(Err(Taken(other))) => bail!("{}", refusal(&other)),
+                Err(error) => tracing::debug!("the lease is not renewed: {error:#}"),
+            }
+            tokio::select! {
+                () = sleep_until(next) => {}
+                () = stop.cancelled() => break,
+            }
+        }
+        // What is not given back ends by itself.
+        let _ = timeout(RENEW_EVERY, self.give_back()).await;
+        Ok(())
+    }
+
+    async fn give_back(&self) -> anyhow::Result<()> {
+        let stream = self.stream().await?;
+        if self.holder(&stream).await?.is_some_and(|held| self.owner.has(&held)) {
+            stream.delete_consumer(NAME).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether it is still ours; takes it again where the broker has lost it.
+    ///
+    /// # Errors
+    /// When another one has it, or the broker does not answer.
+    pub async fn check(&self) -> anyhow::Result<()> {
+        match self.take().await? {
+            Ok(()) => Ok(()),
+            Err(Taken(other)) => bail!("{}", refusal(&other)),
+        }
+    }
+
+    /// Makes the lease if there is none, or it is one of ours.
+    async fn take(&self) -> anyhow::Result<Result<(), Taken>> {
+        let stream = self.stream().await?;
+        if let Some(held) = self.holder(&stream).await? {
+            if self.owner.has(&held) {
+                return Ok(Ok(()));
+            }
+            if !self.owner.follows(&held) {
+                return Ok(Err(Taken(name_of(&held))));
+            }
+            stream.delete_consumer(NAME).await.context("the lease of the one before")?;
+        }
+        let config = pull::Config {
+            durable_name: Some(NAME.to_owned()),
+            description: Some("the one indexer on this NATS".to_owned()),
+            deliver_policy: DeliverPolicy::New,
+            // Not as `filter_subject`, which would be a part of the request's own subject.
+            filter_subjects: vec![NOTHING.to_owned()],
+            ack_policy: AckPolicy::None,
+            inactive_threshold: LEASE,
+            metadata: self.owner.metadata(),
+            ..pull::Config::default()
+        };
+        match stream.create_consumer_strict(config).await {
+            Ok(_) => Ok(Ok(())),
+            // Somebody was quicker.
+            Err(error) => match self.holder(&stream).await? {
+                Some(held) if !self.owner.has(&held) => Ok(Err(Taken(name_of(&held)))),
+                _ => Err(error).context("the lease"),
+            },
+        }
+    }
+
+    /// Asks for it, which is what keeps it, until the broker has nothing to answer for a while.
+    async fn renew(&self) -> anyhow::Result<Result<(), Taken>> {
+        let taken = self.take().await?;
+        if taken.is_err() {
+            return Ok(taken);
+        }
+        let consumer = self.stream().await?.get_consumer::<pull::Config>(NAME).await;
+        let consumer = consumer.map_err(|error| anyhow::anyhow!("the lease: {error}"))?;
+        let asked = consumer.batch().max_messages(1).expires(RENEW_EVERY).messages().await;
+        let mut nothing = asked.context("asking for the lease")?;
+        let answer = timeout(RENEW_EVERY * 2, nothing.next()).await.context("NATS is silent")?;
+        answer.transpose().map_err(|error| anyhow::anyhow!("the lease: {error}"))?;
+        Ok(Ok(()))
+    }
+
+    async fn stream(&self) -> anyhow::Result<Stream<()>> {
+        let jetstream = jetstream::new(self.nats.clone());
+        jetstream.get_stream_no_info(INSTANCES).await.context("INSTANCES")
+    }
+
+    /// The lease as the broker has it; `None` where there is none.
+    async fn holder(&self, stream: &Stream<()>) -> anyhow::Result<Option<Info>> {
+        match stream.consumer_info(NAME).await {
+            Ok(info) => Ok(Some(info)),
+            Err(error) => match error.kind() {
+                ConsumerInfoErrorKind::NotFound => Ok(None),
+                _ => Err(error).context("the lease"),
+            },
+        }
+    }
+}
+
+fn name_of(lease: &Info) -> String {
+    let owner = lease.config.metadata.get(OWNER);
+    owner.map_or_else(|| "one that does not say its name".to_owned(), Clone::clone)
+}
+
+fn refusal(other: &str) -> String {
+    format!(
+        "another indexer works on this NATS: {other}; one NATS has one catalogue, so stop that one, or \
+         give this one its DATABASE_URL or another NATS_URL"
+    )
+}

@@ -1,0 +1,210 @@
+//! A catalogue into which events and facts are written as they were. Nothing is decided again.
+
+use crate::batch::Batch;
+use crate::consumer::BATCH;
+use crate::debounce::Debouncer;
+use crate::fact::Fact;
+use crate::reading::Reading;
+use crate::sources::Sources;
+use jiff::Timestamp;
+use shared::catalog::{Bookmark, Catalog, CatalogError, EventMark, LossCause, Restored};
+use shared::uid::SeriesInstanceUid;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// What a rebuilt catalogue is made of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Events of INSTANCES that were read.
+    pub events: u64,
+    /// Completions that were written down.
+    pub completions: u64,
+    /// Completions of studies that were written down.
+    pub studies: u64,
+    /// Deletions of series that were written down.
+    pub deletions: u64,
+    /// Series that are marked partial, since some of what led up to their completion is no longer
+    /// on the record.
+    pub partial: BTreeSet<SeriesInstanceUid>,
+    /// Of all these, what was decided on an INSTANCES before the one that there is.
+    pub of_former_stream: u64,
+    /// Of all these, what was decided up to events that INSTANCES has lost from its end.
+    pub beyond_end: u64,
+    /// Messages of SERIES that could not be read.
+    pub unreadable: u64,
+}
+
+impl Report {
+    /// Whether the catalogue says all that was ever decided, with all that led up to it.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.partial.is_empty() && self.unreadable == 0
+    }
+
+    /// What it says to a person: how much there is in the catalogue at `path`, and what is missing and
+    /// why. Lines with their ends.
+    #[must_use]
+    pub fn told(&self, path: &Path) -> String {
+        let Self { events, completions, deletions, studies, .. } = self;
+        let mut told = format!(
+            "{}: {events} events, {completions} completions, {deletions} deletions, {studies} \
+             completions of studies\n",
+            path.display()
+        );
+        if self.is_complete() {
+            return told;
+        }
+        if !self.partial.is_empty() {
+            told += "series that are marked partial, since INSTANCES no longer has all that led up to \
+                     their completion (what SERIES says of them is there):\n";
+            for series in &self.partial {
+                told += &format!("  {series}\n");
+            }
+        }
+        let reasons = [
+            (self.partial.len() as u64, "series are partial"),
+            (self.of_former_stream, "decisions are of an INSTANCES before the one that there is"),
+            (self.beyond_end, "decisions are of events that INSTANCES has lost from its end"),
+            (self.unreadable, "messages of SERIES can't be read and were passed over"),
+        ];
+        for (count, what) in reasons.into_iter().filter(|(count, _)| *count > 0) {
+            told += &format!("{count} {what}\n");
+        }
+        told + "the catalogue is partial\n"
+    }
+}
+
+/// A catalogue that is being made of the record, or brought up to it. Events and facts come in the order
+/// in which they were.
+#[derive(Debug)]
+pub struct Rebuilding {
+    catalog: Catalog,
+    sources: Sources,
+    debouncer: Debouncer,
+    batch: Batch,
+    events: usize,
+    /// What came of it so far.
+    pub report: Report,
+}
+
+impl Rebuilding {
+    /// Into an empty catalogue, of a stream that was made at `stream_created`.
+    #[must_use]
+    pub fn new(catalog: Catalog, sources: Sources, stream_created: Timestamp) -> Self {
+        let debouncer = Debouncer::new(sources.clone());
+        let beginning = Bookmark { stream_created, last_sequence: 0, event: None, latest: None };
+        let (batch, report) = (Batch::new(beginning), Report::default());
+        Self { catalog, sources, debouncer, batch, events: 0, report }
+    }
+
+    /// Into a catalogue that has events up to a bookmark.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn after(
+        catalog: Catalog,
+        sources: Sources,
+        bookmark: Bookmark,
+    ) -> Result<Self, CatalogError> {
+        let (open, disproved) = (catalog.open_series().await?, catalog.disproved().await?);
+        let losses = catalog.losses().await?;
+        let mut going_on = Self::new(catalog, sources, bookmark.stream_created);
+        if let Some(latest) = bookmark.latest {
+            going_on.debouncer.resume(latest);
+        }
+        if losses.iter().any(|loss| loss.cause != LossCause::Replaced) {
+            going_on.debouncer.know_losses();
+        }
+        going_on.debouncer.restore(open, disproved);
+        going_on.batch = Batch::new(bookmark);
+        Ok(going_on)
+    }
+
+    /// The next event of INSTANCES.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written.
+    pub async fn event(
+        &mut self,
+        sequence: u64,
+        mark: EventMark,
+        reading: Reading,
+    ) -> anyhow::Result<()> {
+        // What came of it is in the facts.
+        let reading = match reading {
+            Reading::DeletionRequested(_) => Reading::Nothing,
+            reading => reading,
+        };
+        self.batch.push(sequence, mark, reading, &self.sources);
+        self.events += 1;
+        if self.events >= BATCH {
+            self.commit().await?;
+        }
+        Ok(())
+    }
+
+    /// What was decided after the events so far.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written.
+    pub async fn fact(&mut self, fact: &Fact) -> anyhow::Result<()> {
+        if self.events > 0 {
+            self.commit().await?;
+        }
+        let fact = match fact {
+            Fact::Completed(fact) => fact,
+            Fact::Deleted(fact) => {
+                if self.catalog.restore_deletion(fact).await? != Restored::Known {
+                    self.debouncer.close(&fact.series_instance_uid);
+                    // Nothing of it is left that could be incomplete.
+                    self.report.partial.remove(&fact.series_instance_uid);
+                    self.report.deletions += 1;
+                }
+                return Ok(());
+            }
+            Fact::Study(fact) => {
+                let restored = self.catalog.restore_study(fact).await?;
+                self.report.studies += u64::from(restored != Restored::Known);
+                return Ok(());
+            }
+        };
+        let restored = self.catalog.restore(fact).await?;
+        if restored == Restored::Known {
+            return Ok(());
+        }
+        self.debouncer.close(&fact.series_instance_uid);
+        self.report.completions += 1;
+        if restored == Restored::Partial {
+            self.report.partial.insert(fact.series_instance_uid.clone());
+        }
+        Ok(())
+    }
+
+    /// The record ends at sequence `last`.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written.
+    pub async fn finish(mut self, last: u64) -> anyhow::Result<Report> {
+        let bookmark = &mut self.batch.rows.bookmark;
+        if bookmark.last_sequence != last {
+            (bookmark.last_sequence, bookmark.event) = (last, None);
+        }
+        self.commit().await?;
+        self.catalog.close().await;
+        Ok(self.report)
+    }
+
+    /// Writes down what was played so far; gives up to where that is.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written.
+    pub async fn commit(&mut self) -> anyhow::Result<Bookmark> {
+        let (batch, debouncer) = (&self.batch, &mut self.debouncer);
+        self.catalog.record(&batch.rows, |recorded| batch.conclude(debouncer, recorded)).await?;
+        self.report.events += self.events as u64;
+        self.events = 0;
+        let bookmark = self.batch.rows.bookmark.clone();
+        self.batch = Batch::new(bookmark.clone());
+        Ok(bookmark)
+    }
+}

@@ -1,0 +1,138 @@
+//! What SERIES has and the catalogue lacks, after a backup was put back or the file moved away. It is
+//! played into the catalogue before anything is decided: a series goes on with the revision after the
+//! last that was announced, and nothing is announced twice.
+
+use super::place::Place;
+use super::playing::Playing;
+use super::rebuilding::Rebuilding;
+use super::tape::{Facts, Found};
+use crate::fact::Fact;
+use crate::sources::Sources;
+use async_nats::Client;
+use shared::catalog::{Bookmark, Catalog, CatalogError, SeriesBookmark};
+use shared::stream::{self, Position, SERIES};
+
+/// Brings the catalogue up to what SERIES says. `position` is where INSTANCES stands, and `bookmark` how
+/// far that is in the catalogue; gives how far it is then.
+///
+/// # Errors
+/// When the broker does not give its streams, or the catalogue can't be written.
+pub async fn take_up(
+    nats: &Client,
+    catalog: &Catalog,
+    sources: &Sources,
+    position: &Position,
+    mut bookmark: Bookmark,
+) -> anyhow::Result<Bookmark> {
+    let (stream_created, last) = stream::extent(nats, SERIES).await?;
+    let known = match catalog.series_bookmark().await? {
+        Some(known) if known.stream_created == stream_created && known.last_sequence <= last => {
+            known.last_sequence
+        }
+        // Another stream, or one that has lost its tail: all of it may be new.
+        _ => 0,
+    };
+    if known < last {
+        let noted;
+        (bookmark, noted) = play(nats, catalog, sources, position, bookmark, known).await?;
+        if noted > 0 {
+            tracing::warn!(
+                noted,
+                "SERIES has what was decided by another catalogue: the next revisions follow it"
+            );
+        }
+    }
+    catalog.has_taken_up(SeriesBookmark { stream_created, last_sequence: last }).await?;
+    Ok(bookmark)
+}
+
+/// Writes down that everything in SERIES is in the catalogue. True as long as it has taken up all, and
+/// nobody else announces.
+///
+/// # Errors
+/// When the broker does not answer, or the catalogue can't be written.
+pub async fn has_taken_up_all(nats: &Client, catalog: &Catalog) -> anyhow::Result<()> {
+    let (stream_created, last_sequence) = stream::extent(nats, SERIES).await?;
+    let bookmark = SeriesBookmark { stream_created, last_sequence };
+    if catalog.series_bookmark().await? != Some(bookmark) {
+        catalog.has_taken_up(bookmark).await?;
+    }
+    Ok(())
+}
+
+/// Plays what the catalogue lacks of SERIES after sequence `known`. Gives how far INSTANCES is in the
+/// catalogue then, and of how much only the number could be written down.
+async fn play(
+    nats: &Client,
+    catalog: &Catalog,
+    sources: &Sources,
+    position: &Position,
+    bookmark: Bookmark,
+    known: u64,
+) -> anyhow::Result<(Bookmark, u64)> {
+    let last_sequence = bookmark.last_sequence;
+    let mut facts = Facts::after(nats, known).await?;
+    let (mut playing, mut noted) = (None, 0);
+    while let Some(Found { at, fact, .. }) = facts.next().await? {
+        let Some(fact) = fact else { continue };
+        if is_known(catalog, &fact).await? {
+            continue;
+        }
+        let playing = match &mut playing {
+            Some(playing) => playing,
+            none => {
+                tracing::info!(
+                    after = last_sequence,
+                    "the catalogue lies behind SERIES: taking up"
+                );
+                let rebuilding =
+                    Rebuilding::after(catalog.clone(), sources.clone(), bookmark.clone()).await?;
+                none.insert(Playing::after(nats, rebuilding, last_sequence).await?)
+            }
+        };
+        let place = Place::of(&fact, at, position);
+        let is_passed = match place {
+            Place::FormerStream => playing.played() > 0,
+            Place::After(sequence) => sequence < playing.played(),
+            Place::BeyondEnd | Place::Later => false,
+        };
+        if is_passed {
+            // The rows have what came afterwards too, so they are not what it says.
+            note(catalog, &fact).await?;
+            noted += 1;
+        } else {
+            playing.fact(fact, place, position).await?;
+        }
+    }
+    let Some(playing) = playing else { return Ok((bookmark, noted)) };
+    let mut rebuilding = playing.end();
+    let bookmark = rebuilding.commit().await?;
+    let report = rebuilding.report;
+    let (completions, deletions, studies) = (report.completions, report.deletions, report.studies);
+    let (events, partial) = (report.events, report.partial.len());
+    tracing::warn!(
+        events,
+        completions,
+        deletions,
+        studies,
+        partial,
+        "the catalogue lay behind SERIES, and has taken up what was announced since"
+    );
+    Ok((bookmark, noted))
+}
+
+async fn is_known(catalog: &Catalog, fact: &Fact) -> Result<bool, CatalogError> {
+    match fact {
+        Fact::Completed(fact) => catalog.has_completion(fact).await,
+        Fact::Deleted(fact) => catalog.has_deletion(fact).await,
+        Fact::Study(fact) => catalog.has_study_completion(fact).await,
+    }
+}
+
+async fn note(catalog: &Catalog, fact: &Fact) -> Result<(), CatalogError> {
+    match fact {
+        Fact::Completed(fact) => catalog.note_completion(fact).await,
+        Fact::Deleted(fact) => catalog.note_deletion(fact).await,
+        Fact::Study(fact) => catalog.note_study(fact).await,
+    }
+}
