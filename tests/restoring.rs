@@ -70,8 +70,8 @@ async fn a_backup_takes_the_place_of_a_catalogue_that_nobody_has_and_goes_on_fro
     let (code, printed) = services.indexer_command(&["restore", backup]).await;
     assert_eq!(code, Some(0), "{printed}");
     assert!(printed.contains("SERIES") && printed.contains(".before-"), "{printed}");
-    assert_eq!(files(services.folder(), "catalog.db-wal"), [PathBuf::new(); 0]);
-    assert_eq!(files(services.folder(), ".restoring"), [PathBuf::new(); 0]);
+    assert!(files(services.folder(), "catalog.db-wal").is_empty());
+    assert!(files(services.folder(), ".restoring").is_empty());
     assert_eq!(rows(&files(services.folder(), ".before-")[0]).await, before, "kept whole");
     assert_eq!(instances(&services.catalogue_rows().await), 3);
 
