@@ -405,6 +405,7 @@ const MAY: [(&str, &[&str]); 4] = [
             "$JS.API.STREAM.UPDATE.*",
             "$JS.API.STREAM.PURGE.INSTANCES",
             "$JS.API.STREAM.MSG.GET.INSTANCES",
+            "$JS.API.STREAM.MSG.GET.SERIES",
             "$JS.API.DIRECT.GET.INSTANCES",
             "$JS.API.DIRECT.GET.INSTANCES.>",
             "$JS.API.CONSUMER.CREATE.INSTANCES.*",
@@ -579,7 +580,11 @@ async fn no_answer_to_the_receiver_is_stored_and_none_to_others_is_taken_for_an_
         events.iter().map(|event| event.subject.to_string()).collect::<Vec<_>>()
     };
     let own = |subject: &String| [INSTANCE, "dicom.ingest.started.X"].contains(&subject.as_str());
-    let instances = stored("INSTANCES").await;
+    let instances = eventually("what it may publish to be stored", async || {
+        let instances = stored("INSTANCES").await;
+        (instances.len() >= 2 * EVENTS.len()).then_some(instances)
+    })
+    .await;
     assert_eq!(instances.len(), 2 * EVENTS.len(), "{instances:?}");
     assert!(instances.iter().all(own), "{instances:?}");
     assert_eq!(stored("SERIES").await, [""; 0]);
