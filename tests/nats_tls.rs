@@ -1,6 +1,6 @@
 //! NATS over TLS, as `nats-tls.conf` has it: the whole flow works, and nothing is said in plain text or to others.
 
-use crate::harness::pipeline::{Process, address};
+use crate::harness::pipeline::{Process, address, free_addr};
 use crate::harness::restricted::{RestrictedBroker, refusals};
 use crate::harness::tls::{Authority, Identity};
 use async_nats::{Client, ConnectOptions};
@@ -81,8 +81,11 @@ async fn answer_in_plain_text(broker: &RestrictedBroker) -> String {
 }
 
 #[tokio::test]
-async fn the_whole_flow_works_over_tls_as_the_user_of_each_service() {
-    let secured = Secured::start(false).await;
+async fn the_whole_flow_works_over_tls_as_the_user_of_each_service_with_a_list_of_servers() {
+    let mut secured = Secured::start(false).await;
+    // Of which one is down.
+    let (down, up) = (free_addr().port(), secured.broker.addr.port());
+    secured.broker.settings[0].1 = format!("tls://localhost:{down},tls://localhost:{up}");
     let admin = secured.connects(secured.ca(), None).await.unwrap();
     let services = secured.broker.services(admin, &[]).await;
     let study = SyntheticStudy::new().series("MR", 4).size(16, 16);

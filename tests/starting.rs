@@ -277,7 +277,17 @@ fn is_refused_before_and_at_the_start(folder: &Path, settings: &[(&str, &str)], 
 #[test]
 fn a_nats_url_that_is_none_stops_every_program_with_one_line() {
     let folder = tempfile::tempdir().unwrap();
-    for url in ["http://127.0.0.1:4222", "nats://127.0.0.1:99999", "nats://a,,b", "not a server"] {
+    for url in [
+        "http://127.0.0.1:4222",
+        "nats://127.0.0.1:99999",
+        "nats://a,,b",
+        "not a server",
+        "nats://256.1.1.1",
+        "nats://a..b",
+        "4222",
+        "nats://:4222",
+        "nats://a/path",
+    ] {
         for arguments in [&["check-config"][..], &["doctor"], &[]] {
             let ended = run(folder.path(), &[("NATS_URL", url)], arguments);
             let stderr = String::from_utf8_lossy(&ended.stderr).into_owned();
@@ -285,6 +295,39 @@ fn a_nats_url_that_is_none_stops_every_program_with_one_line() {
             assert_eq!(stderr.trim().lines().count(), 1, "{url}: {stderr}");
             assert!(stderr.contains("--nats-url"), "{url}: {stderr}");
             assert!(stderr.contains("write it like `nats://HOST:4222`"), "{url}: {stderr}");
+        }
+    }
+}
+
+#[test]
+fn a_url_of_another_setting_that_is_none_stops_the_start_with_one_line_that_names_it() {
+    let folder = tempfile::tempdir().unwrap();
+    for url in [
+        "",
+        "8222",
+        "127.0.0.1:8222",
+        "nats://a:8222",
+        "http://:8222",
+        "http://a:99999",
+        "http://256.1.1.1",
+        "http://a..b",
+        "http://a b",
+    ] {
+        for (setting, flag) in
+            [("NATS_MONITOR_URL", "--nats-monitor-url"), ("COLLIMATOR_API", "--api")]
+        {
+            let arguments: &[&[&str]] = match setting {
+                "COLLIMATOR_API" => &[&["series", "list"]],
+                _ => &[&["check-config"], &["doctor"], &[]],
+            };
+            for arguments in arguments {
+                let ended = run(folder.path(), &[(setting, url)], arguments);
+                let stderr = String::from_utf8_lossy(&ended.stderr).into_owned();
+                assert_eq!(ended.status.code(), Some(2), "{setting}={url}: {stderr}");
+                assert_eq!(stderr.trim().lines().count(), 1, "{setting}={url}: {stderr}");
+                let named = if url.is_empty() { setting } else { flag };
+                assert!(stderr.contains(named), "{setting}={url}: {stderr}");
+            }
         }
     }
 }

@@ -4,6 +4,7 @@
 use anyhow::ensure;
 use poem::http::{HeaderValue, Method, StatusCode, header};
 use poem::{Request, Response};
+use shared::web_url::web_url;
 
 /// What such a page may ask with. It may not send a name and a password that the browser keeps.
 const METHODS: &str = "GET, HEAD, POST, DELETE";
@@ -24,9 +25,8 @@ impl Origins {
     pub fn new(named: &[String]) -> anyhow::Result<Self> {
         let named: Vec<_> = named.iter().map(|origin| origin.trim().to_owned()).collect();
         for origin in &named {
-            let authority = ["http://", "https://"].iter().find_map(|it| origin.strip_prefix(it));
-            let is_one =
-                authority.is_some_and(|it| !it.is_empty() && !it.contains(['/', '*', '@']));
+            let written = web_url(origin).map(|url| url.origin().ascii_serialization());
+            let is_one = written.is_ok_and(|written| written.eq_ignore_ascii_case(origin));
             ensure!(is_one, "{origin:?} is no origin, as https://viewer.example.org is one");
         }
         Ok(Self(named))
@@ -73,9 +73,19 @@ mod tests {
         for origin in ["https://viewer.example.org", " http://127.0.0.1:3000"] {
             named(origin).unwrap();
         }
-        for wrong in
-            ["*", "", "viewer.example.org", "https://", "https://a/", "https://*.a", "null"]
-        {
+        for wrong in [
+            "*",
+            "",
+            "viewer.example.org",
+            "https://",
+            "https://a/",
+            "https://*.a",
+            "null",
+            "https://a..b",
+            "https://a:443",
+            "https://u@a",
+            "http://a:99999",
+        ] {
             named(wrong).unwrap_err();
         }
     }

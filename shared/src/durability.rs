@@ -2,6 +2,7 @@
 //! only its monitoring port tells.
 
 use crate::stream::INSTANCES;
+use crate::web_url::base_url;
 use anyhow::{Context as _, bail};
 use async_nats::jetstream::stream::PersistenceMode;
 use async_nats::{Client, jetstream};
@@ -9,6 +10,7 @@ use clap::Args;
 use serde::Deserialize;
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
+use url::Url;
 
 /// How long the monitoring port may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -18,8 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct MonitorSettings {
     /// The monitoring port of the NATS server, to verify that it syncs each event to disk, such as
     /// http://127.0.0.1:8222 [default: none, it is not verified]
-    #[arg(long, env = "NATS_MONITOR_URL")]
-    pub nats_monitor_url: Option<String>,
+    #[arg(long, env = "NATS_MONITOR_URL", value_parser = base_url)]
+    pub nats_monitor_url: Option<Url>,
 }
 
 /// Whether a C-STORE Success is safe from a power cut.
@@ -124,7 +126,7 @@ pub async fn look(settings: &MonitorSettings, nats: &Client) -> Durability {
     Durability { replicas, sync }
 }
 
-async fn syncs_always(url: &str) -> anyhow::Result<bool> {
+async fn syncs_always(url: &Url) -> anyhow::Result<bool> {
     #[derive(Deserialize)]
     struct Jsz {
         config: Option<Config>,
@@ -135,7 +137,7 @@ async fn syncs_always(url: &str) -> anyhow::Result<bool> {
         sync_always: bool,
     }
 
-    let url = format!("{}/jsz?config=1", url.trim_end_matches('/'));
+    let url = format!("{}/jsz?config=1", url.as_str().trim_end_matches('/'));
     let client = reqwest::Client::builder().timeout(PATIENCE).build()?;
     let answer = client.get(&url).send().await.with_context(|| url.clone())?;
     if !answer.status().is_success() {

@@ -29,3 +29,4 @@ pub mod telemetry;
 #[cfg(feature = "tls")]
 pub mod tls;
 pub mod uid;
+pub mod web_url;

@@ -72,7 +72,7 @@ pub async fn connect(
     let client = loop {
         let options = options.clone();
         let error = tokio::select! {
-            connected = options.connect(url.servers()) => match connected {
+            connected = url.connect(options) => match connected {
                 Ok(client) => break client,
                 Err(error) => error,
             },

@@ -70,7 +70,7 @@ pub(super) async fn examine(settings: &PipelineSettings) -> (Vec<Finding>, Optio
 async fn connect(url: &NatsUrl, user: &NatsUser) -> anyhow::Result<Client> {
     let options = user.introduce(ConnectOptions::new().name("collimator doctor"))?;
     let options = options.connection_timeout(PATIENCE).request_timeout(Some(PATIENCE));
-    Ok(options.connect(url.servers()).await?)
+    Ok(url.connect(options).await?)
 }
 
 /// The own nats-server does not answer: is it to run, and could it?

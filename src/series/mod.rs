@@ -13,6 +13,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use client::{ApiError, Client, Query};
 use http::StatusCode;
+use shared::web_url::base_url;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
@@ -41,7 +42,7 @@ enum SeriesCommand {
 #[derive(Debug, Clone, Args)]
 struct ApiSettings {
     /// Where the API is
-    #[arg(long, env = "COLLIMATOR_API", value_name = "URL", default_value = "http://127.0.0.1:8000", value_parser = api_url)]
+    #[arg(long, env = "COLLIMATOR_API", value_name = "URL", default_value = "http://127.0.0.1:8000", value_parser = base_url)]
     api: Url,
 
     /// A token of the scope `read`, if the API needs one; as a variable it is in no list of processes
@@ -152,13 +153,6 @@ struct WatchSettings {
     limit: Option<usize>,
     #[command(flatten)]
     form: FormSettings,
-}
-
-fn api_url(text: &str) -> Result<Url, String> {
-    match text.parse::<Url>() {
-        Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(url),
-        _ => Err("must be an http or https address, such as http://127.0.0.1:8000".to_owned()),
-    }
 }
 
 fn positive(text: &str) -> Result<usize, String> {

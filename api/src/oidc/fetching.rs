@@ -9,6 +9,7 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use poem::http::uri::Scheme;
 use poem::http::{Request, StatusCode, Uri, header};
 use serde::Deserialize;
+use shared::web_url::web_url;
 use std::net::IpAddr;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
@@ -221,6 +222,7 @@ impl Fetching {
 
 /// A URL from which keys may come: whoever could change them on the way could let anybody in.
 fn web(url: &str) -> anyhow::Result<Uri> {
+    web_url(url).map_err(|error| anyhow!(error))?;
     let uri: Uri = url.parse().ok().with_context(|| format!("{url:?} is no URL"))?;
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
     let is_here = || host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
@@ -230,8 +232,6 @@ fn web(url: &str) -> anyhow::Result<Uri> {
         _ => false,
     };
     ensure!(is_safe, "{url:?} must begin with https://, or http:// on loopback");
-    let has_user = uri.authority().is_some_and(|it| it.as_str().contains('@'));
-    ensure!(!has_user, "{url:?} must have no user and password");
     Ok(uri)
 }
 

@@ -1,12 +1,13 @@
 //! The webhooks file: who is told of completions by HTTP, and how.
 
 use super::signature::Secret;
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use poem::http::Uri;
 use serde::{Deserialize, Deserializer};
 use shared::event::SeriesCompleted;
 use shared::settings;
 use shared::subject::Token;
+use shared::web_url::web_url;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -156,11 +157,8 @@ struct Entry {
 impl Entry {
     fn checked(self, folder: &Path) -> anyhow::Result<Hook> {
         // The URL may hold a secret, so no message repeats it.
+        web_url(&self.url).map_err(|error| anyhow!("url: {error}"))?;
         let url: Uri = self.url.parse().ok().context("url is no URL")?;
-        let is_web = matches!(url.scheme_str(), Some("http" | "https"));
-        ensure!(is_web && url.host().is_some(), "url must begin with http:// or https://");
-        let has_user = url.authority().is_some_and(|it| it.as_str().contains('@'));
-        ensure!(!has_user, "url must have no user and password: receivers verify the signature");
         ensure!(self.events.is_none_or(|it| !it.is_empty()), "events must not be empty");
         let secret = match (self.secret, self.secret_file) {
             (Some(secret), None) => secret,
@@ -241,6 +239,8 @@ mod tests {
             (format!("{start}{SECRET}\n{start}{SECRET}"), "twice"),
             (format!("[[webhook]]\nname = 'a b'\nurl = 'http://ai/'\n{SECRET}"), "a b"),
             (format!("[[webhook]]\nname = 'a'\nurl = 'ftp://ai/'\n{SECRET}"), "http://"),
+            (format!("[[webhook]]\nname = 'a'\nurl = 'http://a..b/'\n{SECRET}"), "url: the host"),
+            (format!("[[webhook]]\nname = 'a'\nurl = 'http://ai:99999/'\n{SECRET}"), "port"),
             (format!("[[webhook]]\nname = 'a'\nurl = 'http://u:p@ai/'\n{SECRET}"), "no user"),
             ("[[webhooks]]\nname = 'a'".to_owned(), "webhooks"),
         ] {

@@ -1,5 +1,6 @@
 //! `[[source]]`: what differs for one sender, by its calling AE title.
 
+use crate::web_url::base_url;
 use jiff::SignedDuration;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
@@ -91,8 +92,6 @@ fn period<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SignedDuration>, 
 
 fn url<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
     let url = String::deserialize(from)?;
-    match url.starts_with("http://") || url.starts_with("https://") {
-        true => Ok(Some(url.trim_end_matches('/').to_owned())),
-        false => Err(D::Error::custom("must begin with http:// or https://")),
-    }
+    base_url(&url).map_err(D::Error::custom)?;
+    Ok(Some(url.trim_end_matches('/').to_owned()))
 }
