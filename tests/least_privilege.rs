@@ -591,6 +591,11 @@ async fn no_answer_to_the_receiver_is_stored_and_none_to_others_is_taken_for_an_
     let by_ingest = |subject: &&String| subject.starts_with("dicom.audit.ingest.");
     assert_eq!(stored("AUDIT").await.iter().filter(by_ingest).count(), 0);
 
+    let mut heard = eventually("the API to tell of events", async || {
+        let answer = reqwest::get(format!("{}/events", ends.api)).await.unwrap();
+        (answer.status() == 200).then_some(answer)
+    })
+    .await;
     // NATS stores answers to those who share the account of the streams. None of them says anything.
     answers("indexer", &["dicom.series.completed.MR.1.2", "$JS.API.STREAM.INFO.SERIES"]).await;
     answers("api", &["dicom.request.delete.1.2", "$JS.API.STREAM.INFO.SERIES"]).await;
@@ -602,6 +607,17 @@ async fn no_answer_to_the_receiver_is_stored_and_none_to_others_is_taken_for_an_
     .await;
     assert_eq!(ends.series().await, [Value::Null; 0]);
     let letters = stored("DEAD").await;
+    // Nor does anybody hear of them who listens; what is an event comes after them.
+    let opened = json!({"AssociationID": "7", "CallingAETitle": "GENUINE", "CalledAETitle": "B",
+        "PeerAddress": "192.0.2.7", "NodeName": "n", "OpenedAt": "2026-02-03T04:05:06Z"});
+    let subject = "dicom.association.opened.GENUINE";
+    ends.nats.publish(subject, opened.to_string().into()).await.unwrap();
+    let mut said = String::new();
+    while !said.contains("GENUINE") {
+        let chunk = timeout(DEADLINE, heard.chunk()).await.unwrap().unwrap().unwrap();
+        said.push_str(&String::from_utf8_lossy(&chunk));
+    }
+    assert_eq!(said.matches("event: ").count(), 1, "{said}");
     let unreadable = letters.iter().filter(|subject| *subject == "dicom.dead.unreadable").count();
     assert!(unreadable >= instances.len(), "{letters:?}");
 }
