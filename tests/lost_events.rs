@@ -3,9 +3,12 @@
 use crate::harness::eventually;
 use crate::harness::indexing::{Indexing, Published};
 use crate::harness::pipeline::{Process, free_addr, nats_conf, nats_server};
+use async_nats::jetstream;
+use serde_json::Value;
 use shared::stream::position;
 use std::fs;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -61,6 +64,15 @@ impl Broker {
             copy_all(copy.path(), store);
         })
         .await;
+    }
+
+    /// Some of its events are gone, as somebody deletes them.
+    async fn loses(&self, sequences: RangeInclusive<u64>) {
+        let client = async_nats::connect(self.url()).await.unwrap();
+        let stream = jetstream::new(client).get_stream("INSTANCES").await.unwrap();
+        for sequence in sequences {
+            stream.delete_message(sequence).await.unwrap();
+        }
     }
 
     async fn last(&self) -> u64 {
@@ -176,6 +188,73 @@ async fn what_is_acknowledged_after_the_last_block_was_cut_short_is_indexed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_completion_is_corrected_by_an_account_that_comes_after_it() {
+    let mut broker = Broker::start().await;
+    let mut indexing = Indexing::start(&broker.url()).await;
+    let mut sender = Published::new("one", "2.25.1");
+    sender.sends(&broker.url(), 3).await;
+    indexing.has(3).await;
+    indexing.kill();
+    sender.sends(&broker.url(), 3).await;
+    // Acknowledged, and gone before anybody has read them.
+    let last = broker.last().await;
+    broker.loses(last - 2..=last).await;
+    indexing.start_again().await;
+    let revisions = async |number: usize| {
+        eventually("the revision", async || {
+            let revisions = indexing.revisions().await;
+            (revisions.len() == number).then_some(revisions)
+        })
+        .await
+    };
+    let first = revisions(1).await;
+    assert_eq!(
+        (&first[0]["instances_count"], &first[0]["expected_count"]),
+        (&3.into(), &Value::Null)
+    );
+
+    sender.releases(&broker.url()).await;
+    let second = &revisions(2).await[1];
+    assert_eq!(second["instances_count"], 3, "{second}");
+    assert_eq!(second["expected_count"], 6, "{second}");
+    assert_eq!(second["instances_added"], 0, "{second}");
+    let counted = "collimator_incomplete_completions_total 1";
+    assert!(indexing.metrics().await.lines().any(|line| line == counted));
+    assert!(indexing.printed().contains("acknowledged instances of the series are lost"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_association_sent_twice_contradicts_nothing() {
+    let broker = Broker::start().await;
+    let mut indexing = Indexing::start(&broker.url()).await;
+    indexing.kill();
+    // An event was lost before, of another series.
+    let mut before = Published::new("before", "2.25.3");
+    before.sends(&broker.url(), 3).await;
+    let lost = broker.last().await - 1;
+    broker.loses(lost..=lost).await;
+    before.releases(&broker.url()).await;
+    indexing.start_again().await;
+    indexing.is(503, "missing in INSTANCES").await;
+    let mut sender = Published::new("one", "2.25.1");
+    sender.sends(&broker.url(), 3).await;
+    eventually("both completions", async || (indexing.revisions().await.len() == 2).then_some(()))
+        .await;
+    sender.sends_again(&broker.url(), 3).await;
+    sender.releases(&broker.url()).await;
+    // What comes after it is complete, and so it was read.
+    let mut other = Published::new("other", "2.25.2");
+    other.sends(&broker.url(), 1).await;
+    other.releases(&broker.url()).await;
+    let revisions = eventually("the other series", async || {
+        let revisions = indexing.revisions().await;
+        (revisions.len() == 3).then_some(revisions)
+    })
+    .await;
+    assert!(revisions.iter().all(|revision| revision["revision"] == 1), "{revisions:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_damaged_middle_block_had_is_said_to_be_missing() {
     let mut broker = Broker::start().await;
     let mut indexing = Indexing::start(&broker.url()).await;
@@ -197,13 +276,7 @@ async fn what_a_damaged_middle_block_had_is_said_to_be_missing() {
         .await;
     indexing.start_again().await;
     indexing.is(503, "are missing in INSTANCES").await;
-    let series = eventually("the series", async || {
-        let rows = indexing.catalog().rows().await.ok()?;
-        rows.into_iter().find(|row| row.starts_with("revisions "))
-    })
-    .await;
-    let revision: serde_json::Value =
-        serde_json::from_str(series.trim_start_matches("revisions ")).unwrap();
+    let revision = eventually("the series", async || indexing.revisions().await.pop()).await;
     let count = revision["instances_count"].as_u64().unwrap();
     assert!(count < sent, "{revision}");
     assert_eq!(revision["expected_count"], sent, "{revision}");

@@ -5,7 +5,10 @@ use crate::debounce::{Closed, Debouncer, Receiving, Stored};
 use crate::reading::Reading;
 use crate::sources::Sources;
 use jiff::Timestamp;
-use shared::catalog::{self, Bookmark, Consequences, Effect, EventMark, Received, Recorded};
+use shared::catalog::{
+    self, Bookmark, Consequences, Contradicted, Effect, EventMark, Received, Recorded,
+};
+use shared::event::SeriesShare;
 
 /// Events in the order of the stream.
 #[derive(Debug)]
@@ -28,7 +31,12 @@ impl Batch {
     /// Without events, after the bookmark.
     #[must_use]
     pub fn new(bookmark: Bookmark) -> Self {
-        let rows = catalog::Batch { instances: Vec::new(), counted: Vec::new(), bookmark };
+        let rows = catalog::Batch {
+            instances: Vec::new(),
+            counted: Vec::new(),
+            accounts: Vec::new(),
+            bookmark,
+        };
         Self { rows, events: Vec::new(), ends: false }
     }
 
@@ -61,7 +69,16 @@ impl Batch {
                 self.events.push(Event::Other(at, Box::new(reading)));
                 self.ends = true;
             }
-            other => self.events.push(Event::Other(at, Box::new(other))),
+            other => {
+                if let Reading::Closed(event) = &other {
+                    let accounts = event.series.iter().filter(|share| share.acknowledged > 0);
+                    let account = |share: &SeriesShare| {
+                        (share.series_instance_uid.clone(), share.acknowledged)
+                    };
+                    self.rows.accounts.extend(accounts.map(account));
+                }
+                self.events.push(Event::Other(at, Box::new(other)));
+            }
         }
     }
 
@@ -80,6 +97,9 @@ impl Batch {
                     observe(debouncer, *at, reading);
                 }
             }
+        }
+        for (series, Contradicted { missing, source }) in &recorded.contradicted {
+            debouncer.contradicted(series, source, *missing);
         }
         for (series, count) in &recorded.counts {
             debouncer.counted(series, *count);

@@ -447,6 +447,10 @@ impl Session<'_> {
             let series = &event.series_instance_uid;
             if let Some(completion) = decided.find(|completion| completion.series == *series) {
                 metrics.completed(completion);
+                if completion.missing > 0 {
+                    let missing = completion.missing;
+                    tracing::warn!(%series, missing, "acknowledged instances of the series are lost");
+                }
             }
             tracing::info!(
                 series = %event.series_instance_uid,

@@ -43,6 +43,7 @@ pub struct IndexerMetrics {
     pub open_series: Gauge,
     completions: Family<ByReason, Counter>,
     disagreeing: Counter,
+    incomplete: Counter,
     series_duration: Histogram,
     lost: Family<ByCause, Counter>,
     /// Announcements that wait for the broker.
@@ -82,6 +83,7 @@ impl IndexerMetrics {
             open_series: Gauge::default(),
             completions: Family::default(),
             disagreeing: Counter::default(),
+            incomplete: Counter::default(),
             series_duration: Histogram::new(SERIES_SECONDS),
             lost: Family::default(),
             outbox: Gauge::default(),
@@ -139,6 +141,11 @@ impl IndexerMetrics {
             self.disagreeing.clone(),
         );
         metrics.register(
+            "incomplete_completions",
+            "Series that were complete without instances that INSTANCES has lost",
+            self.incomplete.clone(),
+        );
+        metrics.register(
             "indexer_events_lost",
             "Acknowledged events that INSTANCES lost before they were indexed, or the end of which it \
              has lost since",
@@ -185,6 +192,7 @@ impl IndexerMetrics {
         self.completions.get_or_create(&ByReason { reason: completion.reason.as_str() }).inc();
         let took = completion.decided_at.duration_since(completion.opened_at);
         self.series_duration.observe(took.as_secs_f64());
+        self.incomplete.inc_by(u64::from(completion.missing > 0));
     }
 
     /// Its instances disagree on their patient or study.
@@ -317,6 +325,7 @@ mod tests {
             "collimator_completions_total{reason=\"quiet\"} 1",
             "collimator_completions_total{reason=\"overdue\"} 0",
             "collimator_indexer_events_lost_total{cause=\"missing\"} 0",
+            "collimator_incomplete_completions_total 0",
             "collimator_completions_total{reason=\"stored\"} 1",
             "collimator_series_duration_seconds_bucket{le=\"15\"} 0",
             "collimator_series_duration_seconds_bucket{le=\"30\"} 1",

@@ -55,7 +55,7 @@ impl Feed {
             event: None,
             latest: None,
         };
-        let batch = Batch { instances, counted: Vec::new(), bookmark };
+        let batch = Batch { instances, counted: Vec::new(), accounts: Vec::new(), bookmark };
         let mut effects = Vec::new();
         let conclude = |recorded: &Recorded| {
             effects.clone_from(&recorded.effects);
@@ -98,7 +98,8 @@ impl Feed {
             event: None,
             latest: None,
         };
-        let batch = Batch { instances: Vec::new(), counted: Vec::new(), bookmark };
+        let batch =
+            Batch { instances: Vec::new(), counted: Vec::new(), accounts: Vec::new(), bookmark };
         let series = SeriesInstanceUid::parse(series).unwrap();
         let (reason, decided_at) = (DeletionReason::Requested, second(self.sequence));
         let deletions = vec![Deletion { series, reason, decided_at }];
@@ -453,7 +454,8 @@ async fn what_the_rules_know_of_an_open_series_is_kept_whole() {
     let changed = vec![(series, open)];
     let bookmark =
         Bookmark { stream_created: second(0), last_sequence: 2, event: None, latest: None };
-    let batch = Batch { instances: Vec::new(), counted: Vec::new(), bookmark };
+    let batch =
+        Batch { instances: Vec::new(), counted: Vec::new(), accounts: Vec::new(), bookmark };
     let consequences = Consequences { open: changed.clone(), ..Consequences::default() };
     feed.catalog.record(&batch, |_| consequences).await.unwrap();
     assert_eq!(feed.catalog.open_series().await.unwrap(), changed);
@@ -495,7 +497,8 @@ async fn what_is_learned_of_a_sender_is_kept_until_it_is_trusted_again() {
             event: None,
             latest: None,
         };
-        let batch = Batch { instances: Vec::new(), counted: Vec::new(), bookmark };
+        let batch =
+            Batch { instances: Vec::new(), counted: Vec::new(), accounts: Vec::new(), bookmark };
         let consequences = Consequences { lessons: vec![lesson], ..Consequences::default() };
         feed.catalog.record(&batch, |_| consequences).await.unwrap();
         (feed.catalog.sources().await.unwrap(), feed.catalog.disproved().await.unwrap())

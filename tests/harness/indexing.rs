@@ -6,6 +6,7 @@ use super::pipeline::{Process, free_addr, service, test_settings};
 use async_nats::jetstream;
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
+use serde_json::Value;
 use shared::catalog::{Catalog, CatalogSettings};
 use shared::event::{
     AssociationClosed, AssociationIdentity, Ending, Event, InstanceStored, SeriesShare,
@@ -106,6 +107,13 @@ impl Indexing {
         .await;
     }
 
+    /// The completions in its catalogue, by series and revision.
+    pub async fn revisions(&self) -> Vec<Value> {
+        let rows = self.catalog().rows().await.unwrap_or_default();
+        let revisions = rows.iter().filter_map(|row| row.strip_prefix("revisions "));
+        revisions.map(|revision| serde_json::from_str(revision).unwrap()).collect()
+    }
+
     /// What it counts.
     pub async fn metrics(&self) -> String {
         let answer = reqwest::get(format!("http://{}/metrics", self.admin)).await.unwrap();
@@ -151,6 +159,20 @@ impl Published {
         }
     }
 
+    /// Publishes so many of its instances a second time, from the first on.
+    pub async fn sends_again(&mut self, url: &str, count: u64) {
+        let jetstream = jetstream::new(async_nats::connect(url).await.unwrap());
+        for number in 1..=count {
+            self.sent += 1;
+            let event = InstanceStored {
+                sop_instance_uid: SopInstanceUid::parse(&self.sop(number)).unwrap(),
+                digest: self.sop(number),
+                ..self.instance()
+            };
+            publish(&jetstream, &event).await.await.unwrap();
+        }
+    }
+
     /// Publishes an instance each of so many series, and waits until all are acknowledged.
     pub async fn scatters(&mut self, url: &str, series: u64) {
         let jetstream = jetstream::new(async_nats::connect(url).await.unwrap());
@@ -191,8 +213,12 @@ impl Published {
         publish(&jetstream, &closed).await.await.unwrap();
     }
 
+    fn sop(&self, number: u64) -> String {
+        format!("{}.{number}", self.series)
+    }
+
     fn instance(&self) -> InstanceStored {
-        let sop = format!("{}.{}", self.series, self.sent);
+        let sop = self.sop(self.sent);
         InstanceStored {
             sop_instance_uid: SopInstanceUid::parse(&sop).unwrap(),
             sop_class_uid: "1.2.840.10008.5.1.4.1.1.4".to_owned(),

@@ -196,7 +196,7 @@ async fn receive(owner: &Catalog, sequence: u64) {
         event: None,
         latest: None,
     };
-    let batch = Batch { instances, counted: Vec::new(), bookmark };
+    let batch = Batch { instances, counted: Vec::new(), accounts: Vec::new(), bookmark };
     let open = vec![(series, OpenSeries::new(at, "MY PACS"))];
     let consequences = Consequences { open, ..Consequences::default() };
     owner.record(&batch, |_| consequences).await.unwrap();
@@ -268,7 +268,8 @@ async fn delete(owner: &Catalog, sequence: u64) {
         event: None,
         latest: None,
     };
-    let batch = Batch { instances: Vec::new(), counted: Vec::new(), bookmark };
+    let batch =
+        Batch { instances: Vec::new(), counted: Vec::new(), accounts: Vec::new(), bookmark };
     let series = SeriesInstanceUid::parse("2.1").unwrap();
     let (reason, decided_at) = (DeletionReason::Requested, Timestamp::UNIX_EPOCH);
     let deletions = vec![Deletion { series, reason, decided_at }];
@@ -324,7 +325,8 @@ async fn the_senders_are_listed_with_what_their_evidence_is_worth() {
         event: None,
         latest: None,
     };
-    let batch = Batch { instances: Vec::new(), counted: Vec::new(), bookmark };
+    let batch =
+        Batch { instances: Vec::new(), counted: Vec::new(), accounts: Vec::new(), bookmark };
     let lessons = vec![Lesson::Disproved(disproof)];
     owner.record(&batch, |_| Consequences { lessons, ..Consequences::default() }).await.unwrap();
     let expected = serde_json::json!([{

@@ -151,6 +151,17 @@ impl Debouncer {
         }
     }
 
+    /// A series was complete before an association said of it that it had acknowledged so many instances more
+    /// than there are: INSTANCES has lost them, and the next revision says so.
+    pub fn contradicted(&mut self, series: &SeriesInstanceUid, source: &str, missing: u64) {
+        // What an open one misses, it knows by the associations that it follows.
+        let Some(at) = self.latest.filter(|_| !self.open.contains_key(series)) else { return };
+        let open = self.open_at(series, at, source);
+        open.missing = missing;
+        open.tainted = true;
+        self.reschedule(series);
+    }
+
     /// A receiver has started: whatever another one of its name left open has been aborted.
     pub fn ingest_started(&mut self, node: &str, at: Timestamp) {
         let left_open = |open: &OpenSeries| open.associations.values().any(|s| s.node == node);

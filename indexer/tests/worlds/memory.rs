@@ -109,7 +109,13 @@ impl Store for Memory {
             .iter()
             .chain(bereft)
             .map(|series| (series.clone(), self.series[series].instances.len() as u64));
-        let recorded = Recorded { counts: counts.collect(), effects, completed };
+        let recorded = Recorded {
+            counts: counts.collect(),
+            effects,
+            completed,
+            // No world loses events.
+            contradicted: HashMap::new(),
+        };
         let consequences = batch.conclude(debouncer, &recorded);
         for (series, open) in consequences.open {
             self.series.get_mut(&series).unwrap().last_activity = open.last_activity;

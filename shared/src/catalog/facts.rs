@@ -54,7 +54,9 @@ impl Catalog {
         let whole = match &row {
             None => fact.source == Source::Api && fact.revision == last + 1,
             Some(row) => {
-                row.state == "receiving"
+                // What contradicted it is not on the record.
+                let is_corrected = fact.expected_count > Some(fact.instances_count);
+                (row.state == "receiving" || is_corrected)
                     && !row.partial
                     && fact.revision == last + 1
                     && fact.instances_count == row.counted.unsigned_abs()

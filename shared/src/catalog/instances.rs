@@ -3,6 +3,7 @@
 use super::deletions::{self, Deletion};
 use super::faces::Face;
 use super::identities::{self, OfSeries, Said};
+use super::losses::{self, Contradicted};
 use super::open::{self, OpenSeries};
 use super::sources::{self, Lesson};
 use super::upserts::{TOUCH_SERIES, UPSERT_PATIENTS, UPSERT_SERIES, UPSERT_STUDIES};
@@ -59,6 +60,8 @@ pub struct Batch {
     pub instances: Vec<Received>,
     /// Series whose instances are to be counted.
     pub counted: Vec<SeriesInstanceUid>,
+    /// How many instances of which series associations acknowledged, by their own accounts.
+    pub accounts: Vec<(SeriesInstanceUid, u64)>,
     /// Where the stream has been read to, dead letters included.
     pub bookmark: Bookmark,
 }
@@ -72,6 +75,8 @@ pub struct Recorded {
     pub completed: HashMap<SeriesInstanceUid, Completed>,
     /// How many instances they have now: those that were to be counted, and those that lost one.
     pub counts: HashMap<SeriesInstanceUid, u64>,
+    /// The series that are complete with fewer instances than an account has, since INSTANCES has lost some.
+    pub contradicted: HashMap<SeriesInstanceUid, Contradicted>,
 }
 
 /// A series that was complete before a batch.
@@ -169,7 +174,8 @@ impl Catalog {
         write_rows(&mut transaction, &batch.instances, &effects, &found).await?;
         let completed = found.completed;
         let counts = counts(&mut transaction, &batch.counted, &effects).await?;
-        let consequences = conclude(&Recorded { effects, completed, counts });
+        let contradicted = losses::contradicted(&mut transaction, &batch.accounts).await?;
+        let consequences = conclude(&Recorded { effects, completed, counts, contradicted });
         open::keep(&mut transaction, &consequences.open).await?;
         sources::see(&mut transaction, &batch.instances).await?;
         sources::learn(&mut transaction, &consequences.lessons).await?;

@@ -1,11 +1,12 @@
 //! What INSTANCES has lost: acknowledged events that were never read, and how the catalogue goes on with
 //! a stream that has lost its end.
 
-use super::{Catalog, CatalogError, nanoseconds, timestamp, word};
-use crate::uid::SopInstanceUid;
+use super::{Catalog, CatalogError, json, nanoseconds, series_uid, timestamp, word};
+use crate::uid::{SeriesInstanceUid, SopInstanceUid};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sqlx::SqliteConnection;
+use std::collections::HashMap;
 
 /// Why events are gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -68,6 +69,15 @@ pub struct Witness {
     pub association_id: String,
     /// When it was received, by the receiver's clock.
     pub received_at: Timestamp,
+}
+
+/// A series that was complete before an association gave its account of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contradicted {
+    /// How many instances the association had acknowledged and the catalogue does not have.
+    pub missing: u64,
+    /// AE title of the sender of its latest instance.
+    pub source: String,
 }
 
 /// What [`Witness`] is made of.
@@ -153,6 +163,41 @@ impl Catalog {
         transaction.commit().await?;
         Ok(())
     }
+}
+
+/// The complete series of which an association has acknowledged more instances than the catalogue has and
+/// their completion said, where events were lost since they began. Without a loss a sender has sent an
+/// instance twice.
+pub(super) async fn contradicted(
+    connection: &mut SqliteConnection,
+    accounts: &[(SeriesInstanceUid, u64)],
+) -> Result<HashMap<SeriesInstanceUid, Contradicted>, CatalogError> {
+    if accounts.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let last_lost: Option<i64> = sqlx::query_scalar("select max(last_sequence) from losses")
+        .fetch_one(&mut *connection)
+        .await?;
+    let Some(last_lost) = last_lost else { return Ok(HashMap::new()) };
+    let rows: Vec<(String, i64, Option<String>)> = sqlx::query_as(
+        "select series_instance_uid, max(account.value ->> 1) - had.instances as missing, calling_ae_title
+         from json_each(?1) as account
+         join series on series_instance_uid = account.value ->> 0 and state = 'complete'
+         join (select series_instance_uid as uid, count(*) as instances, min(added_sequence) as first
+               from instances where series_instance_uid in (select value ->> 0 from json_each(?1))
+               group by series_instance_uid) as had on had.uid = series_instance_uid
+         where had.first <= ?2 and account.value ->> 1 > max(had.instances, coalesce(expected_count, 0))
+         group by series_instance_uid",
+    )
+    .bind(json(&accounts))
+    .bind(last_lost)
+    .fetch_all(connection)
+    .await?;
+    let contradicted = rows.into_iter().map(|(series, missing, source)| {
+        let source = source.unwrap_or_default();
+        Ok((series_uid(&series)?, Contradicted { missing: missing.unsigned_abs(), source }))
+    });
+    contradicted.collect()
 }
 
 async fn keep(connection: &mut SqliteConnection, loss: &Loss) -> Result<bool, CatalogError> {

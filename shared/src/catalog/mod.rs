@@ -49,7 +49,7 @@ pub use inspection::Inspection;
 pub use instances::{
     Batch, Bookmark, Completed, Consequences, Effect, EventMark, Known, Received, Recorded,
 };
-pub use losses::{Loss, LossCause, Witness};
+pub use losses::{Contradicted, Loss, LossCause, Witness};
 pub use matching::Matching;
 pub use open::{OpenSeries, Share};
 pub use outbox::{Announcement, Held};

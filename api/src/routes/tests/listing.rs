@@ -36,7 +36,7 @@ impl Feed {
             event: None,
             latest: None,
         };
-        let batch = Batch { instances, counted: Vec::new(), bookmark };
+        let batch = Batch { instances, counted: Vec::new(), accounts: Vec::new(), bookmark };
         let consequences = Consequences { open, ..Consequences::default() };
         self.owner().record(&batch, |_| consequences).await.unwrap();
     }
