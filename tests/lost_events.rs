@@ -189,7 +189,7 @@ async fn what_is_acknowledged_after_the_last_block_was_cut_short_is_indexed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_completion_is_corrected_by_an_account_that_comes_after_it() {
-    let mut broker = Broker::start().await;
+    let broker = Broker::start().await;
     let mut indexing = Indexing::start(&broker.url()).await;
     let mut sender = Published::new("one", "2.25.1");
     sender.sends(&broker.url(), 3).await;
