@@ -18,7 +18,8 @@ use shared::health::Health;
 use shared::metrics::Metrics;
 use shared::nats_url::NatsUrl;
 use shared::nats_user::NatsUser;
-use shared::settings::StreamSettings;
+use shared::nats_version::OldNats;
+use shared::settings::{NatsSettings, StreamSettings};
 use shared::sources::SourcesSettings;
 use shared::stream;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -47,11 +48,15 @@ pub struct PipelineSettings {
     #[command(flatten)]
     pub nats_user: NatsUser,
 
+    /// How old it may be.
+    #[command(flatten)]
+    pub old_nats: OldNats,
+
     /// The monitoring port of that NATS server
     #[command(flatten)]
     pub monitor: MonitorSettings,
 
-    /// The nats-server to run, 2.10 or newer [default: one on the PATH, else one is fetched]
+    /// The nats-server to run, 2.14 or newer [default: one on the PATH or a fetched one, whichever is newer]
     #[arg(long, env = "NATS_SERVER")]
     pub nats_server: Option<PathBuf>,
 
@@ -106,6 +111,11 @@ impl PipelineSettings {
              nats-server has no users, and listens in plain text on this machine"
         );
         self.nats_user.check()
+    }
+
+    /// Where to look for the own nats-server.
+    pub(crate) fn finder(&self) -> Finder {
+        Finder::new(self.nats_server.clone(), &self.data_dir).with_old(self.old_nats)
     }
 
     /// Where the catalogue is.
@@ -181,9 +191,9 @@ pub async fn run(
     };
 
     let ended = async {
-        let connected =
-            stream::connect(&nats_url, &settings.nats_user, "collimator", nats_health, &stop)
-                .await?;
+        let (user, old) = (settings.nats_user.clone(), settings.old_nats);
+        let broker_settings = NatsSettings { nats_url, user, old };
+        let connected = stream::connect(&broker_settings, "collimator", nats_health, &stop).await?;
         let Some(nats) = connected else { return Ok(()) };
         api.requests().connect(nats.clone());
         if settings.nats_url.is_some() {
@@ -217,8 +227,7 @@ pub async fn run(
 }
 
 async fn start_broker(settings: &PipelineSettings) -> anyhow::Result<EmbeddedNats> {
-    let finder = Finder::new(settings.nats_server.clone(), &settings.data_dir);
-    let server = finder.find_or_fetch().await?;
+    let server = settings.finder().find_or_fetch().await?;
     EmbeddedNats::start(&server, settings.nats_addr, &settings.nats_folder(), None).await
 }
 

@@ -1,7 +1,8 @@
 //! `collimator doctor`: with the pipeline up, down, and hurt, and without a trace of its own.
 
-use crate::harness::pipeline::{COLLIMATOR, free_addr, nats_conf, nats_server};
+use crate::harness::pipeline::{COLLIMATOR, free_addr, nats_conf, nats_server, nats_server_of};
 use crate::harness::{Collimator, eventually};
+use crate::old_nats::{OLD, OldBroker};
 use async_nats::jetstream;
 use async_nats::jetstream::stream::DiscardPolicy;
 use collimator::synthetic::SyntheticStudy;
@@ -259,4 +260,20 @@ async fn a_broker_of_somebody_else_is_looked_at_for_what_the_promises_need() {
     let lines = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(lines.contains("can't be reached") && !lines.contains("secret"), "{lines}");
+}
+
+#[tokio::test]
+async fn an_old_server_is_in_trouble_or_warned_of_where_it_is_allowed() {
+    let broker = OldBroker::start().await;
+    let running = Machine::new().with("NATS_URL", &broker.url);
+    let server = nats_server_of(OLD).await;
+    let to_run = Machine::new().with("NATS_SERVER", server.display());
+    for machine in [running, to_run] {
+        let checks = machine.examined().1;
+        checks.is("nats", "trouble", "even when it could not sync them to disk");
+        checks.is("nats", "trouble", "use nats-server 2.14.0 or newer, or set ALLOW_OLD_NATS=true");
+        let checks = machine.with("ALLOW_OLD_NATS", "true").examined().1;
+        checks.is("nats", "warning", "even when it could not sync them to disk");
+        checks.is("nats", "warning", "use nats-server 2.14.0 or newer");
+    }
 }

@@ -1,26 +1,25 @@
 //! The streams on the oldest server that is supported and on the newest.
 
-use crate::harness::pipeline::COLLIMATOR;
+use crate::harness::pipeline::{COLLIMATOR, nats_server_of};
 use async_nats::jetstream;
 use bytesize::ByteSize;
-use collimator::embedded_nats::{EmbeddedNats, Finder, NATS_SERVER, Pin};
+use collimator::embedded_nats::{EmbeddedNats, NATS_SERVER, Pin};
 use jetstream::stream::{DiscardPolicy, PersistenceMode, StorageType};
 use shared::durability::{self, MonitorSettings};
+use shared::nats_version::{self, NatsVersion};
 use shared::settings::StreamSettings;
 use shared::stream::{DEAD, INSTANCES, SERIES, ensure_streams, inspect, position};
 use std::path::Path;
 use std::time::Duration;
 
 const OLDEST: Pin = Pin {
-    version: "2.10.26",
-    sha256_x86_64: "8c575d7ec94ffeb505b5a019e239e3b5895f4acf462c8f2f520470ded07223c2",
-    sha256_aarch64: "bf7807e75ee0d69659f40238eab9df5ad96a89e2c7e548c79b744a0705447687",
+    version: "2.14.0",
+    sha256_x86_64: "7d76b288d30ee6e897bcf0bc5077105ef8b0adf2f44de28c062a1ce6edc820fe",
+    sha256_aarch64: "878200e1329db70e21ca6d0b0f61010676a7ca7ac5c16a2d6ecaf150d2897af4",
 };
 
 async fn broker(pin: Pin, folder: &Path) -> EmbeddedNats {
-    let caches = vec![Path::new(env!("CARGO_TARGET_TMPDIR")).join("nats-server")];
-    let finder = Finder { setting: None, path: None, caches, pin };
-    let server = finder.find_or_fetch().await.unwrap();
+    let server = nats_server_of(pin).await;
     let listen = "127.0.0.1:0".parse().unwrap();
     EmbeddedNats::start(&server, listen, folder, Some(Path::new(COLLIMATOR))).await.unwrap()
 }
@@ -83,6 +82,7 @@ async fn streams_are_made_and_kept(pin: Pin) {
 
 #[tokio::test]
 async fn on_the_oldest_server_that_is_supported() {
+    assert_eq!(NatsVersion::parse(OLDEST.version), Some(nats_version::OLDEST));
     streams_are_made_and_kept(OLDEST).await;
 }
 

@@ -44,11 +44,8 @@ async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
     // Reading does without NATS, so it is no condition for being ready.
     let (requests, nats_health) = (api.requests(), Health::default().part("nats"));
     let connect = async {
-        match stream::connect(&args.nats.nats_url, &args.nats.user, "api", nats_health, &stop).await
-        {
-            Ok(nats) => nats.into_iter().for_each(|nats| requests.connect(nats)),
-            Err(error) => tracing::error!("requests can't be passed on: {error:#}"),
-        }
+        let nats = stream::connect(&args.nats, "api", nats_health, &stop).await?;
+        nats.into_iter().for_each(|nats| requests.connect(nats));
         Ok(())
     };
     tokio::try_join!(api.run(stop.clone()), connect)?;

@@ -92,9 +92,7 @@ async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
     let indexer =
         Indexer::new(&args.indexer, &args.sources, &args.audit, args.catalog, &health, &metrics)?;
     let serve = async {
-        match stream::connect(&args.nats.nats_url, &args.nats.user, "indexer", nats_health, &stop)
-            .await?
-        {
+        match stream::connect(&args.nats, "indexer", nats_health, &stop).await? {
             Some(nats) => Box::pin(indexer.run(&nats, &args.streams, stop.clone())).await,
             None => Ok(()),
         }
@@ -105,10 +103,7 @@ async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
 
 async fn replay(settings: &ReplaySettings, stop: CancellationToken) -> anyhow::Result<ExitCode> {
     let health = Health::default().part("nats");
-    let Some(nats) =
-        stream::connect(&settings.nats.nats_url, &settings.nats.user, "replay", health, &stop)
-            .await?
-    else {
+    let Some(nats) = stream::connect(&settings.nats, "replay", health, &stop).await? else {
         return Ok(ExitCode::FAILURE);
     };
     let report = tokio::select! {

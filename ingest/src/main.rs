@@ -51,9 +51,7 @@ async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
         tracing::info!(%addr, "ingest listens for TLS");
     }
     let serve = async {
-        match stream::connect(&args.nats.nats_url, &args.nats.user, "ingest", nats_health, &stop)
-            .await?
-        {
+        match stream::connect(&args.nats, "ingest", nats_health, &stop).await? {
             Some(nats) => {
                 let verified = verify(&args.monitor, &nats);
                 tokio::join!(ingest.run(&nats, &args.streams, stop.clone()), verified).0

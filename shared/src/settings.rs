@@ -3,6 +3,7 @@
 
 use crate::nats_url::NatsUrl;
 use crate::nats_user::NatsUser;
+use crate::nats_version::OldNats;
 use anyhow::anyhow;
 use bytesize::ByteSize;
 use clap::{Arg, Args, Command, Parser, ValueEnum};
@@ -49,6 +50,10 @@ pub struct NatsSettings {
     /// As whom.
     #[command(flatten)]
     pub user: NatsUser,
+
+    /// How old it may be.
+    #[command(flatten)]
+    pub old: OldNats,
 }
 
 /// How the streams are kept.

@@ -2,9 +2,8 @@
 
 use crate::event;
 use crate::health::Part;
-use crate::nats_url::NatsUrl;
-use crate::nats_user::NatsUser;
-use crate::settings::StreamSettings;
+use crate::nats_version::{OLDEST, Outdated};
+use crate::settings::{NatsSettings, StreamSettings};
 use crate::subject::Subject;
 use anyhow::{Context as _, bail, ensure};
 use async_nats::jetstream::context::{
@@ -34,10 +33,6 @@ pub const DEAD: &str = "DEAD";
 /// The audit trail: who sent, read, searched or was refused.
 pub const AUDIT: &str = "AUDIT";
 
-/// The oldest server that keeps the promise of a durable acknowledgement: 2.9 refuses
-/// `sync_interval: always`.
-pub const OLDEST_SERVER: (i64, i64, i64) = (2, 10, 0);
-
 /// How long completions and dead letters are kept.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
@@ -59,20 +54,19 @@ const GUARD_PAUSE: Duration = Duration::from_secs(60);
 /// date from then on. Reconnects by itself. `None` when told to stop before there was a connection.
 ///
 /// # Errors
-/// When the user's password can't be read, or the server is older than [`OLDEST_SERVER`].
+/// When the user's password can't be read, or the server is older than [`OLDEST`] and not allowed.
 pub async fn connect(
-    url: &NatsUrl,
-    user: &NatsUser,
+    settings: &NatsSettings,
     name: &str,
     part: Part,
     stop: &CancellationToken,
 ) -> anyhow::Result<Option<Client>> {
     let mut pause = CONNECT_PAUSE.0;
-    let options = user.introduce(options(name, part.clone()))?;
+    let options = settings.user.introduce(options(name, part.clone()))?;
     let client = loop {
         let options = options.clone();
         let error = tokio::select! {
-            connected = url.connect(options) => match connected {
+            connected = settings.nats_url.connect(options) => match connected {
                 Ok(client) => break client,
                 Err(error) => error,
             },
@@ -86,11 +80,11 @@ pub async fn connect(
         }
     };
     let version = client.server_info().version;
-    let (major, minor, patch) = OLDEST_SERVER;
-    ensure!(
-        client.is_server_compatible(major, minor, patch),
-        "nats-server {version} can't keep an acknowledgement through a power cut; use {major}.{minor} or newer"
-    );
+    if let Some(outdated) = Outdated::of(&version) {
+        let line = format!("nats-server {version} is too old: {outdated}; {}", outdated.advice());
+        ensure!(settings.old.allows(outdated), line);
+        tracing::warn!("nats-server {version} is old: {outdated}; use {OLDEST} or newer");
+    }
     part.ready();
     Ok(Some(client))
 }
@@ -497,7 +491,7 @@ pub async fn position(client: &Client) -> anyhow::Result<Position> {
             })
         }
         Reply { error: Some(error), .. } => bail!("the broker has no INSTANCES stream: {error}"),
-        _ => bail!("the broker's stream info lacks its time; use nats-server 2.10 or newer"),
+        _ => bail!("the broker's stream info lacks its time; use nats-server {OLDEST} or newer"),
     }
 }
 

@@ -2,13 +2,13 @@
 
 use super::PATIENCE;
 use super::finding::Finding;
-use crate::embedded_nats::{self, Finder, NATS_SERVER};
+use crate::embedded_nats::{self, NATS_SERVER};
 use crate::pipeline::{PipelineSettings, here};
 use async_nats::{Client, ConnectOptions};
 use shared::durability;
 use shared::nats_url::NatsUrl;
 use shared::nats_user::NatsUser;
-use shared::stream::OLDEST_SERVER;
+use shared::nats_version::{OLDEST, Outdated};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -39,10 +39,8 @@ pub(super) async fn examine(settings: &PipelineSettings) -> (Vec<Finding>, Optio
     };
     let info = client.server_info();
     let named = format!("nats-server {} at {url}", info.version);
-    let (major, minor, patch) = OLDEST_SERVER;
-    let nats = if !client.is_server_compatible(major, minor, patch) {
-        let advice = format!("it can't sync each event to disk; use {major}.{minor} or newer");
-        Finding::trouble("nats", named, advice)
+    let nats = if let Some(outdated) = Outdated::of(&info.version) {
+        old(settings, outdated, &named)
     } else if !info.jetstream {
         Finding::trouble(
             "nats",
@@ -94,11 +92,14 @@ async fn own_is_away(
         let says = format!("something that is no nats-server listens on {addr}");
         return Finding::trouble("nats", says, "stop it, or set NATS_ADDR");
     }
-    let finder = Finder::new(settings.nats_server.clone(), &settings.data_dir);
-    match finder.find().await {
-        Ok(Some(server)) => {
-            let says = format!("not running; `collimator` will run {} on {addr}", server.display());
-            Finding::ok("nats", says)
+    match settings.finder().find().await {
+        Ok(Some(found)) => {
+            let server = found.server.display();
+            let says = format!("not running; `collimator` will run {server} on {addr}");
+            match found.outdated {
+                Some(outdated) => old(settings, outdated, &says),
+                None => Finding::ok("nats", says),
+            }
         }
         Ok(None) => Finding::warning(
             "nats",
@@ -112,6 +113,15 @@ async fn own_is_away(
         Err(error) => {
             Finding::trouble("nats", "there is no nats-server to run", format!("{error:#}"))
         }
+    }
+}
+
+/// What the services say of it at their start: one that is too old is refused, or warned of where it is allowed.
+fn old(settings: &PipelineSettings, outdated: Outdated, named: &str) -> Finding {
+    let says = format!("{named}: {outdated}");
+    match settings.old_nats.allows(outdated) {
+        true => Finding::warning("nats", says, format!("use nats-server {OLDEST} or newer")),
+        false => Finding::trouble("nats", says, outdated.advice()),
     }
 }
 

@@ -9,7 +9,8 @@ use async_nats::jetstream::context::ConsumerInfoErrorKind;
 use async_nats::jetstream::{self, consumer};
 use bytesize::ByteSize;
 use jiff::Timestamp;
-use shared::stream::{self, DEAD, INSTANCES, Kept, OLDEST_SERVER};
+use shared::nats_version::OLDEST;
+use shared::stream::{self, DEAD, INSTANCES, Kept};
 use std::time::Duration;
 
 /// The share of its limit from which a stream is called full: the indexer trims from there on.
@@ -34,9 +35,7 @@ pub(super) async fn examine(settings: &PipelineSettings, broker: &Broker) -> Vec
     let kept = match stream::inspect(&jetstream, &settings.streams).await {
         Ok(kept) => kept,
         Err(error) => {
-            let (major, minor, _) = OLDEST_SERVER;
-            let advice =
-                format!("see the log of nats-server, and that it is {major}.{minor} or newer");
+            let advice = format!("see the log of nats-server, and that it is {OLDEST} or newer");
             return vec![Finding::trouble("streams", format!("{error:#}"), advice)];
         }
     };

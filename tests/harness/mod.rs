@@ -3,6 +3,7 @@
 
 pub mod browser;
 pub mod cluster;
+pub mod failing_disk;
 pub mod indexing;
 pub mod issuer;
 pub mod link;
@@ -18,6 +19,7 @@ pub mod restricted;
 pub mod schemas;
 pub mod scu;
 pub mod small_disk;
+pub mod store;
 pub mod tls;
 pub mod tools;
 

@@ -4,12 +4,13 @@
 pub use super::process::{Process, signal};
 use super::{DEADLINE, LOOK_EVERY, eventually};
 use async_nats::jetstream::{self, message::StreamMessage};
-use collimator::embedded_nats::{EmbeddedNats, Finder};
+use collimator::embedded_nats::{EmbeddedNats, Finder, Pin};
 use collimator::send::{SendSettings, send};
 use jiff::SignedDuration;
 use serde_json::Value;
 use shared::catalog::{Catalog, CatalogSettings};
 use shared::event::{InstanceStored, SeriesCompleted};
+use shared::nats_version::OldNats;
 use shared::stream::position;
 use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -354,11 +355,30 @@ pub async fn nats_server_with(
     more: &[(&'static str, &str)],
 ) -> Process {
     let server = Finder::new(None, folder).find_or_fetch().await.unwrap();
+    run_nats_server(&server, configuration, folder, port, monitoring, more)
+}
+
+/// As [`nats_server_with`], a certain nats-server.
+pub fn run_nats_server(
+    server: &Path,
+    configuration: &Path,
+    folder: &Path,
+    port: u16,
+    monitoring: u16,
+    more: &[(&'static str, &str)],
+) -> Process {
     let (port, monitoring) = (port.to_string(), monitoring.to_string());
     let configuration = configuration.to_str().unwrap();
     let arguments = ["-c", configuration, "-a", "127.0.0.1", "-p", &port, "-m", &monitoring];
     let store = folder.join("nats").display().to_string();
-    Process::start_with(&server, &arguments, folder, &with(vec![("NATS_STORE_DIR", store)], more))
+    Process::start_with(server, &arguments, folder, &with(vec![("NATS_STORE_DIR", store)], more))
+}
+
+/// The nats-server of a version, fetched once for all tests.
+pub async fn nats_server_of(pin: Pin) -> PathBuf {
+    let caches = vec![Path::new(env!("CARGO_TARGET_TMPDIR")).join("nats-server")];
+    let finder = Finder { setting: None, path: None, caches, pin, old: OldNats::default() };
+    finder.find_or_fetch().await.unwrap()
 }
 
 /// The configuration that comes with the project.

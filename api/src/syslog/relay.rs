@@ -14,6 +14,7 @@ use crate::requests::Requests;
 use anyhow::Context as _;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::{AckPolicy, Consumer, DeliverPolicy, pull};
+use shared::durable;
 use shared::metrics::Metrics;
 use shared::stream::{AUDIT, is_stream_not_found};
 use std::time::Duration;
@@ -131,7 +132,7 @@ impl Relay {
             max_ack_pending: MAX_HELD,
             ..pull::Config::default()
         };
-        let consumer = stream.create_consumer(wanted).await.context("its consumer")?;
+        let consumer = durable::create(&stream, wanted).await.context("its consumer")?;
         let info = consumer.cached_info();
         self.metrics.waiting(info.num_pending + info.num_ack_pending as u64);
         if std::mem::replace(is_first, false) && info.num_ack_pending > 0 {

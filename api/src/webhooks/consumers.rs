@@ -11,6 +11,7 @@ use async_nats::jetstream::stream::Stream;
 use futures_util::TryStreamExt;
 use jiff::Timestamp;
 use shared::catalog::Catalog;
+use shared::durable;
 use shared::stream::SERIES;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -61,7 +62,7 @@ pub(super) async fn open(
     from: impl AsyncFnOnce() -> anyhow::Result<Beginning>,
 ) -> anyhow::Result<Consumer<pull::Config>> {
     let stream = jetstream.get_stream(SERIES).await?;
-    let wanted = |deliver_policy| pull::Config {
+    let wanted = |deliver_policy, memory_storage| pull::Config {
         durable_name: Some(name(hook)),
         description: Some("tells a webhook of completions".to_owned()),
         deliver_policy,
@@ -69,20 +70,23 @@ pub(super) async fn open(
         ack_wait: hook.timeout + MARGIN,
         max_ack_pending: MAX_UNANSWERED,
         filter_subjects: hook.subjects(),
+        memory_storage,
         ..pull::Config::default()
     };
     let known = match stream.consumer_info(name(hook)).await {
-        Ok(info) => Some(info.config.deliver_policy),
+        Ok(info) => Some((info.config.deliver_policy, info.config.memory_storage)),
         Err(error) => match error.kind() {
             ConsumerInfoErrorKind::NotFound => None,
             _ => return Err(error.into()),
         },
     };
-    // Where it began can't be changed.
+    // Where it began can't be changed, nor where it is kept.
     match known {
-        Some(began) => stream.update_consumer(wanted(began)).await.context("its consumer"),
+        Some((began, in_memory)) => {
+            stream.update_consumer(wanted(began, in_memory)).await.context("its consumer")
+        }
         None => {
-            let created = stream.create_consumer(wanted(from().await?.policy())).await;
+            let created = durable::create(&stream, wanted(from().await?.policy(), false)).await;
             created.context("a consumer for it")
         }
     }

@@ -15,6 +15,7 @@ use async_nats::jetstream;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use requests::Requests;
 use shared::catalog::Bookmark;
+use shared::durable;
 use shared::stream::{INSTANCES, Position};
 use std::sync::Arc;
 use std::time::Duration;
@@ -92,21 +93,19 @@ impl Consumer {
         if stream.consumer_info(NAME).await.is_ok() {
             stream.delete_consumer(NAME).await.context("the old consumer")?;
         }
-        let consumer = stream
-            .create_consumer(pull::Config {
-                durable_name: Some(NAME.to_owned()),
-                description: Some("writes the catalogue".to_owned()),
-                deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: last + 1 },
-                // What is committed is so up to a sequence, and so it is acknowledged.
-                ack_policy: AckPolicy::All,
-                ack_wait,
-                // One that reaches a limit would vanish from the backlog without a word.
-                max_deliver: -1,
-                max_ack_pending: MAX_ACK_PENDING as i64,
-                ..pull::Config::default()
-            })
-            .await
-            .context("the consumer")?;
+        let config = pull::Config {
+            durable_name: Some(NAME.to_owned()),
+            description: Some("writes the catalogue".to_owned()),
+            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: last + 1 },
+            // What is committed is so up to a sequence, and so it is acknowledged.
+            ack_policy: AckPolicy::All,
+            ack_wait,
+            // One that reaches a limit would vanish from the backlog without a word.
+            max_deliver: -1,
+            max_ack_pending: MAX_ACK_PENDING as i64,
+            ..pull::Config::default()
+        };
+        let consumer = durable::create(&stream, config).await.context("the consumer")?;
         let requests = Requests::start(jetstream, consumer).await.context("reading INSTANCES")?;
         let (sender, batches) = mpsc::channel(1);
         let hurry = Arc::new(Notify::new());
