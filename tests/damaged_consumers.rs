@@ -57,16 +57,19 @@ async fn is_got_over(what: &str, damage: Damage, while_it_runs: bool) {
     let all = if while_it_runs { 40 } else { 50 };
     indexing.has(all).await;
     sender.releases(&broker.url()).await;
-    let revision = eventually(&format!("the completion, {what}"), async || {
+    // While the broker was away, the series may have been complete with fewer.
+    eventually(&format!("a completion with all of them, {what}"), async || {
         let rows = indexing.catalog().rows().await.ok()?;
-        rows.into_iter().find(|row| row.starts_with("revisions "))
+        let counts = rows.iter().filter_map(|row| row.strip_prefix("revisions "));
+        let counts = counts.map(|row| {
+            let revision: serde_json::Value = serde_json::from_str(row).unwrap();
+            revision["instances_count"].as_u64().unwrap()
+        });
+        let most = counts.max()?;
+        assert!(most <= all, "{what}: {most} of {all}");
+        (most == all).then_some(())
     })
     .await;
-    let revision: serde_json::Value =
-        serde_json::from_str(revision.trim_start_matches("revisions ")).unwrap();
-    assert_eq!(revision["instances_count"], all, "{what}: {revision}");
-    assert_eq!(revision["revision"], 1, "{what}: {revision}");
-    assert_eq!(revision["reason"], "released", "{what}: {revision}");
     assert!(indexing.catalog().losses().await.unwrap().is_empty(), "{what}");
     indexing.is(200, "ready").await;
     // It goes on like that.

@@ -83,7 +83,9 @@ pub async fn connect(
     if let Some(outdated) = Outdated::of(&version) {
         let line = format!("nats-server {version} is too old: {outdated}; {}", outdated.advice());
         ensure!(settings.old.allows(outdated), line);
-        tracing::warn!("nats-server {version} is old: {outdated}; use {OLDEST} or newer");
+        tracing::warn!(
+            "nats-server {version} is old: {outdated}; use nats-server {OLDEST} or newer"
+        );
     }
     part.ready();
     Ok(Some(client))
