@@ -1,11 +1,12 @@
 //! An audit message as XML, by the schema of PS3.15 section A.5.1. The order of elements is the schema's.
 
 use quick_xml::events::{BytesDecl, BytesText, Event};
-use quick_xml::{Result, Writer};
+use quick_xml::Writer;
 use shared::audit::{
     Action, ActiveParticipant, AuditMessage, AuditSourceIdentification, Code, EventIdentification,
     ParticipantObjectIdentification,
 };
+use std::io::{Error, Result};
 
 type Out = Writer<Vec<u8>>;
 
@@ -22,7 +23,7 @@ pub fn of(message: &AuditMessage) -> Result<String> {
         source(out, &message.audit_source_identification)?;
         message.participant_object_identification.iter().try_for_each(|it| object(out, it))
     })?;
-    let written = String::from_utf8(out.into_inner()).map_err(|error| error.utf8_error())?;
+    let written = String::from_utf8(out.into_inner()).map_err(Error::other)?;
     // The markup itself has no such characters.
     let legal = |c: char| match c {
         '\u{fffe}' | '\u{ffff}' => '\u{fffd}',
