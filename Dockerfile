@@ -12,14 +12,15 @@ COPY Cargo.toml Cargo.lock ./
 COPY .cargo/ .cargo/
 COPY api/Cargo.toml api/
 COPY bench/Cargo.toml bench/
+COPY dimse/Cargo.toml dimse/
 COPY fuzz/Cargo.toml fuzz/
 COPY indexer/Cargo.toml indexer/
 COPY ingest/Cargo.toml ingest/
 COPY shared/Cargo.toml shared/
-RUN for package in . api bench fuzz indexer ingest shared; do \
+RUN for package in . api bench dimse fuzz indexer ingest shared; do \
         mkdir $package/src && touch $package/src/lib.rs && echo 'fn main() {}' >$package/src/main.rs; \
     done \
-    && rm shared/src/main.rs \
+    && rm dimse/src/main.rs shared/src/main.rs \
     && mkdir shared/tests && touch shared/tests/catalogue.rs \
     && mkdir -p bench/benches/pure && touch bench/benches/pure/main.rs \
     && cargo build --release --locked --workspace --exclude bench --exclude fuzz \

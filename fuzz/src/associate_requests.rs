@@ -4,7 +4,8 @@ use crate::Reader;
 use dicom_ul::pdu::{
     AssociationRQ, Pdu, PresentationContextProposed, UserVariableItem, read_pdu, write_pdu,
 };
-use ingest::admission::{MAX_ASSOCIATE_LENGTH, MAX_PDU_LENGTH, admit, read_request};
+use dimse::negotiation::{MAX_ASSOCIATE_LENGTH, MAX_PDU_LENGTH, read_request};
+use ingest::admission::admit;
 
 pub(crate) const READER: Reader = Reader { name: "associate_requests", seeds, check };
 

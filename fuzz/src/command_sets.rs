@@ -4,7 +4,8 @@ use crate::Reader;
 use dicom_core::{DataElement, PrimitiveValue, Tag, VR, dicom_value};
 use dicom_object::InMemDicomObject;
 use dicom_transfer_syntax_registry::entries::IMPLICIT_VR_LITTLE_ENDIAN;
-use ingest::dimse::{Status, read_request, write_response};
+use dimse::Status;
+use dimse::command::{read_request, write_response};
 
 pub(crate) const READER: Reader = Reader { name: "command_sets", seeds, check };
 

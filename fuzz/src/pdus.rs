@@ -2,7 +2,8 @@
 
 use crate::data_sets::written;
 use crate::{Reader, command_sets, pieces};
-use ingest::framer::{Frame, Framer, Kind};
+use dimse::framer::{Frame, Framer};
+use dimse::p_data::Kind;
 use ingest::header::Encoding;
 
 pub(crate) const READER: Reader = Reader { name: "pdus", seeds, check };

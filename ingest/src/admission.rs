@@ -7,28 +7,15 @@ use dicom_dictionary_std::StandardSopClassDictionary;
 use dicom_ul::pdu::{
     AssociationAC, AssociationRJ, AssociationRJResult, AssociationRJServiceProviderASCEReason,
     AssociationRJServiceProviderPresentationReason, AssociationRJServiceUserReason,
-    AssociationRJSource, AssociationRQ, Pdu, PresentationContextProposed,
-    PresentationContextResult, PresentationContextResultReason, UserVariableItem, read_pdu,
+    AssociationRJSource, AssociationRQ, PresentationContextProposed,
+    PresentationContextResultReason,
 };
+use dimse::negotiation::{self, Unsupported, trimmed};
 use shared::room::Full;
 use shared::sources::NotAllowed;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Longest P-DATA-TF PDU that we ever take or send, in bytes without its header (PS3.8 annex D.1):
-/// longer ones gain nothing, since what has arrived of one is not waited for.
-pub const MAX_PDU_LENGTH: u32 = 128 * 1024;
-
-/// Longest A-ASSOCIATE-RQ, in bytes: 128 presentation contexts with some twenty transfer syntaxes
-/// each have a quarter of it.
-pub const MAX_ASSOCIATE_LENGTH: u32 = 1024 * 1024;
-
-/// What identifies this implementation to its peers (PS3.7 section D.3.3.2).
-const IMPLEMENTATION_CLASS_UID: &str = "2.25.205469134063298372154862046173825196527";
-const IMPLEMENTATION_VERSION_NAME: &str = concat!("COLLIMATOR_", env!("CARGO_PKG_VERSION"));
-
-/// The only application context there is (PS3.7 section A.2.1).
-const DICOM_APPLICATION_CONTEXT: &str = "1.2.840.10008.3.1.1.1";
 /// Verification SOP Class: C-ECHO.
 const VERIFICATION: &str = "1.2.840.10008.1.1";
 /// Under this root DICOM itself names SOP classes; all others are private.
@@ -38,10 +25,6 @@ const STANDARD_STORAGE_ROOT: &str = "1.2.840.10008.5.1.4.1.1.";
 /// What a SOP class is called that is not in the dictionary: a private one, or one of a later edition.
 /// Their UIDs are for peers to choose, so there is no end of them.
 pub const OTHER_CLASS: &str = "other";
-/// Protocol version 1 (PS3.8 section 9.3.2).
-const PROTOCOL_VERSION: u16 = 1;
-/// Longest PDU that the shortest of peers takes; one that claims less still gets this.
-const SMALLEST_PDU_LENGTH: u32 = 128;
 
 /// An accepted presentation context.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,6 +72,15 @@ impl From<Full> for Rejection {
         match full {
             Full::InAll => Self::NoRoom,
             Full::ForPeer => Self::NoRoomForPeer,
+        }
+    }
+}
+
+impl From<Unsupported> for Rejection {
+    fn from(unsupported: Unsupported) -> Self {
+        match unsupported {
+            Unsupported::ProtocolVersion => Self::ProtocolVersion,
+            Unsupported::ApplicationContext => Self::ApplicationContext,
         }
     }
 }
@@ -170,15 +162,6 @@ impl fmt::Display for Rejection {
     }
 }
 
-/// Reads a PDU, if it is an A-ASSOCIATE-RQ.
-#[must_use]
-pub fn read_request(pdu: &[u8]) -> Option<AssociationRQ> {
-    match read_pdu(pdu, MAX_ASSOCIATE_LENGTH, true) {
-        Ok(Some(Pdu::AssociationRQ(request))) => Some(request),
-        _ => None,
-    }
-}
-
 /// Decides on a request. `called_ae_title` is the one that a caller has to use, if any;
 /// `max_pdu_length` is of the PDUs that we take, in bytes.
 ///
@@ -189,18 +172,14 @@ pub fn admit(
     called_ae_title: Option<&str>,
     max_pdu_length: u32,
 ) -> Result<Accepted, Rejection> {
-    if request.protocol_version & PROTOCOL_VERSION == 0 {
-        return Err(Rejection::ProtocolVersion);
-    }
-    if trimmed(&request.application_context_name) != DICOM_APPLICATION_CONTEXT {
-        return Err(Rejection::ApplicationContext);
-    }
+    negotiation::check(request)?;
     if called_ae_title.is_some_and(|ours| ours != trimmed(&request.called_ae_title)) {
         return Err(Rejection::CalledAeTitle);
     }
 
-    let results: Vec<_> = request.presentation_contexts.iter().map(answer_context).collect();
-    let contexts = results
+    let answer = negotiation::accept(request, max_pdu_length, transfer_syntax);
+    let contexts = answer
+        .presentation_contexts
         .iter()
         .zip(&request.presentation_contexts)
         .filter(|(result, _)| result.reason == PresentationContextResultReason::Acceptance)
@@ -212,42 +191,24 @@ pub fn admit(
         })
         .collect();
     Ok(Accepted {
-        answer: AssociationAC {
-            protocol_version: PROTOCOL_VERSION,
-            // Both are sent back as they came (PS3.8 section 9.3.3).
-            calling_ae_title: request.calling_ae_title.clone(),
-            called_ae_title: request.called_ae_title.clone(),
-            application_context_name: DICOM_APPLICATION_CONTEXT.to_owned(),
-            presentation_contexts: results,
-            user_variables: vec![
-                UserVariableItem::MaxLength(max_pdu_length),
-                UserVariableItem::ImplementationClassUID(IMPLEMENTATION_CLASS_UID.to_owned()),
-                UserVariableItem::ImplementationVersionName(IMPLEMENTATION_VERSION_NAME.to_owned()),
-            ],
-        },
+        answer,
         contexts,
-        peer_max_pdu_length: peer_max_pdu_length(request),
+        peer_max_pdu_length: negotiation::peer_max_pdu_length(request),
     })
 }
 
-fn answer_context(proposed: &PresentationContextProposed) -> PresentationContextResult {
-    let abstract_syntax = trimmed(&proposed.abstract_syntax);
+/// The transfer syntax in which a presentation context is accepted, or why it is not.
+fn transfer_syntax(
+    proposed: &PresentationContextProposed,
+) -> Result<&str, PresentationContextResultReason> {
+    if !is_taken(trimmed(&proposed.abstract_syntax)) {
+        return Err(PresentationContextResultReason::AbstractSyntaxNotSupported);
+    }
     // All transfer syntaxes are taken, so the sender's first choice is: nothing is gained by
     // making it transcode pixel data that is not kept.
-    let first =
-        proposed.transfer_syntaxes.iter().map(|uid| trimmed(uid)).find(|uid| !uid.is_empty());
-    let (reason, transfer_syntax) = match first {
-        _ if !is_taken(abstract_syntax) => {
-            (PresentationContextResultReason::AbstractSyntaxNotSupported, "")
-        }
-        None => (PresentationContextResultReason::TransferSyntaxesNotSupported, ""),
-        Some(uid) => (PresentationContextResultReason::Acceptance, uid),
-    };
-    PresentationContextResult {
-        id: proposed.id,
-        reason,
-        transfer_syntax: transfer_syntax.to_owned(),
-    }
+    let mut uids = proposed.transfer_syntaxes.iter().map(|uid| trimmed(uid));
+    let first = uids.find(|uid| !uid.is_empty());
+    first.ok_or(PresentationContextResultReason::TransferSyntaxesNotSupported)
 }
 
 /// Whether a SOP class is one to receive: verification, any storage class of the standard, and all
@@ -267,27 +228,11 @@ fn keyword(sop_class_uid: &str) -> &'static str {
     StandardSopClassDictionary.by_uid(sop_class_uid).map_or(OTHER_CLASS, |entry| entry.alias)
 }
 
-fn peer_max_pdu_length(request: &AssociationRQ) -> u32 {
-    let said = request.user_variables.iter().find_map(|item| match item {
-        UserVariableItem::MaxLength(length) => Some(*length),
-        _ => None,
-    });
-    match said {
-        // Zero is "unlimited" (PS3.8 annex D.1).
-        None | Some(0) => MAX_PDU_LENGTH,
-        Some(length) => length.clamp(SMALLEST_PDU_LENGTH, MAX_PDU_LENGTH),
-    }
-}
-
-/// Without the padding that AE titles and UIDs may have.
-#[must_use]
-pub fn trimmed(text: &str) -> &str {
-    text.trim_matches([' ', '\0'])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dicom_ul::pdu::UserVariableItem;
+    use dimse::negotiation::{DICOM_APPLICATION_CONTEXT, MAX_PDU_LENGTH};
 
     fn request(contexts: Vec<PresentationContextProposed>) -> AssociationRQ {
         AssociationRQ {
@@ -383,16 +328,5 @@ mod tests {
         let mut other = request(vec![]);
         other.application_context_name = "1.2.3".into();
         assert_eq!(admit(&other, None, MAX_PDU_LENGTH), Err(Rejection::ApplicationContext));
-    }
-
-    #[test]
-    fn an_unlimited_pdu_length_is_ours_and_a_tiny_one_still_carries_an_answer() {
-        for (said, used) in
-            [(0, MAX_PDU_LENGTH), (4096, 4096), (u32::MAX, MAX_PDU_LENGTH), (1, 128)]
-        {
-            let mut request = request(vec![]);
-            request.user_variables = vec![UserVariableItem::MaxLength(said)];
-            assert_eq!(admit(&request, None, MAX_PDU_LENGTH).unwrap().peer_max_pdu_length, used);
-        }
     }
 }

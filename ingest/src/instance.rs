@@ -3,11 +3,12 @@
 use crate::attributes::{
     self, SERIES_INSTANCE_UID, SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID,
 };
-use crate::dimse::{Request, Status};
 use crate::header::{Header, HeaderError};
 use crate::ledger::Ledger;
 use crate::pseudonyms::Pseudonyms;
 use crate::publisher::PublishRefused;
+use dimse::Status;
+use dimse::command::Request;
 use jiff::Timestamp;
 use shared::event::{AssociationIdentity, InstanceStored};
 use shared::uid::{SeriesInstanceUid, SopInstanceUid, StudyInstanceUid, UidError};

@@ -1,7 +1,7 @@
 //! What the receiver counts. All that is counted of an instance is counted once it is here whole, and
 //! where is looked up when the association first uses its presentation context: a PDU costs nothing.
 
-use crate::dimse::Status;
+use dimse::Status;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -186,6 +186,7 @@ fn word(status: Status) -> &'static str {
         Status::OutOfResources => "out_of_resources",
         Status::DataSetDoesNotMatch => "data_set_does_not_match",
         Status::CannotUnderstand => "cannot_understand",
+        Status::Other(_) => "other",
     }
 }
 

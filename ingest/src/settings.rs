@@ -1,11 +1,11 @@
 //! What the receiver can be told. Each is also an environment variable of the same name.
 
-use crate::admission::MAX_PDU_LENGTH;
 use crate::pseudonyms::PseudonymSettings;
 use crate::tls::TlsSettings;
 use anyhow::ensure;
 use bytesize::ByteSize;
 use clap::Args;
+use dimse::negotiation::MAX_PDU_LENGTH;
 use shared::settings::{duration, host_name, positive_size};
 use shared::sources::AllowList;
 use std::fmt;

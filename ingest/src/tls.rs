@@ -2,20 +2,15 @@
 //! certificate of the sender.
 
 use crate::certificate::Certificate;
-use crate::socket::Prompt;
 use anyhow::{Context as _, anyhow};
 use clap::Args;
+use dimse::net::{Encrypted, buffered};
 use shared::pem::Named;
 use shared::tls::{NoTls, Papers, Tls};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
-use tokio::io::BufReader;
 use tokio::net::TcpStream;
-use tokio_rustls::server::TlsStream;
-
-/// Ciphertext that is read at a time: two records of the longest.
-const BUFFER_LENGTH: usize = 32 * 1024;
 
 /// Settings of DICOM TLS.
 #[derive(Debug, Clone, Default, Args)]
@@ -66,9 +61,6 @@ impl TlsSettings {
     }
 }
 
-/// A connection that is encrypted from here on.
-pub type Encrypted = TlsStream<BufReader<Prompt>>;
-
 /// The hand-shake, within this time. Gives the certificate of the peer if it was asked for one.
 ///
 /// # Errors
@@ -78,7 +70,6 @@ pub async fn accept(
     socket: TcpStream,
     limit: Duration,
 ) -> Result<(Encrypted, Option<Certificate>), NoTls> {
-    let buffered = |socket| BufReader::with_capacity(BUFFER_LENGTH, Prompt(socket));
     let encrypted = tls.accept(socket, limit, buffered).await?;
     let certificates = encrypted.get_ref().1.peer_certificates();
     let certificate = certificates.and_then(|chain| chain.first()).map(Certificate::of);

@@ -6,8 +6,8 @@
 mod events;
 
 mod catalogue;
+mod command;
 mod debounce;
-mod dimse;
 mod event;
 mod header;
 
@@ -16,7 +16,7 @@ use criterion::{criterion_group, criterion_main};
 criterion_group!(
     pure,
     header::bench,
-    dimse::bench,
+    command::bench,
     event::bench,
     debounce::bench,
     catalogue::bench

@@ -8,8 +8,6 @@ pub use negotiation::{Connection, reject, serve};
 
 use crate::admission::Accepted;
 use crate::auditing::{self, End as Ended};
-use crate::dimse::{self, MAX_COMMAND_LENGTH, Operation, Request, Status};
-use crate::framer::Kind;
 use crate::identification::Identification;
 use crate::instance::Refusal;
 use crate::ledger::Ledger;
@@ -20,8 +18,11 @@ use crate::pseudonyms::Pseudonyms;
 use crate::publisher::Publisher;
 use crate::settings::Settings;
 use crate::transfers::Transfers;
-use crate::wire::{Abort, Incoming, Wire, WireError};
 use dicom_ul::pdu::{AbortRQServiceProviderReason, Pdu};
+use dimse::Status;
+use dimse::command::{CommandAssembly, Operation, Request, read_request, write_response};
+use dimse::net::{Abort, Acceptor, AssociationError, Incoming};
+use dimse::p_data::Kind;
 use jiff::Timestamp;
 use shared::audit::Auditor;
 use shared::event::{AssociationIdentity, Ending};
@@ -94,7 +95,7 @@ enum End {
 
 struct Association<'a> {
     service: &'a Service,
-    wire: Wire,
+    acceptor: Acceptor,
     accepted: Accepted,
     identity: AssociationIdentity,
     ledger: Ledger,
@@ -110,7 +111,7 @@ struct Association<'a> {
 
 impl Association<'_> {
     async fn run(mut self, answer: Pdu) {
-        let ended = match self.wire.send(&answer).await {
+        let ended = match self.acceptor.send(&answer).await {
             Ok(()) => self.serve_messages().await,
             Err(error) => Err(error),
         };
@@ -125,7 +126,7 @@ impl Association<'_> {
             auditing::say_transferred(&self.service.auditor, &self.identity, &study, end);
         }
         // The peer's connection is not kept waiting for the broker.
-        drop((self.wire, self.is_open));
+        drop((self.acceptor, self.is_open));
         let Some(event) = self.ledger.close(self.identity, ending, cause, closed_at) else {
             return;
         };
@@ -138,17 +139,17 @@ impl Association<'_> {
         }
     }
 
-    /// Ends the association on the wire. Gives how it ended, and why unless it was released.
-    async fn end(&mut self, ended: Result<End, WireError>) -> (Ending, Option<String>) {
+    /// Ends the association for the peer. Gives how it ended, and why unless it was released.
+    async fn end(&mut self, ended: Result<End, AssociationError>) -> (Ending, Option<String>) {
         let ledger = &self.ledger;
         let (stores, acknowledged) = (ledger.stores(), ledger.acknowledged());
         let failed = ledger.failed();
         match ended {
             Ok(End::Released) => {
-                if let Err(error) = self.wire.send(&Pdu::ReleaseRP).await {
+                if let Err(error) = self.acceptor.send(&Pdu::ReleaseRP).await {
                     tracing::debug!(%error, "A-RELEASE-RP could not be sent");
                 }
-                self.wire.close().await;
+                self.acceptor.close().await;
                 tracing::info!(stores, acknowledged, failed, "released");
                 (Ending::Released, None)
             }
@@ -159,7 +160,7 @@ impl Association<'_> {
                 (Ending::Aborted, Some("aborted by the peer".to_owned()))
             }
             Ok(End::Stopped) => {
-                self.wire.abort(AbortRQServiceProviderReason::ReasonNotSpecified).await;
+                self.acceptor.abort(AbortRQServiceProviderReason::ReasonNotSpecified).await;
                 tracing::info!(stores, acknowledged, failed, "aborted: stopping");
                 (Ending::Aborted, Some("the receiver was stopped".to_owned()))
             }
@@ -169,36 +170,35 @@ impl Association<'_> {
                 }
                 if let Some(Abort { reason, cause }) = error.abort() {
                     self.service.refusals.count(Refused::Abort, cause);
-                    self.wire.abort(reason).await;
+                    self.acceptor.abort(reason).await;
                 }
                 (Ending::Aborted, Some(error.to_string()))
             }
         }
     }
 
-    async fn serve_messages(&mut self) -> Result<End, WireError> {
+    async fn serve_messages(&mut self) -> Result<End, AssociationError> {
         loop {
             let (context_id, command) = match self.command().await? {
                 Ok(command) => command,
                 Err(end) => return Ok(end),
             };
-            let request = dimse::read_request(&command)?;
+            let request = read_request(&command)?;
             self.serve_message(context_id, &request).await?;
         }
     }
 
     /// The bytes of the next command set and its presentation context, or how it all ended.
-    async fn command(&mut self) -> Result<Result<(u8, Vec<u8>), End>, WireError> {
-        let mut command = Vec::with_capacity(256);
-        let mut of_context = None;
+    async fn command(&mut self) -> Result<Result<(u8, Vec<u8>), End>, AssociationError> {
+        let mut command = CommandAssembly::default();
         loop {
-            let begun = of_context.is_some() || self.wire.is_inside_pdu();
+            let begun = command.has_begun() || self.acceptor.is_inside_pdu();
             let limit = match begun {
                 true => self.service.settings.receive_timeout,
                 false => self.service.settings.idle_timeout,
             };
             let incoming = tokio::select! {
-                incoming = self.wire.next(limit) => incoming?,
+                incoming = self.acceptor.next(limit) => incoming?,
                 // Between two messages is where to stop; one that has begun is finished first.
                 () = self.service.stop.cancelled(), if !begun => return Ok(Err(End::Stopped)),
             };
@@ -206,25 +206,25 @@ impl Association<'_> {
                 Incoming::Release if command.is_empty() => return Ok(Err(End::Released)),
                 Incoming::Abort => return Ok(Err(End::AbortedByPeer)),
                 Incoming::Fragment { context_id, kind: Kind::Command, last, bytes, .. }
-                    if self.accepted.contexts.contains_key(&context_id)
-                        && of_context.is_none_or(|id| id == context_id)
-                        && command.len() + bytes.len() <= MAX_COMMAND_LENGTH =>
+                    if self.accepted.contexts.contains_key(&context_id) =>
                 {
-                    if of_context.is_none() {
+                    if !command.has_begun() {
                         self.asked_at = Instant::now();
                     }
-                    of_context = Some(context_id);
-                    command.extend_from_slice(bytes);
-                    if last {
+                    if let Some(command) = command.push(context_id, bytes, last)? {
                         return Ok(Ok((context_id, command)));
                     }
                 }
-                _ => return Err(WireError::OutOfOrder),
+                _ => return Err(AssociationError::OutOfOrder),
             }
         }
     }
 
-    async fn serve_message(&mut self, context_id: u8, request: &Request) -> Result<(), WireError> {
+    async fn serve_message(
+        &mut self,
+        context_id: u8,
+        request: &Request,
+    ) -> Result<(), AssociationError> {
         let outcome = match request.operation {
             Operation::Store => self.store(context_id, request).await?,
             Operation::Echo => {
@@ -249,28 +249,13 @@ impl Association<'_> {
                 (refusal.status, refusal.comment)
             }
         };
-        self.answer(context_id, &dimse::write_response(request, status, &comment)).await?;
+        let response = write_response(request, status, &comment);
+        let peer_max_pdu_length = self.accepted.peer_max_pdu_length;
+        self.acceptor.send_command(context_id, &response, peer_max_pdu_length).await?;
         if request.operation == Operation::Store {
             let duration = self.asked_at.elapsed();
             self.service.metrics.store_duration.observe(duration.as_secs_f64());
         }
         Ok(())
-    }
-
-    /// Sends a command set, in as many PDUs as the peer's maximum length asks for.
-    async fn answer(&mut self, context_id: u8, command: &[u8]) -> Result<(), WireError> {
-        // PS3.8 section 9.3.5: a PDU has one value here, with a header of six bytes.
-        let room = self.accepted.peer_max_pdu_length as usize - 6;
-        let mut pdus = Vec::with_capacity(command.len() + 12);
-        let mut pieces = command.chunks(room).peekable();
-        while let Some(piece) = pieces.next() {
-            let control = if pieces.peek().is_none() { 0b11 } else { 0b01 };
-            pdus.extend_from_slice(&[4, 0]);
-            pdus.extend_from_slice(&(piece.len() as u32 + 6).to_be_bytes());
-            pdus.extend_from_slice(&(piece.len() as u32 + 2).to_be_bytes());
-            pdus.extend_from_slice(&[context_id, control]);
-            pdus.extend_from_slice(piece);
-        }
-        self.wire.send_bytes(&pdus).await
     }
 }

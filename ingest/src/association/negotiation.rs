@@ -1,17 +1,17 @@
 //! From a connection to an association, or to a caller who is turned away.
 
 use super::{Association, Service};
-use crate::admission::{self, Accepted, Rejection, trimmed};
+use crate::admission::{self, Accepted, Rejection};
 use crate::auditing;
 use crate::certificate::Certificate;
 use crate::identification::{self, Offer};
 use crate::ledger::Ledger;
 use crate::metrics::Outcome;
-use crate::socket::Socket;
 use crate::tls;
 use crate::transfers::Transfers;
-use crate::wire::{Abort, Wire, WireError};
 use dicom_ul::pdu::{AssociationRQ, Pdu};
+use dimse::negotiation::trimmed;
+use dimse::net::{Abort, Acceptor, AssociationError, Socket};
 use jiff::Timestamp;
 use shared::event::{AssociationIdentity, AssociationRejected};
 use shared::metrics::Refused;
@@ -37,7 +37,7 @@ pub struct Connection {
 
 /// Somebody who has asked for an association.
 struct Call {
-    wire: Wire,
+    acceptor: Acceptor,
     request: AssociationRQ,
     identity: AssociationIdentity,
     certificate: Option<Certificate>,
@@ -102,14 +102,14 @@ async fn call(service: &Service, connection: Connection, id: String) -> Option<C
             }
         },
     };
-    let mut wire = Wire::new(socket, settings.max_pdu_length, settings.pdu_timeout);
-    match wire.associate_request(limit).await {
+    let mut acceptor = Acceptor::new(socket, settings.max_pdu_length, settings.pdu_timeout);
+    match acceptor.associate_request(limit).await {
         Ok(request) => {
             let identity = identity(service, &request, peer, id);
-            Some(Call { wire, request, identity, certificate, in_plain_text })
+            Some(Call { acceptor, request, identity, certificate, in_plain_text })
         }
         Err(error) => {
-            no_request(service, peer, &mut wire, &error).await;
+            no_request(service, peer, &mut acceptor, &error).await;
             None
         }
     }
@@ -127,9 +127,15 @@ fn no_tls(service: &Service, peer: IpAddr, error: &NoTls) {
     }
 }
 
-async fn no_request(service: &Service, peer: IpAddr, wire: &mut Wire, error: &WireError) {
+async fn no_request(
+    service: &Service,
+    peer: IpAddr,
+    acceptor: &mut Acceptor,
+    error: &AssociationError,
+) {
     // Somebody is set up for the wrong port, and has to be found.
-    let troubles = matches!(error, WireError::HandShake).then(|| service.trouble()).flatten();
+    let troubles =
+        matches!(error, AssociationError::HandShake).then(|| service.trouble()).flatten();
     match troubles {
         Some(troubles) => tracing::warn!(%error, troubles, "no association was asked for"),
         None => tracing::debug!(%error, "no association was asked for"),
@@ -137,7 +143,7 @@ async fn no_request(service: &Service, peer: IpAddr, wire: &mut Wire, error: &Wi
     if let Some(Abort { reason, cause }) = error.abort() {
         service.refusals.count(Refused::Association, cause);
         auditing::say_unheard(&service.auditor, peer, cause, error);
-        wire.abort(reason).await;
+        acceptor.abort(reason).await;
     }
 }
 
@@ -147,11 +153,11 @@ async fn negotiate_and_serve(service: &Service, call: Call, peer: IpAddr) {
         Err(rejection) if is_hung_up_on(service, peer, rejection) => return,
         Err(rejection) => return turn_away(service, call, peer, rejection).await,
     };
-    let Call { wire, identity, .. } = call;
+    let Call { acceptor, identity, .. } = call;
     let answer = Pdu::AssociationAC(accepted.answer.clone());
     let association = Association {
         service,
-        wire,
+        acceptor,
         accepted,
         identity,
         ledger: Ledger::default(),
@@ -221,7 +227,7 @@ fn identity(
 }
 
 async fn turn_away(service: &Service, call: Call, peer: IpAddr, rejection: Rejection) {
-    let Call { mut wire, identity, certificate, .. } = call;
+    let Call { mut acceptor, identity, certificate, .. } = call;
     service.refusals.count(Refused::Association, rejection.cause());
     service.metrics.ended(Outcome::Rejected);
     let calling_ae_title = Some(&*identity.calling_ae_title);
@@ -236,10 +242,10 @@ async fn turn_away(service: &Service, call: Call, peer: IpAddr, rejection: Rejec
         let result = &answer.result;
         tracing::warn!(?result, reason = cause, certificate, rejections, "association rejected");
     }
-    if let Err(error) = wire.send(&Pdu::AssociationRJ(answer)).await {
+    if let Err(error) = acceptor.send(&Pdu::AssociationRJ(answer)).await {
         tracing::debug!(%error, "A-ASSOCIATE-RJ could not be sent");
     }
-    wire.close().await;
+    acceptor.close().await;
     if let Some(rejections) = rejections {
         let rejected_at = Timestamp::now();
         let event = AssociationRejected { association: identity, cause, rejections, rejected_at };

@@ -4,14 +4,15 @@ use super::Association;
 use crate::admission::AcceptedContext;
 use crate::attributes;
 use crate::auditing;
-use crate::dimse::{Request, Status};
-use crate::framer::Kind;
 use crate::header::{Header, HeaderError, HeaderReader, Limits};
 use crate::heartbeat::Heartbeat;
 use crate::instance::{Arrival, Refusal};
 use crate::publisher::PublishRefused;
 use crate::transfers::Begun;
-use crate::wire::{Incoming, WireError};
+use dimse::Status;
+use dimse::command::Request;
+use dimse::net::{AssociationError, Incoming};
+use dimse::p_data::Kind;
 use jiff::Timestamp;
 use shared::event::{AssociationOpened, InstanceReceiving, InstanceStored};
 use shared::uid::SeriesInstanceUid;
@@ -41,7 +42,7 @@ impl Association<'_> {
         &mut self,
         context_id: u8,
         request: &Request,
-    ) -> Result<Result<(), Refusal>, WireError> {
+    ) -> Result<Result<(), Refusal>, AssociationError> {
         self.ledger.begin();
         self.say_opened().await;
         let received = match request.has_data_set {
@@ -100,7 +101,7 @@ impl Association<'_> {
         &mut self,
         context_id: u8,
         request: &Request,
-    ) -> Result<(), WireError> {
+    ) -> Result<(), AssociationError> {
         let mut last = !request.has_data_set;
         while !last {
             last = self.fragment(context_id, u64::MAX).await?.last;
@@ -108,7 +109,7 @@ impl Association<'_> {
         Ok(())
     }
 
-    async fn data_set(&mut self, context_id: u8) -> Result<DataSet, WireError> {
+    async fn data_set(&mut self, context_id: u8) -> Result<DataSet, AssociationError> {
         let AcceptedContext { encoding, .. } = self.accepted.contexts[&context_id];
         let settings = &self.service.settings;
         let limits = Limits { header: settings.header_limit.0, inflated: settings.inflate_limit.0 };
@@ -149,16 +150,16 @@ impl Association<'_> {
         &mut self,
         context_id: u8,
         skippable: u64,
-    ) -> Result<Fragment<'_>, WireError> {
+    ) -> Result<Fragment<'_>, AssociationError> {
         let limit = self.service.settings.receive_timeout;
-        let incoming = self.wire.next_or_skipped(skippable, limit).await?;
+        let incoming = self.acceptor.next_or_skipped(skippable, limit).await?;
         match incoming {
             Incoming::Fragment { context_id: id, kind: Kind::DataSet, last, length, bytes }
                 if id == context_id =>
             {
                 Ok(Fragment { length, bytes, last })
             }
-            _ => Err(WireError::OutOfOrder),
+            _ => Err(AssociationError::OutOfOrder),
         }
     }
 

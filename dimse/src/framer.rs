@@ -1,30 +1,14 @@
 //! PDUs of an open association, framed from whatever bytes have arrived (PS3.8 section 9.3): the
 //! fragments of P-DATA as they come, without waiting for the whole PDU, and the rest by name.
 
+use crate::p_data::{
+    COMMAND_BIT, Kind, LAST_BIT, P_DATA_TF, PDU_HEADER_LENGTH, PDV_COUNTED_HEADER_LENGTH,
+    PDV_HEADER_LENGTH,
+};
 use std::ops::Range;
 
-/// Type and length of a PDU.
-const PDU_HEADER_LENGTH: usize = 6;
-/// Length, presentation context id and control header of a presentation data value.
-const PDV_HEADER_LENGTH: usize = 6;
-
-const P_DATA_TF: u8 = 0x04;
 const A_RELEASE_RQ: u8 = 0x05;
 const A_ABORT: u8 = 0x07;
-
-/// Message Control Header (PS3.8 annex E.2): the fragment is of a command set.
-const COMMAND_BIT: u8 = 0x01;
-/// Message Control Header (PS3.8 annex E.2): the fragment is the last of its set.
-const LAST_BIT: u8 = 0x02;
-
-/// What a fragment is part of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// A command set.
-    Command,
-    /// A data set.
-    DataSet,
-}
 
 /// What stands next in the input.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,8 +101,8 @@ impl Framer {
         self.value_length as usize
     }
 
-    /// Takes it that `length` bytes of the value that is being read came and were not looked at: the
-    /// frame that they are, without bytes; `None` when no value is being read.
+    /// Records that the socket discarded `length` bytes of the current PDV. Returns the frame that they are, or
+    /// `None` outside a PDV.
     pub fn skip(&mut self, length: usize) -> Option<Frame> {
         let (pdv, left) = self.pdv?;
         self.fragment(pdv, left, length).map(|(_, frame)| frame)
@@ -202,7 +186,7 @@ impl Framer {
                 false => Ok(None),
             };
         };
-        let left = u32::from_be_bytes([l0, l1, l2, l3]).checked_sub(2);
+        let left = u32::from_be_bytes([l0, l1, l2, l3]).checked_sub(PDV_COUNTED_HEADER_LENGTH);
         let pdu_left = left
             .and_then(|left| left.checked_add(PDV_HEADER_LENGTH as u32))
             .and_then(|whole| self.pdu_left.checked_sub(whole));

@@ -1,13 +1,26 @@
-//! The connection under an association: plain, or encrypted.
+//! The transport connection under an association: plain, or encrypted (PS3.15 section B.12).
 
-use crate::tls::Encrypted;
+use super::quick_ack::{QuickAck, acknowledge_now};
 use rustix::net::{RecvFlags, recv};
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, Interest, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, BufReader, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::coop::consume_budget;
+use tokio_rustls::server::TlsStream;
+
+/// Ciphertext that is read at a time: two records of the longest.
+const CIPHERTEXT_LENGTH: usize = 32 * 1024;
+
+/// A connection that is encrypted, once its hand-shake over what [`buffered`] returns has ended.
+pub type Encrypted = TlsStream<BufReader<QuickAck>>;
+
+/// What TLS is to be spoken over.
+#[must_use]
+pub fn buffered(socket: TcpStream) -> BufReader<QuickAck> {
+    BufReader::with_capacity(CIPHERTEXT_LENGTH, QuickAck(socket))
+}
 
 /// A connection.
 #[derive(Debug)]
@@ -19,8 +32,8 @@ pub enum Socket {
 }
 
 impl Socket {
-    /// Sends answers at once: they are short and awaited.
-    pub fn send_at_once(&self) {
+    /// Turns Nagle's algorithm off: answers are short and awaited.
+    pub(super) fn send_at_once(&self) {
         if let Err(error) = self.tcp().set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY");
         }
@@ -28,7 +41,7 @@ impl Socket {
 
     /// Whether the kernel can throw bytes away before anybody reads them.
     #[must_use]
-    pub fn can_skip(&self) -> bool {
+    pub(super) fn can_skip(&self) -> bool {
         cfg!(target_os = "linux") && matches!(self, Self::Plain(_))
     }
 
@@ -37,7 +50,7 @@ impl Socket {
     ///
     /// # Errors
     /// When the connection is gone.
-    pub async fn receive(&mut self, room: &mut [u8], flags: RecvFlags) -> io::Result<usize> {
+    pub(super) async fn receive(&mut self, room: &mut [u8], flags: RecvFlags) -> io::Result<usize> {
         match self {
             Self::Plain(socket) => receive(socket, room, flags).await,
             Self::Encrypted(socket) => socket.read(room).await,
@@ -47,7 +60,7 @@ impl Socket {
     fn tcp(&self) -> &TcpStream {
         match self {
             Self::Plain(socket) => socket,
-            Self::Encrypted(socket) => &socket.get_ref().0.get_ref().0,
+            Self::Encrypted(socket) => socket.get_ref().0.get_ref().tcp(),
         }
     }
 }
@@ -64,15 +77,6 @@ async fn receive(socket: &TcpStream, room: &mut [u8], flags: RecvFlags) -> io::R
         }
         acknowledge_now(socket);
         socket.readable().await?;
-    }
-}
-
-/// Has the kernel acknowledge at once what was received. Most senders leave Nagle's algorithm on and so
-/// wait for that, 40 ms for each instance. The option does not stick: it is set before every wait.
-fn acknowledge_now(socket: &TcpStream) {
-    #[cfg(target_os = "linux")]
-    if let Err(error) = socket.set_quickack(true) {
-        tracing::trace!(%error, "TCP_QUICKACK");
     }
 }
 
@@ -113,54 +117,5 @@ impl AsyncWrite for Socket {
             Self::Plain(socket) => Pin::new(socket).poll_shutdown(context),
             Self::Encrypted(socket) => Pin::new(socket).poll_shutdown(context),
         }
-    }
-}
-
-/// A socket that acknowledges at once what it received, before every wait.
-#[derive(Debug)]
-pub struct Prompt(pub TcpStream);
-
-impl AsyncRead for Prompt {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let socket = &mut self.get_mut().0;
-        let read = Pin::new(&mut *socket).poll_read(context, buffer);
-        if read.is_pending() {
-            acknowledge_now(socket);
-        }
-        read
-    }
-}
-
-impl AsyncWrite for Prompt {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().0).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        pieces: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().0).poll_write_vectored(context, pieces)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().0).poll_flush(context)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().0).poll_shutdown(context)
     }
 }

@@ -1,12 +1,12 @@
-//! The socket of one association: frames in, PDUs out, through one buffer of constant size.
+//! An association as its acceptor has it: frames in, PDUs out, through one buffer of constant size.
 
-use crate::admission::{self, MAX_ASSOCIATE_LENGTH};
-use crate::dimse::CommandError;
-use crate::framer::{Frame, Framer, FramingError, Kind};
-use crate::socket::Socket;
-use dicom_ul::pdu::{AbortRQServiceProviderReason, AbortRQSource, Pdu, write_pdu};
+use super::socket::Socket;
+use crate::command::{CommandError, UnexpectedFragment};
+use crate::framer::{Frame, Framer, FramingError};
+use crate::negotiation::{self, MAX_ASSOCIATE_LENGTH};
+use crate::p_data::{self, Kind, PDU_HEADER_LENGTH, PDV_HEADER_LENGTH};
+use dicom_ul::pdu::{AbortRQServiceProviderReason, AbortRQSource, AssociationRQ, Pdu, write_pdu};
 use rustix::net::RecvFlags;
-use shared::tls::HAND_SHAKE;
 use std::io;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -20,11 +20,11 @@ const READ_LENGTH: usize = 64 * 1024;
 /// and the values of a usual sender fill a PDU of 128 KiB.
 const BUFFER_LENGTH: usize = 128 * 1024;
 
-/// Type and length of a PDU (PS3.8 section 9.3.1).
-const PDU_HEADER_LENGTH: usize = 6;
-/// Length, presentation context id and control header of a presentation data value (PS3.8 section
-/// 9.3.5.1).
-const PDV_HEADER_LENGTH: usize = 6;
+/// PDU type of A-ASSOCIATE-RQ (PS3.8 section 9.3.2).
+const A_ASSOCIATE_RQ: u8 = 0x01;
+
+/// The first byte of a TLS hand-shake (RFC 8446 section 5.1), with which no PDU begins.
+const TLS_HAND_SHAKE: u8 = 22;
 
 /// From what length of its values on a message is skipped: a call of the kernel for each header and
 /// each value costs less than copying what is in them.
@@ -35,7 +35,7 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Why an association ends before it was released.
 #[derive(Debug, thiserror::Error)]
-pub enum WireError {
+pub enum AssociationError {
     /// The connection is gone, without A-RELEASE or A-ABORT.
     #[error("the connection was lost: {0}")]
     Lost(#[from] io::Error),
@@ -63,6 +63,12 @@ pub enum WireError {
     HandShake,
 }
 
+impl From<UnexpectedFragment> for AssociationError {
+    fn from(_: UnexpectedFragment) -> Self {
+        Self::OutOfOrder
+    }
+}
+
 /// How an association is aborted by us.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Abort {
@@ -72,7 +78,7 @@ pub struct Abort {
     pub cause: &'static str,
 }
 
-impl WireError {
+impl AssociationError {
     /// The abort that this leads to, if there is still somebody to tell.
     #[must_use]
     pub fn abort(&self) -> Option<Abort> {
@@ -124,9 +130,9 @@ pub enum Incoming<'a> {
     Abort,
 }
 
-/// The socket of one association.
+/// The acceptor's side of one association: its socket, and what was received and not yet taken.
 #[derive(Debug)]
-pub struct Wire {
+pub struct Acceptor {
     socket: Socket,
     framer: Framer,
     buffer: Box<[u8]>,
@@ -137,7 +143,7 @@ pub struct Wire {
     arriving: Option<(u64, Instant)>,
 }
 
-impl Wire {
+impl Acceptor {
     /// For a socket on which nothing has been read yet; each PDU has `pdu_timeout` to arrive whole.
     #[must_use]
     pub fn new(socket: Socket, max_pdu_length: u32, pdu_timeout: Duration) -> Self {
@@ -154,15 +160,15 @@ impl Wire {
     pub async fn associate_request(
         &mut self,
         limit: Duration,
-    ) -> Result<dicom_ul::pdu::AssociationRQ, WireError> {
+    ) -> Result<AssociationRQ, AssociationError> {
         let read = async {
             let mut pdu = vec![0; PDU_HEADER_LENGTH];
             self.socket.read_exact(&mut pdu).await?;
             let length = u32::from_be_bytes([pdu[2], pdu[3], pdu[4], pdu[5]]);
             match pdu[0] {
-                1 => {}
-                HAND_SHAKE => return Err(WireError::HandShake),
-                _ => return Err(WireError::NoAssociate),
+                A_ASSOCIATE_RQ => {}
+                TLS_HAND_SHAKE => return Err(AssociationError::HandShake),
+                _ => return Err(AssociationError::NoAssociate),
             }
             if length > MAX_ASSOCIATE_LENGTH {
                 let limit = MAX_ASSOCIATE_LENGTH;
@@ -170,12 +176,12 @@ impl Wire {
             }
             // Grows with what really arrives, not with what the peer claims.
             let body = (&mut self.socket).take(length.into()).read_to_end(&mut pdu).await?;
-            match admission::read_request(&pdu) {
+            match negotiation::read_request(&pdu) {
                 Some(request) if body == length as usize => Ok(request),
-                _ => Err(WireError::NoAssociate),
+                _ => Err(AssociationError::NoAssociate),
             }
         };
-        timeout(limit, read).await.map_err(|_: Elapsed| WireError::Silent(limit))?
+        timeout(limit, read).await.map_err(|_: Elapsed| AssociationError::Silent(limit))?
     }
 
     /// Whether the next frame begins a message of its own, as far as framing knows.
@@ -188,20 +194,20 @@ impl Wire {
     ///
     /// # Errors
     /// When the peer is gone, silent, or breaks the protocol.
-    pub async fn next(&mut self, limit: Duration) -> Result<Incoming<'_>, WireError> {
+    pub async fn next(&mut self, limit: Duration) -> Result<Incoming<'_>, AssociationError> {
         self.next_or_skipped(0, limit).await
     }
 
-    /// As [`Wire::next`], where so many bytes of what comes are of no use: the kernel throws long values
+    /// As [`Acceptor::next`], where so many bytes of what comes are of no use: the kernel throws long values
     /// away, if it can, and they are never copied.
     ///
     /// # Errors
-    /// As [`Wire::next`].
+    /// As [`Acceptor::next`].
     pub async fn next_or_skipped(
         &mut self,
         skippable: u64,
         limit: Duration,
-    ) -> Result<Incoming<'_>, WireError> {
+    ) -> Result<Incoming<'_>, AssociationError> {
         let most = usize::try_from(skippable).unwrap_or(usize::MAX);
         let skips = most >= WORTH_SKIPPING && self.socket.can_skip();
         loop {
@@ -261,7 +267,7 @@ impl Wire {
     }
 
     /// Reads up to `most` bytes behind those that are left.
-    async fn read_more(&mut self, most: usize, limit: Duration) -> Result<(), WireError> {
+    async fn read_more(&mut self, most: usize, limit: Duration) -> Result<(), AssociationError> {
         self.unread.end += self.receive(most, RecvFlags::empty(), limit).await?;
         Ok(())
     }
@@ -273,7 +279,7 @@ impl Wire {
         most: usize,
         flags: RecvFlags,
         limit: Duration,
-    ) -> Result<usize, WireError> {
+    ) -> Result<usize, AssociationError> {
         // Only the start of a header can be left, so this moves a few bytes at most.
         self.buffer.copy_within(self.unread.clone(), 0);
         self.unread = 0..self.unread.len();
@@ -284,8 +290,8 @@ impl Wire {
         let received = self.socket.receive(&mut room[..most], flags);
         let received = timeout_at(deadline.map_or(silent, |at| at.min(silent)), received);
         let received = received.await.map_err(|_: Elapsed| match deadline {
-            Some(at) if at < silent => WireError::Slow(self.pdu_timeout),
-            _ => WireError::Silent(limit),
+            Some(at) if at < silent => AssociationError::Slow(self.pdu_timeout),
+            _ => AssociationError::Silent(limit),
         })??;
         match received {
             0 => Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
@@ -297,24 +303,37 @@ impl Wire {
     ///
     /// # Errors
     /// When the peer is gone or takes nothing.
-    pub async fn send(&mut self, pdu: &Pdu) -> Result<(), WireError> {
+    pub async fn send(&mut self, pdu: &Pdu) -> Result<(), AssociationError> {
         let mut bytes = Vec::with_capacity(1024);
         write_pdu(&mut bytes, pdu).map_err(io::Error::other)?;
         self.send_bytes(&bytes).await
     }
 
-    /// Sends bytes that are whole PDUs.
+    /// Sends a command set, in as many PDUs as the peer's maximum length asks for.
     ///
     /// # Errors
     /// When the peer is gone or takes nothing.
-    pub async fn send_bytes(&mut self, bytes: &[u8]) -> Result<(), WireError> {
+    pub async fn send_command(
+        &mut self,
+        context_id: u8,
+        command_set: &[u8],
+        peer_max_pdu_length: u32,
+    ) -> Result<(), AssociationError> {
+        let mut pdus =
+            Vec::with_capacity(PDU_HEADER_LENGTH + PDV_HEADER_LENGTH + command_set.len());
+        p_data::put_set(&mut pdus, context_id, Kind::Command, command_set, peer_max_pdu_length);
+        self.send_bytes(&pdus).await
+    }
+
+    /// Sends bytes that are whole PDUs.
+    async fn send_bytes(&mut self, bytes: &[u8]) -> Result<(), AssociationError> {
         let sent = async {
             self.socket.write_all(bytes).await?;
             self.socket.flush().await
         };
         timeout(SEND_TIMEOUT, sent)
             .await
-            .map_err(|_: Elapsed| WireError::Silent(SEND_TIMEOUT))??;
+            .map_err(|_: Elapsed| AssociationError::Silent(SEND_TIMEOUT))??;
         Ok(())
     }
 

@@ -1,7 +1,8 @@
 //! A C-STORE-RQ's command set read, and its C-STORE-RSP written.
 
 use criterion::Criterion;
-use ingest::dimse::{Status, read_request, write_response};
+use dimse::Status;
+use dimse::command::{read_request, write_response};
 use std::hint::black_box;
 
 pub(crate) fn bench(criterion: &mut Criterion) {

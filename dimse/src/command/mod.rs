@@ -1,0 +1,64 @@
+//! DIMSE command sets (PS3.7 section 6.3.1): always implicit VR little endian, so they need nothing but the
+//! bytes. What a [`Request`] or a [`Response`] is made of is one list of elements, whatever the operation.
+
+mod assembly;
+mod elements;
+mod request;
+mod response;
+
+pub use assembly::{CommandAssembly, UnexpectedFragment};
+pub use request::{Request, read_request};
+pub use response::write_response;
+
+/// Longest command set accepted, in bytes. One of C-STORE has about 200.
+pub const MAX_COMMAND_LENGTH: usize = 16 * 1024;
+
+/// Command Data Set Type (0000,0800) of a message that has no data set (PS3.7 section 9.3).
+const NO_DATA_SET: u16 = 0x0101;
+
+/// What distinguishes the Command Field of a response from that of its request.
+const RESPONSE_BIT: u16 = 0x8000;
+
+/// What is asked for: Command Field (0000,0100), PS3.7 section E.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    /// C-STORE.
+    Store,
+    /// C-ECHO.
+    Echo,
+    /// C-CANCEL, which has no response.
+    Cancel,
+    /// Any other, by the Command Field of its request.
+    Other(u16),
+}
+
+impl Operation {
+    fn of(command_field: u16) -> Self {
+        match command_field {
+            0x0001 => Self::Store,
+            0x0030 => Self::Echo,
+            0x0fff => Self::Cancel,
+            other => Self::Other(other),
+        }
+    }
+
+    fn command_field(self) -> u16 {
+        match self {
+            Self::Store => 0x0001,
+            Self::Echo => 0x0030,
+            Self::Cancel => 0x0fff,
+            Self::Other(field) => field,
+        }
+    }
+}
+
+/// The bytes are no command set that can be answered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    /// They end in the middle of an element.
+    #[error("the command set ends in the middle of an element")]
+    Truncated,
+    /// An element that every command set of its kind has is missing or has the wrong length.
+    #[error("the command set has no {0}")]
+    Missing(&'static str),
+}

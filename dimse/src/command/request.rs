@@ -1,0 +1,127 @@
+//! The command set of a request.
+
+use super::elements::{
+    AFFECTED_SOP_CLASS_UID, AFFECTED_SOP_INSTANCE_UID, COMMAND_DATA_SET_TYPE, COMMAND_FIELD,
+    Elements, MESSAGE_ID, number, text,
+};
+use super::{CommandError, NO_DATA_SET, Operation};
+
+/// A request as its command set says it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// What is asked for.
+    pub operation: Operation,
+    /// Message ID (0000,0110): the response has to repeat it. 0 of a C-CANCEL-RQ, which has none and no response
+    /// (PS3.7 section 9.3.2.3).
+    pub message_id: u16,
+    /// Affected SOP Class UID (0000,0002), without padding; empty when absent.
+    pub sop_class_uid: String,
+    /// Affected SOP Instance UID (0000,1000), without padding; empty when absent.
+    pub sop_instance_uid: String,
+    /// Whether a data set follows.
+    pub has_data_set: bool,
+}
+
+/// Reads the command set of a request.
+///
+/// # Errors
+/// When it can't be told what is asked for, or to what Message ID an answer would belong.
+pub fn read_request(command_set: &[u8]) -> Result<Request, CommandError> {
+    let (mut command_field, mut message_id, mut data_set_type) = (None, None, None);
+    let (mut sop_class_uid, mut sop_instance_uid) = (String::new(), String::new());
+    for element in Elements::of(command_set) {
+        match element? {
+            (COMMAND_FIELD, value) => command_field = number(value),
+            (MESSAGE_ID, value) => message_id = number(value),
+            (COMMAND_DATA_SET_TYPE, value) => data_set_type = number(value),
+            (AFFECTED_SOP_CLASS_UID, value) => sop_class_uid = text(value),
+            (AFFECTED_SOP_INSTANCE_UID, value) => sop_instance_uid = text(value),
+            _ => {}
+        }
+    }
+    let operation = Operation::of(command_field.ok_or(CommandError::Missing("Command Field"))?);
+    if operation == Operation::Cancel {
+        (message_id, data_set_type) = (message_id.or(Some(0)), Some(NO_DATA_SET));
+    }
+    Ok(Request {
+        operation,
+        message_id: message_id.ok_or(CommandError::Missing("Message ID"))?,
+        sop_class_uid,
+        sop_instance_uid,
+        has_data_set: data_set_type.ok_or(CommandError::Missing("Command Data Set Type"))?
+            != NO_DATA_SET,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::elements::{MESSAGE_ID_RESPONDED_TO, put};
+    use super::*;
+    use proptest::prelude::*;
+
+    fn request(elements: &[(u32, &[u8])]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for (tag, value) in elements {
+            put(&mut bytes, *tag, value, 0);
+        }
+        bytes
+    }
+
+    fn store() -> Vec<u8> {
+        request(&[
+            (0, &[0; 4]),
+            (AFFECTED_SOP_CLASS_UID, b"1.2.840.10008.5.1.4.1.1.4"),
+            (COMMAND_FIELD, &[1, 0]),
+            (MESSAGE_ID, &[0x39, 0x30]),
+            (0x0000_0700, &[0, 0]),
+            (COMMAND_DATA_SET_TYPE, &[0, 0]),
+            (AFFECTED_SOP_INSTANCE_UID, b"1.2.3"),
+        ])
+    }
+
+    #[test]
+    fn a_store_request_is_read() {
+        let read = read_request(&store()).unwrap();
+        assert_eq!(read.operation, Operation::Store);
+        assert_eq!(read.message_id, 12345);
+        assert_eq!(read.sop_class_uid, "1.2.840.10008.5.1.4.1.1.4");
+        assert_eq!(read.sop_instance_uid, "1.2.3");
+        assert!(read.has_data_set);
+    }
+
+    #[test]
+    fn a_cancel_request_needs_no_message_id_and_others_do() {
+        let cancel = request(&[
+            (0, &[0; 4]),
+            (COMMAND_FIELD, &[0xff, 0x0f]),
+            (MESSAGE_ID_RESPONDED_TO, &[1, 0]),
+            (COMMAND_DATA_SET_TYPE, &[1, 1]),
+        ]);
+        let read = read_request(&cancel).unwrap();
+        assert_eq!((read.operation, read.has_data_set), (Operation::Cancel, false));
+        let echo = request(&[(COMMAND_FIELD, &[0x30, 0]), (COMMAND_DATA_SET_TYPE, &[1, 1])]);
+        assert_eq!(read_request(&echo), Err(CommandError::Missing("Message ID")));
+    }
+
+    #[test]
+    fn every_truncation_is_told_from_a_whole_command() {
+        let whole = store();
+        let mut boundaries = vec![0];
+        for element in Elements::of(&whole) {
+            let (_, value) = element.unwrap();
+            boundaries.push(boundaries.last().unwrap() + 8 + value.len());
+        }
+        assert_eq!(boundaries.last(), Some(&whole.len()));
+        for length in 0..=whole.len() {
+            let truncated = read_request(&whole[..length]) == Err(CommandError::Truncated);
+            assert_eq!(truncated, !boundaries.contains(&length), "{length}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = read_request(&bytes);
+        }
+    }
+}
