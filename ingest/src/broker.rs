@@ -1,7 +1,7 @@
 //! Whether the broker takes what is received: while it does not, this receiver is not ready, so that
 //! whoever watches or balances it knows before its senders complain.
 
-use crate::publisher::PublishRefused;
+use crate::publish_refused::PublishRefused;
 use jiff::Timestamp;
 use shared::acknowledgements::Acknowledgements;
 use shared::health::Part;

@@ -6,7 +6,7 @@ use crate::attributes::{
 use crate::header::{Header, HeaderError};
 use crate::ledger::Ledger;
 use crate::pseudonyms::Pseudonyms;
-use crate::publisher::PublishRefused;
+use crate::publish_refused::PublishRefused;
 use dimse::Status;
 use dimse::command::Request;
 use jiff::Timestamp;

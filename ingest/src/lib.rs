@@ -18,6 +18,7 @@ pub mod metrics;
 pub mod occurrences;
 pub mod patience;
 pub mod pseudonyms;
+pub mod publish_refused;
 pub mod publisher;
 pub mod settings;
 pub mod shares;

@@ -2,14 +2,15 @@
 //! said in passing, and before any of them the start of this process.
 
 use crate::broker::{Broker, Outage};
+use crate::publish_refused::PublishRefused;
 use anyhow::ensure;
 use async_nats::HeaderMap;
+use async_nats::jetstream::Context;
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
-use async_nats::jetstream::{self, Context, ErrorCode};
 use bytes::Bytes;
 use jiff::Timestamp;
 use prometheus_client::metrics::histogram::Histogram;
-use shared::acknowledgements::{is_passing, jetstream_error};
+use shared::acknowledgements::is_passing;
 use shared::event::{Event, IngestResumed, IngestStarted};
 use shared::stream::{self, headers};
 use std::time::Duration;
@@ -17,9 +18,6 @@ use tokio::sync::OnceCell;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
-
-/// What JetStream says of a stream that may not grow.
-const FULL: &str = "maximum bytes exceeded";
 
 /// How long an event that is said in passing may hold up whoever says it: the connection takes it
 /// at once unless it is stuck.
@@ -37,63 +35,6 @@ const TRIES: u32 = 4;
 
 /// Pause between two tries to have the start of this process stored while nobody waits for it.
 const START_PAUSE: Duration = Duration::from_secs(1);
-
-/// The broker does not vouch for the event; its sender must keep the instance. What a sender is shown names
-/// nothing of the broker's inside; [`PublishRefused::detail`] does.
-#[derive(Debug, thiserror::Error)]
-pub enum PublishRefused {
-    /// Not in the time there was.
-    #[error("NATS did not acknowledge within {}", humantime::format_duration(*.0))]
-    TimedOut(Duration),
-    /// Nobody takes events: JetStream is turned off, as by a full disk, or INSTANCES is gone.
-    #[error("NATS stores no events: {0}")]
-    Nobody(&'static str),
-    /// The event is larger than a message may be.
-    #[error("the event does not fit a NATS message")]
-    TooLarge,
-    /// The broker had an event of this id before the first try: two events share an id.
-    #[error("NATS holds another event of the same id")]
-    Duplicate,
-    /// INSTANCES is full.
-    #[error("NATS refused: the stream is full")]
-    Full,
-    /// The broker says no, for example since it can't write to its disk.
-    #[error("NATS refused the event{}", .code.map(|code| format!(" (error {})", code.0)).unwrap_or_default())]
-    Refused {
-        /// JetStream's number for the reason.
-        code: Option<ErrorCode>,
-        /// The reason, with paths and names of the broker's machine.
-        detail: String,
-    },
-}
-
-impl PublishRefused {
-    fn from_error(error: &PublishError) -> Self {
-        match error.kind() {
-            PublishErrorKind::MaxPayloadExceeded => return Self::TooLarge,
-            PublishErrorKind::StreamNotFound => return Self::Nobody("nobody takes them"),
-            PublishErrorKind::BrokenPipe => return Self::Nobody("the connection is lost"),
-            _ => {}
-        }
-        match jetstream_error(error) {
-            Some(answer) if answer.to_string().contains(FULL) => Self::Full,
-            Some(_) if is_passing(error) => Self::Nobody("the stream has no leader"),
-            answer => Self::Refused {
-                code: answer.map(jetstream::Error::error_code),
-                detail: answer.map_or_else(|| error.to_string(), ToString::to_string),
-            },
-        }
-    }
-
-    /// What whoever runs the broker needs to know.
-    #[must_use]
-    pub fn detail(&self) -> String {
-        match self {
-            Self::Refused { detail, .. } => format!("NATS refused: {detail}"),
-            other => other.to_string(),
-        }
-    }
-}
 
 /// Publishes the events of this process through one connection, in order.
 #[derive(Debug)]

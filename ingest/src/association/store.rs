@@ -7,7 +7,7 @@ use crate::auditing;
 use crate::header::{Header, HeaderError, HeaderReader, Limits};
 use crate::heartbeat::Heartbeat;
 use crate::instance::{Arrival, Refusal};
-use crate::publisher::PublishRefused;
+use crate::publish_refused::PublishRefused;
 use crate::transfers::Begun;
 use dimse::Status;
 use dimse::command::Request;
