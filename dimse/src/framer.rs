@@ -1,14 +1,9 @@
 //! PDUs of an open association, framed from whatever bytes have arrived (PS3.8 section 9.3): the
 //! fragments of P-DATA as they come, without waiting for the whole PDU, and the rest by name.
 
-use crate::p_data::{
-    COMMAND_BIT, Kind, LAST_BIT, P_DATA_TF, PDU_HEADER_LENGTH, PDV_COUNTED_HEADER_LENGTH,
-    PDV_HEADER_LENGTH,
-};
+use crate::p_data::{COMMAND_BIT, Kind, LAST_BIT, PDV_COUNTED_HEADER_LENGTH, PDV_HEADER_LENGTH};
+use crate::pdu::{A_ABORT, A_RELEASE_RQ, HEADER_LENGTH, P_DATA_TF};
 use std::ops::Range;
-
-const A_RELEASE_RQ: u8 = 0x05;
-const A_ABORT: u8 = 0x07;
 
 /// What stands next in the input.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,7 +148,7 @@ impl Framer {
 
     fn begin_pdu(&mut self, input: &[u8]) -> Result<Option<(usize, Option<Frame>)>, FramingError> {
         let Some((&[pdu_type, _reserved, l0, l1, l2, l3], body)) =
-            input.split_first_chunk::<PDU_HEADER_LENGTH>()
+            input.split_first_chunk::<HEADER_LENGTH>()
         else {
             return Ok(None);
         };
@@ -165,14 +160,14 @@ impl Framer {
             }
             P_DATA_TF => {
                 self.pdu_left = length;
-                return Ok(Some((PDU_HEADER_LENGTH, None)));
+                return Ok(Some((HEADER_LENGTH, None)));
             }
             A_RELEASE_RQ => Frame::Release,
             A_ABORT => Frame::Abort,
             other => return Err(FramingError::UnexpectedPdu(other)),
         };
         // Both have four bytes of body (PS3.8 sections 9.3.6 and 9.3.8); nothing comes after them.
-        let taken = PDU_HEADER_LENGTH + body.len().min(4);
+        let taken = HEADER_LENGTH + body.len().min(4);
         Ok(Some((taken, Some(frame))))
     }
 

@@ -22,7 +22,7 @@ const IMPLEMENTATION_CLASS_UID: &str = "2.25.20546913406329837215486204617382519
 const IMPLEMENTATION_VERSION_NAME: &str = concat!("COLLIMATOR_", env!("CARGO_PKG_VERSION"));
 
 /// Protocol version 1 (PS3.8 section 9.3.2).
-const PROTOCOL_VERSION: u16 = 1;
+pub(crate) const PROTOCOL_VERSION: u16 = 1;
 /// Longest PDU that the shortest of peers takes; one that claims less still gets this.
 const SMALLEST_PDU_LENGTH: u32 = 128;
 
@@ -86,7 +86,7 @@ pub fn accept(
 }
 
 /// What each side says of itself (PS3.7 section D.3.3): the longest PDU that it takes, and what it is.
-fn user_information(max_pdu_length: u32) -> Vec<UserVariableItem> {
+pub(crate) fn user_information(max_pdu_length: u32) -> Vec<UserVariableItem> {
     vec![
         UserVariableItem::MaxLength(max_pdu_length),
         UserVariableItem::ImplementationClassUID(IMPLEMENTATION_CLASS_UID.to_owned()),
@@ -102,7 +102,7 @@ pub fn peer_max_pdu_length(request: &AssociationRQ) -> u32 {
 }
 
 /// The Maximum Length Received of a peer in bytes; `None` if there is no limit (PS3.8 annex D.1).
-fn max_pdu_length(user_variables: &[UserVariableItem]) -> Option<u32> {
+pub(crate) fn max_pdu_length(user_variables: &[UserVariableItem]) -> Option<u32> {
     let length = user_variables.iter().find_map(|item| match item {
         UserVariableItem::MaxLength(length) => Some(*length),
         _ => None,

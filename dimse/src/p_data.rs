@@ -1,14 +1,11 @@
 //! P-DATA-TF PDUs and their presentation data values, PDVs (PS3.8 section 9.3.5 and annex E).
 
-/// Bytes of a PDU's header: type, a reserved byte, and length (PS3.8 section 9.3.1).
-pub(crate) const PDU_HEADER_LENGTH: usize = 6;
+use crate::pdu::{HEADER_LENGTH, P_DATA_TF};
+
 /// Bytes of a PDV's header: length, presentation context id and message control header (PS3.8 section 9.3.5.1).
 pub(crate) const PDV_HEADER_LENGTH: usize = 6;
 /// The part of a PDV's header that its length field counts.
 pub(crate) const PDV_COUNTED_HEADER_LENGTH: u32 = 2;
-
-/// PDU type of P-DATA-TF.
-pub(crate) const P_DATA_TF: u8 = 0x04;
 
 /// Message control header (PS3.8 annex E.2): the fragment is of a command set.
 pub(crate) const COMMAND_BIT: u8 = 0x01;
@@ -39,9 +36,28 @@ pub fn put_fragment(pdus: &mut Vec<u8>, context_id: u8, kind: Kind, last: bool, 
     pdus.extend_from_slice(fragment);
 }
 
+/// Makes `buffer` a P-DATA-TF PDU with one PDV, and returns the room in it for a fragment of `length` bytes. An odd
+/// end is padded with a zero byte: a deflated data set may have one (PS3.5 section A.5).
+#[cfg(any(feature = "net", test))]
+pub(crate) fn frame(
+    buffer: &mut Vec<u8>,
+    context_id: u8,
+    kind: Kind,
+    last: bool,
+    length: usize,
+) -> &mut [u8] {
+    const HEADERS_LENGTH: usize = HEADER_LENGTH + PDV_HEADER_LENGTH;
+    let padded = length + length % 2;
+    buffer.truncate(HEADERS_LENGTH + length);
+    buffer.resize(HEADERS_LENGTH + padded, 0);
+    buffer[..HEADERS_LENGTH].copy_from_slice(&header(context_id, kind, last, padded));
+    &mut buffer[HEADERS_LENGTH..][..length]
+}
+
 /// The longest fragment that fits a PDU of `max_pdu_length` bytes: even, as every fragment has to be (PS3.8
 /// annex E.1). 0 where there is room for none.
-pub(crate) fn fragment_length(max_pdu_length: u32) -> usize {
+#[must_use]
+pub fn fragment_length(max_pdu_length: u32) -> usize {
     (max_pdu_length as usize).saturating_sub(PDV_HEADER_LENGTH) & !1
 }
 
@@ -51,7 +67,7 @@ fn header(
     kind: Kind,
     last: bool,
     length: usize,
-) -> [u8; PDU_HEADER_LENGTH + PDV_HEADER_LENGTH] {
+) -> [u8; HEADER_LENGTH + PDV_HEADER_LENGTH] {
     let pdv_length = length as u32 + PDV_COUNTED_HEADER_LENGTH;
     let [l0, l1, l2, l3] = (pdv_length + size_of::<u32>() as u32).to_be_bytes();
     let [v0, v1, v2, v3] = pdv_length.to_be_bytes();
@@ -85,6 +101,16 @@ mod tests {
             }
             assert_eq!(sent, set, "in PDUs of {max_pdu_length}");
         }
+    }
+
+    #[test]
+    fn an_odd_end_is_padded_with_zero() {
+        let mut buffer = Vec::new();
+        frame(&mut buffer, 1, Kind::DataSet, false, 8).fill(0xFF);
+        frame(&mut buffer, 1, Kind::DataSet, true, 3).fill(0xFF);
+        assert_eq!(buffer[2..6], 10_u32.to_be_bytes());
+        assert_eq!(buffer[6..10], 6_u32.to_be_bytes());
+        assert_eq!(buffer[10..], [1, 2, 0xFF, 0xFF, 0xFF, 0]);
     }
 
     #[test]

@@ -47,6 +47,20 @@ impl Status {
     }
 }
 
+impl Status {
+    /// Whether a C-STORE with this Status has stored its instance: Success, or a warning (PS3.4 section B.2.3).
+    #[must_use]
+    pub fn is_stored(self) -> bool {
+        self == Self::Success || self.is_warning()
+    }
+
+    /// Whether it is one of storage's warnings, 0xBxxx (PS3.4 section B.2.3).
+    #[must_use]
+    pub fn is_warning(self) -> bool {
+        self.code() >> 12 == 0xB
+    }
+}
+
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "0x{:04X}", self.code())
@@ -56,6 +70,13 @@ impl fmt::Display for Status {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_warning_is_stored_and_a_failure_is_not() {
+        assert!(Status::Success.is_stored() && !Status::Success.is_warning());
+        assert!(Status::of(0xB007).is_stored() && Status::of(0xB007).is_warning());
+        assert!(!Status::OutOfResources.is_stored() && !Status::of(0x0110).is_stored());
+    }
 
     #[test]
     fn every_code_is_kept() {

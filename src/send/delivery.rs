@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use dimse::command::Response;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::{Instant, sleep};
 
 use super::{
     Notice, SendReport, SendSettings,
     association::{self, Association, Failure, context_refused},
-    command::Response,
     files::{Instance, Listing},
 };
 

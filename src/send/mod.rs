@@ -4,7 +4,6 @@
 //! nothing is decoded, converted, or held whole in memory.
 
 mod association;
-mod command;
 mod delivery;
 mod files;
 mod report;
@@ -138,7 +137,7 @@ pub async fn echo(settings: &SendSettings) -> anyhow::Result<()> {
     let mut opened = opened.with_context(|| association::context_refused(&verification))?;
     let response = opened.echo(&verification).await?;
     opened.release().await;
-    ensure!(response.is_stored(), "it answers Status 0x{:04X}", response.status);
+    ensure!(response.status.is_stored(), "it answers Status {}", response.status);
     Ok(())
 }
 

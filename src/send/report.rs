@@ -2,7 +2,9 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
-use super::{command::Response, files::Instance};
+use dimse::command::Response;
+
+use super::files::Instance;
 
 /// What is to be said about one file: why its instance was not stored, or how the receiver
 /// changed it.
@@ -74,16 +76,16 @@ impl SendReport {
     pub(super) fn settle(&mut self, instance: &Instance, result: Result<Response, String>) {
         let notice = |status, reason| Notice::new(&instance.path, status, reason);
         match result {
-            Ok(response) if response.is_stored() => {
+            Ok(response) if response.status.is_stored() => {
                 self.stored += 1;
                 self.stored_bytes += instance.data_set_length;
-                if response.is_warning() {
-                    let notice = notice(Some(response.status), response.error_comment);
+                if response.status.is_warning() {
+                    let notice = notice(Some(response.status.code()), response.error_comment);
                     self.warnings.push(notice);
                 }
             }
             Ok(response) => {
-                let notice = notice(Some(response.status), response.error_comment);
+                let notice = notice(Some(response.status.code()), response.error_comment);
                 self.not_stored.push(notice);
             }
             Err(reason) => self.not_stored.push(notice(None, reason)),

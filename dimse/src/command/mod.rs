@@ -7,8 +7,8 @@ mod request;
 mod response;
 
 pub use assembly::{CommandAssembly, UnexpectedFragment};
-pub use request::{Request, read_request};
-pub use response::write_response;
+pub use request::{Request, read_request, write_request};
+pub use response::{Response, read_response, write_response};
 
 /// Longest command set accepted, in bytes. One of C-STORE has about 200.
 pub const MAX_COMMAND_LENGTH: usize = 16 * 1024;
@@ -17,7 +17,7 @@ pub const MAX_COMMAND_LENGTH: usize = 16 * 1024;
 const NO_DATA_SET: u16 = 0x0101;
 
 /// What distinguishes the Command Field of a response from that of its request.
-const RESPONSE_BIT: u16 = 0x8000;
+pub(crate) const RESPONSE_BIT: u16 = 0x8000;
 
 /// What is asked for: Command Field (0000,0100), PS3.7 section E.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +42,9 @@ impl Operation {
         }
     }
 
-    fn command_field(self) -> u16 {
+    /// The Command Field of its request.
+    #[must_use]
+    pub fn command_field(self) -> u16 {
         match self {
             Self::Store => 0x0001,
             Self::Echo => 0x0030,
@@ -52,12 +54,15 @@ impl Operation {
     }
 }
 
-/// The bytes are no command set that can be answered.
+/// The bytes are no command set that can be acted on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError {
     /// They end in the middle of an element.
     #[error("the command set ends in the middle of an element")]
     Truncated,
+    /// It is a request, by this Command Field, where a response has to be.
+    #[error("command {0:#06x} came instead of a response")]
+    NoResponse(u16),
     /// An element that every command set of its kind has is missing or has the wrong length.
     #[error("the command set has no {0}")]
     Missing(&'static str),

@@ -1,10 +1,19 @@
-//! The command set of a request.
+//! The command set of a request (PS3.7 section 9.3).
 
 use super::elements::{
     AFFECTED_SOP_CLASS_UID, AFFECTED_SOP_INSTANCE_UID, COMMAND_DATA_SET_TYPE, COMMAND_FIELD,
-    Elements, MESSAGE_ID, number, text,
+    Elements, MESSAGE_ID, PRIORITY, Writer, number, text,
 };
 use super::{CommandError, NO_DATA_SET, Operation};
+
+/// Verification SOP Class (PS3.4 annex A), which C-ECHO is for.
+const VERIFICATION: &str = "1.2.840.10008.1.1";
+
+/// Command Data Set Type (0000,0800) of a message that has a data set: anything but [`NO_DATA_SET`].
+const DATA_SET_PRESENT: u16 = 0x0001;
+
+/// Priority (0000,0700): medium (PS3.7 section 9.3.1.1).
+const PRIORITY_MEDIUM: u16 = 0x0000;
 
 /// A request as its command set says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +29,48 @@ pub struct Request {
     pub sop_instance_uid: String,
     /// Whether a data set follows.
     pub has_data_set: bool,
+}
+
+impl Request {
+    /// C-STORE-RQ (PS3.7 section 9.3.1.1).
+    #[must_use]
+    pub fn store(message_id: u16, sop_class_uid: &str, sop_instance_uid: &str) -> Self {
+        Self {
+            operation: Operation::Store,
+            message_id,
+            sop_class_uid: sop_class_uid.to_owned(),
+            sop_instance_uid: sop_instance_uid.to_owned(),
+            has_data_set: true,
+        }
+    }
+
+    /// C-ECHO-RQ (PS3.7 section 9.3.5.1).
+    #[must_use]
+    pub fn echo(message_id: u16) -> Self {
+        Self {
+            operation: Operation::Echo,
+            message_id,
+            sop_class_uid: VERIFICATION.to_owned(),
+            sop_instance_uid: String::new(),
+            has_data_set: false,
+        }
+    }
+}
+
+/// The command set of a request.
+#[must_use]
+pub fn write_request(request: &Request) -> Vec<u8> {
+    let mut writer = Writer::new();
+    writer.uid(AFFECTED_SOP_CLASS_UID, &request.sop_class_uid);
+    writer.number(COMMAND_FIELD, request.operation.command_field());
+    writer.number(MESSAGE_ID, request.message_id);
+    if request.operation == Operation::Store {
+        writer.number(PRIORITY, PRIORITY_MEDIUM);
+    }
+    let data_set_type = if request.has_data_set { DATA_SET_PRESENT } else { NO_DATA_SET };
+    writer.number(COMMAND_DATA_SET_TYPE, data_set_type);
+    writer.uid(AFFECTED_SOP_INSTANCE_UID, &request.sop_instance_uid);
+    writer.finish()
 }
 
 /// Reads the command set of a request.
@@ -73,7 +124,7 @@ mod tests {
             (AFFECTED_SOP_CLASS_UID, b"1.2.840.10008.5.1.4.1.1.4"),
             (COMMAND_FIELD, &[1, 0]),
             (MESSAGE_ID, &[0x39, 0x30]),
-            (0x0000_0700, &[0, 0]),
+            (PRIORITY, &[0, 0]),
             (COMMAND_DATA_SET_TYPE, &[0, 0]),
             (AFFECTED_SOP_INSTANCE_UID, b"1.2.3"),
         ])
@@ -87,6 +138,16 @@ mod tests {
         assert_eq!(read.sop_class_uid, "1.2.840.10008.5.1.4.1.1.4");
         assert_eq!(read.sop_instance_uid, "1.2.3");
         assert!(read.has_data_set);
+    }
+
+    #[test]
+    fn a_request_is_read_as_it_was_written() {
+        for request in [Request::store(7, "1.2.840.10008.5.1.4.1.1.4", "1.2.3"), Request::echo(8)] {
+            let written = write_request(&request);
+            assert_eq!(read_request(&written), Ok(request));
+            let tags: Vec<_> = Elements::of(&written).map(|element| element.unwrap().0).collect();
+            assert!(tags.is_sorted(), "elements ascend");
+        }
     }
 
     #[test]

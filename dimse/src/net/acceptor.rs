@@ -4,7 +4,8 @@ use super::socket::Socket;
 use crate::command::{CommandError, UnexpectedFragment};
 use crate::framer::{Frame, Framer, FramingError};
 use crate::negotiation::{self, MAX_ASSOCIATE_LENGTH};
-use crate::p_data::{self, Kind, PDU_HEADER_LENGTH, PDV_HEADER_LENGTH};
+use crate::p_data::{self, Kind, PDV_HEADER_LENGTH};
+use crate::pdu::{A_ASSOCIATE_RQ, HEADER_LENGTH};
 use dicom_ul::pdu::{AbortRQServiceProviderReason, AbortRQSource, AssociationRQ, Pdu, write_pdu};
 use rustix::net::RecvFlags;
 use std::io;
@@ -19,9 +20,6 @@ const READ_LENGTH: usize = 64 * 1024;
 /// kernel gives no memory for what is beyond `READ_LENGTH`; but it skips no more at a time than would fit,
 /// and the values of a usual sender fill a PDU of 128 KiB.
 const BUFFER_LENGTH: usize = 128 * 1024;
-
-/// PDU type of A-ASSOCIATE-RQ (PS3.8 section 9.3.2).
-const A_ASSOCIATE_RQ: u8 = 0x01;
 
 /// The first byte of a TLS hand-shake (RFC 8446 section 5.1), with which no PDU begins.
 const TLS_HAND_SHAKE: u8 = 22;
@@ -162,7 +160,7 @@ impl Acceptor {
         limit: Duration,
     ) -> Result<AssociationRQ, AssociationError> {
         let read = async {
-            let mut pdu = vec![0; PDU_HEADER_LENGTH];
+            let mut pdu = vec![0; HEADER_LENGTH];
             self.socket.read_exact(&mut pdu).await?;
             let length = u32::from_be_bytes([pdu[2], pdu[3], pdu[4], pdu[5]]);
             match pdu[0] {
@@ -227,7 +225,7 @@ impl Acceptor {
                 }
             }
             // No further than to where the next value begins, if that can be skipped as well.
-            let most = if skips { PDU_HEADER_LENGTH + PDV_HEADER_LENGTH } else { READ_LENGTH };
+            let most = if skips { HEADER_LENGTH + PDV_HEADER_LENGTH } else { READ_LENGTH };
             self.read_more(most, limit).await?;
         }
     }
@@ -319,8 +317,7 @@ impl Acceptor {
         command_set: &[u8],
         peer_max_pdu_length: u32,
     ) -> Result<(), AssociationError> {
-        let mut pdus =
-            Vec::with_capacity(PDU_HEADER_LENGTH + PDV_HEADER_LENGTH + command_set.len());
+        let mut pdus = Vec::with_capacity(HEADER_LENGTH + PDV_HEADER_LENGTH + command_set.len());
         p_data::put_set(&mut pdus, context_id, Kind::Command, command_set, peer_max_pdu_length);
         self.send_bytes(&pdus).await
     }
