@@ -1,6 +1,6 @@
 //! The C-STORE and C-ECHO SCP on the wire: what real senders do, and what odd ones do.
 
-use crate::harness::scu::{Proposal, Scu};
+use crate::harness::scu::{Kind, Proposal, Received, Scu};
 use crate::harness::tools::{dcmtk, have};
 use crate::harness::{Collimator, eventually};
 use collimator::synthetic::SyntheticStudy;
@@ -9,7 +9,7 @@ use dicom_object::InMemDicomObject;
 use dicom_transfer_syntax_registry::entries::{
     EXPLICIT_VR_BIG_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN,
 };
-use dicom_ul::pdu::{AssociationRJResult, PDataValueType, Pdu, PresentationContextResultReason};
+use dicom_ul::pdu::{AssociationRJResult, Pdu, PresentationContextResultReason};
 use serde_json::Value;
 
 const MR: &str = "1.2.840.10008.5.1.4.1.1.4";
@@ -151,8 +151,8 @@ async fn any_fragmentation_and_any_pdu_length_will_do() {
         let data_set = written(&instance(MR, "2.25.201", &sop), EXPLICIT);
         let command = scu.store_command(MR, &sop, true);
         // The command byte by byte, the data set in odd pieces.
-        scu.send(1, PDataValueType::Command, &command, 1).await;
-        scu.send(1, PDataValueType::Data, &data_set, 997).await;
+        scu.send(1, Kind::Command, &command, 1).await;
+        scu.send(1, Kind::DataSet, &data_set, 997).await;
         assert_eq!(scu.answer().await.status, 0);
         scu.release().await;
     }
@@ -194,7 +194,7 @@ async fn an_instance_that_can_not_be_taken_is_refused_and_the_association_stays(
     assert_eq!((answer.status, answer.comment.contains("middle of an element")), (0xc000, true));
 
     let command = scu.store_command(MR, "2.25.700", false);
-    scu.send(1, PDataValueType::Command, &command, 1000).await;
+    scu.send(1, Kind::Command, &command, 1000).await;
     assert_eq!(scu.answer().await.status, 0xc000);
 
     // A C-CANCEL-RQ, which has no Message ID and no answer.
@@ -203,7 +203,7 @@ async fn an_instance_that_can_not_be_taken_is_refused_and_the_association_stays(
         [0, 0, 0x20, 1, 2, 0, 0, 0, 1, 0],
         [0, 0, 0, 8, 2, 0, 0, 0, 1, 1],
     ];
-    scu.send(1, PDataValueType::Command, &cancel.concat(), 1000).await;
+    scu.send(1, Kind::Command, &cancel.concat(), 1000).await;
 
     // And then the same association stores what is right, with bulk data of whatever size in it.
     let mut private = instance(MR, "2.25.202", "2.25.700");
@@ -243,8 +243,8 @@ async fn another_operation_is_answered_as_unrecognized() {
     };
     // C-FIND-RQ with Message ID 77 and an identifier.
     let find = crate::harness::scu::command([us(0x0100, 0x20), us(0x0110, 77), us(0x0800, 0)]);
-    scu.send(1, PDataValueType::Command, &find, 1000).await;
-    scu.send(1, PDataValueType::Data, b"whatever", 1000).await;
+    scu.send(1, Kind::Command, &find, 1000).await;
+    scu.send(1, Kind::DataSet, b"whatever", 1000).await;
     let answer = scu.answer().await;
     assert_eq!((answer.command, answer.message_id, answer.status), (0x8020, 77, 0x0211));
     scu.release().await;
@@ -261,7 +261,7 @@ async fn a_peer_that_breaks_the_protocol_gets_an_abort() {
     ] {
         let mut scu = Scu::for_class(collimator.dicom, MR, EXPLICIT).await;
         scu.send_bytes(nonsense).await;
-        assert!(matches!(scu.next().await, Some(Pdu::AbortRQ { .. })), "{nonsense:?}");
+        assert!(matches!(scu.next().await, Some(Received::Abort)), "{nonsense:?}");
         assert_eq!(scu.next().await, None);
     }
 }
@@ -311,7 +311,7 @@ async fn a_sender_that_drips_a_pdu_is_aborted_and_others_notice_nothing() {
     slower.send_bytes(&[4, 0]).await;
     let dripping = eventually("the abort", async || slow.drip().await);
     let waiting = async {
-        assert!(matches!(slower.next().await, Some(Pdu::AbortRQ { .. })));
+        assert!(matches!(slower.next().await, Some(Received::Abort)));
     };
     tokio::join!(dripping, waiting, async {
         let object = instance(MR, "2.25.1", "2.25.2");

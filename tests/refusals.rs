@@ -1,13 +1,13 @@
 //! Everything that is refused: what the peer is told, and that it is counted by its cause at `/metrics`.
 
-use crate::harness::scu::{Answer, Proposal, Scu, command, conversation};
+use crate::harness::scu::{Answer, Kind, Proposal, Received, Scu, command, conversation};
 use crate::harness::{Collimator, eventually};
 use collimator::synthetic::SyntheticStudy;
 use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::{FileDicomObject, InMemDicomObject};
 use dicom_transfer_syntax_registry::entries::EXPLICIT_VR_LITTLE_ENDIAN;
-use dicom_ul::pdu::{AssociationRJResult, PDataValueType, Pdu};
+use dicom_ul::pdu::{AssociationRJResult, Pdu};
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
 use std::collections::HashMap;
@@ -126,14 +126,14 @@ async fn a_message_that_is_refused_is_answered_and_counted() {
         collimator.counts("message", cause, *times).await;
     }
     let no_data_set = scu.store_command(MR, sop, false);
-    scu.send(1, PDataValueType::Command, &no_data_set, 1000).await;
+    scu.send(1, Kind::Command, &no_data_set, 1000).await;
     is_refused(scu.answer().await, 0xc000, "no_data_set");
     collimator.counts("message", "no_data_set", 1).await;
     let us = |element, value: u16| {
         DataElement::new(Tag(0, element), VR::US, PrimitiveValue::from(value))
     };
     let find = command([us(0x0100, 0x20), us(0x0110, 7), us(0x0800, 0x0101)]);
-    scu.send(1, PDataValueType::Command, &find, 1000).await;
+    scu.send(1, Kind::Command, &find, 1000).await;
     is_refused(scu.answer().await, 0x0211, "unknown_operation");
     collimator.counts("message", "unknown_operation", 1).await;
     scu.stores(&image).await;
@@ -182,7 +182,7 @@ async fn an_association_that_is_aborted_is_counted() {
     ] {
         let mut scu = Scu::for_class(collimator.dicom, MR, EXPLICIT).await;
         scu.send_bytes(&nonsense).await;
-        assert!(matches!(scu.next().await, Some(Pdu::AbortRQ { .. })), "{cause}");
+        assert!(matches!(scu.next().await, Some(Received::Abort)), "{cause}");
         assert_eq!(scu.next().await, None, "{cause}");
     }
     for (cause, wanted) in [

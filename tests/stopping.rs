@@ -1,10 +1,9 @@
 //! SIGTERM: what has begun is finished, the rest is told to come again, and the exit code is 0.
 
-use crate::harness::scu::{Scu, written};
+use crate::harness::scu::{Kind, Received, Scu, written};
 use crate::harness::{Services, eventually};
 use collimator::synthetic::SyntheticStudy;
 use dicom_dictionary_std::uids;
-use dicom_ul::pdu::{PDataValueType, Pdu};
 
 #[tokio::test]
 async fn a_store_that_has_begun_is_answered_before_the_receiver_ends() {
@@ -18,15 +17,15 @@ async fn a_store_that_has_begun_is_answered_before_the_receiver_ends() {
     // In the middle of its second instance.
     let (sop, data_set) = written(&images[1]);
     let command = busy.store_command(uids::MR_IMAGE_STORAGE, &sop, true);
-    busy.send(1, PDataValueType::Command, &command, 1000).await;
+    busy.send(1, Kind::Command, &command, 1000).await;
     let (begin, rest) = data_set.split_at(data_set.len() / 2);
     busy.send_part(begin, false).await;
     services.ingest.signal("TERM");
     // The idle one is told at once.
-    assert!(matches!(idle.next().await, Some(Pdu::AbortRQ { .. })));
+    assert!(matches!(idle.next().await, Some(Received::Abort)));
     busy.send_part(rest, true).await;
     assert_eq!(busy.answer().await.status, 0);
-    assert!(matches!(busy.next().await, Some(Pdu::AbortRQ { .. })));
+    assert!(matches!(busy.next().await, Some(Received::Abort)));
     assert_eq!(services.ingest.ended().await, Some(0));
     assert!(tokio::net::TcpStream::connect(services.dicom).await.is_err(), "the port is closed");
 
@@ -45,13 +44,13 @@ async fn a_receiver_that_is_stopping_takes_no_new_association() {
     let (sop, data_set) = written(&study.instances().unwrap()[0]);
     let mut busy = Scu::for_mr(services.dicom).await;
     let command = busy.store_command(uids::MR_IMAGE_STORAGE, &sop, true);
-    busy.send(1, PDataValueType::Command, &command, 1000).await;
+    busy.send(1, Kind::Command, &command, 1000).await;
     services.ingest.signal("TERM");
     eventually("the port to be closed", async || {
         tokio::net::TcpStream::connect(services.dicom).await.is_err().then_some(())
     })
     .await;
-    busy.send(1, PDataValueType::Data, &data_set, 10_000).await;
+    busy.send(1, Kind::DataSet, &data_set, 10_000).await;
     assert_eq!(busy.answer().await.status, 0);
     assert_eq!(services.ingest.ended().await, Some(0));
 }

@@ -7,16 +7,13 @@ use crate::lab::{Lab, free_port};
 use crate::process::{Program, Usage};
 use crate::programs::build;
 use crate::receivers::ingest;
-use crate::senders::message::{Association, Message, put};
+use crate::senders::message::{Association, Message, put_piece};
 use crate::table::{megabytes, number};
 use anyhow::Context as _;
 use clap::Args;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Instant;
-
-/// Control header of the last PDV of a data set.
-const LAST: u8 = 2;
 
 /// Pixel data in one PDU: what a receiver of 128 KiB takes, in whole kilobytes.
 const PIECE: usize = 64 * 1024;
@@ -134,8 +131,8 @@ fn one_large(port: u16, length: u32, ingest: u32) -> anyhow::Result<(u64, u64, f
     association.socket.write_all(&Message::new(&instance, longest, false)?.bytes)?;
     let piece = vec![0; PIECE.min(longest as usize / 2)];
     let (mut pdu, mut last) = (Vec::new(), Vec::new());
-    put(&mut pdu, 0, &piece);
-    put(&mut last, LAST, &piece);
+    put_piece(&mut pdu, false, &piece);
+    put_piece(&mut last, true, &piece);
     let pieces = length as usize / piece.len();
     for _ in 1..pieces {
         association.socket.write_all(&pdu)?;

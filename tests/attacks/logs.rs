@@ -4,7 +4,7 @@ use super::holds_none;
 use crate::harness::listening::Listening;
 use crate::harness::raw_http::{percent, request, say};
 use crate::harness::receiver::Receiver;
-use crate::harness::scu::{Scu, written};
+use crate::harness::scu::{Kind, Scu, written};
 use crate::harness::{Collimator, eventually};
 use collimator::synthetic::SyntheticStudy;
 use dicom_core::{DataElement, PrimitiveValue, VR};
@@ -129,7 +129,7 @@ async fn association(collimator: &Collimator, number: u64) {
         }
         if number % 10 == 4 && place == 10 {
             let command = scu.store_command(uids::MR_IMAGE_STORAGE, &sop, true);
-            scu.send(1, dicom_ul::pdu::PDataValueType::Command, &command, 1000).await;
+            scu.send(1, Kind::Command, &command, 1000).await;
             scu.send_part(&data_set[..600], false).await;
             // And is gone.
             return;

@@ -1,20 +1,21 @@
-//! A sender of our own, for what no well-behaved one can be made to do.
+//! The ordinary sender of the tests, and what it takes to send what no well-behaved one does.
 
-use dicom_core::{DataElement, PrimitiveValue, Tag, VR, dicom_value};
 use dicom_dictionary_std::uids;
 use dicom_object::mem::InMemElement;
 use dicom_object::{FileDicomObject, InMemDicomObject};
 use dicom_transfer_syntax_registry::entries::{
     EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN,
 };
-use dicom_ul::pdu::{
-    AssociationAC, AssociationRQ, PDataValue, PDataValueType, Pdu, PresentationContextProposed,
-    UserVariableItem, read_pdu, write_pdu,
-};
+use dicom_ul::pdu::{AssociationAC, Pdu};
+use dimse::command::{Request, Response, write_request};
+use dimse::net::ScuError;
+pub use dimse::p_data::Kind;
+use dimse::p_data::put_fragment;
+pub use dimse::requestor::Received;
+use dimse::requestor::{RELEASE_REQUEST, Requestor, RequestorError};
+use futures_util::FutureExt;
 use std::net::SocketAddr;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -29,13 +30,25 @@ pub struct Proposal<'a> {
     pub called_ae_title: &'a str,
 }
 
+impl Proposal<'_> {
+    fn proposal(&self) -> dimse::proposal::Proposal {
+        let context = |(class, syntaxes): &(&str, &[&str])| {
+            ((*class).to_owned(), syntaxes.iter().map(|uid| (*uid).to_owned()).collect())
+        };
+        dimse::proposal::Proposal {
+            calling_ae_title: "TEST_SCU".to_owned(),
+            called_ae_title: self.called_ae_title.to_owned(),
+            contexts: self.contexts.iter().map(context).collect(),
+            max_pdu_length: self.max_pdu_length,
+        }
+    }
+}
+
 /// An open association.
 pub struct Scu {
-    socket: TcpStream,
+    association: dimse::net::Scu,
     /// What was accepted.
     pub accepted: AssociationAC,
-    message_id: u16,
-    max_pdu_length: u32,
 }
 
 /// The answer to a request.
@@ -57,18 +70,16 @@ impl Scu {
     /// # Errors
     /// The PDU that came instead of an acceptance.
     pub async fn associate(to: SocketAddr, proposal: Proposal<'_>) -> Result<Self, Option<Pdu>> {
-        let mut socket = TcpStream::connect(to).await.unwrap();
-        socket.set_nodelay(true).unwrap();
-        write(&mut socket, &request(&proposal)).await;
-        let max_pdu_length = match proposal.max_pdu_length {
-            0 => 1 << 17,
-            length => length,
-        };
-        match read(&mut socket).await {
-            Some(Pdu::AssociationAC(accepted)) => {
-                Ok(Self { socket, accepted, message_id: 0, max_pdu_length })
+        match dimse::net::Scu::open(to, &proposal.proposal(), PATIENCE).await {
+            Ok(association) => {
+                Ok(Self { accepted: association.negotiated().answer.clone(), association })
             }
-            other => Err(other),
+            Err(ScuError::Requestor(RequestorError::Rejected(rejection))) => {
+                Err(Some(Pdu::AssociationRJ(rejection)))
+            }
+            Err(ScuError::Requestor(RequestorError::NoAnswer(pdu))) => Err(Some(*pdu)),
+            Err(ScuError::Lost(_)) => Err(None),
+            Err(error) => panic!("{error}"),
         }
     }
 
@@ -100,7 +111,7 @@ impl Scu {
     ) {
         let (sop, data_set) = written(image);
         let command = self.store_command(uids::MR_IMAGE_STORAGE, &sop, true);
-        self.send(1, PDataValueType::Command, &command, 1000).await;
+        self.send(1, Kind::Command, &command, 1000).await;
         let mut pieces = data_set.chunks(data_set.len().div_ceil(pieces)).peekable();
         while let Some(piece) = pieces.next() {
             tokio::time::sleep(pause).await;
@@ -111,13 +122,7 @@ impl Scu {
 
     /// Sends a part of a data set through the first presentation context.
     pub async fn send_part(&mut self, part: &[u8], is_last: bool) {
-        let value = PDataValue {
-            presentation_context_id: 1,
-            value_type: PDataValueType::Data,
-            is_last,
-            data: part.to_vec(),
-        };
-        write(&mut self.socket, &Pdu::PData { data: vec![value] }).await;
+        self.send_fragment(1, Kind::DataSet, part, is_last).await;
     }
 
     /// Stores an instance through a presentation context and gives the answer.
@@ -128,10 +133,19 @@ impl Scu {
         sop_instance: &str,
         data_set: &[u8],
     ) -> Answer {
-        let command = self.store_command(sop_class, sop_instance, true);
-        self.send(context_id, PDataValueType::Command, &command, 1000).await;
-        self.send(context_id, PDataValueType::Data, data_set, 10_000).await;
-        self.answer().await
+        if !data_set.len().is_multiple_of(2) {
+            // Cut off on purpose. A well-behaved sender would pad it.
+            let command = self.store_command(sop_class, sop_instance, true);
+            self.send(context_id, Kind::Command, &command, 1000).await;
+            self.send(context_id, Kind::DataSet, data_set, 10_000).await;
+            return self.answer().await;
+        }
+        let (mut bytes, length) = (data_set, data_set.len() as u64);
+        let stored = self
+            .association
+            .store(context_id, sop_class, sop_instance, &mut bytes, length, |_| ())
+            .await;
+        answer(stored.expect("an answer"))
     }
 
     /// The command set of a C-STORE with the next Message ID.
@@ -139,92 +153,72 @@ impl Scu {
         &mut self,
         sop_class: &str,
         sop_instance: &str,
-        data_set: bool,
+        has_data_set: bool,
     ) -> Vec<u8> {
-        self.message_id += 1;
-        store_command(sop_class, sop_instance, self.message_id, data_set)
+        let request = Request::store(self.association.next_message_id(), sop_class, sop_instance);
+        write_request(&Request { has_data_set, ..request })
     }
 
     /// Sends a set in presentation data values of `piece` bytes, one a PDU.
-    pub async fn send(&mut self, context_id: u8, kind: PDataValueType, bytes: &[u8], piece: usize) {
+    pub async fn send(&mut self, context_id: u8, kind: Kind, bytes: &[u8], piece: usize) {
         let mut pieces = bytes.chunks(piece).peekable();
-        while let Some(data) = pieces.next() {
-            let value = PDataValue {
-                presentation_context_id: context_id,
-                value_type: kind.clone(),
-                is_last: pieces.peek().is_none(),
-                data: data.to_vec(),
-            };
-            write(&mut self.socket, &Pdu::PData { data: vec![value] }).await;
+        while let Some(piece) = pieces.next() {
+            self.send_fragment(context_id, kind, piece, pieces.peek().is_none()).await;
         }
+    }
+
+    async fn send_fragment(&mut self, context_id: u8, kind: Kind, fragment: &[u8], last: bool) {
+        let mut pdu = Vec::new();
+        put_fragment(&mut pdu, context_id, kind, last, fragment);
+        self.send_bytes(&pdu).await;
     }
 
     /// Sends bytes as they are.
     pub async fn send_bytes(&mut self, bytes: &[u8]) {
-        self.socket.write_all(bytes).await.unwrap();
+        self.association.send_bytes(bytes).await.unwrap();
     }
 
     /// Sends one more byte; `Some` once the receiver has ended the association.
     pub async fn drip(&mut self) -> Option<()> {
-        let sent = self.socket.write_all(&[0]).await;
-        let mut pdu = [0; 10];
-        let answered = self.socket.try_read(&mut pdu);
+        let sent = self.association.send_bytes(&[0]).await;
         // An A-ABORT, or what the operating system says after one.
-        let ended = answered.is_ok_and(|length| length == 0 || pdu[0] == 7);
+        let ended = matches!(
+            self.association.receive().now_or_never(),
+            Some(Ok(Received::Abort) | Err(ScuError::Lost(_)))
+        );
         (sent.is_err() || ended).then_some(())
     }
 
-    /// The next answer, put together from as many PDUs as it takes.
+    /// The next answer.
     pub async fn answer(&mut self) -> Answer {
-        let mut command = Vec::new();
-        loop {
-            let Some(Pdu::PData { data }) = read(&mut self.socket).await else {
-                panic!("no answer came")
-            };
-            let length: usize = data.iter().map(|value| value.data.len() + 6).sum();
-            assert!(length <= self.max_pdu_length as usize, "a PDU of {length} bytes");
-            for value in data {
-                assert_eq!(value.value_type, PDataValueType::Command);
-                command.extend_from_slice(&value.data);
-                if value.is_last {
-                    return read_answer(&command);
-                }
-            }
+        match self.association.receive().await {
+            Ok(Received::Response(response)) => answer(response),
+            other => panic!("no answer came: {other:?}"),
         }
     }
 
     /// Releases the association and waits for the confirmation.
-    pub async fn release(mut self) {
-        write(&mut self.socket, &Pdu::ReleaseRQ).await;
-        assert_eq!(read(&mut self.socket).await, Some(Pdu::ReleaseRP));
+    pub async fn release(self) {
+        self.association.release().await.unwrap();
     }
 
-    /// What comes next: a PDU, or `None` for the end of the connection.
-    pub async fn next(&mut self) -> Option<Pdu> {
-        read(&mut self.socket).await
+    /// What comes next, or `None` for the end of the connection.
+    pub async fn next(&mut self) -> Option<Received> {
+        match self.association.receive().await {
+            Ok(received) => Some(received),
+            Err(ScuError::Lost(_)) => None,
+            Err(error) => panic!("{error}"),
+        }
     }
 }
 
-/// The A-ASSOCIATE-RQ of a proposal.
-fn request(proposal: &Proposal<'_>) -> Pdu {
-    let contexts = proposal.contexts.iter().enumerate().map(|(index, (class, syntaxes))| {
-        PresentationContextProposed {
-            id: (2 * index + 1) as u8,
-            abstract_syntax: (*class).to_owned(),
-            transfer_syntaxes: syntaxes.iter().map(|uid| (*uid).to_owned()).collect(),
-        }
-    });
-    Pdu::AssociationRQ(AssociationRQ {
-        protocol_version: 1,
-        calling_ae_title: "TEST_SCU".to_owned(),
-        called_ae_title: proposal.called_ae_title.to_owned(),
-        application_context_name: "1.2.840.10008.3.1.1.1".to_owned(),
-        presentation_contexts: contexts.collect(),
-        user_variables: vec![
-            UserVariableItem::MaxLength(proposal.max_pdu_length),
-            UserVariableItem::ImplementationClassUID("2.25.1".to_owned()),
-        ],
-    })
+fn answer(response: Response) -> Answer {
+    Answer {
+        command: 0x8000 | response.operation.command_field(),
+        message_id: response.message_id,
+        status: response.status.code(),
+        comment: response.error_comment,
+    }
 }
 
 /// All that a sender of one MR image says, from the request to the release, as it goes over the wire.
@@ -232,27 +226,20 @@ pub fn conversation(image: &FileDicomObject<InMemDicomObject>) -> Vec<Vec<u8>> {
     let contexts = &[(uids::MR_IMAGE_STORAGE, &[uids::EXPLICIT_VR_LITTLE_ENDIAN][..])];
     let proposal = Proposal { contexts, max_pdu_length: 16384, called_ae_title: "COLLIMATOR" };
     let (sop, data_set) = written(image);
-    let command = store_command(uids::MR_IMAGE_STORAGE, &sop, 1, true);
-    let value = |value_type, is_last, data: &[u8]| PDataValue {
-        presentation_context_id: 1,
-        value_type,
-        is_last,
-        data: data.to_vec(),
+    let command = write_request(&Request::store(1, uids::MR_IMAGE_STORAGE, &sop));
+    let fragment = |kind, last, bytes: &[u8]| {
+        let mut pdu = Vec::new();
+        put_fragment(&mut pdu, 1, kind, last, bytes);
+        pdu
     };
     let (begin, end) = data_set.split_at(data_set.len() / 2);
-    let pdus = [
-        request(&proposal),
-        Pdu::PData { data: vec![value(PDataValueType::Command, true, &command)] },
-        Pdu::PData { data: vec![value(PDataValueType::Data, false, begin)] },
-        Pdu::PData { data: vec![value(PDataValueType::Data, true, end)] },
-        Pdu::ReleaseRQ,
-    ];
-    let bytes = pdus.iter().map(|pdu| {
-        let mut bytes = Vec::new();
-        write_pdu(&mut bytes, pdu).unwrap();
-        bytes
-    });
-    bytes.collect()
+    vec![
+        Requestor::new(&proposal.proposal()).request().unwrap(),
+        fragment(Kind::Command, true, &command),
+        fragment(Kind::DataSet, false, begin),
+        fragment(Kind::DataSet, true, end),
+        RELEASE_REQUEST.to_vec(),
+    ]
 }
 
 /// The SOP Instance UID of an image, and its data set.
@@ -262,23 +249,6 @@ pub fn written(image: &FileDicomObject<InMemDicomObject>) -> (String, Vec<u8>) {
     (image.meta().media_storage_sop_instance_uid().to_owned(), data_set)
 }
 
-/// The command set of a C-STORE.
-fn store_command(sop_class: &str, sop_instance: &str, message_id: u16, data_set: bool) -> Vec<u8> {
-    let us =
-        |element, value: u16| DataElement::new(Tag(0, element), VR::US, dicom_value!(U16, [value]));
-    let ui = |element, value: &str| {
-        DataElement::new(Tag(0, element), VR::UI, PrimitiveValue::from(value))
-    };
-    command([
-        ui(0x0002, sop_class),
-        us(0x0100, 0x0001),
-        us(0x0110, message_id),
-        us(0x0700, 0),
-        us(0x0800, if data_set { 0 } else { 0x0101 }),
-        ui(0x1000, sop_instance),
-    ])
-}
-
 /// A command set, in implicit VR little endian with its group length.
 pub fn command(elements: impl IntoIterator<Item = InMemElement>) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -286,35 +256,4 @@ pub fn command(elements: impl IntoIterator<Item = InMemElement>) -> Vec<u8> {
         .write_dataset_with_ts(&mut bytes, &IMPLICIT_VR_LITTLE_ENDIAN.erased())
         .unwrap();
     bytes
-}
-
-fn read_answer(command: &[u8]) -> Answer {
-    let syntax = IMPLICIT_VR_LITTLE_ENDIAN.erased();
-    let command = InMemDicomObject::read_dataset_with_ts(command, &syntax).unwrap();
-    let number = |element| command.element(Tag(0, element)).unwrap().to_int().unwrap();
-    let comment = command.element(Tag(0, 0x0902)).map(|e| e.to_str().unwrap().into_owned());
-    Answer {
-        command: number(0x0100),
-        message_id: number(0x0120),
-        status: number(0x0900),
-        comment: comment.unwrap_or_default(),
-    }
-}
-
-async fn write(socket: &mut TcpStream, pdu: &Pdu) {
-    let mut bytes = Vec::new();
-    write_pdu(&mut bytes, pdu).unwrap();
-    socket.write_all(&bytes).await.unwrap();
-}
-
-async fn read(socket: &mut TcpStream) -> Option<Pdu> {
-    let read = async {
-        let mut pdu = vec![0; 6];
-        socket.read_exact(&mut pdu).await.ok()?;
-        let length = u32::from_be_bytes(pdu[2..6].try_into().unwrap()) as usize;
-        pdu.resize(6 + length, 0);
-        socket.read_exact(&mut pdu[6..]).await.ok()?;
-        read_pdu(pdu.as_slice(), 1 << 20, false).unwrap()
-    };
-    tokio::time::timeout(PATIENCE, read).await.expect("an answer in time")
 }
