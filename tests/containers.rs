@@ -25,6 +25,27 @@ fn strings(value: Option<&Value>) -> Vec<String> {
     values.map(|value| value.as_str().unwrap().to_owned()).collect()
 }
 
+/// Every package is built into the image's layer of dependencies, and goes to the container engine.
+#[test]
+fn each_package_of_the_workspace_is_in_the_dockerfile() {
+    let manifest = read("Cargo.toml");
+    let members = manifest.lines().find_map(|line| line.strip_prefix("members = ")).unwrap();
+    let members: Vec<String> = serde_yaml::from_str(members).unwrap();
+    assert!(members.len() > 5, "{members:?}");
+    let (dockerfile, ignored) = (read("Dockerfile"), read(".dockerignore"));
+    let packages = dockerfile.lines().find(|line| line.contains("for package in")).unwrap();
+    let packages: Vec<_> = packages.split([' ', ';']).collect();
+    for member in &members {
+        let copied = format!("COPY {member}/Cargo.toml {member}/");
+        assert!(dockerfile.lines().any(|line| line == copied), "{copied}");
+        assert!(packages.contains(&&**member), "{member} has no empty package");
+        let is_let_in = |line: &str| {
+            line.strip_prefix('!').is_some_and(|it| it.split('/').next() == Some(member))
+        };
+        assert!(ignored.lines().any(is_let_in), "{member} is left out by .dockerignore");
+    }
+}
+
 /// What an image's tag has to have in it: `2.15.0-alpine`, `v3.5.0`, and of Debian, which has two numbers,
 /// `12.14-slim`.
 fn has_an_exact_version(image: &str) -> bool {

@@ -5,7 +5,7 @@ use dicom_core::{DataElement, PrimitiveValue, Tag, VR, dicom_value};
 use dicom_object::InMemDicomObject;
 use dicom_transfer_syntax_registry::entries::IMPLICIT_VR_LITTLE_ENDIAN;
 use dimse::Status;
-use dimse::command::{read_request, write_response};
+use dimse::command::{read_request, read_response, write_response};
 
 pub(crate) const READER: Reader = Reader { name: "command_sets", seeds, check };
 
@@ -17,7 +17,10 @@ fn check(input: &[u8]) {
     if let Ok(request) = read_request(input) {
         let answer = write_response(&request, Status::OutOfResources, "INSTANCES is full");
         assert!(answer.len() < LONGEST_ANSWER + input.len(), "{} bytes", answer.len());
+        let read = read_response(&answer).map(|response| (response.message_id, response.status));
+        assert_eq!(read, Ok((request.message_id, Status::OutOfResources)));
     }
+    let _ = read_response(input);
 }
 
 fn seeds() -> Vec<Vec<u8>> {
