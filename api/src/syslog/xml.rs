@@ -1,7 +1,7 @@
 //! An audit message as XML, by the schema of PS3.15 section A.5.1. The order of elements is the schema's.
 
-use quick_xml::events::{BytesDecl, BytesText, Event};
 use quick_xml::Writer;
+use quick_xml::events::{BytesDecl, BytesText, Event};
 use shared::audit::{
     Action, ActiveParticipant, AuditMessage, AuditSourceIdentification, Code, EventIdentification,
     ParticipantObjectIdentification,
