@@ -1,9 +1,11 @@
 //! Programs that are not ours: the senders of the real world.
 
 use super::eventually;
+use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Output;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::process::Command;
 
 /// Whether a test can use `program`. On a user's machine it is skipped without, and says so; in CI
@@ -18,25 +20,19 @@ pub fn have(program: &str) -> bool {
     found || skip(&format!("{program} is not installed"))
 }
 
-/// Says that a test is skipped; gives `false`, for the caller to return on.
+/// How many tests of this process were skipped.
+static SKIPPED: AtomicUsize = AtomicUsize::new(0);
+
+/// Says that a test is skipped, past the capture of its output, and counts it; gives `false`, for the caller
+/// to return on.
 ///
 /// # Panics
 /// In CI, where nothing is skipped.
 pub fn skip(reason: &str) -> bool {
     assert!(std::env::var_os("COLLIMATOR_CI").is_none(), "nothing is skipped in CI: {reason}");
-    eprintln!("skipped: {reason}");
+    let count = SKIPPED.fetch_add(1, Ordering::Relaxed) + 1;
+    let _ = writeln!(std::io::stderr(), "skipped ({count} so far): {reason}");
     false
-}
-
-/// Real series, where they are beside the project.
-pub fn sample(series: &str) -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/seed-sample");
-    let folder = folder.join(series);
-    if !folder.is_dir() {
-        eprintln!("skipped: {} is not there", folder.display());
-        return None;
-    }
-    Some(folder)
 }
 
 /// Runs one of dcmtk's programs against a receiver and gives what it said.
