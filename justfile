@@ -1,0 +1,30 @@
+# `just` lists what there is. Each is one or two commands of cargo, for those who have no `just`.
+
+_default:
+    @just --list
+
+# What the tests need beside Rust and pip, on Debian as root
+setup:
+    apt-get install -y --no-install-recommends gcc groff-base libc6-dev curl dcmtk orthanc procps \
+        chromium chromium-driver libxml2-utils openssl prometheus rsyslog rsyslog-gnutls strace
+    cargo install --locked cargo-nextest
+
+# Unit tests and the worlds, without the end-to-end tests
+quick:
+    cargo nextest run --workspace --profile quick
+
+# Everything; FILTER runs some of it
+test FILTER="":
+    cargo nextest run --workspace {{FILTER}}
+
+# What has to hold before a change lands
+ci:
+    .ci/run
+
+# How fast it is beside its peers
+bench:
+    cargo run --release -p bench -- all
+
+# The documentation of the code
+docs:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
