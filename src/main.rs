@@ -176,15 +176,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_readme_has_every_setting_with_its_default() {
-        let rows: Vec<_> = include_str!("../README.md").lines().collect();
+    fn the_settings_page_has_every_setting_with_its_default() {
+        let rows: Vec<_> = include_str!("../docs/settings.md").lines().collect();
         for argument in Args::command().get_arguments() {
             let Some(variable) = argument.get_env().and_then(|name| name.to_str()) else {
                 continue;
             };
             let start = format!("| `{variable}` | ");
             let row = rows.iter().find(|row| row.starts_with(&start));
-            let row = row.unwrap_or_else(|| panic!("{variable} is not in the README's table"));
+            let row = row.unwrap_or_else(|| panic!("{variable} is not in docs/settings.md"));
             for default in argument.get_default_values().iter().filter_map(|value| value.to_str()) {
                 let cell = row.split(" | ").nth(1).unwrap_or_default();
                 assert!(cell.contains(&format!("`{default}`")), "{variable}={default}: {row}");

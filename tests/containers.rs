@@ -144,8 +144,8 @@ fn each_setting_of_a_service_can_be_given_to_its_container() {
         "API_ADDR",
         "SHUTDOWN_GRACE",
     ];
-    let readme = read("README.md");
-    let rows = readme.lines().filter_map(|line| line.strip_prefix("| `")).filter_map(|row| {
+    let page = read("docs/settings.md");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `")).filter_map(|row| {
         let cells: Vec<_> = row.split(" | ").collect();
         let [setting, _, whose, _] = cells.try_into().ok()?;
         Some((setting.trim_end_matches('`').to_owned(), whose.to_owned()))

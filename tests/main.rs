@@ -22,6 +22,7 @@ mod deleting;
 mod dicomweb;
 mod disagreeing;
 mod doctor_command;
+mod documents;
 mod dripping;
 mod durability;
 mod encrypting;

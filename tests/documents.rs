@@ -1,0 +1,89 @@
+//! The pages that people read: README is short, and every link between them leads somewhere.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// What a first look may take.
+const README_LIMIT: usize = 10 * 1024;
+
+/// Folders that hold what is built or fetched.
+const NOT_OURS: [&str; 3] = ["target", ".git", "data"];
+
+fn pages(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() && !NOT_OURS.contains(&name.as_str()) {
+            pages(&path, found);
+        } else if name.ends_with(".md") {
+            found.push(path);
+        }
+    }
+}
+
+/// The text without its code blocks.
+fn prose(text: &str) -> String {
+    let mut is_code = false;
+    let is_prose = |line: &&str| {
+        let is_fence = line.trim_start().starts_with("```");
+        is_code ^= is_fence;
+        !is_code && !is_fence
+    };
+    text.lines().filter(is_prose).collect::<Vec<_>>().join("\n")
+}
+
+/// Where the links of a page lead.
+fn links(prose: &str) -> Vec<&str> {
+    let after = prose.split("](").skip(1);
+    after.filter_map(|rest| rest.split_once(')').map(|(link, _)| link)).collect()
+}
+
+/// The anchors of a page's headings, as Git hosts make them.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let prose = prose(text);
+    let headings = prose.lines().filter(|line| line.starts_with('#'));
+    let anchor = |heading: &str| {
+        let words = heading.trim_start_matches('#').trim().to_lowercase();
+        let kept = words.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+        kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+    };
+    headings.map(anchor).collect()
+}
+
+#[test]
+fn every_link_between_pages_leads_to_a_file_and_a_heading_that_are_there() {
+    let mut found = Vec::new();
+    pages(Path::new(ROOT), &mut found);
+    assert!(found.len() > 30, "{found:?}");
+    let mut broken = Vec::new();
+    for page in found {
+        let text = fs::read_to_string(&page).unwrap();
+        for link in links(&prose(&text)) {
+            if link.contains("://") || link.starts_with("mailto:") {
+                continue;
+            }
+            let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let to = match path {
+                "" => page.clone(),
+                path => page.parent().unwrap().join(path),
+            };
+            let has_anchor = || {
+                let text = fs::read_to_string(&to).unwrap_or_default();
+                anchor.is_empty() || anchors(&text).contains(anchor)
+            };
+            if !to.exists() || !has_anchor() {
+                broken.push(format!("{}: {link}", page.display()));
+            }
+        }
+    }
+    assert_eq!(broken, [""; 0]);
+}
+
+#[test]
+fn readme_is_a_first_look_and_no_manual() {
+    let length = fs::metadata(Path::new(ROOT).join("README.md")).unwrap().len();
+    assert!(length <= README_LIMIT as u64, "{length} bytes");
+}
