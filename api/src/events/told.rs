@@ -3,13 +3,10 @@
 use super::arriving::Seen;
 use super::reader::Stream;
 use bytes::Bytes;
-use serde::de::DeserializeOwned;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
-use shared::event::{
-    AssociationClosed, AssociationOpened, AssociationRejected, Event, SeriesCompleted,
-    SeriesDeleted, StudyCompleted,
-};
 use shared::subject::{AssociationChange, Subject};
+use std::collections::HashMap;
 use std::fmt::{self, Display, Formatter, Write as _};
 use std::str::FromStr;
 
@@ -79,28 +76,23 @@ impl Told {
     }
 
     fn kept(place: Place, id: Option<Place>, subject: &str, payload: &[u8]) -> Option<Self> {
-        // What is on the subject of an event may be anything, an answer of the broker's for example.
-        let (name, is_one) = match subject.parse().ok()? {
-            Subject::SeriesCompleted { .. } => ("series.completed", is::<SeriesCompleted>(payload)),
-            Subject::SeriesDeleted { .. } => ("series.deleted", is::<SeriesDeleted>(payload)),
-            Subject::StudyCompleted { .. } => ("study.completed", is::<StudyCompleted>(payload)),
-            Subject::Association { change, .. } => match change {
-                AssociationChange::Opened => {
-                    ("association.opened", is::<AssociationOpened>(payload))
-                }
-                AssociationChange::Released => {
-                    ("association.released", is::<AssociationClosed>(payload))
-                }
-                AssociationChange::Aborted => {
-                    ("association.aborted", is::<AssociationClosed>(payload))
-                }
-                AssociationChange::Rejected => {
-                    ("association.rejected", is::<AssociationRejected>(payload))
-                }
-            },
+        let name = match subject.parse().ok()? {
+            Subject::SeriesCompleted { .. } => "series.completed",
+            Subject::SeriesDeleted { .. } => "series.deleted",
+            Subject::StudyCompleted { .. } => "study.completed",
+            Subject::Association { change: AssociationChange::Opened, .. } => "association.opened",
+            Subject::Association { change: AssociationChange::Released, .. } => {
+                "association.released"
+            }
+            Subject::Association { change: AssociationChange::Aborted, .. } => {
+                "association.aborted"
+            }
+            Subject::Association { change: AssociationChange::Rejected, .. } => {
+                "association.rejected"
+            }
             _ => return None,
         };
-        if !is_one {
+        if !is_event(payload) {
             return None;
         }
         let Read { modality, calling_ae_title } = serde_json::from_slice(payload).ok()?;
@@ -151,9 +143,12 @@ struct Notice<'a> {
     missed: Option<u64>,
 }
 
-/// Whether a payload is an event of this kind.
-fn is<E: Event + DeserializeOwned>(payload: &[u8]) -> bool {
-    serde_json::from_slice::<E>(payload).is_ok()
+/// Whether a payload is what an event of ours is: an object whose keys begin with a capital. On the subject of
+/// an event there may be an answer of the broker's, none of whose keys do.
+fn is_event(payload: &[u8]) -> bool {
+    let keys: Result<HashMap<String, IgnoredAny>, _> = serde_json::from_slice(payload);
+    let is_ours = |key: &String| key.starts_with(|first: char| first.is_ascii_uppercase());
+    keys.is_ok_and(|keys| !keys.is_empty() && keys.keys().all(is_ours))
 }
 
 /// The last event of a listener who read too slowly.
@@ -193,51 +188,49 @@ mod tests {
 
     const PLACE: Place = Place { stream: Stream::Series, sequence: 7 };
 
-    const OPENED: &str = "{\"AssociationID\":\"7\",\"CallingAETitle\":\"A\",\"CalledAETitle\":\"B\",\
-                          \"PeerAddress\":\"192.0.2.7\",\"NodeName\":\"n\",\
-                          \"OpenedAt\":\"2026-02-03T04:05:06Z\"}";
-
     #[test]
     fn an_event_is_told_with_its_own_json_and_where_it_is_kept() {
-        let told = Told::published(PLACE, "dicom.association.opened.A", OPENED.as_bytes());
+        let told = Told::published(
+            PLACE,
+            "dicom.series.completed.MR.1.2",
+            br#"{"SeriesInstanceUID":"1.2","Modality":"MR","CallingAETitle":"A"}"#,
+        );
         let told = told.unwrap();
-        assert_eq!((told.modality.as_deref(), told.calling_ae_title.as_deref()), (None, Some("A")));
-        let expected = format!("id: SERIES:7\nevent: association.opened\ndata: {OPENED}\n\n");
+        assert_eq!(
+            (told.modality.as_deref(), told.calling_ae_title.as_deref()),
+            (Some("MR"), Some("A"))
+        );
+        let expected = "id: SERIES:7\nevent: series.completed\ndata: \
+                        {\"SeriesInstanceUID\":\"1.2\",\"Modality\":\"MR\",\"CallingAETitle\":\"A\"}\n\n";
         assert_eq!(told.text, expected);
     }
 
     #[test]
     fn a_line_break_in_an_event_begins_no_other() {
         let subject = "dicom.association.opened.A";
-        let payload =
-            OPENED.replacen('{', "{\n\r\n", 1).replace("\"OpenedAt\":", "\"OpenedAt\": \r");
-        let text = Told::published(PLACE, subject, payload.as_bytes()).unwrap().text;
-        let data =
-            OPENED.replacen('{', "{\ndata: ", 1).replace("\"OpenedAt\":", "\"OpenedAt\": \ndata: ");
-        assert_eq!(text, format!("id: SERIES:7\nevent: association.opened\ndata: {data}\n\n"));
+        let told = Told::published(PLACE, subject, b"{\n\r\n\"CallingAETitle\": \r\"A\"\n}");
+        let text = told.unwrap().text;
+        let expected = "id: SERIES:7\nevent: association.opened\ndata: {\ndata: \"CallingAETitle\": \ndata: \"A\"\ndata: }\n\n";
+        assert_eq!(text, expected);
     }
 
     #[test]
-    fn what_is_no_event_of_ours_is_not_told_whatever_its_subject_is() {
-        let answers = [
-            "{}",
-            r#"{"stream":"INSTANCES","seq":17}"#,
-            r#"{"type":"io.nats.jetstream.api.v1.stream_info_response","error":{"code":400}}"#,
-            r#"{"SeriesInstanceUID":"1.2","Modality":"MR","CallingAETitle":"A"}"#,
-            "[]",
-            "-ERR",
-            "",
-        ];
+    fn an_answer_of_the_broker_is_not_told_whatever_its_subject_is() {
         for subject in [
             "dicom.series.completed.MR.1.2",
             "dicom.series.deleted.MR.1.2",
             "dicom.study.completed.1.2",
             "dicom.association.opened.A",
             "dicom.association.released.A",
-            "dicom.association.aborted.A",
-            "dicom.association.rejected.A",
         ] {
-            for answer in answers {
+            for answer in [
+                "{}",
+                r#"{"stream":"INSTANCES","seq":17}"#,
+                r#"{"type":"io.nats.jetstream.api.v1.stream_info_response","error":{"code":400}}"#,
+                "[]",
+                "-ERR",
+                "",
+            ] {
                 let told = Told::published(PLACE, subject, answer.as_bytes());
                 assert_eq!(told, None, "{subject}: {answer}");
             }
