@@ -169,6 +169,9 @@ const WANTED_TAGS: [Tag; ATTRIBUTES.len() + IDENTITY.len()] = {
     wanted
 };
 
+/// The header reader has a bit for each.
+const _: () = assert!(WANTED_TAGS.len() <= 64);
+
 const fn tags<const N: usize>(rows: &[Row]) -> [Tag; N] {
     let mut tags = [0; N];
     let mut at = 0;
@@ -418,10 +421,10 @@ fn list(text: &str, delimiter: char, most: usize, part: impl Fn(&str) -> String)
     parts.join(delimiter.encode_utf8(&mut [0; 4]))
 }
 
-/// Digest of what an instance says, as decoded: the same instance in another transfer syntax or
+/// Digest of what an instance says, as decoded, and of what its event has no room for: the same instance in another transfer syntax or
 /// character set has the same, one with another patient's name has another. 32 hex digits.
 #[must_use]
-pub fn digest(uids: [&str; 4], attributes: &Attributes) -> String {
+pub fn digest(uids: [&str; 4], attributes: &Attributes, header: &Header) -> String {
     let mut hasher = blake3::Hasher::new();
     for uid in uids {
         hasher.update(uid.as_bytes()).update(b"\0");
@@ -431,6 +434,15 @@ pub fn digest(uids: [&str; 4], attributes: &Attributes) -> String {
         // JSON is one text for one value, and no value of another keyword can look like it.
         let value = serde_json::to_vec(value).unwrap_or_default();
         hasher.update(keyword.as_bytes()).update(b"\0").update(&value).update(b"\0");
+    }
+    for (sequence, items) in &header.items_left_out {
+        hasher.update(&sequence.to_be_bytes()).update(&items.to_be_bytes());
+        for ((place, tag), hash) in header.overlong.hashes() {
+            // What is cut of a value that is told shows in its mark.
+            if place.is_some_and(|(of, item)| of == *sequence && item >= header.items[&of].len()) {
+                hasher.update(&tag.to_be_bytes()).update(hash.as_bytes());
+            }
+        }
     }
     digits(&hasher.finalize())
 }
@@ -444,6 +456,8 @@ pub(crate) fn digits(hash: &blake3::Hash) -> String {
 mod tests {
     use super::*;
     use crate::header::{Encoding, Limits};
+    use shared::event::InstanceStored;
+    use shared::uid::{SopInstanceUid, StudyInstanceUid};
 
     /// An element of implicit VR little endian.
     fn element(tag: Tag, value: &[u8]) -> Vec<u8> {
@@ -596,6 +610,86 @@ mod tests {
         assert_eq!(kept.len(), 16);
         assert!(kept.iter().all(|item| text(item, "RequestedProcedureID") == "R1"));
         assert_eq!(remarks.items_left_out, [("RequestAttributesSequence".to_owned(), 3)].into());
+    }
+
+    #[test]
+    fn two_instances_that_differ_in_what_is_left_out_alone_have_two_digests() {
+        let digest_of = |items: &[&[u8]]| {
+            let items: Vec<_> = items.iter().flat_map(|it| element(0xfffe_e000, it)).collect();
+            let limits = Limits { header: 1 << 20, inflated: 1 << 20 };
+            let mut reader = HeaderReader::new(Encoding::Implicit, WANTED, limits);
+            reader.push(&element(REQUEST_ATTRIBUTES_SEQUENCE, &items)).unwrap();
+            let header = reader.finish().unwrap();
+            digest(["", "", "", ""], &decode(&header).0, &header)
+        };
+        let (one, other) = (element(0x0040_1001, b"R1"), element(0x0040_1001, b"R2"));
+        let empty: &[u8] = &[];
+        let with = |rest: &[&[u8]]| digest_of(&[&vec![&one[..]; 16], rest].concat());
+        let digests = [
+            with(&[]),
+            with(&[empty]),
+            with(&[&one]),
+            with(&[&other]),
+            with(&[&one, &other]),
+            with(&[&other, &one]),
+            with(&[&one, empty, &other]),
+        ];
+        for (at, digest) in digests.iter().enumerate() {
+            assert!(!digests[..at].contains(digest), "{at}");
+        }
+        assert_eq!(with(&[&one, &other]), digests[4]);
+    }
+
+    #[test]
+    fn the_event_of_the_longest_attributes_there_can_be_fits_half_a_message() {
+        let limits = Limits { header: 1 << 24, inflated: 1 << 24 };
+        let tags = |rows: &[Row]| rows.iter().map(|(tag, ..)| *tag).collect::<Vec<_>>();
+        // Control characters, which JSON escapes with six bytes each; four bytes of UTF-8 each; what the
+        // character set leaves in doubt, so that the bytes are kept too; many short values; all of them longer
+        // than what is kept of one.
+        for set in [&b"ISO_IR 192"[..], b"ISO 2022 IR 6\\ISO 2022 IR 149", b""] {
+            for part in
+                ["\u{1}", "\u{1F600}", "\u{fc}", "\u{1}\\", "\u{1F600}=", "\"\\", "1993.12.31\\"]
+            {
+                let value = part.repeat(6000 / part.len());
+                let item = tags(REQUEST_ATTRIBUTES);
+                let item: Vec<_> =
+                    item.iter().flat_map(|tag| element(*tag, value.as_bytes())).collect();
+                let items = element(0xfffe_e000, &item).repeat(40);
+                let mut reader = HeaderReader::new(Encoding::Implicit, WANTED, limits);
+                for tag in WANTED.tags.iter().copied().collect::<std::collections::BTreeSet<_>>() {
+                    let written = match tag {
+                        SPECIFIC_CHARACTER_SET => element(tag, set),
+                        REQUEST_ATTRIBUTES_SEQUENCE => element(tag, &items),
+                        tag => element(tag, value.as_bytes()),
+                    };
+                    reader.push(&written).unwrap();
+                }
+                let (attributes, remarks) = decode(&reader.finish().unwrap());
+                let longest = "\"".repeat(64);
+                let event = InstanceStored {
+                    sop_instance_uid: SopInstanceUid::parse(&longest).unwrap(),
+                    sop_class_uid: longest.clone(),
+                    series_instance_uid: SeriesInstanceUid::parse(&longest).unwrap(),
+                    study_instance_uid: StudyInstanceUid::parse(&longest).ok(),
+                    attributes,
+                    remarks,
+                    transfer_syntax_uid: longest.clone(),
+                    bytes: u64::MAX,
+                    digest: longest.clone(),
+                    calling_ae_title: longest.clone(),
+                    called_ae_title: longest.clone(),
+                    peer_address: longest.clone(),
+                    association_id: longest.clone(),
+                    node_name: "\u{1}".repeat(1024),
+                    ordinal: u64::MAX,
+                    series_ordinal: u64::MAX,
+                    received_at: jiff::Timestamp::MAX,
+                };
+                let length = serde_json::to_vec(&event).unwrap().len();
+                assert!(length < 512 * 1024, "{set:?} {part:?}: {length}");
+            }
+        }
     }
 
     #[test]

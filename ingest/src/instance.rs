@@ -72,6 +72,7 @@ impl Arrival<'_> {
                 series_instance_uid.as_str(),
             ],
             &attributes,
+            self.header,
         );
         let association = self.association.clone();
         let series_ordinal = self.ledger.acknowledged_of(&series_instance_uid) + 1;

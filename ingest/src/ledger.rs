@@ -81,6 +81,7 @@ impl Ledger {
             stores: self.stores,
             acknowledged: self.acknowledged,
             failed: self.failed,
+            series_left_out: self.shares.forgotten(),
             series: self.shares.into_vec(),
             closed_at,
         })
@@ -159,7 +160,9 @@ mod tests {
             ledger.begin();
             ledger.acknowledge(&uid(&format!("1.{number}")));
         }
-        assert_eq!(closed(ledger).unwrap().failed_of_unknown_series(), 1);
+        let event = closed(ledger).unwrap();
+        assert_eq!(event.failed_of_unknown_series(), 1);
+        assert_eq!((event.series.len(), event.series_left_out), (MAX_SERIES, 1));
     }
 
     #[test]

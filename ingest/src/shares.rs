@@ -11,37 +11,48 @@ pub const MAX_SERIES: usize = 2000;
 
 /// The shares of the latest series, the one that was touched last at the end.
 #[derive(Debug, Default)]
-pub struct Shares(VecDeque<SeriesShare>);
+pub struct Shares {
+    latest: VecDeque<SeriesShare>,
+    /// How many were forgotten; one that came back counts for each time.
+    forgotten: u64,
+}
 
 impl Shares {
     /// The share of `series`, if it is remembered.
     #[must_use]
     pub fn get(&self, series: &SeriesInstanceUid) -> Option<&SeriesShare> {
-        self.0.iter().rfind(|share| share.series_instance_uid == *series)
+        self.latest.iter().rfind(|share| share.series_instance_uid == *series)
     }
 
     /// The share of `series`, which is the one touched last from now on. Where there is no room for
     /// it, the one that was left alone for longest is forgotten.
     pub fn touch(&mut self, series: &SeriesInstanceUid) -> &mut SeriesShare {
         // From the end, since senders mostly send one series after the other.
-        let known = self.0.iter().rposition(|share| share.series_instance_uid == *series);
-        let share = known.and_then(|at| self.0.remove(at)).unwrap_or_else(|| SeriesShare {
+        let known = self.latest.iter().rposition(|share| share.series_instance_uid == *series);
+        let share = known.and_then(|at| self.latest.remove(at)).unwrap_or_else(|| SeriesShare {
             series_instance_uid: series.clone(),
             acknowledged: 0,
             failed: 0,
         });
-        if self.0.len() == MAX_SERIES {
-            self.0.pop_front();
+        if self.latest.len() == MAX_SERIES {
+            self.latest.pop_front();
+            self.forgotten += 1;
         }
-        self.0.push_back(share);
-        let last = self.0.len() - 1;
-        &mut self.0[last]
+        self.latest.push_back(share);
+        let last = self.latest.len() - 1;
+        &mut self.latest[last]
+    }
+
+    /// How many there is no room for.
+    #[must_use]
+    pub fn forgotten(&self) -> u64 {
+        self.forgotten
     }
 
     /// The shares, the one that was touched last at the end.
     #[must_use]
     pub fn into_vec(self) -> Vec<SeriesShare> {
-        self.0.into()
+        self.latest.into()
     }
 }
 

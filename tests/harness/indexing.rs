@@ -208,6 +208,7 @@ impl Published {
             acknowledged: self.sent,
             failed: 0,
             series: vec![share],
+            series_left_out: 0,
             closed_at: Timestamp::UNIX_EPOCH,
         };
         publish(&jetstream, &closed).await.await.unwrap();

@@ -257,6 +257,7 @@ impl Association {
             acknowledged: self.acknowledged,
             failed: self.failed,
             series: self.shares.iter().map(share).collect(),
+            series_left_out: 0,
             closed_at: time(0),
         })
     }

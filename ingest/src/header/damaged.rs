@@ -320,6 +320,29 @@ fn items_and_repeated_tags_never_run_into_one_another() {
 }
 
 #[test]
+fn the_first_of_two_elements_with_one_tag_counts_be_it_empty() {
+    for writing in [Writing::Implicit, Writing::Explicit] {
+        let (before, after) = own(writing);
+        for empty in [
+            writing.element(PATIENT_ID, b"LO", b""),
+            writing.element(REQUEST, b"LO", b""),
+            writing.sequence(REQUEST, Some(0)),
+            [writing.sequence(REQUEST, None), SEQUENCE_END.to_vec()].concat(),
+        ] {
+            let id = writing.element(REQUEST_ID, b"SH", b"R1");
+            let item = [Writing::item(Some(id.len() as u32)), id].concat();
+            let request = [writing.sequence(REQUEST, Some(item.len() as u32)), item].concat();
+            let bytes = [before.clone(), empty.clone(), request, after.clone()].concat();
+            let header = read(&bytes, writing.encoding()).unwrap();
+            let is_request = empty.starts_with(&Writing::tag(REQUEST));
+            assert_eq!(header.items.contains_key(&REQUEST), !is_request, "{writing:?} {empty:?}");
+            let id = header.values.get(&PATIENT_ID).map(Vec::as_slice);
+            assert_eq!(id, is_request.then_some(&b"OWN "[..]), "{writing:?} {empty:?}");
+        }
+    }
+}
+
+#[test]
 fn zeros_behind_the_last_element_are_padding() {
     for writing in [Writing::Implicit, Writing::Explicit] {
         let (_, after) = own(writing);

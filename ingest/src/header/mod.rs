@@ -63,7 +63,7 @@ impl Encoding {
     }
 }
 
-/// What to keep: the tags of the data set, and of the items of the sequences among them.
+/// What to keep: the tags of the data set, and of the items of the sequences among them, 64 of each at most.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted {
     /// Attributes of the data set itself, sequences included.
@@ -81,7 +81,8 @@ pub struct Header {
     pub items: BTreeMap<Tag, Vec<BTreeMap<Tag, Vec<u8>>>>,
     /// How many more items such a sequence has, which were left out.
     pub items_left_out: BTreeMap<Tag, u64>,
-    /// Of which of them only the beginning was kept, with the hash of the whole.
+    /// Of which of them only the beginning was kept, with the hash of the whole; and what is in the items that
+    /// were left out.
     pub overlong: Overlong,
     /// Whether binary values are big endian.
     pub big_endian: bool,

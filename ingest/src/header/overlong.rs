@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 /// Where a value stands: in the data set itself, or in an item of a sequence, by the sequence's tag and the
-/// place of the item among those that are kept.
+/// place of the item among those that are kept. What is in the items that were left out is one value more of
+/// each tag.
 pub type Place = (Option<(Tag, usize)>, Tag);
 
 /// The hashes of the values that are longer than what is kept of one. Ordinary headers have none, and
@@ -30,7 +31,8 @@ impl Overlong {
         self.0.get(&place).map(blake3::Hasher::finalize)
     }
 
-    fn hashes(&self) -> impl Iterator<Item = (Place, blake3::Hash)> {
+    /// The hash of each, in the order of their places.
+    pub fn hashes(&self) -> impl Iterator<Item = (Place, blake3::Hash)> {
         self.0.iter().map(|(place, hasher)| (*place, hasher.finalize()))
     }
 }

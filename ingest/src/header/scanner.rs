@@ -5,7 +5,7 @@ use super::element::{
     self, Head, ITEM, ITEM_DELIMITATION, SEQUENCE_DELIMITATION, SHORT_HEAD, UNDEFINED_LENGTH, Vr,
 };
 use super::nesting::{Kind, Level, Nesting};
-use super::{Encoding, Header, HeaderError, MAX_VALUE_LENGTH, Tag, Wanted};
+use super::{Encoding, Header, HeaderError, MAX_VALUE_LENGTH, Place, Tag, Wanted};
 use std::collections::BTreeMap;
 
 /// Items kept of one sequence.
@@ -30,6 +30,9 @@ pub(super) struct Scanner {
     state: State,
     /// Whether an element has shown how they are really written.
     is_decided: bool,
+    /// Which of the wanted tags have begun, one bit each: of the data set, and of the item that is being read.
+    begun: u64,
+    begun_in_item: u64,
     /// What is known of an element without a VR until the next one shows whether it is right.
     guess: Option<Guess>,
     pub(super) header: Header,
@@ -51,6 +54,8 @@ enum Keep {
     Value(Tag),
     /// Of the last item of a sequence.
     ItemValue(Tag, Tag),
+    /// Of an item that there is no room for: into the hash of what is left out.
+    LeftOut(Tag, Tag),
 }
 
 /// An element without a VR, taken as one with a length of two bytes.
@@ -66,6 +71,23 @@ struct Guess {
     is_empty: bool,
 }
 
+/// Whether a tag is one of these and begins for the first time.
+fn is_first(tags: &[Tag], tag: Tag, begun: &mut u64) -> bool {
+    let Some(bit) =
+        tags.iter().position(|it| *it == tag).and_then(|at| 1_u64.checked_shl(at as u32))
+    else {
+        return false;
+    };
+    let is_first = *begun & bit == 0;
+    *begun |= bit;
+    is_first
+}
+
+/// The place of what is left out of a sequence.
+fn left_out(sequence: Tag, tag: Tag) -> Place {
+    (Some((sequence, MAX_ITEMS)), tag)
+}
+
 impl Scanner {
     pub(super) fn new(encoding: Encoding, wanted: Wanted, limit: u64) -> Self {
         let big_endian = encoding == Encoding::ExplicitBigEndian;
@@ -78,6 +100,8 @@ impl Scanner {
             nesting: Nesting::new(),
             state: State::Head { bytes: [0; 12], length: 0 },
             is_decided: false,
+            begun: 0,
+            begun_in_item: 0,
             guess: None,
             header: Header { big_endian, ..Header::default() },
         }
@@ -285,18 +309,19 @@ impl Scanner {
         }
         let is_own = self.nesting.is_outside();
         self.nesting.begin_element(head.tag)?;
+        let wanted = self.wanted_here(head.tag);
         if head.length == UNDEFINED_LENGTH {
-            return self.begin_sequence(head, is_own);
+            return self.begin_sequence(head, is_own, wanted);
         }
         let end = self.nesting.end_of(self.position, head.length)?;
         if is_own && PIXEL_DATA.contains(&head.tag) {
             self.state = State::PixelData { end };
             return Ok(());
         }
-        let keep = self.wanted_here(head.tag).filter(|keep| match keep {
+        let keep = wanted.filter(|keep| match keep {
             // Its items are kept, and nothing that stands in their place.
             Keep::Value(tag) => self.items_wanted(*tag).is_none() && !head.is_sequence(),
-            Keep::ItemValue(..) => !head.is_sequence(),
+            Keep::ItemValue(..) | Keep::LeftOut(..) => !head.is_sequence(),
         });
         match head.vr {
             Vr::None { bytes, implicit_length } => {
@@ -313,7 +338,12 @@ impl Scanner {
         // Nobody knows how long a sequence really is but who looks at its items.
         let is_long_enough = head.length >= SHORT_HEAD as u32;
         if keep.is_none() && head.may_be_sequence() && is_long_enough && self.guess.is_none() {
-            return self.begin_sequence(head, is_own);
+            return self.begin_sequence(head, is_own, wanted);
+        }
+        if let Some(Keep::LeftOut(sequence, tag)) = keep {
+            let item = self.header.items_left_out.get(&sequence).copied().unwrap_or_default();
+            let start = [item.to_be_bytes(), u64::from(head.length).to_be_bytes()].concat();
+            self.header.overlong.update(left_out(sequence, tag), &[], &start);
         }
         self.begin_value(head.length, keep, head.may_be_sequence())
     }
@@ -331,18 +361,20 @@ impl Scanner {
         Ok(())
     }
 
-    fn begin_sequence(&mut self, head: &Head, is_own: bool) -> Result<(), HeaderError> {
+    fn begin_sequence(
+        &mut self,
+        head: &Head,
+        is_own: bool,
+        wanted: Option<Keep>,
+    ) -> Result<(), HeaderError> {
         let kind = match head.vr {
             _ if PIXEL_DATA.contains(&head.tag) && is_own => Kind::PixelData,
             _ if PIXEL_DATA.contains(&head.tag) => Kind::Fragments,
             Vr::Named([b'O', _]) => Kind::Fragments,
-            _ => {
-                let own = if is_own { self.wanted_here(head.tag) } else { None };
-                Kind::Sequence(match own {
-                    Some(Keep::Value(tag)) => self.items_wanted(tag).map(|_| tag),
-                    _ => None,
-                })
-            }
+            _ => Kind::Sequence(match wanted {
+                Some(Keep::Value(tag)) => self.items_wanted(tag).map(|_| tag),
+                _ => None,
+            }),
         };
         // A sequence whose VR its writer did not know is implicit VR inside (PS3.5 section 6.2.2).
         let encoding = match head.vr {
@@ -376,15 +408,14 @@ impl Scanner {
         if self.is_in(Kind::PixelData) || self.is_in(Kind::Fragments) {
             return Err(HeaderError::Nesting);
         }
-        let kept = kept.filter(|tag| {
-            let items = self.header.items.entry(*tag).or_default();
-            let has_room = items.len() < MAX_ITEMS;
-            match has_room {
+        if let Some(tag) = kept {
+            let items = self.header.items.entry(tag).or_default();
+            match items.len() < MAX_ITEMS {
                 true => items.push(BTreeMap::new()),
-                false => *self.header.items_left_out.entry(*tag).or_default() += 1,
+                false => *self.header.items_left_out.entry(tag).or_default() += 1,
             }
-            has_room
-        });
+            self.begun_in_item = 0;
+        }
         let encoding = self.encoding_here();
         let (kind, end) = (Kind::Item(kept), self.end_of(length)?);
         self.nesting.enter(Level { kind, end, encoding, has_items: false })?;
@@ -408,19 +439,18 @@ impl Scanner {
         wanted.map(|(_, tags)| *tags)
     }
 
-    /// Where the value of `tag` goes if it is wanted. The first one counts: a data set has each
-    /// attribute once, and so has an item.
-    fn wanted_here(&self, tag: Tag) -> Option<Keep> {
-        let Header { values, items, .. } = &self.header;
+    /// Where the value of the element that begins goes if it is wanted. The first one counts, be it empty: a
+    /// data set has each attribute once, and so has an item (PS3.5 section 7.1).
+    fn wanted_here(&mut self, tag: Tag) -> Option<Keep> {
         match self.nesting.innermost().map(|level| level.kind) {
-            None => {
-                let is_first = !values.contains_key(&tag) && !items.contains_key(&tag);
-                (self.wanted.tags.contains(&tag) && is_first).then_some(Keep::Value(tag))
-            }
+            None => is_first(self.wanted.tags, tag, &mut self.begun).then_some(Keep::Value(tag)),
             Some(Kind::Item(Some(sequence))) => {
-                let item = items.get(&sequence).and_then(|items| items.last())?;
-                let is_wanted = self.items_wanted(sequence)?.contains(&tag);
-                (is_wanted && !item.contains_key(&tag)).then_some(Keep::ItemValue(sequence, tag))
+                let tags = self.items_wanted(sequence)?;
+                let is_left_out = self.header.items_left_out.contains_key(&sequence);
+                is_first(tags, tag, &mut self.begun_in_item).then_some(match is_left_out {
+                    true => Keep::LeftOut(sequence, tag),
+                    false => Keep::ItemValue(sequence, tag),
+                })
             }
             Some(_) => None,
         }
@@ -439,6 +469,10 @@ impl Scanner {
     /// Keeps bytes of a value; gives how many.
     fn keep(&mut self, keep: Keep, bytes: &[u8]) -> usize {
         let (place, value) = match keep {
+            Keep::LeftOut(sequence, tag) => {
+                self.header.overlong.update(left_out(sequence, tag), &[], bytes);
+                return 0;
+            }
             Keep::Value(tag) => ((None, tag), Some(self.header.values.entry(tag).or_default())),
             Keep::ItemValue(sequence, tag) => {
                 let items = self.header.items.entry(sequence).or_default();

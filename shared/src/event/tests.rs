@@ -173,6 +173,7 @@ fn closed(ending: Ending, cause: Option<&str>) -> AssociationClosed {
         acknowledged: 17,
         failed: 3,
         series: vec![share("2.25.2", 16, 0), share("2.25.4", 1, 1)],
+        series_left_out: 0,
         closed_at: at("2026-02-03T04:05:07Z"),
     }
 }
