@@ -134,7 +134,7 @@ pub(super) fn is_plausible(
     let is_vr = has_short_length(vr) || has_long_length(vr);
     let looks_like_one =
         encoding == Encoding::Implicit || is_vr || vr == vr_before || is_length(vr, short);
-    tag >> 16 == 0xfffe || (tag > before && looks_like_one)
+    tag >> 16 == 0xfffe || (tag >= before && looks_like_one)
 }
 
 /// Whether both are characters: a VR that is none, rather than the start of a length.
