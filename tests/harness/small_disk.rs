@@ -21,7 +21,7 @@ impl SmallDisk {
             .output();
         let is_mounted = mounted.is_ok_and(|output| output.status.success());
         if !is_mounted {
-            eprintln!("skipped: a file system can't be mounted here");
+            super::tools::skip("a file system can't be mounted here");
         }
         is_mounted.then_some(Self { folder })
     }
