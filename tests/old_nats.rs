@@ -62,8 +62,8 @@ async fn every_program_refuses_an_old_server_with_a_line_that_says_what_to_do() 
         let mut program = broker.runs(name, &[]).await;
         assert_eq!(program.ended().await, Some(1), "{name}: {}", program.printed());
         let printed = program.printed();
-        let line = printed.lines().last().unwrap_or_default();
-        assert!(line.contains("nats-server 2.12.8 is too old"), "{name}: {printed}");
+        let line = printed.lines().find(|line| line.contains("nats-server 2.12.8 is too old"));
+        let line = line.unwrap_or_else(|| panic!("{name}: {printed}"));
         let advice = "use nats-server 2.14.0 or newer, or set ALLOW_OLD_NATS=true";
         assert!(line.contains("ERROR") && line.contains(advice), "{name}: {printed}");
     }
