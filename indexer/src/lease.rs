@@ -3,7 +3,7 @@
 //!
 //! The lease is a consumer of INSTANCES that nobody but its owner asks for anything. The broker makes it
 //! only where there is none, has in its metadata whose it is, and removes it once it has not been asked for
-//! [`LEASE`]: by the broker's own time, so the clocks of the machines don't matter.
+//! for ten seconds: by the broker's own time, so the clocks of the machines don't matter.
 
 use crate::lock::Lock;
 use anyhow::{Context as _, bail};
