@@ -49,7 +49,7 @@ pub struct OpenSeries {
     pub is_first: bool,
     /// How many instances its receivers answered with Success and nobody has seen: INSTANCES has lost
     /// them.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "crate::event::is_zero")]
     pub missing: u64,
     /// When an operator asked that it be complete.
     #[serde(
@@ -74,10 +74,6 @@ pub struct Share {
     /// It began after instances of the series were found to be missing: what is new in it may be those.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub makes_up: bool,
-}
-
-fn is_zero(number: &u64) -> bool {
-    *number == 0
 }
 
 impl OpenSeries {

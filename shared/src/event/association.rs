@@ -84,7 +84,7 @@ pub struct AssociationClosed {
     pub series: Vec<SeriesShare>,
     /// How many series more it brought, of which there is no share; one that came back after others counts
     /// again.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "super::is_zero")]
     pub series_left_out: u64,
     /// When it ended, by the receiver's clock.
     pub closed_at: Timestamp,
@@ -102,11 +102,6 @@ pub struct SeriesShare {
     pub acknowledged: u64,
     /// C-STOREs that were answered with a failure.
     pub failed: u64,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
 }
 
 impl AssociationClosed {

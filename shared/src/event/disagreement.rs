@@ -14,7 +14,7 @@ pub struct Disagreement {
     /// Its values, that of most instances first: the first eight of them.
     pub values: Vec<DisagreeingValue>,
     /// How many instances have yet another value; 0 is not told.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "super::is_zero")]
     pub other_instances: u64,
 }
 
@@ -97,11 +97,6 @@ impl Disagreement {
         let other_instances = all.saturating_sub(told);
         Some(Self { keyword: keyword.to_owned(), values, other_instances })
     }
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
 }
 
 #[cfg(test)]

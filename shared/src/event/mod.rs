@@ -38,6 +38,12 @@ pub const INDEXER: &str = "/collimator/indexer";
 /// CloudEvents `source` of what the API says.
 pub const API: &str = "/collimator/api";
 
+/// Whether a count is left out of JSON.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+pub(crate) fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 /// What every event of the pipeline can say of itself.
 pub trait Event: Serialize {
     /// The CloudEvents `source`: the service that says it.
