@@ -1,17 +1,21 @@
 //! One indexer at a time: a lock on a file beside the catalogue. A second indexer stands by.
 
 use anyhow::Context as _;
+use shared::catalog::beside;
 use shared::health::Part;
 use std::fs::{File, TryLockError};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// How often an indexer that stands by looks whether the other one is gone.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// End of the name of the lock's file.
+const END: &str = ".lock";
 
 /// The lock, held for as long as this lives and freed by the kernel when the process dies.
 #[derive(Debug)]
@@ -53,7 +57,7 @@ pub async fn acquire(
 /// # Errors
 /// When the lock's file can't be made.
 pub fn try_acquire(path: &Path) -> anyhow::Result<Option<Lock>> {
-    let path = beside(path);
+    let path = beside(path, END);
     let what = || format!("cannot write {}; set DATABASE_URL to a writable folder", path.display());
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).with_context(what)?;
@@ -85,12 +89,6 @@ fn identity(file: &mut File) -> std::io::Result<String> {
 #[must_use]
 pub fn is_taken(path: &Path) -> bool {
     // For a moment the lock is ours, shared: one that wants it just then looks again.
-    let tried = File::open(beside(path)).map(|file| file.try_lock_shared());
+    let tried = File::open(beside(path, END)).map(|file| file.try_lock_shared());
     matches!(tried, Ok(Err(TryLockError::WouldBlock)))
-}
-
-fn beside(path: &Path) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".lock");
-    path.with_file_name(name)
 }

@@ -9,11 +9,11 @@ use crate::settings::Settings;
 use anyhow::{Context as _, ensure};
 use async_nats::Client;
 use clap::Args;
-use shared::catalog::{Catalog, CatalogSettings, SeriesBookmark};
+use shared::catalog::{Catalog, CatalogSettings, SeriesBookmark, beside, remove_database};
 use shared::settings::NatsSettings;
 use shared::sources::SourcesSettings;
 use shared::stream::{self, SERIES};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// What `indexer replay` is told.
 #[derive(Debug, Clone, Args)]
@@ -39,7 +39,9 @@ pub struct ReplaySettings {
 pub async fn run(settings: &ReplaySettings, nats: &Client) -> anyhow::Result<Report> {
     let path = &settings.into;
     ensure!(!path.exists(), "{} exists; name a file that does not", path.display());
-    let part = unfinished(path)?;
+    // It is there under its own name once it is whole. What an earlier try left goes.
+    let part = beside(path, ".part");
+    remove_database(&part).with_context(|| format!("cannot write {}", path.display()))?;
     let sources = settings.indexer.sources(settings.sources.read()?)?;
     let end = stream::position(nats).await?;
     let mut facts = Facts::after(nats, 0).await?;
@@ -66,21 +68,4 @@ pub async fn run(settings: &ReplaySettings, nats: &Client) -> anyhow::Result<Rep
     let report = playing.end().finish(end.last).await?;
     std::fs::rename(&part, path).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(report)
-}
-
-/// Where a catalogue is as long as it is not whole; what an earlier try left there goes.
-fn unfinished(path: &Path) -> anyhow::Result<PathBuf> {
-    let mut part = path.as_os_str().to_owned();
-    part.push(".part");
-    for suffix in ["", "-wal", "-shm"] {
-        let mut left = part.clone();
-        left.push(suffix);
-        match std::fs::remove_file(&left) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("cannot write {}", path.display()));
-            }
-            _ => {}
-        }
-    }
-    Ok(part.into())
 }

@@ -1,6 +1,7 @@
 //! What a catalogue's file is like, for somebody who wants to know and must change nothing: it may be
 //! in use, left by a process that was killed, of another version, or no catalogue at all.
 
+use super::location::beside;
 use super::losses::{self, Loss};
 use super::{BUSY_TIMEOUT, CatalogError, CatalogSettings, MIGRATIONS};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -8,7 +9,7 @@ use sqlx::{Connection as _, Row as _};
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What a catalogue's file is like.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,17 +85,13 @@ impl super::Catalog {
 /// open any more SQLite makes an index of it beside the file; `None` is where that index, which would be
 /// ours, would keep the file's owner from it.
 fn is_at_rest(path: &Path) -> Result<Option<bool>, CatalogError> {
-    let beside = |end: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(end);
-        PathBuf::from(name).exists()
-    };
-    if !beside("-wal") {
+    let has = |end: &str| beside(path, end).exists();
+    if !has("-wal") {
         return Ok(Some(true));
     }
     let owner = std::fs::metadata(path).map_err(sqlx::Error::Io)?.uid();
     let is_owner = owner == rustix::process::geteuid().as_raw();
-    Ok((beside("-shm") || is_owner).then_some(false))
+    Ok((has("-shm") || is_owner).then_some(false))
 }
 
 /// Whether it has a write-ahead log, by the read version in its header (SQLite's file format, section

@@ -5,6 +5,7 @@ use super::{CatalogError, CatalogSettings};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, percent_encode};
 use sqlx::sqlite::SqliteConnectOptions;
 use std::ffi::OsString;
+use std::io;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
@@ -22,6 +23,28 @@ const ENCODED: &AsciiSet = &CONTROLS
     .add(b'`')
     .add(b'{')
     .add(b'}');
+
+/// The ends of the names of the files of a database: itself, and what SQLite keeps beside it while it is in use.
+pub(super) const ENDS: [&str; 4] = ["", "-wal", "-shm", "-journal"];
+
+/// The path of a file beside another: the same with this end.
+#[must_use]
+pub fn beside(path: &Path, end: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(end);
+    path.into()
+}
+
+/// Removes a database that nobody has open, with what SQLite left beside it. One that is not there is no error.
+///
+/// # Errors
+/// When a file can't be removed.
+pub fn remove_database(path: &Path) -> io::Result<()> {
+    ENDS.into_iter().try_for_each(|end| match std::fs::remove_file(beside(path, end)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    })
+}
 
 impl CatalogSettings {
     /// The catalogue in the file at `path`, whatever characters that has.

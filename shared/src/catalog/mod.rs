@@ -49,6 +49,7 @@ pub use inspection::Inspection;
 pub use instances::{
     Batch, Bookmark, Completed, Consequences, Effect, EventMark, Known, Received, Recorded,
 };
+pub use location::{beside, remove_database};
 pub use losses::{Contradicted, Loss, LossCause, Witness};
 pub use matching::Matching;
 pub use open::{OpenSeries, Share};

@@ -1,7 +1,7 @@
 //! A backup put in the place of the catalogue: looked through before, swapped in at once, and what was
 //! there before is kept beside it.
 
-use super::location::as_file;
+use super::location::{ENDS, as_file, beside, remove_database};
 use super::{BUSY_TIMEOUT, Catalog, CatalogError, CatalogSettings, Inspection};
 use anyhow::{Context as _, bail, ensure};
 use jiff::Timestamp;
@@ -11,9 +11,6 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-/// What SQLite keeps beside a database that is in use, or was when its process ended.
-const BESIDE: [&str; 2] = ["-wal", "-shm"];
 
 /// What became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,22 +39,20 @@ impl Catalog {
             ensure!(one != other, "{named} is the catalogue itself");
         }
         is_good(backup).await?;
-        let part = with_end(&path, ".restoring");
-        for end in ["", "-wal", "-shm", "-journal"] {
-            remove(&with_end(&part, end))?;
-        }
+        let part = beside(&path, ".restoring");
+        remove_database(&part)?;
         // Through SQLite, so that what a backup still has in a log of its own comes with it.
         copy(backup, &part).await.with_context(|| format!("cannot copy {named}"))?;
         let last_sequence = match is_good(&part).await {
             Ok(()) => last_sequence(&part).await?,
             Err(error) => {
-                remove(&part)?;
+                remove_database(&part)?;
                 return Err(error);
             }
         };
         File::open(&part)?.sync_all()?;
         if let Err(error) = is_free(&path).await {
-            remove(&part)?;
+            remove_database(&part)?;
             return Err(error);
         }
         let what = || format!("cannot write {}", path.display());
@@ -96,7 +91,7 @@ async fn is_good(path: &Path) -> anyhow::Result<()> {
 fn reading(path: &Path) -> SqliteConnectOptions {
     let options = SqliteConnectOptions::new().filename(as_file(path.to_owned()));
     // Without a log beside it nothing has to be made there either.
-    let at_rest = !with_end(path, "-wal").exists();
+    let at_rest = !beside(path, "-wal").exists();
     options.read_only(true).immutable(at_rest).busy_timeout(BUSY_TIMEOUT)
 }
 
@@ -146,40 +141,26 @@ async fn is_free(path: &Path) -> anyhow::Result<()> {
 fn swap(path: &Path, part: &Path) -> io::Result<Option<PathBuf>> {
     let kept = match path.exists() {
         true => {
-            let kept = with_end(path, &format!(".before-{}", Timestamp::now().as_millisecond()));
+            let kept = beside(path, &format!(".before-{}", Timestamp::now().as_millisecond()));
             // There is one at `path` all the time.
             fs::hard_link(path, &kept)?;
             Some(kept)
         }
         false => None,
     };
-    for end in BESIDE {
-        let beside = with_end(path, end);
-        let moved = match &kept {
-            Some(kept) => fs::rename(&beside, with_end(kept, end)),
-            None => fs::remove_file(&beside),
-        };
-        if let Err(error) = moved
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            return Err(error);
+    match &kept {
+        Some(kept) => {
+            for end in &ENDS[1..] {
+                match fs::rename(beside(path, end), beside(kept, end)) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
+            }
         }
+        None => remove_database(path)?,
     }
     fs::rename(part, path)?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
     Ok(kept)
-}
-
-fn with_end(path: &Path, end: &str) -> PathBuf {
-    let mut path = path.as_os_str().to_owned();
-    path.push(end);
-    path.into()
-}
-
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }
