@@ -9,8 +9,8 @@ use crate::lock::Lock;
 use anyhow::{Context as _, bail};
 use async_nats::Client;
 use async_nats::jetstream;
-use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, Info, pull};
-use async_nats::jetstream::context::ConsumerInfoErrorKind;
+use async_nats::jetstream::consumer::{AckPolicy, Consumer, DeliverPolicy, Info, pull};
+use async_nats::jetstream::context::{ConsumerInfoError, ConsumerInfoErrorKind};
 use async_nats::jetstream::stream::Stream;
 use futures_util::StreamExt as _;
 use shared::health::Part;
@@ -44,6 +44,9 @@ const OWNER: &str = "owner";
 const LOCK: &str = "lock";
 const START: &str = "start";
 
+/// The lease as a consumer.
+type LeaseConsumer = Consumer<pull::Config>;
+
 /// Who asks for the lease.
 #[derive(Debug, Clone)]
 pub struct Owner {
@@ -67,14 +70,19 @@ impl Owner {
         pairs.map(|(key, value)| (key.to_owned(), value.clone())).into()
     }
 
-    /// Whether the lease is ours.
-    fn has(&self, lease: &Info) -> bool {
-        lease.config.metadata.get(START) == Some(&self.start)
+    /// The lease, if it is ours.
+    fn own(&self, lease: LeaseConsumer) -> Result<LeaseConsumer, Taken> {
+        let info = lease.cached_info();
+        match info.config.metadata.get(START) == Some(&self.start) {
+            true => Ok(lease),
+            false => Err(Taken(name_of(info))),
+        }
     }
 
-    /// Whether the lease is of an indexer that had the very lock that we have: it is gone.
+    /// Whether the lease is of an earlier start that had the very lock that we have: it is gone.
     fn follows(&self, lease: &Info) -> bool {
-        lease.config.metadata.get(LOCK) == Some(&self.lock)
+        let metadata = &lease.config.metadata;
+        metadata.get(START) != Some(&self.start) && metadata.get(LOCK) == Some(&self.lock)
     }
 }
 
@@ -105,7 +113,7 @@ impl Lease {
         let mut said = false;
         loop {
             match lease.take().await {
-                Ok(Ok(())) => return Ok(Some(lease)),
+                Ok(Ok(_)) => return Ok(Some(lease)),
                 Ok(Err(Taken(other))) => {
                     if taken_since.get_or_insert_with(Instant::now).elapsed() > TAKEOVER_TIMEOUT {
                         bail!("{}", refusal(&other));
@@ -158,7 +166,7 @@ impl Lease {
 
     async fn give_back(&self) -> anyhow::Result<()> {
         let stream = self.stream().await?;
-        if self.holder(&stream).await?.is_some_and(|held| self.owner.has(&held)) {
+        if holder(&stream).await?.is_some_and(|lease| self.owner.own(lease).is_ok()) {
             stream.delete_consumer(NAME).await?;
         }
         Ok(())
@@ -170,20 +178,17 @@ impl Lease {
     /// When another one has it, or the broker does not answer.
     pub async fn check(&self) -> anyhow::Result<()> {
         match self.take().await? {
-            Ok(()) => Ok(()),
+            Ok(_) => Ok(()),
             Err(Taken(other)) => bail!("{}", refusal(&other)),
         }
     }
 
-    /// Makes the lease if there is none, or it is one of ours.
-    async fn take(&self) -> anyhow::Result<Result<(), Taken>> {
+    /// Makes the lease if there is none, or the one that is there is of an indexer that is gone.
+    async fn take(&self) -> anyhow::Result<Result<LeaseConsumer, Taken>> {
         let stream = self.stream().await?;
-        if let Some(held) = self.holder(&stream).await? {
-            if self.owner.has(&held) {
-                return Ok(Ok(()));
-            }
-            if !self.owner.follows(&held) {
-                return Ok(Err(Taken(name_of(&held))));
+        if let Some(lease) = holder(&stream).await? {
+            if !self.owner.follows(lease.cached_info()) {
+                return Ok(self.owner.own(lease));
             }
             stream.delete_consumer(NAME).await.context("the lease of the one before")?;
         }
@@ -199,24 +204,22 @@ impl Lease {
             ..pull::Config::default()
         };
         match stream.create_consumer_strict(config).await {
-            Ok(_) => Ok(Ok(())),
-            // Somebody was quicker.
-            Err(error) => match self.holder(&stream).await? {
-                Some(held) if !self.owner.has(&held) => Ok(Err(Taken(name_of(&held)))),
-                _ => Err(error).context("the lease"),
+            Ok(lease) => Ok(Ok(lease)),
+            // Created meanwhile, by another indexer or by another task of ours.
+            Err(error) => match holder(&stream).await? {
+                Some(lease) => Ok(self.owner.own(lease)),
+                None => Err(error).context("the lease"),
             },
         }
     }
 
     /// Asks for it, which is what keeps it, until the broker has nothing to answer for a while.
     async fn renew(&self) -> anyhow::Result<Result<(), Taken>> {
-        let taken = self.take().await?;
-        if taken.is_err() {
-            return Ok(taken);
-        }
-        let consumer = self.stream().await?.get_consumer::<pull::Config>(NAME).await;
-        let consumer = consumer.map_err(|error| anyhow::anyhow!("the lease: {error}"))?;
-        let asked = consumer.batch().max_messages(1).expires(RENEW_EVERY).messages().await;
+        let lease = match self.take().await? {
+            Ok(lease) => lease,
+            Err(taken) => return Ok(Err(taken)),
+        };
+        let asked = lease.batch().max_messages(1).expires(RENEW_EVERY).messages().await;
         let mut nothing = asked.context("asking for the lease")?;
         let answer = timeout(RENEW_EVERY * 2, nothing.next()).await.context("NATS is silent")?;
         answer.transpose().map_err(|error| anyhow::anyhow!("the lease: {error}"))?;
@@ -227,16 +230,16 @@ impl Lease {
         let jetstream = jetstream::new(self.nats.clone());
         jetstream.get_stream_no_info(INSTANCES).await.context("INSTANCES")
     }
+}
 
-    /// The lease as the broker has it; `None` where there is none.
-    async fn holder(&self, stream: &Stream<()>) -> anyhow::Result<Option<Info>> {
-        match stream.consumer_info(NAME).await {
-            Ok(info) => Ok(Some(info)),
-            Err(error) => match error.kind() {
-                ConsumerInfoErrorKind::NotFound => Ok(None),
-                _ => Err(error).context("the lease"),
-            },
-        }
+/// The lease as the broker has it; `None` where there is none.
+async fn holder(stream: &Stream<()>) -> anyhow::Result<Option<LeaseConsumer>> {
+    match stream.get_consumer(NAME).await {
+        Ok(lease) => Ok(Some(lease)),
+        Err(error) => match error.downcast_ref::<ConsumerInfoError>().map(|it| it.kind()) {
+            Some(ConsumerInfoErrorKind::NotFound) => Ok(None),
+            _ => Err(anyhow::anyhow!("the lease: {error}")),
+        },
     }
 }
 
