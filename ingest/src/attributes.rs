@@ -421,8 +421,9 @@ fn list(text: &str, delimiter: char, most: usize, part: impl Fn(&str) -> String)
     parts.join(delimiter.encode_utf8(&mut [0; 4]))
 }
 
-/// Digest of what an instance says, as decoded, and of what its event has no room for: the same instance in another transfer syntax or
-/// character set has the same, one with another patient's name has another. 32 hex digits.
+/// Digest of what an instance says, as decoded, and of what its event has no room for. The same instance in
+/// another transfer syntax or character set has the same digest; one with another patient's name has another.
+/// 32 hex digits.
 #[must_use]
 pub fn digest(uids: [&str; 4], attributes: &Attributes, header: &Header) -> String {
     let mut hasher = blake3::Hasher::new();

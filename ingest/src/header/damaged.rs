@@ -239,6 +239,10 @@ fn an_element_whose_vr_is_none_is_stepped_over() {
             assert_eq!(header.values[&SERIES], b"2.25.17\0", "{vr:?} {value:?}");
         }
     }
+    // The same tag again, written in the same way.
+    let again = Writing::Explicit.element(0x0009_1010, b"??", b"").repeat(2);
+    let bytes = [&before[..], &again, &after].concat();
+    assert_eq!(read(&bytes, Encoding::Explicit).unwrap().values[&PATIENT_ID], b"OWN ");
     // With the length of four bytes that a VR as `??` would have if it were `UN`, and in implicit VR.
     let long = |vr: &[u8], length: u32, value: &[u8]| {
         [&Writing::tag(0x0009_1010), vr, &length.to_le_bytes(), value].concat()

@@ -122,7 +122,7 @@ pub(super) fn tag(bytes: &[u8; SHORT_HEAD], encoding: Encoding) -> Tag {
 }
 
 /// Whether an element may begin with these bytes after one with the tag `before` and `vr_before`, which is no
-/// VR: its tag ascends, and what it has in place of a VR is one, or is none in the same way.
+/// VR: its tag does not descend, and what it has in place of a VR is one, or is none in the same way.
 pub(super) fn is_plausible(
     bytes: &[u8; SHORT_HEAD],
     before: Tag,
