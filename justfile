@@ -5,8 +5,7 @@ _default:
 
 # What the tests need beside Rust and pip, on Debian as root
 setup:
-    apt-get install -y --no-install-recommends gcc groff-base libc6-dev curl dcmtk orthanc procps \
-        chromium chromium-driver libxml2-utils openssl prometheus rsyslog rsyslog-gnutls strace
+    xargs -a .ci/debian-packages apt-get install -y --no-install-recommends
     cargo install --locked cargo-nextest
 
 # Unit tests and the worlds, without the end-to-end tests
