@@ -150,7 +150,9 @@ impl Target {
     async fn start() -> Self {
         let data = tempfile::tempdir().unwrap();
         let folder = data.path().to_str().unwrap();
-        let collimator = Collimator::start_with(&[("DATA_DIR", folder)]).await;
+        // No study is announced while it is attacked, which takes minutes on a slow machine.
+        let settings = [("DATA_DIR", folder), ("STUDY_QUIET_PERIOD", "1h")];
+        let collimator = Collimator::start_with(&settings).await;
         let study = SyntheticStudy::new().patient(VICTIM.0, VICTIM.1).series("MR", 2).size(8, 8);
         let images = tempfile::tempdir().unwrap();
         collimator.receives(study.write_to(images.path()).unwrap()).await;
