@@ -17,6 +17,7 @@ mod clustering;
 mod completing;
 mod containers;
 mod damaged_consumers;
+mod dcmdump;
 mod dead_letters;
 mod deleting;
 mod dicomweb;

@@ -131,10 +131,36 @@ pub(super) fn is_plausible(
 ) -> bool {
     let (tag, vr) = (tag(bytes, encoding), [bytes[4], bytes[5]]);
     let short = u16::from_le_bytes([bytes[6], bytes[7]]);
-    let is_vr = has_short_length(vr) || has_long_length(vr);
-    let looks_like_one =
-        encoding == Encoding::Implicit || is_vr || vr == vr_before || is_length(vr, short);
+    let looks_like_one = encoding == Encoding::Implicit
+        || is_vr_in_any_case(vr)
+        || is_later_vr(vr, short)
+        || is_placeholder(vr)
+        || vr == vr_before
+        || is_length(vr, short)
+        || is_empty(tag, vr, short);
     tag >> 16 == 0xfffe || (tag >= before && looks_like_one)
+}
+
+/// Whether it is a VR, if need be in small letters.
+fn is_vr_in_any_case(vr: [u8; 2]) -> bool {
+    let capitals = vr.map(|byte| byte.to_ascii_uppercase());
+    has_short_length(capitals) || has_long_length(capitals)
+}
+
+/// Whether these four bytes are no VR and no length, and so an empty value either way. A group length, which has
+/// a value, is rather the length of the element before, and the start of its value.
+fn is_empty(tag: Tag, vr: [u8; 2], short: u16) -> bool {
+    (vr, short) == ([0, 0], 0) && tag & 0xffff != 0
+}
+
+/// Whether it may be a VR that came after all that are known here: two capitals and two bytes of nothing.
+fn is_later_vr(vr: [u8; 2], short: u16) -> bool {
+    vr.iter().all(u8::is_ascii_uppercase) && short == 0
+}
+
+/// Whether it is what writers put in place of a VR that they do not know, such as `??` and `--`.
+fn is_placeholder(vr: [u8; 2]) -> bool {
+    vr[0] == vr[1] && vr[0].is_ascii_punctuation()
 }
 
 /// Whether both are characters: a VR that is none, rather than the start of a length.
