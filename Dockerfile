@@ -17,14 +17,16 @@ COPY fuzz/Cargo.toml fuzz/
 COPY indexer/Cargo.toml indexer/
 COPY ingest/Cargo.toml ingest/
 COPY shared/Cargo.toml shared/
-RUN for package in . api bench dimse fuzz indexer ingest shared; do \
+COPY shared/catalog/Cargo.toml shared/catalog/
+COPY shared/completion/Cargo.toml shared/completion/
+COPY shared/contract/Cargo.toml shared/contract/
+RUN for package in . api bench dimse fuzz indexer ingest shared shared/catalog shared/completion shared/contract; do \
         mkdir $package/src && touch $package/src/lib.rs && echo 'fn main() {}' >$package/src/main.rs; \
     done \
-    && rm dimse/src/main.rs shared/src/main.rs \
-    && mkdir shared/tests && touch shared/tests/catalogue.rs \
+    && rm dimse/src/main.rs shared/src/main.rs shared/*/src/main.rs \
     && mkdir -p bench/benches/pure && touch bench/benches/pure/main.rs \
     && cargo build --release --locked --workspace --exclude bench --exclude fuzz \
-    && rm -r src */src
+    && rm -r src */src shared/*/src
 
 COPY . .
 # A copied file keeps its time, which may lie before that of the empty packages; cargo would then take

@@ -2,9 +2,9 @@
 
 use crate::harness::{Collimator, eventually};
 use collimator::synthetic::SyntheticStudy;
+use contract::event::SeriesCompleted;
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
-use shared::event::SeriesCompleted;
 
 fn series() -> Value {
     json!({

@@ -11,9 +11,9 @@ use crate::harness::small_disk::SmallDisk;
 use crate::harness::{Collimator, eventually};
 use collimator::send::{SendSettings, send};
 use collimator::synthetic::SyntheticStudy;
+use contract::event::IngestResumed;
 use dicom_dictionary_std::uids;
 use futures_util::StreamExt as _;
-use shared::event::IngestResumed;
 use std::net::SocketAddr;
 use tempfile::TempDir;
 

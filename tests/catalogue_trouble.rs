@@ -77,10 +77,9 @@ async fn a_catalogue_that_this_version_can_not_use_stops_the_start_with_one_line
     let folder = tempfile::tempdir().unwrap();
     let newer = folder.path().join("newer.db");
     {
-        let settings = shared::catalog::CatalogSettings {
-            database_url: format!("sqlite://{}", newer.display()),
-        };
-        shared::catalog::Catalog::own(&settings).await.unwrap().close().await;
+        let settings =
+            catalog::CatalogSettings { database_url: format!("sqlite://{}", newer.display()) };
+        catalog::Catalog::own(&settings).await.unwrap().close().await;
         let mut connection = connect(&newer).await;
         let later = "insert into _sqlx_migrations
             values (9999, 'later', current_timestamp, true, x'00', 1)";

@@ -3,10 +3,10 @@
 use crate::harness::receiver::Receiver;
 use crate::harness::{Collimator, eventually};
 use collimator::synthetic::SyntheticStudy;
+use contract::subject::Subject;
 use reqwest::{Method, Response};
 use serde_json::Value;
 use shared::dead::Dead;
-use shared::subject::Subject;
 
 const UNREADABLE: &str = r#"{"PatientName":"Roe^Jane","#;
 

@@ -3,9 +3,9 @@
 use crate::harness::pipeline::rows;
 use crate::harness::{Services, eventually};
 use collimator::synthetic::SyntheticStudy;
+use contract::event::{DeletionReason, SeriesDeleted};
 use reqwest::Client;
 use serde_json::{Value, json};
-use shared::event::{DeletionReason, SeriesDeleted};
 
 async fn get(services: &Services, path: &str) -> (u16, Value) {
     let answer = reqwest::get(format!("{}{path}", services.api)).await.unwrap();

@@ -3,11 +3,11 @@
 use crate::harness::schemas::Schemas;
 use crate::harness::{Collimator, eventually};
 use collimator::synthetic::SyntheticStudy;
+use contract::event::{SeriesCompleted, StudyCompleted};
 use dicom_core::{DataElement, VR};
 use dicom_dictionary_std::tags;
 use reqwest::{Client, Method};
 use serde_json::Value;
-use shared::event::{SeriesCompleted, StudyCompleted};
 
 /// Sends a series whose second instance is of another patient and study; gives its UID.
 async fn a_series_of_two_patients(collimator: &Collimator) -> String {

@@ -32,7 +32,7 @@ fn check(seen: &[async_nats::Message], uid: &str, count: usize) {
     for message in stored {
         let subject = message.subject.as_str();
         assert!(subject.ends_with(&format!(".MR.{uid}")), "{subject}");
-        assert!(subject.parse::<shared::subject::Subject>().is_ok(), "{subject}");
+        assert!(subject.parse::<contract::subject::Subject>().is_ok(), "{subject}");
         let payload: Value = serde_json::from_slice(&message.payload).unwrap();
         assert_eq!(payload["SeriesInstanceUID"], uid);
         assert!(payload["PatientName"].is_string() && payload["Rows"].is_number(), "{payload}");

@@ -4,10 +4,10 @@ use crate::harness::scu::Scu;
 use crate::harness::tools::{dcmtk, have};
 use crate::harness::{Collimator, Services, eventually};
 use collimator::synthetic::SyntheticStudy;
+use contract::event::Reason::{Interrupted, Quiet, Released};
 use dicom_dictionary_std::uids;
 use dicom_object::{FileDicomObject, InMemDicomObject};
 use serde_json::{Value, json};
-use shared::event::Reason::{Interrupted, Quiet, Released};
 use std::time::Duration;
 
 /// A series of small images, and its UID.

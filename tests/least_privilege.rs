@@ -208,7 +208,7 @@ async fn the_api_sends_the_audit_trail_on_as_its_own_user() {
     let addr = api.says("where it is", |line| address(line, "api listens")).await;
     let ends = ends(&broker, addr, format!("http://{addr}")).await;
     let golden: serde_json::Value =
-        serde_json::from_str(include_str!("../shared/golden/audit.json")).unwrap();
+        serde_json::from_str(include_str!("../shared/contract/golden/audit.json")).unwrap();
     let payload = golden["payload"].to_string();
     ends.nats.publish("dicom.audit.api.query", payload.into()).await.unwrap();
     repository.takes("a query", |taken| taken.xml.contains("41 equal events")).await;

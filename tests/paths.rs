@@ -4,8 +4,8 @@ use crate::harness::pipeline::{
     COLLIMATOR, Ends, Process, address, broker, service, test_settings, with,
 };
 use crate::harness::receiver::Receiver;
+use catalog::CatalogSettings;
 use collimator::synthetic::SyntheticStudy;
-use shared::catalog::CatalogSettings;
 use std::fs;
 use std::path::Path;
 

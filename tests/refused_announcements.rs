@@ -4,12 +4,12 @@ use crate::harness::eventually;
 use crate::harness::indexing::Indexing;
 use crate::harness::pipeline::{free_addr, nats_conf, nats_server};
 use async_nats::jetstream;
+use catalog::StoredSeries;
+use contract::uid::{SeriesInstanceUid, StudyInstanceUid};
 use futures_util::TryStreamExt;
 use jiff::Timestamp;
-use shared::catalog::StoredSeries;
 use shared::dead;
 use shared::stream::{DEAD, SERIES};
-use shared::uid::{SeriesInstanceUid, StudyInstanceUid};
 use sqlx::ConnectOptions as _;
 use sqlx::sqlite::SqliteConnectOptions;
 

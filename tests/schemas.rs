@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// The examples of events: of each its kind and payload.
 fn golden_files() -> Vec<(String, Value)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("shared/golden");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("shared/contract/golden");
     let read = |entry: std::io::Result<std::fs::DirEntry>| {
         let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
         let golden: Value = serde_json::from_str(&text).unwrap();

@@ -3,9 +3,9 @@
 use crate::harness::pipeline::{Ends, rows};
 use crate::harness::{Collimator, Services, eventually};
 use collimator::synthetic::SyntheticStudy;
+use contract::event::StudyCompleted;
 use reqwest::Client;
 use serde_json::{Value, json};
-use shared::event::StudyCompleted;
 
 /// The completions of studies that were announced, once there are so many.
 async fn announced(ends: &Ends, count: usize) -> Vec<StudyCompleted> {

@@ -5,11 +5,11 @@ use crate::harness::tls::{Authority, Identity};
 use crate::harness::{Collimator, eventually};
 use api::syslog::xml;
 use async_nats::jetstream;
+use contract::subject::Service;
 use shared::audit::{
     Action, ActiveParticipant, AuditMessage, AuditSourceIdentification, EventId,
     EventIdentification, Outcome, ParticipantObjectIdentification, SopClass, code,
 };
-use shared::subject::Service;
 use std::net::SocketAddr;
 use std::path::Path;
 use tempfile::TempDir;

@@ -5,8 +5,8 @@ use crate::harness::{Services, eventually};
 use async_nats::HeaderMap;
 use async_nats::jetstream;
 use collimator::synthetic::SyntheticStudy;
+use contract::event::SeriesCompleted;
 use serde_json::{Value, json};
-use shared::event::SeriesCompleted;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 

@@ -14,11 +14,11 @@ use crate::sources::Source;
 use crate::statistics::Stats;
 use crate::store::StoreMessage;
 use crate::studies::Study;
+use catalog::CatalogError;
 use poem::http::StatusCode;
 use poem_openapi::types::Example;
 use poem_openapi::{ApiResponse, Object};
 use serde::Serialize;
-use shared::catalog::CatalogError;
 
 /// What became of a request
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Object)]

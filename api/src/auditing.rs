@@ -3,14 +3,14 @@
 
 use crate::caller::Caller;
 use crate::qido;
+use catalog::Catalog;
+use contract::uid::{SeriesInstanceUid, StudyInstanceUid};
 use poem::Request;
 use poem::http::{Method, StatusCode};
 use shared::audit::{
     Action, ActiveParticipant, Auditor, Code, Draft, EventId, Outcome,
     ParticipantObjectIdentification as Object, code,
 };
-use shared::catalog::Catalog;
-use shared::uid::{SeriesInstanceUid, StudyInstanceUid};
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 

@@ -1,7 +1,7 @@
 //! Cursors: where the next page begins, as a client carries it. One belongs to the list that it was
 //! given for, and nothing else is taken for one.
 
-use shared::catalog::Position;
+use catalog::Position;
 
 /// The position that a page begins after, with a seal over it and the list that it is in. It is
 /// opaque to clients, and tells nothing of a patient.

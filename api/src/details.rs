@@ -1,13 +1,13 @@
 //! `GET /series/{SeriesInstanceUID}`: all that is known of a series.
 
 use crate::disagreement::Disagreement;
+use catalog::{CatalogError, Details};
+use contract::event::{self, Identity};
 use jiff::Timestamp;
 use poem_openapi::Object;
 use poem_openapi::types::Example;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use shared::catalog::{CatalogError, Details};
-use shared::event::{self, Identity};
 
 /// Declares the record: what every series has, and what only some have.
 macro_rules! details {

@@ -1,7 +1,7 @@
 //! The DICOM JSON model (PS3.18 annex F) of what the catalogue has by keyword.
 
+use catalog::{Attribute, Details};
 use serde_json::{Map, Value, json};
-use shared::catalog::{Attribute, Details};
 
 /// Where an instance can be had from: not here, since its pixel data is not kept.
 const AVAILABILITY: &str = "UNAVAILABLE";
@@ -75,7 +75,7 @@ pub const REQUEST_ATTRIBUTES: [(&str, &str); 2] =
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shared::catalog::keyword;
+    use catalog::keyword;
 
     fn told(value: Value, attribute: &'static Attribute) -> Value {
         let details = Details::from_iter([(attribute.keyword.to_owned(), value)]);

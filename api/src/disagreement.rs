@@ -1,9 +1,9 @@
 //! What instances disagree on, as the API tells it.
 
+use contract::event;
 use poem_openapi::Object;
 use poem_openapi::types::Example;
 use serde::{Deserialize, Serialize};
-use shared::event;
 
 /// An attribute in which the instances of one series, or of one study, differ
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Object)]

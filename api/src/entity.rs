@@ -3,8 +3,8 @@
 
 use crate::parameters::Tags;
 use crate::problem::Problem;
+use catalog::CatalogError;
 use serde::Serialize;
-use shared::catalog::CatalogError;
 
 /// Bytes of the hash that an entity tag shows.
 const TAG_LENGTH: usize = 16;

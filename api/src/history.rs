@@ -1,9 +1,9 @@
 //! `GET /series/{SeriesInstanceUID}/history`: the completions and deletions of a series.
 
+use catalog::RevisionRecord;
 use poem_openapi::Object;
 use poem_openapi::types::Example;
 use serde::Serialize;
-use shared::catalog::RevisionRecord;
 
 /// One completion of a series, or its deletion
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Object)]

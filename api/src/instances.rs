@@ -1,11 +1,11 @@
 //! `GET /series/{SeriesInstanceUID}/instances`: the instances of a series.
 
 use crate::listing::List;
+use catalog::{Catalog, CatalogError, InstanceRecord, Page, Position};
+use contract::uid::SeriesInstanceUid;
 use poem_openapi::Object;
 use poem_openapi::types::Example;
 use serde::Serialize;
-use shared::catalog::{Catalog, CatalogError, InstanceRecord, Page, Position};
-use shared::uid::SeriesInstanceUid;
 
 /// An instance
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Object)]

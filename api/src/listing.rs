@@ -5,13 +5,13 @@
 use crate::cursor::{Cursor, ListName};
 use crate::parameters::{Counted, Limit};
 use crate::problem::{FieldError, Problem};
+use catalog::{CatalogError, Page, Position};
 use futures_util::stream;
 use poem::http::{HeaderValue, header};
 use poem::{Body, IntoResponse, Request, Response};
 use poem_openapi::payload::Payload;
 use poem_openapi::registry::{MetaSchemaRef, Registry};
 use poem_openapi::types::Type;
-use shared::catalog::{CatalogError, Page, Position};
 use std::io;
 use std::marker::PhantomData;
 

@@ -1,9 +1,9 @@
 //! `api`: the HTTP API as a service of its own.
 
 use api::{Api, Settings};
+use catalog::{Catalog, CatalogSettings};
 use clap::Parser;
 use shared::audit::AuditSettings;
-use shared::catalog::{Catalog, CatalogSettings};
 use shared::health::Health;
 use shared::metrics::Metrics;
 use shared::settings::{CommonSettings, NatsSettings};

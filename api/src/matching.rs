@@ -1,7 +1,7 @@
 //! What the value of a filter means, for QIDO-RS and for our own lists alike (PS3.4 section C.2.2.2,
 //! PS3.18 section 8.3.4): one text, a range, or several of them of which any may match.
 
-use shared::catalog::{Attribute, Kind, Matching};
+use catalog::{Attribute, Kind, Matching};
 
 /// The longest list of UIDs to search for, in characters: several hundred of them.
 pub const MAX_UIDS: usize = 32 * 1024;
@@ -176,7 +176,7 @@ fn first_of(time: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shared::catalog::keyword;
+    use catalog::keyword;
 
     fn text(text: &str) -> Matching {
         match text.contains(['*', '?']) {

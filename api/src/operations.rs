@@ -23,16 +23,14 @@ use crate::sources::Source;
 use crate::statistics::Counts;
 use crate::store::{StoreMessage, StoreRequest};
 use crate::studies::{FoundStudies, Study};
+use catalog::{Catalog, Listed, SeriesOrder, SeriesSearch, StoreOutcome, StudySearch, keyword};
+use contract::event::{CompletionRequested, DeletionRequested, TrustRequested};
+use contract::uid::SeriesInstanceUid;
 use jiff::Timestamp;
 use poem::Request;
 use poem::http::StatusCode;
 use poem_openapi::param::{Header, Path, Query};
 use poem_openapi::{OpenApi, Tags};
-use shared::catalog::{
-    Catalog, Listed, SeriesOrder, SeriesSearch, StoreOutcome, StudySearch, keyword,
-};
-use shared::event::{CompletionRequested, DeletionRequested, TrustRequested};
-use shared::uid::SeriesInstanceUid;
 
 /// The documented operations.
 #[derive(Debug)]

@@ -4,12 +4,12 @@
 
 use crate::cursor::Cursor;
 use crate::matching::{DELIMITER, MAX_UIDS, MAX_VALUE, matching};
+use catalog::{Attribute, Listed, Matching, SeriesOrder, keyword};
+use contract::event::Source;
+use contract::uid::{SeriesInstanceUid, StudyInstanceUid};
 use jiff::Timestamp;
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
 use poem_openapi::types::{ParseError, ParseFromParameter, ParseResult, Type};
-use shared::catalog::{Attribute, Listed, Matching, SeriesOrder, keyword};
-use shared::event::Source;
-use shared::uid::{SeriesInstanceUid, StudyInstanceUid};
 use std::borrow::Cow;
 
 /// The most records of one page.

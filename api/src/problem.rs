@@ -4,12 +4,12 @@
 use crate::parameters;
 use crate::payload::JsonBody;
 use crate::qido;
+use catalog::CatalogError;
 use poem::http::{HeaderValue, StatusCode, header};
 use poem::{IntoResponse, Response};
 use poem_openapi::Object;
 use poem_openapi::error::{ParseParamError, ParsePathError};
 use serde::Serialize;
-use shared::catalog::CatalogError;
 
 /// Media type of problem details.
 pub const PROBLEM_JSON: &str = "application/problem+json";

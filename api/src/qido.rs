@@ -3,10 +3,10 @@
 use crate::dicom_json;
 use crate::problem::{FieldError, Problem};
 use crate::query::{Query, Resource};
+use catalog::{Catalog, Level};
 use poem::http::{HeaderValue, Method, StatusCode, header};
 use poem::{Endpoint, IntoResponse, Request, Response, Route};
 use serde_json::Value;
-use shared::catalog::{Catalog, Level};
 use std::collections::HashMap;
 
 /// Where its resources are.

@@ -3,7 +3,7 @@
 
 use crate::dicom_json::REQUEST_ATTRIBUTES;
 use crate::matching::{DELIMITER, MAX_UIDS, matching};
-use shared::catalog::{Attribute, Level, LevelSearch, Matching, attributes_of, keyword};
+use catalog::{Attribute, Level, LevelSearch, Matching, attributes_of, keyword};
 use std::collections::HashSet;
 
 /// The most results of one answer; the rest can be asked for by `offset`.

@@ -20,6 +20,7 @@ use crate::query::with_lists;
 use crate::requests::Requests;
 use crate::webhooks::Webhooks;
 use crate::webhooks::operations::WebhookOperations;
+use catalog::{Attribute, Catalog};
 use poem::endpoint::make_sync;
 use poem::http::uri::Scheme;
 use poem::http::{HeaderValue, Method, StatusCode, header};
@@ -28,7 +29,6 @@ use poem::{Endpoint, EndpointExt, IntoResponse, PathPattern, Request, Response, 
 use poem_openapi::{LicenseObject, OpenApiService};
 use serde_json::Value;
 use shared::audit::Auditor;
-use shared::catalog::{Attribute, Catalog};
 use shared::health::{self, Health};
 use shared::metrics::{self, Metrics, Refusals, Refused};
 use std::collections::HashSet;

@@ -3,11 +3,11 @@
 use crate::disagreement::Disagreement;
 use crate::listing::List;
 use crate::parameters::Fields;
+use catalog::{Catalog, CatalogError, Page, Position, SeriesRecord, SeriesSearch};
 use poem_openapi::Object;
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
 use poem_openapi::types::{Example, Type};
 use serde::Serialize;
-use shared::catalog::{Catalog, CatalogError, Page, Position, SeriesRecord, SeriesSearch};
 use std::borrow::Cow;
 
 /// A series

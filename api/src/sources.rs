@@ -1,9 +1,9 @@
 //! `GET /sources`: who sends, and what their evidence is worth.
 
+use catalog::SourceRecord;
 use poem_openapi::Object;
 use poem_openapi::types::Example;
 use serde::Serialize;
-use shared::catalog::SourceRecord;
 
 /// A sender
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Object)]

@@ -1,10 +1,10 @@
 //! `GET /stats`: how much there is.
 
 use crate::requests::Requests;
+use catalog::{Catalog, CatalogError, Statistics};
 use poem_openapi::Object;
 use poem_openapi::types::Example;
 use serde::Serialize;
-use shared::catalog::{Catalog, CatalogError, Statistics};
 use shared::stream;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

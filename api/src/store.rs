@@ -2,14 +2,14 @@
 
 use crate::payload::FromJson;
 use crate::problem::{FieldError, Problem};
+use catalog::StoredSeries;
+use contract::uid::{SeriesInstanceUid, StudyInstanceUid, is_legal_uid};
 use jiff::Timestamp;
 use poem::http::StatusCode;
 use poem_openapi::Object;
 use poem_openapi::types::Example;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use shared::catalog::StoredSeries;
-use shared::uid::{SeriesInstanceUid, StudyInstanceUid, is_legal_uid};
 
 /// Longest PatientID and PatientName, in characters: five times what DICOM allows a name.
 const MAX_TEXT_LENGTH: usize = 1024;

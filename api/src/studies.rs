@@ -2,10 +2,10 @@
 
 use crate::disagreement::Disagreement;
 use crate::listing::List;
+use catalog::{Catalog, CatalogError, Page, Position, StudyRecord, StudySearch};
 use poem_openapi::Object;
 use poem_openapi::types::Example;
 use serde::Serialize;
-use shared::catalog::{Catalog, CatalogError, Page, Position, StudyRecord, StudySearch};
 
 /// A study
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Object)]

@@ -1,8 +1,8 @@
 //! Events as the receiver publishes them, made up: what a scanner says of its instances, about thirty
 //! attributes of each.
 
+use contract::event::{AttributeValue, InstanceStored};
 use jiff::{SignedDuration, Timestamp};
-use shared::event::{AttributeValue, InstanceStored};
 use uuid::Uuid;
 
 /// A root as long as those of real scanners.

@@ -1,24 +1,24 @@
 //! Events: a line with the subject, and then the payload.
 
 use crate::Reader;
+use contract::event::InstanceStored;
 use indexer::reading::{Reading, read};
 use serde_json::Value;
-use shared::event::InstanceStored;
 
 pub(crate) const READER: Reader = Reader { name: "events", seeds, check };
 
 /// The events of which somebody else may have written some.
 const GOLDEN: [&str; 10] = [
-    include_str!("../../shared/golden/association_aborted.json"),
-    include_str!("../../shared/golden/association_opened.json"),
-    include_str!("../../shared/golden/association_released.json"),
-    include_str!("../../shared/golden/completion_requested.json"),
-    include_str!("../../shared/golden/ingest_resumed.json"),
-    include_str!("../../shared/golden/ingest_started.json"),
-    include_str!("../../shared/golden/instance_receiving.json"),
-    include_str!("../../shared/golden/instance_stored.json"),
-    include_str!("../../shared/golden/series_completed.json"),
-    include_str!("../../shared/golden/trust_requested.json"),
+    include_str!("../../shared/contract/golden/association_aborted.json"),
+    include_str!("../../shared/contract/golden/association_opened.json"),
+    include_str!("../../shared/contract/golden/association_released.json"),
+    include_str!("../../shared/contract/golden/completion_requested.json"),
+    include_str!("../../shared/contract/golden/ingest_resumed.json"),
+    include_str!("../../shared/contract/golden/ingest_started.json"),
+    include_str!("../../shared/contract/golden/instance_receiving.json"),
+    include_str!("../../shared/contract/golden/instance_stored.json"),
+    include_str!("../../shared/contract/golden/series_completed.json"),
+    include_str!("../../shared/contract/golden/trust_requested.json"),
 ];
 
 fn check(input: &[u8]) {

@@ -2,9 +2,8 @@
 
 use crate::Reader;
 use clap::Parser;
-use indexer::sources::{OnDisagreement, Rules, Sources};
-use jiff::SignedDuration;
 use shared::settings::{duration, positive_size};
+use shared::sources::SourcesFile;
 
 pub(crate) const READER: Reader = Reader { name: "settings", seeds, check };
 
@@ -25,24 +24,12 @@ fn check(input: &[u8]) {
     if let Ok(read) = positive_size(&text) {
         assert!(i64::try_from(read.0).is_ok_and(|size| size > 0));
     }
-    if let Err(error) = Sources::parse(&text, rules()) {
+    if let Err(error) = SourcesFile::parse(&text) {
         let error = format!("{error:#}");
         assert!(!error.is_empty() && !error.contains('\n'), "{error:?} is no line");
     }
     let arguments = text.lines().take(20);
     let _ = Program::try_parse_from(std::iter::once("collimator").chain(arguments));
-}
-
-fn rules() -> Rules {
-    Rules {
-        quiet_period: SignedDuration::from_secs(10),
-        settle_period: SignedDuration::from_secs(1),
-        abort_grace: SignedDuration::from_secs(60),
-        max_open: SignedDuration::from_hours(1),
-        expected_from: Vec::new(),
-        retrieve_url: None,
-        on_disagreement: OnDisagreement::Announce,
-    }
 }
 
 fn seeds() -> Vec<Vec<u8>> {
@@ -54,7 +41,7 @@ settle_period = "500ms"
 expected_from = ["NumberOfSlices", "NumberOfTemporalPositions"]
 retrieve_url = "http://pacs:8042/dicom-web/"
 "#;
-    assert!(Sources::parse(file, rules()).is_ok());
+    assert!(SourcesFile::parse(file).is_ok());
     let line = "--dicom-addr\n127.0.0.1:11112\n--quiet-period\n3s\n--header-limit=1MiB";
     let arguments = std::iter::once("collimator").chain(line.lines());
     assert!(Program::try_parse_from(arguments).is_ok());

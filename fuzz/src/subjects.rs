@@ -1,8 +1,8 @@
 //! Subjects, and the tokens that are made of what a peer calls itself and its series.
 
 use crate::Reader;
-use shared::subject::{AssociationChange, Subject};
-use shared::uid::{SeriesInstanceUid, is_legal_uid};
+use contract::subject::{AssociationChange, Subject};
+use contract::uid::{SeriesInstanceUid, is_legal_uid};
 
 pub(crate) const READER: Reader = Reader { name: "subjects", seeds, check };
 

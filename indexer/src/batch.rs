@@ -1,14 +1,13 @@
 //! A batch of events: the instances among them go into the catalogue, and all of them, in order,
 //! past the completion rules.
 
-use crate::debounce::{Closed, Debouncer, Receiving, Stored};
 use crate::reading::Reading;
-use crate::sources::Sources;
+use catalog::{self, Bookmark, Contradicted, EventMark, Received, Recorded};
+use completion::Sources;
+use completion::debounce::{Closed, Debouncer, Receiving, Stored};
+use completion::{Consequences, Effect};
+use contract::event::SeriesShare;
 use jiff::Timestamp;
-use shared::catalog::{
-    self, Bookmark, Consequences, Contradicted, Effect, EventMark, Received, Recorded,
-};
-use shared::event::SeriesShare;
 
 /// Events in the order of the stream.
 #[derive(Debug)]

@@ -10,8 +10,8 @@ use async_nats::header::NATS_MESSAGE_ID;
 use async_nats::jetstream;
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
+use catalog::{Bookmark, Catalog, EventMark, Loss, LossCause, Witness};
 use jiff::Timestamp;
-use shared::catalog::{Bookmark, Catalog, EventMark, Loss, LossCause, Witness};
 use shared::stream::{INSTANCES, Position};
 
 /// Where the stream and the catalogue part.

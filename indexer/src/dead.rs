@@ -5,11 +5,11 @@ use crate::consumer::Delivery;
 use anyhow::Context as _;
 use async_nats::Message;
 use async_nats::jetstream::Context;
-use shared::catalog::Announcement;
+use catalog::Announcement;
+use contract::event::INDEXER;
+use contract::subject::Subject;
 use shared::dead::Dead;
-use shared::event::INDEXER;
 use shared::stream::{INSTANCES, SERIES, headers};
-use shared::subject::Subject;
 
 /// Publishes a dead letter and waits until the broker has it.
 ///

@@ -5,23 +5,23 @@
 //! anything, a failed commit, a lost connection, a restart: begin again from the catalogue.
 
 use crate::batch::Batch;
-use crate::clock::{Clock, Step};
 use crate::consumer::{self, Consumer, Deliveries, Delivery, resume_after};
 use crate::continuity;
 use crate::dead;
-use crate::debounce::{Debouncer, Watermark};
 use crate::lease::Lease;
 use crate::losses::Losses;
 use crate::metrics::{BatchSize, IndexerMetrics};
 use crate::reading::Reading;
 use crate::record;
-use crate::sources::Sources;
-use crate::studies::Studies;
 use anyhow::{Context as _, ensure};
 use async_nats::{Client, jetstream};
+use catalog::{Bookmark, Catalog, Loss, LossCause, Recorded};
+use completion::Sources;
+use completion::clock::{Answer, Clock, Step};
+use completion::debounce::{Debouncer, Watermark};
+use completion::studies::Studies;
+use contract::event::Disagreement;
 use jiff::{SignedDuration, Timestamp};
-use shared::catalog::{Bookmark, Catalog, Loss, LossCause, Recorded};
-use shared::event::Disagreement;
 use shared::health::Part;
 use shared::metrics::{Refusals, Refused};
 use shared::stream::{self, Position};
@@ -356,7 +356,8 @@ impl Session<'_> {
         self.asked = Instant::now();
         ensure!(position.created == self.bookmark.stream_created, MADE_ANEW);
         ensure!(position.last >= self.bookmark.last_sequence, LOST_ITS_END);
-        self.watermark.asked(position, asked, self.began.elapsed());
+        let answer = Answer { now: position.now, asked, answered: self.began.elapsed() };
+        self.watermark.asked(position.first..=position.last, answer);
         // The last event may have been deleted unread: the stream still ends with it, and it never comes.
         let all = waited
             && position.last > self.bookmark.last_sequence

@@ -4,8 +4,8 @@
 use anyhow::Context as _;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
+use catalog::{Announcement, Catalog};
 use serde_json::Value;
-use shared::catalog::{Announcement, Catalog};
 use shared::stream::SERIES;
 
 /// Whether SERIES has the announcement itself at the sequence that the broker names. If it has another one

@@ -1,8 +1,8 @@
 //! What was decided, as the SERIES stream keeps it: each says up to which sequence of INSTANCES.
 
+use contract::event::{SeriesCompleted, SeriesDeleted, Source, StudyCompleted};
+use contract::subject::Subject;
 use jiff::Timestamp;
-use shared::event::{SeriesCompleted, SeriesDeleted, Source, StudyCompleted};
-use shared::subject::Subject;
 
 /// What was decided.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,7 +1,7 @@
 //! One indexer at a time: a lock on a file beside the catalogue. A second indexer stands by.
 
 use anyhow::Context as _;
-use shared::catalog::beside;
+use catalog::beside;
 use shared::health::Part;
 use std::fs::{File, TryLockError};
 use std::io::{Read as _, Write as _};

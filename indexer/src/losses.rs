@@ -2,7 +2,7 @@
 //! until the next start.
 
 use crate::metrics::IndexerMetrics;
-use shared::catalog::{Loss, LossCause};
+use catalog::{Loss, LossCause};
 use shared::health::Part;
 
 /// Where losses are said.

@@ -1,12 +1,12 @@
 //! `indexer`: the catalogue's writer as a service of its own.
 
 use anyhow::{Context as _, ensure};
+use catalog::{Catalog, CatalogSettings};
 use clap::{Parser, Subcommand};
 use indexer::replay::{self, ReplaySettings};
 use indexer::restore::{self, RestoreSettings};
 use indexer::{Indexer, Settings};
 use shared::audit::AuditSettings;
-use shared::catalog::{Catalog, CatalogSettings};
 use shared::hangup::Hangup;
 use shared::health::Health;
 use shared::metrics::Metrics;

@@ -3,14 +3,15 @@
 use crate::consumer::BATCH;
 use crate::dead::REFUSED_ANNOUNCEMENT;
 use crate::reading::DEAD_REASONS;
+use catalog::LossCause;
+use completion::Completion;
+use contract::event::Reason;
 use jiff::{SignedDuration, Timestamp};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use shared::catalog::{Completion, LossCause};
-use shared::event::Reason;
 use shared::metrics::{Metrics, Refused};
 use shared::stream::Position;
 use std::sync::atomic::AtomicU64;
@@ -260,8 +261,8 @@ impl Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use contract::uid::SeriesInstanceUid;
     use shared::metrics::Format;
-    use shared::uid::SeriesInstanceUid;
 
     fn second(number: i64) -> Timestamp {
         Timestamp::UNIX_EPOCH + SignedDuration::from_secs(number)

@@ -1,11 +1,11 @@
 //! What an event of INSTANCES is to the indexer.
 
-use serde::de::DeserializeOwned;
-use shared::event::{
+use contract::event::{
     AssociationClosed, CompletionRequested, DeletionRequested, IngestStarted, InstanceReceiving,
     InstanceStored, TrustRequested,
 };
-use shared::subject::{AssociationChange, Subject};
+use contract::subject::{AssociationChange, Subject};
+use serde::de::DeserializeOwned;
 
 /// Why events are dead: all there is for [`Reading::Dead`].
 pub const DEAD_REASONS: [&str; 2] = [UNKNOWN_SUBJECT, UNREADABLE];

@@ -2,8 +2,8 @@
 
 use crate::lock;
 use anyhow::{Context as _, bail};
+use catalog::{Catalog, CatalogSettings};
 use clap::Args;
-use shared::catalog::{Catalog, CatalogSettings};
 use std::path::PathBuf;
 
 /// What `indexer restore` is told.

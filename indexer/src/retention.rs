@@ -2,8 +2,8 @@
 //! broker's clock. They go as if an operator had deleted them, with a trace and an announcement.
 
 use async_nats::Client;
+use catalog::Catalog;
 use jiff::{SignedDuration, Timestamp};
-use shared::catalog::Catalog;
 use shared::stream;
 use std::sync::Arc;
 use std::time::Duration;

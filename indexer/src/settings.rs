@@ -1,7 +1,8 @@
 //! What the indexer can be told. Each is also an environment variable of the same name.
 
-use crate::sources::{OnDisagreement, Rules, Sources};
+use crate::sources::sources_of;
 use clap::Args;
+use completion::{OnDisagreement, Rules, Sources};
 use jiff::SignedDuration;
 use shared::settings::{duration, duration_or_zero};
 use shared::sources::SourcesFile;
@@ -78,6 +79,6 @@ impl Settings {
             retrieve_url: None,
             on_disagreement: OnDisagreement::Announce,
         };
-        Ok(Sources::of(file, all))
+        Ok(sources_of(file, &all))
     }
 }

@@ -10,9 +10,9 @@ use crate::text::alternatives::Alternative;
 use crate::text::{CharacterSets, Decoded, TextKind};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use shared::bounded::{bounded, mark};
-use shared::event::{AttributeValue, Attributes, Remarks};
-use shared::uid::SeriesInstanceUid;
+use contract::bounded::{bounded, mark};
+use contract::event::{AttributeValue, Attributes, Remarks};
+use contract::uid::SeriesInstanceUid;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -457,8 +457,8 @@ pub(crate) fn digits(hash: &blake3::Hash) -> String {
 mod tests {
     use super::*;
     use crate::header::{Encoding, Limits};
-    use shared::event::InstanceStored;
-    use shared::uid::{SopInstanceUid, StudyInstanceUid};
+    use contract::event::InstanceStored;
+    use contract::uid::{SopInstanceUid, StudyInstanceUid};
 
     /// An element of implicit VR little endian.
     fn element(tag: Tag, value: &[u8]) -> Vec<u8> {

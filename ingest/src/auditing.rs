@@ -2,11 +2,11 @@
 
 use crate::admission::Rejection;
 use crate::transfers::Transfer;
+use contract::event::{AssociationIdentity, Ending};
 use shared::audit::{
     Action, ActiveParticipant, Auditor, Code, Draft, EventId, Outcome,
     ParticipantObjectIdentification as Object, SopClass, code,
 };
-use shared::event::{AssociationIdentity, Ending};
 use shared::sources::NotAllowed;
 use std::net::IpAddr;
 

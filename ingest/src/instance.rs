@@ -7,11 +7,11 @@ use crate::header::{Header, HeaderError};
 use crate::ledger::Ledger;
 use crate::pseudonyms::Pseudonyms;
 use crate::publish_refused::PublishRefused;
+use contract::event::{AssociationIdentity, InstanceStored};
+use contract::uid::{SeriesInstanceUid, SopInstanceUid, StudyInstanceUid, UidError};
 use dimse::Status;
 use dimse::command::Request;
 use jiff::Timestamp;
-use shared::event::{AssociationIdentity, InstanceStored};
-use shared::uid::{SeriesInstanceUid, SopInstanceUid, StudyInstanceUid, UidError};
 
 /// Why an instance is not taken: what its sender is told.
 #[derive(Debug, Clone, PartialEq, Eq)]

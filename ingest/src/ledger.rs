@@ -1,9 +1,9 @@
 //! What became of the C-STOREs of one association, in all and by series.
 
 use crate::shares::Shares;
+use contract::event::{AssociationClosed, AssociationIdentity, Ending};
+use contract::uid::SeriesInstanceUid;
 use jiff::Timestamp;
-use shared::event::{AssociationClosed, AssociationIdentity, Ending};
-use shared::uid::SeriesInstanceUid;
 
 /// The record of one association.
 #[derive(Debug, Default)]

@@ -4,7 +4,7 @@
 use crate::attributes::digits;
 use anyhow::{Context as _, bail, ensure};
 use clap::{Args, ValueEnum};
-use shared::event::{AttributeValue, Attributes, Remarks};
+use contract::event::{AttributeValue, Attributes, Remarks};
 use std::fmt;
 use std::fs::File;
 use std::io::Read as _;
@@ -198,7 +198,7 @@ mod tests {
     fn replaced(key: &[u8], all: &[(&'static str, &str)]) -> Attributes {
         let mut attributes = attributes(all);
         let texts = all.iter().map(|(keyword, text)| ((*keyword).to_owned(), (*text).to_owned()));
-        let texts: shared::event::Texts = texts.collect();
+        let texts: contract::event::Texts = texts.collect();
         let mut remarks = Remarks {
             undecoded_values: texts.clone(),
             original_values: texts,

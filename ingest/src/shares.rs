@@ -1,7 +1,7 @@
 //! What one association brought of each series, for as many series as are remembered.
 
-use shared::event::SeriesShare;
-use shared::uid::SeriesInstanceUid;
+use contract::event::SeriesShare;
+use contract::uid::SeriesInstanceUid;
 use std::collections::VecDeque;
 
 /// Series that are remembered of one association. Senders that keep one association open for days

@@ -1,7 +1,7 @@
 //! What one association brought of each study, for the audit trail: said when it ends, or before that
 //! of a study that there is no more room for.
 
-use shared::event::{AttributeValue, InstanceStored};
+use contract::event::{AttributeValue, InstanceStored};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Studies that are known of one association. When one more comes, the one that was left alone for
@@ -118,9 +118,9 @@ fn text<'a>(event: &'a InstanceStored, keyword: &str) -> &'a str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use contract::event::Attributes;
+    use contract::uid::{SeriesInstanceUid, SopInstanceUid, StudyInstanceUid};
     use jiff::Timestamp;
-    use shared::event::Attributes;
-    use shared::uid::{SeriesInstanceUid, SopInstanceUid, StudyInstanceUid};
 
     fn instance(study: usize, patient: &str, class: &str) -> InstanceStored {
         let text = |value: &str| AttributeValue::Text(value.into());
@@ -133,7 +133,7 @@ mod tests {
                 ("PatientID".into(), text(patient)),
                 ("AccessionNumber".into(), text(&format!("A-{study}"))),
             ]),
-            remarks: shared::event::Remarks::default(),
+            remarks: contract::event::Remarks::default(),
             transfer_syntax_uid: String::new(),
             bytes: 1,
             digest: String::new(),

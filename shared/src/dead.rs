@@ -1,13 +1,13 @@
 //! Dead letters: messages that can't be processed, kept with what is wrong with them, and whole unless they
 //! are as long as a message may be.
 
-use crate::bounded::bounded;
-use crate::subject::Subject;
 use anyhow::Context as _;
 use async_nats::header::{HeaderMap, HeaderName, HeaderValue};
 use async_nats::jetstream::Context;
 use async_nats::jetstream::message::PublishMessage;
 use bytes::Bytes;
+use contract::bounded::bounded;
+use contract::subject::Subject;
 
 /// Header of a letter: the subject of its message.
 pub const ORIGINAL_SUBJECT: &str = "Collimator-Subject";

@@ -1,17 +1,13 @@
-//! What Collimator's services say to each other (events, subjects, streams), the catalogue they
-//! agree on, and how each of them starts and stops.
+//! How Collimator's services start, run and stop, and the streams that they share. What they say to each other
+//! is in `contract`, what they agree on in `catalog`, and when a series is complete in `completion`.
 
 pub mod acknowledgements;
 pub mod admin;
 pub mod audit;
-pub mod bounded;
-#[cfg(feature = "catalog")]
-pub mod catalog;
 pub mod dead;
 pub mod durability;
 pub mod durable;
 pub mod ephemeral;
-pub mod event;
 pub mod hangup;
 pub mod health;
 pub mod metrics;
@@ -26,9 +22,7 @@ pub mod settings;
 pub mod shutdown;
 pub mod sources;
 pub mod stream;
-pub mod subject;
 pub mod telemetry;
 #[cfg(feature = "tls")]
 pub mod tls;
-pub mod uid;
 pub mod web_url;

@@ -3,10 +3,10 @@
 //! one.
 
 use crate::nats_tls::NatsTls;
-use crate::subject::Token;
 use anyhow::{Context as _, ensure};
 use async_nats::ConnectOptions;
 use clap::Args;
+use contract::subject::Token;
 use std::fs;
 use std::path::PathBuf;
 

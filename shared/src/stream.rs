@@ -1,10 +1,8 @@
 //! The streams of the pipeline on the broker: how they are made, and what the broker says of them.
 
-use crate::event;
 use crate::health::Part;
 use crate::nats_version::{OLDEST, Outdated};
 use crate::settings::{NatsSettings, StreamSettings};
-use crate::subject::Subject;
 use anyhow::{Context as _, bail, ensure};
 use async_nats::jetstream::context::{
     CreateStreamError, CreateStreamErrorKind, GetStreamError, GetStreamErrorKind,
@@ -14,6 +12,8 @@ use async_nats::jetstream::stream::{
 };
 use async_nats::jetstream::{Context, ErrorCode};
 use async_nats::{Client, ConnectOptions, HeaderMap};
+use contract::event;
+use contract::subject::Subject;
 use jiff::Timestamp;
 use serde::Deserialize;
 use std::time::Duration;

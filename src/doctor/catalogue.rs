@@ -2,8 +2,8 @@
 
 use super::finding::Finding;
 use crate::pipeline::PipelineSettings;
+use catalog::{Catalog, Inspection, Loss};
 use jiff::{SignedDuration, Timestamp};
-use shared::catalog::{Catalog, Inspection, Loss};
 use std::path::Path;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -121,7 +121,7 @@ fn verdict(check: &'static str, path: &Path, inspection: &Inspection, is_open: b
 mod tests {
     use super::*;
     use crate::doctor::finding::Verdict;
-    use shared::catalog::LossCause;
+    use catalog::LossCause;
 
     #[test]
     fn only_what_the_indexer_would_take_is_well() {

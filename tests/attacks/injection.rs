@@ -5,9 +5,9 @@ use super::{is_in_order, printed_beside_the_log};
 use crate::harness::Collimator;
 use crate::harness::pipeline::rows;
 use crate::harness::raw_http::{RawAnswer, percent, request, say};
+use catalog::{Attribute, Level, attributes_of};
 use collimator::synthetic::SyntheticStudy;
 use serde_json::{Value, json};
-use shared::catalog::{Attribute, Level, attributes_of};
 use std::collections::BTreeSet;
 use tempfile::TempDir;
 

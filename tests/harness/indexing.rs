@@ -4,15 +4,15 @@
 use super::eventually;
 use super::pipeline::{Process, free_addr, service, test_settings};
 use async_nats::jetstream;
+use catalog::{Catalog, CatalogSettings};
+use contract::event::{
+    AssociationClosed, AssociationIdentity, Ending, Event, InstanceStored, SeriesShare,
+};
+use contract::uid::{SeriesInstanceUid, SopInstanceUid};
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use serde_json::Value;
-use shared::catalog::{Catalog, CatalogSettings};
-use shared::event::{
-    AssociationClosed, AssociationIdentity, Ending, Event, InstanceStored, SeriesShare,
-};
 use shared::stream::headers;
-use shared::uid::{SeriesInstanceUid, SopInstanceUid};
 use std::path::PathBuf;
 use tempfile::TempDir;
 

@@ -4,12 +4,12 @@
 pub use super::process::{Process, signal};
 use super::{DEADLINE, LOOK_EVERY, eventually};
 use async_nats::jetstream::{self, message::StreamMessage};
+use catalog::{Catalog, CatalogSettings};
 use collimator::embedded_nats::{EmbeddedNats, Finder, Pin};
 use collimator::send::{SendSettings, send};
+use contract::event::{InstanceStored, SeriesCompleted};
 use jiff::SignedDuration;
 use serde_json::Value;
-use shared::catalog::{Catalog, CatalogSettings};
-use shared::event::{InstanceStored, SeriesCompleted};
 use shared::nats_version::OldNats;
 use shared::stream::position;
 use std::collections::HashSet;

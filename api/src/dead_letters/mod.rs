@@ -11,15 +11,15 @@ use anyhow::{Context as _, anyhow};
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
+use catalog::{Catalog, Held};
+use contract::subject::Subject;
 use futures_util::TryStreamExt as _;
 use jiff::Timestamp;
 pub use letter::DeadLetter;
 use poem::http::StatusCode;
-use shared::catalog::{Catalog, Held};
 use shared::dead;
 use shared::ephemeral;
 use shared::stream::{DEAD, INSTANCES, SERIES};
-use shared::subject::Subject;
 use std::time::Duration;
 
 /// How long it remembers a listing that was cut off.

@@ -1,7 +1,7 @@
 //! What of each series was seen to arrive: when it is opened, and how far it has come.
 
+use contract::event::Source;
 use serde::{Deserialize, Serialize};
-use shared::event::Source;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 

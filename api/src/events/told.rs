@@ -3,9 +3,9 @@
 use super::arriving::Seen;
 use super::reader::Stream;
 use bytes::Bytes;
+use contract::subject::{AssociationChange, Subject};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
-use shared::subject::{AssociationChange, Subject};
 use std::collections::HashMap;
 use std::fmt::{self, Display, Formatter, Write as _};
 use std::str::FromStr;

@@ -1,14 +1,14 @@
 //! The routes on a real catalogue, without a network and without a broker.
 
 use super::*;
+use catalog::{Batch, Bookmark, CatalogSettings, Received};
+use completion::{
+    Completion, Consequences, Deletion, Disproof, Lesson, OpenSeries, StudyCompletion,
+};
+use contract::event::{DeletionReason, InstanceStored, Reason};
+use contract::uid::SeriesInstanceUid;
 use jiff::Timestamp;
 use poem::test::TestClient;
-use shared::catalog::{
-    Batch, Bookmark, CatalogSettings, Completion, Consequences, Deletion, Disproof, Lesson,
-    OpenSeries, Received, StudyCompletion,
-};
-use shared::event::{DeletionReason, InstanceStored, Reason};
-use shared::uid::SeriesInstanceUid;
 use std::collections::HashMap;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;

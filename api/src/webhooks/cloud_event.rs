@@ -3,8 +3,8 @@
 
 use super::file::Hook;
 use async_nats::HeaderMap;
+use contract::event::{Event, SeriesCompleted};
 use serde::Serialize;
-use shared::event::{Event, SeriesCompleted};
 
 /// Media type of a CloudEvent in structured mode.
 pub(super) const CLOUD_EVENT: &str = "application/cloudevents+json";
@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn its_data_is_what_was_announced() {
-        let golden = include_str!("../../../shared/golden/series_completed.json");
+        let golden = include_str!("../../../shared/contract/golden/series_completed.json");
         let golden: Value = serde_json::from_str(golden).unwrap();
         let mut announced = golden["payload"].clone();
         announced["Later"] = "than this version".into();

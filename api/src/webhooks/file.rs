@@ -2,11 +2,11 @@
 
 use super::signature::Secret;
 use anyhow::{Context as _, anyhow, bail, ensure};
+use contract::event::SeriesCompleted;
+use contract::subject::Token;
 use poem::http::Uri;
 use serde::{Deserialize, Deserializer};
-use shared::event::SeriesCompleted;
 use shared::settings;
-use shared::subject::Token;
 use shared::web_url::web_url;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};

@@ -5,7 +5,7 @@ use super::consumers::{self, Standing};
 use anyhow::Context as _;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::{Consumer, DeliverPolicy, pull};
-use shared::catalog::{Catalog, Delivered};
+use catalog::{Catalog, Delivered};
 use std::time::Duration;
 use tokio::time::sleep;
 

@@ -7,12 +7,12 @@ use crate::requests;
 use anyhow::Context as _;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::Info;
+use contract::subject::Subject;
 use futures_util::TryStreamExt;
 use poem_openapi::Object;
 use poem_openapi::types::Example;
 use serde::Serialize;
 use shared::stream::{DEAD, SERIES};
-use shared::subject::Subject;
 use std::collections::HashMap;
 
 /// Who is told of completions by HTTP

@@ -2,11 +2,10 @@
 //! transaction of a real file, synced as always.
 
 use crate::events::Backlog;
+use catalog::{Batch, Bookmark, Catalog, CatalogSettings, Received};
+use completion::{Consequences, OpenSeries};
 use criterion::{BatchSize, Criterion, Throughput};
 use jiff::Timestamp;
-use shared::catalog::{
-    Batch, Bookmark, Catalog, CatalogSettings, Consequences, OpenSeries, Received,
-};
 use std::collections::HashMap;
 use std::path::Path;
 

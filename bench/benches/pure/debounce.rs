@@ -1,11 +1,11 @@
 //! The completion rules with a million series open, which is more than a hospital has in a year.
 
+use completion::Effect;
+use completion::debounce::{Debouncer, Stored};
+use completion::{OnDisagreement, Rules, Sources};
+use contract::uid::SeriesInstanceUid;
 use criterion::{Criterion, Throughput};
-use indexer::debounce::{Debouncer, Stored};
-use indexer::sources::{OnDisagreement, Rules, Sources};
 use jiff::{SignedDuration, Timestamp};
-use shared::catalog::Effect;
-use shared::uid::SeriesInstanceUid;
 
 const OPEN: i64 = 1_000_000;
 

@@ -1,8 +1,8 @@
 //! An instance's event as JSON: written by the receiver, read by the indexer.
 
 use crate::events::{event, template};
+use contract::event::InstanceStored;
 use criterion::{Criterion, Throughput};
-use shared::event::InstanceStored;
 use std::hint::black_box;
 
 pub(crate) fn bench(criterion: &mut Criterion) {

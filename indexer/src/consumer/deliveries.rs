@@ -5,8 +5,8 @@ use crate::reading::{Reading, read};
 use anyhow::{Context as _, bail};
 use async_nats::header::NATS_MESSAGE_ID;
 use async_nats::jetstream::Message;
+use catalog::EventMark;
 use jiff::Timestamp;
-use shared::catalog::EventMark;
 
 /// Why it begins again where a sequence has another event than before.
 const OTHER_STREAM: &str = "INSTANCES has lost its end";

@@ -39,8 +39,8 @@ impl Place {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shared::event::{DeletionReason, SeriesDeleted};
-    use shared::uid::SeriesInstanceUid;
+    use contract::event::{DeletionReason, SeriesDeleted};
+    use contract::uid::SeriesInstanceUid;
 
     fn second(number: i64) -> Timestamp {
         Timestamp::from_second(number).unwrap()

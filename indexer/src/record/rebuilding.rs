@@ -2,13 +2,13 @@
 
 use crate::batch::Batch;
 use crate::consumer::BATCH;
-use crate::debounce::Debouncer;
 use crate::fact::Fact;
 use crate::reading::Reading;
-use crate::sources::Sources;
+use catalog::{Bookmark, Catalog, CatalogError, EventMark, LossCause, Restored};
+use completion::Sources;
+use completion::debounce::Debouncer;
+use contract::uid::SeriesInstanceUid;
 use jiff::Timestamp;
-use shared::catalog::{Bookmark, Catalog, CatalogError, EventMark, LossCause, Restored};
-use shared::uid::SeriesInstanceUid;
 use std::collections::BTreeSet;
 use std::path::Path;
 

@@ -7,9 +7,9 @@ use super::playing::Playing;
 use super::rebuilding::Rebuilding;
 use super::tape::{Facts, Found};
 use crate::fact::Fact;
-use crate::sources::Sources;
 use async_nats::Client;
-use shared::catalog::{Bookmark, Catalog, CatalogError, SeriesBookmark};
+use catalog::{Bookmark, Catalog, CatalogError, SeriesBookmark};
+use completion::Sources;
 use shared::stream::{self, Position, SERIES};
 
 /// Brings the catalogue up to what SERIES says. `position` is where INSTANCES stands, and `bookmark` how

@@ -2,10 +2,10 @@
 
 use super::indexer::Announced;
 use super::stream::{Millis, Stream, rules, time};
+use contract::event::{Ending, Reason};
+use contract::uid::SeriesInstanceUid;
 use indexer::reading::Reading;
 use jiff::Timestamp;
-use shared::event::{Ending, Reason};
-use shared::uid::SeriesInstanceUid;
 use std::collections::{BTreeMap, HashMap};
 
 pub struct Check<'a> {

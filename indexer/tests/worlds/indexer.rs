@@ -1,15 +1,15 @@
 //! The indexer of a world: reads, commits, decides and dies at the moments that it is told.
 
 use super::stream::{Millis, SECOND, Stream, time};
+use catalog::Bookmark;
+use completion::clock::{Answer, Clock};
+use completion::debounce::{Debouncer, Watermark};
+use completion::{Completion, OpenSeries, Sources};
+use contract::event::Reason;
+use contract::uid::SeriesInstanceUid;
 use indexer::batch::Batch;
-use indexer::clock::Clock;
 use indexer::consumer::{Order, Place, resume_after};
-use indexer::debounce::{Debouncer, Watermark};
-use indexer::sources::Sources;
 use jiff::Timestamp;
-use shared::catalog::{Bookmark, Completion, OpenSeries};
-use shared::event::Reason;
-use shared::uid::SeriesInstanceUid;
 use std::time::Duration;
 
 /// A completion as it was announced.
@@ -148,7 +148,9 @@ impl<'a> Indexer<'a> {
     pub fn ask(&mut self, store: &mut dyn Store, now: Millis) -> Vec<Announced> {
         // It is not set: what passes is what passes.
         let ours = Duration::from_millis(now.unsigned_abs());
-        self.watermark.asked(self.stream.position(now), ours, ours);
+        let position = self.stream.position(now);
+        let answer = Answer { now: position.now, asked: ours, answered: ours };
+        self.watermark.asked(position.first..=position.last, answer);
         self.asked = now;
         self.reach(store)
     }

@@ -2,15 +2,14 @@
 //! has the real one, and random worlds show that the two agree.
 
 use super::indexer::{Announced, Store};
+use catalog::{Bookmark, Recorded};
+use completion::debounce::Debouncer;
+use completion::{Completed, Completion, Effect, Known, Lesson, OpenSeries};
+use contract::event::Reason;
+use contract::uid::SeriesInstanceUid;
 use indexer::batch::Batch;
-use indexer::debounce::Debouncer;
 use jiff::Timestamp;
-use shared::catalog::{
-    Bookmark, Completed, Completion, Effect, Known, Lesson, OpenSeries, Recorded,
-};
-use shared::event::Reason;
-use shared::uid::SeriesInstanceUid;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 #[derive(Debug, Default)]
 pub struct Memory {
@@ -18,7 +17,7 @@ pub struct Memory {
     instances: HashMap<String, Instance>,
     series: HashMap<SeriesInstanceUid, Series>,
     open: BTreeMap<SeriesInstanceUid, OpenSeries>,
-    disproved: BTreeSet<(String, Reason)>,
+    disproved: HashSet<(String, Reason)>,
 }
 
 #[derive(Debug)]

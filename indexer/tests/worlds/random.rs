@@ -6,11 +6,10 @@ use super::memory::Memory;
 use super::senders::world;
 use super::sqlite::Sqlite;
 use super::stream::{Entry, HOUR, Millis, SECOND, Stream, delete, sources};
+use completion::Sources;
+use completion::debounce::Debouncer;
 use fastrand::Rng;
-use indexer::debounce::Debouncer;
-use indexer::sources::Sources;
 use jiff::Timestamp;
-use shared::event::Reason;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
@@ -27,7 +26,7 @@ struct Tally {
     longest_backlog: u64,
     /// In hours of the broker's time.
     oldest_backlog: i64,
-    completions: BTreeMap<Reason, u64>,
+    completions: BTreeMap<&'static str, u64>,
 }
 
 impl Tally {
@@ -212,7 +211,7 @@ impl Life<'_> {
         let seen = [&self.seen[..], &indexer.seen].concat();
         for announced in announced {
             self.check.announced((now, indexer.decided), &announced, &seen);
-            *self.tally.completions.entry(announced.reason).or_default() += 1;
+            *self.tally.completions.entry(announced.reason.as_str()).or_default() += 1;
             self.announced.push(announced);
         }
     }

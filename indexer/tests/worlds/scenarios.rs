@@ -7,11 +7,11 @@ use super::stream::{
     Association, DAY, EXACT, Entry, HOUR, MINUTE, Millis, SECOND, Stream, complete, delete, rules,
     sources, started, time, trust,
 };
+use completion::{Rules, Sources};
+use contract::event::Ending::{Aborted, Released};
+use contract::event::Reason::{self, Expected, Interrupted, Overdue, Quiet, Requested};
 use indexer::reading::Reading;
-use indexer::sources::{Rules, Sources};
 use jiff::SignedDuration;
-use shared::event::Ending::{Aborted, Released};
-use shared::event::Reason::{self, Expected, Interrupted, Overdue, Quiet, Requested};
 
 /// What happens, in any order.
 #[derive(Debug, Clone, Default)]

@@ -4,9 +4,9 @@
 use super::stream::{
     Association, DAY, EXACT, Entry, HOUR, MINUTE, Millis, SECOND, Stream, complete, started, trust,
 };
+use contract::event::Ending;
 use fastrand::Rng;
 use indexer::reading::Reading;
-use shared::event::Ending;
 
 /// An instance to send.
 #[derive(Debug, Clone, Copy)]

@@ -2,14 +2,15 @@
 
 use super::indexer::{Announced, Store};
 use super::stream::{Stream, time};
+use catalog::{Bookmark, Catalog, CatalogSettings};
+use completion::Sources;
+use completion::debounce::Debouncer;
+use completion::{Completion, OpenSeries};
+use contract::event::Reason;
+use contract::uid::SeriesInstanceUid;
 use indexer::batch::Batch;
-use indexer::debounce::Debouncer;
 use indexer::fact::Fact;
 use indexer::record::{Rebuilding, Report};
-use indexer::sources::Sources;
-use shared::catalog::{Bookmark, Catalog, CatalogSettings, Completion, OpenSeries};
-use shared::event::Reason;
-use shared::uid::SeriesInstanceUid;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 

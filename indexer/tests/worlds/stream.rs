@@ -1,15 +1,15 @@
 //! The stream of a world: events with their sequence and the broker's time, and how they are made.
 
-use indexer::reading::Reading;
-use indexer::sources::{Hint, OnDisagreement, Rules, Sources};
-use jiff::{SignedDuration, Timestamp};
-use shared::catalog::EventMark;
-use shared::event::{
+use catalog::EventMark;
+use completion::{Hint, OnDisagreement, Rules, Sources};
+use contract::event::{
     AssociationClosed, AssociationIdentity, AttributeValue, CompletionRequested, DeletionRequested,
     Ending, IngestStarted, InstanceReceiving, InstanceStored, SeriesShare, TrustRequested,
 };
+use contract::uid::{SeriesInstanceUid, SopInstanceUid};
+use indexer::reading::Reading;
+use jiff::{SignedDuration, Timestamp};
 use shared::stream::Position;
-use shared::uid::{SeriesInstanceUid, SopInstanceUid};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -177,7 +177,7 @@ impl Association {
             series_instance_uid: series(number),
             study_instance_uid: None,
             attributes: self.images.iter().map(images).collect(),
-            remarks: shared::event::Remarks::default(),
+            remarks: contract::event::Remarks::default(),
             transfer_syntax_uid: String::new(),
             bytes: 1,
             digest: digest.to_string(),

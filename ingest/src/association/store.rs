@@ -9,13 +9,13 @@ use crate::heartbeat::Heartbeat;
 use crate::instance::{Arrival, Refusal};
 use crate::publish_refused::PublishRefused;
 use crate::transfers::Begun;
+use contract::event::{AssociationOpened, InstanceReceiving, InstanceStored};
+use contract::uid::SeriesInstanceUid;
 use dimse::Status;
 use dimse::command::Request;
 use dimse::net::{AssociationError, Incoming};
 use dimse::p_data::Kind;
 use jiff::Timestamp;
-use shared::event::{AssociationOpened, InstanceReceiving, InstanceStored};
-use shared::uid::SeriesInstanceUid;
 use std::time::Instant;
 
 /// A data set that was received to its end, whatever is wrong with it.

@@ -10,15 +10,15 @@ use super::{
     Action, ActiveParticipant, AuditMessage, AuditSourceIdentification, Code, EventId,
     EventIdentification, Outcome, code,
 };
-use crate::event::{API, INDEXER, INGEST};
 use crate::metrics::Metrics;
 use crate::stream::headers;
-use crate::subject::Service;
 use async_nats::connection::State as Connection;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use bytes::Bytes;
 use clap::{ArgAction, Args};
+use contract::event::{API, INDEXER, INGEST};
+use contract::subject::Service;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use std::collections::VecDeque;

@@ -1,7 +1,7 @@
 //! An audit message: what PS3.15 section A.5 says of its parts, as JSON under the standard's own names.
 
 use super::code::{self, Code, EventId};
-use crate::subject::{AuditKind, Service, Subject};
+use contract::subject::{AuditKind, Service, Subject};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 

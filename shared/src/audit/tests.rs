@@ -1,8 +1,8 @@
 //! What an audit message looks like.
 
 use super::*;
-use crate::event::{API, headers};
-use crate::subject::{AuditKind, Service};
+use contract::event::{API, headers};
+use contract::subject::{AuditKind, Service};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -68,7 +68,8 @@ fn messages() -> Vec<AuditMessage> {
 
 #[test]
 fn a_message_reads_as_its_golden_file() {
-    let golden: Value = serde_json::from_str(include_str!("../../golden/audit.json")).unwrap();
+    let golden: Value =
+        serde_json::from_str(include_str!("../../contract/golden/audit.json")).unwrap();
     let message = messages().remove(0);
     let subject = message.subject(Service::Api);
     let time = message.event_identification.event_date_time;

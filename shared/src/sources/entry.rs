@@ -1,6 +1,7 @@
 //! `[[source]]`: what differs for one sender, by its calling AE title.
 
 use crate::web_url::base_url;
+use completion::{Hint, OnDisagreement};
 use jiff::SignedDuration;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
@@ -33,45 +34,6 @@ pub struct Source {
     /// What becomes of the completion of a series whose instances disagree on their patient or study.
     #[serde(default)]
     pub on_disagreement: OnDisagreement,
-}
-
-/// What becomes of the completion of a series whose instances disagree on their patient or study.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OnDisagreement {
-    /// It is announced, and says so.
-    #[default]
-    Announce,
-    /// It is a dead letter, for a person to replay or drop.
-    Hold,
-}
-
-/// An attribute that tells something of how many instances there are. Each of them counts something
-/// else than instances in a series on some machine, so it has to be known that this one does not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub enum Hint {
-    /// Images in Acquisition (0020,1002).
-    ImagesInAcquisition,
-    /// Number of Temporal Positions (0020,0105).
-    NumberOfTemporalPositions,
-    /// Number of Slices (0054,0081).
-    NumberOfSlices,
-    /// Cardiac Number of Images (0018,1090).
-    CardiacNumberOfImages,
-}
-
-impl Hint {
-    /// What the attribute is called in events.
-    #[must_use]
-    pub fn keyword(self) -> &'static str {
-        match self {
-            Self::ImagesInAcquisition => "ImagesInAcquisition",
-            Self::NumberOfTemporalPositions => "NumberOfTemporalPositions",
-            Self::NumberOfSlices => "NumberOfSlices",
-            Self::CardiacNumberOfImages => "CardiacNumberOfImages",
-        }
-    }
 }
 
 /// An AE title as a sender may call itself, which is more than the standard lets it.

@@ -8,7 +8,7 @@ mod passcode;
 
 pub use allow::{AllowList, Allowed, Caller, Fit, NotAllowed, User};
 pub use certificate::{CertificateId, CertificateName};
-pub use entry::{Hint, OnDisagreement, Source};
+pub use entry::Source;
 pub use passcode::PasscodeHash;
 
 use crate::settings;

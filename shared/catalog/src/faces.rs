@@ -1,0 +1,94 @@
+//! What an instance says of its study and its series, as a number each. All instances of a series
+//! mostly say the same, so that only the first of them has to write it.
+
+use contract::event::{AttributeValue, InstanceStored};
+
+/// What ends up in the row of a patient.
+const PATIENT: [&str; 5] =
+    ["PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate", "PatientSex"];
+
+/// What ends up in the row of a study, besides its patient.
+const STUDY: [&str; 8] = [
+    "StudyDate",
+    "StudyTime",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+    "StudyID",
+    "StudyDescription",
+    "TimezoneOffsetFromUTC",
+    "SpecificCharacterSet",
+];
+
+/// What ends up in the row of a series, besides its study, its patient and its sender.
+const SERIES: [&str; 17] = [
+    "Modality",
+    "SeriesNumber",
+    "SeriesDescription",
+    "SeriesDate",
+    "SeriesTime",
+    "BodyPartExamined",
+    "ProtocolName",
+    "Manufacturer",
+    "ManufacturerModelName",
+    "StationName",
+    "InstitutionName",
+    "TimezoneOffsetFromUTC",
+    "SpecificCharacterSet",
+    "PerformedProcedureStepStartDate",
+    "PerformedProcedureStepStartTime",
+    "RequestAttributesSequence",
+    "ImagesInAcquisition",
+];
+
+/// What an instance says, or what was last written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub(super) struct Face {
+    /// Of its study and the patient.
+    pub(super) study: i64,
+    /// Of its series, and to which study and patient that belongs.
+    pub(super) series: i64,
+}
+
+impl Face {
+    pub(super) fn of(event: &InstanceStored) -> Self {
+        let study = event.study_instance_uid.as_ref().map_or("", |uid| uid.as_str());
+        let mut hasher = blake3::Hasher::new();
+        for keyword in PATIENT {
+            update(&mut hasher, keyword, event);
+        }
+        let mut of_series = hasher.clone();
+        for keyword in STUDY {
+            update(&mut hasher, keyword, event);
+        }
+        for text in [study, &event.calling_ae_title] {
+            of_series.update(text.as_bytes()).update(b"\0");
+        }
+        for keyword in SERIES {
+            update(&mut of_series, keyword, event);
+        }
+        Self { study: number(&hasher), series: number(&of_series) }
+    }
+}
+
+/// The keyword is part of it: where a later version keeps more, nothing is what it was.
+fn update(hasher: &mut blake3::Hasher, keyword: &str, event: &InstanceStored) {
+    hasher.update(keyword.as_bytes()).update(b"\0");
+    match event.attributes.get(keyword) {
+        None => {}
+        Some(AttributeValue::Text(text)) => {
+            hasher.update(b"t").update(&(text.len() as u64).to_le_bytes()).update(text.as_bytes());
+        }
+        Some(AttributeValue::Number(number)) => {
+            hasher.update(b"n").update(&number.to_le_bytes());
+        }
+        Some(other) => {
+            hasher.update(b"j").update(super::json(other).as_bytes());
+        }
+    }
+    hasher.update(b"\0");
+}
+
+fn number(hasher: &blake3::Hasher) -> i64 {
+    let [a, b, c, d, e, f, g, h, ..] = *hasher.finalize().as_bytes();
+    i64::from_le_bytes([a, b, c, d, e, f, g, h])
+}

@@ -1,0 +1,219 @@
+//! When a series is complete: a session window over event time, as a pure state machine.
+//!
+//! It reads no clock. Time is what the broker says it is: an observation carries the time at which
+//! the stream stored it, and the watermark is the time up to which everything in the stream has
+//! been processed. While a backlog is being read the watermark stands still, so nothing is decided
+//! over the head of an instance that waits unread.
+//!
+//! What an observation does to a series is in `observing`, when a series is due in `rules`, and how
+//! far time has come in `watermark`.
+
+#[cfg(test)]
+mod missing;
+mod observing;
+mod rules;
+#[cfg(test)]
+mod tests;
+mod watermark;
+
+use rules::Due;
+
+pub use observing::{Closed, Receiving, Stored};
+pub use watermark::{Reached, Watermark};
+
+use crate::clock::{Step, TOLERANCE};
+use crate::{Completion, Consequences, Deletion, Lesson, OpenSeries};
+use crate::{OnDisagreement, Sources};
+use contract::event::Reason;
+use contract::uid::SeriesInstanceUid;
+use jiff::Timestamp;
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+/// Decides which of the open series are complete.
+#[derive(Debug, Clone)]
+pub struct Debouncer {
+    sources: Sources,
+    /// Everything stored before it has been observed.
+    watermark: Timestamp,
+    /// When the broker stored the latest event; `None` before the first.
+    latest: Option<Timestamp>,
+    /// Steps back of the broker's clock between events, since they were last taken.
+    steps: Vec<Step>,
+    /// Events were lost, so that what an association has sent and nobody has seen is missing.
+    knows_losses: bool,
+    /// The open series, each with when it is due and why.
+    open: HashMap<SeriesInstanceUid, (OpenSeries, Due)>,
+    /// The same, by when they are due.
+    due: BTreeSet<(Due, SeriesInstanceUid)>,
+    /// Evidence that is not believed: the sender's AE title and the rule.
+    disproved: HashSet<(String, Reason)>,
+    /// Series that have changed since the changes were last taken.
+    changed: HashSet<SeriesInstanceUid>,
+    /// What was learned since then.
+    lessons: Vec<Lesson>,
+    /// What is to be deleted after it.
+    deletions: Vec<Deletion>,
+}
+
+impl Debouncer {
+    /// Without open series.
+    #[must_use]
+    pub fn new(sources: Sources) -> Self {
+        Self {
+            sources,
+            watermark: Timestamp::MIN,
+            latest: None,
+            steps: Vec::new(),
+            knows_losses: false,
+            open: HashMap::new(),
+            due: BTreeSet::new(),
+            disproved: HashSet::new(),
+            changed: HashSet::new(),
+            lessons: Vec::new(),
+            deletions: Vec::new(),
+        }
+    }
+
+    /// Takes up what was known before a restart: the open series, and which evidence of whom is not
+    /// believed.
+    pub fn restore(
+        &mut self,
+        open: impl IntoIterator<Item = (SeriesInstanceUid, OpenSeries)>,
+        disproved: impl IntoIterator<Item = (String, Reason)>,
+    ) {
+        self.disproved.extend(disproved);
+        for (series, state) in open {
+            let due = self.due_of(&state);
+            self.due.insert((due, series.clone()));
+            self.open.insert(series, (state, due));
+        }
+    }
+
+    /// What has to be kept of the observations since this was last asked, so that a restart forgets
+    /// nothing of them.
+    #[must_use]
+    pub fn take_consequences(&mut self) -> Consequences {
+        let changed = std::mem::take(&mut self.changed).into_iter();
+        let open = changed.filter_map(|series| {
+            let (state, _) = self.open.get(&series)?;
+            Some((series, state.clone()))
+        });
+        Consequences {
+            open: open.collect(),
+            lessons: std::mem::take(&mut self.lessons),
+            deletions: std::mem::take(&mut self.deletions),
+        }
+    }
+
+    /// The last event before was stored at this time.
+    pub fn resume(&mut self, latest: Timestamp) {
+        self.latest = Some(latest);
+    }
+
+    /// When the broker stored the latest event, if there was one.
+    #[must_use]
+    pub fn latest(&self) -> Option<Timestamp> {
+        self.latest
+    }
+
+    /// The next event was stored at this time. That is later than the one before it in the stream, and than
+    /// all that was decided without it, or the broker's clock was set back.
+    pub fn time_is(&mut self, at: Timestamp) {
+        let step = self.latest.and_then(|latest| Step::back(latest.max(self.watermark), at));
+        match step {
+            // The clocks of two brokers, one after the other the leader.
+            Some(step) if step.by >= -TOLERANCE => self.latest = self.latest.max(Some(at)),
+            Some(step) => {
+                self.step(&step);
+                self.steps.push(step);
+                self.latest = Some(at);
+            }
+            None => self.latest = Some(at),
+        }
+    }
+
+    /// The broker's clock was set: all times move along.
+    pub fn step(&mut self, step: &Step) {
+        self.watermark = self.watermark.min(step.now());
+        self.latest = self.latest.map(|latest| latest.min(step.now()));
+        for (open, _) in self.open.values_mut() {
+            for time in [&mut open.opened_at, &mut open.last_activity] {
+                *time = step.moved(*time);
+            }
+            open.requested = open.requested.map(|requested| step.moved(requested));
+        }
+        let open: Vec<_> = self.open.keys().cloned().collect();
+        for series in open {
+            self.reschedule(&series);
+        }
+    }
+
+    /// The steps back that events have shown since this was last asked.
+    #[must_use]
+    pub fn take_steps(&mut self) -> Vec<Step> {
+        std::mem::take(&mut self.steps)
+    }
+
+    /// INSTANCES has lost events that nobody has read.
+    pub fn know_losses(&mut self) {
+        self.knows_losses = true;
+    }
+
+    /// Everything stored before `watermark` has been observed. It never goes back, but with a step.
+    pub fn advance(&mut self, watermark: Timestamp) {
+        self.watermark = self.watermark.max(watermark);
+    }
+
+    /// When the next series is due: [`Debouncer::poll`] gives it once the watermark has passed
+    /// that time, unless something happens before.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.due.first().map(|(due, _)| due.at)
+    }
+
+    /// Whether [`Debouncer::poll`] has a series to give.
+    #[must_use]
+    pub fn is_due(&self) -> bool {
+        self.next_due().is_some_and(|due| due < self.watermark)
+    }
+
+    /// The next series that is complete. Due means strictly before the watermark: what was stored
+    /// in the very instant of the watermark may not have been observed.
+    #[must_use]
+    pub fn poll(&mut self) -> Option<Completion> {
+        if !self.is_due() {
+            return None;
+        }
+        let (due, series) = self.due.pop_first()?;
+        let (state, _) = self.open.remove(&series)?;
+        let rules = self.sources.rules(&state.source);
+        Some(Completion {
+            series,
+            reason: due.reason,
+            opened_at: state.opened_at,
+            decided_at: self.watermark,
+            expected: state.expected,
+            missing: state.missing,
+            retrieve_from: rules.retrieve_url.clone(),
+            hold_disagreeing: rules.on_disagreement == OnDisagreement::Hold,
+        })
+    }
+
+    /// Closes a series because the record says that it was complete at this point, or deleted.
+    pub fn close(&mut self, series: &SeriesInstanceUid) {
+        if let Some((_, due)) = self.open.remove(series) {
+            self.due.remove(&(due, series.clone()));
+        }
+    }
+
+    /// How many series are open.
+    #[must_use]
+    pub fn open_series(&self) -> usize {
+        self.open.len()
+    }
+
+    fn is_believed(&self, source: &str, rule: Reason) -> bool {
+        // Nothing is disproved, most of the time: no key is made for the look.
+        self.disproved.is_empty() || !self.disproved.contains(&(source.to_owned(), rule))
+    }
+}

@@ -1,0 +1,76 @@
+//! The rules: when an open series is complete if nothing more happens to it.
+
+use super::Debouncer;
+use crate::OpenSeries;
+use contract::event::{Ending, Reason};
+use jiff::{SignedDuration, Timestamp};
+use std::cmp::Ordering;
+
+/// The rules by precedence: of several that are due at the same moment the first is the one that is named.
+const PRECEDENCE: [Reason; 6] = [
+    Reason::Requested,
+    Reason::Expected,
+    Reason::Released,
+    Reason::Quiet,
+    Reason::Interrupted,
+    Reason::Overdue,
+];
+
+/// When a series is complete if nothing happens before, and why. The earliest comes first, and of the same moment
+/// the one that has precedence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Due {
+    pub(super) at: Timestamp,
+    pub(super) reason: Reason,
+}
+
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let place = |due: &Self| PRECEDENCE.iter().position(|rule| *rule == due.reason);
+        self.at.cmp(&other.at).then_with(|| place(self).cmp(&place(other)))
+    }
+}
+
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Debouncer {
+    /// When a series in this state is due, by the rule that comes first.
+    pub(super) fn due_of(&self, open: &OpenSeries) -> Due {
+        let rules = self.sources.rules(&open.source);
+        let after = |period, reason| Due { at: later(open.last_activity, period), reason };
+        let requested = open.requested.map(|at| Due { at, reason: Reason::Requested });
+        let expected =
+            self.has_all_expected(open).then(|| after(rules.settle_period, Reason::Expected));
+        let released = self.is_released(open).then(|| after(rules.settle_period, Reason::Released));
+        // An abort is followed by another try, which may take its time.
+        let silence = match open.interrupted {
+            true => after(rules.abort_grace, Reason::Interrupted),
+            false => after(rules.quiet_period, Reason::Quiet),
+        };
+        let overdue = Due { at: later(open.opened_at, rules.max_open), reason: Reason::Overdue };
+        [requested, expected, released].into_iter().flatten().fold(silence.min(overdue), Due::min)
+    }
+
+    /// As many as were announced are there, and the sender's announcements were right so far.
+    fn has_all_expected(&self, open: &OpenSeries) -> bool {
+        open.expected.is_some_and(|expected| open.counted >= expected)
+            && self.is_believed(&open.source, Reason::Expected)
+    }
+
+    /// Every association that brought instances is closed, the last one by release; all that they
+    /// acknowledged is there, and none of it failed; the senders' releases meant something so far.
+    fn is_released(&self, open: &OpenSeries) -> bool {
+        open.associations.is_empty()
+            && open.last_closed == Some(Ending::Released)
+            && !open.tainted
+            && open.sources.iter().all(|source| self.is_believed(source, Reason::Released))
+    }
+}
+
+fn later(time: Timestamp, by: SignedDuration) -> Timestamp {
+    time.saturating_add(by).unwrap_or(Timestamp::MAX)
+}

@@ -1,0 +1,94 @@
+//! What is decided and learned, for the catalogue to write down.
+
+use crate::open_series::OpenSeries;
+use contract::event::{DeletionReason, Reason};
+use contract::uid::SeriesInstanceUid;
+use jiff::Timestamp;
+
+/// The decision that a series is complete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Completion {
+    /// The series.
+    pub series: SeriesInstanceUid,
+    /// By which rule.
+    pub reason: Reason,
+    /// When the first event of this revision was stored, in the broker's time.
+    pub opened_at: Timestamp,
+    /// The watermark at which it was decided, in the broker's time.
+    pub decided_at: Timestamp,
+    /// How many instances there were to be, if that is known.
+    pub expected: Option<u64>,
+    /// How many instances the receivers answered with Success and INSTANCES does not have.
+    pub missing: u64,
+    /// Where the DICOMweb service is that has the sender's pixels, if that is configured.
+    pub retrieve_from: Option<String>,
+    /// Whether it is held back for a person if its instances disagree on their patient or study.
+    pub hold_disagreeing: bool,
+}
+
+/// The decision that it is time for a study to be complete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StudyCompletion {
+    /// Study Instance UID (0020,000D).
+    pub study: String,
+    /// The watermark at which it was decided, in the broker's time.
+    pub decided_at: Timestamp,
+}
+
+/// The decision that a series is no longer to be in the catalogue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deletion {
+    /// The series.
+    pub series: SeriesInstanceUid,
+    /// Why.
+    pub reason: DeletionReason,
+    /// When, in the broker's time.
+    pub decided_at: Timestamp,
+}
+
+/// A series that was complete before a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Completed {
+    /// By which rule.
+    pub reason: Reason,
+    /// Broker's time of the last activity before.
+    pub last_activity: Timestamp,
+    /// AE title of the sender of its latest instance.
+    pub source: String,
+}
+
+/// What follows from a batch for the completion rules, to be kept with it.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Consequences {
+    /// The series that are arriving, as far as they have changed.
+    pub open: Vec<(SeriesInstanceUid, OpenSeries)>,
+    /// What was learned of senders, in order.
+    pub lessons: Vec<Lesson>,
+    /// The series that are deleted after it.
+    pub deletions: Vec<Deletion>,
+}
+
+/// Something learned about a sender.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lesson {
+    /// A series that was complete by this evidence grew again within the quiet period.
+    Disproved(Disproof),
+    /// An operator says that all evidence of the sender is to be believed again.
+    Trusted {
+        /// Its AE title.
+        source: String,
+    },
+}
+
+/// Why a kind of evidence of a sender is not believed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disproof {
+    /// Its AE title.
+    pub source: String,
+    /// The rule that was wrong: `Released` or `Expected`.
+    pub rule: Reason,
+    /// Broker's time of the instance that showed it.
+    pub at: Timestamp,
+    /// The series that grew again.
+    pub series: SeriesInstanceUid,
+}

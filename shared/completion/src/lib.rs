@@ -1,0 +1,17 @@
+//! When a series, and when a study, is complete: pure state machines over the broker's time. They read no
+//! clock, and know neither the catalogue nor the broker. `docs/completeness.md` draws them.
+
+pub mod clock;
+pub mod debounce;
+mod decisions;
+mod effect;
+mod open_series;
+mod sources;
+pub mod studies;
+
+pub use decisions::{
+    Completed, Completion, Consequences, Deletion, Disproof, Lesson, StudyCompletion,
+};
+pub use effect::{Effect, Known};
+pub use open_series::{OpenSeries, Share};
+pub use sources::{Hint, OnDisagreement, Rules, Sources};

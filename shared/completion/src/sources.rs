@@ -1,0 +1,105 @@
+//! What the rules go by, which can differ by sender: by calling AE title, before it sends anything.
+
+use contract::event::{AttributeValue, InstanceStored};
+use jiff::SignedDuration;
+use serde::Deserialize;
+use std::collections::HashMap;
+
+/// How it is decided that a series is complete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rules {
+    /// How long a series must be without activity before it is complete.
+    pub quiet_period: SignedDuration,
+    /// The same, when there is evidence that nothing more will come.
+    pub settle_period: SignedDuration,
+    /// The same, after an abort.
+    pub abort_grace: SignedDuration,
+    /// How long a series may be open in all.
+    pub max_open: SignedDuration,
+    /// What tells how many instances a series has: their product. None is believed by default.
+    pub expected_from: Vec<Hint>,
+    /// Base of the DICOMweb service that has the sender's pixels.
+    pub retrieve_url: Option<String>,
+    /// What becomes of the completion of a series whose instances disagree.
+    pub on_disagreement: OnDisagreement,
+}
+
+/// The rules for each sender.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sources {
+    all: Rules,
+    by_ae_title: HashMap<String, Rules>,
+}
+
+impl Sources {
+    /// One set of rules for all.
+    #[must_use]
+    pub fn new(all: Rules) -> Self {
+        Self { all, by_ae_title: HashMap::new() }
+    }
+
+    /// With rules of its own for a sender.
+    #[must_use]
+    pub fn with(mut self, ae_title: &str, rules: Rules) -> Self {
+        self.by_ae_title.insert(ae_title.to_owned(), rules);
+        self
+    }
+
+    /// What holds for a sender, by its calling AE title.
+    #[must_use]
+    pub fn rules(&self, ae_title: &str) -> &Rules {
+        self.by_ae_title.get(ae_title).unwrap_or(&self.all)
+    }
+
+    /// How many instances the series of this one is to have, if its sender is trusted with it.
+    #[must_use]
+    pub fn expected(&self, event: &InstanceStored) -> Option<u64> {
+        let hints = &self.rules(&event.calling_ae_title).expected_from;
+        let numbers = hints.iter().map(|hint| match event.attributes.get(hint.keyword()) {
+            Some(AttributeValue::Number(number)) => u64::try_from(*number).ok(),
+            _ => None,
+        });
+        let product = numbers.into_iter().reduce(|a, b| a?.checked_mul(b?));
+        // More than the catalogue can count is no number of instances.
+        product.flatten().filter(|expected| *expected > 0 && i64::try_from(*expected).is_ok())
+    }
+}
+
+/// What becomes of the completion of a series whose instances disagree on their patient or study.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnDisagreement {
+    /// It is announced, and says so.
+    #[default]
+    Announce,
+    /// It is a dead letter, for a person to replay or drop.
+    Hold,
+}
+
+/// An attribute that tells something of how many instances there are. Each of them counts something
+/// else than instances in a series on some machine, so it has to be known that this one does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub enum Hint {
+    /// Images in Acquisition (0020,1002).
+    ImagesInAcquisition,
+    /// Number of Temporal Positions (0020,0105).
+    NumberOfTemporalPositions,
+    /// Number of Slices (0054,0081).
+    NumberOfSlices,
+    /// Cardiac Number of Images (0018,1090).
+    CardiacNumberOfImages,
+}
+
+impl Hint {
+    /// What the attribute is called in events.
+    #[must_use]
+    pub fn keyword(self) -> &'static str {
+        match self {
+            Self::ImagesInAcquisition => "ImagesInAcquisition",
+            Self::NumberOfTemporalPositions => "NumberOfTemporalPositions",
+            Self::NumberOfSlices => "NumberOfSlices",
+            Self::CardiacNumberOfImages => "CardiacNumberOfImages",
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! What is decided of series.
+
+use super::{Disagreement, Event, INDEXER};
+use crate::subject::Subject;
+use crate::uid::SeriesInstanceUid;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Why a series is complete: the rule that decided it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reason {
+    /// An operator asked for it.
+    Requested,
+    /// The number of instances that a trusted source announced is there.
+    Expected,
+    /// Every association that brought instances of it is closed, the last one by release.
+    Released,
+    /// No activity for the quiet period.
+    Quiet,
+    /// Its association was aborted, or its receiver died, and nobody went on with it.
+    Interrupted,
+    /// It has been open for too long.
+    Overdue,
+    /// Somebody said so by `POST /store`.
+    Stored,
+}
+
+impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Requested,
+        Self::Expected,
+        Self::Released,
+        Self::Quiet,
+        Self::Interrupted,
+        Self::Overdue,
+        Self::Stored,
+    ];
+
+    /// The word for it in events and in the catalogue.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::Expected => "expected",
+            Self::Released => "released",
+            Self::Quiet => "quiet",
+            Self::Interrupted => "interrupted",
+            Self::Overdue => "overdue",
+            Self::Stored => "stored",
+        }
+    }
+}
+
+/// How a series came to be known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// Its instances were received.
+    Dicom,
+    /// By `POST /store`.
+    Api,
+}
+
+impl Source {
+    /// The word for it in events and in the catalogue.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Dicom => "dicom",
+            Self::Api => "api",
+        }
+    }
+}
+
+/// The series is complete, or complete again with a higher `Revision`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct SeriesCompleted {
+    /// Series Instance UID (0020,000E).
+    #[serde(rename = "SeriesInstanceUID")]
+    pub series_instance_uid: SeriesInstanceUid,
+    /// 1 for the first completion of the series, one more for each that follows.
+    pub revision: u32,
+    /// Why it is complete.
+    pub reason: Reason,
+    /// How it came to be known.
+    pub source: Source,
+    /// Instances of the series, each counted once; what was claimed, for `Source` `api`.
+    pub instances_count: u64,
+    /// How many there were to be, where that is known: as the sender said, if it is trusted with it, or
+    /// since the receivers acknowledged more than there are, which INSTANCES has lost. Less than that many may
+    /// be there: see `Reason`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_count: Option<u64>,
+    /// Of the instances, how many this revision added.
+    pub instances_added: u64,
+    /// Of these, how many came again with other attributes since the last revision.
+    pub instances_corrected: u64,
+    /// Study Instance UID (0020,000D).
+    #[serde(rename = "StudyInstanceUID")]
+    pub study_instance_uid: String,
+    /// Patient ID (0010,0020).
+    #[serde(rename = "PatientID")]
+    pub patient_id: String,
+    /// Issuer of Patient ID (0010,0021): who gave out the ID, which is unique with it only.
+    #[serde(rename = "IssuerOfPatientID", default, skip_serializing_if = "Option::is_none")]
+    pub issuer_of_patient_id: Option<String>,
+    /// Patient's Name (0010,0010).
+    pub patient_name: String,
+    /// Modality (0008,0060).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub modality: Option<String>,
+    /// Series Number (0020,0011).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub series_number: Option<String>,
+    /// Series Description (0008,103E).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub series_description: Option<String>,
+    /// Study Date (0008,0020).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub study_date: Option<String>,
+    /// Study Description (0008,1030).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub study_description: Option<String>,
+    /// Accession Number (0008,0050).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accession_number: Option<String>,
+    /// AE title of the sender of the latest instance: where the pixels can be fetched.
+    #[serde(rename = "CallingAETitle", default, skip_serializing_if = "Option::is_none")]
+    pub calling_ae_title: Option<String>,
+    /// Where the pixels can be fetched by DICOMweb, if that is configured for the sender.
+    #[serde(rename = "RetrieveURL", default, skip_serializing_if = "Option::is_none")]
+    pub retrieve_url: Option<String>,
+    /// When the first instance arrived, by the receiver's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_received_at: Option<Timestamp>,
+    /// When the latest instance arrived, by the receiver's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_received_at: Option<Timestamp>,
+    /// When it was decided: the watermark, in the broker's time.
+    pub completed_at: Timestamp,
+    /// Sequence of the INSTANCES stream up to which it was decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instances_sequence: Option<u64>,
+    /// What its instances disagree on: some are of another patient or study than this event says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disagrees: Vec<Disagreement>,
+    /// Whether instances of it are missing from the catalogue, which was rebuilt from a record that begins
+    /// in the middle of the series.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub partial: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+impl SeriesCompleted {
+    /// The studies that it is of: one, or none, and where its instances disagree those that they name.
+    pub fn studies(&self) -> impl Iterator<Item = &str> {
+        let told = self.study_instance_uid.as_str();
+        let others = Disagreement::studies(&self.disagrees).filter(move |study| *study != told);
+        std::iter::once(told).chain(others).filter(|study| !study.is_empty())
+    }
+}
+
+impl Event for SeriesCompleted {
+    const SOURCE: &'static str = INDEXER;
+
+    fn subject(&self) -> Subject {
+        let modality = self.modality.as_deref().unwrap_or_default();
+        Subject::series_completed(modality, &self.series_instance_uid)
+    }
+
+    fn id(&self) -> String {
+        format!("{}:{}", self.series_instance_uid, self.revision)
+    }
+
+    fn time(&self) -> Timestamp {
+        self.completed_at
+    }
+}
+
+/// Why a series is no longer in the catalogue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeletionReason {
+    /// An operator asked for it.
+    Requested,
+    /// It was complete for longer than the catalogue keeps series.
+    Expired,
+}
+
+impl DeletionReason {
+    /// The word for it in events and in the catalogue.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+/// The series is no longer in the catalogue. Should it come again, its revisions go on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct SeriesDeleted {
+    /// Series Instance UID (0020,000E).
+    #[serde(rename = "SeriesInstanceUID")]
+    pub series_instance_uid: SeriesInstanceUid,
+    /// Its last revision; 0 when it had never been complete.
+    pub revision: u32,
+    /// Why it was deleted.
+    pub reason: DeletionReason,
+    /// Instances that went with it; what was claimed, of one that was told by `POST /store`.
+    pub instances_count: u64,
+    /// Study Instance UID (0020,000D).
+    #[serde(rename = "StudyInstanceUID")]
+    pub study_instance_uid: String,
+    /// Modality (0008,0060).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub modality: Option<String>,
+    /// When, in the broker's time.
+    pub deleted_at: Timestamp,
+    /// Sequence of the INSTANCES stream up to which it was decided: what comes after is not deleted.
+    pub instances_sequence: u64,
+    /// The studies that its instances named, where it was not one. No patient is named here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disagrees: Vec<Disagreement>,
+}
+
+impl Event for SeriesDeleted {
+    const SOURCE: &'static str = INDEXER;
+
+    fn subject(&self) -> Subject {
+        let modality = self.modality.as_deref().unwrap_or_default();
+        Subject::series_deleted(modality, &self.series_instance_uid)
+    }
+
+    /// It ends in no digit, so no completion of another series has it, whatever that is called.
+    fn id(&self) -> String {
+        let Self { series_instance_uid, revision, instances_sequence, .. } = self;
+        format!("{series_instance_uid}:{revision}:{instances_sequence}:deleted")
+    }
+
+    fn time(&self) -> Timestamp {
+        self.deleted_at
+    }
+}
