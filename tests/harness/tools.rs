@@ -14,10 +14,13 @@ use tokio::process::Command;
 /// # Panics
 /// In CI, when the program isn't there.
 pub fn have(program: &str) -> bool {
+    folder_of(program).is_some() || skip(&format!("{program} is not installed"))
+}
+
+fn folder_of(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let sbin = [PathBuf::from("/usr/sbin")];
-    let found = std::env::split_paths(&path).chain(sbin).any(|p| p.join(program).is_file());
-    found || skip(&format!("{program} is not installed"))
+    std::env::split_paths(&path).chain(sbin).find(|folder| folder.join(program).is_file())
 }
 
 /// How many tests of this process were skipped.
@@ -35,9 +38,11 @@ pub fn skip(reason: &str) -> bool {
     false
 }
 
-/// Runs one of dcmtk's programs against a receiver and gives what it said.
+/// Runs one of dcmtk's programs against a receiver and gives what it said. pynetdicom has programs of the same
+/// names, which may come first in the PATH; `dcmsend` is dcmtk's alone.
 pub async fn dcmtk(program: &str, to: SocketAddr, arguments: &[&str], paths: &[&Path]) -> Output {
-    let output = Command::new(program)
+    let folder = folder_of("dcmsend").unwrap_or_else(|| panic!("dcmsend is not installed"));
+    let output = Command::new(folder.join(program))
         .args(arguments)
         .arg(to.ip().to_string())
         .arg(to.port().to_string())
