@@ -1,8 +1,5 @@
-//! The attributes that an event carries: which they are, and how their bytes become text and
-//! numbers, and texts no longer than an event has room for.
-//!
-//! They are what QIDO-RS must return at each level (PS3.18 section 10.6.3.3), what describes an
-//! instance to people, and the hints at how many instances there will be.
+//! The attributes that an event carries (`contract::attributes`): how their bytes become text and numbers, and
+//! texts no longer than an event has room for.
 
 use crate::acr_nema;
 use crate::header::{Header, HeaderReader, Tag, Wanted};
@@ -10,6 +7,10 @@ use crate::text::alternatives::Alternative;
 use crate::text::{CharacterSets, Decoded, TextKind};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use contract::attributes::{
+    ATTRIBUTES, Attribute, Form, MODALITY, REQUEST_ATTRIBUTES, REQUEST_ATTRIBUTES_SEQUENCE,
+    SPECIFIC_CHARACTER_SET, Vr,
+};
 use contract::bounded::{bounded, mark};
 use contract::event::{AttributeValue, Attributes, Remarks};
 use contract::uid::SeriesInstanceUid;
@@ -25,37 +26,6 @@ pub const STUDY_INSTANCE_UID: Tag = 0x0020_000d;
 /// Series Instance UID.
 pub const SERIES_INSTANCE_UID: Tag = 0x0020_000e;
 
-const MODALITY: Tag = 0x0008_0060;
-const SPECIFIC_CHARACTER_SET: Tag = 0x0008_0005;
-const REQUEST_ATTRIBUTES_SEQUENCE: Tag = 0x0040_0275;
-
-/// How the bytes of an attribute are read: by its VR (PS3.5 section 6.2), and for two of them as numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Value {
-    /// PN.
-    Name,
-    /// LO: text in the data set's character sets.
-    Long,
-    /// SH, likewise.
-    Short,
-    /// CS: text in the default repertoire, as all that follow are.
-    Code,
-    /// DA.
-    Date,
-    /// TM.
-    Time,
-    /// IS.
-    Integer,
-    /// UI.
-    Uid,
-    /// IS of one value, as a number; as text where it is none.
-    Count,
-    /// US, as a number.
-    Unsigned,
-    /// SQ, its items' attributes in turn.
-    Items(&'static [Row]),
-}
-
 /// Values of one attribute that an event has.
 const MAX_VALUES: usize = 8;
 
@@ -69,81 +39,24 @@ const MAX_GROUPS: usize = 3;
 /// reader is in the way of it. Codes go into subjects and keys, and have to keep to theirs.
 const LENIENCE: usize = 4;
 
-impl Value {
-    /// Characters of one value, or of one component group of a name: the most that its VR has, and for
-    /// texts that people write four times that.
-    const fn longest(self) -> usize {
-        match self {
-            Self::Name | Self::Long => 64 * LENIENCE,
-            Self::Short => 16 * LENIENCE,
-            Self::Uid => 64,
-            // An ACR-NEMA date has ten, and a range two of eight.
-            Self::Date => 18,
-            Self::Code | Self::Time => 16,
-            Self::Integer | Self::Count => 12,
-            Self::Unsigned | Self::Items(_) => 0,
-        }
-    }
-
-    const fn most(self) -> usize {
-        if matches!(self, Self::Code) { MAX_CODES } else { MAX_VALUES }
+/// Characters of one value, or of one component group of a name: the most that its VR has, and for texts that
+/// people write four times that.
+const fn longest(vr: Vr) -> usize {
+    match vr {
+        Vr::PN | Vr::LO => 64 * LENIENCE,
+        Vr::SH => 16 * LENIENCE,
+        Vr::UI => 64,
+        // An ACR-NEMA date has ten, and a range two of eight.
+        Vr::DA => 18,
+        Vr::CS | Vr::TM => 16,
+        Vr::IS => 12,
+        Vr::US | Vr::SQ => 0,
     }
 }
 
-type Row = (Tag, &'static str, Value);
-
-/// The attributes in ascending order, with their keywords (PS3.6 section 6).
-const ATTRIBUTES: &[Row] = &[
-    (SPECIFIC_CHARACTER_SET, "SpecificCharacterSet", Value::Code),
-    (0x0008_0008, "ImageType", Value::Code),
-    (0x0008_0020, "StudyDate", Value::Date),
-    (0x0008_0021, "SeriesDate", Value::Date),
-    (0x0008_0022, "AcquisitionDate", Value::Date),
-    (0x0008_0023, "ContentDate", Value::Date),
-    (0x0008_0030, "StudyTime", Value::Time),
-    (0x0008_0031, "SeriesTime", Value::Time),
-    (0x0008_0032, "AcquisitionTime", Value::Time),
-    (0x0008_0033, "ContentTime", Value::Time),
-    (0x0008_0050, "AccessionNumber", Value::Short),
-    (MODALITY, "Modality", Value::Code),
-    (0x0008_0070, "Manufacturer", Value::Long),
-    (0x0008_0080, "InstitutionName", Value::Long),
-    (0x0008_0090, "ReferringPhysicianName", Value::Name),
-    (0x0008_0201, "TimezoneOffsetFromUTC", Value::Short),
-    (0x0008_1010, "StationName", Value::Short),
-    (0x0008_1030, "StudyDescription", Value::Long),
-    (0x0008_103e, "SeriesDescription", Value::Long),
-    (0x0008_1090, "ManufacturerModelName", Value::Long),
-    (0x0010_0010, "PatientName", Value::Name),
-    (0x0010_0020, "PatientID", Value::Long),
-    (0x0010_0021, "IssuerOfPatientID", Value::Long),
-    (0x0010_0030, "PatientBirthDate", Value::Date),
-    (0x0010_0040, "PatientSex", Value::Code),
-    (0x0018_0015, "BodyPartExamined", Value::Code),
-    (0x0018_1030, "ProtocolName", Value::Long),
-    (0x0018_1090, "CardiacNumberOfImages", Value::Count),
-    (0x0020_0010, "StudyID", Value::Short),
-    (0x0020_0011, "SeriesNumber", Value::Integer),
-    (0x0020_0012, "AcquisitionNumber", Value::Integer),
-    (0x0020_0013, "InstanceNumber", Value::Integer),
-    (0x0020_0052, "FrameOfReferenceUID", Value::Uid),
-    (0x0020_0105, "NumberOfTemporalPositions", Value::Count),
-    (0x0020_1002, "ImagesInAcquisition", Value::Count),
-    (0x0028_0008, "NumberOfFrames", Value::Count),
-    (0x0028_0010, "Rows", Value::Unsigned),
-    (0x0028_0011, "Columns", Value::Unsigned),
-    (0x0028_0100, "BitsAllocated", Value::Unsigned),
-    (0x0040_0244, "PerformedProcedureStepStartDate", Value::Date),
-    (0x0040_0245, "PerformedProcedureStepStartTime", Value::Time),
-    (REQUEST_ATTRIBUTES_SEQUENCE, "RequestAttributesSequence", Value::Items(REQUEST_ATTRIBUTES)),
-    (0x0054_0081, "NumberOfSlices", Value::Unsigned),
-    (0x0054_0101, "NumberOfTimeSlices", Value::Unsigned),
-];
-
-const REQUEST_ATTRIBUTES: &[Row] = &[
-    (0x0040_0009, "ScheduledProcedureStepID", Value::Short),
-    (0x0040_1001, "RequestedProcedureID", Value::Short),
-];
+const fn most(vr: Vr) -> usize {
+    if matches!(vr, Vr::CS) { MAX_CODES } else { MAX_VALUES }
+}
 
 /// The four that name the instance; they are no plain attributes of an event.
 const IDENTITY: [Tag; 4] =
@@ -163,7 +76,7 @@ const WANTED_TAGS: [Tag; ATTRIBUTES.len() + IDENTITY.len()] = {
         at += 1;
     }
     while at < wanted.len() {
-        wanted[at] = ATTRIBUTES[at - IDENTITY.len()].0;
+        wanted[at] = ATTRIBUTES[at - IDENTITY.len()].tag;
         at += 1;
     }
     wanted
@@ -172,11 +85,11 @@ const WANTED_TAGS: [Tag; ATTRIBUTES.len() + IDENTITY.len()] = {
 /// The header reader has a bit for each.
 const _: () = assert!(WANTED_TAGS.len() <= 64);
 
-const fn tags<const N: usize>(rows: &[Row]) -> [Tag; N] {
+const fn tags<const N: usize>(rows: &[Attribute]) -> [Tag; N] {
     let mut tags = [0; N];
     let mut at = 0;
     while at < N {
-        tags[at] = rows[at].0;
+        tags[at] = rows[at].tag;
         at += 1;
     }
     tags
@@ -194,8 +107,8 @@ pub fn decode(header: &Header) -> (Attributes, Remarks) {
         Decoder { character_sets, alternative: None, header, remarks: Remarks::default() };
     decoder.look_for_alternative();
     let mut attributes = decoder.attributes(ATTRIBUTES, &header.values, None);
-    for (tag, keyword, value) in ATTRIBUTES {
-        if let (Value::Items(rows), Some(items)) = (value, header.items.get(tag)) {
+    for Attribute { tag, keyword, form, .. } in ATTRIBUTES {
+        if let (Form::Items(rows), Some(items)) = (form, header.items.get(tag)) {
             let items = items.iter().enumerate();
             let items = items
                 .map(|(place, item)| decoder.attributes(rows, item, Some((*tag, keyword, place))));
@@ -226,13 +139,13 @@ pub fn series_so_far(reader: &HeaderReader) -> Option<SeriesInstanceUid> {
 #[must_use]
 pub fn modality_so_far(reader: &HeaderReader) -> String {
     let text = reader.value_so_far(MODALITY).map(code).unwrap_or_default();
-    cut(text, Value::Code, None)
+    cut(text, Vr::CS, None)
 }
 
 /// A UID that a sender chose, as an event has it.
 #[must_use]
 pub fn bounded_uid(uid: &str) -> Cow<'_, str> {
-    bounded(uid, Value::Uid.longest())
+    bounded(uid, longest(Vr::UI))
 }
 
 /// Bytes of a value that are kept undecoded.
@@ -257,9 +170,8 @@ impl Decoder<'_> {
     /// together: one name alone is little evidence.
     fn look_for_alternative(&mut self) {
         let sets = self.character_sets;
-        let texts = |rows: &'static [Row], values: &'_ BTreeMap<Tag, Vec<u8>>| -> Vec<_> {
-            let kinds =
-                rows.iter().filter_map(|(tag, _, value)| Some((kind(*value)?, values.get(tag)?)));
+        let texts = |rows: &'static [Attribute], values: &'_ BTreeMap<Tag, Vec<u8>>| -> Vec<_> {
+            let kinds = rows.iter().filter_map(|row| Some((kind(row.vr)?, values.get(&row.tag)?)));
             let doubtful =
                 kinds.filter(|(kind, raw)| !raw.is_ascii() && sets.decode(*kind, raw).is_doubtful);
             doubtful.map(|(kind, raw)| (kind, raw.clone())).collect()
@@ -277,33 +189,35 @@ impl Decoder<'_> {
 
     fn attributes(
         &mut self,
-        rows: &[Row],
+        rows: &[Attribute],
         values: &BTreeMap<Tag, Vec<u8>>,
         item: Item,
     ) -> Attributes {
         rows.iter()
-            .filter_map(|row @ (tag, keyword, _)| {
-                Some((Cow::Borrowed(*keyword), self.value(row, values.get(tag)?, item)?))
+            .filter_map(|row| {
+                Some((Cow::Borrowed(row.keyword), self.value(row, values.get(&row.tag)?, item)?))
             })
             .collect()
     }
 
     /// The value, `None` when it is empty.
-    fn value(&mut self, row: &Row, raw: &[u8], item: Item) -> Option<AttributeValue> {
-        let (tag, keyword, value) = *row;
-        let text = match value {
-            Value::Name | Value::Long | Value::Short => self.text(row, raw, item),
-            Value::Date | Value::Time => self.moment(keyword, value, code(raw)),
-            Value::Code | Value::Integer | Value::Uid => code(raw),
-            Value::Count => {
+    fn value(&mut self, row: &Attribute, raw: &[u8], item: Item) -> Option<AttributeValue> {
+        let Attribute { tag, keyword, vr, form, .. } = *row;
+        let text = match vr {
+            Vr::PN | Vr::LO | Vr::SH => self.text(row, raw, item),
+            Vr::DA | Vr::TM => self.moment(keyword, vr, code(raw)),
+            Vr::CS | Vr::UI => code(raw),
+            Vr::IS => {
                 let text = code(raw);
                 // An IS has 32 bits; what is none stays as it was sent.
                 match text.parse::<i32>() {
-                    Ok(number) => return Some(AttributeValue::Number(number.into())),
-                    Err(_) => text,
+                    Ok(number) if form == Form::Number => {
+                        return Some(AttributeValue::Number(number.into()));
+                    }
+                    _ => text,
                 }
             }
-            Value::Unsigned => {
+            Vr::US => {
                 // Of another length it is of another VR, or several: no number that could be told.
                 let bytes: [u8; 2] = raw.try_into().ok()?;
                 let number = match self.header.big_endian {
@@ -312,16 +226,16 @@ impl Decoder<'_> {
                 };
                 return Some(AttributeValue::Number(number.into()));
             }
-            Value::Items(_) => return None,
+            Vr::SQ => return None,
         };
         let place = (item.map(|(sequence, _, place)| (sequence, place)), tag);
-        let text = cut(text, value, self.header.overlong.hash(place).as_ref());
+        let text = cut(text, vr, self.header.overlong.hash(place).as_ref());
         (!text.is_empty()).then_some(AttributeValue::Text(text.into()))
     }
 
-    fn text(&mut self, row: &Row, raw: &[u8], item: Item) -> String {
-        let (_, keyword, value) = *row;
-        let kind = kind(value).unwrap_or(TextKind::Short);
+    fn text(&mut self, row: &Attribute, raw: &[u8], item: Item) -> String {
+        let Attribute { keyword, vr, .. } = *row;
+        let kind = kind(vr).unwrap_or(TextKind::Short);
         let Decoded { mut text, is_doubtful } = self.character_sets.decode(kind, raw);
         if is_doubtful {
             let is_lost = text.contains(char::REPLACEMENT_CHARACTER);
@@ -341,19 +255,17 @@ impl Decoder<'_> {
                 undecoded.insert(name, BASE64_STANDARD.encode(bytes));
             }
         }
-        match value {
+        match vr {
             // Spaces on either side are padding (PS3.5 section 6.2); of a name only those at the end.
-            Value::Long | Value::Short if has_padding(&text) => {
-                each(&text, |it| it.trim_matches(' '))
-            }
+            Vr::LO | Vr::SH if has_padding(&text) => each(&text, |it| it.trim_matches(' ')),
             _ => text,
         }
     }
 
     /// A date or time as DICOM writes it; one that is written as ACR-NEMA did is remarked upon.
-    fn moment(&mut self, keyword: &str, value: Value, text: String) -> String {
-        let normalised = match value {
-            Value::Date => acr_nema::date(&text),
+    fn moment(&mut self, keyword: &str, vr: Vr, text: String) -> String {
+        let normalised = match vr {
+            Vr::DA => acr_nema::date(&text),
             _ => acr_nema::time(&text),
         };
         match normalised {
@@ -367,10 +279,10 @@ impl Decoder<'_> {
 }
 
 /// How text of an attribute is parted; `None` of one whose text is in the default repertoire.
-fn kind(value: Value) -> Option<TextKind> {
-    match value {
-        Value::Name => Some(TextKind::PersonName),
-        Value::Long | Value::Short => Some(TextKind::Short),
+fn kind(vr: Vr) -> Option<TextKind> {
+    match vr {
+        Vr::PN => Some(TextKind::PersonName),
+        Vr::LO | Vr::SH => Some(TextKind::Short),
         _ => None,
     }
 }
@@ -395,20 +307,20 @@ fn each(text: &str, value: impl Fn(&str) -> &str) -> String {
 
 /// The text, with no more and no longer values than an event has room for. `whole` is the hash of all bytes,
 /// where only the beginning of them was kept.
-fn cut(text: String, value: Value, whole: Option<&blake3::Hash>) -> String {
-    if text.len() <= value.longest() && whole.is_none() {
+fn cut(text: String, vr: Vr, whole: Option<&blake3::Hash>) -> String {
+    if text.len() <= longest(vr) && whole.is_none() {
         return text;
     }
     let part = |part: &str| match whole {
-        None => bounded(part, value.longest()).into_owned(),
+        None => bounded(part, longest(vr)).into_owned(),
         // One mark is enough, of all of it.
-        Some(_) => part.chars().take(value.longest()).collect(),
+        Some(_) => part.chars().take(longest(vr)).collect(),
     };
-    let of_value = |text: &str| match value {
-        Value::Name => list(text, '=', MAX_GROUPS, part),
+    let of_value = |text: &str| match vr {
+        Vr::PN => list(text, '=', MAX_GROUPS, part),
         _ => part(text),
     };
-    let cut = list(&text, '\\', value.most(), of_value);
+    let cut = list(&text, '\\', most(vr), of_value);
     cut + &whole.map(mark).unwrap_or_default()
 }
 
@@ -476,7 +388,7 @@ mod tests {
 
     #[test]
     fn the_attributes_ascend_so_that_the_limit_knows_the_last_one() {
-        assert!(ATTRIBUTES.is_sorted_by_key(|(tag, ..)| *tag));
+        assert!(ATTRIBUTES.is_sorted_by_key(|attribute| attribute.tag));
         assert!(IDENTITY.iter().all(|tag| tag < WANTED.tags.last().unwrap()));
     }
 
@@ -644,7 +556,7 @@ mod tests {
     #[test]
     fn the_event_of_the_longest_attributes_there_can_be_fits_half_a_message() {
         let limits = Limits { header: 1 << 24, inflated: 1 << 24 };
-        let tags = |rows: &[Row]| rows.iter().map(|(tag, ..)| *tag).collect::<Vec<_>>();
+        let tags = |rows: &[Attribute]| rows.iter().map(|row| row.tag).collect::<Vec<_>>();
         // Control characters, which JSON escapes with six bytes each; four bytes of UTF-8 each; what the
         // character set leaves in doubt, so that the bytes are kept too; many short values; all of them longer
         // than what is kept of one.

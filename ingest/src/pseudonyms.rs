@@ -4,6 +4,7 @@
 use crate::attributes::digits;
 use anyhow::{Context as _, bail, ensure};
 use clap::{Args, ValueEnum};
+use contract::attributes::ATTRIBUTES;
 use contract::event::{AttributeValue, Attributes, Remarks};
 use std::fmt;
 use std::fs::File;
@@ -99,9 +100,9 @@ impl Pseudonyms {
         }
     }
 
-    /// Replaces the ID and the name of the patient, and takes the birth date away: there are too few
-    /// days for a pseudonym that is a date, and one that is none would be no DA. What is absent stays so.
-    /// Nor do remarks tell how it was sent.
+    /// Replaces the ID and the name of the patient, and takes away all else that identifies the patient: of the
+    /// birth date there are too few days for a pseudonym that is a date, and one that is none would be no DA.
+    /// What is absent stays so. Nor do remarks tell how it was sent.
     pub fn replace(&self, attributes: &mut Attributes, remarks: &mut Remarks) {
         let text = |keyword| match attributes.get(keyword) {
             Some(AttributeValue::Text(text)) => text.as_str(),
@@ -111,15 +112,14 @@ impl Pseudonyms {
         let pseudonyms = [
             ("PatientID", self.patient_id(id, issuer)),
             ("PatientName", self.patient_name(text("PatientName"), id, issuer)),
-            ("PatientBirthDate", None),
         ];
+        for attribute in ATTRIBUTES.iter().filter(|attribute| attribute.identifies_patient) {
+            remarks.forget(attribute.keyword);
+            attributes.remove(attribute.keyword);
+        }
         for (keyword, pseudonym) in pseudonyms {
-            remarks.forget(keyword);
-            match pseudonym {
-                Some(pseudonym) => {
-                    attributes.insert(keyword, AttributeValue::Text(pseudonym.into()));
-                }
-                None => attributes.remove(keyword),
+            if let Some(pseudonym) = pseudonym {
+                attributes.insert(keyword, AttributeValue::Text(pseudonym.into()));
             }
         }
     }

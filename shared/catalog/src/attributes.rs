@@ -168,4 +168,13 @@ mod tests {
         assert_eq!(Attribute::find("PatientAge"), None);
         assert_eq!(keyword::Modality.tag, "00080060");
     }
+
+    #[test]
+    fn what_events_carry_has_the_same_tag_and_representation_here() {
+        for carried in contract::attributes::ATTRIBUTES {
+            let Some(attribute) = Attribute::find(carried.keyword) else { continue };
+            let (tag, vr) = (format!("{:08X}", carried.tag), format!("{:?}", carried.vr));
+            assert_eq!((attribute.tag, attribute.vr), (&*tag, &*vr), "{}", carried.keyword);
+        }
+    }
 }

@@ -1,44 +1,8 @@
 //! What an instance says of its study and its series, as a number each. All instances of a series
 //! mostly say the same, so that only the first of them has to write it.
 
+use contract::attributes::{Level, describing};
 use contract::event::{AttributeValue, InstanceStored};
-
-/// What ends up in the row of a patient.
-const PATIENT: [&str; 5] =
-    ["PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate", "PatientSex"];
-
-/// What ends up in the row of a study, besides its patient.
-const STUDY: [&str; 8] = [
-    "StudyDate",
-    "StudyTime",
-    "AccessionNumber",
-    "ReferringPhysicianName",
-    "StudyID",
-    "StudyDescription",
-    "TimezoneOffsetFromUTC",
-    "SpecificCharacterSet",
-];
-
-/// What ends up in the row of a series, besides its study, its patient and its sender.
-const SERIES: [&str; 17] = [
-    "Modality",
-    "SeriesNumber",
-    "SeriesDescription",
-    "SeriesDate",
-    "SeriesTime",
-    "BodyPartExamined",
-    "ProtocolName",
-    "Manufacturer",
-    "ManufacturerModelName",
-    "StationName",
-    "InstitutionName",
-    "TimezoneOffsetFromUTC",
-    "SpecificCharacterSet",
-    "PerformedProcedureStepStartDate",
-    "PerformedProcedureStepStartTime",
-    "RequestAttributesSequence",
-    "ImagesInAcquisition",
-];
 
 /// What an instance says, or what was last written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -53,18 +17,18 @@ impl Face {
     pub(super) fn of(event: &InstanceStored) -> Self {
         let study = event.study_instance_uid.as_ref().map_or("", |uid| uid.as_str());
         let mut hasher = blake3::Hasher::new();
-        for keyword in PATIENT {
-            update(&mut hasher, keyword, event);
+        for attribute in describing(Level::Patient) {
+            update(&mut hasher, attribute.keyword, event);
         }
         let mut of_series = hasher.clone();
-        for keyword in STUDY {
-            update(&mut hasher, keyword, event);
+        for attribute in describing(Level::Study) {
+            update(&mut hasher, attribute.keyword, event);
         }
         for text in [study, &event.calling_ae_title] {
             of_series.update(text.as_bytes()).update(b"\0");
         }
-        for keyword in SERIES {
-            update(&mut of_series, keyword, event);
+        for attribute in describing(Level::Series) {
+            update(&mut of_series, attribute.keyword, event);
         }
         Self { study: number(&hasher), series: number(&of_series) }
     }
