@@ -12,7 +12,7 @@ use poem::http::StatusCode;
 use poem::http::uri::Scheme;
 use poem::listener::{Acceptor, TcpAcceptor};
 use poem::web::{LocalAddr, RemoteAddr};
-use shared::room::{Place, Room, block};
+use shared::connection_limit::{ConnectionLimit, Place, block};
 use shared::tls::{NoTls, Tls, TlsStream};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -53,7 +53,7 @@ const MAX_HEALTH: usize = 16;
 /// Accepts as many connections as there may be.
 pub struct Limited {
     acceptor: TcpAcceptor,
-    room: Room,
+    room: ConnectionLimit,
     patience: Duration,
     limits: Limits,
     tls: Option<Arc<Tls>>,
@@ -86,7 +86,7 @@ impl Limited {
     /// what it is sent within `patience`, and asks for something: within as much again, and the time that
     /// an answer may take, there has to be something to send.
     #[must_use]
-    pub fn new(acceptor: TcpAcceptor, room: Room, patience: Duration) -> Self {
+    pub fn new(acceptor: TcpAcceptor, room: ConnectionLimit, patience: Duration) -> Self {
         let limits = Limits { silence: patience + ANSWER_TIME, head: HEAD.min(patience) };
         Self {
             acceptor,
@@ -168,7 +168,12 @@ impl Arrived {
     }
 
     /// Reads what it asks for; then it is answered if that is health, or else waits for a place.
-    async fn waits(self, room: Room, peer: IpAddr, health: Arc<Semaphore>) -> Option<Accepted> {
+    async fn waits(
+        self,
+        room: ConnectionLimit,
+        peer: IpAddr,
+        health: Arc<Semaphore>,
+    ) -> Option<Accepted> {
         let Self { stream, local, remote, tls, patience, limits } = self;
         let (mut stream, scheme) = opened(stream, tls, &remote, patience).await?;
         let read = timeout(limits.head, head::read(&mut stream)).await.ok()?;
@@ -360,7 +365,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let acceptor = TcpAcceptor::from_tokio(listener).unwrap();
-        let mut limited = Limited::new(acceptor, Room::new(1, 1), Duration::from_millis(500));
+        let mut limited =
+            Limited::new(acceptor, ConnectionLimit::new(1, 1), Duration::from_millis(500));
         let _deaf = TcpStream::connect(addr).await.unwrap();
         let (mut connection, ..) = limited.accept().await.unwrap();
         let told = async {
@@ -393,7 +399,8 @@ mod tests {
         let acceptor = TcpAcceptor::from_tokio(listener).unwrap();
         let limits = Limits { silence: Duration::from_secs(1), head: Duration::from_secs(1) };
         let waits = Duration::from_secs(30);
-        let limited = Limited { limits, ..Limited::new(acceptor, Room::new(1, 1), waits) };
+        let limited =
+            Limited { limits, ..Limited::new(acceptor, ConnectionLimit::new(1, 1), waits) };
         tokio::spawn(Server::new_with_acceptor(limited).idle_timeout(idle).run(answers));
         addr
     }

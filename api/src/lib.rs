@@ -55,10 +55,10 @@ use poem::listener::TcpAcceptor;
 use requests::Requests;
 pub use settings::Settings;
 use shared::audit::{AuditSettings, Auditor};
+use shared::connection_limit::ConnectionLimit;
 use shared::hangup::{Hangup, Rereading};
 use shared::health::Health;
 use shared::metrics::Metrics;
-use shared::room::Room;
 use shared::settings::host_name;
 use shared::tls::Tls;
 use std::net::SocketAddr;
@@ -183,7 +183,7 @@ impl Api {
             let _ended = stop.clone().drop_guard();
             let idle = self.settings.http_idle_timeout;
             let of_one = self.settings.max_http_connections_per_address;
-            let room = Room::new(self.settings.max_http_connections, of_one);
+            let room = ConnectionLimit::new(self.settings.max_http_connections, of_one);
             Server::new_with_acceptor(Limited::new(acceptor, room, idle).over(tls.clone()))
                 .idle_timeout(idle)
                 .run_with_graceful_shutdown(

@@ -10,9 +10,9 @@ pub mod driver;
 pub mod duplicates;
 pub mod fact;
 pub mod history;
+pub mod lag_metrics;
 pub mod lease;
 pub mod lock;
-pub mod lookout;
 pub mod losses;
 pub mod metrics;
 pub mod reading;
@@ -196,7 +196,7 @@ impl Indexer {
                 Box::pin(driver.run(of_store, stop.clone())),
                 Box::pin(announcer.run(stop.clone())),
                 history::run(nats.clone(), jetstream, self.history, stop.clone()),
-                lookout::run(nats.clone(), path, self.metrics, stop.clone()),
+                lag_metrics::run(nats.clone(), path, self.metrics, stop.clone()),
                 retention,
                 stream::guard_streams(&guarded, streams, &self.streams_health, &stop),
             );

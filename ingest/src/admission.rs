@@ -11,7 +11,7 @@ use dicom_ul::pdu::{
     PresentationContextResultReason,
 };
 use dimse::negotiation::{self, Unsupported, trimmed};
-use shared::room::Full;
+use shared::connection_limit::Full;
 use shared::sources::NotAllowed;
 use std::collections::BTreeMap;
 use std::fmt;

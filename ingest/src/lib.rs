@@ -16,10 +16,10 @@ pub mod ledger;
 pub mod listener;
 pub mod metrics;
 pub mod occurrences;
-pub mod patience;
 pub mod pseudonyms;
 pub mod publish_refused;
 pub mod publisher;
+pub mod rejection_limit;
 pub mod settings;
 pub mod shares;
 pub mod text;
@@ -184,7 +184,7 @@ impl Ingest {
             metrics: self.metrics,
             auditor: self.auditor,
             rejections: Mutex::new(Occurrences::said_at_most(1)),
-            patience: Mutex::default(),
+            rejection_limit: Mutex::default(),
             troubles: Mutex::new(Occurrences::said_at_most(TROUBLES_SAID)),
             stop,
         });

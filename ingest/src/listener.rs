@@ -3,8 +3,8 @@
 use crate::admission::Rejection;
 use crate::association::{self, Connection, Service};
 use crate::auditing;
+use shared::connection_limit::ConnectionLimit;
 use shared::metrics::Refused;
-use shared::room::Room;
 use shared::sources::NotAllowed;
 use shared::tls::Tls;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ pub struct Ports {
 /// What all ports have in common.
 struct Reception {
     service: Arc<Service>,
-    room: Room,
+    room: ConnectionLimit,
     rejections: Arc<Semaphore>,
     associations: TaskTracker,
 }
@@ -40,7 +40,7 @@ struct Reception {
 pub async fn run(ports: Ports, service: Arc<Service>) {
     let settings = &service.settings;
     let reception = Reception {
-        room: Room::new(settings.max_associations, settings.max_associations_per_peer),
+        room: ConnectionLimit::new(settings.max_associations, settings.max_associations_per_peer),
         rejections: Arc::new(Semaphore::new(MAX_REJECTIONS)),
         associations: TaskTracker::new(),
         service,

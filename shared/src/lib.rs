@@ -4,6 +4,7 @@
 pub mod acknowledgements;
 pub mod admin;
 pub mod audit;
+pub mod connection_limit;
 pub mod dead;
 pub mod durability;
 pub mod durable;
@@ -17,7 +18,6 @@ pub mod nats_user;
 pub mod nats_version;
 pub mod pem;
 mod process;
-pub mod room;
 pub mod settings;
 pub mod shutdown;
 pub mod sources;

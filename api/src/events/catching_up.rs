@@ -1,7 +1,7 @@
 //! What a listener missed since the event that it names: read again from the streams.
 
 use super::reader::{Delivery, PATIENCE, Reader, Room, Stream, look};
-use super::told::{Place, Told};
+use super::sse_frame::{Place, SseFrame};
 use anyhow::Context as _;
 use async_nats::datetime::DateTime;
 use async_nats::jetstream::Context;
@@ -38,7 +38,7 @@ struct MissedInStream {
 /// What there is for a listener that names an event.
 pub(super) enum Missed {
     /// This.
-    Told(CatchingUp),
+    SseFrame(CatchingUp),
     /// Nobody can tell, for this reason.
     Unknown(&'static str),
 }
@@ -90,14 +90,14 @@ impl CatchingUp {
             let pending = reader.pending;
             missed.push(MissedInStream { reader, next: None, pending });
         }
-        Ok(Missed::Told(Self { missed, after: event.time }))
+        Ok(Missed::SseFrame(Self { missed, after: event.time }))
     }
 
     /// The next event that was missed; `None` once it has caught up. Can be cancelled without loss.
     ///
     /// # Errors
     /// When the broker breaks off.
-    pub(super) async fn next(&mut self) -> anyhow::Result<Option<Told>> {
+    pub(super) async fn next(&mut self) -> anyhow::Result<Option<SseFrame>> {
         loop {
             for stream in &mut self.missed {
                 stream.read_on().await?;
@@ -108,8 +108,8 @@ impl CatchingUp {
             let Some(Delivery { sequence, at, message, .. }) = oldest.next.take() else { continue };
             let place = Place { stream: oldest.reader.stream(), sequence };
             let told = match at <= self.after {
-                true => Told::published_before(place, &message.subject, &message.payload),
-                false => Told::published(place, &message.subject, &message.payload),
+                true => SseFrame::published_before(place, &message.subject, &message.payload),
+                false => SseFrame::published(place, &message.subject, &message.payload),
             };
             if told.is_some() {
                 return Ok(told);

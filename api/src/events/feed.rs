@@ -3,7 +3,7 @@
 
 use super::arriving::{Arriving, Completion, Instance};
 use super::reader::{Delivery, Reader, Stream, look};
-use super::told::{Place, Told};
+use super::sse_frame::{Place, SseFrame};
 use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::DeliverPolicy;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,7 +31,7 @@ const STORED: &str = "dicom.instance.stored.>";
 /// What all who listen share. Clones are one.
 #[derive(Debug, Clone)]
 pub(super) struct Feed {
-    told: broadcast::Sender<Arc<Told>>,
+    told: broadcast::Sender<Arc<SseFrame>>,
     /// Whether it reads: from then on a listener misses nothing.
     reads: watch::Sender<bool>,
     runs: Arc<Mutex<bool>>,
@@ -54,7 +54,7 @@ impl Feed {
     }
 
     /// Listens to all that is told from now on; waits until something can be.
-    pub(super) async fn listen(&self, jetstream: &Context) -> broadcast::Receiver<Arc<Told>> {
+    pub(super) async fn listen(&self, jetstream: &Context) -> broadcast::Receiver<Arc<SseFrame>> {
         let listener = self.told.subscribe();
         self.start(jetstream);
         // It can't fail: the sender is in `self`.
@@ -104,7 +104,7 @@ impl Feed {
                 _ = ticks.tick() => {
                     let now = Instant::now();
                     for seen in progress.arriving.progress(now, PROGRESS_AT_ONCE) {
-                        self.tell(Told::progress(&seen));
+                        self.tell(SseFrame::progress(&seen));
                     }
                     if self.told.receiver_count() > 0 {
                         alone_since = None;
@@ -121,13 +121,13 @@ impl Feed {
         let (subject, payload) = (message.subject.as_str(), message.payload.as_ref());
         let place = Place { stream: Stream::Instances, sequence: *sequence };
         progress.instances = Some(*sequence);
-        if let Some(told) = Told::published(place, subject, payload) {
+        if let Some(told) = SseFrame::published(place, subject, payload) {
             progress.arriving.reached(*sequence);
             self.tell(told);
         } else if let Ok(instance) = serde_json::from_slice::<Instance>(payload)
             && let Some(seen) = progress.arriving.stored(*sequence, &instance, Instant::now())
         {
-            self.tell(Told::opened(place, &seen));
+            self.tell(SseFrame::opened(place, &seen));
         }
     }
 
@@ -138,14 +138,14 @@ impl Feed {
         if let Ok(completion) = serde_json::from_slice::<Completion>(&message.payload)
             && let Some(rest) = progress.arriving.completed(&completion, Instant::now())
         {
-            self.tell(Told::progress(&rest));
+            self.tell(SseFrame::progress(&rest));
         }
-        if let Some(told) = Told::published(place, &message.subject, &message.payload) {
+        if let Some(told) = SseFrame::published(place, &message.subject, &message.payload) {
             self.tell(told);
         }
     }
 
-    fn tell(&self, told: Told) {
+    fn tell(&self, told: SseFrame) {
         // It fails when nobody listens, which is fine.
         let _ = self.told.send(Arc::new(told));
     }

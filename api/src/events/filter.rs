@@ -1,6 +1,6 @@
 //! Which events a listener wants.
 
-use super::told::Told;
+use super::sse_frame::SseFrame;
 use crate::problem::{FieldError, Problem};
 
 /// The query parameters that there are.
@@ -50,7 +50,7 @@ impl Filter {
     }
 
     /// Whether the listener is told of it.
-    pub(super) fn takes(&self, told: &Told) -> bool {
+    pub(super) fn takes(&self, told: &SseFrame) -> bool {
         let fits = |wanted: &Option<String>, is: &Option<String>| {
             wanted.as_deref().is_none_or(|wanted| is.as_deref() == Some(wanted))
         };
@@ -80,8 +80,8 @@ mod tests {
         })
     }
 
-    fn told(modality: Option<&str>, ae: &str) -> Told {
-        Told {
+    fn told(modality: Option<&str>, ae: &str) -> SseFrame {
+        SseFrame {
             place: None,
             is_told_again: true,
             modality: modality.map(str::to_owned),

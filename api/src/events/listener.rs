@@ -3,7 +3,7 @@
 use super::catching_up::CatchingUp;
 use super::filter::Filter;
 use super::reader::{Room, Stream};
-use super::told::{self, Told};
+use super::sse_frame::{self, SseFrame};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ const KEEP_ALIVE: &str = ": still here\n\n";
 
 /// One who listens.
 pub(super) struct Listener {
-    told: broadcast::Receiver<Arc<Told>>,
+    told: broadcast::Receiver<Arc<SseFrame>>,
     filter: Filter,
     /// To be sent before anything else.
     first: VecDeque<Bytes>,
@@ -37,7 +37,7 @@ pub(super) struct Listener {
 
 impl Listener {
     pub(super) fn new(
-        told: broadcast::Receiver<Arc<Told>>,
+        told: broadcast::Receiver<Arc<SseFrame>>,
         filter: Filter,
         keep_alive: Duration,
         stop: CancellationToken,
@@ -68,7 +68,7 @@ impl Listener {
     pub(super) fn tell_of_gap(&mut self, why: &str) {
         let detail =
             format!("{why}: ask /series for what you may have missed; what comes now is told");
-        self.first.push_back(told::gap(&detail));
+        self.first.push_back(sse_frame::gap(&detail));
     }
 
     /// What is sent next; `None` at the end.
@@ -108,7 +108,7 @@ impl Listener {
                 Ok(told) => self.live(&told),
                 Err(RecvError::Lagged(missed)) => {
                     self.ended = true;
-                    Some(told::dropped(missed))
+                    Some(sse_frame::dropped(missed))
                 }
                 Err(RecvError::Closed) => {
                     self.ended = true;
@@ -119,7 +119,7 @@ impl Listener {
         }
     }
 
-    fn caught(&mut self, told: &Told) -> Option<Bytes> {
+    fn caught(&mut self, told: &SseFrame) -> Option<Bytes> {
         if let Some(place) = told.place {
             self.caught_up[index(place.stream)] = place.sequence;
         }
@@ -127,7 +127,7 @@ impl Listener {
     }
 
     /// An event as it happens, or as it happened while this one caught up.
-    fn live(&mut self, told: &Told) -> Option<Bytes> {
+    fn live(&mut self, told: &SseFrame) -> Option<Bytes> {
         if !self.filter.takes(told) {
             return None;
         }
@@ -141,7 +141,7 @@ impl Listener {
     }
 
     /// Whether it was not told when it caught up.
-    fn is_news(&self, told: &Told) -> bool {
+    fn is_news(&self, told: &SseFrame) -> bool {
         told.place.is_none_or(|place| place.sequence > self.caught_up[index(place.stream)])
     }
 }
@@ -156,11 +156,11 @@ fn index(stream: Stream) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::events::told::Place;
+    use crate::events::sse_frame::Place;
     use tokio::sync::Semaphore;
 
-    fn told(stream: Stream, sequence: u64, name: &str) -> Arc<Told> {
-        Arc::new(Told {
+    fn told(stream: Stream, sequence: u64, name: &str) -> Arc<SseFrame> {
+        Arc::new(SseFrame {
             place: Some(Place { stream, sequence }),
             is_told_again: name != "series.opened",
             modality: None,

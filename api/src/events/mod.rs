@@ -11,7 +11,7 @@ mod filter;
 mod listener;
 pub mod operations;
 mod reader;
-mod told;
+mod sse_frame;
 
 use crate::problem::Problem;
 use crate::requests::Requests;
@@ -27,13 +27,13 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 use reader::Room;
+use sse_frame::Place;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use told::Place;
 
 /// How often a listener hears that the connection still stands: proxies end one that is silent for
 /// a minute. A listener that is gone is noticed by the second write that it does not take, and holds
@@ -99,7 +99,7 @@ impl Events {
         let (told, missed) = listening.map_err(|error| away(&format!("{error:#}")))?;
         let mut listener = Listener::new(told, filter, self.keep_alive, self.stop.clone(), room);
         match missed {
-            Some(Missed::Told(catching_up)) => listener.catch_up(catching_up),
+            Some(Missed::SseFrame(catching_up)) => listener.catch_up(catching_up),
             Some(Missed::Unknown(why)) => listener.tell_of_gap(why),
             None => {}
         }

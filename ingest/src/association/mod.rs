@@ -13,9 +13,9 @@ use crate::instance::Refusal;
 use crate::ledger::Ledger;
 use crate::metrics::{ClassMetrics, IngestMetrics, Open, Outcome};
 use crate::occurrences::Occurrences;
-use crate::patience::Patience;
 use crate::pseudonyms::Pseudonyms;
 use crate::publisher::Publisher;
+use crate::rejection_limit::RejectionLimit;
 use crate::settings::Settings;
 use crate::transfers::Transfers;
 use contract::event::{AssociationIdentity, Ending};
@@ -52,7 +52,7 @@ pub struct Service {
     /// Callers that were turned away.
     pub rejections: Mutex<Occurrences>,
     /// With those of them who may not send.
-    pub patience: Mutex<Patience>,
+    pub rejection_limit: Mutex<RejectionLimit>,
     /// Counts whatever is refused.
     pub refusals: Refusals,
     /// Counts what is received.
@@ -68,14 +68,15 @@ pub struct Service {
 impl Service {
     /// Counts a caller who may not send; whether it is told so.
     fn has_patience_with(&self, peer: IpAddr) -> bool {
-        let mut patience = self.patience.lock().unwrap_or_else(PoisonError::into_inner);
-        patience.refuse(peer, Instant::now())
+        let mut rejection_limit =
+            self.rejection_limit.lock().unwrap_or_else(PoisonError::into_inner);
+        rejection_limit.refuse(peer, Instant::now())
     }
 
     /// Whether a caller who might not be allowed is still heard.
     fn hears(&self, peer: IpAddr) -> bool {
-        let patience = self.patience.lock().unwrap_or_else(PoisonError::into_inner);
-        !patience.is_over(peer, Instant::now())
+        let rejection_limit = self.rejection_limit.lock().unwrap_or_else(PoisonError::into_inner);
+        !rejection_limit.is_over(peer, Instant::now())
     }
 
     /// Counts something that a peer did wrong; how many there were since one was said last, if this

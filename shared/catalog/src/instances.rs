@@ -1,7 +1,7 @@
 //! Instances as they come out of the stream: a batch of events becomes rows in one transaction.
 
 use super::deletions;
-use super::faces::Face;
+use super::fingerprints::Fingerprints;
 use super::identities::{self, OfSeries, Said};
 use super::losses::{self, Contradicted};
 use super::open;
@@ -206,7 +206,7 @@ async fn write_rows(
         let first = first_received.get(&instance.event.series_instance_uid).copied();
         Row::new(instance, first)
     });
-    let (new, same) = by_news(latest.collect(), &found.faces);
+    let (new, same) = by_news(latest.collect(), &found.fingerprints);
     let suspects = suspects(&new, &same, found);
     if !new.is_empty() {
         let new = json(&new);
@@ -254,7 +254,7 @@ struct Row<'a> {
     received: i64,
     /// When the first instance of the series in the batch was received.
     first_received: Option<i64>,
-    face: Face,
+    fingerprints: Fingerprints,
     event: &'a InstanceStored,
 }
 
@@ -264,7 +264,7 @@ impl<'a> Row<'a> {
             first_received,
             at: nanoseconds(instance.at),
             received: nanoseconds(instance.event.received_at),
-            face: Face::of(&instance.event),
+            fingerprints: Fingerprints::of(&instance.event),
             event: &instance.event,
         }
     }
@@ -286,12 +286,12 @@ fn study(event: &InstanceStored) -> &str {
 /// series in a batch is written whole or not at all, so that the latest is what stays.
 fn by_news<'a>(
     rows: Vec<Row<'a>>,
-    faces: &HashMap<SeriesInstanceUid, Face>,
+    fingerprints: &HashMap<SeriesInstanceUid, Fingerprints>,
 ) -> (Vec<Row<'a>>, Vec<Row<'a>>) {
     let (mut series, mut studies) = (HashSet::new(), HashSet::new());
     for row in &rows {
         let event = row.event;
-        if faces.get(&event.series_instance_uid) != Some(&row.face) {
+        if fingerprints.get(&event.series_instance_uid) != Some(&row.fingerprints) {
             series.insert(&event.series_instance_uid);
             studies.insert(row.study());
         }
@@ -323,7 +323,7 @@ struct Found {
     /// The last completion of those that are complete.
     completed: HashMap<SeriesInstanceUid, Completed>,
     /// What was last written of them.
-    faces: HashMap<SeriesInstanceUid, Face>,
+    fingerprints: HashMap<SeriesInstanceUid, Fingerprints>,
     /// Whose they are.
     said: HashMap<SeriesInstanceUid, OfSeries>,
 }
@@ -359,7 +359,7 @@ async fn find(
     .bind(json(&touched))
     .fetch_all(connection)
     .await?;
-    let (mut completed, mut faces) = (HashMap::new(), HashMap::with_capacity(rows.len()));
+    let (mut completed, mut fingerprints) = (HashMap::new(), HashMap::with_capacity(rows.len()));
     let mut said = HashMap::with_capacity(rows.len());
     for row in rows {
         let series = series_uid(&row.series_instance_uid)?;
@@ -373,12 +373,12 @@ async fn find(
             completed.insert(series.clone(), is);
         }
         if let (Some(study), Some(of_series)) = (row.study_face, row.series_face) {
-            faces.insert(series.clone(), Face { study, series: of_series });
+            fingerprints.insert(series.clone(), Fingerprints { study, series: of_series });
         }
         let FoundRow { study, patient, disagrees, .. } = row;
         said.insert(series, OfSeries { study, patient, disagrees });
     }
-    Ok(Found { completed, faces, said })
+    Ok(Found { completed, fingerprints, said })
 }
 
 /// The series that lost an instance to another one: each has a new count to announce.

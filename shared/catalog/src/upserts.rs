@@ -1,6 +1,6 @@
 //! The statements that make patients, studies and series of instance events. Each takes a JSON list of
 //! objects with the event and what the stream and the receiver say of it, and writes one table, however
-//! many rows. They are written where they say something new, which is seldom; see `faces`.
+//! many rows. They are written where they say something new, which is seldom; see `fingerprints`.
 //!
 //! Every value is cast to its column's type, so that no event, whoever wrote it, can make a
 //! statement fail and hold up the stream. And every value comes from a materialised row: `json_each`
@@ -54,7 +54,7 @@ select
     cast(value ->> '$.event.StudyDescription' as text),
     cast(value ->> '$.event.TimezoneOffsetFromUTC' as text),
     cast(value ->> '$.event.SpecificCharacterSet' as text),
-    value ->> '$.face.study'
+    value ->> '$.fingerprints.study'
 from told where true
 on conflict (study_instance_uid) do update set
     disagrees = disagrees or (patient <> excluded.patient and study_instance_uid <> ''
@@ -112,7 +112,7 @@ select
         value ->> '$.event.ImagesInAcquisition', null),
     cast(value ->> '$.event.CallingAETitle' as text),
     'dicom', 'receiving', value ->> 'at', value ->> 'first_received',
-    value ->> 'received', value ->> '$.face.series'
+    value ->> 'received', value ->> '$.fingerprints.series'
 from told where true
 on conflict (series_instance_uid) do update set
     disagrees = disagrees

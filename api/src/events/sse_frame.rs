@@ -1,4 +1,4 @@
-//! One event as it is told: the text of a server-sent event, and what filters look at.
+//! One event as a server-sent event (SSE): its text, and what filters look at.
 
 use super::arriving::Seen;
 use super::reader::Stream;
@@ -37,9 +37,9 @@ impl FromStr for Place {
     }
 }
 
-/// An event as everyone is told of it. Written once, however many are told.
+/// The frame of one event. Written once, however many listen.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Told {
+pub(crate) struct SseFrame {
     /// Where it is kept; progress is kept nowhere.
     pub(crate) place: Option<Place>,
     /// Whether who resumes is told it again. That a series opens is only seen as it happens.
@@ -62,7 +62,7 @@ struct Read {
     calling_ae_title: Option<String>,
 }
 
-impl Told {
+impl SseFrame {
     /// An event that is told as it was published, with the JSON that it has on NATS. `None` for
     /// what is not told so, or can't be read.
     pub(crate) fn published(place: Place, subject: &str, payload: &[u8]) -> Option<Self> {
@@ -123,7 +123,7 @@ impl Told {
     }
 }
 
-impl Told {
+impl SseFrame {
     /// Its text without its id, so that the place of a listener that is further on does not go back.
     pub(crate) fn without_id(&self) -> Bytes {
         let id = match self.text.starts_with(b"id: ") {
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn an_event_is_told_with_its_own_json_and_where_it_is_kept() {
-        let told = Told::published(
+        let told = SseFrame::published(
             PLACE,
             "dicom.series.completed.MR.1.2",
             br#"{"SeriesInstanceUID":"1.2","Modality":"MR","CallingAETitle":"A"}"#,
@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn a_line_break_in_an_event_begins_no_other() {
         let subject = "dicom.association.opened.A";
-        let told = Told::published(PLACE, subject, b"{\n\r\n\"CallingAETitle\": \r\"A\"\n}");
+        let told = SseFrame::published(PLACE, subject, b"{\n\r\n\"CallingAETitle\": \r\"A\"\n}");
         let text = told.unwrap().text;
         let expected = "id: SERIES:7\nevent: association.opened\ndata: {\ndata: \"CallingAETitle\": \ndata: \"A\"\ndata: }\n\n";
         assert_eq!(text, expected);
@@ -231,7 +231,7 @@ mod tests {
                 "-ERR",
                 "",
             ] {
-                let told = Told::published(PLACE, subject, answer.as_bytes());
+                let told = SseFrame::published(PLACE, subject, answer.as_bytes());
                 assert_eq!(told, None, "{subject}: {answer}");
             }
         }
@@ -245,7 +245,7 @@ mod tests {
             ("dicom.series.completed.MR.1.2", b"{"),
             ("dicom.series.completed.MR.1.2", b"\xff"),
         ] {
-            assert_eq!(Told::published(PLACE, subject, payload), None, "{subject}");
+            assert_eq!(SseFrame::published(PLACE, subject, payload), None, "{subject}");
         }
     }
 

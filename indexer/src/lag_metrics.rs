@@ -1,5 +1,5 @@
-//! What no event tells is looked at from time to time: how far the stream is ahead, how many dead letters
-//! there are, how much room the disk has.
+//! Metrics that are polled: how far the stream is ahead of the catalogue, the number of dead letters, the free space of
+//! the disk.
 
 use crate::metrics::IndexerMetrics;
 use anyhow::Context as _;
@@ -30,7 +30,7 @@ pub async fn run(
 async fn every(mut look: impl AsyncFnMut() -> anyhow::Result<()>) {
     loop {
         if let Err(error) = look().await {
-            tracing::debug!("nothing was seen: {error:#}");
+            tracing::debug!("broker or disk check failed: {error:#}");
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }

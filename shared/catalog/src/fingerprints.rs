@@ -1,19 +1,19 @@
-//! What an instance says of its study and its series, as a number each. All instances of a series
-//! mostly say the same, so that only the first of them has to write it.
+//! 64-bit fingerprints of what an instance says of its study and its series, so that rows that would not change are
+//! not written again. All instances of a series mostly say the same.
 
 use contract::attributes::{Level, describing};
 use contract::event::{AttributeValue, InstanceStored};
 
 /// What an instance says, or what was last written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-pub(super) struct Face {
+pub(super) struct Fingerprints {
     /// Of its study and the patient.
     pub(super) study: i64,
     /// Of its series, and to which study and patient that belongs.
     pub(super) series: i64,
 }
 
-impl Face {
+impl Fingerprints {
     pub(super) fn of(event: &InstanceStored) -> Self {
         let study = event.study_instance_uid.as_ref().map_or("", |uid| uid.as_str());
         let mut hasher = blake3::Hasher::new();

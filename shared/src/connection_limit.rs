@@ -1,5 +1,5 @@
-//! How many associations or connections there is room for: in all, and for one peer, so that no peer can
-//! take the room of the others.
+//! The limit on associations or connections: in all, and for one peer, so that no peer can take the places of the
+//! others.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -17,9 +17,9 @@ pub enum Full {
     ForPeer,
 }
 
-/// The room for associations or connections. Clones share it.
+/// A limit on associations or connections. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Room(Arc<Shared>);
+pub struct ConnectionLimit(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
@@ -37,14 +37,14 @@ struct Taken {
     by_peer: HashMap<IpAddr, u32>,
 }
 
-/// Room for one, until it is dropped.
+/// A place for one, until it is dropped.
 #[derive(Debug)]
 pub struct Place {
-    room: Room,
+    limit: ConnectionLimit,
     peer: IpAddr,
 }
 
-impl Room {
+impl ConnectionLimit {
     /// For so many.
     #[must_use]
     pub fn new(in_all: u32, for_one_peer: u32) -> Self {
@@ -67,7 +67,7 @@ impl Room {
         }
         taken.in_all += 1;
         taken.by_peer.insert(peer, of_peer + 1);
-        Ok(Place { room: self.clone(), peer })
+        Ok(Place { limit: self.clone(), peer })
     }
 
     /// The same once there is one.
@@ -91,7 +91,7 @@ impl Room {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut taken = self.room.taken();
+        let mut taken = self.limit.taken();
         taken.in_all -= 1;
         if let Some(of_peer) = taken.by_peer.get_mut(&self.peer) {
             *of_peer -= 1;
@@ -100,7 +100,7 @@ impl Drop for Place {
             }
         }
         drop(taken);
-        self.room.0.freed.notify_waiters();
+        self.limit.0.freed.notify_waiters();
     }
 }
 
@@ -124,26 +124,26 @@ mod tests {
 
     #[test]
     fn a_peer_that_has_all_it_may_have_leaves_room_for_others() {
-        let room = Room::new(3, 2);
-        let _first = room.take(peer(1)).unwrap();
-        let second = room.take(peer(1)).unwrap();
-        assert_eq!(room.take(peer(1)).unwrap_err(), Full::ForPeer);
-        let _other = room.take(peer(2)).unwrap();
-        assert_eq!(room.take(peer(3)).unwrap_err(), Full::InAll);
+        let limit = ConnectionLimit::new(3, 2);
+        let _first = limit.take(peer(1)).unwrap();
+        let second = limit.take(peer(1)).unwrap();
+        assert_eq!(limit.take(peer(1)).unwrap_err(), Full::ForPeer);
+        let _other = limit.take(peer(2)).unwrap();
+        assert_eq!(limit.take(peer(3)).unwrap_err(), Full::InAll);
         drop(second);
-        assert!(room.take(peer(1)).is_ok());
+        assert!(limit.take(peer(1)).is_ok());
     }
 
     #[tokio::test]
     async fn who_waits_gets_the_place_that_becomes_free() {
-        let room = Room::new(1, 1);
-        let place = room.take(peer(1)).unwrap();
-        let waiting = room.wait(peer(2));
+        let limit = ConnectionLimit::new(1, 1);
+        let place = limit.take(peer(1)).unwrap();
+        let waiting = limit.wait(peer(2));
         tokio::pin!(waiting);
         assert!(futures_util::poll!(&mut waiting).is_pending());
         drop(place);
         let _place = waiting.await;
-        assert_eq!(room.take(peer(1)).unwrap_err(), Full::InAll);
+        assert_eq!(limit.take(peer(1)).unwrap_err(), Full::InAll);
     }
 
     #[test]
@@ -157,9 +157,9 @@ mod tests {
 
     #[test]
     fn a_peer_that_is_gone_is_forgotten() {
-        let room = Room::new(3, 2);
-        drop((room.take(peer(1)).unwrap(), room.take(peer(2)).unwrap()));
-        let taken = room.taken();
+        let limit = ConnectionLimit::new(3, 2);
+        drop((limit.take(peer(1)).unwrap(), limit.take(peer(2)).unwrap()));
+        let taken = limit.taken();
         assert_eq!((taken.in_all, taken.by_peer.len()), (0, 0));
     }
 }
