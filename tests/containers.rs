@@ -39,9 +39,9 @@ fn each_package_of_the_workspace_is_in_the_dockerfile() {
         let copied = format!("COPY {member}/Cargo.toml {member}/");
         assert!(dockerfile.lines().any(|line| line == copied), "{copied}");
         assert!(packages.contains(&&**member), "{member} has no empty package");
-        let top = |path: &str| path.split('/').next().map(str::to_owned);
+        let folder = member.split('/').next();
         let is_let_in =
-            |line: &str| line.strip_prefix('!').is_some_and(|it| top(it) == top(member));
+            |line: &str| line.strip_prefix('!').is_some_and(|it| it.split('/').next() == folder);
         assert!(ignored.lines().any(is_let_in), "{member} is left out by .dockerignore");
     }
 }

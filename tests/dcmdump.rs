@@ -23,7 +23,7 @@ fn start(tag: Tag) -> Vec<u8> {
 }
 
 fn element(explicit: IsExplicit, tag: Tag, vr: &[u8; 2], value: &[u8]) -> Vec<u8> {
-    let long = [b"SQ", b"OB", b"UN"].contains(&vr) || (vr != b"ZZ" && vr[0] == b'Z');
+    let long = [b"SQ", b"OB", b"UN", b"ZY"].contains(&vr);
     let length = (value.len() as u32).to_le_bytes();
     let head = match (explicit, long) {
         (false, _) => length.to_vec(),
@@ -33,8 +33,7 @@ fn element(explicit: IsExplicit, tag: Tag, vr: &[u8; 2], value: &[u8]) -> Vec<u8
     [start(tag), head, value.to_vec()].concat()
 }
 
-/// Something odd that stands before one of the elements, and in group 0009 or where its tag belongs.
-/// `vr` is what this writer puts in place of a VR that it does not know.
+/// An odd element and its tag, by which it is placed among the others. `vr` is what this writer puts in place of a VR that it does not know.
 fn odd(explicit: IsExplicit, vr: &'static [u8; 2]) -> impl Strategy<Value = (Tag, Vec<u8>)> {
     const VALUES: [&[u8]; 5] = [b"", b"AB", b"ABCD", b"ODD", b"0123456789"];
     let value = select(&VALUES[..]);

@@ -53,7 +53,7 @@ const MAX_HEALTH: usize = 16;
 /// Accepts as many connections as there may be.
 pub struct Limited {
     acceptor: TcpAcceptor,
-    room: ConnectionLimit,
+    connection_limit: ConnectionLimit,
     patience: Duration,
     limits: Limits,
     tls: Option<Arc<Tls>>,
@@ -82,15 +82,19 @@ struct Arrived {
 type Stream = Either<TcpStream, TlsStream<TcpStream>>;
 
 impl Limited {
-    /// Those of `acceptor` for whom there is `room`, each for as long as the other side takes something of
+    /// Those of `acceptor` that `connection_limit` has a place for, each for as long as the other side takes something of
     /// what it is sent within `patience`, and asks for something: within as much again, and the time that
     /// an answer may take, there has to be something to send.
     #[must_use]
-    pub fn new(acceptor: TcpAcceptor, room: ConnectionLimit, patience: Duration) -> Self {
+    pub fn new(
+        acceptor: TcpAcceptor,
+        connection_limit: ConnectionLimit,
+        patience: Duration,
+    ) -> Self {
         let limits = Limits { silence: patience + ANSWER_TIME, head: HEAD.min(patience) };
         Self {
             acceptor,
-            room,
+            connection_limit,
             patience,
             limits,
             tls: None,
@@ -114,8 +118,8 @@ impl Limited {
         {
             longest.abort();
         }
-        let (room, health) = (self.room.clone(), self.health.clone());
-        let waiting = arrived.waits(room, peer, health);
+        let (connection_limit, health) = (self.connection_limit.clone(), self.health.clone());
+        let waiting = arrived.waits(connection_limit, peer, health);
         self.waiting.push_back(self.arriving.spawn(waiting));
     }
 }
@@ -141,7 +145,7 @@ impl Acceptor for Limited {
             let peer = peer.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
             let (tls, patience, limits) = (self.tls.clone(), self.patience, self.limits);
             let arrived = Arrived { stream, local, remote, tls, patience, limits };
-            match self.room.take(peer) {
+            match self.connection_limit.take(peer) {
                 Ok(place) if self.tls.is_none() => return Ok(arrived.at_once(place)),
                 Ok(place) => drop(self.arriving.spawn(arrived.after_hand_shake(place))),
                 Err(full) => {
@@ -170,7 +174,7 @@ impl Arrived {
     /// Reads what it asks for; then it is answered if that is health, or else waits for a place.
     async fn waits(
         self,
-        room: ConnectionLimit,
+        connection_limit: ConnectionLimit,
         peer: IpAddr,
         health: Arc<Semaphore>,
     ) -> Option<Accepted> {
@@ -180,7 +184,9 @@ impl Arrived {
         let (bytes, end) = read.ok()?;
         let (seat, received) = match head::last_for_health(&bytes[..end]) {
             Some(last) => (Seat::Health(health.try_acquire_owned().ok()?), last),
-            None => (Seat::Place(timeout(patience, room.wait(peer)).await.ok()?), bytes),
+            None => {
+                (Seat::Place(timeout(patience, connection_limit.wait(peer)).await.ok()?), bytes)
+            }
         };
         Some((Connection::new(stream, limits, seat).with(received), local, remote, scheme))
     }

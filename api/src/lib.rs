@@ -183,25 +183,27 @@ impl Api {
             let _ended = stop.clone().drop_guard();
             let idle = self.settings.http_idle_timeout;
             let of_one = self.settings.max_http_connections_per_address;
-            let room = ConnectionLimit::new(self.settings.max_http_connections, of_one);
-            Server::new_with_acceptor(Limited::new(acceptor, room, idle).over(tls.clone()))
-                .idle_timeout(idle)
-                .run_with_graceful_shutdown(
-                    routes::routes(
-                        self.catalog,
-                        self.requests,
-                        events,
-                        webhooks,
-                        self.guard,
-                        self.auditor,
-                        self.health,
-                        self.metrics,
-                    ),
-                    stop.cancelled(),
-                    Some(DRAIN),
-                )
-                .await
-                .context("the API ended")
+            let connection_limit = ConnectionLimit::new(self.settings.max_http_connections, of_one);
+            Server::new_with_acceptor(
+                Limited::new(acceptor, connection_limit, idle).over(tls.clone()),
+            )
+            .idle_timeout(idle)
+            .run_with_graceful_shutdown(
+                routes::routes(
+                    self.catalog,
+                    self.requests,
+                    events,
+                    webhooks,
+                    self.guard,
+                    self.auditor,
+                    self.health,
+                    self.metrics,
+                ),
+                stop.cancelled(),
+                Some(DRAIN),
+            )
+            .await
+            .context("the API ended")
         };
         let keeping = guard.keep(&stop);
         let relaying = async {

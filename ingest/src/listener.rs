@@ -31,7 +31,7 @@ pub struct Ports {
 /// What all ports have in common.
 struct Reception {
     service: Arc<Service>,
-    room: ConnectionLimit,
+    limit: ConnectionLimit,
     rejections: Arc<Semaphore>,
     associations: TaskTracker,
 }
@@ -40,7 +40,7 @@ struct Reception {
 pub async fn run(ports: Ports, service: Arc<Service>) {
     let settings = &service.settings;
     let reception = Reception {
-        room: ConnectionLimit::new(settings.max_associations, settings.max_associations_per_peer),
+        limit: ConnectionLimit::new(settings.max_associations, settings.max_associations_per_peer),
         rejections: Arc::new(Semaphore::new(MAX_REJECTIONS)),
         associations: TaskTracker::new(),
         service,
@@ -84,7 +84,7 @@ impl Reception {
         let service = self.service.clone();
         // Who may not send from there whatever it calls itself must not take the room of others.
         let place = match service.allow.knows(connection.peer) {
-            true => self.room.take(connection.peer).map_err(Rejection::from),
+            true => self.limit.take(connection.peer).map_err(Rejection::from),
             false => Err(Rejection::NotAllowed(NotAllowed::Address)),
         };
         match place {

@@ -37,8 +37,8 @@ struct MissedInStream {
 
 /// What there is for a listener that names an event.
 pub(super) enum Missed {
-    /// This.
-    SseFrame(CatchingUp),
+    /// All that came since.
+    Kept(CatchingUp),
     /// Nobody can tell, for this reason.
     Unknown(&'static str),
 }
@@ -90,7 +90,7 @@ impl CatchingUp {
             let pending = reader.pending;
             missed.push(MissedInStream { reader, next: None, pending });
         }
-        Ok(Missed::SseFrame(Self { missed, after: event.time }))
+        Ok(Missed::Kept(Self { missed, after: event.time }))
     }
 
     /// The next event that was missed; `None` once it has caught up. Can be cancelled without loss.

@@ -99,7 +99,7 @@ impl Events {
         let (told, missed) = listening.map_err(|error| away(&format!("{error:#}")))?;
         let mut listener = Listener::new(told, filter, self.keep_alive, self.stop.clone(), room);
         match missed {
-            Some(Missed::SseFrame(catching_up)) => listener.catch_up(catching_up),
+            Some(Missed::Kept(catching_up)) => listener.catch_up(catching_up),
             Some(Missed::Unknown(why)) => listener.tell_of_gap(why),
             None => {}
         }

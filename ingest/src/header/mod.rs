@@ -14,14 +14,12 @@ mod scanner;
 #[cfg(test)]
 mod tests;
 
+pub use contract::attributes::Tag;
 use flate2::{Decompress, FlushDecompress, Status};
 use nesting::MAX_DEPTH;
 pub use overlong::{Overlong, Place};
 use scanner::Scanner;
 use std::collections::BTreeMap;
-
-/// A tag as one number: group in the upper half, element in the lower.
-pub type Tag = u32;
 
 /// Longest value that is kept of one attribute, in bytes; the rest of a longer one is cut off.
 /// The longest text that may be queried for has 10240 characters (VR LT), but none of the

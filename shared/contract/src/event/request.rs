@@ -21,22 +21,6 @@ pub struct CompletionRequested {
     pub requested_at: Timestamp,
 }
 
-impl Event for CompletionRequested {
-    const SOURCE: &'static str = API;
-
-    fn subject(&self) -> Subject {
-        Subject::completion_requested(&self.series_instance_uid)
-    }
-
-    fn id(&self) -> String {
-        self.request_id.clone()
-    }
-
-    fn time(&self) -> Timestamp {
-        self.requested_at
-    }
-}
-
 /// An operator says that a series is no longer to be in the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -49,22 +33,6 @@ pub struct DeletionRequested {
     pub request_id: String,
     /// When, by the API's clock.
     pub requested_at: Timestamp,
-}
-
-impl Event for DeletionRequested {
-    const SOURCE: &'static str = API;
-
-    fn subject(&self) -> Subject {
-        Subject::deletion_requested(&self.series_instance_uid)
-    }
-
-    fn id(&self) -> String {
-        self.request_id.clone()
-    }
-
-    fn time(&self) -> Timestamp {
-        self.requested_at
-    }
 }
 
 /// An operator says that the evidence of a sender is to be believed again.
@@ -81,18 +49,29 @@ pub struct TrustRequested {
     pub requested_at: Timestamp,
 }
 
-impl Event for TrustRequested {
-    const SOURCE: &'static str = API;
+/// Whatever is asked for, a request is told from another by its id, and is published by the API.
+macro_rules! events {
+    ($($request:ty: $subject:ident of $whose:ident;)*) => {$(
+        impl Event for $request {
+            const SOURCE: &'static str = API;
 
-    fn subject(&self) -> Subject {
-        Subject::trust_requested(&self.calling_ae_title)
-    }
+            fn subject(&self) -> Subject {
+                Subject::$subject(&self.$whose)
+            }
 
-    fn id(&self) -> String {
-        self.request_id.clone()
-    }
+            fn id(&self) -> String {
+                self.request_id.clone()
+            }
 
-    fn time(&self) -> Timestamp {
-        self.requested_at
-    }
+            fn time(&self) -> Timestamp {
+                self.requested_at
+            }
+        }
+    )*};
+}
+
+events! {
+    CompletionRequested: completion_requested of series_instance_uid;
+    DeletionRequested: deletion_requested of series_instance_uid;
+    TrustRequested: trust_requested of calling_ae_title;
 }
