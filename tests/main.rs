@@ -51,6 +51,7 @@ mod pydicom_files;
 mod receiving;
 mod refusals;
 mod refused_announcements;
+mod registering;
 mod replaying;
 mod restoring;
 mod schemas;

@@ -1,27 +1,26 @@
 //! Announcements that the broker will never take hold up none of those that follow.
 
 use crate::harness::eventually;
-use crate::harness::indexing::Indexing;
+use crate::harness::indexing::{Indexing, registers};
 use crate::harness::pipeline::{free_addr, nats_conf, nats_server};
 use async_nats::jetstream;
-use catalog::StoredSeries;
-use contract::uid::{SeriesInstanceUid, StudyInstanceUid};
 use futures_util::TryStreamExt;
-use jiff::Timestamp;
 use shared::dead;
 use shared::stream::{DEAD, SERIES};
 use sqlx::ConnectOptions as _;
 use sqlx::sqlite::SqliteConnectOptions;
 
-fn series(uid: &str, patient_name: String) -> StoredSeries {
-    StoredSeries {
-        series: SeriesInstanceUid::parse(uid).unwrap(),
-        study: StudyInstanceUid::parse("2.25.1").unwrap(),
-        patient_id: "7".to_owned(),
-        patient_name,
-        instances_count: 12,
-        at: Timestamp::UNIX_EPOCH,
-    }
+/// Puts an announcement into the outbox of an indexer that runs.
+async fn put(indexing: &Indexing, subject: &str, message_id: &str, payload: &str) {
+    let options = SqliteConnectOptions::new().filename(indexing.path());
+    let mut catalogue = options.connect().await.unwrap();
+    sqlx::query("insert into outbox (subject, message_id, time, payload) values (?, ?, 0, ?)")
+        .bind(subject.to_owned())
+        .bind(message_id.to_owned())
+        .bind(payload.to_owned())
+        .execute(&mut catalogue)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -36,9 +35,9 @@ async fn one_that_is_too_long_becomes_a_dead_letter_and_the_next_goes_out() {
     let nats = eventually("the broker", async || async_nats::connect(&url).await.ok()).await;
     let indexing = Indexing::start(&url).await;
     let catalog = indexing.catalog();
-    let long = format!("Roe^{}", "x".repeat(40_000));
-    catalog.store(&series("2.25.2", long)).await.unwrap();
-    catalog.store(&series("2.25.3", "Roe^Jane".to_owned())).await.unwrap();
+    let long = format!("{{\"PatientName\":\"Roe^{}\"}}", "x".repeat(40_000));
+    put(&indexing, "dicom.series.completed.none.2.25.2", "2.25.2:1", &long).await;
+    registers(&url, "2.25.3", "Roe^Jane").await;
 
     let jetstream = jetstream::new(nats);
     let letter = eventually("a dead letter", async || {
@@ -80,16 +79,9 @@ async fn one_of_an_older_version_with_a_subject_beyond_all_bounds_holds_up_nobod
     let url = format!("nats://{addr}");
     let nats = eventually("the broker", async || async_nats::connect(&url).await.ok()).await;
     let indexing = Indexing::start(&url).await;
-    let options = SqliteConnectOptions::new().filename(indexing.path());
-    let mut catalogue = options.connect().await.unwrap();
-    sqlx::query(
-        "insert into outbox (subject, message_id, time, payload) values (?, '2.25.2:1', 0, '{}')",
-    )
-    .bind(format!("dicom.series.completed.{}.2.25.2", "M".repeat(5000)))
-    .execute(&mut catalogue)
-    .await
-    .unwrap();
-    indexing.catalog().store(&series("2.25.3", "Roe^Jane".to_owned())).await.unwrap();
+    let subject = format!("dicom.series.completed.{}.2.25.2", "M".repeat(5000));
+    put(&indexing, &subject, "2.25.2:1", "{}").await;
+    registers(&url, "2.25.3", "Roe^Jane").await;
 
     let jetstream = jetstream::new(nats);
     let subjects = async |stream, filter: &str| {

@@ -94,6 +94,12 @@ async fn whatever_the_pipeline_says_is_as_its_schema_says() {
     collimator.lists(&uid, 2).await;
     collimator.lists(&other.series_instance_uids()[0], 1).await;
     assert_eq!(ask(Method::POST, "/sources/TEST_SCU/trust").await, 202);
+    let series = json!({
+        "SeriesInstanceUID": "1.2.3.4", "PatientID": "7", "PatientName": "Roe^Jane",
+        "StudyInstanceUID": "1.2.3", "InstancesCount": 12,
+    });
+    let stored = Client::new().post(format!("{}/store", collimator.api)).json(&series).send();
+    assert_eq!(stored.await.unwrap().status(), 200);
 
     let schemas = Schemas::read();
     let said = async || {

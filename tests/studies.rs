@@ -24,12 +24,12 @@ async fn study(ends: &Ends, uid: &str) -> Value {
     reqwest::get(format!("{}/studies/{uid}", ends.api)).await.unwrap().json().await.unwrap()
 }
 
-async fn store(ends: &Ends, series: &str, study: &str) {
+async fn store(api: &str, series: &str, study: &str) {
     let body = json!({
         "SeriesInstanceUID": series, "PatientID": "7", "PatientName": "Roe^Jane",
         "StudyInstanceUID": study, "InstancesCount": 12,
     });
-    let path = format!("{}/store", ends.api);
+    let path = format!("{api}/store");
     assert_eq!(Client::new().post(path).json(&body).send().await.unwrap().status(), 200);
 }
 
@@ -51,20 +51,30 @@ async fn a_study_is_announced_once_its_series_are_complete_and_again_when_there_
     assert_eq!((&shown["State"], &shown["Revision"]), (&json!("complete"), &json!(1)));
     assert_eq!(shown["StudyCompletedAt"], told.completed_at.to_string());
 
-    // A series by HTTP is one of the study too. The indexer is away while it is stored.
+    // A series by HTTP is one of the study too. The indexer is away when it is asked for.
     services.indexer.kill();
-    store(&services, "1.2.3.4", &uid).await;
+    let (api, study_uid) = (services.api.clone(), uid.clone());
+    let storing = tokio::spawn(async move { store(&api, "1.2.3.4", &study_uid).await });
+    eventually("the request", async || {
+        let events = services.events("INSTANCES").await;
+        events
+            .iter()
+            .any(|event| event.subject.as_str() == "dicom.request.register.1.2.3.4")
+            .then_some(())
+    })
+    .await;
     services.start_indexer().await;
+    storing.await.unwrap();
     let again = announced(&services, 2).await.remove(1);
     assert_eq!((again.revision, again.series.len()), (2, 3));
     assert_eq!(again.number_of_study_related_instances, 17);
     // And when it is not.
-    store(&services, "1.2.3.5", "1.2.3").await;
+    store(&services.api, "1.2.3.5", "1.2.3").await;
     let other = announced(&services, 3).await.remove(2);
     assert_eq!((other.study_instance_uid.as_str(), other.revision), ("1.2.3", 1));
 
     // One that waits for its quiet period.
-    store(&services, "1.2.3.6", "1.2.3").await;
+    store(&services.api, "1.2.3.6", "1.2.3").await;
     eventually("it to be announced", async || {
         (services.completions().await.len() == 5).then_some(())
     })

@@ -21,9 +21,11 @@ use crate::requests::Requests;
 use crate::series::FoundSeries;
 use crate::sources::Source;
 use crate::statistics::Counts;
-use crate::store::{StoreMessage, StoreRequest};
+use crate::store::{StoreMessage, StoreRequest, register};
 use crate::studies::{FoundStudies, Study};
-use catalog::{Catalog, Listed, SeriesOrder, SeriesSearch, StoreOutcome, StudySearch, keyword};
+use catalog::{
+    Catalog, Listed, RegistrationOutcome, SeriesOrder, SeriesSearch, StudySearch, keyword,
+};
 use contract::event::{CompletionRequested, DeletionRequested, TrustRequested};
 use contract::uid::SeriesInstanceUid;
 use jiff::Timestamp;
@@ -87,13 +89,13 @@ impl Operations {
         request: &Request,
         body: JsonBody<StoreRequest>,
     ) -> Result<Stored, StoreRefused> {
-        let stored = body.0.into_stored(Timestamp::now())?;
+        let registration = body.0.into_event(request_id(), Timestamp::now())?;
         if let Some(touched) = request.data::<Touched>() {
-            touched.study(&stored.study, &stored.patient_id);
+            touched.study(&registration.study_instance_uid, &registration.patient_id);
         }
-        let message = match self.catalog.store(&stored).await? {
-            StoreOutcome::Stored => "Series stored successfully",
-            StoreOutcome::AlreadyExists => "Series already exists",
+        let message = match register(&self.catalog, &self.requests, &registration).await? {
+            RegistrationOutcome::Registered => "Series stored successfully",
+            RegistrationOutcome::AlreadyExists => "Series already exists",
         };
         Ok(Stored::Done(JsonBody(StoreMessage { message: message.to_owned() })))
     }

@@ -16,6 +16,9 @@ use tokio::time::timeout;
 /// How long the broker may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// What it comes to when a request is not published.
+const NOT_STORED: &str = "the request was not stored";
+
 /// The way to the broker, once there is one. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Requests {
@@ -47,13 +50,20 @@ impl Requests {
         self.jetstream.wait().await
     }
 
-    /// Publishes a request, and waits until the broker has stored it.
+    /// Publishes a request, and waits until the broker has stored it. Gives its sequence in INSTANCES.
     ///
     /// # Errors
     /// 503 when it did not.
-    pub async fn publish<E: Event>(&self, request: &E) -> Result<(), Problem> {
-        answered("the request was not stored", async { store(self.connection()?, request).await })
-            .await
+    pub async fn publish<E: Event>(&self, request: &E) -> Result<u64, Problem> {
+        answered(NOT_STORED, async { store(self.connection()?, request).await }).await
+    }
+
+    /// The same, and waits for the first connection too.
+    ///
+    /// # Errors
+    /// 503 when the broker did not store it in time.
+    pub async fn publish_once_connected<E: Event>(&self, request: &E) -> Result<u64, Problem> {
+        answered(NOT_STORED, async { store(self.connected().await, request).await }).await
     }
 }
 
@@ -77,11 +87,10 @@ pub(crate) async fn answered<T>(
     })
 }
 
-async fn store<E: Event>(jetstream: &Context, request: &E) -> anyhow::Result<()> {
+async fn store<E: Event>(jetstream: &Context, request: &E) -> anyhow::Result<u64> {
     let subject = request.subject();
     let headers = headers(&subject, E::SOURCE, &request.id(), request.time());
     let payload = serde_json::to_vec(request)?;
     let stored = jetstream.publish_with_headers(subject.to_string(), headers, payload.into());
-    stored.await?.await?;
-    Ok(())
+    Ok(stored.await?.await?.sequence)
 }

@@ -2,7 +2,9 @@
 
 use crate::payload::FromJson;
 use crate::problem::{FieldError, Problem};
-use catalog::StoredSeries;
+use crate::requests::Requests;
+use catalog::{Catalog, RegistrationOutcome};
+use contract::event::RegistrationRequested;
 use contract::uid::{SeriesInstanceUid, StudyInstanceUid, is_legal_uid};
 use jiff::Timestamp;
 use poem::http::StatusCode;
@@ -10,9 +12,18 @@ use poem_openapi::Object;
 use poem_openapi::types::Example;
 use serde::Serialize;
 use serde_json::{Map, Value};
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
 
 /// Longest PatientID and PatientName, in characters: five times what DICOM allows a name.
 const MAX_TEXT_LENGTH: usize = 1024;
+
+/// How long the indexer may take. By then it has registered the series, or it no longer will.
+const ANSWER_TIMEOUT: Duration =
+    RegistrationRequested::LIFETIME.saturating_add(Duration::from_secs(5));
+
+/// First and longest pause before the catalogue is looked at again for what became of a request.
+const LOOK_PAUSE: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(50));
 
 /// A series to store
 #[derive(Debug, Clone, PartialEq, Eq, Object)]
@@ -146,25 +157,62 @@ impl Reader {
 }
 
 impl StoreRequest {
-    /// As the catalogue takes it.
+    /// The event that asks the indexer for it.
     ///
     /// # Errors
     /// Names the UID that is none.
-    pub fn into_stored(self, at: Timestamp) -> Result<StoredSeries, Problem> {
+    pub fn into_event(
+        self,
+        request_id: String,
+        requested_at: Timestamp,
+    ) -> Result<RegistrationRequested, Problem> {
         let wrong = |field: &str, detail: String| {
             Problem::fields(vec![FieldError { field: field.to_owned(), detail }])
         };
-        Ok(StoredSeries {
-            series: SeriesInstanceUid::parse(&self.series_instance_uid)
+        Ok(RegistrationRequested {
+            series_instance_uid: SeriesInstanceUid::parse(&self.series_instance_uid)
                 .map_err(|error| wrong("SeriesInstanceUID", error.to_string()))?,
-            study: StudyInstanceUid::parse(&self.study_instance_uid)
+            study_instance_uid: StudyInstanceUid::parse(&self.study_instance_uid)
                 .map_err(|error| wrong("StudyInstanceUID", error.to_string()))?,
             patient_id: self.patient_id,
             patient_name: self.patient_name,
             instances_count: self.instances_count,
-            at,
+            request_id,
+            requested_at,
         })
     }
+}
+
+/// Asks the indexer to register a series that is not known yet, and waits until it has.
+///
+/// # Errors
+/// 503 when the catalogue can't be read, NATS does not take the request, or the indexer does not act on it in
+/// time. The series is then in the catalogue whole or not at all, and asking again says which.
+pub async fn register(
+    catalog: &Catalog,
+    requests: &Requests,
+    request: &RegistrationRequested,
+) -> Result<RegistrationOutcome, Problem> {
+    let series = &request.series_instance_uid;
+    if catalog.state_of(series).await?.is_some() {
+        return Ok(RegistrationOutcome::AlreadyExists);
+    }
+    let sequence = requests.publish_once_connected(request).await?;
+    let acted = async {
+        let mut pause = LOOK_PAUSE.0;
+        loop {
+            if let Some(outcome) = catalog.registration(series, sequence).await? {
+                return Ok(outcome);
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(LOOK_PAUSE.1);
+        }
+    };
+    timeout(ANSWER_TIMEOUT, acted).await.unwrap_or_else(|_elapsed| {
+        let detail = "the series was not stored: no indexer acted on the request in time; see that one runs \
+                      and is not far behind, and try again";
+        Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail))
+    })
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use serde_json::Value;
 pub(crate) const READER: Reader = Reader { name: "events", seeds, check };
 
 /// The events of which somebody else may have written some.
-const GOLDEN: [&str; 10] = [
+const GOLDEN: [&str; 11] = [
     include_str!("../../shared/contract/golden/association_aborted.json"),
     include_str!("../../shared/contract/golden/association_opened.json"),
     include_str!("../../shared/contract/golden/association_released.json"),
@@ -17,6 +17,7 @@ const GOLDEN: [&str; 10] = [
     include_str!("../../shared/contract/golden/ingest_started.json"),
     include_str!("../../shared/contract/golden/instance_receiving.json"),
     include_str!("../../shared/contract/golden/instance_stored.json"),
+    include_str!("../../shared/contract/golden/registration_requested.json"),
     include_str!("../../shared/contract/golden/series_completed.json"),
     include_str!("../../shared/contract/golden/trust_requested.json"),
 ];

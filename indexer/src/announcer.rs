@@ -1,14 +1,12 @@
 //! The announcer: empties the outbox into the SERIES stream, oldest first.
 
 use crate::dead::{self, HELD, REFUSED_ANNOUNCEMENT};
-use crate::duplicates::is_announced;
+use crate::duplicates::renumber_unless_announced;
 use crate::metrics::IndexerMetrics;
 use async_nats::jetstream::context::{PublishAckFuture, PublishError, PublishErrorKind};
 use async_nats::jetstream::{self, Context, ErrorCode};
 use catalog::{Announcement, Catalog};
-use contract::event::{INDEXER, Source};
-use contract::subject::Subject;
-use serde::Deserialize;
+use contract::event::INDEXER;
 use shared::acknowledgements::{Acknowledgements, is_silence};
 use shared::health::Part;
 use shared::metrics::{Refusals, Refused};
@@ -16,7 +14,7 @@ use shared::stream::headers;
 use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// Announcements that are published before the outbox is brought up to date.
@@ -38,14 +36,11 @@ pub struct Announcer {
     pub jetstream: Context,
     /// Told when there is something in the outbox.
     pub filled: Arc<Notify>,
-    /// Told of the studies of what came by `POST /store`: the loop of the indexer learns of that from
-    /// nobody else.
-    pub stored: mpsc::Sender<String>,
     /// Whether it does its work.
     pub health: Part,
     /// Whether the broker acknowledges.
     pub acknowledgements: Acknowledgements,
-    /// How many announcements wait, and what was complete by `POST /store`.
+    /// How many announcements wait.
     pub metrics: IndexerMetrics,
     /// Counts the announcements that the broker refuses for good.
     pub refusals: Refusals,
@@ -115,17 +110,9 @@ impl Announcer {
                         return Err(anyhow::Error::new(error).context(what));
                     }
                 };
-                if let Some(stored) = stored.as_ref().filter(|stored| stored.duplicate)
-                    && !is_announced(jetstream, catalog, announcement, stored.sequence).await?
-                {
-                    continue;
-                }
-                if let Some(study) = study_of_store(announcement) {
-                    if stored.is_some_and(|stored| !stored.duplicate) {
-                        self.metrics.stored();
-                    }
-                    // Without a loop nobody needs to know.
-                    let _ = self.stored.send(study).await;
+                if let Some(stored) = stored.filter(|stored| stored.duplicate) {
+                    let sequence = stored.sequence;
+                    renumber_unless_announced(jetstream, catalog, announcement, sequence).await?;
                 }
             }
             catalog.announced(last.id).await?;
@@ -161,18 +148,4 @@ fn is_for_good(error: &PublishError) -> bool {
             ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM | ErrorCode::STREAM_HEADER_EXCEEDS_MAXIMUM
         )
     })
-}
-
-/// The study of a series that is complete by `POST /store`.
-fn study_of_store(announcement: &Announcement) -> Option<String> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Completed {
-        source: Source,
-        #[serde(rename = "StudyInstanceUID")]
-        study_instance_uid: String,
-    }
-    let Subject::SeriesCompleted { .. } = announcement.subject else { return None };
-    let completed: Completed = serde_json::from_str(&announcement.payload).ok()?;
-    (completed.source == Source::Api).then_some(completed.study_instance_uid)
 }

@@ -2,7 +2,7 @@
 //! past the completion rules.
 
 use crate::reading::Reading;
-use catalog::{self, Bookmark, Contradicted, EventMark, Received, Recorded};
+use catalog::{self, Bookmark, Contradicted, EventMark, Received, Recorded, Registration};
 use completion::Sources;
 use completion::debounce::{Closed, Debouncer, Receiving, Stored};
 use completion::{Consequences, Effect};
@@ -15,7 +15,7 @@ pub struct Batch {
     /// What the catalogue takes of it.
     pub rows: catalog::Batch,
     events: Vec<Event>,
-    ends: bool,
+    has_deletion: bool,
 }
 
 #[derive(Debug)]
@@ -30,19 +30,15 @@ impl Batch {
     /// Without events, after the bookmark.
     #[must_use]
     pub fn new(bookmark: Bookmark) -> Self {
-        let rows = catalog::Batch {
-            instances: Vec::new(),
-            counted: Vec::new(),
-            accounts: Vec::new(),
-            bookmark,
-        };
-        Self { rows, events: Vec::new(), ends: false }
+        Self { rows: catalog::Batch::new(bookmark), events: Vec::new(), has_deletion: false }
     }
 
-    /// Whether its last event ends it: what follows a deletion must find the rows gone.
+    /// Whether this event can be its next. What follows a deletion must find the rows gone, and what
+    /// follows a registration must find the row there, but that registrations are written in their order.
     #[must_use]
-    pub fn ends(&self) -> bool {
-        self.ends
+    pub fn takes(&self, next: &Reading) -> bool {
+        let is_registration = matches!(next, Reading::RegistrationRequested(_));
+        !self.has_deletion && (self.rows.registrations.is_empty() || is_registration)
     }
 
     /// Takes the next event: its sequence in the stream, what tells it from another one of that
@@ -64,9 +60,12 @@ impl Batch {
                 self.rows.instances.push(Received { sequence, at, event });
             }
             Reading::Nothing | Reading::Dead { .. } => {}
+            Reading::RegistrationRequested(event) => {
+                self.rows.registrations.push(Registration { sequence, at, event });
+            }
             Reading::DeletionRequested(_) => {
                 self.events.push(Event::Other(at, Box::new(reading)));
-                self.ends = true;
+                self.has_deletion = true;
             }
             other => {
                 if let Reading::Closed(event) = &other {
@@ -156,6 +155,9 @@ fn observe(debouncer: &mut Debouncer, at: Timestamp, reading: &Reading) {
             debouncer.deletion_requested(&event.series_instance_uid, at);
         }
         Reading::TrustRequested(event) => debouncer.trusted(&event.calling_ae_title),
-        Reading::Stored(_) | Reading::Nothing | Reading::Dead { .. } => {}
+        Reading::Stored(_)
+        | Reading::RegistrationRequested(_)
+        | Reading::Nothing
+        | Reading::Dead { .. } => {}
     }
 }

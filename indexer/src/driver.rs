@@ -15,19 +15,19 @@ use crate::reading::Reading;
 use crate::record;
 use anyhow::{Context as _, ensure};
 use async_nats::{Client, jetstream};
-use catalog::{Bookmark, Catalog, Loss, LossCause, Recorded};
+use catalog::{Bookmark, Catalog, Committed, Loss, LossCause, Recorded};
 use completion::Sources;
 use completion::clock::{Answer, Clock, Step};
 use completion::debounce::{Debouncer, Watermark};
 use completion::studies::Studies;
-use contract::event::Disagreement;
+use contract::event::{Disagreement, RegistrationRequested};
 use jiff::{SignedDuration, Timestamp};
 use shared::health::Part;
 use shared::metrics::{Refusals, Refused};
 use shared::stream::{self, Position};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -64,6 +64,10 @@ const BETWEEN: Duration = Duration::from_millis(50);
 /// through at the next start.
 const KEEP_SERIES_BOOKMARK: Duration = Duration::from_secs(60);
 
+/// See [`RegistrationRequested::LIFETIME`].
+const REGISTRATION_LIFETIME: SignedDuration =
+    SignedDuration::from_secs(RegistrationRequested::LIFETIME.as_secs() as i64);
+
 /// First and longest pause before beginning again after a failure.
 const RECOVERY_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
@@ -94,14 +98,13 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// Runs until told to stop, and begins again after every failure. Hears by `stored` of the
-    /// studies in which somebody stored a series by HTTP.
-    pub async fn run(&self, mut stored: mpsc::Receiver<String>, stop: CancellationToken) {
+    /// Runs until told to stop, and begins again after every failure.
+    pub async fn run(&self, stop: CancellationToken) {
         let mut pause = RECOVERY_PAUSE.0;
         while !stop.is_cancelled() {
             let began = Instant::now();
             let error = tokio::select! {
-                ended = self.read_on(&mut stored) => match ended {
+                ended = self.read_on() => match ended {
                     Ok(never) => match never {},
                     Err(error) => error,
                 },
@@ -121,10 +124,7 @@ impl Driver {
 
     /// Goes on from the catalogue, until something fails. A transaction that is cut off by a stop
     /// is rolled back and read again at the next start.
-    async fn read_on(
-        &self,
-        stored: &mut mpsc::Receiver<String>,
-    ) -> anyhow::Result<std::convert::Infallible> {
+    async fn read_on(&self) -> anyhow::Result<std::convert::Infallible> {
         self.catalog.reopen_if_replaced().await?;
         let jetstream = jetstream::new(self.nats.clone());
         let connects = self.connects();
@@ -179,7 +179,6 @@ impl Driver {
                     session.ask().await?;
                 }
                 () = sleep(LOOK_EVERY) => session.is_connected_as_before()?,
-                Some(study) = stored.recv() => session.stored(&study).await?,
                 _ = keep_series_bookmark.tick() => {
                     record::has_taken_up_all(&self.nats, &self.catalog).await?;
                 }
@@ -264,7 +263,8 @@ impl Session<'_> {
         let Driver { sources, refusals, metrics, .. } = self.driver;
         let mut took = Duration::ZERO;
         let mut batch = Batch::new(self.bookmark.clone());
-        for delivery in deliveries {
+        let mut broker_time = None;
+        for mut delivery in deliveries {
             if delivery.gone > 0 {
                 self.lose(&delivery).await?;
             }
@@ -272,11 +272,22 @@ impl Session<'_> {
                 dead::bury(&self.jetstream, &delivery, reason, error).await?;
                 refusals.count(Refused::Event, *reason);
             }
-            batch.push(delivery.sequence, delivery.mark, delivery.reading, sources);
-            if batch.ends() {
+            if let Reading::RegistrationRequested(event) = &delivery.reading {
+                let now = match broker_time {
+                    Some(now) => now,
+                    None => *broker_time.insert(stream::position(&self.driver.nats).await?.now),
+                };
+                if now.duration_since(delivery.mark.at) > REGISTRATION_LIFETIME {
+                    let series = &event.series_instance_uid;
+                    tracing::warn!(%series, "a request to register a series came too late to count");
+                    delivery.reading = Reading::Nothing;
+                }
+            }
+            if !batch.takes(&delivery.reading) {
                 let next = Batch::new(batch.rows.bookmark.clone());
                 took += self.write(std::mem::replace(&mut batch, next)).await?;
             }
+            batch.push(delivery.sequence, delivery.mark, delivery.reading, sources);
         }
         took += self.write(batch).await?;
         metrics.committed(&size, took, self.bookmark.last_sequence, at);
@@ -292,7 +303,7 @@ impl Session<'_> {
         let (catalog, debouncer) = (&self.driver.catalog, &mut self.debouncer);
         let began = Instant::now();
         let conclude = |recorded: &Recorded| batch.conclude(debouncer, recorded);
-        let deleted = catalog.record(&batch.rows, conclude).await?;
+        let Committed { deleted, registered } = catalog.record(&batch.rows, conclude).await?;
         let took = began.elapsed();
         self.bookmark = batch.rows.bookmark.clone();
         self.follow_steps().await?;
@@ -300,7 +311,17 @@ impl Session<'_> {
             let (series, revision) = (&event.series_instance_uid, event.revision);
             tracing::info!(%series, revision, reason = event.reason.as_str(), "series deleted");
         }
-        if !deleted.is_empty() {
+        for event in &registered {
+            let (series, instances) = (&event.series_instance_uid, event.instances_count);
+            tracing::info!(%series, revision = event.revision, instances, "series registered");
+            self.driver.metrics.series_registered();
+            let latest = self.bookmark.latest.unwrap_or(event.completed_at);
+            self.studies.series_completed(&event.study_instance_uid, latest);
+        }
+        if !registered.is_empty() {
+            self.leave_studies().await?;
+        }
+        if !(deleted.is_empty() && registered.is_empty()) {
             self.driver.outbox_filled.notify_one();
         }
         // A hundred small allocations an event: the thread that reads the next ones frees them sooner.
@@ -367,15 +388,6 @@ impl Session<'_> {
             self.consumer.hurry();
         }
         Ok(())
-    }
-
-    /// A series of the study was stored by HTTP. When, is what the broker's clock says now.
-    async fn stored(&mut self, study: &str) -> anyhow::Result<()> {
-        if self.studies.are_announced() {
-            let now = stream::position(&self.driver.nats).await?.now;
-            self.studies.series_completed(study, now);
-        }
-        self.leave_studies().await
     }
 
     /// Moves time on, if everything up to sequence `read` is as far as the stream went when the broker

@@ -8,17 +8,17 @@ use catalog::{Announcement, Catalog};
 use serde_json::Value;
 use shared::stream::SERIES;
 
-/// Whether SERIES has the announcement itself at the sequence that the broker names. If it has another one
-/// under its id, the announcement is numbered anew and waits again.
+/// Numbers an announcement anew, to wait again, if SERIES has another one under its id, at the sequence that
+/// the broker names.
 ///
 /// # Errors
 /// When the broker does not answer, or the catalogue can't be written.
-pub async fn is_announced(
+pub async fn renumber_unless_announced(
     jetstream: &Context,
     catalog: &Catalog,
     announcement: &Announcement,
     sequence: u64,
-) -> anyhow::Result<bool> {
+) -> anyhow::Result<()> {
     let stream = jetstream.get_stream_no_info(SERIES).await.context("SERIES")?;
     let is_same = match stream.get_raw_message(sequence).await {
         Ok(stored) => is_same(&stored.payload, announcement.payload.as_bytes()),
@@ -26,19 +26,15 @@ pub async fn is_announced(
         Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => false,
         Err(error) => return Err(error).with_context(|| format!("SERIES at {sequence}")),
     };
-    if is_same {
-        return Ok(true);
-    }
     // Of a deletion the id says all that matters: of what, and up to where.
-    if !catalog.renumber(announcement).await? {
-        return Ok(true);
+    if !is_same && catalog.renumber(announcement).await? {
+        tracing::warn!(
+            id = announcement.message_id,
+            sequence,
+            "SERIES has another completion of that number: announced with the next"
+        );
     }
-    tracing::warn!(
-        id = announcement.message_id,
-        sequence,
-        "SERIES has another completion of that number: announced with the next"
-    );
-    Ok(false)
+    Ok(())
 }
 
 /// Whether two events say the same, however they are spelt.

@@ -45,15 +45,11 @@ use shared::sources::SourcesSettings;
 use shared::stream;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// Pause between two tries to open the catalogue.
 const OPEN_PAUSE: Duration = Duration::from_secs(1);
-
-/// Studies that the announcer may tell the loop of before that has taken notice. A loop that is down
-/// reads them from the catalogue once it is up again.
-const STUDIES_WAITING: usize = 1024;
 
 /// The indexer, not yet at work.
 #[derive(Debug)]
@@ -156,7 +152,6 @@ impl Indexer {
         let max_bytes = streams.instances_max_bytes.0;
         self.metrics.stream_max_bytes.set(i64::try_from(max_bytes).unwrap_or(i64::MAX));
         let outbox_filled = Arc::new(Notify::new());
-        let (stored, of_store) = mpsc::channel(STUDIES_WAITING);
         let driver = Driver {
             nats: nats.clone(),
             lease: lease.clone(),
@@ -174,7 +169,6 @@ impl Indexer {
             catalog: catalog.clone(),
             jetstream: jetstream.clone(),
             filled: outbox_filled.clone(),
-            stored,
             health: self.announcer_health,
             acknowledgements: self.acknowledgements,
             metrics: self.metrics.clone(),
@@ -193,7 +187,7 @@ impl Indexer {
         let indexed = async {
             // In memory of their own: together they are more than the stack takes.
             tokio::join!(
-                Box::pin(driver.run(of_store, stop.clone())),
+                Box::pin(driver.run(stop.clone())),
                 Box::pin(announcer.run(stop.clone())),
                 history::run(nats.clone(), jetstream, self.history, stop.clone()),
                 lag_metrics::run(nats.clone(), path, self.metrics, stop.clone()),

@@ -206,8 +206,8 @@ impl IndexerMetrics {
         self.lost.get_or_create(&ByCause { cause: cause.as_str() }).inc_by(events);
     }
 
-    /// A series that came by `POST /store`, and so was complete at once, is announced.
-    pub fn stored(&self) {
+    /// A series was registered by `POST /store`, and so was complete at once.
+    pub fn series_registered(&self) {
         self.completions.get_or_create(&ByReason { reason: Reason::Stored.as_str() }).inc();
     }
 
@@ -320,7 +320,7 @@ mod tests {
             retrieve_from: None,
             hold_disagreeing: false,
         });
-        counted.stored();
+        counted.series_registered();
         let text = metrics.text(Format::Prometheus);
         for sample in [
             "collimator_completions_total{reason=\"quiet\"} 1",

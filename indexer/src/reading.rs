@@ -2,7 +2,7 @@
 
 use contract::event::{
     AssociationClosed, CompletionRequested, DeletionRequested, IngestStarted, InstanceReceiving,
-    InstanceStored, TrustRequested,
+    InstanceStored, RegistrationRequested, TrustRequested,
 };
 use contract::subject::{AssociationChange, Subject};
 use serde::de::DeserializeOwned;
@@ -23,6 +23,8 @@ pub enum Reading {
     Closed(AssociationClosed),
     /// A receiver started.
     Started(IngestStarted),
+    /// Somebody vouches for a series.
+    RegistrationRequested(Box<RegistrationRequested>),
     /// An operator wants a series to be complete.
     CompletionRequested(CompletionRequested),
     /// An operator wants a series out of the catalogue.
@@ -54,6 +56,9 @@ pub fn read(subject: &str, payload: &[u8]) -> Reading {
             ..
         } => json(payload, Reading::Closed),
         Subject::IngestStarted { .. } => json(payload, Reading::Started),
+        Subject::RegistrationRequested { .. } => {
+            json(payload, |event| Reading::RegistrationRequested(Box::new(event)))
+        }
         Subject::CompletionRequested { .. } => json(payload, Reading::CompletionRequested),
         Subject::DeletionRequested { .. } => json(payload, Reading::DeletionRequested),
         Subject::TrustRequested { .. } => json(payload, Reading::TrustRequested),

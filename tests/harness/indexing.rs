@@ -6,9 +6,10 @@ use super::pipeline::{Process, free_addr, service, test_settings};
 use async_nats::jetstream;
 use catalog::{Catalog, CatalogSettings};
 use contract::event::{
-    AssociationClosed, AssociationIdentity, Ending, Event, InstanceStored, SeriesShare,
+    AssociationClosed, AssociationIdentity, Ending, Event, InstanceStored, RegistrationRequested,
+    SeriesShare,
 };
-use contract::uid::{SeriesInstanceUid, SopInstanceUid};
+use contract::uid::{SeriesInstanceUid, SopInstanceUid, StudyInstanceUid};
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -240,6 +241,21 @@ impl Published {
             received_at: Timestamp::from_second(self.sent as i64).unwrap(),
         }
     }
+}
+
+/// Asks for a series to be registered, as `POST /store` does; gives when the broker has the request.
+pub async fn registers(url: &str, series: &str, patient_name: &str) {
+    let jetstream = jetstream::new(async_nats::connect(url).await.unwrap());
+    let request = RegistrationRequested {
+        series_instance_uid: SeriesInstanceUid::parse(series).unwrap(),
+        study_instance_uid: StudyInstanceUid::parse("2.25.1").unwrap(),
+        patient_id: "7".to_owned(),
+        patient_name: patient_name.to_owned(),
+        instances_count: 12,
+        request_id: format!("registers {series}"),
+        requested_at: Timestamp::UNIX_EPOCH,
+    };
+    publish(&jetstream, &request).await.await.unwrap();
 }
 
 async fn publish<E: Event>(

@@ -1,7 +1,7 @@
 //! The routes on a real catalogue, without a network and without a broker.
 
 use super::*;
-use catalog::{Batch, Bookmark, CatalogSettings, Received};
+use catalog::{Batch, Bookmark, CatalogSettings, Received, Registration};
 use completion::{
     Completion, Consequences, Deletion, Disproof, Lesson, OpenSeries, StudyCompletion,
 };
@@ -65,11 +65,31 @@ fn store() -> Value {
     })
 }
 
+/// The indexer has read requests to register series, each as `POST /store` takes it.
+async fn register(owner: &Catalog, series: impl IntoIterator<Item = Value>) {
+    let mut sequence = owner.bookmark().await.unwrap().map_or(0, |bookmark| bookmark.last_sequence);
+    let registrations = series.into_iter().map(|mut event| {
+        sequence += 1;
+        event["RequestID"] = "7e6f35d8-5a0f-4c55-9d7e-6f1c0b2a9d10".into();
+        event["RequestedAt"] = "2026-02-03T04:05:06Z".into();
+        let at = Timestamp::from_second(sequence as i64).unwrap();
+        Registration { sequence, at, event: serde_json::from_value(event).unwrap() }
+    });
+    let registrations: Vec<_> = registrations.collect();
+    let batch = Batch { registrations, ..Batch::new(bookmark(sequence)) };
+    owner.record(&batch, |_| Consequences::default()).await.unwrap();
+}
+
+/// Of a stream that was read up to this sequence.
+fn bookmark(last_sequence: u64) -> Bookmark {
+    Bookmark { stream_created: Timestamp::UNIX_EPOCH, last_sequence, event: None, latest: None }
+}
+
 #[tokio::test]
 async fn the_five_keys_of_the_seed_come_first_and_in_order() {
     let api = api(true).await;
     api.client.get("/series").send().await.assert_text("[]").await;
-    api.client.post("/store").body_json(&store()).send().await.assert_status_is_ok();
+    register(api.owner.as_ref().unwrap(), [store()]).await;
     let listed = api.client.get("/series").send().await;
     let text = listed.0.into_body().into_string().await.unwrap();
     let expected = concat!(
@@ -190,13 +210,7 @@ async fn receive(owner: &Catalog, sequence: u64) {
     let event: InstanceStored = serde_json::from_value(event).unwrap();
     let series = event.series_instance_uid.clone();
     let instances = vec![Received { sequence, at, event: Box::new(event) }];
-    let bookmark = Bookmark {
-        stream_created: Timestamp::UNIX_EPOCH,
-        last_sequence: sequence,
-        event: None,
-        latest: None,
-    };
-    let batch = Batch { instances, counted: Vec::new(), accounts: Vec::new(), bookmark };
+    let batch = Batch { instances, ..Batch::new(bookmark(sequence)) };
     let open = vec![(series, OpenSeries::new(at, "MY PACS"))];
     let consequences = Consequences { open, ..Consequences::default() };
     owner.record(&batch, |_| consequences).await.unwrap();
@@ -262,14 +276,7 @@ async fn a_request_needs_something_to_ask_for_and_a_broker() {
 
 /// The indexer has read a request to delete the series.
 async fn delete(owner: &Catalog, sequence: u64) {
-    let bookmark = Bookmark {
-        stream_created: Timestamp::UNIX_EPOCH,
-        last_sequence: sequence,
-        event: None,
-        latest: None,
-    };
-    let batch =
-        Batch { instances: Vec::new(), counted: Vec::new(), accounts: Vec::new(), bookmark };
+    let batch = Batch::new(bookmark(sequence));
     let series = SeriesInstanceUid::parse("2.1").unwrap();
     let (reason, decided_at) = (DeletionReason::Requested, Timestamp::UNIX_EPOCH);
     let deletions = vec![Deletion { series, reason, decided_at }];
@@ -319,14 +326,7 @@ async fn the_senders_are_listed_with_what_their_evidence_is_worth() {
         at: Timestamp::UNIX_EPOCH,
         series: SeriesInstanceUid::parse("2.1").unwrap(),
     };
-    let bookmark = Bookmark {
-        stream_created: Timestamp::UNIX_EPOCH,
-        last_sequence: 2,
-        event: None,
-        latest: None,
-    };
-    let batch =
-        Batch { instances: Vec::new(), counted: Vec::new(), accounts: Vec::new(), bookmark };
+    let batch = Batch::new(bookmark(2));
     let lessons = vec![Lesson::Disproved(disproof)];
     owner.record(&batch, |_| Consequences { lessons, ..Consequences::default() }).await.unwrap();
     let expected = serde_json::json!([{

@@ -38,7 +38,7 @@ pub(crate) fn bench(criterion: &mut Criterion) {
             let stream_created = Timestamp::UNIX_EPOCH;
             let bookmark =
                 Bookmark { stream_created, last_sequence: sequence, event: None, latest: None };
-            Batch { instances, counted: Vec::new(), accounts: Vec::new(), bookmark }
+            Batch { instances, ..Batch::new(bookmark) }
         };
         let record = |batch: Batch| runtime.block_on(catalog.record(&batch, |_| opened(&batch)));
         b.iter_batched(next, |batch| record(batch).unwrap(), BatchSize::PerIteration);

@@ -132,7 +132,7 @@ impl Rebuilding {
     ) -> anyhow::Result<()> {
         // What came of it is in the facts.
         let reading = match reading {
-            Reading::DeletionRequested(_) => Reading::Nothing,
+            Reading::DeletionRequested(_) | Reading::RegistrationRequested(_) => Reading::Nothing,
             reading => reading,
         };
         self.batch.push(sequence, mark, reading, &self.sources);

@@ -113,13 +113,13 @@ impl<'a> Indexer<'a> {
             match self.order.place(sequence, self.deliveries, mark.at) {
                 Place::Next { .. } => {
                     let entry = self.stream.get(sequence);
-                    batch.push(sequence, mark, entry.reading.clone(), self.sources);
-                    if batch.ends() {
+                    if !batch.takes(&entry.reading) {
                         store.record(&batch, &mut self.debouncer);
                         self.bookmark = batch.rows.bookmark.clone();
                         self.follow_steps();
                         batch = Batch::new(self.bookmark.clone());
                     }
+                    batch.push(sequence, mark, entry.reading.clone(), self.sources);
                 }
                 Place::Again => {}
                 Place::Other => panic!("{sequence} is another event"),

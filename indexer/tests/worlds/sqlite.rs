@@ -86,8 +86,10 @@ impl Store for Sqlite {
 
     fn record(&mut self, batch: &Batch, debouncer: &mut Debouncer) {
         let conclude = |recorded: &_| batch.conclude(debouncer, recorded);
-        let deleted = self.runtime.block_on(self.catalog.record(&batch.rows, conclude)).unwrap();
-        self.facts.extend(deleted.into_iter().map(Fact::Deleted));
+        let committed = self.runtime.block_on(self.catalog.record(&batch.rows, conclude)).unwrap();
+        self.facts.extend(committed.deleted.into_iter().map(Fact::Deleted));
+        let registered = committed.registered.into_iter();
+        self.facts.extend(registered.map(|event| Fact::Completed(Box::new(event))));
     }
 
     fn complete(&mut self, completions: &[Completion]) -> Vec<Announced> {

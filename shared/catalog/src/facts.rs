@@ -3,7 +3,7 @@
 
 use super::completions::write_down;
 use super::deletions::last_revision;
-use super::stored::patient;
+use super::registrations::patient;
 use super::{Catalog, CatalogError, nanoseconds, study_completions};
 use contract::event::{SeriesCompleted, Source};
 use sqlx::SqliteConnection;

@@ -5,6 +5,7 @@ use super::fingerprints::Fingerprints;
 use super::identities::{self, OfSeries, Said};
 use super::losses::{self, Contradicted};
 use super::open;
+use super::registrations::{self, Registration};
 use super::sources;
 use super::upserts::{TOUCH_SERIES, UPSERT_PATIENTS, UPSERT_SERIES, UPSERT_STUDIES};
 use super::{
@@ -12,7 +13,7 @@ use super::{
     timestamp, word,
 };
 use completion::{Completed, Consequences, Effect, Known};
-use contract::event::{InstanceStored, SeriesDeleted};
+use contract::event::{InstanceStored, SeriesCompleted, SeriesDeleted};
 use contract::uid::SeriesInstanceUid;
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
@@ -63,8 +64,33 @@ pub struct Batch {
     pub counted: Vec<SeriesInstanceUid>,
     /// How many instances of which series associations acknowledged, by their own accounts.
     pub accounts: Vec<(SeriesInstanceUid, u64)>,
+    /// Series that somebody vouches for. They come after all instances of the batch.
+    pub registrations: Vec<Registration>,
     /// Where the stream has been read to, dead letters included.
     pub bookmark: Bookmark,
+}
+
+impl Batch {
+    /// Without events, after the bookmark.
+    #[must_use]
+    pub fn new(bookmark: Bookmark) -> Self {
+        Self {
+            instances: Vec::new(),
+            counted: Vec::new(),
+            accounts: Vec::new(),
+            registrations: Vec::new(),
+            bookmark,
+        }
+    }
+}
+
+/// What will be announced of a batch.
+#[derive(Debug, Default, PartialEq)]
+pub struct Committed {
+    /// The series that were deleted by it.
+    pub deleted: Vec<SeriesDeleted>,
+    /// The series that were registered by it.
+    pub registered: Vec<SeriesCompleted>,
 }
 
 /// What the rows of a batch turned out to be.
@@ -102,8 +128,8 @@ impl Catalog {
         .transpose()
     }
 
-    /// Commits a batch, its bookmark and what `conclude` makes of it, or nothing at all. Gives the
-    /// deletions that will be announced.
+    /// Commits a batch, its bookmark and what `conclude` makes of it, or nothing at all. Gives what
+    /// will be announced.
     ///
     /// # Errors
     /// When the catalogue can't be written; the batch is then as if it had not been read.
@@ -111,7 +137,7 @@ impl Catalog {
         &self,
         batch: &Batch,
         conclude: impl FnOnce(&Recorded) -> Consequences,
-    ) -> Result<Vec<SeriesDeleted>, CatalogError> {
+    ) -> Result<Committed, CatalogError> {
         let mut transaction = self.begin_write().await?;
         let effects = effects(&mut transaction, &batch.instances).await?;
         let found = find(&mut transaction, &batch.instances, &effects).await?;
@@ -140,11 +166,12 @@ impl Catalog {
         .execute(&mut *transaction)
         .await?;
         let deleted = deletions::delete(&mut transaction, &consequences.deletions).await?;
+        let registered = registrations::register(&mut transaction, &batch.registrations).await?;
         transaction.commit().await?;
         if let Some(write_back) = &self.write_back {
             write_back.committed(batch.instances.len());
         }
-        Ok(deleted)
+        Ok(Committed { deleted, registered })
     }
 }
 

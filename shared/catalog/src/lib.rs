@@ -1,8 +1,7 @@
 //! The catalogue: all that is known of patients, studies, series and instances, in one SQLite
 //! file. There is no SQL outside this crate.
 //!
-//! The indexer owns the catalogue: it alone migrates and announces. The api reads it and writes
-//! what `POST /store` says.
+//! The indexer owns the catalogue: it alone migrates, decides and announces. The api reads it.
 
 mod attributes;
 mod comparison;
@@ -25,12 +24,12 @@ mod outbox;
 mod own_file;
 mod paging;
 mod qido;
+mod registrations;
 mod renumbering;
 mod restoring;
 mod series;
 mod sources;
 mod statistics;
-mod stored;
 mod studies;
 mod study_completions;
 #[cfg(feature = "synthetic")]
@@ -45,19 +44,18 @@ pub use completions::RevisionRecord;
 pub use details::{Details, InstanceRecord};
 pub use facts::Restored;
 pub use inspection::Inspection;
-pub use instances::{Batch, Bookmark, EventMark, Received, Recorded};
+pub use instances::{Batch, Bookmark, Committed, EventMark, Received, Recorded};
 pub use location::{beside, remove_database};
 pub use losses::{Contradicted, Loss, LossCause, Witness};
 pub use matching::Matching;
-
 pub use outbox::{Announcement, Held};
 pub use paging::{Page, Position};
 pub use qido::{LevelSearch, attributes_of};
+pub use registrations::{Registration, RegistrationOutcome};
 pub use restoring::RestoredBackup;
 pub use series::{Listed, SeriesOrder, SeriesRecord, SeriesSearch};
 pub use sources::SourceRecord;
 pub use statistics::Statistics;
-pub use stored::{StoreOutcome, StoredSeries};
 pub use studies::{StudyRecord, StudySearch};
 pub use study_completions::StudiesDecided;
 pub use taken_up::SeriesBookmark;

@@ -1,6 +1,8 @@
 //! Who waits for whom at the connections of a process that reads.
 
 use super::*;
+use completion::Consequences;
+use contract::event::RegistrationRequested;
 use contract::uid::StudyInstanceUid;
 use futures_util::FutureExt as _;
 use sqlx::QueryBuilder;
@@ -8,38 +10,51 @@ use tempfile::TempDir;
 
 /// A catalogue of a process that reads, and where its file is.
 async fn reader() -> (Catalog, TempDir) {
+    reader_of(&[]).await
+}
+
+/// The same, with these series in it.
+async fn reader_of(series: &[&str]) -> (Catalog, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("catalog.db");
     let settings = CatalogSettings { database_url: format!("sqlite://{}", path.display()) };
-    Catalog::own(&settings).await.unwrap().close().await;
+    let owner = Catalog::own(&settings).await.unwrap();
+    let registrations = series.iter().zip(1..).map(|(series, sequence)| {
+        let event = RegistrationRequested {
+            series_instance_uid: SeriesInstanceUid::parse(series).unwrap(),
+            study_instance_uid: StudyInstanceUid::parse("2.25.6").unwrap(),
+            patient_id: "7".into(),
+            patient_name: "Roe^Jane".into(),
+            instances_count: 12,
+            request_id: series.to_string(),
+            requested_at: Timestamp::UNIX_EPOCH,
+        };
+        Registration { sequence, at: Timestamp::UNIX_EPOCH, event: Box::new(event) }
+    });
+    let (stream_created, last_sequence) = (Timestamp::UNIX_EPOCH, series.len() as u64);
+    let bookmark = Bookmark { stream_created, last_sequence, event: None, latest: None };
+    let batch = Batch { registrations: registrations.collect(), ..Batch::new(bookmark) };
+    owner.record(&batch, |_| Consequences::default()).await.unwrap();
+    owner.close().await;
     (Catalog::open(&settings).unwrap(), folder)
 }
 
-fn stored() -> StoredSeries {
-    StoredSeries {
-        series: SeriesInstanceUid::parse("2.25.5").unwrap(),
-        study: StudyInstanceUid::parse("2.25.6").unwrap(),
-        patient_id: "7".into(),
-        patient_name: "Roe^Jane".into(),
-        instances_count: 12,
-        at: Timestamp::UNIX_EPOCH,
-    }
-}
-
 #[tokio::test]
-async fn readers_can_not_hold_up_what_is_stored() {
+async fn readers_can_not_hold_up_how_far_a_webhook_is() {
     let (catalog, _folder) = reader().await;
     let mut readers = Vec::new();
     for _ in 0..READERS {
         readers.push(catalog.pool.acquire().await.unwrap());
     }
-    assert_eq!(catalog.store(&stored()).await.unwrap(), StoreOutcome::Stored);
+    let delivered = Delivered { series_created: Timestamp::UNIX_EPOCH, up_to: 5 };
+    catalog.keep_delivered("lung-ai", delivered).await.unwrap();
+    readers.pop();
+    assert_eq!(catalog.delivered("lung-ai").await.unwrap(), Some(delivered));
 }
 
 #[tokio::test]
 async fn long_reads_leave_connections_to_what_is_looked_up() {
-    let (catalog, _folder) = reader().await;
-    catalog.store(&stored()).await.unwrap();
+    let (catalog, _folder) = reader_of(&["2.25.5"]).await;
     let mut reading = Vec::new();
     for _ in 0..LONG_READS {
         let turn = catalog.long_read().await.unwrap();
@@ -48,7 +63,8 @@ async fn long_reads_leave_connections_to_what_is_looked_up() {
     let all = SeriesSearch { whole: true, ..SeriesSearch::default() };
     let mut another = Box::pin(catalog.series(&all, None, 10));
     assert!(another.as_mut().now_or_never().is_none(), "it did not wait for its turn");
-    assert!(catalog.state_of(&stored().series).await.unwrap().is_some());
+    let series = SeriesInstanceUid::parse("2.25.5").unwrap();
+    assert!(catalog.state_of(&series).await.unwrap().is_some());
     let page = SeriesSearch::default();
     assert_eq!(catalog.series(&page, None, 10).await.unwrap().records.len(), 1);
     reading.pop();

@@ -3,7 +3,7 @@
 
 use catalog::{
     Attribute, Batch, Bookmark, Catalog, CatalogError, CatalogSettings, Details, Held, Level,
-    LevelSearch, Matching, Received, Recorded, SeriesSearch, StoreOutcome, StoredSeries,
+    LevelSearch, Matching, Received, Recorded, Registration, RegistrationOutcome, SeriesSearch,
     StudySearch, keyword,
 };
 use completion::{
@@ -11,7 +11,8 @@ use completion::{
     StudyCompletion,
 };
 use contract::event::{
-    DeletionReason, Ending, InstanceStored, Reason, SeriesCompleted, SeriesDeleted,
+    DeletionReason, Ending, InstanceStored, Reason, RegistrationRequested, SeriesCompleted,
+    SeriesDeleted,
 };
 use contract::uid::{SeriesInstanceUid, StudyInstanceUid};
 use jiff::{SignedDuration, Timestamp};
@@ -52,13 +53,7 @@ impl Feed {
                 }
             })
             .collect();
-        let bookmark = Bookmark {
-            stream_created: second(0),
-            last_sequence: self.sequence,
-            event: None,
-            latest: None,
-        };
-        let batch = Batch { instances, counted: Vec::new(), accounts: Vec::new(), bookmark };
+        let batch = Batch { instances, ..Batch::new(bookmark(self.sequence)) };
         let mut effects = Vec::new();
         let conclude = |recorded: &Recorded| {
             effects.clone_from(&recorded.effects);
@@ -95,19 +90,44 @@ impl Feed {
     /// An operator's request to delete a series.
     async fn delete(&mut self, series: &str) -> Vec<SeriesDeleted> {
         self.sequence += 1;
-        let bookmark = Bookmark {
-            stream_created: second(0),
-            last_sequence: self.sequence,
-            event: None,
-            latest: None,
-        };
-        let batch =
-            Batch { instances: Vec::new(), counted: Vec::new(), accounts: Vec::new(), bookmark };
+        let batch = Batch::new(bookmark(self.sequence));
         let series = SeriesInstanceUid::parse(series).unwrap();
         let (reason, decided_at) = (DeletionReason::Requested, second(self.sequence));
         let deletions = vec![Deletion { series, reason, decided_at }];
         let consequences = Consequences { deletions, ..Consequences::default() };
-        self.catalog.record(&batch, |_| consequences).await.unwrap()
+        self.catalog.record(&batch, |_| consequences).await.unwrap().deleted
+    }
+
+    /// A request to register a series of 12 instances. Gives what became of it.
+    async fn register(&mut self, series: &str) -> RegistrationOutcome {
+        self.register_as(series, |_| {}).await
+    }
+
+    async fn register_as(
+        &mut self,
+        series: &str,
+        change: impl FnOnce(&mut RegistrationRequested),
+    ) -> RegistrationOutcome {
+        self.sequence += 1;
+        let series = SeriesInstanceUid::parse(series).unwrap();
+        let mut event = RegistrationRequested {
+            series_instance_uid: series.clone(),
+            study_instance_uid: StudyInstanceUid::parse("2.25.6").unwrap(),
+            patient_id: "7".to_owned(),
+            patient_name: "Roe^Jane".to_owned(),
+            instances_count: 12,
+            request_id: "7e6f35d8-5a0f-4c55-9d7e-6f1c0b2a9d10".to_owned(),
+            requested_at: second(1),
+        };
+        change(&mut event);
+        let (sequence, at) = (self.sequence, second(1));
+        let registrations = vec![Registration { sequence, at, event: Box::new(event) }];
+        let batch = Batch { registrations, ..Batch::new(bookmark(sequence)) };
+        let committed =
+            self.catalog.record(&batch, |_| Consequences::default()).await.unwrap().registered;
+        let outcome = self.catalog.registration(&series, sequence).await.unwrap().unwrap();
+        assert_eq!(committed.len(), usize::from(outcome == RegistrationOutcome::Registered));
+        outcome
     }
 
     /// UID and count of the series that are listed.
@@ -116,6 +136,11 @@ impl Feed {
         let records = page.records;
         records.into_iter().map(|r| (r.series_instance_uid, r.instances_count)).collect()
     }
+}
+
+/// Of a stream that was read up to this sequence.
+fn bookmark(last_sequence: u64) -> Bookmark {
+    Bookmark { stream_created: second(0), last_sequence, event: None, latest: None }
 }
 
 fn second(number: u64) -> Timestamp {
@@ -318,25 +343,21 @@ async fn announcements_wait_in_order_until_the_broker_has_them() {
 
 #[tokio::test]
 async fn a_stored_series_is_complete_announced_and_stays_as_it_was() {
-    let feed = Feed::new().await;
-    let mut stored = StoredSeries {
-        series: SeriesInstanceUid::parse("2.25.5").unwrap(),
-        study: StudyInstanceUid::parse("2.25.6").unwrap(),
-        patient_id: "7".into(),
-        patient_name: "Roe^Jane".into(),
-        instances_count: 12,
-        at: second(1),
-    };
-    assert_eq!(feed.catalog.store(&stored).await.unwrap(), StoreOutcome::Stored);
-    stored.instances_count = 99;
-    stored.patient_id = "8".into();
-    assert_eq!(feed.catalog.store(&stored).await.unwrap(), StoreOutcome::AlreadyExists);
+    let mut feed = Feed::new().await;
+    let uid = SeriesInstanceUid::parse("2.25.5").unwrap();
+    assert_eq!(feed.catalog.registration(&uid, 1).await.unwrap(), None, "nobody has acted on it");
+    assert_eq!(feed.register("2.25.5").await, RegistrationOutcome::Registered);
+    let again = feed.register_as("2.25.5", |event| {
+        event.instances_count = 99;
+        event.patient_id = "8".to_owned();
+    });
+    assert_eq!(again.await, RegistrationOutcome::AlreadyExists);
     assert_eq!(feed.listed().await, [("2.25.5".to_owned(), 12)]);
     let waiting = feed.catalog.waiting_announcements(10).await.unwrap();
     assert_eq!(waiting.len(), 1);
     let event: SeriesCompleted = serde_json::from_str(&waiting[0].payload).unwrap();
     assert_eq!((event.reason, event.instances_count), (Reason::Stored, 12));
-    assert_eq!(event.patient_id, "7");
+    assert_eq!((event.patient_id.as_str(), event.instances_sequence), ("7", Some(1)));
 }
 
 #[tokio::test]
@@ -344,18 +365,9 @@ async fn who_asks_for_what_came_later_misses_nothing_that_is_stored() {
     let mut feed = Feed::new().await;
     feed.receive([instance("2.1", "3.1")]).await;
     let completed = feed.complete("2.1").await.unwrap();
-    // It was said before that, and waited for the write lock.
-    let mut stored = StoredSeries {
-        series: SeriesInstanceUid::parse("2.2").unwrap(),
-        study: StudyInstanceUid::parse("2.25.6").unwrap(),
-        patient_id: "7".into(),
-        patient_name: "Roe^Jane".into(),
-        instances_count: 12,
-        at: second(1),
-    };
-    assert_eq!(feed.catalog.store(&stored).await.unwrap(), StoreOutcome::Stored);
-    stored.series = SeriesInstanceUid::parse("2.3").unwrap();
-    assert_eq!(feed.catalog.store(&stored).await.unwrap(), StoreOutcome::Stored);
+    // By a clock that was set back, it was said before that.
+    assert_eq!(feed.register("2.2").await, RegistrationOutcome::Registered);
+    assert_eq!(feed.register("2.3").await, RegistrationOutcome::Registered);
     let later =
         SeriesSearch { completed_after: Some(completed.completed_at), ..SeriesSearch::default() };
     let page = feed.catalog.series(&later, None, 1000).await.unwrap();
@@ -368,30 +380,14 @@ async fn who_asks_for_what_came_later_misses_nothing_that_is_stored() {
 async fn a_series_that_is_arriving_already_exists_for_post_store() {
     let mut feed = Feed::new().await;
     feed.receive([instance("2.1", "3.1")]).await;
-    let stored = StoredSeries {
-        series: SeriesInstanceUid::parse("2.1").unwrap(),
-        study: StudyInstanceUid::parse("2.25.6").unwrap(),
-        patient_id: "7".into(),
-        patient_name: "Roe^Jane".into(),
-        instances_count: 12,
-        at: second(1),
-    };
-    assert_eq!(feed.catalog.store(&stored).await.unwrap(), StoreOutcome::AlreadyExists);
+    assert_eq!(feed.register("2.1").await, RegistrationOutcome::AlreadyExists);
     assert_eq!(feed.complete("2.1").await.unwrap().instances_count, 1);
 }
 
 #[tokio::test]
 async fn instances_that_arrive_for_a_claimed_series_are_counted() {
     let mut feed = Feed::new().await;
-    let stored = StoredSeries {
-        series: SeriesInstanceUid::parse("2.1").unwrap(),
-        study: StudyInstanceUid::parse("2.25.6").unwrap(),
-        patient_id: "other".into(),
-        patient_name: "Roe^Jane".into(),
-        instances_count: 12,
-        at: second(1),
-    };
-    feed.catalog.store(&stored).await.unwrap();
+    feed.register_as("2.1", |event| event.patient_id = "other".to_owned()).await;
     feed.receive([instance("2.1", "3.1")]).await;
     assert_eq!(feed.listed().await, [("2.1".to_owned(), 12)]);
     let completed = feed.complete("2.1").await.unwrap();
@@ -457,8 +453,7 @@ async fn what_the_rules_know_of_an_open_series_is_kept_whole() {
     let changed = vec![(series, open)];
     let bookmark =
         Bookmark { stream_created: second(0), last_sequence: 2, event: None, latest: None };
-    let batch =
-        Batch { instances: Vec::new(), counted: Vec::new(), accounts: Vec::new(), bookmark };
+    let batch = Batch::new(bookmark);
     let consequences = Consequences { open: changed.clone(), ..Consequences::default() };
     feed.catalog.record(&batch, |_| consequences).await.unwrap();
     assert_eq!(feed.catalog.open_series().await.unwrap(), changed);
@@ -494,14 +489,7 @@ async fn what_is_learned_of_a_sender_is_kept_until_it_is_trusted_again() {
     let mut feed = Feed::new().await;
     feed.receive([instance("2.1", "3.1")]).await;
     let learn = async |sequence, lesson| {
-        let bookmark = Bookmark {
-            stream_created: second(0),
-            last_sequence: sequence,
-            event: None,
-            latest: None,
-        };
-        let batch =
-            Batch { instances: Vec::new(), counted: Vec::new(), accounts: Vec::new(), bookmark };
+        let batch = Batch::new(bookmark(sequence));
         let consequences = Consequences { lessons: vec![lesson], ..Consequences::default() };
         feed.catalog.record(&batch, |_| consequences).await.unwrap();
         (feed.catalog.sources().await.unwrap(), feed.catalog.disproved().await.unwrap())
@@ -541,15 +529,8 @@ async fn a_deleted_series_leaves_a_trace_and_goes_on_with_the_next_revision() {
         feed.catalog.rows().await.unwrap().into_iter().filter(|row| row.contains("Roe")).collect();
     assert!(names.is_empty(), "{names:?}");
 
-    let stored = StoredSeries {
-        series: uid.clone(),
-        study: StudyInstanceUid::parse("2.25.1").unwrap(),
-        patient_id: "7".to_owned(),
-        patient_name: "Roe^Jane".to_owned(),
-        instances_count: 9,
-        at: second(20),
-    };
-    assert_eq!(feed.catalog.store(&stored).await.unwrap(), StoreOutcome::Stored);
+    let again = feed.register_as("2.1", |event| event.instances_count = 9).await;
+    assert_eq!(again, RegistrationOutcome::Registered);
     assert_eq!(feed.listed().await, [("2.1".to_owned(), 9)]);
     feed.delete("2.1").await;
     feed.receive([instance("2.1", "3.1")]).await;

@@ -362,6 +362,11 @@ pub enum Subject {
         /// The receiver's name.
         node: Token,
     },
+    /// `dicom.request.register.<SeriesInstanceUID>`: somebody vouches for a series.
+    RegistrationRequested {
+        /// The series.
+        series: UidTokens,
+    },
     /// `dicom.request.complete.<SeriesInstanceUID>`: an operator wants a series to be complete.
     CompletionRequested {
         /// The series.
@@ -454,6 +459,12 @@ impl Subject {
         Self::IngestResumed { node: Token::new(node_name) }
     }
 
+    /// Where the request goes that a series be registered.
+    #[must_use]
+    pub fn registration_requested(series: &SeriesInstanceUid) -> Self {
+        Self::RegistrationRequested { series: UidTokens::new(series) }
+    }
+
     /// Where the request goes that a series be complete.
     #[must_use]
     pub fn completion_requested(series: &SeriesInstanceUid) -> Self {
@@ -514,6 +525,7 @@ impl Subject {
             Self::Association { change, .. } => change.kind(),
             Self::IngestStarted { .. } => "dicom.ingest.started",
             Self::IngestResumed { .. } => "dicom.ingest.resumed",
+            Self::RegistrationRequested { .. } => "dicom.request.register",
             Self::CompletionRequested { .. } => "dicom.request.complete",
             Self::DeletionRequested { .. } => "dicom.request.delete",
             Self::TrustRequested { .. } => "dicom.request.trust",
@@ -540,7 +552,8 @@ impl Display for Subject {
                 write!(f, "{}.{}", modality.0, series.0)
             }
             Self::Audit { service, kind } => write!(f, "{service}.{}", kind.as_str()),
-            Self::CompletionRequested { series: uid }
+            Self::RegistrationRequested { series: uid }
+            | Self::CompletionRequested { series: uid }
             | Self::DeletionRequested { series: uid }
             | Self::StudyCompleted { study: uid } => f.write_str(&uid.0),
             Self::Association { calling_ae: name, .. }
@@ -599,6 +612,9 @@ fn read(text: &str) -> Option<Subject> {
         ("ingest", "started") => Some(Subject::IngestStarted { node: Token::read(rest) }),
         ("ingest", "resumed") => Some(Subject::IngestResumed { node: Token::read(rest) }),
         ("request", "trust") => Some(Subject::TrustRequested { calling_ae: Token::read(rest) }),
+        ("request", "register") => {
+            Some(Subject::RegistrationRequested { series: UidTokens::from_text(rest) })
+        }
         ("request", "complete") => {
             Some(Subject::CompletionRequested { series: UidTokens::from_text(rest) })
         }
@@ -731,6 +747,7 @@ mod tests {
             "dicom.association.opened.A.B",
             "dicom.ingest.started.a.b",
             "dicom.ingest.stopped.a",
+            "dicom.request.register.",
             "dicom.request.complete.",
             "dicom.request.delete.",
             "dicom.series.deleted.MR",
@@ -773,6 +790,7 @@ mod tests {
                 Subject::association(AssociationChange::Aborted, &ae),
                 Subject::ingest_started(&ae),
                 Subject::ingest_resumed(&ae),
+                Subject::registration_requested(&series),
                 Subject::completion_requested(&series),
                 Subject::deletion_requested(&series),
                 Subject::study_completed(&uid),

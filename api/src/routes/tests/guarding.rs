@@ -137,6 +137,7 @@ async fn a_page_of_an_origin_that_is_named_may_ask_and_no_other() {
     answer.assert_header("Vary", "Origin");
     let headers = answer.0.header("Access-Control-Allow-Headers").unwrap();
     assert!(headers.contains("Authorization"), "{headers}");
+    register(api.owner.as_ref().unwrap(), [store()]).await;
     let answer = ask(Method::POST, named).body_json(&store()).send().await;
     answer.assert_status_is_ok();
     answer.assert_header("Access-Control-Allow-Origin", named);

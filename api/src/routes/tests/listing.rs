@@ -30,18 +30,12 @@ impl Feed {
         let at = Timestamp::from_second(sequence as i64).unwrap();
         let open = vec![(event.series_instance_uid.clone(), OpenSeries::new(at, "MR1"))];
         let instances = vec![Received { sequence, at, event: Box::new(event) }];
-        let bookmark = Bookmark {
-            stream_created: Timestamp::UNIX_EPOCH,
-            last_sequence: sequence,
-            event: None,
-            latest: None,
-        };
-        let batch = Batch { instances, counted: Vec::new(), accounts: Vec::new(), bookmark };
+        let batch = Batch { instances, ..Batch::new(bookmark(sequence)) };
         let consequences = Consequences { open, ..Consequences::default() };
         self.owner().record(&batch, |_| consequences).await.unwrap();
     }
 
-    fn owner(&self) -> &Catalog {
+    pub(super) fn owner(&self) -> &Catalog {
         self.api.owner.as_ref().unwrap()
     }
 
@@ -126,7 +120,7 @@ async fn a_series_is_found_by_what_is_known_of_it() {
     }
     feed.complete(10, &["2.1", "2.2"]).await;
     feed.complete(20, &["2.3", "2.4"]).await;
-    feed.api.client.post("/store").body_json(&store()).send().await.assert_status_is_ok();
+    register(feed.owner(), [store()]).await;
     for (query, expected) in [
         ("PatientID=7", &["2.1", "2.2", "1.2.3.4"][..]),
         ("PatientID=7*&Source=dicom", &["2.1", "2.2", "2.3"]),
@@ -231,13 +225,13 @@ async fn pages_neither_skip_nor_repeat_while_series_complete_reopen_and_tie() {
 #[tokio::test]
 async fn what_is_listed_whole_is_the_same_as_its_pages_however_long() {
     let feed = Feed::new().await;
-    for number in 0..1203 {
-        let stored = serde_json::json!({
+    let stored = |number| {
+        serde_json::json!({
             "SeriesInstanceUID": format!("2.{number}"), "PatientID": "7", "PatientName": "Roe^Jane",
             "StudyInstanceUID": "1.2.3", "InstancesCount": number
-        });
-        feed.api.client.post("/store").body_json(&stored).send().await.assert_status_is_ok();
-    }
+        })
+    };
+    register(feed.owner(), (0..1203).map(stored)).await;
     let whole = feed.found("/series").await;
     let expected: Vec<_> = (0..1203).map(|number| format!("2.{number}")).collect();
     assert_eq!(whole, expected);

@@ -176,13 +176,13 @@ async fn what_is_not_supported_is_said_in_the_standards_way() {
 #[tokio::test]
 async fn an_answer_that_is_cut_says_how_many_are_left() {
     let feed = Feed::new().await;
-    for number in 0..1203 {
-        let stored = serde_json::json!({
+    let stored = |number| {
+        serde_json::json!({
             "SeriesInstanceUID": format!("2.{number}"), "PatientID": "7", "PatientName": "Roe^Jane",
             "StudyInstanceUID": "1.2.3", "InstancesCount": 3
-        });
-        feed.api.client.post("/store").body_json(&stored).send().await.assert_status_is_ok();
-    }
+        })
+    };
+    register(feed.owner(), (0..1203).map(stored)).await;
     let cut = feed.api.client.get("/dicom-web/series").send().await;
     let left = "299 collimator: There are 203 additional results that can be requested";
     cut.assert_header(header::WARNING, left);

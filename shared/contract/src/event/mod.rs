@@ -23,7 +23,7 @@ pub use attributes::{AttributeValue, Attributes};
 pub use disagreement::{DisagreeingValue, Disagreement, Identity};
 pub use instance::{InstanceReceiving, InstanceStored};
 pub use remarks::{Remarks, Texts};
-pub use request::{CompletionRequested, DeletionRequested, TrustRequested};
+pub use request::{CompletionRequested, DeletionRequested, RegistrationRequested, TrustRequested};
 pub use series::{DeletionReason, Reason, SeriesCompleted, SeriesDeleted, Source};
 pub use study::{SeriesOfStudy, StudyCompleted};
 

@@ -1,11 +1,42 @@
-//! What operators ask for. A request goes through the stream like everything else that decides
+//! What people and programs ask for by HTTP. A request goes through the stream like everything else that decides
 //! what the catalogue says, so it is in order, and on the record.
 
 use super::{API, Event};
 use crate::subject::Subject;
-use crate::uid::SeriesInstanceUid;
+use crate::uid::{SeriesInstanceUid, StudyInstanceUid};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// Somebody vouches for a series that did not come by DICOM.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct RegistrationRequested {
+    /// Series Instance UID (0020,000E).
+    #[serde(rename = "SeriesInstanceUID")]
+    pub series_instance_uid: SeriesInstanceUid,
+    /// Study Instance UID (0020,000D).
+    #[serde(rename = "StudyInstanceUID")]
+    pub study_instance_uid: StudyInstanceUid,
+    /// Patient ID (0010,0020).
+    #[serde(rename = "PatientID")]
+    pub patient_id: String,
+    /// Patient's Name (0010,0010).
+    pub patient_name: String,
+    /// How many instances the series is said to have.
+    pub instances_count: u32,
+    /// This request: a UUID.
+    #[serde(rename = "RequestID")]
+    pub request_id: String,
+    /// When, by the API's clock.
+    pub requested_at: Timestamp,
+}
+
+impl RegistrationRequested {
+    /// How long a request counts after the broker stored it. Who asked has an answer by then or knows that
+    /// there is none, so an indexer that comes to it later passes it over.
+    pub const LIFETIME: Duration = Duration::from_secs(10);
+}
 
 /// An operator says that a series is complete as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +102,7 @@ macro_rules! events {
 }
 
 events! {
+    RegistrationRequested: registration_requested of series_instance_uid;
     CompletionRequested: completion_requested of series_instance_uid;
     DeletionRequested: deletion_requested of series_instance_uid;
     TrustRequested: trust_requested of calling_ae_title;

@@ -230,6 +230,16 @@ fn the_start_of_a_receiver_and_its_heartbeat_read_as_their_golden_files() {
 fn a_request_reads_as_its_golden_file() {
     let request_id = "7e6f35d8-5a0f-4c55-9d7e-6f1c0b2a9d10".to_owned();
     let requested_at = at("2026-02-03T04:05:08Z");
+    let register = RegistrationRequested {
+        series_instance_uid: SeriesInstanceUid::parse("2.25.2").unwrap(),
+        study_instance_uid: StudyInstanceUid::parse("2.25.1").unwrap(),
+        patient_id: "7".into(),
+        patient_name: "Roe^Jane".into(),
+        instances_count: 17,
+        request_id: request_id.clone(),
+        requested_at,
+    };
+    agrees_with(&register, include_str!("../../golden/registration_requested.json"));
     let complete = CompletionRequested {
         series_instance_uid: SeriesInstanceUid::parse("2.25.2").unwrap(),
         request_id: request_id.clone(),
