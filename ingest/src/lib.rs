@@ -1,42 +1,28 @@
 //! The receiver: a C-STORE and C-ECHO SCP that publishes one durable event per instance and says
 //! Success only once the broker has it on disk.
 
-mod acr_nema;
-pub mod admission;
 pub mod association;
-pub mod attributes;
-pub mod auditing;
-pub mod broker;
-pub mod certificate;
-pub mod header;
-pub mod heartbeat;
-pub mod identification;
+pub mod audit;
+pub mod data_set;
 pub mod instance;
-pub mod ledger;
-pub mod listener;
+pub mod log_limit;
 pub mod metrics;
-pub mod occurrences;
-pub mod pseudonyms;
-pub mod publish_refused;
-pub mod publisher;
-pub mod rejection_limit;
+pub mod negotiation;
+pub mod publish;
+pub mod server;
 pub mod settings;
-pub mod shares;
-pub mod text;
-pub mod tls;
-pub mod transfers;
 
 use anyhow::Context;
 use association::Service;
 use async_nats::Client;
-use broker::Broker;
-use contract::subject::Service as Speaker;
-use identification::Identification;
-use listener::Ports;
+use contract::subject::Service as ServiceName;
+use instance::pseudonyms::Pseudonyms;
+use log_limit::LogLimit;
 use metrics::IngestMetrics;
-use occurrences::Occurrences;
-use pseudonyms::Pseudonyms;
-use publisher::Publisher;
+use negotiation::user_identity::UserVerifier;
+use publish::health::PublishHealth;
+use publish::publisher::Publisher;
+use server::listener::{self, Ports};
 pub use settings::Settings;
 use shared::acknowledgements::Acknowledgements;
 use shared::audit::{AuditSettings, Auditor};
@@ -84,7 +70,7 @@ impl Ingest {
         metrics: &Metrics,
     ) -> anyhow::Result<Self> {
         let hangup = Hangup::listen()?;
-        let auditor = Auditor::new(audit, Speaker::Ingest, &settings.node_name(), metrics);
+        let auditor = Auditor::new(audit, ServiceName::Ingest, &settings.node_name(), metrics);
         let (health, refusals) = (health.part("ingest"), metrics.refusals());
         let allow = sources.read()?.allow;
         settings.check(&allow)?;
@@ -165,27 +151,27 @@ impl Ingest {
         let node_name = self.settings.node_name();
         tracing::info!(node_name, "this receiver's name");
         let timeout = self.settings.publish_timeout;
-        let broker = Broker::new(self.health, self.acknowledgements);
+        let publish_health = PublishHealth::new(self.health, self.acknowledgements);
         let (auditor, audited) = (self.auditor.clone(), jetstream.clone());
         let service = Arc::new(Service {
             publisher: Publisher::new(
                 jetstream,
                 timeout,
                 node_name.clone(),
-                broker,
+                publish_health,
                 self.metrics.acknowledged_after.clone(),
             ),
             settings: self.settings,
             allow: self.allow,
-            identification: Identification::new()?,
+            verifier: UserVerifier::new()?,
             pseudonyms: self.pseudonyms,
             node_name,
             refusals: self.refusals,
             metrics: self.metrics,
             auditor: self.auditor,
-            rejections: Mutex::new(Occurrences::said_at_most(1)),
+            rejections: Mutex::new(LogLimit::per_second(1)),
             rejection_limit: Mutex::default(),
-            troubles: Mutex::new(Occurrences::said_at_most(TROUBLES_SAID)),
+            troubles: Mutex::new(LogLimit::per_second(TROUBLES_SAID)),
             stop,
         });
         // Callers are let in meanwhile; what they send waits for the start to be published.

@@ -121,9 +121,9 @@ impl IngestMetrics {
 
     /// An association is open, until what this gives is dropped.
     #[must_use]
-    pub fn opened(&self) -> Open {
+    pub fn opened(&self) -> OpenAssociation {
         self.open.inc();
-        Open(self.open.clone())
+        OpenAssociation(self.open.clone())
     }
 
     /// An association ended.
@@ -146,9 +146,9 @@ impl IngestMetrics {
 
 /// An association that is counted as open.
 #[derive(Debug)]
-pub struct Open(Gauge);
+pub struct OpenAssociation(Gauge);
 
-impl Drop for Open {
+impl Drop for OpenAssociation {
     fn drop(&mut self) {
         self.0.dec();
     }

@@ -1,7 +1,7 @@
 //! What the receiver can be told. Each is also an environment variable of the same name.
 
-use crate::pseudonyms::PseudonymSettings;
-use crate::tls::TlsSettings;
+use crate::instance::pseudonyms::PseudonymSettings;
+use crate::server::tls::TlsSettings;
 use anyhow::ensure;
 use bytesize::ByteSize;
 use clap::Args;

@@ -7,8 +7,8 @@ use dicom_object::InMemDicomObject;
 use dicom_transfer_syntax_registry::entries::{
     EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN,
 };
-use ingest::attributes::{WANTED, decode};
-use ingest::header::{Encoding, Header, HeaderReader, Limits};
+use ingest::data_set::attributes::{WANTED, decode};
+use ingest::data_set::header::{Encoding, Header, HeaderReader, Limits};
 use std::hint::black_box;
 
 const LIMITS: Limits = Limits { header: 16 << 20, inflated: 1 << 30 };

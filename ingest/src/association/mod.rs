@@ -1,23 +1,23 @@
 //! One association, from its request to its end: messages are taken one by one, and an instance is
 //! answered with Success only once the broker has acknowledged its event.
 
-mod negotiation;
+pub mod heartbeat;
+pub mod series_shares;
 mod store;
+pub mod tally;
 
-pub use negotiation::{Connection, reject, serve};
-
-use crate::admission::Accepted;
-use crate::auditing::{self, End as Ended};
-use crate::identification::Identification;
-use crate::instance::Refusal;
-use crate::ledger::Ledger;
-use crate::metrics::{ClassMetrics, IngestMetrics, Open, Outcome};
-use crate::occurrences::Occurrences;
-use crate::pseudonyms::Pseudonyms;
-use crate::publisher::Publisher;
-use crate::rejection_limit::RejectionLimit;
+use crate::association::tally::Tally;
+use crate::audit::messages::{self, AssociationEnd};
+use crate::audit::transfers::Transfers;
+use crate::instance::event::Refusal;
+use crate::instance::pseudonyms::Pseudonyms;
+use crate::log_limit::LogLimit;
+use crate::metrics::{ClassMetrics, IngestMetrics, OpenAssociation, Outcome};
+use crate::negotiation::admission::Accepted;
+use crate::negotiation::rejection_limit::RejectionLimit;
+use crate::negotiation::user_identity::UserVerifier;
+use crate::publish::publisher::Publisher;
 use crate::settings::Settings;
-use crate::transfers::Transfers;
 use contract::event::{AssociationIdentity, Ending};
 use dicom_ul::pdu::{AbortRQServiceProviderReason, Pdu};
 use dimse::Status;
@@ -42,7 +42,7 @@ pub struct Service {
     /// Who may send.
     pub allow: AllowList,
     /// Whether those are who they say.
-    pub identification: Identification,
+    pub verifier: UserVerifier,
     /// What patients are called by in events, where that is not as their instances say.
     pub pseudonyms: Option<Pseudonyms>,
     /// The receiver's name.
@@ -50,7 +50,7 @@ pub struct Service {
     /// Where events go.
     pub publisher: Publisher,
     /// Callers that were turned away.
-    pub rejections: Mutex<Occurrences>,
+    pub rejections: Mutex<LogLimit>,
     /// With those of them who may not send.
     pub rejection_limit: Mutex<RejectionLimit>,
     /// Counts whatever is refused.
@@ -60,28 +60,28 @@ pub struct Service {
     /// Says who sent what, and who was refused.
     pub auditor: Auditor,
     /// What peers did wrong, as far as it is worth a warning.
-    pub troubles: Mutex<Occurrences>,
+    pub troubles: Mutex<LogLimit>,
     /// Cancelled when the receiver is to stop.
     pub stop: CancellationToken,
 }
 
 impl Service {
     /// Counts a caller who may not send; whether it is told so.
-    fn has_patience_with(&self, peer: IpAddr) -> bool {
+    pub(crate) fn has_patience_with(&self, peer: IpAddr) -> bool {
         let mut rejection_limit =
             self.rejection_limit.lock().unwrap_or_else(PoisonError::into_inner);
         rejection_limit.refuse(peer, Instant::now())
     }
 
     /// Whether a caller who might not be allowed is still heard.
-    fn hears(&self, peer: IpAddr) -> bool {
+    pub(crate) fn hears(&self, peer: IpAddr) -> bool {
         let rejection_limit = self.rejection_limit.lock().unwrap_or_else(PoisonError::into_inner);
         !rejection_limit.is_over(peer, Instant::now())
     }
 
     /// Counts something that a peer did wrong; how many there were since one was said last, if this
     /// one may be said.
-    fn trouble(&self) -> Option<u64> {
+    pub(crate) fn trouble(&self) -> Option<u64> {
         self.troubles.lock().unwrap_or_else(PoisonError::into_inner).count(Instant::now())
     }
 }
@@ -94,12 +94,12 @@ enum End {
     Stopped,
 }
 
-struct Association<'a> {
+pub(crate) struct Association<'a> {
     service: &'a Service,
     acceptor: Acceptor,
     accepted: Accepted,
     identity: AssociationIdentity,
-    ledger: Ledger,
+    tally: Tally,
     transfers: Transfers,
     /// Whether it was said that instances come through it.
     opened: bool,
@@ -107,11 +107,31 @@ struct Association<'a> {
     asked_at: Instant,
     /// What is counted of the presentation contexts that instances came through, by their ids.
     classes: BTreeMap<u8, ClassMetrics>,
-    is_open: Open,
+    is_open: OpenAssociation,
 }
 
-impl Association<'_> {
-    async fn run(mut self, answer: Pdu) {
+impl<'a> Association<'a> {
+    pub(crate) fn new(
+        service: &'a Service,
+        acceptor: Acceptor,
+        accepted: Accepted,
+        identity: AssociationIdentity,
+    ) -> Self {
+        Self {
+            service,
+            acceptor,
+            accepted,
+            identity,
+            tally: Tally::default(),
+            transfers: Transfers::default(),
+            opened: false,
+            asked_at: Instant::now(),
+            classes: BTreeMap::new(),
+            is_open: service.metrics.opened(),
+        }
+    }
+
+    pub(crate) async fn run(mut self, answer: Pdu) {
         let ended = match self.acceptor.send(&answer).await {
             Ok(()) => self.serve_messages().await,
             Err(error) => Err(error),
@@ -123,12 +143,12 @@ impl Association<'_> {
             Ending::Aborted => Outcome::Aborted,
         });
         for study in self.transfers.close() {
-            let end = Some(Ended { ending, cause: cause.as_deref() });
-            auditing::say_transferred(&self.service.auditor, &self.identity, &study, end);
+            let end = Some(AssociationEnd { ending, cause: cause.as_deref() });
+            messages::instances_transferred(&self.service.auditor, &self.identity, &study, end);
         }
         // The peer's connection is not kept waiting for the broker.
         drop((self.acceptor, self.is_open));
-        let Some(event) = self.ledger.close(self.identity, ending, cause, closed_at) else {
+        let Some(event) = self.tally.close(self.identity, ending, cause, closed_at) else {
             return;
         };
         if let Err(error) = self.service.publisher.publish(&event).await {
@@ -142,9 +162,9 @@ impl Association<'_> {
 
     /// Ends the association for the peer. Gives how it ended, and why unless it was released.
     async fn end(&mut self, ended: Result<End, AssociationError>) -> (Ending, Option<String>) {
-        let ledger = &self.ledger;
-        let (stores, acknowledged) = (ledger.stores(), ledger.acknowledged());
-        let failed = ledger.failed();
+        let tally = &self.tally;
+        let (stores, acknowledged) = (tally.stores(), tally.acknowledged());
+        let failed = tally.failed();
         match ended {
             Ok(End::Released) => {
                 if let Err(error) = self.acceptor.send(&Pdu::ReleaseRP).await {

@@ -1,14 +1,14 @@
 //! C-STORE: receiving one instance and having its event stored, and what is said meanwhile.
 
 use super::Association;
-use crate::admission::AcceptedContext;
-use crate::attributes;
-use crate::auditing;
-use crate::header::{Header, HeaderError, HeaderReader, Limits};
-use crate::heartbeat::Heartbeat;
-use crate::instance::{Arrival, Refusal};
-use crate::publish_refused::PublishRefused;
-use crate::transfers::Begun;
+use crate::association::heartbeat::Heartbeat;
+use crate::audit::messages;
+use crate::audit::transfers::Begun;
+use crate::data_set::attributes;
+use crate::data_set::header::{Header, HeaderError, HeaderReader, Limits};
+use crate::instance::event::{Arrival, Refusal};
+use crate::negotiation::admission::AcceptedContext;
+use crate::publish::refused::PublishRefused;
 use contract::event::{AssociationOpened, InstanceReceiving, InstanceStored};
 use contract::uid::SeriesInstanceUid;
 use dimse::Status;
@@ -43,7 +43,7 @@ impl Association<'_> {
         context_id: u8,
         request: &Request,
     ) -> Result<Result<(), Refusal>, AssociationError> {
-        self.ledger.begin();
+        self.tally.begin();
         self.say_opened().await;
         let received = match request.has_data_set {
             true => Some(self.data_set(context_id).await?),
@@ -68,15 +68,15 @@ impl Association<'_> {
         match stored {
             Ok(series) => {
                 self.count(context_id, Status::Success, bytes);
-                self.ledger.acknowledge(&series);
+                self.tally.acknowledge(&series);
                 Ok(Ok(()))
             }
             Err(refusal) => {
                 self.count(context_id, refusal.status, bytes);
-                self.ledger.fail(series.as_ref());
+                self.tally.fail(series.as_ref());
                 if let Some(troubles) = self.service.trouble() {
                     tracing::warn!(
-                        ordinal = self.ledger.stores(),
+                        ordinal = self.tally.stores(),
                         sop_instance = request.sop_instance_uid,
                         status = %refusal.status,
                         reason = refusal.comment,
@@ -177,7 +177,7 @@ impl Association<'_> {
             bytes,
             transfer_syntax_uid: &self.accepted.contexts[&context_id].transfer_syntax_uid,
             association: &self.identity,
-            ledger: &self.ledger,
+            tally: &self.tally,
             pseudonyms: self.service.pseudonyms.as_ref(),
             received_at: Timestamp::now(),
         };
@@ -211,10 +211,10 @@ impl Association<'_> {
         let Begun { study, over } = self.transfers.begin(event);
         let auditor = &self.service.auditor;
         if let Some(study) = study {
-            auditing::say_begun(auditor, &self.identity, &study);
+            messages::begin_transferring(auditor, &self.identity, &study);
         }
         if let Some(study) = over {
-            auditing::say_transferred(auditor, &self.identity, &study, None);
+            messages::instances_transferred(auditor, &self.identity, &study, None);
         }
     }
 
@@ -223,7 +223,7 @@ impl Association<'_> {
         if !self.opened {
             let association = self.identity.clone();
             let event = AssociationOpened { association, opened_at: Timestamp::now() };
-            self.opened = self.service.publisher.say(&event).await;
+            self.opened = self.service.publisher.publish_unacknowledged(&event).await;
         }
     }
 
@@ -235,12 +235,12 @@ impl Association<'_> {
             calling_ae_title: self.identity.calling_ae_title.clone(),
             association_id: self.identity.association_id.clone(),
             node_name: self.identity.node_name.clone(),
-            ordinal: self.ledger.stores(),
+            ordinal: self.tally.stores(),
             at: Timestamp::now(),
         };
-        if self.service.publisher.say(&event).await {
+        if self.service.publisher.publish_unacknowledged(&event).await {
             self.service.metrics.heartbeats.inc();
-            self.ledger.touch(&event.series_instance_uid);
+            self.tally.touch(&event.series_instance_uid);
         }
     }
 }

@@ -1,10 +1,10 @@
 //! The attributes that an event carries (`contract::attributes`): how their bytes become text and numbers, and
 //! texts no longer than an event has room for.
 
-use crate::acr_nema;
-use crate::header::{Header, HeaderReader, Tag, Wanted};
-use crate::text::alternatives::Alternative;
-use crate::text::{CharacterSets, Decoded, TextKind};
+use crate::data_set::acr_nema;
+use crate::data_set::header::{Header, HeaderReader, Tag, Wanted};
+use crate::data_set::text::alternatives::Alternative;
+use crate::data_set::text::{CharacterSets, Decoded, TextKind};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use contract::attributes::{
@@ -368,7 +368,7 @@ pub(crate) fn digits(hash: &blake3::Hash) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::header::{Encoding, Limits};
+    use crate::data_set::header::{Encoding, Limits};
     use contract::event::InstanceStored;
     use contract::uid::{SopInstanceUid, StudyInstanceUid};
 

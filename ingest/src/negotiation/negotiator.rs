@@ -1,14 +1,12 @@
 //! From a connection to an association, or to a caller who is turned away.
 
-use super::{Association, Service};
-use crate::admission::{self, Accepted, Rejection};
-use crate::auditing;
-use crate::certificate::Certificate;
-use crate::identification::{self, Offer};
-use crate::ledger::Ledger;
+use crate::association::{Association, Service};
+use crate::audit::messages;
 use crate::metrics::Outcome;
-use crate::tls;
-use crate::transfers::Transfers;
+use crate::negotiation::admission::{self, Accepted, Rejection};
+use crate::negotiation::certificate::Certificate;
+use crate::negotiation::user_identity::{self, UserIdentity};
+use crate::server::tls;
 use contract::event::{AssociationIdentity, AssociationRejected};
 use dicom_ul::pdu::{AssociationRQ, Pdu};
 use dimse::negotiation::trimmed;
@@ -17,7 +15,6 @@ use jiff::Timestamp;
 use shared::metrics::Refused;
 use shared::sources::{Caller, Fit, NotAllowed};
 use shared::tls::{NoTls, Tls};
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
@@ -121,7 +118,7 @@ fn no_tls(service: &Service, peer: IpAddr, error: &NoTls) {
         return;
     };
     service.refusals.count(Refused::Association, cause);
-    auditing::say_unheard(&service.auditor, peer, cause, error);
+    messages::connection_refused(&service.auditor, peer, cause, error);
     if let Some(troubles) = service.trouble() {
         tracing::warn!(%error, troubles, "no association was asked for");
     }
@@ -142,7 +139,7 @@ async fn no_request(
     }
     if let Some(Abort { reason, cause }) = error.abort() {
         service.refusals.count(Refused::Association, cause);
-        auditing::say_unheard(&service.auditor, peer, cause, error);
+        messages::connection_refused(&service.auditor, peer, cause, error);
         acceptor.abort(reason).await;
     }
 }
@@ -155,19 +152,7 @@ async fn negotiate_and_serve(service: &Service, call: Call, peer: IpAddr) {
     };
     let Call { acceptor, identity, .. } = call;
     let answer = Pdu::AssociationAC(accepted.answer.clone());
-    let association = Association {
-        service,
-        acceptor,
-        accepted,
-        identity,
-        ledger: Ledger::default(),
-        transfers: Transfers::default(),
-        opened: false,
-        asked_at: Instant::now(),
-        classes: BTreeMap::new(),
-        is_open: service.metrics.opened(),
-    };
-    association.run(answer).await;
+    Association::new(service, acceptor, accepted, identity).run(answer).await;
 }
 
 async fn admit(service: &Service, call: &Call, address: IpAddr) -> Result<Accepted, Rejection> {
@@ -185,12 +170,12 @@ async fn admit(service: &Service, call: &Call, address: IpAddr) -> Result<Accept
     let mut accepted = admission::admit(&call.request, called_ae, settings.max_pdu_length)?;
     if let Fit::As(users) = fit {
         let unknown = Rejection::NotAllowed(NotAllowed::User);
-        let offer = Offer::of(&call.request).ok_or(unknown)?;
-        if !service.identification.knows(&users, &offer, service.hears(address)).await {
+        let user = UserIdentity::of(&call.request).ok_or(unknown)?;
+        if !service.verifier.verifies(&users, &user, service.hears(address)).await {
             return Err(unknown);
         }
-        if offer.wants_answer {
-            accepted.answer.user_variables.push(identification::accepted());
+        if user.wants_response {
+            accepted.answer.user_variables.push(user_identity::positive_response());
         }
     }
     Ok(accepted)
@@ -201,7 +186,7 @@ fn is_hung_up_on(service: &Service, peer: IpAddr, rejection: Rejection) -> bool 
     let is_told = !matches!(rejection, Rejection::NotAllowed(_)) || service.has_patience_with(peer);
     if !is_told {
         service.refusals.count(Refused::Association, "hung_up_on");
-        auditing::say_rejected(&service.auditor, peer, None, rejection);
+        messages::association_rejected(&service.auditor, peer, None, rejection);
     }
     !is_told
 }
@@ -231,7 +216,7 @@ async fn turn_away(service: &Service, call: Call, peer: IpAddr, rejection: Rejec
     service.refusals.count(Refused::Association, rejection.cause());
     service.metrics.ended(Outcome::Rejected);
     let calling_ae_title = Some(&*identity.calling_ae_title);
-    auditing::say_rejected(&service.auditor, peer, calling_ae_title, rejection);
+    messages::association_rejected(&service.auditor, peer, calling_ae_title, rejection);
     let (answer, cause) = (rejection.answer(), rejection.to_string());
     let rejections = {
         let mut all = service.rejections.lock().unwrap_or_else(PoisonError::into_inner);
@@ -249,6 +234,6 @@ async fn turn_away(service: &Service, call: Call, peer: IpAddr, rejection: Rejec
     if let Some(rejections) = rejections {
         let rejected_at = Timestamp::now();
         let event = AssociationRejected { association: identity, cause, rejections, rejected_at };
-        service.publisher.say(&event).await;
+        service.publisher.publish_unacknowledged(&event).await;
     }
 }

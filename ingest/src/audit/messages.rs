@@ -1,7 +1,7 @@
-//! What the receiver says in the audit trail: what came from whom, and who was refused.
+//! Audit messages of the receiver (PS3.15 section A.5): which instances came from whom, and who was refused.
 
-use crate::admission::Rejection;
-use crate::transfers::Transfer;
+use crate::audit::transfers::Transfer;
+use crate::negotiation::admission::Rejection;
 use contract::event::{AssociationIdentity, Ending};
 use shared::audit::{
     Action, ActiveParticipant, Auditor, Code, Draft, EventId, Outcome,
@@ -12,7 +12,7 @@ use std::net::IpAddr;
 
 /// How an association ended, for the audit trail; of a study that is over before it, not at all.
 #[derive(Debug, Clone, Copy)]
-pub struct End<'a> {
+pub struct AssociationEnd<'a> {
     /// How.
     pub ending: Ending,
     /// Why, when it was aborted.
@@ -20,7 +20,7 @@ pub struct End<'a> {
 }
 
 /// Instances of a study are about to come (PS3.15 A.5.3.3).
-pub fn say_begun(auditor: &Auditor, association: &AssociationIdentity, study: &Transfer) {
+pub fn begin_transferring(auditor: &Auditor, association: &AssociationIdentity, study: &Transfer) {
     let mut draft = Draft::new(EventId::BeginTransferring, Action::Execute, Outcome::Success);
     draft.participants = between(auditor, association);
     draft.objects = objects(study);
@@ -28,11 +28,11 @@ pub fn say_begun(auditor: &Auditor, association: &AssociationIdentity, study: &T
 }
 
 /// Instances of a study came (A.5.3.7).
-pub fn say_transferred(
+pub fn instances_transferred(
     auditor: &Auditor,
     association: &AssociationIdentity,
     study: &Transfer,
-    end: Option<End<'_>>,
+    end: Option<AssociationEnd<'_>>,
 ) {
     let Transfer { acknowledged, failed, .. } = study;
     let aborted = end.filter(|end| end.ending == Ending::Aborted);
@@ -45,7 +45,7 @@ pub fn say_transferred(
     // receiver that does not know.
     let mut draft = Draft::new(EventId::InstancesTransferred, Action::Read, outcome);
     let mut description = format!("{acknowledged} stored, {failed} refused");
-    if let Some(End { cause, .. }) = aborted {
+    if let Some(AssociationEnd { cause, .. }) = aborted {
         description += "; aborted: ";
         description += cause.unwrap_or("no cause");
     }
@@ -87,7 +87,7 @@ fn objects(study: &Transfer) -> Vec<Object> {
 }
 
 /// Somebody was turned away (A.5.3.11), whatever it called itself by.
-pub fn say_rejected(
+pub fn association_rejected(
     auditor: &Auditor,
     peer: IpAddr,
     calling_ae_title: Option<&str>,
@@ -103,15 +103,15 @@ pub fn say_rejected(
         | Rejection::ProtocolVersion
         | Rejection::ApplicationContext => code::ACCESS_CONTROL_DECISION,
     };
-    say_refused(auditor, peer, calling_ae_title, rejection.cause(), what, rejection);
+    security_alert(auditor, peer, calling_ae_title, rejection.cause(), what, rejection);
 }
 
 /// Somebody was not even heard.
-pub fn say_unheard(auditor: &Auditor, peer: IpAddr, cause: &str, why: impl ToString) {
-    say_refused(auditor, peer, None, cause, code::NODE_AUTHENTICATION, why);
+pub fn connection_refused(auditor: &Auditor, peer: IpAddr, cause: &str, why: impl ToString) {
+    security_alert(auditor, peer, None, cause, code::NODE_AUTHENTICATION, why);
 }
 
-fn say_refused(
+fn security_alert(
     auditor: &Auditor,
     peer: IpAddr,
     calling_ae_title: Option<&str>,

@@ -1,8 +1,9 @@
 //! The ports: accept connections, up to a limit in all, and give each its association.
 
-use crate::admission::Rejection;
-use crate::association::{self, Connection, Service};
-use crate::auditing;
+use crate::association::Service;
+use crate::audit::messages;
+use crate::negotiation::admission::Rejection;
+use crate::negotiation::negotiator::{self, Connection};
 use shared::connection_limit::ConnectionLimit;
 use shared::metrics::Refused;
 use shared::sources::NotAllowed;
@@ -90,20 +91,25 @@ impl Reception {
         match place {
             Ok(place) => {
                 self.associations.spawn(async move {
-                    association::serve(service, connection).await;
+                    negotiator::serve(service, connection).await;
                     drop(place);
                 });
             }
             Err(rejection) => match self.rejections.clone().try_acquire_owned() {
                 Ok(permit) => {
                     self.associations.spawn(async move {
-                        association::reject(&service, connection, rejection).await;
+                        negotiator::reject(&service, connection, rejection).await;
                         drop(permit);
                     });
                 }
                 Err(_) => {
                     service.refusals.count(Refused::Association, "hung_up_on");
-                    auditing::say_rejected(&service.auditor, connection.peer, None, rejection);
+                    messages::association_rejected(
+                        &service.auditor,
+                        connection.peer,
+                        None,
+                        rejection,
+                    );
                 }
             },
         }

@@ -1,7 +1,7 @@
 //! TLS on the port that has it (PS3.15 section B.12): its settings, and a connection over it with the
 //! certificate of the sender.
 
-use crate::certificate::Certificate;
+use crate::negotiation::certificate::Certificate;
 use anyhow::{Context as _, anyhow};
 use clap::Args;
 use dimse::net::{Encrypted, buffered};

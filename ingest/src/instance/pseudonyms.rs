@@ -1,7 +1,7 @@
 //! Pseudonyms: what events say of a patient in the place of the ID and the name, where that is asked
 //! for. They are made with a key: without it nobody can tell whose they are, nor try a guess.
 
-use crate::attributes::digits;
+use crate::data_set::attributes::digits;
 use anyhow::{Context as _, bail, ensure};
 use clap::{Args, ValueEnum};
 use contract::attributes::ATTRIBUTES;

@@ -1,12 +1,12 @@
 //! What there is to say of an instance that was received whole, or why it is not taken.
 
-use crate::attributes::{
+use crate::association::tally::Tally;
+use crate::data_set::attributes::{
     self, SERIES_INSTANCE_UID, SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID,
 };
-use crate::header::{Header, HeaderError};
-use crate::ledger::Ledger;
-use crate::pseudonyms::Pseudonyms;
-use crate::publish_refused::PublishRefused;
+use crate::data_set::header::{Header, HeaderError};
+use crate::instance::pseudonyms::Pseudonyms;
+use crate::publish::refused::PublishRefused;
 use contract::event::{AssociationIdentity, InstanceStored};
 use contract::uid::{SeriesInstanceUid, SopInstanceUid, StudyInstanceUid, UidError};
 use dimse::Status;
@@ -38,7 +38,7 @@ pub struct Arrival<'a> {
     /// The association that it came through.
     pub association: &'a AssociationIdentity,
     /// What became of its C-STOREs so far; this one is the latest.
-    pub ledger: &'a Ledger,
+    pub tally: &'a Tally,
     /// What its patient is called by, where that is not as it says.
     pub pseudonyms: Option<&'a Pseudonyms>,
     /// When it was complete.
@@ -75,7 +75,7 @@ impl Arrival<'_> {
             self.header,
         );
         let association = self.association.clone();
-        let series_ordinal = self.ledger.acknowledged_of(&series_instance_uid) + 1;
+        let series_ordinal = self.tally.acknowledged_of(&series_instance_uid) + 1;
         Ok(InstanceStored {
             sop_instance_uid,
             sop_class_uid,
@@ -91,7 +91,7 @@ impl Arrival<'_> {
             peer_address: association.peer_address,
             association_id: association.association_id,
             node_name: association.node_name,
-            ordinal: self.ledger.stores(),
+            ordinal: self.tally.stores(),
             series_ordinal,
             received_at: self.received_at,
         })

@@ -1,4 +1,4 @@
-//! Who a caller is by User Identity (PS3.7 section D.3.3.7), where only users may send.
+//! User Identity Negotiation (PS3.7 section D.3.3.7): which user a caller is, where only users may send.
 
 use anyhow::anyhow;
 use dicom_ul::pdu::{AssociationRQ, UserIdentityType, UserVariableItem};
@@ -16,16 +16,16 @@ const CHECKS: usize = 1;
 /// length, as it is for users with and without passcodes.
 const ACCEPTED: (u8, [u8; 2]) = (0x59, [0, 0]);
 
-/// Who a caller says it is. Has no Debug: nothing of it is for logs.
-pub struct Offer {
+/// The user that a caller claims to be. Has no Debug: nothing of it is for logs.
+pub struct UserIdentity {
     name: Vec<u8>,
     passcode: Option<Vec<u8>>,
-    /// Whether it asks to be told that it was believed.
-    pub wants_answer: bool,
+    /// Whether it requests a positive response.
+    pub wants_response: bool,
 }
 
-impl Offer {
-    /// What a request has of it: a user, with or without a passcode. Tickets and assertions are none.
+impl UserIdentity {
+    /// The one in a request: a user, with or without a passcode. Tickets and assertions are not taken.
     #[must_use]
     pub fn of(request: &AssociationRQ) -> Option<Self> {
         let offered = request.user_variables.iter().find_map(|item| match item {
@@ -37,21 +37,22 @@ impl Offer {
             UserIdentityType::UsernamePassword => Some(offered.secondary_field()),
             _ => return None,
         };
-        let (name, wants_answer) = (offered.primary_field(), offered.positive_response_requested());
-        Some(Self { name, passcode, wants_answer })
+        let (name, wants_response) =
+            (offered.primary_field(), offered.positive_response_requested());
+        Some(Self { name, passcode, wants_response })
     }
 }
 
-/// What to tell one that asked for it.
+/// The sub-item of an A-ASSOCIATE-AC for a caller that requests a positive response.
 #[must_use]
-pub fn accepted() -> UserVariableItem {
+pub fn positive_response() -> UserVariableItem {
     UserVariableItem::Unknown(ACCEPTED.0, ACCEPTED.1.to_vec())
 }
 
 /// Checks passcodes, and remembers those that were good for as long as the receiver runs: a sender that
 /// opens an association for each instance is not kept waiting.
 #[derive(Debug)]
-pub struct Identification {
+pub struct UserVerifier {
     turn: Semaphore,
     /// Of what is remembered, so that it is of no use elsewhere.
     key: [u8; 32],
@@ -59,8 +60,8 @@ pub struct Identification {
     good: Mutex<HashMap<String, blake3::Hash>>,
 }
 
-impl Identification {
-    /// That remembers nothing yet.
+impl UserVerifier {
+    /// With no passcode remembered.
     ///
     /// # Errors
     /// When there is no randomness to be had.
@@ -71,12 +72,17 @@ impl Identification {
 
     /// Whether a caller is one of these users. A passcode that is not remembered is only looked at if it
     /// `may_guess`.
-    pub async fn knows(&self, users: &[&User], offer: &Offer, may_guess: bool) -> bool {
-        let named = || users.iter().filter(|user| user.name.as_bytes() == offer.name);
+    pub async fn verifies(
+        &self,
+        users: &[&User],
+        identity: &UserIdentity,
+        may_guess: bool,
+    ) -> bool {
+        let named = || users.iter().filter(|user| user.name.as_bytes() == identity.name);
         if named().any(|user| user.passcode.is_none()) {
             return true;
         }
-        let Some(passcode) = &offer.passcode else { return false };
+        let Some(passcode) = &identity.passcode else { return false };
         let mut hashes: Vec<PasscodeHash> =
             named().filter_map(|user| user.passcode.clone()).collect();
         if hashes.iter().any(|hash| self.remembers(hash, passcode)) {
@@ -124,16 +130,16 @@ mod tests {
         User { name: name.to_owned(), passcode }
     }
 
-    fn offer(name: &str, passcode: Option<&[u8]>) -> Offer {
+    fn identity(name: &str, passcode: Option<&[u8]>) -> UserIdentity {
         let passcode = passcode.map(<[u8]>::to_vec);
-        Offer { name: name.as_bytes().to_vec(), passcode, wants_answer: false }
+        UserIdentity { name: name.as_bytes().to_vec(), passcode, wants_response: false }
     }
 
     #[tokio::test]
     async fn a_user_is_known_by_its_passcode_or_where_it_has_none_by_its_name() {
         let (mr1, ct1) = (user("mr1", Some(b"correct horse")), user("ct1", None));
         let users = [&mr1, &ct1];
-        let identification = Identification::new().unwrap();
+        let verifier = UserVerifier::new().unwrap();
         for (name, passcode, known) in [
             ("mr1", Some(&b"correct horse"[..]), true),
             ("mr1", Some(b"battery staple"), false),
@@ -144,21 +150,21 @@ mod tests {
             ("ct1", Some(b"whatever"), true),
             ("", Some(b"correct horse"), false),
         ] {
-            let offer = offer(name, passcode);
-            assert_eq!(identification.knows(&users, &offer, true).await, known, "{name}");
+            let identity = identity(name, passcode);
+            assert_eq!(verifier.verifies(&users, &identity, true).await, known, "{name}");
         }
     }
 
     #[tokio::test]
     async fn who_may_not_guess_is_known_by_what_was_good_before() {
         let mr1 = user("mr1", Some(b"correct horse"));
-        let identification = Identification::new().unwrap();
-        let right = offer("mr1", Some(b"correct horse"));
-        assert!(!identification.knows(&[&mr1], &right, false).await);
-        assert!(identification.knows(&[&mr1], &right, true).await);
-        assert!(identification.knows(&[&mr1], &right, false).await);
+        let verifier = UserVerifier::new().unwrap();
+        let right = identity("mr1", Some(b"correct horse"));
+        assert!(!verifier.verifies(&[&mr1], &right, false).await);
+        assert!(verifier.verifies(&[&mr1], &right, true).await);
+        assert!(verifier.verifies(&[&mr1], &right, false).await);
         // Under another user's hash it is worth nothing.
         let ct1 = user("ct1", Some(b"battery staple"));
-        assert!(!identification.knows(&[&ct1], &offer("ct1", Some(b"correct horse")), false).await);
+        assert!(!verifier.verifies(&[&ct1], &identity("ct1", Some(b"correct horse")), false).await);
     }
 }

@@ -1,22 +1,22 @@
-//! What became of the C-STOREs of one association, in all and by series.
+//! Tally of the C-STOREs of one association by outcome, in all and by series.
 
-use crate::shares::Shares;
+use crate::association::series_shares::SeriesShares;
 use contract::event::{AssociationClosed, AssociationIdentity, Ending};
 use contract::uid::SeriesInstanceUid;
 use jiff::Timestamp;
 
-/// The record of one association.
+/// The tally of one association.
 #[derive(Debug, Default)]
-pub struct Ledger {
+pub struct Tally {
     stores: u64,
     acknowledged: u64,
     /// Counted rather than what is left of the others: a C-STORE in the middle of which the
     /// association ended got no answer.
     failed: u64,
-    shares: Shares,
+    shares: SeriesShares,
 }
 
-impl Ledger {
+impl Tally {
     /// A C-STORE has begun.
     pub fn begin(&mut self) {
         self.stores += 1;
@@ -91,13 +91,13 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shares::MAX_SERIES;
+    use crate::association::series_shares::MAX_SERIES;
 
     fn uid(text: &str) -> SeriesInstanceUid {
         SeriesInstanceUid::parse(text).unwrap()
     }
 
-    fn closed(ledger: Ledger) -> Option<AssociationClosed> {
+    fn closed(tally: Tally) -> Option<AssociationClosed> {
         let association = AssociationIdentity {
             association_id: "4f5c1e9c-7f57-4f0e-a44e-2f2b40d5a3ce".into(),
             calling_ae_title: "PACS".into(),
@@ -105,7 +105,7 @@ mod tests {
             peer_address: "192.0.2.7".into(),
             node_name: "ingest-1".into(),
         };
-        ledger.close(association, Ending::Released, None, Timestamp::UNIX_EPOCH)
+        tally.close(association, Ending::Released, None, Timestamp::UNIX_EPOCH)
     }
 
     fn shares(event: &AssociationClosed) -> Vec<(&str, u64, u64)> {
@@ -118,62 +118,62 @@ mod tests {
 
     #[test]
     fn an_association_without_a_store_is_not_worth_an_event() {
-        assert_eq!(closed(Ledger::default()), None);
+        assert_eq!(closed(Tally::default()), None);
     }
 
     #[test]
     fn a_store_that_was_never_answered_has_not_failed() {
-        let mut ledger = Ledger::default();
-        ledger.begin();
-        ledger.acknowledge(&uid("2.25.1"));
-        ledger.begin();
-        let event = closed(ledger).unwrap();
+        let mut tally = Tally::default();
+        tally.begin();
+        tally.acknowledge(&uid("2.25.1"));
+        tally.begin();
+        let event = closed(tally).unwrap();
         assert_eq!((event.stores, event.acknowledged, event.failed), (2, 1, 0));
     }
 
     #[test]
     fn a_failure_of_an_unknown_series_is_in_the_total_alone() {
-        let mut ledger = Ledger::default();
+        let mut tally = Tally::default();
         for series in [None, Some(uid("2.25.1")), None] {
-            ledger.begin();
-            ledger.fail(series.as_ref());
+            tally.begin();
+            tally.fail(series.as_ref());
         }
-        let event = closed(ledger).unwrap();
+        let event = closed(tally).unwrap();
         assert_eq!((event.failed, shares(&event)), (3, vec![("2.25.1", 0, 1)]));
         assert_eq!(event.failed_of_unknown_series(), 2);
     }
 
     #[test]
     fn a_series_of_which_only_a_heartbeat_was_published_is_in_the_record() {
-        let mut ledger = Ledger::default();
-        ledger.begin();
-        ledger.touch(&uid("2.25.1"));
-        assert_eq!(shares(&closed(ledger).unwrap()), [("2.25.1", 0, 0)]);
+        let mut tally = Tally::default();
+        tally.begin();
+        tally.touch(&uid("2.25.1"));
+        assert_eq!(shares(&closed(tally).unwrap()), [("2.25.1", 0, 0)]);
     }
 
     #[test]
     fn failures_of_a_series_that_was_forgotten_are_of_an_unknown_one() {
-        let mut ledger = Ledger::default();
-        ledger.begin();
-        ledger.fail(Some(&uid("2.25.1")));
+        let mut tally = Tally::default();
+        tally.begin();
+        tally.fail(Some(&uid("2.25.1")));
         for number in 0..MAX_SERIES {
-            ledger.begin();
-            ledger.acknowledge(&uid(&format!("1.{number}")));
+            tally.begin();
+            tally.acknowledge(&uid(&format!("1.{number}")));
         }
-        let event = closed(ledger).unwrap();
+        let event = closed(tally).unwrap();
         assert_eq!(event.failed_of_unknown_series(), 1);
         assert_eq!((event.series.len(), event.series_left_out), (MAX_SERIES, 1));
     }
 
     #[test]
     fn the_longest_record_fits_a_nats_message() {
-        let mut ledger = Ledger::default();
+        let mut tally = Tally::default();
         for number in 0..MAX_SERIES {
             // 64 characters, nearly all of which JSON has to escape.
-            ledger.touch(&uid(&format!("{}{number:04}", "\"".repeat(60))));
+            tally.touch(&uid(&format!("{}{number:04}", "\"".repeat(60))));
         }
-        ledger.begin();
-        let mut event = closed(ledger).unwrap();
+        tally.begin();
+        let mut event = closed(tally).unwrap();
         for share in &mut event.series {
             (share.acknowledged, share.failed) = (u64::MAX, u64::MAX);
         }

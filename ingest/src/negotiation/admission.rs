@@ -1,7 +1,7 @@
 //! Who gets an association, and with which presentation contexts: the answer to an
 //! A-ASSOCIATE-RQ (PS3.8 section 9.3).
 
-use crate::header::Encoding;
+use crate::data_set::header::Encoding;
 use dicom_core::dictionary::UidDictionary;
 use dicom_dictionary_std::StandardSopClassDictionary;
 use dicom_ul::pdu::{

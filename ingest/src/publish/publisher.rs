@@ -1,8 +1,8 @@
-//! Publishing to the broker: events that are waited for until they are on disk, events that are
-//! said in passing, and before any of them the start of this process.
+//! Publishing to the broker: events whose acknowledgement is awaited, events that are published without one,
+//! and before any of them the start of this process.
 
-use crate::broker::{Broker, Outage};
-use crate::publish_refused::PublishRefused;
+use crate::publish::health::{Outage, PublishHealth};
+use crate::publish::refused::PublishRefused;
 use anyhow::ensure;
 use async_nats::HeaderMap;
 use async_nats::jetstream::Context;
@@ -19,9 +19,9 @@ use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-/// How long an event that is said in passing may hold up whoever says it: the connection takes it
-/// at once unless it is stuck.
-const SAY_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long an event that is published without an acknowledgement may hold up its publisher: the connection
+/// takes it at once unless it is stuck.
+const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Pause before the broker is asked, while it stores nothing, whether it would again.
 const ASK_PAUSE: Duration = Duration::from_secs(1);
@@ -41,7 +41,7 @@ const START_PAUSE: Duration = Duration::from_secs(1);
 pub struct Publisher {
     jetstream: Context,
     timeout: Duration,
-    broker: Broker,
+    health: PublishHealth,
     /// How long it takes to acknowledge, in seconds.
     acknowledged_after: Histogram,
     start: IngestStarted,
@@ -58,7 +58,7 @@ impl Publisher {
         mut jetstream: Context,
         timeout: Duration,
         node_name: String,
-        broker: Broker,
+        health: PublishHealth,
         acknowledged_after: Histogram,
     ) -> Self {
         // A lost acknowledgement is noticed while there is still time for another try.
@@ -69,7 +69,7 @@ impl Publisher {
             started_at: Timestamp::now(),
         };
         let started = OnceCell::new();
-        Self { jetstream, timeout, broker, acknowledged_after, start, started }
+        Self { jetstream, timeout, health, acknowledged_after, start, started }
     }
 
     /// Has the start of this process stored, unless it is. Ok means that other events may follow.
@@ -79,7 +79,7 @@ impl Publisher {
     pub async fn start(&self) -> Result<(), PublishRefused> {
         let started = self.start_until(Instant::now() + self.timeout).await;
         if let Err(error) = &started {
-            self.broker.refused(error);
+            self.health.refused(error);
         }
         started
     }
@@ -107,8 +107,8 @@ impl Publisher {
         };
         let published = published.await;
         match &published {
-            Ok(()) => self.broker.stored(),
-            Err(error) => self.broker.refused(error),
+            Ok(()) => self.health.stored(),
+            Err(error) => self.health.refused(error),
         }
         published
     }
@@ -118,15 +118,15 @@ impl Publisher {
     pub async fn watch(&self, stop: &CancellationToken) {
         let watching = async {
             for number in 1.. {
-                let Outage { refused_at, cause } = self.broker.outage().await;
+                let Outage { refused_at, cause } = self.health.outage().await;
                 let IngestStarted { node_name, start_id, .. } = self.start.clone();
                 let event =
                     IngestResumed { node_name, start_id, outage: number, cause, refused_at };
                 loop {
                     tokio::time::sleep(ASK_PAUSE).await;
                     match self.resume(&event).await {
-                        Ok(()) => break self.broker.stored(),
-                        Err(error) => self.broker.refused(&error),
+                        Ok(()) => break self.health.stored(),
+                        Err(error) => self.health.refused(&error),
                     }
                 }
             }
@@ -152,7 +152,7 @@ impl Publisher {
 
     /// Publishes an event without waiting until it is stored: it comes before all that is
     /// published later, or not at all. Gives whether it went out.
-    pub async fn say<E: Event>(&self, event: &E) -> bool {
+    pub async fn publish_unacknowledged<E: Event>(&self, event: &E) -> bool {
         let said = self.hand_over(event).await;
         if let Err(error) = &said {
             tracing::debug!(subject = %event.subject(), "an event went unsaid: {error:#}");
@@ -164,7 +164,8 @@ impl Publisher {
         ensure!(self.started.initialized(), "the start of this receiver is not published yet");
         let Message { subject, headers, payload } = Message::of(event)?;
         let client = self.jetstream.client();
-        timeout(SAY_TIMEOUT, client.publish_with_headers(subject, headers, payload)).await??;
+        timeout(HAND_OVER_TIMEOUT, client.publish_with_headers(subject, headers, payload))
+            .await??;
         Ok(())
     }
 
@@ -202,7 +203,7 @@ impl Publisher {
             }
             refused = PublishRefused::from_error(&error);
             // An outage that outlasted one event's time is none that passes by: then senders are told at once.
-            if !is_passing(&error) || self.broker.refuses() {
+            if !is_passing(&error) || self.health.refuses() {
                 return Err(refused);
             }
             let again = Instant::now() + RETRY_PAUSE;

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 /// Over which the limit holds.
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// Occurrences of one kind in one process.
+/// A limit on reports of one kind in one process.
 #[derive(Debug)]
-pub struct Occurrences {
+pub struct LogLimit {
     /// How many are said in a second.
     most: u32,
     unsaid: u64,
@@ -17,10 +17,10 @@ pub struct Occurrences {
     window: Option<(Instant, u32)>,
 }
 
-impl Occurrences {
+impl LogLimit {
     /// Of which `most` are to be said in a second.
     #[must_use]
-    pub fn said_at_most(most: u32) -> Self {
+    pub fn per_second(most: u32) -> Self {
         Self { most, unsaid: 0, window: None }
     }
 
@@ -46,7 +46,7 @@ mod tests {
 
     fn said(most: u32, times: u32) -> Vec<u64> {
         let (start, step) = (Instant::now(), Duration::from_millis(10));
-        let mut occurrences = Occurrences::said_at_most(most);
+        let mut occurrences = LogLimit::per_second(most);
         (0..times).filter_map(|number| occurrences.count(start + step * number)).collect()
     }
 
@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn what_was_not_said_is_said_with_the_next_one_however_late() {
         let start = Instant::now();
-        let mut occurrences = Occurrences::said_at_most(1);
+        let mut occurrences = LogLimit::per_second(1);
         assert_eq!(occurrences.count(start), Some(1));
         assert_eq!(occurrences.count(start), None);
         assert_eq!(occurrences.count(start + Duration::from_secs(3600)), Some(2));

@@ -1,4 +1,4 @@
-//! What one association brought of each series, for as many series as are remembered.
+//! The share of each series in the tally of one association, for the latest series.
 
 use contract::event::SeriesShare;
 use contract::uid::SeriesInstanceUid;
@@ -11,13 +11,13 @@ pub const MAX_SERIES: usize = 2000;
 
 /// The shares of the latest series, the one that was touched last at the end.
 #[derive(Debug, Default)]
-pub struct Shares {
+pub struct SeriesShares {
     latest: VecDeque<SeriesShare>,
     /// How many were forgotten; one that came back counts for each time.
     forgotten: u64,
 }
 
-impl Shares {
+impl SeriesShares {
     /// The share of `series`, if it is remembered.
     #[must_use]
     pub fn get(&self, series: &SeriesInstanceUid) -> Option<&SeriesShare> {
@@ -64,13 +64,13 @@ mod tests {
         SeriesInstanceUid::parse(&format!("2.25.{number}")).unwrap()
     }
 
-    fn uids(shares: Shares) -> Vec<SeriesInstanceUid> {
+    fn uids(shares: SeriesShares) -> Vec<SeriesInstanceUid> {
         shares.into_vec().into_iter().map(|share| share.series_instance_uid).collect()
     }
 
     #[test]
     fn a_series_that_is_touched_again_keeps_its_counts_and_becomes_the_last() {
-        let mut shares = Shares::default();
+        let mut shares = SeriesShares::default();
         shares.touch(&uid(1)).acknowledged += 1;
         shares.touch(&uid(2)).failed += 1;
         shares.touch(&uid(1)).acknowledged += 1;
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn a_receiver_that_forgets_keeps_the_series_it_saw_last() {
-        let mut shares = Shares::default();
+        let mut shares = SeriesShares::default();
         for number in 0..MAX_SERIES {
             shares.touch(&uid(number));
         }
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn nothing_is_forgotten_for_a_series_that_is_there_already() {
-        let mut shares = Shares::default();
+        let mut shares = SeriesShares::default();
         for number in (0..MAX_SERIES).chain([7, 0, 7]) {
             shares.touch(&uid(number));
         }

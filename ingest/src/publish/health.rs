@@ -1,7 +1,7 @@
-//! Whether the broker takes what is received: while it does not, this receiver is not ready, so that
-//! whoever watches or balances it knows before its senders complain.
+//! Whether events are being stored: while the broker stores none, this receiver is not ready, so that
+//! monitoring and load balancers notice before its senders complain.
 
-use crate::publish_refused::PublishRefused;
+use crate::publish::refused::PublishRefused;
 use jiff::Timestamp;
 use shared::acknowledgements::Acknowledgements;
 use shared::health::Part;
@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::Notify;
 
-/// What is known of the broker from what became of the latest events.
+/// Readiness and outages of publishing, from what became of the latest events.
 #[derive(Debug)]
-pub struct Broker {
+pub struct PublishHealth {
     health: Part,
     acknowledgements: Acknowledgements,
     refuses: AtomicBool,
@@ -29,8 +29,8 @@ pub struct Outage {
     pub cause: String,
 }
 
-impl Broker {
-    /// Taken to be well until it refuses something.
+impl PublishHealth {
+    /// Ready until an event is refused.
     #[must_use]
     pub fn new(health: Part, acknowledgements: Acknowledgements) -> Self {
         health.ready();
@@ -38,7 +38,7 @@ impl Broker {
         Self { health, acknowledgements, refuses: AtomicBool::new(false), outage, refused }
     }
 
-    /// It has stored an event.
+    /// Records that an event is stored.
     pub fn stored(&self) {
         if self.refuses.load(Ordering::Relaxed) && self.refuses.swap(false, Ordering::Relaxed) {
             self.acknowledgements.arrived();
@@ -46,13 +46,13 @@ impl Broker {
         }
     }
 
-    /// Whether it did not store the latest events, so that its senders are being refused.
+    /// Whether the broker did not store the latest events, so that senders are being refused.
     #[must_use]
     pub fn refuses(&self) -> bool {
         self.refuses.load(Ordering::Relaxed)
     }
 
-    /// It has not stored one.
+    /// Records that an event is not stored, and why.
     pub fn refused(&self, error: &PublishRefused) {
         match error {
             PublishRefused::TimedOut(_) | PublishRefused::Nobody(_) => {
@@ -74,7 +74,7 @@ impl Broker {
         self.refused.notify_one();
     }
 
-    /// Waits until it refuses something.
+    /// Waits for the first refusal since the last call.
     pub async fn outage(&self) -> Outage {
         loop {
             let outage = self.outage.lock().unwrap_or_else(PoisonError::into_inner).take();

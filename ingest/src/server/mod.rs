@@ -1,0 +1,4 @@
+//! The ports: connections, and the TLS hand-shake.
+
+pub mod listener;
+pub mod tls;
