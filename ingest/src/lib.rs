@@ -11,6 +11,7 @@ pub mod negotiation;
 pub mod publish;
 pub mod server;
 pub mod settings;
+pub mod sink;
 
 use anyhow::Context;
 use association::Service;
@@ -32,6 +33,7 @@ use shared::metrics::{Metrics, Refusals};
 use shared::settings::StreamSettings;
 use shared::sources::{AllowList, SourcesSettings};
 use shared::stream;
+use sink::Sink;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
@@ -161,6 +163,7 @@ impl Ingest {
                 publish_health,
                 self.metrics.acknowledged_after.clone(),
             ),
+            sink: Sink::None,
             settings: self.settings,
             allow: self.allow,
             verifier: UserVerifier::new()?,

@@ -2,13 +2,15 @@
 //! answered with Success only once the broker has acknowledged its event.
 
 pub mod heartbeat;
+mod messages;
+mod progress;
 pub mod series_shares;
 mod store;
 pub mod tally;
 
 use crate::association::tally::Tally;
-use crate::audit::messages::{self, AssociationEnd};
 use crate::audit::transfers::Transfers;
+use crate::audit::{self, AssociationEnd};
 use crate::instance::event::Refusal;
 use crate::instance::pseudonyms::Pseudonyms;
 use crate::log_limit::LogLimit;
@@ -18,12 +20,12 @@ use crate::negotiation::rejection_limit::RejectionLimit;
 use crate::negotiation::user_identity::UserVerifier;
 use crate::publish::publisher::Publisher;
 use crate::settings::Settings;
+use crate::sink::Sink;
 use contract::event::{AssociationIdentity, Ending};
 use dicom_ul::pdu::{AbortRQServiceProviderReason, Pdu};
 use dimse::Status;
-use dimse::command::{CommandAssembly, Operation, Request, read_request, write_response};
-use dimse::net::{Abort, Acceptor, AssociationError, Incoming};
-use dimse::p_data::Kind;
+use dimse::command::{Operation, Request, read_request, write_response};
+use dimse::net::{Abort, Acceptor, AssociationError};
 use jiff::Timestamp;
 use shared::audit::Auditor;
 use shared::metrics::{Refusals, Refused};
@@ -49,6 +51,8 @@ pub struct Service {
     pub node_name: String,
     /// Where events go.
     pub publisher: Publisher,
+    /// Where the bytes of instances go.
+    pub sink: Sink,
     /// Callers that were turned away.
     pub rejections: Mutex<LogLimit>,
     /// With those of them who may not send.
@@ -101,7 +105,7 @@ pub(crate) struct Association<'a> {
     identity: AssociationIdentity,
     tally: Tally,
     transfers: Transfers,
-    /// Whether it was said that instances come through it.
+    /// Whether it was published that instances come through it.
     opened: bool,
     /// When the first fragment of the latest command came.
     asked_at: Instant,
@@ -144,7 +148,7 @@ impl<'a> Association<'a> {
         });
         for study in self.transfers.close() {
             let end = Some(AssociationEnd { ending, cause: cause.as_deref() });
-            messages::instances_transferred(&self.service.auditor, &self.identity, &study, end);
+            audit::instances_transferred(&self.service.auditor, &self.identity, &study, end);
         }
         // The peer's connection is not kept waiting for the broker.
         drop((self.acceptor, self.is_open));
@@ -206,38 +210,6 @@ impl<'a> Association<'a> {
             };
             let request = read_request(&command)?;
             self.serve_message(context_id, &request).await?;
-        }
-    }
-
-    /// The bytes of the next command set and its presentation context, or how it all ended.
-    async fn command(&mut self) -> Result<Result<(u8, Vec<u8>), End>, AssociationError> {
-        let mut command = CommandAssembly::default();
-        loop {
-            let begun = command.has_begun() || self.acceptor.is_inside_pdu();
-            let limit = match begun {
-                true => self.service.settings.receive_timeout,
-                false => self.service.settings.idle_timeout,
-            };
-            let incoming = tokio::select! {
-                incoming = self.acceptor.next(limit) => incoming?,
-                // Between two messages is where to stop; one that has begun is finished first.
-                () = self.service.stop.cancelled(), if !begun => return Ok(Err(End::Stopped)),
-            };
-            match incoming {
-                Incoming::Release if command.is_empty() => return Ok(Err(End::Released)),
-                Incoming::Abort => return Ok(Err(End::AbortedByPeer)),
-                Incoming::Fragment { context_id, kind: Kind::Command, last, bytes, .. }
-                    if self.accepted.contexts.contains_key(&context_id) =>
-                {
-                    if !command.has_begun() {
-                        self.asked_at = Instant::now();
-                    }
-                    if let Some(command) = command.push(context_id, bytes, last)? {
-                        return Ok(Ok((context_id, command)));
-                    }
-                }
-                _ => return Err(AssociationError::OutOfOrder),
-            }
         }
     }
 

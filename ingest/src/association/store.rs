@@ -1,40 +1,19 @@
-//! C-STORE: receiving one instance and having its event stored, and what is said meanwhile.
+//! C-STORE (PS3.7 section 9.1.1): receiving one instance whole and having its event stored.
 
 use super::Association;
-use crate::association::heartbeat::Heartbeat;
-use crate::audit::messages;
-use crate::audit::transfers::Begun;
-use crate::data_set::attributes;
-use crate::data_set::header::{Header, HeaderError, HeaderReader, Limits};
+use super::heartbeat::Heartbeat;
+use super::messages::Fragment;
+use crate::data_set::header::{Header, Limits};
 use crate::instance::event::{Arrival, Refusal};
-use crate::negotiation::admission::AcceptedContext;
+use crate::instance::receiving::{Received, Receiving};
 use crate::publish::refused::PublishRefused;
-use contract::event::{AssociationOpened, InstanceReceiving, InstanceStored};
+use contract::event::InstanceStored;
 use contract::uid::SeriesInstanceUid;
 use dimse::Status;
 use dimse::command::Request;
-use dimse::net::{AssociationError, Incoming};
-use dimse::p_data::Kind;
+use dimse::net::AssociationError;
 use jiff::Timestamp;
 use std::time::Instant;
-
-/// A data set that was received to its end, whatever is wrong with it.
-struct DataSet {
-    header: Result<Header, HeaderError>,
-    /// Its series, also where the rest of the header was no good.
-    series: Option<SeriesInstanceUid>,
-    /// Its length.
-    bytes: u64,
-}
-
-/// A piece of a data set.
-struct Fragment<'a> {
-    length: usize,
-    /// None of one that was skipped.
-    bytes: &'a [u8],
-    /// Whether the data set ends with it.
-    last: bool,
-}
 
 impl Association<'_> {
     /// Receives one instance whole and has its event stored.
@@ -44,25 +23,24 @@ impl Association<'_> {
         request: &Request,
     ) -> Result<Result<(), Refusal>, AssociationError> {
         self.tally.begin();
-        self.say_opened().await;
-        let received = match request.has_data_set {
-            true => Some(self.data_set(context_id).await?),
-            false => None,
-        };
-        let bytes = received.as_ref().map_or(0, |data_set| data_set.bytes);
-        let (series, stored) = match received {
-            None => {
+        self.publish_opened().await;
+        let (series, bytes, stored) = match request.has_data_set {
+            true => {
+                let Received { header, series, bytes } = self.receive(context_id).await?;
+                let stored = match header {
+                    Ok(header) => self.publish(context_id, request, &header, bytes).await,
+                    Err(refusal) => {
+                        self.transfers.fail();
+                        Err(refusal)
+                    }
+                };
+                (series, bytes, stored)
+            }
+            false => {
                 self.transfers.fail();
                 let comment = "C-STORE without a data set";
                 let refusal = Refusal::new(Status::CannotUnderstand, "no_data_set", comment);
-                (None, Err(refusal))
-            }
-            Some(DataSet { header: Err(error), series, .. }) => {
-                self.transfers.fail();
-                (series, Err(error.into()))
-            }
-            Some(DataSet { header: Ok(header), series, .. }) => {
-                (series, self.publish(context_id, request, &header, bytes).await)
+                (None, 0, Err(refusal))
             }
         };
         match stored {
@@ -96,70 +74,30 @@ impl Association<'_> {
         class.answered(status, bytes);
     }
 
-    /// Reads past a data set that nobody asked for.
-    pub(super) async fn skip_data_set(
-        &mut self,
-        context_id: u8,
-        request: &Request,
-    ) -> Result<(), AssociationError> {
-        let mut last = !request.has_data_set;
-        while !last {
-            last = self.fragment(context_id, u64::MAX).await?.last;
-        }
-        Ok(())
-    }
-
-    async fn data_set(&mut self, context_id: u8) -> Result<DataSet, AssociationError> {
-        let AcceptedContext { encoding, .. } = self.accepted.contexts[&context_id];
+    /// Receives the data set of an instance to its end.
+    async fn receive(&mut self, context_id: u8) -> Result<Received, AssociationError> {
         let settings = &self.service.settings;
         let limits = Limits { header: settings.header_limit.0, inflated: settings.inflate_limit.0 };
-        let mut reader = HeaderReader::new(encoding, attributes::WANTED, limits);
+        let encoding = self.accepted.contexts[&context_id].encoding;
+        let mut receiving = Receiving::new(encoding, limits, self.service.sink);
         let mut heartbeat = Heartbeat::new(Instant::now());
-        let (mut outcome, mut bytes) = (Ok(()), 0);
         loop {
-            let skippable = if outcome.is_ok() { reader.skippable() } else { u64::MAX };
-            let Fragment { length, bytes: fragment, last } =
-                self.fragment(context_id, skippable).await?;
-            bytes += length as u64;
-            if outcome.is_ok() {
-                outcome = match fragment.len() < length {
-                    true => reader.skip(length as u64),
-                    false => reader.push(fragment),
-                };
+            let Fragment { length, bytes, last } =
+                self.fragment(context_id, receiving.skippable()).await?;
+            match bytes.len() < length {
+                true => receiving.skip(length as u64),
+                false => receiving.push(bytes),
             }
             if last {
-                let series = attributes::series_so_far(&reader);
-                return Ok(DataSet {
-                    header: outcome.and_then(|()| reader.finish()),
-                    series,
-                    bytes,
-                });
+                return Ok(receiving.finish());
             }
-            let now = Instant::now();
+            let (now, bytes) = (Instant::now(), receiving.bytes());
             if heartbeat.is_due(now, bytes)
-                && let Some(series) = attributes::series_so_far(&reader)
+                && let Some(series) = receiving.series()
             {
                 heartbeat.said(now, bytes);
-                self.say_receiving(series, attributes::modality_so_far(&reader), bytes).await;
+                self.publish_heartbeat(series, receiving.modality(), bytes).await;
             }
-        }
-    }
-
-    /// The next fragment of a data set, of which so many bytes may be skipped.
-    async fn fragment(
-        &mut self,
-        context_id: u8,
-        skippable: u64,
-    ) -> Result<Fragment<'_>, AssociationError> {
-        let limit = self.service.settings.receive_timeout;
-        let incoming = self.acceptor.next_or_skipped(skippable, limit).await?;
-        match incoming {
-            Incoming::Fragment { context_id: id, kind: Kind::DataSet, last, length, bytes }
-                if id == context_id =>
-            {
-                Ok(Fragment { length, bytes, last })
-            }
-            _ => Err(AssociationError::OutOfOrder),
         }
     }
 
@@ -182,7 +120,7 @@ impl Association<'_> {
             received_at: Timestamp::now(),
         };
         let event = arrival.event().inspect_err(|_| self.transfers.fail())?;
-        self.say_begun(&event);
+        self.audit_begun(&event);
         let stored = self.publish_event(&event).await;
         self.transfers.end(&event, stored.is_ok());
         stored?;
@@ -198,49 +136,11 @@ impl Association<'_> {
 
     async fn publish_event(&mut self, event: &InstanceStored) -> Result<(), PublishRefused> {
         if !self.opened {
-            // It can be said once the start of the receiver is stored, which the instance has to
+            // It can be published once the start of the receiver is stored, which the instance has to
             // wait for as well.
             self.service.publisher.start().await?;
-            self.say_opened().await;
+            self.publish_opened().await;
         }
         self.service.publisher.publish(event).await
-    }
-
-    /// Says in the audit trail that instances of a study come, once for each study.
-    fn say_begun(&mut self, event: &InstanceStored) {
-        let Begun { study, over } = self.transfers.begin(event);
-        let auditor = &self.service.auditor;
-        if let Some(study) = study {
-            messages::begin_transferring(auditor, &self.identity, &study);
-        }
-        if let Some(study) = over {
-            messages::instances_transferred(auditor, &self.identity, &study, None);
-        }
-    }
-
-    /// Says once that instances come through this association.
-    async fn say_opened(&mut self) {
-        if !self.opened {
-            let association = self.identity.clone();
-            let event = AssociationOpened { association, opened_at: Timestamp::now() };
-            self.opened = self.service.publisher.publish_unacknowledged(&event).await;
-        }
-    }
-
-    async fn say_receiving(&mut self, series: SeriesInstanceUid, modality: String, bytes: u64) {
-        let event = InstanceReceiving {
-            series_instance_uid: series,
-            modality,
-            bytes,
-            calling_ae_title: self.identity.calling_ae_title.clone(),
-            association_id: self.identity.association_id.clone(),
-            node_name: self.identity.node_name.clone(),
-            ordinal: self.tally.stores(),
-            at: Timestamp::now(),
-        };
-        if self.service.publisher.publish_unacknowledged(&event).await {
-            self.service.metrics.heartbeats.inc();
-            self.tally.touch(&event.series_instance_uid);
-        }
     }
 }

@@ -1,4 +1,9 @@
 //! The audit trail of what was received, and from whom.
 
-pub mod messages;
+mod messages;
 pub mod transfers;
+
+pub use messages::{
+    AssociationEnd, association_rejected, begin_transferring, connection_refused,
+    instances_transferred,
+};

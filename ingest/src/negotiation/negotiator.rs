@@ -1,7 +1,7 @@
 //! From a connection to an association, or to a caller who is turned away.
 
 use crate::association::{Association, Service};
-use crate::audit::messages;
+use crate::audit;
 use crate::metrics::Outcome;
 use crate::negotiation::admission::{self, Accepted, Rejection};
 use crate::negotiation::certificate::Certificate;
@@ -118,7 +118,7 @@ fn no_tls(service: &Service, peer: IpAddr, error: &NoTls) {
         return;
     };
     service.refusals.count(Refused::Association, cause);
-    messages::connection_refused(&service.auditor, peer, cause, error);
+    audit::connection_refused(&service.auditor, peer, cause, error);
     if let Some(troubles) = service.trouble() {
         tracing::warn!(%error, troubles, "no association was asked for");
     }
@@ -139,7 +139,7 @@ async fn no_request(
     }
     if let Some(Abort { reason, cause }) = error.abort() {
         service.refusals.count(Refused::Association, cause);
-        messages::connection_refused(&service.auditor, peer, cause, error);
+        audit::connection_refused(&service.auditor, peer, cause, error);
         acceptor.abort(reason).await;
     }
 }
@@ -186,7 +186,7 @@ fn is_hung_up_on(service: &Service, peer: IpAddr, rejection: Rejection) -> bool 
     let is_told = !matches!(rejection, Rejection::NotAllowed(_)) || service.has_patience_with(peer);
     if !is_told {
         service.refusals.count(Refused::Association, "hung_up_on");
-        messages::association_rejected(&service.auditor, peer, None, rejection);
+        audit::association_rejected(&service.auditor, peer, None, rejection);
     }
     !is_told
 }
@@ -216,7 +216,7 @@ async fn turn_away(service: &Service, call: Call, peer: IpAddr, rejection: Rejec
     service.refusals.count(Refused::Association, rejection.cause());
     service.metrics.ended(Outcome::Rejected);
     let calling_ae_title = Some(&*identity.calling_ae_title);
-    messages::association_rejected(&service.auditor, peer, calling_ae_title, rejection);
+    audit::association_rejected(&service.auditor, peer, calling_ae_title, rejection);
     let (answer, cause) = (rejection.answer(), rejection.to_string());
     let rejections = {
         let mut all = service.rejections.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,7 +1,7 @@
 //! The ports: accept connections, up to a limit in all, and give each its association.
 
 use crate::association::Service;
-use crate::audit::messages;
+use crate::audit;
 use crate::negotiation::admission::Rejection;
 use crate::negotiation::negotiator::{self, Connection};
 use shared::connection_limit::ConnectionLimit;
@@ -104,12 +104,7 @@ impl Reception {
                 }
                 Err(_) => {
                     service.refusals.count(Refused::Association, "hung_up_on");
-                    messages::association_rejected(
-                        &service.auditor,
-                        connection.peer,
-                        None,
-                        rejection,
-                    );
+                    audit::association_rejected(&service.auditor, connection.peer, None, rejection);
                 }
             },
         }

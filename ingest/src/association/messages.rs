@@ -1,0 +1,82 @@
+//! The messages of an association (PS3.7 section 9, PS3.8 annex E): command sets, and the fragments of data sets.
+
+use super::{Association, End};
+use dimse::command::{CommandAssembly, Request};
+use dimse::net::{AssociationError, Incoming};
+use dimse::p_data::Kind;
+use std::time::Instant;
+
+/// A piece of a data set.
+pub(super) struct Fragment<'a> {
+    /// Its length in bytes.
+    pub(super) length: usize,
+    /// Its bytes; none of one that was skipped.
+    pub(super) bytes: &'a [u8],
+    /// Whether the data set ends with it.
+    pub(super) last: bool,
+}
+
+impl Association<'_> {
+    /// The bytes of the next command set and its presentation context, or how it all ended.
+    pub(super) async fn command(&mut self) -> Result<Result<(u8, Vec<u8>), End>, AssociationError> {
+        let mut command = CommandAssembly::default();
+        loop {
+            let begun = command.has_begun() || self.acceptor.is_inside_pdu();
+            let limit = match begun {
+                true => self.service.settings.receive_timeout,
+                false => self.service.settings.idle_timeout,
+            };
+            let incoming = tokio::select! {
+                incoming = self.acceptor.next(limit) => incoming?,
+                // Between two messages is where to stop; one that has begun is finished first.
+                () = self.service.stop.cancelled(), if !begun => return Ok(Err(End::Stopped)),
+            };
+            match incoming {
+                Incoming::Release if command.is_empty() => return Ok(Err(End::Released)),
+                Incoming::Abort => return Ok(Err(End::AbortedByPeer)),
+                Incoming::Fragment { context_id, kind: Kind::Command, last, bytes, .. }
+                    if self.accepted.contexts.contains_key(&context_id) =>
+                {
+                    if !command.has_begun() {
+                        self.asked_at = Instant::now();
+                    }
+                    if let Some(command) = command.push(context_id, bytes, last)? {
+                        return Ok(Ok((context_id, command)));
+                    }
+                }
+                _ => return Err(AssociationError::OutOfOrder),
+            }
+        }
+    }
+
+    /// The next fragment of a data set, of which so many bytes may be skipped.
+    pub(super) async fn fragment(
+        &mut self,
+        context_id: u8,
+        skippable: u64,
+    ) -> Result<Fragment<'_>, AssociationError> {
+        let limit = self.service.settings.receive_timeout;
+        let incoming = self.acceptor.next_or_skipped(skippable, limit).await?;
+        match incoming {
+            Incoming::Fragment { context_id: id, kind: Kind::DataSet, last, length, bytes }
+                if id == context_id =>
+            {
+                Ok(Fragment { length, bytes, last })
+            }
+            _ => Err(AssociationError::OutOfOrder),
+        }
+    }
+
+    /// Reads past a data set that nobody asked for.
+    pub(super) async fn skip_data_set(
+        &mut self,
+        context_id: u8,
+        request: &Request,
+    ) -> Result<(), AssociationError> {
+        let mut last = !request.has_data_set;
+        while !last {
+            last = self.fragment(context_id, u64::MAX).await?.last;
+        }
+        Ok(())
+    }
+}
