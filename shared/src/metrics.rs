@@ -1,7 +1,6 @@
 //! What a service counts, for Prometheus to fetch at `/metrics`. No label names a patient, and none
 //! takes a value that a peer can choose.
 
-use crate::audit::AuditMetrics;
 use crate::process::Process;
 use poem::http::header;
 use poem::web::Data;
@@ -46,7 +45,7 @@ impl Format {
 pub struct Metrics {
     registry: Arc<Mutex<Registry>>,
     refusals: Refusals,
-    audit: AuditMetrics,
+    audit: AuditMessages,
 }
 
 impl Default for Metrics {
@@ -54,12 +53,14 @@ impl Default for Metrics {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Process::begun_now()));
         let registry = Arc::new(Mutex::new(registry));
-        let (refusals, audit) = (Refusals::default(), AuditMetrics::default());
+        let (refusals, audit) = (Refusals::default(), AuditMessages::default());
         let metrics = Self { registry, refusals, audit };
         let version = [("version", env!("CARGO_PKG_VERSION"))];
         metrics.register("build", "What runs", Info::new(version));
         metrics.register("refusals", "What was refused, by cause", metrics.refusals.0.clone());
-        metrics.audit.register(&metrics);
+        let help = "Messages of the audit trail, by what became of them";
+        metrics.register("audit_messages", help, metrics.audit.0.clone());
+        metrics.audit.begin();
         metrics
     }
 }
@@ -84,7 +85,7 @@ impl Metrics {
 
     /// The counter of audit messages.
     #[must_use]
-    pub(crate) fn audit(&self) -> AuditMetrics {
+    pub(crate) fn audit(&self) -> AuditMessages {
         self.audit.clone()
     }
 
@@ -159,6 +160,35 @@ impl Refused {
 struct Refusal {
     what: &'static str,
     cause: Cow<'static, str>,
+}
+
+/// Counts audit messages: `collimator_audit_messages_total{outcome="stored"}`.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct AuditMessages(Family<AuditOutcome, Counter>);
+
+impl AuditMessages {
+    /// Begins with none of each outcome.
+    fn begin(&self) {
+        for outcome in [AuditOutcome::STORED, AuditOutcome::LOST] {
+            self.0.get_or_create(&outcome).inc_by(0);
+        }
+    }
+
+    /// One more.
+    pub(crate) fn count(&self, outcome: &AuditOutcome) {
+        self.0.get_or_create(outcome).inc();
+    }
+}
+
+/// What became of an audit message.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct AuditOutcome {
+    outcome: &'static str,
+}
+
+impl AuditOutcome {
+    pub(crate) const STORED: Self = Self { outcome: "stored" };
+    pub(crate) const LOST: Self = Self { outcome: "lost" };
 }
 
 /// `/metrics`.

@@ -12,7 +12,7 @@ use shared::nats_version::NatsVersion;
 use tokio::process::Command;
 use tracing::info;
 
-use super::find::{run, version_of};
+use super::version::{run, version_of};
 use super::{last_line, lock};
 
 /// How long a fetch may take, and how long one waits for another process that fetches the same.

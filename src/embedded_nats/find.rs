@@ -2,19 +2,13 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
-use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 use shared::nats_version::{NatsVersion, OLDEST, OldNats, Outdated};
-use tokio::process::Command;
-use tokio::time::timeout;
 use tracing::info;
 
 use super::fetch::{self, NATS_SERVER, Pin};
-
-/// How long `nats-server --version` may take.
-const VERSION_LIMIT: Duration = Duration::from_secs(10);
+use super::version::version_of;
 
 /// Where to look for a nats-server, in this order.
 #[derive(Clone, Debug)]
@@ -154,22 +148,6 @@ impl Finder {
             outdated => Ok(outdated),
         }
     }
-}
-
-/// The version of the nats-server at `server`, if it runs here.
-pub(super) async fn version_of(server: &Path) -> Result<NatsVersion> {
-    let name = server.display();
-    let output = run(Command::new(server).arg("--version"), Stdio::null(), VERSION_LIMIT)
-        .await
-        .with_context(|| format!("{name} does not run"))?;
-    NatsVersion::parse(&String::from_utf8_lossy(&output.stdout))
-        .with_context(|| format!("{name} does not say that it is a nats-server"))
-}
-
-/// Runs `command` to its end, at most for `limit`; what it prints is returned and shown nowhere.
-pub(super) async fn run(command: &mut Command, stdin: Stdio, limit: Duration) -> Result<Output> {
-    let run = command.stdin(stdin).kill_on_drop(true).output();
-    Ok(timeout(limit, run).await.with_context(|| format!("no end after {limit:?}"))??)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod child;
 mod fetch;
 mod find;
 mod guard;
+mod version;
 
 use std::fs::{self, File, TryLockError};
 use std::io;

@@ -4,13 +4,12 @@
 //! broker is away for longer than there is room for them. Those are counted, and said in the log.
 
 use super::draft::Draft;
-use super::metrics::{AuditMetrics, LOST, STORED};
 use super::repeats::{Due, Repeats};
 use super::{
     Action, ActiveParticipant, AuditMessage, AuditSourceIdentification, Code, EventId,
     EventIdentification, Outcome, code,
 };
-use crate::metrics::Metrics;
+use crate::metrics::{AuditMessages, AuditOutcome, Metrics};
 use crate::stream::headers;
 use async_nats::connection::State as Connection;
 use async_nats::jetstream::Context;
@@ -63,7 +62,7 @@ pub struct Auditor(Option<Arc<Trail>>);
 struct Trail {
     service: Service,
     source: AuditSourceIdentification,
-    metrics: AuditMetrics,
+    metrics: AuditMessages,
     /// Makes keys of events, which nobody can make equal to those of others.
     keys: RandomState,
     said: Mutex<Said>,
@@ -275,7 +274,7 @@ impl Trail {
 
     /// A message can't be kept. The first of an outage is said.
     fn lose(&self, why: &str) {
-        self.metrics.count(&LOST);
+        self.metrics.count(&AuditOutcome::LOST);
         let lost = {
             let mut said = self.said();
             said.lost += 1;
@@ -338,7 +337,7 @@ impl Trail {
         for (message, tried) in join_all(tried).await {
             match tried {
                 Ok(Ok(())) => {
-                    self.metrics.count(&STORED);
+                    self.metrics.count(&AuditOutcome::STORED);
                     self.said().let_go(&message);
                 }
                 Ok(Err(Some(error))) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {

@@ -5,7 +5,6 @@ mod auditor;
 pub mod code;
 mod draft;
 mod message;
-mod metrics;
 mod repeats;
 #[cfg(test)]
 mod tests;
@@ -18,4 +17,3 @@ pub use message::{
     EventIdentification, ObjectRole, ObjectType, Outcome, ParticipantObjectIdentification,
     SopClass, SourceType,
 };
-pub use metrics::AuditMetrics;
