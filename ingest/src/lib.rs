@@ -9,38 +9,36 @@ pub mod log_limit;
 pub mod metrics;
 pub mod negotiation;
 pub mod publish;
+pub mod reports;
 pub mod server;
 pub mod settings;
 pub mod sink;
 
 use anyhow::Context;
-use association::Service;
+use association::Scp;
 use async_nats::Client;
-use contract::subject::Service as ServiceName;
+use contract::subject::Service;
 use instance::pseudonyms::Pseudonyms;
-use log_limit::LogLimit;
-use metrics::IngestMetrics;
-use negotiation::user_identity::UserVerifier;
+use negotiation::negotiator::Negotiator;
 use publish::health::PublishHealth;
 use publish::publisher::Publisher;
+use reports::Reports;
+use server::connection::Reception;
 use server::listener::{self, Ports};
 pub use settings::Settings;
 use shared::acknowledgements::Acknowledgements;
 use shared::audit::{AuditSettings, Auditor};
 use shared::hangup::{Hangup, Rereading};
 use shared::health::{Health, Part};
-use shared::metrics::{Metrics, Refusals};
+use shared::metrics::Metrics;
 use shared::settings::StreamSettings;
 use shared::sources::{AllowList, SourcesSettings};
 use shared::stream;
 use sink::Sink;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-
-/// Log lines a second about what peers do wrong.
-const TROUBLES_SAID: u32 = 20;
 
 /// The receiver, with its port open and nobody served yet.
 #[derive(Debug)]
@@ -53,9 +51,7 @@ pub struct Ingest {
     pseudonyms: Option<Pseudonyms>,
     health: Part,
     acknowledgements: Acknowledgements,
-    refusals: Refusals,
-    metrics: IngestMetrics,
-    auditor: Auditor,
+    reports: Reports,
 }
 
 impl Ingest {
@@ -72,8 +68,8 @@ impl Ingest {
         metrics: &Metrics,
     ) -> anyhow::Result<Self> {
         let hangup = Hangup::listen()?;
-        let auditor = Auditor::new(audit, ServiceName::Ingest, &settings.node_name(), metrics);
-        let (health, refusals) = (health.part("ingest"), metrics.refusals());
+        let auditor = Auditor::new(audit, Service::Ingest, &settings.node_name(), metrics);
+        let health = health.part("ingest");
         let allow = sources.read()?.allow;
         settings.check(&allow)?;
         let pseudonyms = settings.pseudonyms.read()?;
@@ -96,7 +92,7 @@ impl Ingest {
             move || tls.again()
         });
         let acknowledgements = Acknowledgements::default();
-        let metrics = IngestMetrics::registered(metrics);
+        let reports = Reports::new(metrics, auditor);
         Ok(Self {
             ports,
             _rereading: hangup.each("ingest", again),
@@ -105,9 +101,7 @@ impl Ingest {
             pseudonyms,
             health,
             acknowledgements,
-            refusals,
-            metrics,
-            auditor,
+            reports,
         })
     }
 
@@ -152,36 +146,40 @@ impl Ingest {
         }
         let node_name = self.settings.node_name();
         tracing::info!(node_name, "this receiver's name");
-        let timeout = self.settings.publish_timeout;
-        let publish_health = PublishHealth::new(self.health, self.acknowledgements);
-        let (auditor, audited) = (self.auditor.clone(), jetstream.clone());
-        let service = Arc::new(Service {
-            publisher: Publisher::new(
-                jetstream,
-                timeout,
-                node_name.clone(),
-                publish_health,
-                self.metrics.acknowledged_after.clone(),
-            ),
-            sink: Sink::None,
-            settings: self.settings,
-            allow: self.allow,
-            verifier: UserVerifier::new()?,
-            pseudonyms: self.pseudonyms,
-            node_name,
-            refusals: self.refusals,
-            metrics: self.metrics,
-            auditor: self.auditor,
-            rejections: Mutex::new(LogLimit::per_second(1)),
-            rejection_limit: Mutex::default(),
-            troubles: Mutex::new(LogLimit::per_second(TROUBLES_SAID)),
-            stop,
-        });
+        let (settings, reports) = (Arc::new(self.settings), self.reports);
+        let (auditor, audited) = (reports.auditor.clone(), jetstream.clone());
+        let publisher = Arc::new(Publisher::new(
+            jetstream,
+            settings.publish_timeout,
+            node_name.clone(),
+            PublishHealth::new(self.health, self.acknowledgements),
+            reports.metrics.acknowledged_after.clone(),
+        ));
+        let reception = Reception {
+            negotiator: Negotiator::new(
+                settings.clone(),
+                node_name,
+                self.allow,
+                publisher.clone(),
+                reports.clone(),
+            )?,
+            scp: Scp {
+                settings: settings.clone(),
+                pseudonyms: self.pseudonyms,
+                sink: Sink::None,
+                publisher: publisher.clone(),
+                reports: reports.clone(),
+                stop: stop.clone(),
+            },
+            settings,
+            reports,
+        };
         // Callers are let in meanwhile; what they send waits for the start to be published.
-        let started = service.publisher.start_eventually(&service.stop);
-        let watched = service.publisher.watch(&service.stop);
+        let started = publisher.start_eventually(&stop);
+        let watched = publisher.watch(&stop);
         let served = async {
-            tokio::join!(listener::run(self.ports, service.clone()), started, watched);
+            let listened = listener::run(self.ports, reception, stop.clone());
+            tokio::join!(listened, started, watched);
         };
         auditor.attend(async { audited }, served).await;
         Ok(())

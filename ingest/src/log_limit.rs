@@ -1,42 +1,48 @@
-//! How often something happened that a peer can make happen as often as it likes, and when to say so:
-//! a sender that is turned away or refused tries again at once, and must fill neither the stream nor
-//! the log.
+//! Limit on log lines and events about what a peer can cause as often as it likes: a sender that is rejected or
+//! refused tries again at once, and must fill neither the stream nor the log.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Over which the limit holds.
+/// The time over which the limit holds.
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// A limit on reports of one kind in one process.
+/// A limit on reports of one kind in one process. It counts what it leaves out.
 #[derive(Debug)]
 pub struct LogLimit {
-    /// How many are said in a second.
+    /// How many are reported in a second.
     most: u32,
-    unsaid: u64,
-    /// When this second began, and how many were said in it.
+    counted: Mutex<Counted>,
+}
+
+#[derive(Debug, Default)]
+struct Counted {
+    unreported: u64,
+    /// When this second began, and how many were reported in it.
     window: Option<(Instant, u32)>,
 }
 
 impl LogLimit {
-    /// Of which `most` are to be said in a second.
+    /// At most `most` reports in a second.
     #[must_use]
     pub fn per_second(most: u32) -> Self {
-        Self { most, unsaid: 0, window: None }
+        Self { most, counted: Mutex::default() }
     }
 
-    /// Counts one more. When it may be said, this is how many there were since one was said last; at
-    /// the end of a burst the rest waits for the next one.
-    pub fn count(&mut self, now: Instant) -> Option<u64> {
-        self.unsaid += 1;
-        let (began, said) = match self.window {
-            Some((began, said)) if now.duration_since(began) < WINDOW => (began, said),
+    /// Counts one more. If it may be reported, returns how many there were since the last report; the
+    /// rest of a burst is counted with the next report.
+    pub fn count(&self, now: Instant) -> Option<u64> {
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        counted.unreported += 1;
+        let (began, reported) = match counted.window {
+            Some((began, reported)) if now.duration_since(began) < WINDOW => (began, reported),
             _ => (now, 0),
         };
-        if said >= self.most {
+        if reported >= self.most {
             return None;
         }
-        self.window = Some((began, said + 1));
-        Some(std::mem::take(&mut self.unsaid))
+        counted.window = Some((began, reported + 1));
+        Some(std::mem::take(&mut counted.unreported))
     }
 }
 
@@ -46,8 +52,8 @@ mod tests {
 
     fn said(most: u32, times: u32) -> Vec<u64> {
         let (start, step) = (Instant::now(), Duration::from_millis(10));
-        let mut occurrences = LogLimit::per_second(most);
-        (0..times).filter_map(|number| occurrences.count(start + step * number)).collect()
+        let limit = LogLimit::per_second(most);
+        (0..times).filter_map(|number| limit.count(start + step * number)).collect()
     }
 
     #[test]
@@ -64,9 +70,9 @@ mod tests {
     #[test]
     fn what_was_not_said_is_said_with_the_next_one_however_late() {
         let start = Instant::now();
-        let mut occurrences = LogLimit::per_second(1);
-        assert_eq!(occurrences.count(start), Some(1));
-        assert_eq!(occurrences.count(start), None);
-        assert_eq!(occurrences.count(start + Duration::from_secs(3600)), Some(2));
+        let limit = LogLimit::per_second(1);
+        assert_eq!(limit.count(start), Some(1));
+        assert_eq!(limit.count(start), None);
+        assert_eq!(limit.count(start + Duration::from_secs(3600)), Some(2));
     }
 }

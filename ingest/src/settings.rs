@@ -1,15 +1,17 @@
 //! What the receiver can be told. Each is also an environment variable of the same name.
 
 use crate::instance::pseudonyms::PseudonymSettings;
-use crate::server::tls::TlsSettings;
-use anyhow::ensure;
+use anyhow::{Context as _, anyhow, ensure};
 use bytesize::ByteSize;
 use clap::Args;
 use dimse::negotiation::MAX_PDU_LENGTH;
+use shared::pem::Named;
 use shared::settings::{duration, host_name, positive_size};
 use shared::sources::AllowList;
+use shared::tls::{Papers, Tls};
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -106,6 +108,55 @@ impl Settings {
              DICOM_TLS_CLIENT_CA"
         );
         Ok(())
+    }
+}
+
+/// Settings of DICOM TLS.
+#[derive(Debug, Clone, Default, Args)]
+pub struct TlsSettings {
+    /// Where to listen for associations over TLS [default: none]
+    #[arg(long, env = "DICOM_TLS_ADDR")]
+    pub dicom_tls_addr: Option<SocketAddr>,
+
+    /// Our certificate and those between it and its CA, PEM
+    #[arg(long, env = "DICOM_TLS_CERT")]
+    pub dicom_tls_cert: Option<PathBuf>,
+
+    /// The private key of our certificate, PEM, without a passphrase
+    #[arg(long, env = "DICOM_TLS_KEY")]
+    pub dicom_tls_key: Option<PathBuf>,
+
+    /// Certificates of the CAs of senders, PEM; then each sender needs a certificate
+    /// [default: none, senders need none]
+    #[arg(long, env = "DICOM_TLS_CLIENT_CA")]
+    pub dicom_tls_client_ca: Option<PathBuf>,
+}
+
+impl TlsSettings {
+    /// Reads the certificates, if there is a port for them.
+    ///
+    /// # Errors
+    /// When a file is not named, can't be read, or holds something else, with the name of its setting.
+    pub fn read(&self) -> anyhow::Result<Option<Tls>> {
+        let file = |name, path: &Option<PathBuf>| path.as_deref().map(|it| Named::new(name, it));
+        let certificate = file("DICOM_TLS_CERT", &self.dicom_tls_cert);
+        let key = file("DICOM_TLS_KEY", &self.dicom_tls_key);
+        let client_ca = file("DICOM_TLS_CLIENT_CA", &self.dicom_tls_client_ca);
+        if self.dicom_tls_addr.is_none() {
+            let useless = [certificate, key, client_ca].into_iter().flatten().next();
+            return match useless {
+                Some(file) => Err(anyhow!("{file} is of no use without DICOM_TLS_ADDR")),
+                None => Ok(None),
+            };
+        }
+        let missing = |name: &str| format!("DICOM_TLS_ADDR needs {name} as well");
+        let papers = Papers {
+            certificate: certificate.with_context(|| missing("DICOM_TLS_CERT"))?,
+            key: key.with_context(|| missing("DICOM_TLS_KEY"))?,
+            client_ca,
+            protocols: &[],
+        };
+        Tls::read(papers).map(Some)
     }
 }
 

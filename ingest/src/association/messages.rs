@@ -6,6 +6,14 @@ use dimse::net::{AssociationError, Incoming};
 use dimse::p_data::Kind;
 use std::time::Instant;
 
+/// What comes next of an association.
+pub(super) enum Next {
+    /// A command set, through this presentation context.
+    Command { context_id: u8, command_set: Vec<u8> },
+    /// No more messages.
+    End(End),
+}
+
 /// A piece of a data set.
 pub(super) struct Fragment<'a> {
     /// Its length in bytes.
@@ -17,31 +25,31 @@ pub(super) struct Fragment<'a> {
 }
 
 impl Association<'_> {
-    /// The bytes of the next command set and its presentation context, or how it all ended.
-    pub(super) async fn command(&mut self) -> Result<Result<(u8, Vec<u8>), End>, AssociationError> {
+    /// Waits for the next command set.
+    pub(super) async fn next(&mut self) -> Result<Next, AssociationError> {
         let mut command = CommandAssembly::default();
         loop {
             let begun = command.has_begun() || self.acceptor.is_inside_pdu();
             let limit = match begun {
-                true => self.service.settings.receive_timeout,
-                false => self.service.settings.idle_timeout,
+                true => self.scp.settings.receive_timeout,
+                false => self.scp.settings.idle_timeout,
             };
             let incoming = tokio::select! {
                 incoming = self.acceptor.next(limit) => incoming?,
                 // Between two messages is where to stop; one that has begun is finished first.
-                () = self.service.stop.cancelled(), if !begun => return Ok(Err(End::Stopped)),
+                () = self.scp.stop.cancelled(), if !begun => return Ok(Next::End(End::Stopped)),
             };
             match incoming {
-                Incoming::Release if command.is_empty() => return Ok(Err(End::Released)),
-                Incoming::Abort => return Ok(Err(End::AbortedByPeer)),
+                Incoming::Release if command.is_empty() => return Ok(Next::End(End::Released)),
+                Incoming::Abort => return Ok(Next::End(End::AbortedByPeer)),
                 Incoming::Fragment { context_id, kind: Kind::Command, last, bytes, .. }
-                    if self.accepted.contexts.contains_key(&context_id) =>
+                    if self.contexts.contains_key(&context_id) =>
                 {
                     if !command.has_begun() {
                         self.asked_at = Instant::now();
                     }
-                    if let Some(command) = command.push(context_id, bytes, last)? {
-                        return Ok(Ok((context_id, command)));
+                    if let Some(command_set) = command.push(context_id, bytes, last)? {
+                        return Ok(Next::Command { context_id, command_set });
                     }
                 }
                 _ => return Err(AssociationError::OutOfOrder),
@@ -55,7 +63,7 @@ impl Association<'_> {
         context_id: u8,
         skippable: u64,
     ) -> Result<Fragment<'_>, AssociationError> {
-        let limit = self.service.settings.receive_timeout;
+        let limit = self.scp.settings.receive_timeout;
         let incoming = self.acceptor.next_or_skipped(skippable, limit).await?;
         match incoming {
             Incoming::Fragment { context_id: id, kind: Kind::DataSet, last, length, bytes }

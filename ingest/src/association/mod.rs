@@ -8,17 +8,15 @@ pub mod series_shares;
 mod store;
 pub mod tally;
 
-use crate::association::tally::Tally;
 use crate::audit::transfers::Transfers;
 use crate::audit::{self, AssociationEnd};
-use crate::instance::event::Refusal;
 use crate::instance::pseudonyms::Pseudonyms;
-use crate::log_limit::LogLimit;
-use crate::metrics::{ClassMetrics, IngestMetrics, OpenAssociation, Outcome};
-use crate::negotiation::admission::Accepted;
-use crate::negotiation::rejection_limit::RejectionLimit;
-use crate::negotiation::user_identity::UserVerifier;
+use crate::instance::refusal::Refusal;
+use crate::metrics::{ClassMetrics, OpenAssociation, Outcome};
+use crate::negotiation::admission::AcceptedContext;
+use crate::negotiation::negotiator::Negotiated;
 use crate::publish::publisher::Publisher;
+use crate::reports::Reports;
 use crate::settings::Settings;
 use crate::sink::Sink;
 use contract::event::{AssociationIdentity, Ending};
@@ -27,66 +25,49 @@ use dimse::Status;
 use dimse::command::{Operation, Request, read_request, write_response};
 use dimse::net::{Abort, Acceptor, AssociationError};
 use jiff::Timestamp;
-use shared::audit::Auditor;
-use shared::metrics::{Refusals, Refused};
-use shared::sources::AllowList;
+use messages::Next;
+use shared::metrics::Refused;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
+use tally::Tally;
 use tokio_util::sync::CancellationToken;
 
-/// What all associations have in common.
+/// The C-STORE and C-ECHO SCP: what all associations have in common.
 #[derive(Debug)]
-pub struct Service {
+pub struct Scp {
     /// What the receiver was told.
-    pub settings: Settings,
-    /// Who may send.
-    pub allow: AllowList,
-    /// Whether those are who they say.
-    pub verifier: UserVerifier,
-    /// What patients are called by in events, where that is not as their instances say.
+    pub settings: Arc<Settings>,
+    /// Replaces what names patients in events, where that is asked for.
     pub pseudonyms: Option<Pseudonyms>,
-    /// The receiver's name.
-    pub node_name: String,
-    /// Where events go.
-    pub publisher: Publisher,
     /// Where the bytes of instances go.
     pub sink: Sink,
-    /// Callers that were turned away.
-    pub rejections: Mutex<LogLimit>,
-    /// With those of them who may not send.
-    pub rejection_limit: Mutex<RejectionLimit>,
-    /// Counts whatever is refused.
-    pub refusals: Refusals,
-    /// Counts what is received.
-    pub metrics: IngestMetrics,
-    /// Says who sent what, and who was refused.
-    pub auditor: Auditor,
-    /// What peers did wrong, as far as it is worth a warning.
-    pub troubles: Mutex<LogLimit>,
+    /// Where events go.
+    pub publisher: Arc<Publisher>,
+    /// Where all else is reported.
+    pub reports: Reports,
     /// Cancelled when the receiver is to stop.
     pub stop: CancellationToken,
 }
 
-impl Service {
-    /// Counts a caller who may not send; whether it is told so.
-    pub(crate) fn has_patience_with(&self, peer: IpAddr) -> bool {
-        let mut rejection_limit =
-            self.rejection_limit.lock().unwrap_or_else(PoisonError::into_inner);
-        rejection_limit.refuse(peer, Instant::now())
-    }
-
-    /// Whether a caller who might not be allowed is still heard.
-    pub(crate) fn hears(&self, peer: IpAddr) -> bool {
-        let rejection_limit = self.rejection_limit.lock().unwrap_or_else(PoisonError::into_inner);
-        !rejection_limit.is_over(peer, Instant::now())
-    }
-
-    /// Counts something that a peer did wrong; how many there were since one was said last, if this
-    /// one may be said.
-    pub(crate) fn trouble(&self) -> Option<u64> {
-        self.troubles.lock().unwrap_or_else(PoisonError::into_inner).count(Instant::now())
+impl Scp {
+    /// Accepts an association and serves it to its end.
+    pub async fn serve(&self, negotiated: Negotiated) {
+        let Negotiated { acceptor, accepted, identity } = negotiated;
+        let association = Association {
+            scp: self,
+            acceptor,
+            contexts: accepted.contexts,
+            peer_max_pdu_length: accepted.peer_max_pdu_length,
+            identity,
+            tally: Tally::default(),
+            transfers: Transfers::default(),
+            opened: false,
+            asked_at: Instant::now(),
+            classes: BTreeMap::new(),
+            is_open: self.reports.metrics.opened(),
+        };
+        association.run(Pdu::AssociationAC(accepted.answer)).await;
     }
 }
 
@@ -98,10 +79,19 @@ enum End {
     Stopped,
 }
 
-pub(crate) struct Association<'a> {
-    service: &'a Service,
+/// What a request is answered with.
+enum Answer {
+    Success,
+    Failure(Refusal),
+}
+
+struct Association<'a> {
+    scp: &'a Scp,
     acceptor: Acceptor,
-    accepted: Accepted,
+    /// The accepted presentation contexts by id.
+    contexts: BTreeMap<u8, AcceptedContext>,
+    /// Longest P-DATA-TF PDU that the peer takes.
+    peer_max_pdu_length: u32,
     identity: AssociationIdentity,
     tally: Tally,
     transfers: Transfers,
@@ -114,48 +104,28 @@ pub(crate) struct Association<'a> {
     is_open: OpenAssociation,
 }
 
-impl<'a> Association<'a> {
-    pub(crate) fn new(
-        service: &'a Service,
-        acceptor: Acceptor,
-        accepted: Accepted,
-        identity: AssociationIdentity,
-    ) -> Self {
-        Self {
-            service,
-            acceptor,
-            accepted,
-            identity,
-            tally: Tally::default(),
-            transfers: Transfers::default(),
-            opened: false,
-            asked_at: Instant::now(),
-            classes: BTreeMap::new(),
-            is_open: service.metrics.opened(),
-        }
-    }
-
-    pub(crate) async fn run(mut self, answer: Pdu) {
+impl Association<'_> {
+    async fn run(mut self, answer: Pdu) {
         let ended = match self.acceptor.send(&answer).await {
             Ok(()) => self.serve_messages().await,
             Err(error) => Err(error),
         };
         let closed_at = Timestamp::now();
         let (ending, cause) = self.end(ended).await;
-        self.service.metrics.ended(match ending {
+        self.scp.reports.metrics.ended(match ending {
             Ending::Released => Outcome::Released,
             Ending::Aborted => Outcome::Aborted,
         });
         for study in self.transfers.close() {
             let end = Some(AssociationEnd { ending, cause: cause.as_deref() });
-            audit::instances_transferred(&self.service.auditor, &self.identity, &study, end);
+            audit::instances_transferred(&self.scp.reports.auditor, &self.identity, &study, end);
         }
         // The peer's connection is not kept waiting for the broker.
         drop((self.acceptor, self.is_open));
         let Some(event) = self.tally.close(self.identity, ending, cause, closed_at) else {
             return;
         };
-        if let Err(error) = self.service.publisher.publish(&event).await {
+        if let Err(error) = self.scp.publisher.publish(&event).await {
             tracing::warn!(
                 %error,
                 "the end of this association is not published; the series that it brought will be \
@@ -179,7 +149,7 @@ impl<'a> Association<'a> {
                 (Ending::Released, None)
             }
             Ok(End::AbortedByPeer) => {
-                if let Some(troubles) = self.service.trouble() {
+                if let Some(troubles) = self.scp.reports.fault() {
                     tracing::warn!(stores, acknowledged, failed, troubles, "aborted by the peer");
                 }
                 (Ending::Aborted, Some("aborted by the peer".to_owned()))
@@ -190,11 +160,11 @@ impl<'a> Association<'a> {
                 (Ending::Aborted, Some("the receiver was stopped".to_owned()))
             }
             Err(error) => {
-                if let Some(troubles) = self.service.trouble() {
+                if let Some(troubles) = self.scp.reports.fault() {
                     tracing::warn!(stores, acknowledged, failed, troubles, %error, "aborted");
                 }
                 if let Some(Abort { reason, cause }) = error.abort() {
-                    self.service.refusals.count(Refused::Abort, cause);
+                    self.scp.reports.refusals.count(Refused::Abort, cause);
                     self.acceptor.abort(reason).await;
                 }
                 (Ending::Aborted, Some(error.to_string()))
@@ -204,12 +174,13 @@ impl<'a> Association<'a> {
 
     async fn serve_messages(&mut self) -> Result<End, AssociationError> {
         loop {
-            let (context_id, command) = match self.command().await? {
-                Ok(command) => command,
-                Err(end) => return Ok(end),
-            };
-            let request = read_request(&command)?;
-            self.serve_message(context_id, &request).await?;
+            match self.next().await? {
+                Next::Command { context_id, command_set } => {
+                    let request = read_request(&command_set)?;
+                    self.serve_message(context_id, &request).await?;
+                }
+                Next::End(end) => return Ok(end),
+            }
         }
     }
 
@@ -218,36 +189,35 @@ impl<'a> Association<'a> {
         context_id: u8,
         request: &Request,
     ) -> Result<(), AssociationError> {
-        let outcome = match request.operation {
+        let answer = match request.operation {
             Operation::Store => self.store(context_id, request).await?,
             Operation::Echo => {
                 self.skip_data_set(context_id, request).await?;
-                Ok(())
+                Answer::Success
             }
             // There is nothing to cancel: every operation has ended once the next can be read.
             Operation::Cancel => return Ok(()),
             Operation::Other(_) => {
                 self.skip_data_set(context_id, request).await?;
-                Err(Refusal::new(
+                Answer::Failure(Refusal::new(
                     Status::UnrecognizedOperation,
                     "unknown_operation",
                     "this is a C-STORE and C-ECHO SCP only",
                 ))
             }
         };
-        let (status, comment) = match outcome {
-            Ok(()) => (Status::Success, String::new()),
-            Err(refusal) => {
-                self.service.refusals.count(Refused::Message, refusal.cause);
+        let (status, comment) = match answer {
+            Answer::Success => (Status::Success, String::new()),
+            Answer::Failure(refusal) => {
+                self.scp.reports.refusals.count(Refused::Message, refusal.cause);
                 (refusal.status, refusal.comment)
             }
         };
         let response = write_response(request, status, &comment);
-        let peer_max_pdu_length = self.accepted.peer_max_pdu_length;
-        self.acceptor.send_command(context_id, &response, peer_max_pdu_length).await?;
+        self.acceptor.send_command(context_id, &response, self.peer_max_pdu_length).await?;
         if request.operation == Operation::Store {
             let duration = self.asked_at.elapsed();
-            self.service.metrics.store_duration.observe(duration.as_secs_f64());
+            self.scp.reports.metrics.store_duration.observe(duration.as_secs_f64());
         }
         Ok(())
     }

@@ -14,7 +14,7 @@ impl Association<'_> {
         if !self.opened {
             let association = self.identity.clone();
             let event = AssociationOpened { association, opened_at: Timestamp::now() };
-            self.opened = self.service.publisher.publish_unacknowledged(&event).await;
+            self.opened = self.scp.publisher.publish_unacknowledged(&event).await;
         }
     }
 
@@ -35,8 +35,8 @@ impl Association<'_> {
             ordinal: self.tally.stores(),
             at: Timestamp::now(),
         };
-        if self.service.publisher.publish_unacknowledged(&event).await {
-            self.service.metrics.heartbeats.inc();
+        if self.scp.publisher.publish_unacknowledged(&event).await {
+            self.scp.reports.metrics.heartbeats.inc();
             self.tally.touch(&event.series_instance_uid);
         }
     }
@@ -44,7 +44,7 @@ impl Association<'_> {
     /// Records in the audit trail that instances of a study come, once for each study.
     pub(super) fn audit_begun(&mut self, event: &InstanceStored) {
         let Begun { study, over } = self.transfers.begin(event);
-        let auditor = &self.service.auditor;
+        let auditor = &self.scp.reports.auditor;
         if let Some(study) = study {
             audit::begin_transferring(auditor, &self.identity, &study);
         }

@@ -1,11 +1,13 @@
 //! C-STORE (PS3.7 section 9.1.1): receiving one instance whole and having its event stored.
 
-use super::Association;
 use super::heartbeat::Heartbeat;
 use super::messages::Fragment;
+use super::{Answer, Association};
 use crate::data_set::header::{Header, Limits};
-use crate::instance::event::{Arrival, Refusal};
+use crate::instance::event::Arrival;
+use crate::instance::identity::InstanceIdentity;
 use crate::instance::receiving::{Received, Receiving};
+use crate::instance::refusal::Refusal;
 use crate::publish::refused::PublishRefused;
 use contract::event::InstanceStored;
 use contract::uid::SeriesInstanceUid;
@@ -21,7 +23,7 @@ impl Association<'_> {
         &mut self,
         context_id: u8,
         request: &Request,
-    ) -> Result<Result<(), Refusal>, AssociationError> {
+    ) -> Result<Answer, AssociationError> {
         self.tally.begin();
         self.publish_opened().await;
         let (series, bytes, stored) = match request.has_data_set {
@@ -47,12 +49,12 @@ impl Association<'_> {
             Ok(series) => {
                 self.count(context_id, Status::Success, bytes);
                 self.tally.acknowledge(&series);
-                Ok(Ok(()))
+                Ok(Answer::Success)
             }
             Err(refusal) => {
                 self.count(context_id, refusal.status, bytes);
                 self.tally.fail(series.as_ref());
-                if let Some(troubles) = self.service.trouble() {
+                if let Some(troubles) = self.scp.reports.fault() {
                     tracing::warn!(
                         ordinal = self.tally.stores(),
                         sop_instance = request.sop_instance_uid,
@@ -62,24 +64,24 @@ impl Association<'_> {
                         "instance refused"
                     );
                 }
-                Ok(Err(refusal))
+                Ok(Answer::Failure(refusal))
             }
         }
     }
 
     fn count(&mut self, context_id: u8, status: Status, bytes: u64) {
         let class = self.classes.entry(context_id).or_insert_with(|| {
-            self.service.metrics.of_class(self.accepted.contexts[&context_id].sop_class)
+            self.scp.reports.metrics.of_class(self.contexts[&context_id].sop_class)
         });
         class.answered(status, bytes);
     }
 
     /// Receives the data set of an instance to its end.
     async fn receive(&mut self, context_id: u8) -> Result<Received, AssociationError> {
-        let settings = &self.service.settings;
+        let settings = &self.scp.settings;
         let limits = Limits { header: settings.header_limit.0, inflated: settings.inflate_limit.0 };
-        let encoding = self.accepted.contexts[&context_id].encoding;
-        let mut receiving = Receiving::new(encoding, limits, self.service.sink);
+        let encoding = self.contexts[&context_id].encoding;
+        let mut receiving = Receiving::new(encoding, limits, self.scp.sink);
         let mut heartbeat = Heartbeat::new(Instant::now());
         loop {
             let Fragment { length, bytes, last } =
@@ -109,17 +111,20 @@ impl Association<'_> {
         header: &Header,
         bytes: u64,
     ) -> Result<SeriesInstanceUid, Refusal> {
+        let received_at = Timestamp::now();
+        let identity = InstanceIdentity::of(header, request);
+        let identity = identity.inspect_err(|_| self.transfers.fail())?;
         let arrival = Arrival {
             header,
-            request,
             bytes,
-            transfer_syntax_uid: &self.accepted.contexts[&context_id].transfer_syntax_uid,
+            transfer_syntax_uid: &self.contexts[&context_id].transfer_syntax_uid,
             association: &self.identity,
-            tally: &self.tally,
-            pseudonyms: self.service.pseudonyms.as_ref(),
-            received_at: Timestamp::now(),
+            ordinal: self.tally.stores(),
+            series_ordinal: self.tally.acknowledged_of(&identity.series_instance_uid) + 1,
+            pseudonyms: self.scp.pseudonyms.as_ref(),
+            received_at,
         };
-        let event = arrival.event().inspect_err(|_| self.transfers.fail())?;
+        let event = arrival.event(identity);
         self.audit_begun(&event);
         let stored = self.publish_event(&event).await;
         self.transfers.end(&event, stored.is_ok());
@@ -138,9 +143,9 @@ impl Association<'_> {
         if !self.opened {
             // It can be published once the start of the receiver is stored, which the instance has to
             // wait for as well.
-            self.service.publisher.start().await?;
+            self.scp.publisher.start().await?;
             self.publish_opened().await;
         }
-        self.service.publisher.publish(event).await
+        self.scp.publisher.publish(event).await
     }
 }

@@ -1,13 +1,11 @@
 //! Audit messages of the receiver (PS3.15 section A.5): which instances came from whom, and who was refused.
 
-use crate::audit::transfers::Transfer;
-use crate::negotiation::admission::Rejection;
+use super::transfers::Transfer;
 use contract::event::{AssociationIdentity, Ending};
 use shared::audit::{
     Action, ActiveParticipant, Auditor, Code, Draft, EventId, Outcome,
     ParticipantObjectIdentification as Object, SopClass, code,
 };
-use shared::sources::NotAllowed;
 use std::net::IpAddr;
 
 /// How an association ended, for the audit trail; of a study that is over before it, not at all.
@@ -86,44 +84,21 @@ fn objects(study: &Transfer) -> Vec<Object> {
     objects
 }
 
-/// Somebody was turned away (A.5.3.11), whatever it called itself by.
-pub fn association_rejected(
-    auditor: &Auditor,
-    peer: IpAddr,
-    calling_ae_title: Option<&str>,
-    rejection: Rejection,
-) {
-    let what = match rejection {
-        Rejection::NotAllowed(NotAllowed::User) => code::AUTHENTICATION_DECISION,
-        Rejection::NotAllowed(_) | Rejection::CalledAeTitle | Rejection::PlainText => {
-            code::NODE_AUTHENTICATION
-        }
-        Rejection::NoRoom
-        | Rejection::NoRoomForPeer
-        | Rejection::ProtocolVersion
-        | Rejection::ApplicationContext => code::ACCESS_CONTROL_DECISION,
-    };
-    security_alert(auditor, peer, calling_ae_title, rejection.cause(), what, rejection);
-}
-
-/// Somebody was not even heard.
-pub fn connection_refused(auditor: &Auditor, peer: IpAddr, cause: &str, why: impl ToString) {
-    security_alert(auditor, peer, None, cause, code::NODE_AUTHENTICATION, why);
-}
-
-fn security_alert(
+/// A connection or an association is refused (A.5.3.11), whatever its caller calls itself; `kind` is the type of
+/// the event, and `cause` the label of a counter.
+pub fn security_alert(
     auditor: &Auditor,
     peer: IpAddr,
     calling_ae_title: Option<&str>,
     cause: &str,
-    what: Code,
+    kind: Code,
     why: impl ToString,
 ) {
     // Whoever is refused may call itself anything, and by something else each time.
     auditor.say_as((peer, cause), || {
         let mut draft = Draft::new(EventId::SecurityAlert, Action::Execute, Outcome::MinorFailure);
         let (address, why) = (peer.to_string(), why.to_string());
-        draft.types.push(what);
+        draft.types.push(kind);
         draft.objects.push(Object::node(&address).detail("Alert Description", &why));
         draft.description = Some(why);
         let caller = ActiveParticipant::other(calling_ae_title.unwrap_or(&address));

@@ -3,7 +3,4 @@
 mod messages;
 pub mod transfers;
 
-pub use messages::{
-    AssociationEnd, association_rejected, begin_transferring, connection_refused,
-    instances_transferred,
-};
+pub use messages::{AssociationEnd, begin_transferring, instances_transferred, security_alert};

@@ -1,9 +1,9 @@
 //! An instance that is being received: its bytes go to the header reader as they arrive, and which of them may be
 //! skipped is decided here. Bytes in, values out: no association, no socket, no clock.
 
+use super::refusal::Refusal;
 use crate::data_set::attributes;
 use crate::data_set::header::{Encoding, Header, HeaderError, HeaderReader, Limits};
-use crate::instance::event::Refusal;
 use crate::sink::Sink;
 use contract::uid::SeriesInstanceUid;
 

@@ -1,20 +1,15 @@
 //! Who gets an association, and with which presentation contexts: the answer to an
 //! A-ASSOCIATE-RQ (PS3.8 section 9.3).
 
+use super::rejection::Rejection;
 use crate::data_set::header::Encoding;
 use dicom_core::dictionary::UidDictionary;
 use dicom_dictionary_std::StandardSopClassDictionary;
 use dicom_ul::pdu::{
-    AssociationAC, AssociationRJ, AssociationRJResult, AssociationRJServiceProviderASCEReason,
-    AssociationRJServiceProviderPresentationReason, AssociationRJServiceUserReason,
-    AssociationRJSource, AssociationRQ, PresentationContextProposed,
-    PresentationContextResultReason,
+    AssociationAC, AssociationRQ, PresentationContextProposed, PresentationContextResultReason,
 };
-use dimse::negotiation::{self, Unsupported, trimmed};
-use shared::connection_limit::Full;
-use shared::sources::NotAllowed;
+use dimse::negotiation::{self, trimmed};
 use std::collections::BTreeMap;
-use std::fmt;
 
 /// Verification SOP Class: C-ECHO.
 const VERIFICATION: &str = "1.2.840.10008.1.1";
@@ -46,120 +41,6 @@ pub struct Accepted {
     pub contexts: BTreeMap<u8, AcceptedContext>,
     /// Longest P-DATA-TF PDU that the peer takes.
     pub peer_max_pdu_length: u32,
-}
-
-/// Why a caller gets no association.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rejection {
-    /// There are as many as there may be.
-    NoRoom,
-    /// There are as many of this peer as there may be.
-    NoRoomForPeer,
-    /// Not the one protocol version there is.
-    ProtocolVersion,
-    /// Not the one application context there is.
-    ApplicationContext,
-    /// It calls somebody else, and we are told to mind.
-    CalledAeTitle,
-    /// It speaks in plain text where TLS is spoken.
-    PlainText,
-    /// It may not send.
-    NotAllowed(NotAllowed),
-}
-
-impl From<Full> for Rejection {
-    fn from(full: Full) -> Self {
-        match full {
-            Full::InAll => Self::NoRoom,
-            Full::ForPeer => Self::NoRoomForPeer,
-        }
-    }
-}
-
-impl From<Unsupported> for Rejection {
-    fn from(unsupported: Unsupported) -> Self {
-        match unsupported {
-            Unsupported::ProtocolVersion => Self::ProtocolVersion,
-            Unsupported::ApplicationContext => Self::ApplicationContext,
-        }
-    }
-}
-
-impl Rejection {
-    /// What the caller is told (PS3.8 section 9.3.4).
-    #[must_use]
-    pub fn answer(self) -> AssociationRJ {
-        use AssociationRJServiceProviderASCEReason as Asce;
-        use AssociationRJServiceProviderPresentationReason as Presentation;
-        use AssociationRJServiceUserReason as User;
-        use AssociationRJSource as Source;
-        let (result, source) = match self {
-            Self::NoRoom | Self::NoRoomForPeer => (
-                AssociationRJResult::Transient,
-                Source::ServiceProviderPresentation(Presentation::LocalLimitExceeded),
-            ),
-            Self::ProtocolVersion => (
-                AssociationRJResult::Permanent,
-                Source::ServiceProviderASCE(Asce::ProtocolVersionNotSupported),
-            ),
-            Self::ApplicationContext => (
-                AssociationRJResult::Permanent,
-                Source::ServiceUser(User::ApplicationContextNameNotSupported),
-            ),
-            Self::CalledAeTitle => (
-                AssociationRJResult::Permanent,
-                Source::ServiceUser(User::CalledAETitleNotRecognized),
-            ),
-            Self::PlainText => {
-                (AssociationRJResult::Permanent, Source::ServiceProviderASCE(Asce::NoReasonGiven))
-            }
-            Self::NotAllowed(NotAllowed::User) => {
-                (AssociationRJResult::Permanent, Source::ServiceUser(User::NoReasonGiven))
-            }
-            // The same whatever is wrong: who guesses is not told which part of it was right.
-            Self::NotAllowed(_) => (
-                AssociationRJResult::Permanent,
-                Source::ServiceUser(User::CallingAETitleNotRecognized),
-            ),
-        };
-        AssociationRJ { result, source }
-    }
-
-    /// In one word, for a counter.
-    #[must_use]
-    pub fn cause(self) -> &'static str {
-        match self {
-            Self::NoRoom => "no_room",
-            Self::NoRoomForPeer => "no_room_for_peer",
-            Self::ProtocolVersion => "protocol_version",
-            Self::ApplicationContext => "application_context",
-            Self::CalledAeTitle => "called_ae_title",
-            Self::PlainText => "plain_text",
-            Self::NotAllowed(NotAllowed::AeTitle) => "calling_ae_title",
-            Self::NotAllowed(NotAllowed::Address) => "address",
-            Self::NotAllowed(NotAllowed::Certificate) => "certificate",
-            Self::NotAllowed(NotAllowed::User) => "user",
-        }
-    }
-}
-
-/// For operators, who are told more than the caller is.
-impl fmt::Display for Rejection {
-    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotAllowed(NotAllowed::Address) => {
-                to.write_str("calling AE title not recognized: not from this address")
-            }
-            Self::NotAllowed(NotAllowed::Certificate) => {
-                to.write_str("calling AE title not recognized: not with this certificate")
-            }
-            Self::NotAllowed(NotAllowed::User) => {
-                to.write_str("no reason given: it identifies as no user that may send")
-            }
-            Self::PlainText => to.write_str("no TLS on the port for it"),
-            _ => self.answer().source.fmt(to),
-        }
-    }
 }
 
 /// Decides on a request. `called_ae_title` is the one that a caller has to use, if any;

@@ -3,5 +3,6 @@
 pub mod admission;
 pub mod certificate;
 pub mod negotiator;
+pub mod rejection;
 pub mod rejection_limit;
 pub mod user_identity;

@@ -1,17 +1,15 @@
 //! The ports: accept connections, up to a limit in all, and give each its association.
 
-use crate::association::Service;
-use crate::audit;
-use crate::negotiation::admission::Rejection;
-use crate::negotiation::negotiator::{self, Connection};
+use super::connection::{Connection, Reception};
+use crate::negotiation::rejection::Rejection;
 use shared::connection_limit::ConnectionLimit;
-use shared::metrics::Refused;
 use shared::sources::NotAllowed;
 use shared::tls::Tls;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// Callers that are told at one time that they get no association; any more are hung up on.
@@ -30,43 +28,45 @@ pub struct Ports {
 }
 
 /// What all ports have in common.
-struct Reception {
-    service: Arc<Service>,
+struct Listener {
+    reception: Arc<Reception>,
     limit: ConnectionLimit,
     rejections: Arc<Semaphore>,
-    associations: TaskTracker,
+    connections: TaskTracker,
+    stop: CancellationToken,
 }
 
 /// Accepts associations until told to stop, then waits for those that are open.
-pub async fn run(ports: Ports, service: Arc<Service>) {
-    let settings = &service.settings;
-    let reception = Reception {
+pub async fn run(ports: Ports, reception: Reception, stop: CancellationToken) {
+    let settings = &reception.settings;
+    let listener = Listener {
         limit: ConnectionLimit::new(settings.max_associations, settings.max_associations_per_peer),
         rejections: Arc::new(Semaphore::new(MAX_REJECTIONS)),
-        associations: TaskTracker::new(),
-        service,
+        connections: TaskTracker::new(),
+        reception: Arc::new(reception),
+        stop,
     };
     let plain = async {
-        if let Some(listener) = ports.plain {
-            reception.accept(listener, None).await;
+        if let Some(port) = ports.plain {
+            listener.accept(port, None).await;
         }
     };
     let tls = async {
-        if let Some((listener, tls)) = ports.tls {
-            reception.accept(listener, Some(tls)).await;
+        if let Some((port, tls)) = ports.tls {
+            listener.accept(port, Some(tls)).await;
         }
     };
     tokio::join!(plain, tls);
-    reception.associations.close();
-    reception.associations.wait().await;
+    listener.connections.close();
+    listener.connections.wait().await;
 }
 
-impl Reception {
-    async fn accept(&self, listener: TcpListener, tls: Option<Arc<Tls>>) {
+impl Listener {
+    async fn accept(&self, port: TcpListener, tls: Option<Arc<Tls>>) {
         loop {
             let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
-                () = self.service.stop.cancelled() => return,
+                accepted = port.accept() => accepted,
+                () = self.stop.cancelled() => return,
             };
             match accepted {
                 Ok((socket, peer)) => {
@@ -82,30 +82,27 @@ impl Reception {
     }
 
     fn receive(&self, connection: Connection) {
-        let service = self.service.clone();
+        let reception = self.reception.clone();
         // Who may not send from there whatever it calls itself must not take the room of others.
-        let place = match service.allow.knows(connection.peer) {
+        let place = match reception.negotiator.knows(connection.peer) {
             true => self.limit.take(connection.peer).map_err(Rejection::from),
             false => Err(Rejection::NotAllowed(NotAllowed::Address)),
         };
         match place {
             Ok(place) => {
-                self.associations.spawn(async move {
-                    negotiator::serve(service, connection).await;
+                self.connections.spawn(async move {
+                    reception.serve(connection).await;
                     drop(place);
                 });
             }
             Err(rejection) => match self.rejections.clone().try_acquire_owned() {
                 Ok(permit) => {
-                    self.associations.spawn(async move {
-                        negotiator::reject(&service, connection, rejection).await;
+                    self.connections.spawn(async move {
+                        reception.reject(connection, rejection).await;
                         drop(permit);
                     });
                 }
-                Err(_) => {
-                    service.refusals.count(Refused::Association, "hung_up_on");
-                    audit::association_rejected(&service.auditor, connection.peer, None, rejection);
-                }
+                Err(_) => reception.negotiator.report_hung_up(connection.peer, rejection),
             },
         }
     }

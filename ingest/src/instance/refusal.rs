@@ -1,0 +1,56 @@
+//! Why an instance is not taken, and the Status (PS3.4 table B.2-1) that its sender gets.
+
+use crate::data_set::header::HeaderError;
+use crate::publish::refused::PublishRefused;
+use dimse::Status;
+
+/// Why an instance is not taken: what its sender is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// A failure.
+    pub status: Status,
+    /// In one word, for a counter.
+    pub cause: &'static str,
+    /// The Error Comment.
+    pub comment: String,
+}
+
+impl Refusal {
+    /// A failure Status with what to tell the sender, which names no patient.
+    #[must_use]
+    pub fn new(status: Status, cause: &'static str, comment: impl Into<String>) -> Self {
+        Self { status, cause, comment: comment.into() }
+    }
+}
+
+/// The table from what is wrong with a data set to the Status its sender gets.
+impl From<HeaderError> for Refusal {
+    fn from(error: HeaderError) -> Self {
+        let (status, cause) = match error {
+            HeaderError::TooLong(_) => (Status::CannotUnderstand, "header_too_long"),
+            HeaderError::Inflates(_) => (Status::OutOfResources, "inflates_too_far"),
+            HeaderError::Truncated => (Status::CannotUnderstand, "truncated"),
+            HeaderError::Nesting => (Status::CannotUnderstand, "nesting_contradicts"),
+            HeaderError::Unplaced => (Status::CannotUnderstand, "element_without_vr"),
+            HeaderError::TooDeep => (Status::CannotUnderstand, "nested_too_deep"),
+            HeaderError::Inflate => (Status::CannotUnderstand, "not_deflated"),
+        };
+        Self::new(status, cause, error.to_string())
+    }
+}
+
+/// The table from what the broker says to the Status that the sender gets.
+impl From<PublishRefused> for Refusal {
+    fn from(error: PublishRefused) -> Self {
+        let (status, cause) = match error {
+            PublishRefused::TimedOut(_) => (Status::OutOfResources, "nats_silent"),
+            PublishRefused::Nobody(_) => (Status::OutOfResources, "nats_stores_nothing"),
+            PublishRefused::Full | PublishRefused::Refused { .. } => {
+                (Status::OutOfResources, "nats_refused")
+            }
+            PublishRefused::Duplicate => (Status::OutOfResources, "event_duplicate"),
+            PublishRefused::TooLarge => (Status::CannotUnderstand, "event_too_large"),
+        };
+        Self::new(status, cause, error.to_string())
+    }
+}

@@ -1,0 +1,112 @@
+//! One connection, from its acceptance to the end of its association or its rejection.
+
+use super::tls;
+use crate::association::Scp;
+use crate::negotiation::negotiator::{Caller, Negotiator};
+use crate::negotiation::rejection::Rejection;
+use crate::reports::Reports;
+use crate::settings::Settings;
+use dimse::net::Socket;
+use shared::tls::{NoTls, Tls};
+use std::net::IpAddr;
+use std::sync::Arc;
+use tokio::net::TcpStream;
+use tracing::{Instrument, Span};
+
+/// A connection that was just accepted.
+#[derive(Debug)]
+pub struct Connection {
+    /// On which nothing has been read yet.
+    pub socket: TcpStream,
+    /// The address at the other end; of IPv4, never in the form of IPv6.
+    pub peer: IpAddr,
+    /// What to speak it with, on the port for TLS.
+    pub tls: Option<Arc<Tls>>,
+}
+
+/// What a connection goes through: the hand-shake, the negotiation, the association.
+#[derive(Debug)]
+pub struct Reception {
+    /// What the receiver was told.
+    pub settings: Arc<Settings>,
+    /// Where refused connections are reported.
+    pub reports: Reports,
+    /// Answers the request for an association.
+    pub negotiator: Negotiator,
+    /// Serves the association.
+    pub scp: Scp,
+}
+
+impl Reception {
+    /// Serves one association on a connection.
+    pub async fn serve(&self, connection: Connection) {
+        let (id, peer) = (new_id(), connection.peer);
+        let span = span(&id, peer);
+        let served = async {
+            let Some(caller) = self.shake_hands(connection).await else { return };
+            if let Some(negotiated) = self.negotiator.negotiate(caller, id).await {
+                self.scp.serve(negotiated).await;
+            }
+        };
+        served.instrument(span).await;
+    }
+
+    /// Rejects the association that a connection is for, whatever it is.
+    pub async fn reject(&self, connection: Connection, rejection: Rejection) {
+        let (id, peer) = (new_id(), connection.peer);
+        if self.negotiator.hangs_up(peer, rejection) {
+            return;
+        }
+        let span = span(&id, peer);
+        let rejected = async {
+            if let Some(caller) = self.shake_hands(connection).await {
+                self.negotiator.reject(caller, id, rejection).await;
+            }
+        };
+        rejected.instrument(span).await;
+    }
+
+    /// The TLS hand-shake, on the port that has it, within `ARTIM_TIMEOUT`.
+    async fn shake_hands(&self, connection: Connection) -> Option<Caller> {
+        let Connection { socket, peer, tls } = connection;
+        let caller = |socket, certificate, in_plain_text| {
+            Some(Caller { socket, peer, certificate, in_plain_text })
+        };
+        let Some(tls) = tls else { return caller(Socket::Plain(socket), None, false) };
+        match tls::accept(&tls, socket, self.settings.artim_timeout).await {
+            Ok((socket, certificate)) => {
+                caller(Socket::Encrypted(Box::new(socket)), certificate, false)
+            }
+            Err(NoTls::PlainText(socket)) => caller(Socket::Plain(socket), None, true),
+            Err(error) => {
+                self.report_failed_hand_shake(peer, &error);
+                None
+            }
+        }
+    }
+
+    fn report_failed_hand_shake(&self, peer: IpAddr, error: &NoTls) {
+        let Some(cause) = tls::cause(error) else {
+            tracing::debug!(%error, "no association was asked for");
+            return;
+        };
+        self.reports.connection_refused(peer, cause, error);
+        if let Some(troubles) = self.reports.fault() {
+            tracing::warn!(%error, troubles, "no association was asked for");
+        }
+    }
+}
+
+fn new_id() -> String {
+    uuid::Uuid::new_v4().to_string()
+}
+
+fn span(id: &str, peer: IpAddr) -> Span {
+    // At the level of errors, so that whatever is logged says of which association.
+    tracing::error_span!(
+        "association",
+        association = id,
+        %peer,
+        calling_ae = tracing::field::Empty,
+    )
+}
