@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
-use ingest::instance::pseudonyms::Pseudonyms;
+use ingest::Pseudonyms;
 use std::io::{BufRead, Read as _, Write};
 use std::path::PathBuf;
 

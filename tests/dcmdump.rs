@@ -1,8 +1,8 @@
 //! Odd data sets that DCMTK's `dcmdump` reads without an error: the header reader finds the same identity.
 
 use crate::harness::tools::have;
-use ingest::data_set::attributes::WANTED;
-use ingest::data_set::header::{Encoding, HeaderReader, Limits, Tag};
+use ingest::internals::WANTED;
+use ingest::internals::header::{Encoding, HeaderReader, Limits, Tag};
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::RngSeed;

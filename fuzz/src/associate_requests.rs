@@ -5,7 +5,7 @@ use dicom_ul::pdu::{
     AssociationRQ, Pdu, PresentationContextProposed, UserVariableItem, read_pdu, write_pdu,
 };
 use dimse::negotiation::{MAX_ASSOCIATE_LENGTH, MAX_PDU_LENGTH, read_request};
-use ingest::negotiation::admission::admit;
+use ingest::internals::admit;
 
 pub(crate) const READER: Reader = Reader { name: "associate_requests", seeds, check };
 

@@ -6,10 +6,10 @@ use dicom_object::InMemDicomObject;
 use dicom_transfer_syntax_registry::entries::{
     EXPLICIT_VR_BIG_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN,
 };
-use ingest::data_set::attributes::{WANTED, decode};
-use ingest::data_set::header::{
+use ingest::internals::header::{
     Encoding, Header, HeaderError, HeaderReader, Limits, MAX_VALUE_LENGTH,
 };
+use ingest::internals::{WANTED, decode};
 use std::io::Write as _;
 
 pub(crate) const READER: Reader = Reader { name: "data_sets", seeds, check };

@@ -4,7 +4,7 @@ use crate::data_sets::written;
 use crate::{Reader, command_sets, pieces};
 use dimse::framer::{Frame, Framer};
 use dimse::p_data::Kind;
-use ingest::data_set::header::Encoding;
+use ingest::internals::header::Encoding;
 
 pub(crate) const READER: Reader = Reader { name: "pdus", seeds, check };
 

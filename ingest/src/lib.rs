@@ -1,24 +1,24 @@
 //! The receiver: a C-STORE and C-ECHO SCP that publishes one durable event per instance and says
 //! Success only once the broker has it on disk.
 
-pub mod association;
-pub mod audit;
-pub mod data_set;
-pub mod instance;
-pub mod log_limit;
-pub mod metrics;
-pub mod negotiation;
-pub mod publish;
-pub mod reports;
-pub mod server;
-pub mod settings;
-pub mod sink;
+mod association;
+mod audit;
+mod data_set;
+mod instance;
+mod log_limit;
+mod metrics;
+mod negotiation;
+mod publish;
+mod reports;
+mod server;
+mod settings;
+mod sink;
 
 use anyhow::Context;
 use association::Scp;
 use async_nats::Client;
 use contract::subject::Service;
-use instance::pseudonyms::Pseudonyms;
+pub use instance::pseudonyms::Pseudonyms;
 use negotiation::negotiator::Negotiator;
 use publish::health::PublishHealth;
 use publish::publisher::Publisher;
@@ -39,6 +39,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+
+/// What `fuzz/`, `bench/` and `tests/` call of the receiver. No service uses it.
+pub mod internals {
+    pub use crate::data_set::attributes::{WANTED, decode};
+    pub use crate::data_set::header;
+    pub use crate::negotiation::admission::admit;
+}
 
 /// The receiver, with its port open and nobody served yet.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ const WINDOW: Duration = Duration::from_secs(1);
 
 /// A limit on reports of one kind in one process. It counts what it leaves out.
 #[derive(Debug)]
-pub struct LogLimit {
+pub(crate) struct LogLimit {
     /// How many are reported in a second.
     most: u32,
     counted: Mutex<Counted>,
@@ -25,13 +25,13 @@ struct Counted {
 impl LogLimit {
     /// At most `most` reports in a second.
     #[must_use]
-    pub fn per_second(most: u32) -> Self {
+    pub(crate) fn per_second(most: u32) -> Self {
         Self { most, counted: Mutex::default() }
     }
 
     /// Counts one more. If it may be reported, returns how many there were since the last report; the
     /// rest of a burst is counted with the next report.
-    pub fn count(&self, now: Instant) -> Option<u64> {
+    pub(crate) fn count(&self, now: Instant) -> Option<u64> {
         let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
         counted.unreported += 1;
         let (began, reported) = match counted.window {

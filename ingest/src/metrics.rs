@@ -24,7 +24,7 @@ const OUR_CAUSES: [&str; 3] = ["nats_silent", "nats_stores_nothing", "nats_refus
 
 /// What the receiver counts. Clones count together.
 #[derive(Debug, Clone)]
-pub struct IngestMetrics {
+pub(crate) struct IngestMetrics {
     associations: Family<ByOutcome, Counter>,
     open: Gauge,
     instances: Family<Stores, Counter>,
@@ -39,7 +39,7 @@ pub struct IngestMetrics {
 
 /// How an association, or the request for one, ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// By A-RELEASE.
     Released,
     /// By A-ABORT of either side, or because the connection was lost.
@@ -75,7 +75,7 @@ struct Stores {
 impl IngestMetrics {
     /// At nought, to be told among `metrics`.
     #[must_use]
-    pub fn registered(metrics: &Metrics) -> Self {
+    pub(crate) fn registered(metrics: &Metrics) -> Self {
         let counted = Self {
             associations: Family::default(),
             open: Gauge::default(),
@@ -121,19 +121,19 @@ impl IngestMetrics {
 
     /// An association is open, until what this gives is dropped.
     #[must_use]
-    pub fn opened(&self) -> OpenAssociation {
+    pub(crate) fn opened(&self) -> OpenAssociation {
         self.open.inc();
         OpenAssociation(self.open.clone())
     }
 
     /// An association ended.
-    pub fn ended(&self, outcome: Outcome) {
+    pub(crate) fn ended(&self, outcome: Outcome) {
         self.associations.get_or_create(&outcome.label()).inc();
     }
 
     /// The C-STOREs through a presentation context of this SOP class.
     #[must_use]
-    pub fn of_class(&self, sop_class: &'static str) -> ClassMetrics {
+    pub(crate) fn of_class(&self, sop_class: &'static str) -> ClassMetrics {
         let stored = Stores { sop_class, status: word(Status::Success) };
         ClassMetrics {
             all: self.clone(),
@@ -146,7 +146,7 @@ impl IngestMetrics {
 
 /// An association that is counted as open.
 #[derive(Debug)]
-pub struct OpenAssociation(Gauge);
+pub(crate) struct OpenAssociation(Gauge);
 
 impl Drop for OpenAssociation {
     fn drop(&mut self) {
@@ -156,7 +156,7 @@ impl Drop for OpenAssociation {
 
 /// The C-STOREs of one SOP class.
 #[derive(Debug)]
-pub struct ClassMetrics {
+pub(crate) struct ClassMetrics {
     all: IngestMetrics,
     sop_class: &'static str,
     /// Those that are answered with Success: nearly all.
@@ -166,7 +166,7 @@ pub struct ClassMetrics {
 
 impl ClassMetrics {
     /// One that brought as many bytes is answered.
-    pub fn answered(&self, status: Status, bytes: u64) {
+    pub(crate) fn answered(&self, status: Status, bytes: u64) {
         if status == Status::Success {
             self.instances.inc();
             self.bytes.inc_by(bytes);

@@ -14,7 +14,7 @@ const FAULTS_LOGGED: u32 = 20;
 
 /// The metrics, the audit trail and the limit on the log. Clones share them.
 #[derive(Debug, Clone)]
-pub struct Reports {
+pub(crate) struct Reports {
     /// Counts what is received.
     pub metrics: IngestMetrics,
     /// Counts what is refused.
@@ -27,7 +27,7 @@ pub struct Reports {
 impl Reports {
     /// Registers the receiver's metrics.
     #[must_use]
-    pub fn new(metrics: &Metrics, auditor: Auditor) -> Self {
+    pub(crate) fn new(metrics: &Metrics, auditor: Auditor) -> Self {
         Self {
             metrics: IngestMetrics::registered(metrics),
             refusals: metrics.refusals(),
@@ -38,12 +38,12 @@ impl Reports {
 
     /// Counts a fault of a peer. If it may be logged, returns how many there were since the last one that was.
     #[must_use]
-    pub fn fault(&self) -> Option<u64> {
+    pub(crate) fn fault(&self) -> Option<u64> {
         self.faults.count(Instant::now())
     }
 
     /// Counts and audits a connection that is refused before its caller has asked for an association.
-    pub fn connection_refused(&self, peer: IpAddr, cause: &'static str, why: impl ToString) {
+    pub(crate) fn connection_refused(&self, peer: IpAddr, cause: &'static str, why: impl ToString) {
         self.refusals.count(Refused::Association, cause);
         audit::security_alert(&self.auditor, peer, None, cause, code::NODE_AUTHENTICATION, why);
     }

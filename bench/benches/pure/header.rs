@@ -7,8 +7,8 @@ use dicom_object::InMemDicomObject;
 use dicom_transfer_syntax_registry::entries::{
     EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN,
 };
-use ingest::data_set::attributes::{WANTED, decode};
-use ingest::data_set::header::{Encoding, Header, HeaderReader, Limits};
+use ingest::internals::header::{Encoding, Header, HeaderReader, Limits};
+use ingest::internals::{WANTED, decode};
 use std::hint::black_box;
 
 const LIMITS: Limits = Limits { header: 16 << 20, inflated: 1 << 30 };

@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 /// How long an instance may take before it is spoken of, and how often it is from then on: well
 /// below any sensible quiet period, and rare enough not to weigh on the stream.
-pub const HEARTBEAT: Duration = Duration::from_secs(1);
+pub(crate) const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// The heartbeat of one instance that is being received.
 #[derive(Debug)]
-pub struct Heartbeat {
+pub(crate) struct Heartbeat {
     last: Instant,
     /// What had arrived of its data set by then.
     bytes: u64,
@@ -17,18 +17,18 @@ pub struct Heartbeat {
 impl Heartbeat {
     /// For a data set that begins `now`.
     #[must_use]
-    pub fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: Instant) -> Self {
         Self { last: now, bytes: 0 }
     }
 
     /// Whether it is time, with `bytes` of the data set here.
     #[must_use]
-    pub fn is_due(&self, now: Instant, bytes: u64) -> bool {
+    pub(crate) fn is_due(&self, now: Instant, bytes: u64) -> bool {
         bytes > self.bytes && now.duration_since(self.last) >= HEARTBEAT
     }
 
     /// It was said that `bytes` are here.
-    pub fn said(&mut self, now: Instant, bytes: u64) {
+    pub(crate) fn said(&mut self, now: Instant, bytes: u64) {
         *self = Self { last: now, bytes };
     }
 }

@@ -1,12 +1,12 @@
 //! One association, from its request to its end: messages are taken one by one, and an instance is
 //! answered with Success only once the broker has acknowledged its event.
 
-pub mod heartbeat;
+mod heartbeat;
 mod messages;
 mod progress;
-pub mod series_shares;
+mod series_shares;
 mod store;
-pub mod tally;
+mod tally;
 
 use crate::audit::transfers::Transfers;
 use crate::audit::{self, AssociationEnd};
@@ -35,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 
 /// The C-STORE and C-ECHO SCP: what all associations have in common.
 #[derive(Debug)]
-pub struct Scp {
+pub(crate) struct Scp {
     /// What the receiver was told.
     pub settings: Arc<Settings>,
     /// Replaces what names patients in events, where that is asked for.
@@ -52,7 +52,7 @@ pub struct Scp {
 
 impl Scp {
     /// Accepts an association and serves it to its end.
-    pub async fn serve(&self, negotiated: Negotiated) {
+    pub(crate) async fn serve(&self, negotiated: Negotiated) {
         let Negotiated { acceptor, accepted, identity } = negotiated;
         let association = Association {
             scp: self,

@@ -7,11 +7,11 @@ use std::collections::VecDeque;
 /// Series that are remembered of one association. Senders that keep one association open for days
 /// bring any number, and the record of all must fit one NATS message,
 /// whatever their UIDs are: 444 kB at most.
-pub const MAX_SERIES: usize = 2000;
+pub(crate) const MAX_SERIES: usize = 2000;
 
 /// The shares of the latest series, the one that was touched last at the end.
 #[derive(Debug, Default)]
-pub struct SeriesShares {
+pub(crate) struct SeriesShares {
     latest: VecDeque<SeriesShare>,
     /// How many were forgotten; one that came back counts for each time.
     forgotten: u64,
@@ -20,13 +20,13 @@ pub struct SeriesShares {
 impl SeriesShares {
     /// The share of `series`, if it is remembered.
     #[must_use]
-    pub fn get(&self, series: &SeriesInstanceUid) -> Option<&SeriesShare> {
+    pub(crate) fn get(&self, series: &SeriesInstanceUid) -> Option<&SeriesShare> {
         self.latest.iter().rfind(|share| share.series_instance_uid == *series)
     }
 
     /// The share of `series`, which is the one touched last from now on. Where there is no room for
     /// it, the one that was left alone for longest is forgotten.
-    pub fn touch(&mut self, series: &SeriesInstanceUid) -> &mut SeriesShare {
+    pub(crate) fn touch(&mut self, series: &SeriesInstanceUid) -> &mut SeriesShare {
         // From the end, since senders mostly send one series after the other.
         let known = self.latest.iter().rposition(|share| share.series_instance_uid == *series);
         let share = known.and_then(|at| self.latest.remove(at)).unwrap_or_else(|| SeriesShare {
@@ -45,13 +45,13 @@ impl SeriesShares {
 
     /// How many there is no room for.
     #[must_use]
-    pub fn forgotten(&self) -> u64 {
+    pub(crate) fn forgotten(&self) -> u64 {
         self.forgotten
     }
 
     /// The shares, the one that was touched last at the end.
     #[must_use]
-    pub fn into_vec(self) -> Vec<SeriesShare> {
+    pub(crate) fn into_vec(self) -> Vec<SeriesShare> {
         self.latest.into()
     }
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 /// The tally of one association.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub(crate) struct Tally {
     stores: u64,
     acknowledged: u64,
     /// Counted rather than what is left of the others: a C-STORE in the middle of which the
@@ -18,23 +18,23 @@ pub struct Tally {
 
 impl Tally {
     /// A C-STORE has begun.
-    pub fn begin(&mut self) {
+    pub(crate) fn begin(&mut self) {
         self.stores += 1;
     }
 
     /// Something of this series is on its way, and others were told so.
-    pub fn touch(&mut self, series: &SeriesInstanceUid) {
+    pub(crate) fn touch(&mut self, series: &SeriesInstanceUid) {
         self.shares.touch(series);
     }
 
     /// A C-STORE is answered with Success.
-    pub fn acknowledge(&mut self, series: &SeriesInstanceUid) {
+    pub(crate) fn acknowledge(&mut self, series: &SeriesInstanceUid) {
         self.acknowledged += 1;
         self.shares.touch(series).acknowledged += 1;
     }
 
     /// A C-STORE is answered with a failure; `series` is what it was for, if that could be told.
-    pub fn fail(&mut self, series: Option<&SeriesInstanceUid>) {
+    pub(crate) fn fail(&mut self, series: Option<&SeriesInstanceUid>) {
         self.failed += 1;
         if let Some(series) = series {
             self.shares.touch(series).failed += 1;
@@ -43,31 +43,31 @@ impl Tally {
 
     /// C-STOREs so far: the ordinal of the latest.
     #[must_use]
-    pub fn stores(&self) -> u64 {
+    pub(crate) fn stores(&self) -> u64 {
         self.stores
     }
 
     /// Of these, how many were answered with Success.
     #[must_use]
-    pub fn acknowledged(&self) -> u64 {
+    pub(crate) fn acknowledged(&self) -> u64 {
         self.acknowledged
     }
 
     /// Of these, how many were answered with a failure.
     #[must_use]
-    pub fn failed(&self) -> u64 {
+    pub(crate) fn failed(&self) -> u64 {
         self.failed
     }
 
     /// How many instances of a series were answered with Success.
     #[must_use]
-    pub fn acknowledged_of(&self, series: &SeriesInstanceUid) -> u64 {
+    pub(crate) fn acknowledged_of(&self, series: &SeriesInstanceUid) -> u64 {
         self.shares.get(series).map_or(0, |share| share.acknowledged)
     }
 
     /// The event of the association's end; `None` when there was no C-STORE in it.
     #[must_use]
-    pub fn close(
+    pub(crate) fn close(
         self,
         association: AssociationIdentity,
         ending: Ending,

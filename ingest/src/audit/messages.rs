@@ -10,7 +10,7 @@ use std::net::IpAddr;
 
 /// How an association ended, for the audit trail; of a study that is over before it, not at all.
 #[derive(Debug, Clone, Copy)]
-pub struct AssociationEnd<'a> {
+pub(crate) struct AssociationEnd<'a> {
     /// How.
     pub ending: Ending,
     /// Why, when it was aborted.
@@ -18,7 +18,11 @@ pub struct AssociationEnd<'a> {
 }
 
 /// Instances of a study are about to come (PS3.15 A.5.3.3).
-pub fn begin_transferring(auditor: &Auditor, association: &AssociationIdentity, study: &Transfer) {
+pub(crate) fn begin_transferring(
+    auditor: &Auditor,
+    association: &AssociationIdentity,
+    study: &Transfer,
+) {
     let mut draft = Draft::new(EventId::BeginTransferring, Action::Execute, Outcome::Success);
     draft.participants = between(auditor, association);
     draft.objects = objects(study);
@@ -26,7 +30,7 @@ pub fn begin_transferring(auditor: &Auditor, association: &AssociationIdentity, 
 }
 
 /// Instances of a study came (A.5.3.7).
-pub fn instances_transferred(
+pub(crate) fn instances_transferred(
     auditor: &Auditor,
     association: &AssociationIdentity,
     study: &Transfer,
@@ -86,7 +90,7 @@ fn objects(study: &Transfer) -> Vec<Object> {
 
 /// A connection or an association is refused (A.5.3.11), whatever its caller calls itself; `kind` is the type of
 /// the event, and `cause` the label of a counter.
-pub fn security_alert(
+pub(crate) fn security_alert(
     auditor: &Auditor,
     peer: IpAddr,
     calling_ae_title: Option<&str>,

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Studies that are known of one association. When one more comes, the one that was left alone for
 /// longest is over, as far as the audit trail goes.
-pub const MAX_STUDIES: usize = 64;
+pub(crate) const MAX_STUDIES: usize = 64;
 
 /// Accession numbers that are known of a study: it has one, mostly.
 const MAX_ACCESSIONS: usize = 16;
@@ -17,7 +17,7 @@ const MAX_CLASSES: usize = 32;
 /// What an association brought of the studies of one patient each, the one that was touched last at the
 /// end.
 #[derive(Debug, Default)]
-pub struct Transfers {
+pub(crate) struct Transfers {
     studies: VecDeque<Transfer>,
     /// C-STOREs that were answered with a failure and named no study.
     failed: u64,
@@ -25,7 +25,7 @@ pub struct Transfers {
 
 /// What an association brought of one study of one patient.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Transfer {
+pub(crate) struct Transfer {
     /// Study Instance UID (0020,000D); empty of an instance that has none.
     pub study_instance_uid: String,
     /// Patient ID (0010,0020), or its pseudonym.
@@ -42,7 +42,7 @@ pub struct Transfer {
 
 /// What changed with an instance.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Begun {
+pub(crate) struct Begun {
     /// Its study is new in this association.
     pub study: Option<Transfer>,
     /// There is no more room for this one.
@@ -51,7 +51,7 @@ pub struct Begun {
 
 impl Transfers {
     /// An instance is to be stored.
-    pub fn begin(&mut self, event: &InstanceStored) -> Begun {
+    pub(crate) fn begin(&mut self, event: &InstanceStored) -> Begun {
         let mut begun = Begun::default();
         let study = event.study_instance_uid.as_ref().map_or("", |uid| uid.as_str());
         let patient = text(event, "PatientID");
@@ -78,7 +78,7 @@ impl Transfers {
     }
 
     /// The instance that was begun last is answered with Success, or with a failure.
-    pub fn end(&mut self, event: &InstanceStored, is_stored: bool) {
+    pub(crate) fn end(&mut self, event: &InstanceStored, is_stored: bool) {
         let Some(transfer) = self.studies.back_mut() else { return };
         if !is_stored {
             transfer.failed += 1;
@@ -96,12 +96,12 @@ impl Transfers {
     }
 
     /// A C-STORE is answered with a failure, and nobody knows of which study it is.
-    pub fn fail(&mut self) {
+    pub(crate) fn fail(&mut self) {
         self.failed += 1;
     }
 
     /// What is not said yet. What failed of unknown studies comes last, with neither study nor patient.
-    pub fn close(self) -> impl Iterator<Item = Transfer> {
+    pub(crate) fn close(self) -> impl Iterator<Item = Transfer> {
         let failed = self.failed;
         let unknown = (failed > 0).then(|| Transfer { failed, ..Transfer::default() });
         self.studies.into_iter().chain(unknown)

@@ -18,13 +18,13 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// SOP Class UID.
-pub const SOP_CLASS_UID: Tag = 0x0008_0016;
+pub(crate) const SOP_CLASS_UID: Tag = 0x0008_0016;
 /// SOP Instance UID.
-pub const SOP_INSTANCE_UID: Tag = 0x0008_0018;
+pub(crate) const SOP_INSTANCE_UID: Tag = 0x0008_0018;
 /// Study Instance UID.
-pub const STUDY_INSTANCE_UID: Tag = 0x0020_000d;
+pub(crate) const STUDY_INSTANCE_UID: Tag = 0x0020_000d;
 /// Series Instance UID.
-pub const SERIES_INSTANCE_UID: Tag = 0x0020_000e;
+pub(crate) const SERIES_INSTANCE_UID: Tag = 0x0020_000e;
 
 /// Values of one attribute that an event has.
 const MAX_VALUES: usize = 8;
@@ -124,27 +124,27 @@ pub fn decode(header: &Header) -> (Attributes, Remarks) {
 
 /// The text of one of the UIDs that name the instance, with its padding; empty when absent.
 #[must_use]
-pub fn uid(header: &Header, tag: Tag) -> Cow<'_, str> {
+pub(crate) fn uid(header: &Header, tag: Tag) -> Cow<'_, str> {
     header.values.get(&tag).map_or(Cow::Borrowed(""), |raw| String::from_utf8_lossy(raw))
 }
 
 /// The series of a data set, as soon as it has been read.
 #[must_use]
-pub fn series_so_far(reader: &HeaderReader) -> Option<SeriesInstanceUid> {
+pub(crate) fn series_so_far(reader: &HeaderReader) -> Option<SeriesInstanceUid> {
     let raw = reader.value_so_far(SERIES_INSTANCE_UID)?;
     SeriesInstanceUid::parse(&String::from_utf8_lossy(raw)).ok()
 }
 
 /// The modality of a data set, as soon as it has been read; empty until then.
 #[must_use]
-pub fn modality_so_far(reader: &HeaderReader) -> String {
+pub(crate) fn modality_so_far(reader: &HeaderReader) -> String {
     let text = reader.value_so_far(MODALITY).map(code).unwrap_or_default();
     cut(text, Vr::CS, None)
 }
 
 /// A UID that a sender chose, as an event has it.
 #[must_use]
-pub fn bounded_uid(uid: &str) -> Cow<'_, str> {
+pub(crate) fn bounded_uid(uid: &str) -> Cow<'_, str> {
     bounded(uid, longest(Vr::UI))
 }
 
@@ -337,7 +337,7 @@ fn list(text: &str, delimiter: char, most: usize, part: impl Fn(&str) -> String)
 /// another transfer syntax or character set has the same digest; one with another patient's name has another.
 /// 32 hex digits.
 #[must_use]
-pub fn digest(uids: [&str; 4], attributes: &Attributes, header: &Header) -> String {
+pub(crate) fn digest(uids: [&str; 4], attributes: &Attributes, header: &Header) -> String {
     let mut hasher = blake3::Hasher::new();
     for uid in uids {
         hasher.update(uid.as_bytes()).update(b"\0");

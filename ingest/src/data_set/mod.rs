@@ -1,6 +1,6 @@
 //! What a data set contains: its header, and the text and numbers in it. Bytes in, values out.
 
 mod acr_nema;
-pub mod attributes;
+pub(crate) mod attributes;
 pub mod header;
-pub mod text;
+pub(crate) mod text;

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 /// An instance that was received whole, and how it came.
 #[derive(Debug)]
-pub struct Arrival<'a> {
+pub(crate) struct Arrival<'a> {
     /// The header of its data set.
     pub header: &'a Header,
     /// Length of its data set in bytes.
@@ -32,7 +32,7 @@ pub struct Arrival<'a> {
 impl Arrival<'_> {
     /// The event of the instance.
     #[must_use]
-    pub fn event(&self, identity: InstanceIdentity) -> InstanceStored {
+    pub(crate) fn event(&self, identity: InstanceIdentity) -> InstanceStored {
         let InstanceIdentity {
             sop_class_uid,
             sop_instance_uid,

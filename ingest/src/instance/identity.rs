@@ -11,7 +11,7 @@ use dimse::command::Request;
 
 /// The UIDs of an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InstanceIdentity {
+pub(crate) struct InstanceIdentity {
     /// SOP Class UID (0008,0016), as long as a UID may be.
     pub sop_class_uid: String,
     /// SOP Instance UID (0008,0018).
@@ -28,7 +28,7 @@ impl InstanceIdentity {
     /// # Errors
     /// When the data set does not say which instance of which series it is, or contradicts the
     /// command set.
-    pub fn of(header: &Header, request: &Request) -> Result<Self, Refusal> {
+    pub(crate) fn of(header: &Header, request: &Request) -> Result<Self, Refusal> {
         let series = attributes::uid(header, SERIES_INSTANCE_UID);
         let series_instance_uid = SeriesInstanceUid::parse(&series)
             .map_err(|error| does_not_match("SeriesInstanceUID", &error))?;

@@ -1,7 +1,7 @@
 //! An instance: received, identified, made into an event, or refused.
 
-pub mod event;
-pub mod identity;
-pub mod pseudonyms;
-pub mod receiving;
-pub mod refusal;
+pub(crate) mod event;
+pub(crate) mod identity;
+pub(crate) mod pseudonyms;
+pub(crate) mod receiving;
+pub(crate) mod refusal;

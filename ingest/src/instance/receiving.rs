@@ -8,7 +8,7 @@ use crate::sink::Sink;
 use contract::uid::SeriesInstanceUid;
 
 /// An instance whose data set has begun and has not ended.
-pub struct Receiving {
+pub(crate) struct Receiving {
     reader: HeaderReader,
     sink: Sink,
     /// What is wrong with the data set. What comes after it is counted and dropped.
@@ -18,7 +18,7 @@ pub struct Receiving {
 
 /// An instance that was received to its end, whatever is wrong with it.
 #[derive(Debug)]
-pub struct Received {
+pub(crate) struct Received {
     /// The header of its data set, or why the instance is refused.
     pub header: Result<Header, Refusal>,
     /// Series Instance UID (0020,000E), also where the rest of the header was no good.
@@ -30,14 +30,14 @@ pub struct Received {
 impl Receiving {
     /// An instance whose data set comes in `encoding` and is refused beyond the limits.
     #[must_use]
-    pub fn new(encoding: Encoding, limits: Limits, sink: Sink) -> Self {
+    pub(crate) fn new(encoding: Encoding, limits: Limits, sink: Sink) -> Self {
         let reader = HeaderReader::new(encoding, attributes::WANTED, limits);
         Self { reader, sink, fault: None, bytes: 0 }
     }
 
     /// How many of the next bytes may be skipped; any number once nothing that comes makes a difference.
     #[must_use]
-    pub fn skippable(&self) -> u64 {
+    pub(crate) fn skippable(&self) -> u64 {
         match self.fault {
             Some(_) => u64::MAX,
             None if self.sink.wants_every_byte() => 0,
@@ -46,7 +46,7 @@ impl Receiving {
     }
 
     /// Takes the next bytes of the data set.
-    pub fn push(&mut self, bytes: &[u8]) {
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.bytes += bytes.len() as u64;
         if self.fault.is_none() {
             self.fault = self.reader.push(bytes).err();
@@ -54,7 +54,7 @@ impl Receiving {
     }
 
     /// Counts bytes that were skipped, no more than are [`skippable`](Self::skippable).
-    pub fn skip(&mut self, length: u64) {
+    pub(crate) fn skip(&mut self, length: u64) {
         self.bytes += length;
         if self.fault.is_none() {
             self.fault = self.reader.skip(length).err();
@@ -63,25 +63,25 @@ impl Receiving {
 
     /// Bytes of the data set so far.
     #[must_use]
-    pub fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
 
     /// The series, once it has been read.
     #[must_use]
-    pub fn series(&self) -> Option<SeriesInstanceUid> {
+    pub(crate) fn series(&self) -> Option<SeriesInstanceUid> {
         attributes::series_so_far(&self.reader)
     }
 
     /// The modality, once it has been read; empty until then.
     #[must_use]
-    pub fn modality(&self) -> String {
+    pub(crate) fn modality(&self) -> String {
         attributes::modality_so_far(&self.reader)
     }
 
     /// The instance, once its last bytes are here.
     #[must_use]
-    pub fn finish(self) -> Received {
+    pub(crate) fn finish(self) -> Received {
         let (series, bytes) = (self.series(), self.bytes);
         let header = match self.fault {
             Some(fault) => Err(fault),

@@ -6,7 +6,7 @@ use dimse::Status;
 
 /// Why an instance is not taken: what its sender is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub(crate) struct Refusal {
     /// A failure.
     pub status: Status,
     /// In one word, for a counter.
@@ -18,7 +18,7 @@ pub struct Refusal {
 impl Refusal {
     /// A failure Status with what to tell the sender, which names no patient.
     #[must_use]
-    pub fn new(status: Status, cause: &'static str, comment: impl Into<String>) -> Self {
+    pub(crate) fn new(status: Status, cause: &'static str, comment: impl Into<String>) -> Self {
         Self { status, cause, comment: comment.into() }
     }
 }

@@ -19,7 +19,7 @@ const STANDARD_ROOT: &str = "1.2.840.10008.";
 const STANDARD_STORAGE_ROOT: &str = "1.2.840.10008.5.1.4.1.1.";
 /// What a SOP class is called that is not in the dictionary: a private one, or one of a later edition.
 /// Their UIDs are for peers to choose, so there is no end of them.
-pub const OTHER_CLASS: &str = "other";
+pub(crate) const OTHER_CLASS: &str = "other";
 
 /// An accepted presentation context.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use x509_cert::der::Decode as _;
 
 /// A certificate that was found good.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Certificate {
+pub(crate) struct Certificate {
     /// Its subject, as RFC 4514 writes it; nothing where it can't be read.
     subject: String,
     fingerprint: [u8; 32],
@@ -17,7 +17,7 @@ pub struct Certificate {
 impl Certificate {
     /// Of these bytes.
     #[must_use]
-    pub fn of(der: &CertificateDer<'_>) -> Self {
+    pub(crate) fn of(der: &CertificateDer<'_>) -> Self {
         let parsed = x509_cert::Certificate::from_der(der);
         let subject = parsed.map(|certificate| certificate.tbs_certificate().subject().to_string());
         let mut fingerprint = [0; 32];
@@ -27,7 +27,7 @@ impl Certificate {
 
     /// What it is known by.
     #[must_use]
-    pub fn id(&self) -> CertificateId<'_> {
+    pub(crate) fn id(&self) -> CertificateId<'_> {
         CertificateId { subject: &self.subject, fingerprint: &self.fingerprint }
     }
 }

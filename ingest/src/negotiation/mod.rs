@@ -1,8 +1,8 @@
 //! Who may send, and with which presentation contexts.
 
-pub mod admission;
-pub mod certificate;
-pub mod negotiator;
-pub mod rejection;
-pub mod rejection_limit;
-pub mod user_identity;
+pub(crate) mod admission;
+pub(crate) mod certificate;
+pub(crate) mod negotiator;
+pub(crate) mod rejection;
+mod rejection_limit;
+mod user_identity;

@@ -28,7 +28,7 @@ const REJECTIONS_REPORTED: u32 = 1;
 
 /// Decides who gets an association.
 #[derive(Debug)]
-pub struct Negotiator {
+pub(crate) struct Negotiator {
     settings: Arc<Settings>,
     /// The receiver's name.
     node_name: String,
@@ -42,7 +42,7 @@ pub struct Negotiator {
 
 /// Somebody who may ask for an association.
 #[derive(Debug)]
-pub struct Caller {
+pub(crate) struct Caller {
     /// Its connection, after the TLS hand-shake if there is one.
     pub socket: Socket,
     /// Its address.
@@ -55,7 +55,7 @@ pub struct Caller {
 
 /// An association that was requested, and whose A-ASSOCIATE-AC is to be sent.
 #[derive(Debug)]
-pub struct Negotiated {
+pub(crate) struct Negotiated {
     /// Our side of it.
     pub acceptor: Acceptor,
     /// The A-ASSOCIATE-AC, and what follows from it.
@@ -79,7 +79,7 @@ impl Negotiator {
     ///
     /// # Errors
     /// When there is no randomness to be had.
-    pub fn new(
+    pub(crate) fn new(
         settings: Arc<Settings>,
         node_name: String,
         allow: AllowList,
@@ -100,13 +100,13 @@ impl Negotiator {
 
     /// Whether anybody may send from this address.
     #[must_use]
-    pub fn knows(&self, peer: IpAddr) -> bool {
+    pub(crate) fn knows(&self, peer: IpAddr) -> bool {
         self.allow.knows(peer)
     }
 
     /// Reads a caller's request, within `ARTIM_TIMEOUT`, and decides on it. Returns the association unless the
     /// caller is rejected or gone; `id` is its Association ID in events.
-    pub async fn negotiate(&self, caller: Caller, id: String) -> Option<Negotiated> {
+    pub(crate) async fn negotiate(&self, caller: Caller, id: String) -> Option<Negotiated> {
         let call = self.request(caller, id).await?;
         match self.admit(&call).await {
             Ok(accepted) => {
@@ -123,7 +123,7 @@ impl Negotiator {
     }
 
     /// Reads a caller's request and rejects it.
-    pub async fn reject(&self, caller: Caller, id: String, rejection: Rejection) {
+    pub(crate) async fn reject(&self, caller: Caller, id: String, rejection: Rejection) {
         if let Some(call) = self.request(caller, id).await {
             self.answer_rejected(call, rejection).await;
         }
@@ -132,7 +132,7 @@ impl Negotiator {
     /// Counts a rejection. Returns true if the address is over the limit, so that its connection is closed without
     /// an A-ASSOCIATE-RJ.
     #[must_use]
-    pub fn hangs_up(&self, peer: IpAddr, rejection: Rejection) -> bool {
+    pub(crate) fn hangs_up(&self, peer: IpAddr, rejection: Rejection) -> bool {
         let is_answered = !matches!(rejection, Rejection::NotAllowed(_))
             || self.rejection_limit().refuse(peer, Instant::now());
         if !is_answered {
@@ -142,7 +142,7 @@ impl Negotiator {
     }
 
     /// Reports a rejection that is not answered.
-    pub fn report_hung_up(&self, peer: IpAddr, rejection: Rejection) {
+    pub(crate) fn report_hung_up(&self, peer: IpAddr, rejection: Rejection) {
         self.reports.refusals.count(Refused::Association, "hung_up_on");
         self.audit_rejected(peer, None, rejection);
     }

@@ -17,7 +17,7 @@ const MAX_ADDRESSES: usize = 1024;
 
 /// A leaky bucket for each address.
 #[derive(Debug, Default)]
-pub struct RejectionLimit {
+pub(crate) struct RejectionLimit {
     /// When the bucket of each address is empty again.
     empty_at: HashMap<IpAddr, Instant>,
 }
@@ -25,7 +25,7 @@ pub struct RejectionLimit {
 impl RejectionLimit {
     /// Whether this address is over the limit: its next rejection is not answered.
     #[must_use]
-    pub fn is_over(&self, peer: IpAddr, now: Instant) -> bool {
+    pub(crate) fn is_over(&self, peer: IpAddr, now: Instant) -> bool {
         match self.empty_at.get(&block(peer)) {
             Some(until) => until.saturating_duration_since(now) > REGAINED * (AT_ONCE - 1),
             None => {
@@ -37,7 +37,7 @@ impl RejectionLimit {
     }
 
     /// Counts a rejection of this address. Gives whether it is answered.
-    pub fn refuse(&mut self, peer: IpAddr, now: Instant) -> bool {
+    pub(crate) fn refuse(&mut self, peer: IpAddr, now: Instant) -> bool {
         if self.is_over(peer, now) {
             return false;
         }

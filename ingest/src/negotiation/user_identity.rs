@@ -17,7 +17,7 @@ const CHECKS: usize = 1;
 const ACCEPTED: (u8, [u8; 2]) = (0x59, [0, 0]);
 
 /// The user that a caller claims to be. Has no Debug: nothing of it is for logs.
-pub struct UserIdentity {
+pub(crate) struct UserIdentity {
     name: Vec<u8>,
     passcode: Option<Vec<u8>>,
     /// Whether it requests a positive response.
@@ -27,7 +27,7 @@ pub struct UserIdentity {
 impl UserIdentity {
     /// The one in a request: a user, with or without a passcode. Tickets and assertions are not taken.
     #[must_use]
-    pub fn of(request: &AssociationRQ) -> Option<Self> {
+    pub(crate) fn of(request: &AssociationRQ) -> Option<Self> {
         let offered = request.user_variables.iter().find_map(|item| match item {
             UserVariableItem::UserIdentityItem(offered) => Some(offered),
             _ => None,
@@ -45,14 +45,14 @@ impl UserIdentity {
 
 /// The sub-item of an A-ASSOCIATE-AC for a caller that requests a positive response.
 #[must_use]
-pub fn positive_response() -> UserVariableItem {
+pub(crate) fn positive_response() -> UserVariableItem {
     UserVariableItem::Unknown(ACCEPTED.0, ACCEPTED.1.to_vec())
 }
 
 /// Checks passcodes, and remembers those that were good for as long as the receiver runs: a sender that
 /// opens an association for each instance is not kept waiting.
 #[derive(Debug)]
-pub struct UserVerifier {
+pub(crate) struct UserVerifier {
     turn: Semaphore,
     /// Of what is remembered, so that it is of no use elsewhere.
     key: [u8; 32],
@@ -65,14 +65,14 @@ impl UserVerifier {
     ///
     /// # Errors
     /// When there is no randomness to be had.
-    pub fn new() -> anyhow::Result<Self> {
+    pub(crate) fn new() -> anyhow::Result<Self> {
         let key = generate(&SystemRandom::new()).map_err(|_| anyhow!("no randomness to be had"))?;
         Ok(Self { turn: Semaphore::new(CHECKS), key: key.expose(), good: Mutex::default() })
     }
 
     /// Whether a caller is one of these users. A passcode that is not remembered is only looked at if it
     /// `may_guess`.
-    pub async fn verifies(
+    pub(crate) async fn verifies(
         &self,
         users: &[&User],
         identity: &UserIdentity,

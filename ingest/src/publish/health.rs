@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 /// Readiness and outages of publishing, from what became of the latest events.
 #[derive(Debug)]
-pub struct PublishHealth {
+pub(crate) struct PublishHealth {
     health: Part,
     acknowledgements: Acknowledgements,
     refuses: AtomicBool,
@@ -22,7 +22,7 @@ pub struct PublishHealth {
 
 /// Events are not stored: from when on, and what the broker said first.
 #[derive(Debug, Clone)]
-pub struct Outage {
+pub(crate) struct Outage {
     /// When the first was refused.
     pub refused_at: Timestamp,
     /// Why.
@@ -32,14 +32,14 @@ pub struct Outage {
 impl PublishHealth {
     /// Ready until an event is refused.
     #[must_use]
-    pub fn new(health: Part, acknowledgements: Acknowledgements) -> Self {
+    pub(crate) fn new(health: Part, acknowledgements: Acknowledgements) -> Self {
         health.ready();
         let (outage, refused) = (Mutex::default(), Notify::new());
         Self { health, acknowledgements, refuses: AtomicBool::new(false), outage, refused }
     }
 
     /// Records that an event is stored.
-    pub fn stored(&self) {
+    pub(crate) fn stored(&self) {
         if self.refuses.load(Ordering::Relaxed) && self.refuses.swap(false, Ordering::Relaxed) {
             self.acknowledgements.arrived();
             self.health.ready();
@@ -48,12 +48,12 @@ impl PublishHealth {
 
     /// Whether the broker did not store the latest events, so that senders are being refused.
     #[must_use]
-    pub fn refuses(&self) -> bool {
+    pub(crate) fn refuses(&self) -> bool {
         self.refuses.load(Ordering::Relaxed)
     }
 
     /// Records that an event is not stored, and why.
-    pub fn refused(&self, error: &PublishRefused) {
+    pub(crate) fn refused(&self, error: &PublishRefused) {
         match error {
             PublishRefused::TimedOut(_) | PublishRefused::Nobody(_) => {
                 self.acknowledgements.missed()
@@ -75,7 +75,7 @@ impl PublishHealth {
     }
 
     /// Waits for the first refusal since the last call.
-    pub async fn outage(&self) -> Outage {
+    pub(crate) async fn outage(&self) -> Outage {
         loop {
             let outage = self.outage.lock().unwrap_or_else(PoisonError::into_inner).take();
             match outage {

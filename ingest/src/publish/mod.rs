@@ -1,5 +1,5 @@
 //! Publishing events to NATS, and what its refusals mean.
 
-pub mod health;
-pub mod publisher;
-pub mod refused;
+pub(crate) mod health;
+pub(crate) mod publisher;
+pub(crate) mod refused;

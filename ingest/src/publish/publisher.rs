@@ -38,7 +38,7 @@ const START_PAUSE: Duration = Duration::from_secs(1);
 
 /// Publishes the events of this process through one connection, in order.
 #[derive(Debug)]
-pub struct Publisher {
+pub(crate) struct Publisher {
     jetstream: Context,
     timeout: Duration,
     health: PublishHealth,
@@ -54,7 +54,7 @@ impl Publisher {
     /// Publishes through `jetstream` for the receiver `node_name`; `timeout` is for all tries of
     /// one event together, and `acknowledged_after` gets the seconds of each that succeeds.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         mut jetstream: Context,
         timeout: Duration,
         node_name: String,
@@ -76,7 +76,7 @@ impl Publisher {
     ///
     /// # Errors
     /// When the broker has not acknowledged it; the next event tries again.
-    pub async fn start(&self) -> Result<(), PublishRefused> {
+    pub(crate) async fn start(&self) -> Result<(), PublishRefused> {
         let started = self.start_until(Instant::now() + self.timeout).await;
         if let Err(error) = &started {
             self.health.refused(error);
@@ -85,7 +85,7 @@ impl Publisher {
     }
 
     /// Has the start of this process stored, however long that takes, or until told to stop.
-    pub async fn start_eventually(&self, stop: &CancellationToken) {
+    pub(crate) async fn start_eventually(&self, stop: &CancellationToken) {
         let started = async {
             while let Err(error) = self.start().await {
                 tracing::warn!(%error, "the start of this receiver is not published; trying again");
@@ -99,7 +99,7 @@ impl Publisher {
     ///
     /// # Errors
     /// When it has not. It may be stored all the same: the catalogue counts it once.
-    pub async fn publish<E: Event>(&self, event: &E) -> Result<(), PublishRefused> {
+    pub(crate) async fn publish<E: Event>(&self, event: &E) -> Result<(), PublishRefused> {
         let deadline = Instant::now() + self.timeout;
         let published = async {
             self.start_until(deadline).await?;
@@ -115,7 +115,7 @@ impl Publisher {
 
     /// Finds out after each outage of the broker when it stores events again, though no sender tries,
     /// and says so on the stream: that the event is stored is what shows it. Until told to stop.
-    pub async fn watch(&self, stop: &CancellationToken) {
+    pub(crate) async fn watch(&self, stop: &CancellationToken) {
         let watching = async {
             for number in 1.. {
                 let Outage { refused_at, cause } = self.health.outage().await;
@@ -152,7 +152,7 @@ impl Publisher {
 
     /// Publishes an event without waiting until it is stored: it comes before all that is
     /// published later, or not at all. Gives whether it went out.
-    pub async fn publish_unacknowledged<E: Event>(&self, event: &E) -> bool {
+    pub(crate) async fn publish_unacknowledged<E: Event>(&self, event: &E) -> bool {
         let said = self.hand_over(event).await;
         if let Err(error) = &said {
             tracing::debug!(subject = %event.subject(), "an event went unsaid: {error:#}");

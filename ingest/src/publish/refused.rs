@@ -11,7 +11,7 @@ const FULL: &str = "maximum bytes exceeded";
 /// The broker does not vouch for the event; its sender must keep the instance. What a sender is shown names
 /// nothing of the broker's inside; [`PublishRefused::detail`] does.
 #[derive(Debug, thiserror::Error)]
-pub enum PublishRefused {
+pub(crate) enum PublishRefused {
     /// Not in the time there was.
     #[error("NATS did not acknowledge within {}", humantime::format_duration(*.0))]
     TimedOut(Duration),
@@ -58,7 +58,7 @@ impl PublishRefused {
 
     /// What whoever runs the broker needs to know.
     #[must_use]
-    pub fn detail(&self) -> String {
+    pub(crate) fn detail(&self) -> String {
         match self {
             Self::Refused { detail, .. } => format!("NATS refused: {detail}"),
             other => other.to_string(),

@@ -15,7 +15,7 @@ use tracing::{Instrument, Span};
 
 /// A connection that was just accepted.
 #[derive(Debug)]
-pub struct Connection {
+pub(crate) struct Connection {
     /// On which nothing has been read yet.
     pub socket: TcpStream,
     /// The address at the other end; of IPv4, never in the form of IPv6.
@@ -26,7 +26,7 @@ pub struct Connection {
 
 /// What a connection goes through: the hand-shake, the negotiation, the association.
 #[derive(Debug)]
-pub struct Reception {
+pub(crate) struct Reception {
     /// What the receiver was told.
     pub settings: Arc<Settings>,
     /// Where refused connections are reported.
@@ -39,7 +39,7 @@ pub struct Reception {
 
 impl Reception {
     /// Serves one association on a connection.
-    pub async fn serve(&self, connection: Connection) {
+    pub(crate) async fn serve(&self, connection: Connection) {
         let (id, peer) = (new_id(), connection.peer);
         let span = span(&id, peer);
         let served = async {
@@ -52,7 +52,7 @@ impl Reception {
     }
 
     /// Rejects the association that a connection is for, whatever it is.
-    pub async fn reject(&self, connection: Connection, rejection: Rejection) {
+    pub(crate) async fn reject(&self, connection: Connection, rejection: Rejection) {
         let (id, peer) = (new_id(), connection.peer);
         if self.negotiator.hangs_up(peer, rejection) {
             return;

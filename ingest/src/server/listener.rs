@@ -20,7 +20,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The ports, open; there is one at least.
 #[derive(Debug, Default)]
-pub struct Ports {
+pub(crate) struct Ports {
     /// For plain DICOM.
     pub plain: Option<TcpListener>,
     /// For DICOM over TLS.
@@ -37,7 +37,7 @@ struct Listener {
 }
 
 /// Accepts associations until told to stop, then waits for those that are open.
-pub async fn run(ports: Ports, reception: Reception, stop: CancellationToken) {
+pub(crate) async fn run(ports: Ports, reception: Reception, stop: CancellationToken) {
     let settings = &reception.settings;
     let listener = Listener {
         limit: ConnectionLimit::new(settings.max_associations, settings.max_associations_per_peer),

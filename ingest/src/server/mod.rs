@@ -1,5 +1,5 @@
 //! The ports: connections, and the TLS hand-shake.
 
-pub mod connection;
-pub mod listener;
-pub mod tls;
+pub(crate) mod connection;
+pub(crate) mod listener;
+mod tls;

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 ///
 /// # Errors
 /// When there is to be no connection; the peer has been told why, if it still listens.
-pub async fn accept(
+pub(crate) async fn accept(
     tls: &Tls,
     socket: TcpStream,
     limit: Duration,
@@ -23,7 +23,7 @@ pub async fn accept(
 
 /// Why there is no connection, in one word, for a counter; nothing of what is no refusal.
 #[must_use]
-pub fn cause(error: &NoTls) -> Option<&'static str> {
+pub(crate) fn cause(error: &NoTls) -> Option<&'static str> {
     match error {
         NoTls::Silent(_) => Some("silent"),
         NoTls::PlainText(_) | NoTls::Lost(_) => None,

@@ -3,7 +3,7 @@
 
 /// Where the bytes of an instance go, as they arrive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sink {
+pub(crate) enum Sink {
     /// Nowhere: the event is all that is kept of an instance.
     None,
 }
@@ -11,7 +11,7 @@ pub enum Sink {
 impl Sink {
     /// Whether it takes every byte of a data set. If not, the kernel may drop pixel data unread.
     #[must_use]
-    pub fn wants_every_byte(self) -> bool {
+    pub(crate) fn wants_every_byte(self) -> bool {
         match self {
             Self::None => false,
         }
