@@ -73,7 +73,7 @@ struct Stores {
 }
 
 impl IngestMetrics {
-    /// At nought, to be told among `metrics`.
+    /// Registers the metrics, at zero.
     #[must_use]
     pub(crate) fn registered(metrics: &Metrics) -> Self {
         let counted = Self {
@@ -119,7 +119,7 @@ impl IngestMetrics {
         counted
     }
 
-    /// An association is open, until what this gives is dropped.
+    /// Counts an association as open until the returned value is dropped.
     #[must_use]
     pub(crate) fn opened(&self) -> OpenAssociation {
         self.open.inc();

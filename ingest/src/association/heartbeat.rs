@@ -1,8 +1,8 @@
-//! When to say of an instance that more of it has arrived.
+//! When to publish that more of an instance has arrived.
 
 use std::time::{Duration, Instant};
 
-/// How long an instance may take before it is spoken of, and how often it is from then on: well
+/// How long an instance may take before its first heartbeat, and the time between two of them: well
 /// below any sensible quiet period, and rare enough not to weigh on the stream.
 pub(crate) const HEARTBEAT: Duration = Duration::from_secs(1);
 
@@ -27,8 +27,8 @@ impl Heartbeat {
         bytes > self.bytes && now.duration_since(self.last) >= HEARTBEAT
     }
 
-    /// It was said that `bytes` are here.
-    pub(crate) fn said(&mut self, now: Instant, bytes: u64) {
+    /// Records that a heartbeat with `bytes` is published.
+    pub(crate) fn published(&mut self, now: Instant, bytes: u64) {
         *self = Self { last: now, bytes };
     }
 }
@@ -49,7 +49,7 @@ mod tests {
     fn a_heartbeat_is_said_once_a_second() {
         let start = Instant::now();
         let mut heartbeat = Heartbeat::new(start);
-        heartbeat.said(start + HEARTBEAT, 1000);
+        heartbeat.published(start + HEARTBEAT, 1000);
         assert!(!heartbeat.is_due(start + HEARTBEAT, 2000));
         assert!(!heartbeat.is_due(start + HEARTBEAT * 3 / 2, 2000));
         assert!(heartbeat.is_due(start + HEARTBEAT * 2, 2000));
@@ -60,7 +60,7 @@ mod tests {
         let start = Instant::now();
         let mut heartbeat = Heartbeat::new(start);
         assert!(!heartbeat.is_due(start + HEARTBEAT * 10, 0));
-        heartbeat.said(start + HEARTBEAT, 1000);
+        heartbeat.published(start + HEARTBEAT, 1000);
         assert!(!heartbeat.is_due(start + HEARTBEAT * 10, 1000));
     }
 }

@@ -36,7 +36,7 @@ use tokio_util::sync::CancellationToken;
 /// The C-STORE and C-ECHO SCP: what all associations have in common.
 #[derive(Debug)]
 pub(crate) struct Scp {
-    /// What the receiver was told.
+    /// The settings of the receiver.
     pub settings: Arc<Settings>,
     /// Replaces what names patients in events, where that is asked for.
     pub pseudonyms: Option<Pseudonyms>,
@@ -134,7 +134,7 @@ impl Association<'_> {
         }
     }
 
-    /// Ends the association for the peer. Gives how it ended, and why unless it was released.
+    /// Ends the association for the peer. Returns how it ended, and why unless it was released.
     async fn end(&mut self, ended: Result<End, AssociationError>) -> (Ending, Option<String>) {
         let tally = &self.tally;
         let (stores, acknowledged) = (tally.stores(), tally.acknowledged());

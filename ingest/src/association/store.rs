@@ -97,13 +97,13 @@ impl Association<'_> {
             if heartbeat.is_due(now, bytes)
                 && let Some(series) = receiving.series()
             {
-                heartbeat.said(now, bytes);
+                heartbeat.published(now, bytes);
                 self.publish_heartbeat(series, receiving.modality(), bytes).await;
             }
         }
     }
 
-    /// Has the event of an instance stored, and gives its series.
+    /// Has the event of an instance stored. Returns its series.
     async fn publish(
         &mut self,
         context_id: u8,

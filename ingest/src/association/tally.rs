@@ -22,7 +22,7 @@ impl Tally {
         self.stores += 1;
     }
 
-    /// Something of this series is on its way, and others were told so.
+    /// A heartbeat of this series is published.
     pub(crate) fn touch(&mut self, series: &SeriesInstanceUid) {
         self.shares.touch(series);
     }

@@ -8,7 +8,7 @@ use shared::audit::{
 };
 use std::net::IpAddr;
 
-/// How an association ended, for the audit trail; of a study that is over before it, not at all.
+/// How an association ended.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AssociationEnd<'a> {
     /// How.
@@ -29,7 +29,7 @@ pub(crate) fn begin_transferring(
     auditor.say(draft);
 }
 
-/// Instances of a study came (A.5.3.7).
+/// Instances of a study came (A.5.3.7). `end` is `None` for a study that is over before its association.
 pub(crate) fn instances_transferred(
     auditor: &Auditor,
     association: &AssociationIdentity,

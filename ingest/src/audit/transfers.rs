@@ -1,5 +1,5 @@
-//! What one association brought of each study, for the audit trail: said when it ends, or before that
-//! of a study that there is no more room for.
+//! What one association brought of each study, for the audit trail: recorded when the association ends, or earlier
+//! for a study that there is no more room for.
 
 use contract::event::{AttributeValue, InstanceStored};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -100,7 +100,7 @@ impl Transfers {
         self.failed += 1;
     }
 
-    /// What is not said yet. What failed of unknown studies comes last, with neither study nor patient.
+    /// What is not recorded yet. What failed of unknown studies comes last, with neither study nor patient.
     pub(crate) fn close(self) -> impl Iterator<Item = Transfer> {
         let failed = self.failed;
         let unknown = (failed > 0).then(|| Transfer { failed, ..Transfer::default() });

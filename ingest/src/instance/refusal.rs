@@ -1,29 +1,29 @@
-//! Why an instance is not taken, and the Status (PS3.4 table B.2-1) that its sender gets.
+//! Why an instance is refused, and the Status (PS3.4 table B.2-1) that its sender gets.
 
 use crate::data_set::header::HeaderError;
 use crate::publish::refused::PublishRefused;
 use dimse::Status;
 
-/// Why an instance is not taken: what its sender is told.
+/// Why an instance is refused: the Status and the Error Comment of its C-STORE response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
-    /// A failure.
+    /// A failure Status.
     pub status: Status,
-    /// In one word, for a counter.
+    /// The label of a counter.
     pub cause: &'static str,
-    /// The Error Comment.
+    /// The Error Comment (0000,0902), which names no patient.
     pub comment: String,
 }
 
 impl Refusal {
-    /// A failure Status with what to tell the sender, which names no patient.
+    /// A refusal with this Status and Error Comment.
     #[must_use]
     pub(crate) fn new(status: Status, cause: &'static str, comment: impl Into<String>) -> Self {
         Self { status, cause, comment: comment.into() }
     }
 }
 
-/// The table from what is wrong with a data set to the Status its sender gets.
+/// The table from what is wrong with a data set to the Status that its sender gets.
 impl From<HeaderError> for Refusal {
     fn from(error: HeaderError) -> Self {
         let (status, cause) = match error {
@@ -39,7 +39,7 @@ impl From<HeaderError> for Refusal {
     }
 }
 
-/// The table from what the broker says to the Status that the sender gets.
+/// The table from why an event is not stored to the Status that the sender gets.
 impl From<PublishRefused> for Refusal {
     fn from(error: PublishRefused) -> Self {
         let (status, cause) = match error {

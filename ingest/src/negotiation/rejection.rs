@@ -1,4 +1,4 @@
-//! Why a caller gets no association, and what the caller, the operator and the audit trail are told of it.
+//! Why an association is rejected: for the caller (A-ASSOCIATE-RJ), the operator, and the audit trail.
 
 use dicom_ul::pdu::{
     AssociationRJ, AssociationRJResult, AssociationRJServiceProviderASCEReason,
@@ -22,7 +22,7 @@ pub enum Rejection {
     ProtocolVersion,
     /// Not the one application context there is.
     ApplicationContext,
-    /// It calls somebody else, and we are told to mind.
+    /// The called AE title is not ours, and `CHECK_CALLED_AE` is set.
     CalledAeTitle,
     /// It speaks in plain text where TLS is spoken.
     PlainText,
@@ -49,7 +49,7 @@ impl From<Unsupported> for Rejection {
 }
 
 impl Rejection {
-    /// What the caller is told (PS3.8 section 9.3.4).
+    /// The A-ASSOCIATE-RJ (PS3.8 section 9.3.4).
     #[must_use]
     pub fn answer(self) -> AssociationRJ {
         use AssociationRJServiceProviderASCEReason as Asce;
@@ -88,7 +88,7 @@ impl Rejection {
         AssociationRJ { result, source }
     }
 
-    /// In one word, for a counter.
+    /// The label of a counter.
     #[must_use]
     pub fn cause(self) -> &'static str {
         match self {
@@ -121,7 +121,7 @@ impl Rejection {
     }
 }
 
-/// For operators, who are told more than the caller is.
+/// For operators, with more detail than the A-ASSOCIATE-RJ has.
 impl fmt::Display for Rejection {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

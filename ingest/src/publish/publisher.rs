@@ -114,7 +114,7 @@ impl Publisher {
     }
 
     /// Finds out after each outage of the broker when it stores events again, though no sender tries,
-    /// and says so on the stream: that the event is stored is what shows it. Until told to stop.
+    /// and publishes that: that the event is stored is what shows it. Until told to stop.
     pub(crate) async fn watch(&self, stop: &CancellationToken) {
         let watching = async {
             for number in 1.. {
@@ -151,7 +151,7 @@ impl Publisher {
     }
 
     /// Publishes an event without waiting until it is stored: it comes before all that is
-    /// published later, or not at all. Gives whether it went out.
+    /// published later, or not at all. Returns whether it went out.
     pub(crate) async fn publish_unacknowledged<E: Event>(&self, event: &E) -> bool {
         let said = self.hand_over(event).await;
         if let Err(error) = &said {

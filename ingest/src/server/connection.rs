@@ -27,7 +27,7 @@ pub(crate) struct Connection {
 /// What a connection goes through: the hand-shake, the negotiation, the association.
 #[derive(Debug)]
 pub(crate) struct Reception {
-    /// What the receiver was told.
+    /// The settings of the receiver.
     pub settings: Arc<Settings>,
     /// Where refused connections are reported.
     pub reports: Reports,
@@ -51,7 +51,7 @@ impl Reception {
         served.instrument(span).await;
     }
 
-    /// Rejects the association that a connection is for, whatever it is.
+    /// Rejects the association that a connection is opened for.
     pub(crate) async fn reject(&self, connection: Connection, rejection: Rejection) {
         let (id, peer) = (new_id(), connection.peer);
         if self.negotiator.hangs_up(peer, rejection) {

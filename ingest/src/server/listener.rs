@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Callers that are told at one time that they get no association; any more are hung up on.
+/// Rejections that are answered at one time; the connections of further callers are closed without an answer.
 const MAX_REJECTIONS: usize = 100;
 
 /// Pause after an accept that failed: out of file descriptors, mostly, and those come back.

@@ -6,10 +6,10 @@ use shared::tls::{NoTls, Tls};
 use std::time::Duration;
 use tokio::net::TcpStream;
 
-/// The hand-shake, within this time. Gives the certificate of the peer if it was asked for one.
+/// The hand-shake, within `limit`. Returns the certificate of the peer if it was asked for one.
 ///
 /// # Errors
-/// When there is to be no connection; the peer has been told why, if it still listens.
+/// When there is no hand-shake; a TLS alert was sent to the peer, if it still listens.
 pub(crate) async fn accept(
     tls: &Tls,
     socket: TcpStream,
@@ -21,7 +21,7 @@ pub(crate) async fn accept(
     Ok((encrypted, certificate))
 }
 
-/// Why there is no connection, in one word, for a counter; nothing of what is no refusal.
+/// The label of a counter for a hand-shake that was refused; `None` if the peer left or speaks no TLS.
 #[must_use]
 pub(crate) fn cause(error: &NoTls) -> Option<&'static str> {
     match error {
