@@ -2,8 +2,8 @@
 //! wrong with them.
 
 use crate::pipeline::PipelineSettings;
-use api::guard::Guard;
-use api::requests::Requests;
+use api::auth::guard::Guard;
+use api::broker::Requests;
 use api::webhooks::Webhooks;
 use shared::metrics::Metrics;
 use shared::sources::SourcesFile;

@@ -1,7 +1,7 @@
 //! `collimator`: the whole pipeline in one process, and the commands around it.
 
 use anyhow::Context as _;
-use api::tokens::{self, NewToken};
+use api::auth::tokens::{self, NewToken};
 use clap::{CommandFactory, Parser, Subcommand};
 use collimator::check_config;
 use collimator::doctor::{self, DoctorSettings};

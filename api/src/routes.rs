@@ -1,23 +1,24 @@
 //! What is served, and what is common to all of it: health, documentation, the answer to what goes
 //! wrong.
 
-use crate::auditing::{Asked, Audit};
-use crate::browsers;
+use crate::auth::guard::Guard;
+use crate::broker::Requests;
 use crate::dashboard;
 use crate::dead_letters::DeadLetters;
 use crate::dead_letters::operations::DeadLetterOperations;
-use crate::documented::Guarded;
+use crate::dicomweb::qido;
+use crate::dicomweb::query::with_lists;
 use crate::events::Events;
 use crate::events::operations::EventOperations;
-use crate::guard::Guard;
-use crate::host;
-use crate::metrics::{HttpMetrics, template, word};
-use crate::operations::Operations;
-use crate::origins;
-use crate::problem::{self, FieldError, Problem};
-use crate::qido;
-use crate::query::with_lists;
-use crate::requests::Requests;
+use crate::http::problem::{self, FieldError, Problem};
+use crate::middleware::audit::{Asked, Audit};
+use crate::middleware::http_metrics::{HttpMetrics, template, word};
+use crate::middleware::{cors, host_header, security_headers};
+use crate::openapi::security::Guarded;
+use crate::senders::operations::SenderOperations;
+use crate::series::operations::SeriesOperations;
+use crate::statistics::operations::StatisticsOperations;
+use crate::studies::operations::StudyOperations;
 use crate::webhooks::Webhooks;
 use crate::webhooks::operations::WebhookOperations;
 use catalog::{Attribute, Catalog};
@@ -45,7 +46,15 @@ DICOMweb clients search the same catalogue by QIDO-RS under `/dicom-web`.";
 const LICENSE: &str = "https://spdx.org/licenses/";
 
 /// All documented operations.
-type Documented = (Operations, EventOperations, WebhookOperations, DeadLetterOperations);
+type Documented = (
+    SeriesOperations,
+    StudyOperations,
+    StatisticsOperations,
+    SenderOperations,
+    EventOperations,
+    WebhookOperations,
+    DeadLetterOperations,
+);
 
 /// The documented operations with what describes them.
 #[must_use]
@@ -56,7 +65,10 @@ pub fn service(
     webhooks: Webhooks,
 ) -> OpenApiService<Guarded<Documented>, ()> {
     let operations = Guarded((
-        Operations::new(catalog.clone(), requests.clone()),
+        SeriesOperations::new(catalog.clone(), requests.clone()),
+        StudyOperations::new(catalog.clone()),
+        StatisticsOperations::new(catalog.clone(), requests.clone()),
+        SenderOperations::new(catalog.clone(), requests.clone()),
         EventOperations::new(events),
         WebhookOperations::new(webhooks.clone()),
         DeadLetterOperations::new(DeadLetters::new(requests, webhooks, catalog)),
@@ -132,14 +144,14 @@ async fn answer<E: Endpoint>(
     audit: Audit,
 ) -> poem::Result<Response> {
     let began = Instant::now();
-    let host = host::settle(&mut request);
+    let host = host_header::settle(&mut request);
     let asked = Asked::by(&mut request);
     let (method, path) = (&asked.method, asked.path.as_str());
     let documented = allowed.iter().find(|allowed| allowed.matches(path));
     let wrong = documented.map(|allowed| allowed.wrong(&request)).unwrap_or_default();
     let origin = guard.origins().of(&request);
     let over_tls = *request.scheme() == Scheme::HTTPS;
-    let preflight = origin.as_ref().and_then(|_| origins::preflight(&request));
+    let preflight = origin.as_ref().and_then(|_| cors::preflight(&request));
     let mut route = None;
     let mut asker = None;
     let mut response = if let Err(several) = host {
@@ -198,12 +210,12 @@ async fn answer<E: Endpoint>(
     if status.is_client_error() || status.is_server_error() {
         refusals.count(Refused::Request, status.as_str().to_owned());
     }
-    browsers::restrict(&mut response, path);
+    security_headers::restrict(&mut response, path);
     if over_tls {
-        browsers::insist_on_tls(&mut response);
+        security_headers::insist_on_tls(&mut response);
     }
     if let Some(origin) = origin {
-        origins::share(&mut response, origin);
+        cors::share(&mut response, origin);
     }
     Ok(response)
 }

@@ -1,6 +1,6 @@
 //! What the API can be told. Each is also an environment variable of the same name.
 
-use crate::oidc::OidcSettings;
+use crate::auth::oidc::OidcSettings;
 use crate::syslog::SyslogSettings;
 use anyhow::anyhow;
 use clap::Args;

@@ -1,7 +1,7 @@
 //! The dashboard at `/`: one static page, in the binary, that asks the API and listens to its events
 //! as any other client does.
 
-use crate::problem::Problem;
+use crate::http::problem::Problem;
 use poem::http::{HeaderValue, Method, StatusCode, header};
 use poem::{Endpoint, IntoResponse, Request, Response};
 use std::sync::Arc;

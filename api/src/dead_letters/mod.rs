@@ -4,8 +4,8 @@
 mod letter;
 pub mod operations;
 
-use crate::problem::Problem;
-use crate::requests::{self, Requests};
+use crate::broker::{self, Requests};
+use crate::http::problem::Problem;
 use crate::webhooks::Webhooks;
 use anyhow::{Context as _, anyhow};
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
@@ -169,7 +169,7 @@ fn is_whole(letter: &StreamMessage) -> Result<(), Problem> {
 
 /// What came of asking the broker, or 503.
 async fn answer<T>(asked: impl Future<Output = anyhow::Result<T>>) -> Result<T, Problem> {
-    requests::answered("the dead letters can't be reached", asked).await
+    broker::answered("the dead letters can't be reached", asked).await
 }
 
 /// Letters from `sequence` on, without their messages.

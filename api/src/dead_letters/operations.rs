@@ -2,9 +2,9 @@
 
 pub use super::letter::DeadLetter;
 use super::{DeadLetters, Listed};
-use crate::answers::broker_problems;
-use crate::parameters::{LetterSequence, Limit};
-use crate::payload::JsonBody;
+use crate::http::json_body::JsonBody;
+use crate::http::parameters::{LetterSequence, Limit};
+use crate::openapi::responses::broker_problems;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::{ApiResponse, OpenApi, Tags};
 

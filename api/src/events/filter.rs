@@ -1,7 +1,7 @@
 //! Which events a listener wants.
 
 use super::sse_frame::SseFrame;
-use crate::problem::{FieldError, Problem};
+use crate::http::problem::{FieldError, Problem};
 
 /// The query parameters that there are.
 pub(super) const MODALITY: &str = "Modality";

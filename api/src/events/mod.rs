@@ -13,8 +13,8 @@ pub mod operations;
 mod reader;
 mod sse_frame;
 
-use crate::problem::Problem;
-use crate::requests::Requests;
+use crate::broker::Requests;
+use crate::http::problem::Problem;
 use crate::settings::Settings;
 use anyhow::Context as _;
 use catching_up::{CatchingUp, Missed};

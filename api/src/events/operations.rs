@@ -3,8 +3,8 @@
 use super::Events;
 use super::filter::Filter;
 use super::listener::Listener;
-use crate::answers::broker_problems;
-use crate::problem::{FieldError, Problem};
+use crate::http::problem::{FieldError, Problem};
+use crate::openapi::responses::broker_problems;
 use futures_util::stream;
 use poem::http::{HeaderValue, header};
 use poem::{Body, IntoResponse, Request, Response};

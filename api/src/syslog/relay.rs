@@ -10,7 +10,7 @@ use super::message::Sender;
 use super::metrics::SyslogMetrics;
 use super::session::Session;
 use super::settings::{Repository, SyslogSettings};
-use crate::requests::Requests;
+use crate::broker::Requests;
 use anyhow::Context as _;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::{AckPolicy, Consumer, DeliverPolicy, pull};

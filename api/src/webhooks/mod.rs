@@ -17,8 +17,8 @@ mod resuming;
 mod signature;
 mod state;
 
-use crate::problem::Problem;
-use crate::requests::Requests;
+use crate::broker::Requests;
+use crate::http::problem::Problem;
 use async_nats::HeaderMap;
 use catalog::Catalog;
 use contract::subject::Subject;

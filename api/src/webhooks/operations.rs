@@ -2,8 +2,8 @@
 
 use super::Webhooks;
 pub use super::state::Webhook;
-use crate::answers::broker_problems;
-use crate::payload::JsonBody;
+use crate::http::json_body::JsonBody;
+use crate::openapi::responses::broker_problems;
 use poem_openapi::{ApiResponse, OpenApi, Tags};
 
 /// The documented operation.

@@ -4,7 +4,7 @@ use super::cloud_event::CLOUD_EVENT;
 use super::file::Hook;
 use super::pauses;
 use super::signature::{SIGNATURE_HEADER, TIMESTAMP_HEADER};
-use crate::outgoing::{AGENT, Client, chain, client};
+use crate::http_client::{AGENT, Client, chain, client};
 use anyhow::Context as _;
 use http_body_util::{BodyExt, Full, Limited};
 use jiff::Timestamp;

@@ -2,8 +2,8 @@
 
 use super::record::Seen;
 use super::{Told, Webhooks, consumers};
-use crate::problem::Problem;
-use crate::requests;
+use crate::broker;
+use crate::http::problem::Problem;
 use anyhow::Context as _;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::Info;
@@ -77,7 +77,7 @@ impl Webhooks {
         };
         let asked = async { ask(self.requests.connection()?).await };
         let (mut standing, dead) =
-            requests::answered("how the webhooks are is not known", asked).await?;
+            broker::answered("how the webhooks are is not known", asked).await?;
         let state = |told: &Told| {
             let hook = &told.hook;
             let letters = dead.get(&Subject::undelivered(&hook.name).to_string()).copied();

@@ -2,9 +2,9 @@
 
 use super::guarding::api_settings_of;
 use super::*;
-use crate::caller::Proof;
-use crate::oidc::issuer::{ISSUER, Signer, base64url, claims, key_set};
-use crate::tokens::{Scope, create};
+use crate::auth::caller::Proof;
+use crate::auth::oidc::issuer::{ISSUER, Signer, base64url, claims, key_set};
+use crate::auth::tokens::{Scope, create};
 use ring::hmac;
 use serde_json::json;
 use std::path::PathBuf;

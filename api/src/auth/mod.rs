@@ -1,0 +1,9 @@
+//! Who may ask: tokens, OpenID Connect, the hosts and origins that browsers may name, and the guard that judges by
+//! them.
+
+pub mod caller;
+pub mod guard;
+pub mod oidc;
+pub mod origins;
+mod reloadable_file;
+pub mod tokens;

@@ -1,0 +1,101 @@
+//! What operators ask of the indexer: published on the stream that it reads, so that a request is in
+//! order with everything else that decides, and on the record.
+
+use crate::http::problem::Problem;
+use anyhow::Context as _;
+use async_nats::Client;
+use async_nats::jetstream::{self, Context};
+use contract::event::Event;
+use poem::http::StatusCode;
+use shared::stream::headers;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::SetOnce;
+use tokio::time::timeout;
+
+/// How long the broker may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What it comes to when a request is not published.
+const NOT_STORED: &str = "the request was not stored";
+
+/// The way to the broker, once there is one. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Requests {
+    jetstream: Arc<SetOnce<Context>>,
+}
+
+impl Requests {
+    /// From now on requests go through this connection.
+    pub fn connect(&self, nats: Client) {
+        // A second connection changes nothing: the first reconnects by itself.
+        let _ = self.jetstream.set(jetstream::new(nats));
+    }
+
+    /// The connection, once there is one.
+    pub(crate) fn jetstream(&self) -> Option<&Context> {
+        self.jetstream.get()
+    }
+
+    /// The connection.
+    ///
+    /// # Errors
+    /// When there is none yet.
+    pub(crate) fn connection(&self) -> anyhow::Result<&Context> {
+        self.jetstream.get().context("there is no connection to NATS yet")
+    }
+
+    /// The connection, once there is one: waits for it.
+    pub(crate) async fn connected(&self) -> &Context {
+        self.jetstream.wait().await
+    }
+
+    /// Publishes a request, and waits until the broker has stored it. Gives its sequence in INSTANCES.
+    ///
+    /// # Errors
+    /// 503 when it did not.
+    pub async fn publish<E: Event>(&self, request: &E) -> Result<u64, Problem> {
+        answered(NOT_STORED, async { store(self.connection()?, request).await }).await
+    }
+
+    /// The same, and waits for the first connection too.
+    ///
+    /// # Errors
+    /// 503 when the broker did not store it in time.
+    pub async fn publish_once_connected<E: Event>(&self, request: &E) -> Result<u64, Problem> {
+        answered(NOT_STORED, async { store(self.connected().await, request).await }).await
+    }
+}
+
+/// What came of asking the broker for something.
+///
+/// # Errors
+/// 503 when it does not answer in time, or not with that; `trouble` is what it comes to.
+pub(crate) async fn answered<T>(
+    trouble: &str,
+    asked: impl Future<Output = anyhow::Result<T>>,
+) -> Result<T, Problem> {
+    let answered = timeout(PATIENCE, asked).await.context("NATS does not answer in time");
+    answered.flatten().map_err(|error| {
+        tracing::warn!("{trouble}: {error:#}");
+        // Who has no right to ask gets no answer from NATS either.
+        let detail = format!(
+            "{trouble}: {error:#}; see that NATS and an indexer run, and that NATS lets this user do it, \
+             and try again"
+        );
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+    })
+}
+
+/// An id for a request to the indexer.
+pub(crate) fn request_id() -> String {
+    uuid::Uuid::new_v4().to_string()
+}
+
+async fn store<E: Event>(jetstream: &Context, request: &E) -> anyhow::Result<u64> {
+    let subject = request.subject();
+    let headers = headers(&subject, E::SOURCE, &request.id(), request.time());
+    let payload = serde_json::to_vec(request)?;
+    let stored = jetstream.publish_with_headers(subject.to_string(), headers, payload.into());
+    Ok(stored.await?.await?.sequence)
+}

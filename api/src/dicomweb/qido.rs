@@ -1,0 +1,143 @@
+//! QIDO-RS under `/dicom-web` (PS3.18 section 10.6): the resources, and what is answered.
+
+use crate::dicomweb::dicom_json;
+use crate::dicomweb::query::{Query, Resource};
+use crate::http::problem::{FieldError, Problem};
+use catalog::{Catalog, Level};
+use poem::http::{HeaderValue, Method, StatusCode, header};
+use poem::{Endpoint, IntoResponse, Request, Response, Route};
+use serde_json::Value;
+use std::collections::HashMap;
+
+/// Where its resources are.
+pub(crate) const ROOT: &str = "/dicom-web";
+
+/// Whether a path is one of its own.
+pub(crate) fn serves(path: &str) -> bool {
+    path == ROOT || is_below(path)
+}
+
+/// Whether something of it is asked for by a path.
+pub(crate) fn is_below(path: &str) -> bool {
+    path.strip_prefix(ROOT).is_some_and(|rest| rest.starts_with('/'))
+}
+
+const DICOM_JSON: &str = "application/dicom+json";
+
+/// The media types that a client may accept to be answered. Both are the same JSON.
+const SERVED: [&str; 4] = [DICOM_JSON, "application/json", "application/*", "*/*"];
+
+/// The resources of QIDO-RS.
+pub fn routes(catalog: &Catalog) -> Route {
+    let at = |level| Search { catalog: catalog.clone(), level };
+    Route::new()
+        .at("/studies", at(Level::Study))
+        .at("/studies/:study/series", at(Level::Series))
+        .at("/studies/:study/series/:series/instances", at(Level::Instance))
+        .at("/studies/:study/instances", at(Level::Instance))
+        .at("/series", at(Level::Series))
+        .at("/instances", at(Level::Instance))
+}
+
+struct Search {
+    catalog: Catalog,
+    level: Level,
+}
+
+impl Endpoint for Search {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> poem::Result<Response> {
+        // A HEAD is answered as a GET, without the body.
+        if ![Method::GET, Method::HEAD].contains(request.method()) {
+            let mut refused = Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "here is only searched (QIDO-RS); nothing can be stored or retrieved",
+            )
+            .into_response();
+            refused.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return Ok(refused);
+        }
+        Ok(self.answer(&request).await.unwrap_or_else(IntoResponse::into_response))
+    }
+}
+
+impl Search {
+    async fn answer(&self, request: &Request) -> Result<Response, Problem> {
+        let mut named = request.path_params::<HashMap<String, String>>().unwrap_or_default();
+        let (study, series) = (named.remove("study"), named.remove("series"));
+        let resource = Resource { level: self.level, study, series };
+        let parameters = request.params::<Vec<(String, String)>>().unwrap_or_default();
+        let media_type = media_type(request, &parameters)?;
+        let query = Query::new(&resource, &parameters).map_err(|(field, why)| {
+            let detail = format!("{field} {why}");
+            let errors = vec![FieldError { field, detail: why.to_owned() }];
+            Problem { errors, ..Problem::new(StatusCode::BAD_REQUEST, detail) }
+        })?;
+        let (found, more) = self.catalog.search(&query.search).await?;
+        let mut warnings: Vec<String> =
+            query.warnings.iter().map(|&text| text.to_owned()).collect();
+        if more && query.is_cut {
+            let all = self.catalog.count_found(&query.search).await?;
+            let told = u64::from(query.search.offset) + found.len() as u64;
+            let left = all.saturating_sub(told);
+            warnings.push(format!("There are {left} additional results that can be requested"));
+        }
+        let results: Vec<Value> = found
+            .iter()
+            .map(|details| dicom_json::result(details, &query.search.attributes))
+            .collect();
+        let mut response = match results.is_empty() {
+            true => StatusCode::NO_CONTENT.into_response(),
+            false => Response::builder().content_type(media_type).body(
+                serde_json::to_vec(&results).unwrap_or_default(), // values are JSON already
+            ),
+        };
+        for warning in warnings {
+            if let Ok(warning) = HeaderValue::from_str(&format!("299 collimator: {warning}")) {
+                response.headers_mut().append(header::WARNING, warning);
+            }
+        }
+        Ok(response)
+    }
+}
+
+/// What the answer is declared as: the first that the client accepts of what there is. The parameter
+/// `accept` comes before the header (PS3.18 section 8.3.3.1); several headers are one list.
+fn media_type(request: &Request, parameters: &[(String, String)]) -> Result<&'static str, Problem> {
+    let in_query = parameters.iter().find(|(name, _)| name == "accept").map(|(_, value)| &**value);
+    let headers = request.headers().get_all(header::ACCEPT).iter();
+    let accepted: Vec<&str> = match in_query {
+        Some(accepted) => vec![accepted],
+        None => headers.filter_map(|accepted| accepted.to_str().ok()).collect(),
+    };
+    let mut ranges = accepted
+        .iter()
+        .flat_map(|list| list.split(','))
+        .map(str::trim)
+        .filter(|range| !range.is_empty())
+        .peekable();
+    if ranges.peek().is_none() {
+        return Ok(DICOM_JSON);
+    }
+    match ranges.find_map(served) {
+        Some("application/json") => Ok("application/json"),
+        Some(_) => Ok(DICOM_JSON),
+        None => Err(Problem::new(
+            StatusCode::NOT_ACCEPTABLE,
+            "results are served as application/dicom+json only",
+        )),
+    }
+}
+
+/// What there is of a media range, unless its weight says that it is not wanted (RFC 9110 section
+/// 12.4.2).
+fn served(range: &str) -> Option<&'static str> {
+    let (media_type, parameters) = range.split_once(';').unwrap_or((range, ""));
+    let is_unwanted = parameters.split(';').any(|parameter| {
+        let weight = parameter.trim().strip_prefix("q=").map(str::parse::<f32>);
+        weight == Some(Ok(0.0))
+    });
+    let served = SERVED.into_iter().find(|it| it.eq_ignore_ascii_case(media_type.trim()));
+    served.filter(|_| !is_unwanted)
+}

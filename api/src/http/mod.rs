@@ -1,0 +1,9 @@
+//! The parts of requests and responses that all resources share.
+
+pub mod cursor;
+pub mod etag;
+pub mod json_body;
+pub mod matching;
+pub mod paged_list;
+pub mod parameters;
+pub mod problem;

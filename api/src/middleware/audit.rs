@@ -1,0 +1,300 @@
+//! What the API says in the audit trail: who read or searched patients' data, who changed any, and who
+//! was refused. It stands around all routes, so that none can be forgotten.
+
+use crate::auth::caller::Caller;
+use crate::dicomweb::qido;
+use catalog::Catalog;
+use contract::uid::{SeriesInstanceUid, StudyInstanceUid};
+use poem::Request;
+use poem::http::{Method, StatusCode};
+use shared::audit::{
+    Action, ActiveParticipant, Auditor, Code, Draft, EventId, Outcome,
+    ParticipantObjectIdentification as Object, code,
+};
+use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
+
+/// What is documented and tells of no patient: counts, senders, receivers of webhooks.
+const OF_NOBODY: [&str; 3] = ["/stats", "/sources", "/webhooks"];
+
+/// Characters of a path that are kept; ours have fewer.
+const MAX_PATH: usize = 512;
+
+/// Bytes of a query string that are kept, so that a few of them do not fill what may wait for NATS.
+const MAX_QUERY: usize = 8 * 1024;
+
+/// Who a caller is that has proved nothing.
+const ANONYMOUS: &str = "anonymous";
+
+/// Says what was asked and answered.
+#[derive(Debug, Clone)]
+pub(crate) struct Audit {
+    auditor: Auditor,
+    catalog: Catalog,
+}
+
+/// A request, as far as the audit trail is concerned.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    query: String,
+    touched: Touched,
+}
+
+/// The study and patient of a series that a request names in its body. Whoever serves the request can
+/// fill it in.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Touched(Arc<OnceLock<Study>>);
+
+/// A study and its patient.
+#[derive(Debug, Clone)]
+struct Study {
+    study_instance_uid: String,
+    patient_id: String,
+}
+
+impl Touched {
+    /// It was of this study and patient.
+    pub(crate) fn study(&self, study: &StudyInstanceUid, patient_id: &str) {
+        let study_instance_uid = study.as_str().to_owned();
+        let _ = self.0.set(Study { study_instance_uid, patient_id: patient_id.to_owned() });
+    }
+}
+
+impl Asked {
+    /// Of a request that is about to be served.
+    pub(crate) fn by(request: &mut Request) -> Self {
+        let touched = Touched::default();
+        request.set_data(touched.clone());
+        Self {
+            method: request.method().clone(),
+            path: request.uri().path().to_owned(),
+            query: request.uri().query().unwrap_or_default().to_owned(),
+            touched,
+        }
+    }
+}
+
+/// What a request is to the audit trail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// A search or list, or listening.
+    Query,
+    /// Something of a study is read or changed.
+    Accessed(Action),
+    /// How the pipeline works is changed.
+    Configured,
+}
+
+/// The kind of a request by its documented path, if it has one. `None` tells of no patient.
+fn kind(method: &Method, path: &str, documented: Option<&[String]>) -> Option<Kind> {
+    let is_read = matches!(*method, Method::GET | Method::HEAD);
+    let Some(segments) = documented else {
+        // QIDO-RS is not documented by OpenAPI.
+        return (is_read && qido::is_below(path)).then_some(Kind::Query);
+    };
+    let names_one = segments.iter().any(|it| it.ends_with("InstanceUID}"));
+    match *method {
+        _ if is_read && OF_NOBODY.contains(&path) => None,
+        _ if is_read && names_one => Some(Kind::Accessed(Action::Read)),
+        _ if is_read => Some(Kind::Query),
+        Method::POST if path == "/store" => Some(Kind::Accessed(Action::Create)),
+        Method::POST if path.starts_with("/sources/") => Some(Kind::Configured),
+        Method::POST => Some(Kind::Accessed(Action::Update)),
+        Method::DELETE => Some(Kind::Accessed(Action::Delete)),
+        _ => None,
+    }
+}
+
+impl Audit {
+    /// Says it by `auditor`; `catalog` knows whose a series is.
+    pub(crate) fn new(auditor: Auditor, catalog: Catalog) -> Self {
+        Self { auditor, catalog }
+    }
+
+    /// A request was answered; `documented` are the segments of its path in the documentation.
+    pub(crate) async fn answered(
+        &self,
+        asked: &Asked,
+        caller: &Caller,
+        documented: Option<&[String]>,
+        status: StatusCode,
+    ) {
+        if !self.auditor.is_on() {
+            return;
+        }
+        let peer = caller.peer.map(|peer| peer.ip().to_canonical());
+        if let Some(what) = refusal(status, caller) {
+            return self.say_refused(asked, caller, peer, status, what);
+        }
+        let Some(kind) = kind(&asked.method, &asked.path, documented) else { return };
+        let Asked { method, path, query, .. } = asked;
+        let key = (&caller.name, peer, method, path, query, status);
+        // Whose a series is has to be looked up, and only for what is said.
+        if self.auditor.counts(key) {
+            return;
+        }
+        let study = match kind {
+            Kind::Accessed(_) if status.is_success() => self.study(asked, documented).await,
+            _ => None,
+        };
+        self.auditor.say_as(key, || self.draft(asked, caller, peer, kind, status, study));
+    }
+
+    fn draft(
+        &self,
+        asked: &Asked,
+        caller: &Caller,
+        peer: Option<IpAddr>,
+        kind: Kind,
+        status: StatusCode,
+        study: Option<Study>,
+    ) -> Draft {
+        let (event, action) = match kind {
+            Kind::Query => (EventId::Query, Action::Execute),
+            Kind::Accessed(action) => (EventId::InstancesAccessed, action),
+            Kind::Configured => (EventId::SecurityAlert, Action::Execute),
+        };
+        let outcome = match status {
+            _ if status.is_server_error() => Outcome::SeriousFailure,
+            _ if status.is_client_error() => Outcome::MinorFailure,
+            _ => Outcome::Success,
+        };
+        let mut draft = Draft::new(event, action, outcome);
+        draft.description = (outcome != Outcome::Success).then(|| status.to_string());
+        let (from, to) = (participant(caller, peer), self.auditor.itself());
+        let path = cut(&asked.path, MAX_PATH);
+        match kind {
+            Kind::Query => {
+                draft.participants = vec![from.role(code::SOURCE), to.role(code::DESTINATION)];
+                draft.objects.push(Object::search(path, cut(&asked.query, MAX_QUERY)));
+            }
+            Kind::Accessed(_) => {
+                draft.participants = vec![from, to];
+                if let Some(Study { study_instance_uid, patient_id }) = study {
+                    draft.objects.push(Object::study(&study_instance_uid));
+                    draft.objects.push(Object::patient(&patient_id));
+                }
+                draft.objects.push(Object::path(path));
+            }
+            Kind::Configured => {
+                draft.types.push(code::SOFTWARE_CONFIGURATION);
+                draft.participants = vec![to, from];
+                draft.objects.push(Object::guarded_path(path));
+            }
+        }
+        draft
+    }
+
+    /// Whose the series or study is that a request names.
+    async fn study(&self, asked: &Asked, documented: Option<&[String]>) -> Option<Study> {
+        if let Some(touched) = asked.touched.0.get() {
+            return Some(touched.clone());
+        }
+        let segments = documented?.iter().zip(asked.path.split('/'));
+        for (wanted, uid) in segments {
+            match wanted.as_str() {
+                "{SeriesInstanceUID}" => {
+                    let series = SeriesInstanceUid::parse(uid).ok()?;
+                    let details = self.catalog.series_details(&series).await.ok()??;
+                    let text = |keyword| Some(details.get(keyword)?.as_str()?.to_owned());
+                    let patient_id = text("PatientID").unwrap_or_default();
+                    return Some(Study {
+                        study_instance_uid: text("StudyInstanceUID")?,
+                        patient_id,
+                    });
+                }
+                "{StudyInstanceUID}" => {
+                    let study = StudyInstanceUid::parse(uid).ok()?;
+                    let record = self.catalog.study(&study).await.ok()??;
+                    let (study_instance_uid, patient_id) =
+                        (record.study_instance_uid, record.patient_id);
+                    return Some(Study { study_instance_uid, patient_id });
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+
+    fn say_refused(
+        &self,
+        asked: &Asked,
+        caller: &Caller,
+        peer: Option<IpAddr>,
+        status: StatusCode,
+        what: Code,
+    ) {
+        // Whoever tries paths finds another one each time.
+        self.auditor.say_as((peer, &caller.name, status), || {
+            let why = status.to_string();
+            let object = Object::guarded_path(cut(&asked.path, MAX_PATH));
+            let mut draft =
+                Draft::new(EventId::SecurityAlert, Action::Execute, Outcome::MinorFailure);
+            draft.types.push(what);
+            draft.objects.push(object.detail("Alert Description", &why));
+            draft.description = Some(why);
+            let caller =
+                ActiveParticipant { user_is_requestor: false, ..participant(caller, peer) };
+            draft.participants = vec![self.auditor.itself(), caller];
+            draft
+        });
+    }
+}
+
+/// What kind of a refusal an answer is.
+fn refusal(status: StatusCode, caller: &Caller) -> Option<Code> {
+    match status {
+        StatusCode::UNAUTHORIZED => Some(code::AUTHENTICATION_DECISION),
+        StatusCode::FORBIDDEN if caller.name.is_some() => Some(code::AUTHORIZATION_DECISION),
+        StatusCode::FORBIDDEN | StatusCode::PAYLOAD_TOO_LARGE => {
+            Some(code::ACCESS_CONTROL_DECISION)
+        }
+        _ => None,
+    }
+}
+
+fn participant(caller: &Caller, peer: Option<IpAddr>) -> ActiveParticipant {
+    let who = ActiveParticipant::requestor(caller.name.as_deref().unwrap_or(ANONYMOUS));
+    match peer {
+        Some(peer) => who.from_address(peer),
+        None => who,
+    }
+}
+
+/// The beginning of a text.
+fn cut(text: &str, most: usize) -> &str {
+    &text[..text.floor_char_boundary(most)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_documented_is_audited_unless_it_tells_of_no_patient() {
+        let of = |method: Method, path: &str, template: &str| {
+            let segments: Vec<String> = template.split('/').map(str::to_owned).collect();
+            kind(&method, path, Some(&segments))
+        };
+        let get = |path| of(Method::GET, path, path);
+        for path in OF_NOBODY {
+            assert_eq!(get(path), None, "{path}");
+        }
+        for path in ["/series", "/studies", "/events", "/dead-letters", "/one-of-tomorrow"] {
+            assert_eq!(get(path), Some(Kind::Query), "{path}");
+        }
+        let series = "/series/{SeriesInstanceUID}";
+        assert_eq!(of(Method::HEAD, "/series/1.2", series), Some(Kind::Accessed(Action::Read)));
+        assert_eq!(of(Method::DELETE, "/series/1.2", series), Some(Kind::Accessed(Action::Delete)));
+        let store = of(Method::POST, "/store", "/store");
+        assert_eq!(store, Some(Kind::Accessed(Action::Create)));
+        let trust = of(Method::POST, "/sources/A/trust", "/sources/{CallingAETitle}/trust");
+        assert_eq!(trust, Some(Kind::Configured));
+        assert_eq!(kind(&Method::GET, "/dicom-web/studies", None), Some(Kind::Query));
+        for page in ["/", "/docs", "/health/live", "/metrics", "/openapi.json"] {
+            assert_eq!(kind(&Method::GET, page, None), None, "{page}");
+        }
+    }
+}

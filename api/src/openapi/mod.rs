@@ -1,0 +1,5 @@
+//! The documentation of the API: responses that several resources have, security, and examples.
+
+mod examples;
+pub mod responses;
+pub mod security;

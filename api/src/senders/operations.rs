@@ -1,0 +1,93 @@
+//! The operations on senders, as they are served and as they are documented.
+
+use super::record::Source;
+use crate::broker::{Requests, request_id};
+use crate::http::json_body::JsonBody;
+use crate::http::parameters::AeTitle;
+use crate::http::problem::Problem;
+use crate::openapi::responses::{Requested, Unreadable, catalog_problems};
+use catalog::Catalog;
+use contract::event::TrustRequested;
+use jiff::Timestamp;
+use poem_openapi::param::Path;
+use poem_openapi::{ApiResponse, OpenApi, Tags};
+
+/// The documented operations.
+#[derive(Debug)]
+pub struct SenderOperations {
+    catalog: Catalog,
+    requests: Requests,
+}
+
+#[derive(Tags)]
+enum Group {
+    /// Who sends, by calling AE title, and what their evidence is worth.
+    Sources,
+}
+
+impl SenderOperations {
+    /// On a catalogue, and a way to ask something of the indexer.
+    #[must_use]
+    pub fn new(catalog: Catalog, requests: Requests) -> Self {
+        Self { catalog, requests }
+    }
+}
+
+#[OpenApi]
+impl SenderOperations {
+    /// List the senders
+    ///
+    /// Everyone who ever sent an instance, by calling AE title. A rule is believed of a sender
+    /// until a series that was complete by it grows again within the quiet period; from then on
+    /// its series are complete by quiet period, until an operator resets it. `Expected` is used
+    /// only for senders that are configured with a source of expected counts.
+    #[oai(path = "/sources", method = "get", operation_id = "listSources", tag = "Group::Sources")]
+    async fn sources(&self) -> Result<ListedSources, Unreadable> {
+        let sources = self.catalog.sources().await?;
+        Ok(ListedSources::Done(JsonBody(sources.into_iter().map(Source::from).collect())))
+    }
+
+    /// Believe a sender again
+    ///
+    /// Forgets what has proved its evidence wrong, for instance since it was set right.
+    #[oai(
+        path = "/sources/:CallingAETitle/trust",
+        method = "post",
+        operation_id = "trustSource",
+        tag = "Group::Sources"
+    )]
+    async fn trust(
+        &self,
+        /// AE title of the sender, as it calls itself
+        #[oai(name = "CallingAETitle")]
+        calling_ae_title: Path<AeTitle>,
+    ) -> Result<Requested, TrustRefused> {
+        let known = self.catalog.sources().await?;
+        if !known.iter().any(|source| source.calling_ae_title == calling_ae_title.0.0) {
+            return Err(Problem::not_found(
+                "no such sender was ever heard of; /sources lists them",
+            )
+            .into());
+        }
+        let (request_id, requested_at) = (request_id(), Timestamp::now());
+        let calling_ae_title = calling_ae_title.0.0;
+        self.requests
+            .publish(&TrustRequested { calling_ae_title, request_id, requested_at })
+            .await?;
+        Ok(Requested::accepted("Trust requested"))
+    }
+}
+
+#[derive(ApiResponse)]
+enum ListedSources {
+    /// The senders, by AE title; `[]` when there are none
+    #[oai(status = 200)]
+    Done(JsonBody<Vec<Source>>),
+}
+
+catalog_problems!(TrustRefused {
+    /// No such sender was ever heard of
+    404 Missing,
+    /// The path names no sender
+    422 Wrong,
+});

@@ -1,0 +1,10 @@
+//! Series: lists, details, instances and revisions of series, `POST /store`, and what operators ask for.
+
+pub mod details;
+pub mod disagreement;
+pub mod instances;
+pub mod operations;
+pub mod record;
+pub mod register;
+mod responses;
+pub mod revisions;

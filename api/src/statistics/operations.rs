@@ -1,0 +1,48 @@
+//! `GET /stats`, as it is served and as it is documented.
+
+use super::counts::{Counts, Stats};
+use crate::broker::Requests;
+use crate::http::json_body::JsonBody;
+use crate::openapi::responses::Unreadable;
+use catalog::Catalog;
+use poem_openapi::{ApiResponse, OpenApi, Tags};
+
+/// The documented operation.
+#[derive(Debug)]
+pub struct StatisticsOperations {
+    catalog: Catalog,
+    requests: Requests,
+    counts: Counts,
+}
+
+#[derive(Tags)]
+enum Group {
+    /// How much there is.
+    Statistics,
+}
+
+impl StatisticsOperations {
+    /// On a catalogue, and the broker whose stream is counted too.
+    #[must_use]
+    pub fn new(catalog: Catalog, requests: Requests) -> Self {
+        Self { catalog, requests, counts: Counts::default() }
+    }
+}
+
+#[OpenApi]
+impl StatisticsOperations {
+    /// Count what there is
+    ///
+    /// Series by state, modality and rule, and what they come to.
+    #[oai(path = "/stats", method = "get", operation_id = "getStats", tag = "Group::Statistics")]
+    async fn stats(&self) -> Result<Counted, Unreadable> {
+        Ok(Counted::Done(JsonBody(self.counts.of(&self.catalog, &self.requests).await?)))
+    }
+}
+
+#[derive(ApiResponse)]
+enum Counted {
+    /// The counts, of two seconds ago at most
+    #[oai(status = 200)]
+    Done(JsonBody<Stats>),
+}

@@ -1,0 +1,134 @@
+//! The operations on studies, as they are served and as they are documented.
+
+use super::record::{FoundStudies, Study};
+use crate::http::cursor::Cursor;
+use crate::http::paged_list::Part;
+use crate::http::parameters::{self, Codes, Dates, Limit, Names, Pattern, StudySort, StudyUid};
+use crate::http::problem::Problem;
+use crate::openapi::responses::{
+    Unlisted, catalog_problems, conditional_response, paged_list_response,
+};
+use catalog::{Catalog, StudySearch, keyword};
+use poem::Request;
+use poem_openapi::param::{Header, Path, Query};
+use poem_openapi::{OpenApi, Tags};
+
+/// The documented operations.
+#[derive(Debug)]
+pub struct StudyOperations {
+    catalog: Catalog,
+}
+
+#[derive(Tags)]
+enum Group {
+    /// What their series come to, one record each.
+    Studies,
+}
+
+impl StudyOperations {
+    /// On a catalogue.
+    #[must_use]
+    pub fn new(catalog: Catalog) -> Self {
+        Self { catalog }
+    }
+}
+
+#[OpenApi]
+impl StudyOperations {
+    /// List studies
+    ///
+    /// All studies of which there is a series, in the order in which the catalogue first heard of
+    /// them. With `limit` a page: follow `Link` to the next.
+    #[oai(path = "/studies", method = "get", operation_id = "listStudies", tag = "Group::Studies")]
+    #[allow(clippy::too_many_arguments, reason = "each is a documented parameter")]
+    async fn studies(
+        &self,
+        request: &Request,
+        /// At most so many; all without
+        limit: Query<Option<Limit>>,
+        /// Where the page begins: out of `Link`
+        cursor: Query<Option<Cursor>>,
+        /// Whether to tell in `X-Total-Count` how many there are in all, which takes a look at each
+        count: Query<Option<parameters::Counted>>,
+        /// `-Arrival`: the one that the catalogue heard of last comes first
+        sort: Query<Option<StudySort>>,
+        /// Patient ID (0010,0020); `*` stands for any characters, `?` for one. Of several, with `\`
+        /// between them or each as a parameter of its own, any may match, as of each attribute
+        #[oai(name = "PatientID")]
+        patient_id: Query<Option<Pattern>>,
+        /// Patient's Name (0010,0010), whatever the case of its letters: whole, or one component group
+        /// of it; `*` stands for any characters, `?` for one
+        #[oai(name = "PatientName")]
+        patient_name: Query<Option<Names>>,
+        /// A modality that one of its series has, or several with commas: `CT,MR`
+        #[oai(name = "Modality")]
+        modality: Query<Option<Codes>>,
+        /// Accession Number (0008,0050); `*` stands for any characters, `?` for one
+        #[oai(name = "AccessionNumber")]
+        accession_number: Query<Option<Pattern>>,
+        /// Study Date (0008,0020): `20260203`, or a range: `20260201-20260228`, `20260201-`,
+        /// `-20260228`
+        #[oai(name = "StudyDate")]
+        study_date: Query<Option<Dates>>,
+    ) -> Result<StudiesFound, Unlisted> {
+        let part = Part::new(request, limit.0, cursor.0, count.0)?;
+        let matching = [
+            patient_id.0.map(|pattern| (keyword::PatientID, pattern.0)),
+            patient_name.0.map(|pattern| (keyword::PatientName, pattern.0)),
+            modality.0.map(|codes| (keyword::ModalitiesInStudy, codes.0)),
+            accession_number.0.map(|pattern| (keyword::AccessionNumber, pattern.0)),
+            study_date.0.map(|dates| (keyword::StudyDate, dates.0)),
+        ];
+        let search = StudySearch {
+            matching: matching.into_iter().flatten().collect(),
+            descending: sort.0.is_some_and(|sort| sort.0),
+            whole: part.is_whole(),
+        };
+        let total = match part.is_counted() {
+            true => Some(self.catalog.count_studies(&search).await?),
+            false => None,
+        };
+        let list = FoundStudies { catalog: self.catalog.clone(), search };
+        Ok(StudiesFound::new(part.of(list).await?, total))
+    }
+
+    /// Show a study
+    ///
+    /// Its series are `GET /series?StudyInstanceUID=...&State=all`.
+    #[oai(
+        path = "/studies/:StudyInstanceUID",
+        method = "get",
+        operation_id = "getStudy",
+        tag = "Group::Studies"
+    )]
+    async fn one_study(
+        &self,
+        /// Study Instance UID (0020,000D)
+        #[oai(name = "StudyInstanceUID")]
+        study: Path<StudyUid>,
+        /// The entity tags that the client has
+        #[oai(name = "If-None-Match")]
+        known: Header<Option<parameters::Tags>>,
+    ) -> Result<StudyTold, StudyMissing> {
+        let found = self.catalog.study(&study.0.0).await?;
+        let study = Study::from(found.ok_or_else(|| Problem::not_found("there is no such study"))?);
+        Ok(StudyTold::new(study, known.0.as_ref())?)
+    }
+}
+
+paged_list_response!(StudiesFound
+    /// The studies, as a JSON array; `[]` when there are none
+    Study
+);
+
+conditional_response!(StudyTold
+    /// The study
+    Study
+);
+
+catalog_problems!(StudyMissing {
+    /// There is no such study
+    404 Missing,
+    /// The path names no study, or a parameter is unknown; `errors` names each
+    422 Wrong,
+});
