@@ -1,14 +1,11 @@
 //! What is answered when something is wrong: RFC 9457 problem details, in one table from error to
 //! status. None repeats what was sent, since that may name a patient.
 
-use crate::dicomweb::qido;
 use crate::http::json_body::JsonBody;
-use crate::http::parameters;
 use catalog::CatalogError;
 use poem::http::{HeaderValue, StatusCode, header};
 use poem::{IntoResponse, Response};
 use poem_openapi::Object;
-use poem_openapi::error::{ParseParamError, ParsePathError};
 use serde::Serialize;
 
 /// Media type of problem details.
@@ -129,49 +126,4 @@ impl From<CatalogError> for Problem {
             }
         }
     }
-}
-
-/// The answer to whatever went wrong before or beside the handlers: no such path, no such method,
-/// a parameter that is none. `in_path` are the names of those in the path, in order.
-#[must_use]
-pub fn of_error(error: poem::Error, path: &str, in_path: &[String]) -> Response {
-    if let Some(wrong) = wrong_parameter(&error, in_path) {
-        return Problem::fields(vec![wrong]).into_response();
-    }
-    let is_problem = |response: &Response| response.content_type() == Some(PROBLEM_JSON);
-    let status = error.status();
-    let response = error.into_response();
-    if is_problem(&response) {
-        return response;
-    }
-    let detail = match status {
-        StatusCode::NOT_FOUND if qido::serves(path) => {
-            "there is nothing at this path; QIDO-RS has /dicom-web/studies, /series and /instances, as \
-             the DICOM Conformance Statement says (docs/dicom-conformance.md)"
-        }
-        StatusCode::NOT_FOUND => "there is nothing at this path; /docs lists what there is",
-        StatusCode::METHOD_NOT_ALLOWED => "this path does not know the method; see Allow and /docs",
-        StatusCode::UNSUPPORTED_MEDIA_TYPE => {
-            "the body must be JSON: Content-Type application/json"
-        }
-        StatusCode::PAYLOAD_TOO_LARGE => "the body is too large",
-        status if status.is_client_error() => "the request can't be understood; see /docs",
-        _ => "something went wrong here; see the log",
-    };
-    Problem::new(status, detail).into_response()
-}
-
-/// What is wrong with a parameter, when that is what the error says.
-fn wrong_parameter(error: &poem::Error, in_path: &[String]) -> Option<FieldError> {
-    let (name, said) = match error.downcast_ref::<ParseParamError>() {
-        Some(error) => (error.name, &error.reason),
-        None => {
-            let error = error.downcast_ref::<ParsePathError>()?;
-            (error.name, &error.reason)
-        }
-    };
-    // poem-openapi calls those of the path param0, param1 and so on.
-    let place = name.strip_prefix("param").and_then(|place| place.parse::<usize>().ok());
-    let field = place.and_then(|place| in_path.get(place)).map_or(name, String::as_str).to_owned();
-    Some(FieldError { field, detail: parameters::reason(said).to_owned() })
 }

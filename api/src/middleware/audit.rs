@@ -1,12 +1,13 @@
 //! What the API says in the audit trail: who read or searched patients' data, who changed any, and who
 //! was refused. It stands around all routes, so that none can be forgotten.
 
+use super::documented_path::DocumentedPath;
 use crate::auth::caller::Caller;
 use crate::dicomweb::qido;
 use catalog::Catalog;
 use contract::uid::{SeriesInstanceUid, StudyInstanceUid};
-use poem::Request;
 use poem::http::{Method, StatusCode};
+use poem::{Endpoint, Request, Response};
 use shared::audit::{
     Action, ActiveParticipant, Auditor, Code, Draft, EventId, Outcome,
     ParticipantObjectIdentification as Object, code,
@@ -35,9 +36,9 @@ pub(crate) struct Audit {
 
 /// A request, as far as the audit trail is concerned.
 #[derive(Debug)]
-pub(crate) struct Asked {
-    pub(crate) method: Method,
-    pub(crate) path: String,
+struct Asked {
+    method: Method,
+    path: String,
     query: String,
     touched: Touched,
 }
@@ -64,7 +65,7 @@ impl Touched {
 
 impl Asked {
     /// Of a request that is about to be served.
-    pub(crate) fn by(request: &mut Request) -> Self {
+    fn by(request: &mut Request) -> Self {
         let touched = Touched::default();
         request.set_data(touched.clone());
         Self {
@@ -113,8 +114,24 @@ impl Audit {
         Self { auditor, catalog }
     }
 
+    /// Records a request whose caller the guard has judged, and what it was answered.
+    pub(crate) async fn record<E: Endpoint<Output = Response>>(
+        self,
+        next: Arc<E>,
+        mut request: Request,
+    ) -> poem::Result<Response> {
+        let asked = Asked::by(&mut request);
+        let documented = DocumentedPath::of(&request);
+        let response = next.call(request).await?;
+        if let Some(caller) = response.data::<Caller>() {
+            let segments = documented.as_ref().map(|documented| documented.segments());
+            self.answered(&asked, caller, segments, response.status()).await;
+        }
+        Ok(response)
+    }
+
     /// A request was answered; `documented` are the segments of its path in the documentation.
-    pub(crate) async fn answered(
+    async fn answered(
         &self,
         asked: &Asked,
         caller: &Caller,

@@ -1,8 +1,10 @@
 //! What a browser has to read in a response before a page of another origin may use it (CORS, the Fetch standard's
 //! section on its protocol).
 
+use crate::auth::guard::Guard;
 use poem::http::{HeaderValue, Method, StatusCode, header};
-use poem::{Request, Response};
+use poem::{Endpoint, Request, Response};
+use std::sync::Arc;
 
 /// What such a page may ask with. It may not send a name and a password that the browser keeps.
 const METHODS: &str = "GET, HEAD, POST, DELETE";
@@ -11,8 +13,34 @@ const HEADERS: &str = "Authorization, Content-Type, If-None-Match, Last-Event-ID
 /// What it may read of an answer beside its body.
 const EXPOSED: &str = "ETag, Link, Retry-After, Warning, X-Total-Count";
 
-/// The answer to a browser that asks whether a page may ask. It brings no token yet.
-pub(crate) fn preflight(request: &Request) -> Option<Response> {
+/// Answers a browser that asks whether a page of a named origin may ask.
+pub(crate) async fn answer_preflight<E: Endpoint<Output = Response>>(
+    next: Arc<E>,
+    request: Request,
+    guard: Arc<Guard>,
+) -> poem::Result<Response> {
+    match guard.origins().of(&request).and_then(|_named| preflight(&request)) {
+        Some(response) => Ok(response),
+        None => next.call(request).await,
+    }
+}
+
+/// Lets the page of a named origin read the response.
+pub(crate) async fn share<E: Endpoint<Output = Response>>(
+    next: Arc<E>,
+    request: Request,
+    guard: Arc<Guard>,
+) -> poem::Result<Response> {
+    let origin = guard.origins().of(&request);
+    let mut response = next.call(request).await?;
+    if let Some(origin) = origin {
+        share_with(&mut response, origin);
+    }
+    Ok(response)
+}
+
+/// The answer to a preflight. It brings no token yet.
+fn preflight(request: &Request) -> Option<Response> {
     let is_asked = request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     (request.method() == Method::OPTIONS && is_asked).then(|| {
         Response::builder()
@@ -24,8 +52,7 @@ pub(crate) fn preflight(request: &Request) -> Option<Response> {
     })
 }
 
-/// Lets the page of a named origin read an answer.
-pub(crate) fn share(response: &mut Response, origin: HeaderValue) {
+fn share_with(response: &mut Response, origin: HeaderValue) {
     let headers = response.headers_mut();
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     let exposed = HeaderValue::from_static(EXPOSED);

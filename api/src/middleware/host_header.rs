@@ -1,8 +1,20 @@
 //! Which host a request is for, in one place for all that look: its `Host`.
 
 use crate::http::problem::Problem;
-use poem::Request;
 use poem::http::{HeaderValue, StatusCode, header};
+use poem::{Endpoint, IntoResponse, Request, Response};
+use std::sync::Arc;
+
+/// Answers 400 to a request with several hosts.
+pub(crate) async fn check<E: Endpoint<Output = Response>>(
+    next: Arc<E>,
+    mut request: Request,
+) -> poem::Result<Response> {
+    match settle(&mut request) {
+        Err(several) => Ok(several.into_response()),
+        Ok(()) => next.call(request).await,
+    }
+}
 
 /// Has `Host` say which host a request is for. In HTTP/2 that is in `:authority` instead (RFC 9113
 /// section 8.3.1), and one that is in the target of HTTP/1.1 goes before `Host` (RFC 9112 section 3.2.2).
@@ -10,7 +22,7 @@ use poem::http::{HeaderValue, StatusCode, header};
 /// # Errors
 /// 400 when there are several (RFC 9112 section 3.2): what was in front of us may have looked at
 /// another one.
-pub(crate) fn settle(request: &mut Request) -> Result<(), Problem> {
+fn settle(request: &mut Request) -> Result<(), Problem> {
     let authority = request.uri().authority().map(|it| HeaderValue::from_str(it.as_str()));
     if request.headers().get_all(header::HOST).iter().count() > 1 {
         return Err(Problem::new(StatusCode::BAD_REQUEST, "there is more than one Host"));

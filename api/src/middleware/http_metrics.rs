@@ -1,14 +1,17 @@
-//! What is counted of HTTP requests: by the template of the path, never by the path, which names a series
+//! What is counted and logged of HTTP requests: by the template of the path, never by the path, which names a series
 //! or whatever somebody made up.
 
-use poem::PathPattern;
+use super::documented_path::DocumentedPath;
+use crate::dashboard;
 use poem::http::{Method, StatusCode};
+use poem::{Endpoint, PathPattern, Request, Response};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
-use shared::metrics::Metrics;
-use std::time::Duration;
+use shared::metrics::{Metrics, Refusals, Refused};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Bounds of the buckets for a request, in seconds: up to where the catalogue or NATS is given up.
 const REQUEST_SECONDS: [f64; 11] =
@@ -22,6 +25,7 @@ const NOWHERE: &str = "other";
 pub(crate) struct HttpMetrics {
     requests: Family<Answered, Counter>,
     durations: Family<Routed, Histogram, fn() -> Histogram>,
+    refusals: Refusals,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -43,6 +47,7 @@ impl HttpMetrics {
         let counted = Self {
             requests: Family::default(),
             durations: Family::new_with_constructor(|| Histogram::new(REQUEST_SECONDS)),
+            refusals: metrics.refusals(),
         };
         metrics.register("http_requests", "Requests answered", counted.requests.clone());
         metrics.register(
@@ -53,14 +58,30 @@ impl HttpMetrics {
         counted
     }
 
-    /// A request is answered.
-    pub(crate) fn answered(
-        &self,
-        route: String,
-        method: &Method,
-        status: StatusCode,
-        took: Duration,
-    ) {
+    /// Counts a request, and logs that it was answered: never what was asked for, nor with what.
+    pub(crate) async fn count<E: Endpoint<Output = Response>>(
+        self,
+        next: Arc<E>,
+        request: Request,
+    ) -> poem::Result<Response> {
+        let began = Instant::now();
+        let method = request.method().clone();
+        let known_route = match DocumentedPath::of(&request) {
+            Some(documented) => Some(documented.template()),
+            None => Some(request.uri().path()).filter(|it| dashboard::has(it)).map(str::to_owned),
+        };
+        let response = next.call(request).await?;
+        let status = response.status();
+        let route = known_route.unwrap_or_else(|| template(response.data::<PathPattern>()));
+        tracing::debug!(method = word(&method), route, status = status.as_u16(), "answered");
+        self.answered(route, &method, status, began.elapsed());
+        if status.is_client_error() || status.is_server_error() {
+            self.refusals.count(Refused::Request, status.as_str().to_owned());
+        }
+        Ok(response)
+    }
+
+    fn answered(&self, route: String, method: &Method, status: StatusCode, took: Duration) {
         let routed = Routed { route: route.clone() };
         self.durations.get_or_create(&routed).observe(took.as_secs_f64());
         let (method, status) = (word(method), status.as_u16());
@@ -70,7 +91,7 @@ impl HttpMetrics {
 
 /// The template of a path from what the router knows of it, with the names of its parameters in
 /// braces, as in OpenAPI.
-pub(crate) fn template(pattern: Option<&PathPattern>) -> String {
+fn template(pattern: Option<&PathPattern>) -> String {
     let pattern = pattern.map_or("", |PathPattern(pattern)| pattern).trim_end_matches('/');
     if pattern.is_empty() {
         return NOWHERE.to_owned();
@@ -83,7 +104,7 @@ pub(crate) fn template(pattern: Option<&PathPattern>) -> String {
 }
 
 /// A method for a label or a log line: anybody can make one up.
-pub(crate) fn word(method: &Method) -> &'static str {
+fn word(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::HEAD => "HEAD",

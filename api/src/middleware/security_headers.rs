@@ -1,7 +1,9 @@
 //! What a browser may do with an answer: nothing but show it to the one who asked.
 
-use poem::Response;
+use poem::http::uri::Scheme;
 use poem::http::{HeaderValue, header};
+use poem::{Endpoint, Request, Response};
+use std::sync::Arc;
 
 /// Where the documentation is, a page that has its script and its style within.
 const DOCS: &str = "/docs";
@@ -18,13 +20,22 @@ const POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 /// whatever the port; so not `includeSubDomains` as well.
 const ONLY_TLS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
-/// Has browsers stay with TLS.
-pub(crate) fn insist_on_tls(response: &mut Response) {
-    response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, ONLY_TLS);
+/// Adds the headers that are not there yet, and over TLS has browsers stay with it.
+pub(crate) async fn add<E: Endpoint<Output = Response>>(
+    next: Arc<E>,
+    request: Request,
+) -> poem::Result<Response> {
+    let path = request.uri().path().to_owned();
+    let over_tls = *request.scheme() == Scheme::HTTPS;
+    let mut response = next.call(request).await?;
+    restrict(&mut response, &path);
+    if over_tls {
+        response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, ONLY_TLS);
+    }
+    Ok(response)
 }
 
-/// Adds the headers that are not there yet.
-pub(crate) fn restrict(response: &mut Response, path: &str) {
+fn restrict(response: &mut Response, path: &str) {
     let is_docs = path.strip_prefix(DOCS).is_some_and(|rest| rest.is_empty() || rest == "/");
     for (name, value) in [
         (header::CONTENT_SECURITY_POLICY, if is_docs { DOCS_POLICY } else { POLICY }),

@@ -1,6 +1,7 @@
 //! The routes on a real catalogue, without a network and without a broker.
 
 use super::*;
+use crate::http::problem;
 use catalog::{Batch, Bookmark, CatalogSettings, Received, Registration};
 use completion::{
     Completion, Consequences, Deletion, Disproof, Lesson, OpenSeries, StudyCompletion,
@@ -8,7 +9,9 @@ use completion::{
 use contract::event::{DeletionReason, InstanceStored, Reason};
 use contract::uid::SeriesInstanceUid;
 use jiff::Timestamp;
+use poem::http::{Method, StatusCode, header};
 use poem::test::TestClient;
+use serde_json::Value;
 use std::collections::HashMap;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
