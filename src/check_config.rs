@@ -2,7 +2,6 @@
 //! wrong with them.
 
 use crate::pipeline::PipelineSettings;
-use api::auth::guard::Guard;
 use api::broker::Requests;
 use api::webhooks::Webhooks;
 use shared::metrics::Metrics;
@@ -33,7 +32,7 @@ impl Files {
             settings.indexer.sources(file.clone()).map(drop).unwrap_or_else(&mut note);
         }
         settings.api.tls().map(drop).unwrap_or_else(&mut note);
-        Guard::new(&settings.api).map(drop).unwrap_or_else(&mut note);
+        settings.api.guard().map(drop).unwrap_or_else(&mut note);
         let webhooks = settings.api.webhooks_file.as_deref();
         let webhooks = Webhooks::new(webhooks, Requests::default(), &Metrics::default());
         webhooks.map(drop).unwrap_or_else(&mut note);
@@ -89,12 +88,12 @@ fn describe_ports(settings: &PipelineSettings, to: &mut impl Write) -> io::Resul
 
 fn describe_api(settings: &PipelineSettings, to: &mut impl Write) -> io::Result<()> {
     let api = &settings.api;
-    let oidc = &api.oidc;
+    let (auth, oidc) = (&api.auth, &api.auth.oidc);
     writeln!(to, "HTTP on {}.", api.api_addr)?;
-    if api.tokens_file.is_none() && oidc.oidc_issuer.is_none() {
+    if auth.tokens_file.is_none() && oidc.oidc_issuer.is_none() {
         return writeln!(to, "There whoever reaches it may ask.");
     }
-    if let Some(file) = &api.tokens_file {
+    if let Some(file) = &auth.tokens_file {
         writeln!(to, "There a token of {} is taken.", file.display())?;
     }
     if let Some(issuer) = &oidc.oidc_issuer {

@@ -40,6 +40,7 @@ mod loopback;
 mod lost_events;
 mod manual;
 mod metrics;
+mod module_circles;
 mod nats_credentials;
 mod nats_tls;
 mod oidc;

@@ -83,14 +83,14 @@ impl Api {
     ) -> anyhow::Result<Self> {
         let hangup = Hangup::listen()?;
         let auditor = Auditor::new(audit, Service::Api, &host_name(), &metrics);
-        let guard = Guard::new(settings)?;
+        let guard = settings.guard()?;
         let requests = Requests::default();
         let webhooks = settings.webhooks_file.as_deref();
         let webhooks = Webhooks::new(webhooks, requests.clone(), &metrics)?;
         let relay = Relay::new(&settings.syslog, &metrics)?;
         let addr = settings.api_addr;
         let tls = settings.tls()?.map(Arc::new);
-        if tls.is_none() && !settings.insecure && !addr.ip().is_loopback() {
+        if tls.is_none() && !settings.auth.insecure && !addr.ip().is_loopback() {
             tracing::warn!(
                 "whoever is between {addr} and its clients can read patients' names and tokens: set \
                  API_TLS_CERT and API_TLS_KEY, or INSECURE=true where something in front speaks TLS"

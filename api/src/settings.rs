@@ -1,6 +1,7 @@
 //! What the API can be told. Each is also an environment variable of the same name.
 
-use crate::auth::oidc::OidcSettings;
+use crate::auth::guard::Guard;
+use crate::auth::settings::AuthSettings;
 use crate::syslog::SyslogSettings;
 use anyhow::anyhow;
 use clap::Args;
@@ -45,26 +46,9 @@ pub struct Settings {
     #[arg(long, env = "HTTP_IDLE_TIMEOUT", default_value = "60s", value_parser = duration)]
     pub http_idle_timeout: Duration,
 
-    /// A TOML file of the tokens that clients need, made by `collimator token create` [default: none is
-    /// needed]
-    #[arg(long, env = "TOKENS_FILE")]
-    pub tokens_file: Option<PathBuf>,
-
-    /// Of the issuer whose tokens are taken as well.
+    /// Of who may ask.
     #[command(flatten)]
-    pub oidc: OidcSettings,
-
-    /// Answer everybody, also beyond loopback: something else keeps others away
-    #[arg(long, env = "INSECURE")]
-    pub insecure: bool,
-
-    /// Names of this host that browsers may ask, in a list with commas; addresses always are
-    #[arg(long, env = "ALLOWED_HOSTS", default_value = "localhost", value_delimiter = ',')]
-    pub allowed_hosts: Vec<String>,
-
-    /// Other origins whose pages may ask (CORS), in a list with commas [default: none]
-    #[arg(long, env = "ALLOWED_ORIGINS", value_delimiter = ',')]
-    pub allowed_origins: Vec<String>,
+    pub auth: AuthSettings,
 
     /// A TOML file of those that are told of completions by HTTP [default: none]
     #[arg(long, env = "WEBHOOKS_FILE")]
@@ -80,6 +64,14 @@ pub struct Settings {
 const PROTOCOLS: &[&str] = &["http/1.1"];
 
 impl Settings {
+    /// The guard in front of all routes.
+    ///
+    /// # Errors
+    /// When the tokens or keys can't be read, or anybody on the network could ask without one.
+    pub fn guard(&self) -> anyhow::Result<Guard> {
+        Guard::new(&self.auth, self.api_addr)
+    }
+
     /// Reads the certificate, if there is one.
     ///
     /// # Errors

@@ -98,7 +98,7 @@ fn read_settings(settings: &PipelineSettings) -> Finding {
     let of_repository =
         [&syslog.audit_syslog_ca, &syslog.audit_syslog_cert, &syslog.audit_syslog_key];
     let files: Vec<_> =
-        [sources, webhooks, &settings.api.tokens_file, &pseudonyms.pseudonym_key_file]
+        [sources, webhooks, &settings.api.auth.tokens_file, &pseudonyms.pseudonym_key_file]
             .into_iter()
             .chain(certificates)
             .chain(of_repository)

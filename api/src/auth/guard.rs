@@ -5,14 +5,14 @@ use crate::auth::caller::{Caller, Proof};
 use crate::auth::oidc::{Oidc, Untrusted};
 use crate::auth::origins::Origins;
 use crate::auth::reloadable_file::Reread;
+use crate::auth::settings::AuthSettings;
 use crate::auth::tokens::{self, Scope, Tokens};
 use crate::http::problem::Problem;
-use crate::settings::Settings;
 use anyhow::{Context as _, ensure};
 use poem::http::uri::Scheme;
 use poem::http::{HeaderValue, Method, StatusCode, header};
 use poem::{IntoResponse, Request, Response};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -49,12 +49,11 @@ impl Guard {
     ///
     /// # Errors
     /// When the tokens or keys can't be read, or anybody on the network could ask without one.
-    pub fn new(settings: &Settings) -> anyhow::Result<Self> {
+    pub fn new(settings: &AuthSettings, addr: SocketAddr) -> anyhow::Result<Self> {
         let tokens = settings.tokens_file.as_deref();
         let tokens =
             tokens.map(|path| Reread::new("TOKENS_FILE", path, Tokens::read)).transpose()?;
         let (tokens, oidc) = (tokens.map(Arc::new), Oidc::new(&settings.oidc)?.map(Arc::new));
-        let addr = settings.api_addr;
         ensure!(
             tokens.is_some() || oidc.is_some() || settings.insecure || addr.ip().is_loopback(),
             "API_ADDR {addr} is not on loopback, so that anybody who reaches it could read patients' \

@@ -6,4 +6,5 @@ pub mod guard;
 pub mod oidc;
 pub mod origins;
 mod reloadable_file;
+pub mod settings;
 pub mod tokens;

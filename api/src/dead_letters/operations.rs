@@ -3,9 +3,10 @@
 pub use super::letter::DeadLetter;
 use super::{DeadLetters, Listed};
 use crate::http::json_body::JsonBody;
-use crate::http::parameters::{LetterSequence, Limit};
+use crate::http::parameters::{Limit, parameter};
 use crate::openapi::responses::broker_problems;
 use poem_openapi::param::{Path, Query};
+use poem_openapi::registry::MetaSchema;
 use poem_openapi::{ApiResponse, OpenApi, Tags};
 
 /// Letters of a list, unless more or fewer are asked for.
@@ -98,6 +99,26 @@ impl DeadLetterOperations {
         Ok(Gone::Done)
     }
 }
+
+/// The sequence of a dead letter in its stream.
+#[derive(Debug, Clone, Copy)]
+pub struct LetterSequence(pub u64);
+
+/// More than a stream will ever have, and a number that every reader of JSON has exactly.
+const MAX_SEQUENCE: u64 = 1_000_000_000_000_000;
+
+parameter!(
+    LetterSequence,
+    MetaSchema {
+        minimum: Some(1.0),
+        maximum: Some(MAX_SEQUENCE as f64),
+        ..MetaSchema::new_with_format("integer", "int64")
+    },
+    |text| match text.parse() {
+        Ok(sequence) if (1..=MAX_SEQUENCE).contains(&sequence) => Ok(Self(sequence)),
+        _ => Err("must be a whole number from 1 on".to_owned()),
+    }
+);
 
 #[derive(ApiResponse)]
 enum ListedLetters {

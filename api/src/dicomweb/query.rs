@@ -2,7 +2,7 @@
 //! what is told of it.
 
 use crate::dicomweb::dicom_json::REQUEST_ATTRIBUTES;
-use crate::http::matching::{DELIMITER, MAX_UIDS, matching};
+use crate::http::matching::{MAX_UIDS, is_attribute, matching, with_lists};
 use catalog::{Attribute, Level, LevelSearch, Matching, attributes_of, keyword};
 use std::collections::HashSet;
 
@@ -244,25 +244,6 @@ impl Query {
     }
 }
 
-/// The parameters, with those of one attribute in one: a key that is there several times is a list of its
-/// values.
-pub fn with_lists(parameters: &[(String, String)]) -> Vec<(String, String)> {
-    let mut lists: Vec<(String, String)> = Vec::with_capacity(parameters.len());
-    for (name, value) in parameters {
-        match lists.iter_mut().find(|(other, _)| other == name && is_attribute(name)) {
-            // What matches everything does so in a list too.
-            Some((_, values)) if values.is_empty() => {}
-            Some((_, values)) if value.is_empty() => values.clear(),
-            Some((_, values)) => {
-                values.push(DELIMITER);
-                values.push_str(value);
-            }
-            None => lists.push((name.clone(), value.clone())),
-        }
-    }
-    lists
-}
-
 fn number(value: &str) -> Result<u32, &'static str> {
     value.parse().map_err(|_| "must be a number that is not negative")
 }
@@ -270,16 +251,6 @@ fn number(value: &str) -> Result<u32, &'static str> {
 /// Whether an attribute can be searched by: those that are counted, and sequences, can't.
 fn is_key(attribute: &Attribute) -> bool {
     !attribute.keyword.starts_with("NumberOfS") && attribute.vr != "SQ"
-}
-
-/// Whether a name looks like an attribute: a keyword, a tag, or a path of them.
-fn is_attribute(name: &str) -> bool {
-    name.split('.').all(|part| {
-        let is_tag = part.len() == 8 && part.bytes().all(|b| b.is_ascii_hexdigit());
-        let is_keyword = part.starts_with(|c: char| c.is_ascii_uppercase())
-            && part.bytes().all(|b| b.is_ascii_alphanumeric());
-        is_tag || is_keyword
-    })
 }
 
 /// The name of a parameter, where it looks like one.

@@ -173,6 +173,36 @@ fn first_of(time: &str) -> &str {
     first
 }
 
+/// The parameters, with those of one attribute in one: a key that is there several times is a list of its
+/// values.
+pub fn with_lists(parameters: &[(String, String)]) -> Vec<(String, String)> {
+    let mut lists: Vec<(String, String)> = Vec::with_capacity(parameters.len());
+    for (name, value) in parameters {
+        match lists.iter_mut().find(|(other, _)| other == name && is_attribute(name)) {
+            // What matches everything does so in a list too.
+            Some((_, values)) if values.is_empty() => {}
+            Some((_, values)) if value.is_empty() => values.clear(),
+            Some((_, values)) => {
+                values.push(DELIMITER);
+                values.push_str(value);
+            }
+            None => lists.push((name.clone(), value.clone())),
+        }
+    }
+    lists
+}
+
+/// Whether a name looks like an attribute: a keyword, a tag, or a path of them.
+#[must_use]
+pub fn is_attribute(name: &str) -> bool {
+    name.split('.').all(|part| {
+        let is_tag = part.len() == 8 && part.bytes().all(|b| b.is_ascii_hexdigit());
+        let is_keyword = part.starts_with(|c: char| c.is_ascii_uppercase())
+            && part.bytes().all(|b| b.is_ascii_alphanumeric());
+        is_tag || is_keyword
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

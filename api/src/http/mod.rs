@@ -3,6 +3,7 @@
 pub mod cursor;
 pub mod etag;
 pub mod json_body;
+pub mod json_request;
 pub mod matching;
 pub mod paged_list;
 pub mod parameters;

@@ -1,16 +1,13 @@
-//! What can be said in a query string or a path: each value is parsed into a type of its own, and
+//! What can be said in a query string or a path of several resources: each value is parsed into a type of its own, and
 //! documented by the same table. What is wrong with one is told without repeating it, since it may
 //! name a patient.
 
 use crate::http::cursor::Cursor;
 use crate::http::matching::{DELIMITER, MAX_UIDS, MAX_VALUE, matching};
-use catalog::{Attribute, Listed, Matching, SeriesOrder, keyword};
-use contract::event::Source;
+use catalog::{Attribute, Matching, keyword};
 use contract::uid::{SeriesInstanceUid, StudyInstanceUid};
 use jiff::Timestamp;
-use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
-use poem_openapi::types::{ParseError, ParseFromParameter, ParseResult, Type};
-use std::borrow::Cow;
+use poem_openapi::registry::MetaSchema;
 
 /// The most records of one page.
 pub const MAX_LIMIT: u32 = 1000;
@@ -36,17 +33,17 @@ pub fn reason(message: &str) -> &str {
 /// Makes a type one of parameters: its schema, and how its text is read.
 macro_rules! parameter {
     ($type:ty, $schema:expr, $parse:expr) => {
-        impl Type for $type {
+        impl poem_openapi::types::Type for $type {
             const IS_REQUIRED: bool = true;
             type RawValueType = Self;
             type RawElementValueType = Self;
 
-            fn name() -> Cow<'static, str> {
+            fn name() -> std::borrow::Cow<'static, str> {
                 "parameter".into()
             }
 
-            fn schema_ref() -> MetaSchemaRef {
-                MetaSchemaRef::Inline(Box::new($schema))
+            fn schema_ref() -> poem_openapi::registry::MetaSchemaRef {
+                poem_openapi::registry::MetaSchemaRef::Inline(Box::new($schema))
             }
 
             fn as_raw_value(&self) -> Option<&Self> {
@@ -58,17 +55,19 @@ macro_rules! parameter {
             }
         }
 
-        impl ParseFromParameter for $type {
-            fn parse_from_parameter(value: &str) -> ParseResult<Self> {
+        impl poem_openapi::types::ParseFromParameter for $type {
+            fn parse_from_parameter(value: &str) -> poem_openapi::types::ParseResult<Self> {
                 // A line's end is no part of any of them, and `$` in a pattern lets one pass.
                 let parse: fn(&str) -> Result<Self, String> = $parse;
-                parse(value.strip_suffix('\n').unwrap_or(value)).map_err(ParseError::custom)
+                parse(value.strip_suffix('\n').unwrap_or(value))
+                    .map_err(poem_openapi::types::ParseError::custom)
             }
         }
     };
 }
+pub(crate) use parameter;
 
-fn text_schema(pattern: Option<&str>, longest: usize) -> MetaSchema {
+pub(crate) fn text_schema(pattern: Option<&str>, longest: usize) -> MetaSchema {
     MetaSchema {
         pattern: pattern.map(str::to_owned),
         min_length: Some(1),
@@ -77,7 +76,7 @@ fn text_schema(pattern: Option<&str>, longest: usize) -> MetaSchema {
     }
 }
 
-fn choice_schema(words: &[&str], default: Option<&str>) -> MetaSchema {
+pub(crate) fn choice_schema(words: &[&str], default: Option<&str>) -> MetaSchema {
     MetaSchema {
         enum_items: words.iter().map(|word| (*word).into()).collect(),
         default: default.map(Into::into),
@@ -86,7 +85,7 @@ fn choice_schema(words: &[&str], default: Option<&str>) -> MetaSchema {
 }
 
 /// Picks the value of a word.
-fn choose<T: Copy>(choices: &[(&str, T)], word: &str) -> Result<T, String> {
+pub(crate) fn choose<T: Copy>(choices: &[(&str, T)], word: &str) -> Result<T, String> {
     let found = choices.iter().find(|(name, _)| *name == word);
     found.map(|(_, value)| *value).ok_or_else(|| {
         let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
@@ -94,7 +93,7 @@ fn choose<T: Copy>(choices: &[(&str, T)], word: &str) -> Result<T, String> {
     })
 }
 
-fn names<T>(choices: &[(&'static str, T)]) -> Vec<&'static str> {
+pub(crate) fn names<T>(choices: &[(&'static str, T)]) -> Vec<&'static str> {
     choices.iter().map(|(name, _)| *name).collect()
 }
 
@@ -120,26 +119,6 @@ parameter!(
     }
 );
 
-/// The sequence of a dead letter in its stream.
-#[derive(Debug, Clone, Copy)]
-pub struct LetterSequence(pub u64);
-
-/// More than a stream will ever have, and a number that every reader of JSON has exactly.
-const MAX_SEQUENCE: u64 = 1_000_000_000_000_000;
-
-parameter!(
-    LetterSequence,
-    MetaSchema {
-        minimum: Some(1.0),
-        maximum: Some(MAX_SEQUENCE as f64),
-        ..MetaSchema::new_with_format("integer", "int64")
-    },
-    |text| match text.parse() {
-        Ok(sequence) if (1..=MAX_SEQUENCE).contains(&sequence) => Ok(Self(sequence)),
-        _ => Err("must be a whole number from 1 on".to_owned()),
-    }
-);
-
 parameter!(
     Cursor,
     MetaSchema {
@@ -156,64 +135,6 @@ pub struct Counted(pub bool);
 const COUNTED: [(&str, Counted); 2] = [("true", Counted(true)), ("false", Counted(false))];
 
 parameter!(Counted, choice_schema(&names(&COUNTED), Some("false")), |text| choose(&COUNTED, text));
-
-/// Which series by their state.
-#[derive(Debug, Clone, Copy)]
-pub struct State(pub Listed);
-
-const STATES: [(&str, State); 3] = [
-    ("complete", State(Listed::Complete)),
-    ("receiving", State(Listed::Receiving)),
-    ("all", State(Listed::All)),
-];
-
-parameter!(State, choice_schema(&names(&STATES), Some("complete")), |text| choose(&STATES, text));
-
-/// What series are sorted by.
-#[derive(Debug, Clone, Copy)]
-pub struct Sort {
-    /// The key.
-    pub order: SeriesOrder,
-    /// Whether the greatest comes first.
-    pub descending: bool,
-}
-
-const fn sort(order: SeriesOrder, descending: bool) -> Sort {
-    Sort { order, descending }
-}
-
-const SORTS: [(&str, Sort); 8] = [
-    ("FirstCompletedAt", sort(SeriesOrder::FirstCompleted, false)),
-    ("-FirstCompletedAt", sort(SeriesOrder::FirstCompleted, true)),
-    ("CompletedAt", sort(SeriesOrder::Completed, false)),
-    ("-CompletedAt", sort(SeriesOrder::Completed, true)),
-    ("Arrival", sort(SeriesOrder::Arrival, false)),
-    ("-Arrival", sort(SeriesOrder::Arrival, true)),
-    ("StudyDate", sort(SeriesOrder::StudyDate, false)),
-    ("-StudyDate", sort(SeriesOrder::StudyDate, true)),
-];
-
-parameter!(Sort, choice_schema(&names(&SORTS), None), |text| choose(&SORTS, text));
-
-/// What studies are sorted by: whether the latest comes first.
-#[derive(Debug, Clone, Copy)]
-pub struct StudySort(pub bool);
-
-const STUDY_SORTS: [(&str, StudySort); 2] =
-    [("Arrival", StudySort(false)), ("-Arrival", StudySort(true))];
-
-parameter!(StudySort, choice_schema(&names(&STUDY_SORTS), Some("Arrival")), |text| choose(
-    &STUDY_SORTS,
-    text
-));
-
-/// How a series came to be known.
-#[derive(Debug, Clone, Copy)]
-pub struct From(pub Source);
-
-const SOURCES: [(&str, From); 2] = [("dicom", From(Source::Dicom)), ("api", From(Source::Api))];
-
-parameter!(From, choice_schema(&names(&SOURCES), None), |text| choose(&SOURCES, text));
 
 /// Text that a value has to be.
 #[derive(Debug, Clone)]
@@ -253,7 +174,7 @@ fn texts(attribute: &Attribute, text: &str) -> Result<Matching, String> {
     Ok(matching(attribute, &text)?.unwrap_or_else(everything))
 }
 
-fn within(text: &str, longest: usize) -> Result<String, String> {
+pub(crate) fn within(text: &str, longest: usize) -> Result<String, String> {
     match text.chars().count() {
         0 => Err("is empty".to_owned()),
         length if length > longest => Err(format!("is longer than {longest} characters")),
@@ -312,12 +233,6 @@ parameter!(SeriesUid, text_schema(Some(UID_PATTERN), 64), |text| {
     SeriesInstanceUid::parse(text).map(Self).map_err(|error| error.to_string())
 });
 
-/// The sender that a path names (PS3.5 section 6.2, VR AE).
-#[derive(Debug, Clone)]
-pub struct AeTitle(pub String);
-
-parameter!(AeTitle, text_schema(None, 64), |text| within(text, 64).map(Self));
-
 /// The studies of which a value has to be one.
 #[derive(Debug, Clone)]
 pub struct StudyUids(pub Matching);
@@ -339,28 +254,6 @@ pub struct StudyUid(pub StudyInstanceUid);
 parameter!(StudyUid, text_schema(Some(UID_PATTERN), 64), |text| {
     StudyInstanceUid::parse(text).map(Self).map_err(|error| error.to_string())
 });
-
-/// The keys that are listed of each record.
-#[derive(Debug, Clone)]
-pub struct Fields(pub Vec<&'static str>);
-
-parameter!(
-    Fields,
-    MetaSchema {
-        pattern: Some({
-            let any = crate::series::record::FIELDS.join("|");
-            format!("^({any})(,({any}))*$")
-        }),
-        ..MetaSchema::new("string")
-    },
-    |text| {
-        let known = crate::series::record::FIELDS;
-        let field = |name| known.iter().find(|field| **field == name).copied();
-        let fields: Option<Vec<_>> = text.split(',').map(field).collect();
-        let expected = || format!("must be a list with commas of {}", known.join(", "));
-        fields.map(Self).ok_or_else(expected)
-    }
-);
 
 /// What `If-None-Match` says: the entity tags that the client has.
 #[derive(Debug, Clone)]

@@ -1,6 +1,6 @@
 //! Makes one list of what a request has several times.
 
-use crate::dicomweb::query::with_lists;
+use crate::http::matching::with_lists;
 use poem::http::{HeaderValue, header};
 use poem::{Endpoint, Request, Response};
 use std::sync::Arc;

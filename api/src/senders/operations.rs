@@ -3,7 +3,7 @@
 use super::record::Source;
 use crate::broker::{Requests, request_id};
 use crate::http::json_body::JsonBody;
-use crate::http::parameters::AeTitle;
+use crate::http::parameters::{parameter, text_schema, within};
 use crate::http::problem::Problem;
 use crate::openapi::responses::{Requested, Unreadable, catalog_problems};
 use catalog::Catalog;
@@ -77,6 +77,12 @@ impl SenderOperations {
         Ok(Requested::accepted("Trust requested"))
     }
 }
+
+/// The sender that a path names (PS3.5 section 6.2, VR AE).
+#[derive(Debug, Clone)]
+pub struct AeTitle(pub String);
+
+parameter!(AeTitle, text_schema(None, 64), |text| within(text, 64).map(Self));
 
 #[derive(ApiResponse)]
 enum ListedSources {

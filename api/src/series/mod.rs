@@ -4,6 +4,7 @@ pub mod details;
 pub mod disagreement;
 pub mod instances;
 pub mod operations;
+pub mod parameters;
 pub mod record;
 pub mod register;
 mod responses;

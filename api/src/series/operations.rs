@@ -2,7 +2,8 @@
 
 use super::details::SeriesDetails;
 use super::instances::InstancesOf;
-use super::record::FoundSeries;
+use super::parameters::{From, Sort, State};
+use super::record::{Fields, FoundSeries};
 use super::register::{StoreMessage, StoreRequest, register};
 use super::responses::{
     CompletionRefused, DeletionRefused, InstancesFound, ListedRevisions, NeverThere, SeriesFound,
@@ -14,8 +15,7 @@ use crate::http::cursor::Cursor;
 use crate::http::json_body::JsonBody;
 use crate::http::paged_list::Part;
 use crate::http::parameters::{
-    self, Codes, Dates, Fields, Limit, Moment, Names, Pattern, SeriesUid, Sort, State, StudyUids,
-    Text,
+    self, Codes, Dates, Limit, Moment, Names, Pattern, SeriesUid, StudyUids, Text,
 };
 use crate::http::problem::{FieldError, Problem};
 use crate::middleware::audit::Touched;
@@ -146,7 +146,7 @@ impl SeriesOperations {
         state: Query<Option<State>>,
         /// `dicom` or `api`: how they came to be known
         #[oai(name = "Source")]
-        source: Query<Option<parameters::From>>,
+        source: Query<Option<From>>,
         /// AE title of the sender of the latest instance
         #[oai(name = "CallingAETitle")]
         calling_ae_title: Query<Option<Text>>,

@@ -1,7 +1,7 @@
 //! `GET /series`: series as they are listed, whole or in part.
 
 use crate::http::paged_list::List;
-use crate::http::parameters::Fields;
+use crate::http::parameters::parameter;
 use crate::series::disagreement::Disagreement;
 use catalog::{Catalog, CatalogError, Page, Position, SeriesRecord, SeriesSearch};
 use poem_openapi::Object;
@@ -161,6 +161,28 @@ part! {
     completed_at: String => "CompletedAt",
     disagrees: Vec<Disagreement> => "Disagrees",
 }
+
+/// The keys that are listed of each record.
+#[derive(Debug, Clone)]
+pub struct Fields(pub Vec<&'static str>);
+
+parameter!(
+    Fields,
+    MetaSchema {
+        pattern: Some({
+            let any = FIELDS.join("|");
+            format!("^({any})(,({any}))*$")
+        }),
+        ..MetaSchema::new("string")
+    },
+    |text| {
+        let known = FIELDS;
+        let field = |name| known.iter().find(|field| **field == name).copied();
+        let fields: Option<Vec<_>> = text.split(',').map(field).collect();
+        let expected = || format!("must be a list with commas of {}", known.join(", "));
+        fields.map(Self).ok_or_else(expected)
+    }
+);
 
 /// The series that a search finds.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! `POST /store`: a series that somebody vouches for.
 
 use crate::broker::Requests;
-use crate::http::json_body::FromJson;
+use crate::http::json_request::FromJson;
 use crate::http::problem::{FieldError, Problem};
 use catalog::{Catalog, RegistrationOutcome};
 use contract::event::RegistrationRequested;

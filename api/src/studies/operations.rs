@@ -3,7 +3,9 @@
 use super::record::{FoundStudies, Study};
 use crate::http::cursor::Cursor;
 use crate::http::paged_list::Part;
-use crate::http::parameters::{self, Codes, Dates, Limit, Names, Pattern, StudySort, StudyUid};
+use crate::http::parameters::{
+    self, Codes, Dates, Limit, Names, Pattern, StudyUid, choice_schema, choose, names, parameter,
+};
 use crate::http::problem::Problem;
 use crate::openapi::responses::{
     Unlisted, catalog_problems, conditional_response, paged_list_response,
@@ -115,6 +117,18 @@ impl StudyOperations {
         Ok(StudyTold::new(study, known.0.as_ref())?)
     }
 }
+
+/// What studies are sorted by: whether the latest comes first.
+#[derive(Debug, Clone, Copy)]
+pub struct StudySort(pub bool);
+
+const STUDY_SORTS: [(&str, StudySort); 2] =
+    [("Arrival", StudySort(false)), ("-Arrival", StudySort(true))];
+
+parameter!(StudySort, choice_schema(&names(&STUDY_SORTS), Some("Arrival")), |text| choose(
+    &STUDY_SORTS,
+    text
+));
 
 paged_list_response!(StudiesFound
     /// The studies, as a JSON array; `[]` when there are none

@@ -11,6 +11,7 @@ mod metrics;
 mod relay;
 mod session;
 mod settings;
+mod tls;
 pub mod xml;
 
 pub(crate) use relay::Relay;

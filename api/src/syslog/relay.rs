@@ -5,11 +5,12 @@
 //! back, and comes again before anything newer. What can be lost is what the repository's machine has
 //! acknowledged and its program has not read, when that one hangs for longer and dies.
 
-use super::connection::{Connection, Tls};
+use super::connection::Connection;
 use super::message::Sender;
 use super::metrics::SyslogMetrics;
 use super::session::Session;
 use super::settings::{Repository, SyslogSettings};
+use super::tls::Tls;
 use crate::broker::Requests;
 use anyhow::Context as _;
 use async_nats::jetstream::Context;

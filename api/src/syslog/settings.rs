@@ -1,6 +1,6 @@
 //! Which Audit Record Repository there is, and by what it is known.
 
-use super::connection::Tls;
+use super::tls::Tls;
 use anyhow::{Context as _, ensure};
 use clap::Args;
 use rustls::pki_types::ServerName;

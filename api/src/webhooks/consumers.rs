@@ -10,7 +10,6 @@ use async_nats::jetstream::context::ConsumerInfoErrorKind;
 use async_nats::jetstream::stream::Stream;
 use catalog::Catalog;
 use futures_util::TryStreamExt;
-use jiff::Timestamp;
 use shared::durable;
 use shared::stream::SERIES;
 use std::collections::HashMap;
@@ -30,26 +29,6 @@ const MAX_UNANSWERED: i64 = 1000;
 
 /// Pause before the broker is asked again.
 const PAUSE: Duration = Duration::from_secs(1);
-
-/// SERIES as it stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Standing {
-    /// When it was made.
-    pub(super) created: Timestamp,
-    /// Its latest sequence.
-    pub(super) last: u64,
-}
-
-/// How SERIES stands.
-///
-/// # Errors
-/// When the broker does not answer, or has no such stream.
-pub(super) async fn series(jetstream: &Context) -> anyhow::Result<Standing> {
-    let stream = jetstream.get_stream(SERIES).await?;
-    let info = stream.cached_info();
-    let created = Timestamp::from_nanosecond(info.created.unix_timestamp_nanos())?;
-    Ok(Standing { created, last: info.state.last_sequence })
-}
 
 /// The consumer of a webhook, made or brought up to date. A new one begins where `from` says, which is asked
 /// only then; an old one goes on where it was.

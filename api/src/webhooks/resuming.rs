@@ -1,16 +1,37 @@
 //! Where a webhook begins to read SERIES when the broker has no consumer of it: a new one with what comes
 //! from now on, one whose consumer was lost where its last delivery was, which the catalogue keeps.
 
-use super::consumers::{self, Standing};
 use anyhow::Context as _;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::{Consumer, DeliverPolicy, pull};
 use catalog::{Catalog, Delivered};
+use jiff::Timestamp;
+use shared::stream::SERIES;
 use std::time::Duration;
 use tokio::time::sleep;
 
 /// How often it is looked how far a webhook is, and kept if that is news.
 const KEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// SERIES as it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Standing {
+    /// When it was made.
+    created: Timestamp,
+    /// Its latest sequence.
+    last: u64,
+}
+
+/// How SERIES stands.
+///
+/// # Errors
+/// When the broker does not answer, or has no such stream.
+async fn series(jetstream: &Context) -> anyhow::Result<Standing> {
+    let stream = jetstream.get_stream(SERIES).await?;
+    let info = stream.cached_info();
+    let created = Timestamp::from_nanosecond(info.created.unix_timestamp_nanos())?;
+    Ok(Standing { created, last: info.state.last_sequence })
+}
 
 /// Where the deliveries of a webhook begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +77,7 @@ pub(super) async fn beginning(
     hook: &str,
     is_first_start: bool,
 ) -> anyhow::Result<Beginning> {
-    let series = consumers::series(jetstream).await?;
+    let series = series(jetstream).await?;
     // Before the indexer has made the catalogue, nobody can tell a new webhook from an old one.
     catalog.check().await.context("whether its consumer was lost is not known")?;
     let known = catalog.delivered(hook).await.context("how far it was is not known")?;
@@ -103,7 +124,7 @@ async fn is_at(
     jetstream: &Context,
     consumer: &Consumer<pull::Config>,
 ) -> anyhow::Result<Delivered> {
-    let series_created = consumers::series(jetstream).await?.created;
+    let series_created = series(jetstream).await?.created;
     let up_to = consumer.get_info().await?.ack_floor.stream_sequence;
     Ok(Delivered { series_created, up_to })
 }
@@ -111,7 +132,6 @@ async fn is_at(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jiff::Timestamp;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()

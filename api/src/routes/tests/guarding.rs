@@ -11,7 +11,7 @@ async fn with_tokens() -> (TestApi, HashMap<Scope, String>) {
     let make = |scope: Scope| (scope, create(&path, scope.as_str(), &[scope]).unwrap());
     let tokens = [Scope::Read, Scope::Write, Scope::Admin].map(make).into();
     let settings = api_settings_of(&["--tokens-file", path.to_str().unwrap()]);
-    (guarded(true, Guard::new(&settings).unwrap()).await, tokens)
+    (guarded(true, settings.guard().unwrap()).await, tokens)
 }
 
 pub(super) fn api_settings_of(arguments: &[&str]) -> crate::Settings {
@@ -81,15 +81,15 @@ async fn each_route_needs_the_scope_of_what_it_does() {
 #[tokio::test]
 async fn beyond_loopback_nobody_is_answered_by_accident() {
     let addr = "--api-addr=0.0.0.0:0";
-    let error = Guard::new(&api_settings_of(&[addr])).unwrap_err().to_string();
+    let error = api_settings_of(&[addr]).guard().unwrap_err().to_string();
     for way in ["TOKENS_FILE", "OIDC_ISSUER", "INSECURE"] {
         assert!(error.contains(way), "{error}");
     }
     let oidc = ["--oidc-issuer=https://login.example.org", "--oidc-audience=collimator"];
-    Guard::new(&api_settings_of(&[&[addr], &oidc[..]].concat())).unwrap();
-    Guard::new(&api_settings_of(&[addr, "--insecure"])).unwrap();
-    Guard::new(&api_settings_of(&["--api-addr=[::1]:0"])).unwrap();
-    Guard::new(&api_settings_of(&["--tokens-file=/nowhere/tokens.toml"])).unwrap_err();
+    api_settings_of(&[&[addr], &oidc[..]].concat()).guard().unwrap();
+    api_settings_of(&[addr, "--insecure"]).guard().unwrap();
+    api_settings_of(&["--api-addr=[::1]:0"]).guard().unwrap();
+    api_settings_of(&["--tokens-file=/nowhere/tokens.toml"]).guard().unwrap_err();
 }
 
 #[tokio::test]
@@ -125,7 +125,7 @@ async fn a_page_of_another_origin_or_name_is_refused() {
 async fn a_page_of_an_origin_that_is_named_may_ask_and_no_other() {
     let settings =
         api_settings_of(&["--allowed-origins", "https://viewer.example,https://b.example"]);
-    let api = guarded(true, Guard::new(&settings).unwrap()).await;
+    let api = guarded(true, settings.guard().unwrap()).await;
     let (named, other) = ("https://viewer.example", "https://viewer.example.org");
     let ask = |method: Method, origin| {
         let request = api.client.request(method, "/store").header("Host", "127.0.0.1:8000");

@@ -38,7 +38,7 @@ impl Opened {
             "--tokens-file",
             tokens_file,
         ]);
-        let guard = Guard::new(&settings).unwrap();
+        let guard = settings.guard().unwrap();
         let api = guarded(true, guard.clone()).await;
         Self { api, guard, signer, own, keys, tokens, _folder: folder }
     }
