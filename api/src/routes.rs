@@ -2,7 +2,6 @@
 
 use crate::auth::guard::Guard;
 use crate::broker::Requests;
-use crate::dashboard;
 use crate::dead_letters::DeadLetters;
 use crate::dead_letters::operations::DeadLetterOperations;
 use crate::dicomweb::qido;
@@ -15,6 +14,7 @@ use crate::middleware::{
     authentication, cors, host_header, problem_responses, repeated_values, security_headers,
     strict_parameters,
 };
+use crate::openapi::rules::{OperationRules, Ruled};
 use crate::openapi::security::Guarded;
 use crate::senders::operations::SenderOperations;
 use crate::series::operations::SeriesOperations;
@@ -22,6 +22,7 @@ use crate::statistics::operations::StatisticsOperations;
 use crate::studies::operations::StudyOperations;
 use crate::webhooks::Webhooks;
 use crate::webhooks::operations::WebhookOperations;
+use crate::{dashboard, dead_letters, events, senders, series, statistics, studies, webhooks};
 use catalog::Catalog;
 use poem::endpoint::make_sync;
 use poem::web::Html;
@@ -50,6 +51,21 @@ type Documented = (
     WebhookOperations,
     DeadLetterOperations,
 );
+
+impl Ruled for Documented {
+    fn rules() -> Vec<OperationRules> {
+        let of_resources: [&[OperationRules]; 7] = [
+            &series::operations::RULES,
+            &studies::operations::RULES,
+            &statistics::operations::RULES,
+            &senders::operations::RULES,
+            &events::operations::RULES,
+            &webhooks::operations::RULES,
+            &dead_letters::operations::RULES,
+        ];
+        of_resources.concat()
+    }
+}
 
 /// The documented operations with what describes them.
 #[must_use]
@@ -92,7 +108,7 @@ pub fn routes(
     let http_metrics = HttpMetrics::registered(&metrics);
     let service = service(catalog.clone(), requests, events, webhooks);
     let dicom_web = qido::routes(&catalog);
-    let documented_paths = DocumentedPaths::of(&service.spec());
+    let documented_paths = DocumentedPaths::of(&service.spec(), &Documented::rules());
     let guard = Arc::new(guard);
     let (judging, preflights) = (guard.clone(), guard.clone());
     let audit = Audit::new(auditor, catalog.clone());
@@ -130,6 +146,12 @@ pub fn routes(
         .around(security_headers::add)
         .around(move |next, request| cors::share(next, request, guard.clone()))
         .around(move |next, request| documented_paths.clone().attach(next, request))
+}
+
+/// The paths of the committed document.
+#[cfg(test)]
+pub(crate) fn committed_paths() -> DocumentedPaths {
+    DocumentedPaths::of(include_str!("../openapi.json"), &Documented::rules())
 }
 
 /// Swagger UI. It shows answers without colours: for those of a megabyte of JSON a browser stands still for 20 s.

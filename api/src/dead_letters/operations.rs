@@ -2,12 +2,15 @@
 
 pub use super::letter::DeadLetter;
 use super::{DeadLetters, Listed};
+use crate::auth::tokens::Scope;
 use crate::http::json_body::JsonBody;
 use crate::http::parameters::{Limit, parameter};
 use crate::openapi::responses::broker_problems;
+use crate::openapi::rules::{Audited, OperationRules};
 use poem_openapi::param::{Path, Query};
 use poem_openapi::registry::MetaSchema;
 use poem_openapi::{ApiResponse, OpenApi, Tags};
+use shared::audit::Action;
 
 /// Letters of a list, unless more or fewer are asked for.
 const PAGE: u32 = 100;
@@ -34,6 +37,13 @@ impl DeadLetterOperations {
     }
 }
 
+/// What each operation needs, and what the audit trail records of it.
+pub(crate) const RULES: [OperationRules; 3] = [
+    OperationRules::new("listDeadLetters", Scope::Read, Some(Audited::Query)),
+    OperationRules::new("replayDeadLetter", Scope::Admin, Some(Audited::Access(Action::Update))),
+    OperationRules::new("dropDeadLetter", Scope::Admin, Some(Audited::Access(Action::Delete))),
+];
+
 #[OpenApi]
 impl DeadLetterOperations {
     /// List the dead letters
@@ -50,8 +60,8 @@ impl DeadLetterOperations {
         &self,
         /// At most so many; 100 without
         limit: Query<Option<Limit>>,
-        /// Only those after this one
-        after: Query<Option<LetterSequence>>,
+        /// Only those after this one, for example `2`
+        after: Query<Option<After>>,
     ) -> Result<ListedLetters, LettersUnknown> {
         let after = after.0.map_or(0, |sequence| sequence.0);
         let limit = limit.0.map_or(PAGE, |limit| limit.0);
@@ -100,25 +110,35 @@ impl DeadLetterOperations {
     }
 }
 
-/// The sequence of a dead letter in its stream.
+/// The dead letter that a path names, by its sequence in its stream.
 #[derive(Debug, Clone, Copy)]
 pub struct LetterSequence(pub u64);
+
+parameter!(LetterSequence, MetaSchema { example: Some(3.into()), ..sequence_schema() }, |text| {
+    sequence(text).map(Self)
+});
+
+/// The dead letter after which a list begins.
+#[derive(Debug, Clone, Copy)]
+pub struct After(pub u64);
+
+parameter!(After, sequence_schema(), |text| sequence(text).map(Self));
 
 /// More than a stream will ever have, and a number that every reader of JSON has exactly.
 const MAX_SEQUENCE: u64 = 1_000_000_000_000_000;
 
-parameter!(
-    LetterSequence,
+fn sequence_schema() -> MetaSchema {
     MetaSchema {
         minimum: Some(1.0),
         maximum: Some(MAX_SEQUENCE as f64),
         ..MetaSchema::new_with_format("integer", "int64")
-    },
-    |text| match text.parse() {
-        Ok(sequence) if (1..=MAX_SEQUENCE).contains(&sequence) => Ok(Self(sequence)),
-        _ => Err("must be a whole number from 1 on".to_owned()),
     }
-);
+}
+
+fn sequence(text: &str) -> Result<u64, String> {
+    let sequence = text.parse().ok().filter(|sequence| (1..=MAX_SEQUENCE).contains(sequence));
+    sequence.ok_or_else(|| "must be a whole number from 1 on".to_owned())
+}
 
 #[derive(ApiResponse)]
 enum ListedLetters {

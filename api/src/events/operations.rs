@@ -3,8 +3,10 @@
 use super::Events;
 use super::filter::Filter;
 use super::listener::Listener;
+use crate::auth::tokens::Scope;
 use crate::http::problem::{FieldError, Problem};
 use crate::openapi::responses::broker_problems;
+use crate::openapi::rules::{Audited, OperationRules};
 use futures_util::stream;
 use poem::http::{HeaderValue, header};
 use poem::{Body, IntoResponse, Request, Response};
@@ -33,6 +35,10 @@ impl EventOperations {
         Self { events }
     }
 }
+
+/// What each operation needs, and what the audit trail records of it.
+pub(crate) const RULES: [OperationRules; 1] =
+    [OperationRules::new("watchEvents", Scope::Read, Some(Audited::Query))];
 
 #[OpenApi]
 impl EventOperations {
@@ -63,14 +69,14 @@ impl EventOperations {
         &self,
         request: &Request,
         /// Only events of series of this Modality (0008,0060); those of associations, which have
-        /// none, are left out
+        /// none, are left out, for example `MR`
         #[oai(name = "Modality")]
         _modality: Query<Option<String>>,
-        /// Only events of this sender, by the AE title that it calls itself
+        /// Only events of this sender, by the AE title that it calls itself, for example `MR1`
         #[oai(name = "CallingAETitle")]
         _calling_ae_title: Query<Option<String>>,
         /// Id of the last event that was seen, `INSTANCES:` or `SERIES:` and a number: what was
-        /// missed since is told first
+        /// missed since is told first, for example `SERIES:7`
         #[oai(name = "Last-Event-ID")]
         last_event_id: Header<Option<String>>,
     ) -> Result<Watched, EventsRefused> {

@@ -76,6 +76,11 @@ pub(crate) fn text_schema(pattern: Option<&str>, longest: usize) -> MetaSchema {
     }
 }
 
+/// Of a UID in a path.
+fn uid_schema(example: &str) -> MetaSchema {
+    MetaSchema { example: Some(example.into()), ..text_schema(Some(UID_PATTERN), 64) }
+}
+
 pub(crate) fn choice_schema(words: &[&str], default: Option<&str>) -> MetaSchema {
     MetaSchema {
         enum_items: words.iter().map(|word| (*word).into()).collect(),
@@ -229,7 +234,7 @@ parameter!(Moment, MetaSchema::new_with_format("string", "date-time"), |text| {
 #[derive(Debug, Clone)]
 pub struct SeriesUid(pub SeriesInstanceUid);
 
-parameter!(SeriesUid, text_schema(Some(UID_PATTERN), 64), |text| {
+parameter!(SeriesUid, uid_schema("2.25.265891057852514317505363974980016867097"), |text| {
     SeriesInstanceUid::parse(text).map(Self).map_err(|error| error.to_string())
 });
 
@@ -251,7 +256,7 @@ parameter!(StudyUids, text_schema(Some(UID_PATTERN), MAX_UIDS), |text| {
 #[derive(Debug, Clone)]
 pub struct StudyUid(pub StudyInstanceUid);
 
-parameter!(StudyUid, text_schema(Some(UID_PATTERN), 64), |text| {
+parameter!(StudyUid, uid_schema("2.25.195279363403791191586079347607892107643"), |text| {
     StudyInstanceUid::parse(text).map(Self).map_err(|error| error.to_string())
 });
 

@@ -4,6 +4,7 @@
 use super::documented_path::DocumentedPath;
 use crate::auth::caller::Caller;
 use crate::dicomweb::qido;
+use crate::openapi::rules::Audited;
 use catalog::Catalog;
 use contract::uid::{SeriesInstanceUid, StudyInstanceUid};
 use poem::http::{Method, StatusCode};
@@ -14,9 +15,6 @@ use shared::audit::{
 };
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
-
-/// What is documented and tells of no patient: counts, senders, receivers of webhooks.
-const OF_NOBODY: [&str; 3] = ["/stats", "/sources", "/webhooks"];
 
 /// Characters of a path that are kept; ours have fewer.
 const MAX_PATH: usize = 512;
@@ -77,33 +75,27 @@ impl Asked {
     }
 }
 
-/// What a request is to the audit trail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// A search or list, or listening.
-    Query,
-    /// Something of a study is read or changed.
-    Accessed(Action),
-    /// How the pipeline works is changed.
-    Configured,
+/// What is recorded of a request, if anything is.
+fn audited(method: &Method, path: &str, documented: Option<&DocumentedPath>) -> Option<Audited> {
+    let is_read = matches!(*method, Method::GET | Method::HEAD);
+    let Some(documented) = documented else {
+        // QIDO-RS is not documented by OpenAPI.
+        return (is_read && qido::is_below(path)).then_some(Audited::Query);
+    };
+    match documented.rules(method) {
+        Some(rules) => rules.audited,
+        None => audited_without_rules(method, documented),
+    }
 }
 
-/// The kind of a request by its documented path, if it has one. `None` tells of no patient.
-fn kind(method: &Method, path: &str, documented: Option<&[String]>) -> Option<Kind> {
-    let is_read = matches!(*method, Method::GET | Method::HEAD);
-    let Some(segments) = documented else {
-        // QIDO-RS is not documented by OpenAPI.
-        return (is_read && qido::is_below(path)).then_some(Kind::Query);
-    };
-    let names_one = segments.iter().any(|it| it.ends_with("InstanceUID}"));
+/// What is recorded where a documented path has no such operation, or one without rules.
+fn audited_without_rules(method: &Method, documented: &DocumentedPath) -> Option<Audited> {
+    let names_one = documented.path_parameters.iter().any(|it| it.ends_with("InstanceUID"));
     match *method {
-        _ if is_read && OF_NOBODY.contains(&path) => None,
-        _ if is_read && names_one => Some(Kind::Accessed(Action::Read)),
-        _ if is_read => Some(Kind::Query),
-        Method::POST if path == "/store" => Some(Kind::Accessed(Action::Create)),
-        Method::POST if path.starts_with("/sources/") => Some(Kind::Configured),
-        Method::POST => Some(Kind::Accessed(Action::Update)),
-        Method::DELETE => Some(Kind::Accessed(Action::Delete)),
+        Method::GET | Method::HEAD if names_one => Some(Audited::Access(Action::Read)),
+        Method::GET | Method::HEAD => Some(Audited::Query),
+        Method::POST => Some(Audited::Access(Action::Update)),
+        Method::DELETE => Some(Audited::Access(Action::Delete)),
         _ => None,
     }
 }
@@ -124,18 +116,16 @@ impl Audit {
         let documented = DocumentedPath::of(&request);
         let response = next.call(request).await?;
         if let Some(caller) = response.data::<Caller>() {
-            let segments = documented.as_ref().map(|documented| documented.segments());
-            self.answered(&asked, caller, segments, response.status()).await;
+            self.answered(&asked, caller, documented.as_deref(), response.status()).await;
         }
         Ok(response)
     }
 
-    /// A request was answered; `documented` are the segments of its path in the documentation.
     async fn answered(
         &self,
         asked: &Asked,
         caller: &Caller,
-        documented: Option<&[String]>,
+        documented: Option<&DocumentedPath>,
         status: StatusCode,
     ) {
         if !self.auditor.is_on() {
@@ -145,18 +135,18 @@ impl Audit {
         if let Some(what) = refusal(status, caller) {
             return self.say_refused(asked, caller, peer, status, what);
         }
-        let Some(kind) = kind(&asked.method, &asked.path, documented) else { return };
+        let Some(audited) = audited(&asked.method, &asked.path, documented) else { return };
         let Asked { method, path, query, .. } = asked;
         let key = (&caller.name, peer, method, path, query, status);
         // Whose a series is has to be looked up, and only for what is said.
         if self.auditor.counts(key) {
             return;
         }
-        let study = match kind {
-            Kind::Accessed(_) if status.is_success() => self.study(asked, documented).await,
+        let study = match audited {
+            Audited::Access(_) if status.is_success() => self.study(asked, documented).await,
             _ => None,
         };
-        self.auditor.say_as(key, || self.draft(asked, caller, peer, kind, status, study));
+        self.auditor.say_as(key, || self.draft(asked, caller, peer, audited, status, study));
     }
 
     fn draft(
@@ -164,14 +154,14 @@ impl Audit {
         asked: &Asked,
         caller: &Caller,
         peer: Option<IpAddr>,
-        kind: Kind,
+        audited: Audited,
         status: StatusCode,
         study: Option<Study>,
     ) -> Draft {
-        let (event, action) = match kind {
-            Kind::Query => (EventId::Query, Action::Execute),
-            Kind::Accessed(action) => (EventId::InstancesAccessed, action),
-            Kind::Configured => (EventId::SecurityAlert, Action::Execute),
+        let (event, action) = match audited {
+            Audited::Query => (EventId::Query, Action::Execute),
+            Audited::Access(action) => (EventId::InstancesAccessed, action),
+            Audited::Configuration => (EventId::SecurityAlert, Action::Execute),
         };
         let outcome = match status {
             _ if status.is_server_error() => Outcome::SeriousFailure,
@@ -182,12 +172,12 @@ impl Audit {
         draft.description = (outcome != Outcome::Success).then(|| status.to_string());
         let (from, to) = (participant(caller, peer), self.auditor.itself());
         let path = cut(&asked.path, MAX_PATH);
-        match kind {
-            Kind::Query => {
+        match audited {
+            Audited::Query => {
                 draft.participants = vec![from.role(code::SOURCE), to.role(code::DESTINATION)];
                 draft.objects.push(Object::search(path, cut(&asked.query, MAX_QUERY)));
             }
-            Kind::Accessed(_) => {
+            Audited::Access(_) => {
                 draft.participants = vec![from, to];
                 if let Some(Study { study_instance_uid, patient_id }) = study {
                     draft.objects.push(Object::study(&study_instance_uid));
@@ -195,7 +185,7 @@ impl Audit {
                 }
                 draft.objects.push(Object::path(path));
             }
-            Kind::Configured => {
+            Audited::Configuration => {
                 draft.types.push(code::SOFTWARE_CONFIGURATION);
                 draft.participants = vec![to, from];
                 draft.objects.push(Object::guarded_path(path));
@@ -205,11 +195,11 @@ impl Audit {
     }
 
     /// Whose the series or study is that a request names.
-    async fn study(&self, asked: &Asked, documented: Option<&[String]>) -> Option<Study> {
+    async fn study(&self, asked: &Asked, documented: Option<&DocumentedPath>) -> Option<Study> {
         if let Some(touched) = asked.touched.0.get() {
             return Some(touched.clone());
         }
-        let segments = documented?.iter().zip(asked.path.split('/'));
+        let segments = documented?.segments().iter().zip(asked.path.split('/'));
         for (wanted, uid) in segments {
             match wanted.as_str() {
                 "{SeriesInstanceUID}" => {
@@ -288,30 +278,46 @@ fn cut(text: &str, most: usize) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::middleware::documented_path::DocumentedPaths;
+    use crate::routes::committed_paths;
 
     #[test]
     fn whatever_is_documented_is_audited_unless_it_tells_of_no_patient() {
-        let of = |method: Method, path: &str, template: &str| {
-            let segments: Vec<String> = template.split('/').map(str::to_owned).collect();
-            kind(&method, path, Some(&segments))
+        let paths = committed_paths();
+        let of = |method: Method, path: &str| {
+            let documented = paths.find(path).cloned();
+            audited(&method, path, Some(&documented.unwrap_or_else(DocumentedPaths::of_tomorrow)))
         };
-        let get = |path| of(Method::GET, path, path);
-        for path in OF_NOBODY {
+        let get = |path| of(Method::GET, path);
+        for path in ["/stats", "/sources", "/webhooks"] {
             assert_eq!(get(path), None, "{path}");
         }
         for path in ["/series", "/studies", "/events", "/dead-letters", "/one-of-tomorrow"] {
-            assert_eq!(get(path), Some(Kind::Query), "{path}");
+            assert_eq!(get(path), Some(Audited::Query), "{path}");
         }
-        let series = "/series/{SeriesInstanceUID}";
-        assert_eq!(of(Method::HEAD, "/series/1.2", series), Some(Kind::Accessed(Action::Read)));
-        assert_eq!(of(Method::DELETE, "/series/1.2", series), Some(Kind::Accessed(Action::Delete)));
-        let store = of(Method::POST, "/store", "/store");
-        assert_eq!(store, Some(Kind::Accessed(Action::Create)));
-        let trust = of(Method::POST, "/sources/A/trust", "/sources/{CallingAETitle}/trust");
-        assert_eq!(trust, Some(Kind::Configured));
-        assert_eq!(kind(&Method::GET, "/dicom-web/studies", None), Some(Kind::Query));
+        let read = Some(Audited::Access(Action::Read));
+        assert_eq!(of(Method::HEAD, "/series/1.2"), read);
+        let deleted = Some(Audited::Access(Action::Delete));
+        assert_eq!(of(Method::DELETE, "/series/1.2"), deleted);
+        let created = Some(Audited::Access(Action::Create));
+        assert_eq!(of(Method::POST, "/store"), created);
+        assert_eq!(of(Method::POST, "/sources/A/trust"), Some(Audited::Configuration));
+        assert_eq!(audited(&Method::GET, "/dicom-web/studies", None), Some(Audited::Query));
         for page in ["/", "/docs", "/health/live", "/metrics", "/openapi.json"] {
-            assert_eq!(kind(&Method::GET, page, None), None, "{page}");
+            assert!(paths.find(page).is_none(), "{page}");
+            assert_eq!(audited(&Method::GET, page, None), None, "{page}");
         }
+    }
+
+    #[test]
+    fn what_a_documented_path_has_not_is_audited_too() {
+        let paths = committed_paths();
+        let of =
+            |method: Method, path: &str| audited(&method, path, Some(paths.find(path).unwrap()));
+        assert_eq!(of(Method::GET, "/store"), Some(Audited::Query));
+        assert_eq!(of(Method::GET, "/series/1.2/complete"), Some(Audited::Access(Action::Read)));
+        assert_eq!(of(Method::POST, "/stats"), Some(Audited::Access(Action::Update)));
+        assert_eq!(of(Method::DELETE, "/studies"), Some(Audited::Access(Action::Delete)));
+        assert_eq!(of(Method::PUT, "/series"), None);
     }
 }

@@ -1,5 +1,7 @@
 //! Which documented path a request is for. Found once, before everything else, for all that needs to know.
 
+use crate::openapi::rules::OperationRules;
+use poem::http::Method;
 use poem::{Endpoint, Request, Response};
 use serde_json::Value;
 use std::sync::Arc;
@@ -15,6 +17,8 @@ pub(crate) struct DocumentedPath {
     pub(super) path_parameters: Vec<String>,
     /// The names that may be in the query string of a GET, if there is one.
     pub(super) query_parameters: Option<Vec<String>>,
+    /// The rules of its operations, by method.
+    rules: Vec<(Method, OperationRules)>,
 }
 
 /// All paths of the documentation. Clones share them.
@@ -22,16 +26,17 @@ pub(crate) struct DocumentedPath {
 pub(crate) struct DocumentedPaths(Arc<[Arc<DocumentedPath>]>);
 
 impl DocumentedPaths {
-    /// Those of an OpenAPI document.
-    pub(crate) fn of(spec: &str) -> Self {
+    /// Those of an OpenAPI document, with the rules of its operations.
+    pub(crate) fn of(spec: &str, rules: &[OperationRules]) -> Self {
         let spec: Value = serde_json::from_str(spec).unwrap_or_default();
         let paths = spec["paths"].as_object().into_iter().flatten();
-        let path =
-            |(path, operations): (&String, &Value)| Arc::new(DocumentedPath::new(path, operations));
+        let path = |(path, operations): (&String, &Value)| {
+            Arc::new(DocumentedPath::new(path, operations, rules))
+        };
         Self(paths.map(path).collect())
     }
 
-    fn find(&self, path: &str) -> Option<&Arc<DocumentedPath>> {
+    pub(super) fn find(&self, path: &str) -> Option<&Arc<DocumentedPath>> {
         self.0.iter().find(|documented| documented.matches(path))
     }
 
@@ -41,28 +46,46 @@ impl DocumentedPaths {
         next: Arc<E>,
         mut request: Request,
     ) -> poem::Result<Response> {
+        self.attach_to(&mut request);
+        next.call(request).await
+    }
+
+    pub(super) fn attach_to(&self, request: &mut Request) {
         if let Some(path) = self.find(request.uri().path()) {
             request.set_data(path.clone());
         }
-        next.call(request).await
+    }
+
+    /// A path with an operation that has no rules.
+    #[cfg(test)]
+    pub(crate) fn of_tomorrow() -> Arc<DocumentedPath> {
+        let operations = serde_json::json!({"get": {"operationId": "listOfTomorrow"}});
+        Arc::new(DocumentedPath::new("/one-of-tomorrow", &operations, &[]))
     }
 }
 
 impl DocumentedPath {
-    fn new(path: &str, operations: &Value) -> Self {
+    fn new(path: &str, operations: &Value, rules: &[OperationRules]) -> Self {
         let query_parameters = operations.get("get").map(|get| {
             let all = get["parameters"].as_array().into_iter().flatten();
             let queried = all.filter(|it| it["in"] == "query");
             queried.filter_map(|it| it["name"].as_str().map(str::to_owned)).collect()
         });
-        let methods = operations.as_object().into_iter().flat_map(|operations| operations.keys());
-        let methods: Vec<_> = methods.map(|method| method.to_ascii_uppercase()).collect();
+        let operations = operations.as_object().into_iter().flatten();
+        let operations: Vec<_> =
+            operations.map(|(method, it)| (method.to_ascii_uppercase(), it)).collect();
+        let methods: Vec<_> = operations.iter().map(|(method, _)| method.as_str()).collect();
+        let rules_of = |(method, operation): &(String, &Value)| {
+            let found = rules.iter().find(|rules| operation["operationId"] == rules.id);
+            Some((method.parse().ok()?, *found?))
+        };
         let braced = |it: &str| it.strip_prefix('{')?.strip_suffix('}').map(str::to_owned);
         Self {
             path_parameters: path.split('/').filter_map(braced).collect(),
             segments: path.split('/').map(str::to_owned).collect(),
             methods: methods.join(", "),
             query_parameters,
+            rules: operations.iter().filter_map(rules_of).collect(),
         }
     }
 
@@ -74,6 +97,12 @@ impl DocumentedPath {
     /// The segments; one in braces stands for any.
     pub(super) fn segments(&self) -> &[String] {
         &self.segments
+    }
+
+    /// The rules of its operation of a method, if it has one. A HEAD is answered as a GET.
+    pub(super) fn rules(&self, method: &Method) -> Option<OperationRules> {
+        let method = if *method == Method::HEAD { &Method::GET } else { method };
+        self.rules.iter().find(|(other, _)| other == method).map(|(_, rules)| *rules)
     }
 
     /// The path as the documentation has it.

@@ -2,4 +2,5 @@
 
 mod examples;
 pub mod responses;
+pub mod rules;
 pub mod security;

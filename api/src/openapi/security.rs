@@ -4,6 +4,7 @@
 use crate::auth::tokens::Scope;
 use crate::http::problem::PROBLEM_JSON;
 use crate::openapi::examples;
+use crate::openapi::rules::Ruled;
 use poem::endpoint::BoxEndpoint;
 use poem::http::Method;
 use poem_openapi::OpenApi;
@@ -26,15 +27,18 @@ const PASSWORD: &str = "password";
 #[derive(Debug)]
 pub struct Guarded<T>(pub T);
 
-impl<T: OpenApi> OpenApi for Guarded<T> {
+impl<T: OpenApi + Ruled> OpenApi for Guarded<T> {
     fn meta() -> Vec<MetaApi> {
         let mut meta = T::meta();
+        let rules = T::rules();
         let mut registry = Registry::new();
         T::register(&mut registry);
         examples::without_nulls(&mut registry);
         for path in meta.iter_mut().flat_map(|api| &mut api.paths) {
             for operation in &mut path.operations {
-                guard(operation, Scope::of(&operation.method, &path.path));
+                let rules = rules.iter().find(|rules| operation.operation_id == Some(rules.id));
+                let undocumented = Scope::of_undocumented(&operation.method);
+                guard(operation, rules.map_or(undocumented, |rules| rules.scope));
                 examples::add(operation, &registry);
             }
         }

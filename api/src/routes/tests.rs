@@ -1,6 +1,7 @@
 //! The routes on a real catalogue, without a network and without a broker.
 
 use super::*;
+use crate::auth::tokens::Scope;
 use crate::http::problem;
 use catalog::{Batch, Bookmark, CatalogSettings, Received, Registration};
 use completion::{
@@ -20,6 +21,7 @@ mod guarding;
 mod jwt;
 mod listing;
 mod qido;
+mod rules;
 mod searching;
 
 struct TestApi {

@@ -1,15 +1,18 @@
 //! The operations on senders, as they are served and as they are documented.
 
 use super::record::Source;
+use crate::auth::tokens::Scope;
 use crate::broker::{Requests, request_id};
 use crate::http::json_body::JsonBody;
 use crate::http::parameters::{parameter, text_schema, within};
 use crate::http::problem::Problem;
 use crate::openapi::responses::{Requested, Unreadable, catalog_problems};
+use crate::openapi::rules::{Audited, OperationRules};
 use catalog::Catalog;
 use contract::event::TrustRequested;
 use jiff::Timestamp;
 use poem_openapi::param::Path;
+use poem_openapi::registry::MetaSchema;
 use poem_openapi::{ApiResponse, OpenApi, Tags};
 
 /// The documented operations.
@@ -32,6 +35,12 @@ impl SenderOperations {
         Self { catalog, requests }
     }
 }
+
+/// What each operation needs, and what the audit trail records of it.
+pub(crate) const RULES: [OperationRules; 2] = [
+    OperationRules::new("listSources", Scope::Read, None),
+    OperationRules::new("trustSource", Scope::Admin, Some(Audited::Configuration)),
+];
 
 #[OpenApi]
 impl SenderOperations {
@@ -82,7 +91,9 @@ impl SenderOperations {
 #[derive(Debug, Clone)]
 pub struct AeTitle(pub String);
 
-parameter!(AeTitle, text_schema(None, 64), |text| within(text, 64).map(Self));
+parameter!(AeTitle, MetaSchema { example: Some("MR1".into()), ..text_schema(None, 64) }, |text| {
+    within(text, 64).map(Self)
+});
 
 #[derive(ApiResponse)]
 enum ListedSources {

@@ -10,6 +10,7 @@ use super::responses::{
     SeriesMissing, SeriesTold, StoreRefused, Stored,
 };
 use super::revisions::Revision;
+use crate::auth::tokens::Scope;
 use crate::broker::{Requests, request_id};
 use crate::http::cursor::Cursor;
 use crate::http::json_body::JsonBody;
@@ -20,6 +21,7 @@ use crate::http::parameters::{
 use crate::http::problem::{FieldError, Problem};
 use crate::middleware::audit::Touched;
 use crate::openapi::responses::{Requested, Unlisted};
+use crate::openapi::rules::{Audited, OperationRules};
 use catalog::{
     Catalog, Listed, RegistrationOutcome, SeriesOrder, SeriesSearch, keyword,
 };
@@ -30,6 +32,7 @@ use poem::Request;
 use poem::http::StatusCode;
 use poem_openapi::param::{Header, Path, Query};
 use poem_openapi::{OpenApi, Tags};
+use shared::audit::Action;
 
 /// The documented operations.
 #[derive(Debug)]
@@ -66,6 +69,17 @@ impl SeriesOperations {
         }
     }
 }
+
+/// What each operation needs, and what the audit trail records of it.
+pub(crate) const RULES: [OperationRules; 7] = [
+    OperationRules::new("storeSeries", Scope::Write, Some(Audited::Access(Action::Create))),
+    OperationRules::new("listSeries", Scope::Read, Some(Audited::Query)),
+    OperationRules::new("getSeries", Scope::Read, Some(Audited::Access(Action::Read))),
+    OperationRules::new("listInstances", Scope::Read, Some(Audited::Access(Action::Read))),
+    OperationRules::new("listRevisions", Scope::Read, Some(Audited::Access(Action::Read))),
+    OperationRules::new("completeSeries", Scope::Admin, Some(Audited::Access(Action::Update))),
+    OperationRules::new("deleteSeries", Scope::Admin, Some(Audited::Access(Action::Delete))),
+];
 
 #[OpenApi]
 impl SeriesOperations {
@@ -108,54 +122,54 @@ impl SeriesOperations {
         limit: Query<Option<Limit>>,
         /// Where the page begins: out of `Link`
         cursor: Query<Option<Cursor>>,
-        /// Whether to tell in `X-Total-Count` how many there are in all, which takes a look at each
+        /// Whether to tell in `X-Total-Count` how many there are in all, which takes a look at each, for example `true`
         count: Query<Option<parameters::Counted>>,
         /// What they are sorted by, with `-` the greatest first. By default `FirstCompletedAt`;
         /// `CompletedAt` with `CompletedAfter` or `CompletedBefore`; else `Arrival`, when the first
         /// instance came, with `State` `receiving` or `all`. `StudyDate`, and with `State` `all` any
-        /// but `Arrival`, takes a look at each and needs a `limit`.
+        /// but `Arrival`, takes a look at each and needs a `limit`. For example `-Arrival`
         sort: Query<Option<Sort>>,
-        /// The keys to list of each, in a list with commas; all without
+        /// The keys to list of each, in a list with commas; all without, for example `SeriesInstanceUID,State`
         fields: Query<Option<Fields>>,
         /// Patient ID (0010,0020); `*` stands for any characters, `?` for one. Of several, with `\`
-        /// between them or each as a parameter of its own, any may match, as of each attribute
+        /// between them or each as a parameter of its own, any may match, as of each attribute, for example `1`
         #[oai(name = "PatientID")]
         patient_id: Query<Option<Pattern>>,
         /// Patient's Name (0010,0010), whatever the case of its letters: whole, or one component group
-        /// of it; `*` stands for any characters, `?` for one: `roe^*`
+        /// of it; `*` stands for any characters, `?` for one: `roe^*`, for example `roe^*`
         #[oai(name = "PatientName")]
         patient_name: Query<Option<Names>>,
-        /// Study Instance UID (0020,000D), or several with commas
+        /// Study Instance UID (0020,000D), or several with commas, for example `2.25.195279363403791191586079347607892107643`
         #[oai(name = "StudyInstanceUID")]
         study_instance_uid: Query<Option<StudyUids>>,
-        /// Modality (0008,0060), or several with commas: `CT,MR`
+        /// Modality (0008,0060), or several with commas: `CT,MR`, for example `MR`
         #[oai(name = "Modality")]
         modality: Query<Option<Codes>>,
-        /// Accession Number (0008,0050); `*` stands for any characters, `?` for one
+        /// Accession Number (0008,0050); `*` stands for any characters, `?` for one, for example `ACC-1*`
         #[oai(name = "AccessionNumber")]
         accession_number: Query<Option<Pattern>>,
         /// Study Date (0008,0020): `20260203`, or a range: `20260201-20260228`, `20260201-`,
-        /// `-20260228`; a date may have points, as ACR-NEMA writes it
+        /// `-20260228`; a date may have points, as ACR-NEMA writes it, for example `20260201-20260228`
         #[oai(name = "StudyDate")]
         study_date: Query<Option<Dates>>,
-        /// Series Date (0008,0021), likewise
+        /// Series Date (0008,0021), likewise, for example `20260203`
         #[oai(name = "SeriesDate")]
         series_date: Query<Option<Dates>>,
-        /// `complete`: those that ever were; `receiving`: those to which instances are coming
+        /// `complete`: those that ever were; `receiving`: those to which instances are coming, for example `complete`
         #[oai(name = "State")]
         state: Query<Option<State>>,
-        /// `dicom` or `api`: how they came to be known
+        /// `dicom` or `api`: how they came to be known, for example `dicom`
         #[oai(name = "Source")]
         source: Query<Option<From>>,
-        /// AE title of the sender of the latest instance
+        /// AE title of the sender of the latest instance, for example `MR1`
         #[oai(name = "CallingAETitle")]
         calling_ae_title: Query<Option<Text>>,
         /// Last complete after this time: `2026-02-03T04:05:06Z`. A completion is written down a moment
         /// after its time, and a while after it where there was a backlog: whoever asks again for what
-        /// is new has to begin that much before the last one that it knows
+        /// is new has to begin that much before the last one that it knows, for example `2026-02-03T04:05:06Z`
         #[oai(name = "CompletedAfter")]
         completed_after: Query<Option<Moment>>,
-        /// Last complete before this time
+        /// Last complete before this time, for example `2026-02-04T00:00:00Z`
         #[oai(name = "CompletedBefore")]
         completed_before: Query<Option<Moment>>,
     ) -> Result<SeriesFound, Unlisted> {
@@ -212,7 +226,7 @@ impl SeriesOperations {
         /// Series Instance UID (0020,000E)
         #[oai(name = "SeriesInstanceUID")]
         series: Path<SeriesUid>,
-        /// The entity tags that the client has
+        /// The entity tags that the client has, for example `"5f2b9c"`
         #[oai(name = "If-None-Match")]
         known: Header<Option<parameters::Tags>>,
     ) -> Result<SeriesTold, SeriesMissing> {
@@ -242,7 +256,7 @@ impl SeriesOperations {
         limit: Query<Option<Limit>>,
         /// Where the page begins: out of `Link`
         cursor: Query<Option<Cursor>>,
-        /// Whether to tell in `X-Total-Count` how many there are in all
+        /// Whether to tell in `X-Total-Count` how many there are in all, for example `true`
         count: Query<Option<parameters::Counted>>,
     ) -> Result<InstancesFound, SeriesMissing> {
         let part = Part::new(request, limit.0, cursor.0, count.0)?;

@@ -1,9 +1,11 @@
 //! `GET /stats`, as it is served and as it is documented.
 
 use super::counts::{Counts, Stats};
+use crate::auth::tokens::Scope;
 use crate::broker::Requests;
 use crate::http::json_body::JsonBody;
 use crate::openapi::responses::Unreadable;
+use crate::openapi::rules::OperationRules;
 use catalog::Catalog;
 use poem_openapi::{ApiResponse, OpenApi, Tags};
 
@@ -28,6 +30,9 @@ impl StatisticsOperations {
         Self { catalog, requests, counts: Counts::default() }
     }
 }
+
+/// What each operation needs, and what the audit trail records of it.
+pub(crate) const RULES: [OperationRules; 1] = [OperationRules::new("getStats", Scope::Read, None)];
 
 #[OpenApi]
 impl StatisticsOperations {

@@ -1,6 +1,7 @@
 //! The operations on studies, as they are served and as they are documented.
 
 use super::record::{FoundStudies, Study};
+use crate::auth::tokens::Scope;
 use crate::http::cursor::Cursor;
 use crate::http::paged_list::Part;
 use crate::http::parameters::{
@@ -10,10 +11,12 @@ use crate::http::problem::Problem;
 use crate::openapi::responses::{
     Unlisted, catalog_problems, conditional_response, paged_list_response,
 };
+use crate::openapi::rules::{Audited, OperationRules};
 use catalog::{Catalog, StudySearch, keyword};
 use poem::Request;
 use poem_openapi::param::{Header, Path, Query};
 use poem_openapi::{OpenApi, Tags};
+use shared::audit::Action;
 
 /// The documented operations.
 #[derive(Debug)]
@@ -35,6 +38,12 @@ impl StudyOperations {
     }
 }
 
+/// What each operation needs, and what the audit trail records of it.
+pub(crate) const RULES: [OperationRules; 2] = [
+    OperationRules::new("listStudies", Scope::Read, Some(Audited::Query)),
+    OperationRules::new("getStudy", Scope::Read, Some(Audited::Access(Action::Read))),
+];
+
 #[OpenApi]
 impl StudyOperations {
     /// List studies
@@ -50,26 +59,26 @@ impl StudyOperations {
         limit: Query<Option<Limit>>,
         /// Where the page begins: out of `Link`
         cursor: Query<Option<Cursor>>,
-        /// Whether to tell in `X-Total-Count` how many there are in all, which takes a look at each
+        /// Whether to tell in `X-Total-Count` how many there are in all, which takes a look at each, for example `true`
         count: Query<Option<parameters::Counted>>,
-        /// `-Arrival`: the one that the catalogue heard of last comes first
+        /// `-Arrival`: the one that the catalogue heard of last comes first, for example `-Arrival`
         sort: Query<Option<StudySort>>,
         /// Patient ID (0010,0020); `*` stands for any characters, `?` for one. Of several, with `\`
-        /// between them or each as a parameter of its own, any may match, as of each attribute
+        /// between them or each as a parameter of its own, any may match, as of each attribute, for example `1`
         #[oai(name = "PatientID")]
         patient_id: Query<Option<Pattern>>,
         /// Patient's Name (0010,0010), whatever the case of its letters: whole, or one component group
-        /// of it; `*` stands for any characters, `?` for one
+        /// of it; `*` stands for any characters, `?` for one, for example `roe^*`
         #[oai(name = "PatientName")]
         patient_name: Query<Option<Names>>,
-        /// A modality that one of its series has, or several with commas: `CT,MR`
+        /// A modality that one of its series has, or several with commas: `CT,MR`, for example `MR`
         #[oai(name = "Modality")]
         modality: Query<Option<Codes>>,
-        /// Accession Number (0008,0050); `*` stands for any characters, `?` for one
+        /// Accession Number (0008,0050); `*` stands for any characters, `?` for one, for example `ACC-1*`
         #[oai(name = "AccessionNumber")]
         accession_number: Query<Option<Pattern>>,
         /// Study Date (0008,0020): `20260203`, or a range: `20260201-20260228`, `20260201-`,
-        /// `-20260228`
+        /// `-20260228`, for example `20260201-20260228`
         #[oai(name = "StudyDate")]
         study_date: Query<Option<Dates>>,
     ) -> Result<StudiesFound, Unlisted> {
@@ -108,7 +117,7 @@ impl StudyOperations {
         /// Study Instance UID (0020,000D)
         #[oai(name = "StudyInstanceUID")]
         study: Path<StudyUid>,
-        /// The entity tags that the client has
+        /// The entity tags that the client has, for example `"5f2b9c"`
         #[oai(name = "If-None-Match")]
         known: Header<Option<parameters::Tags>>,
     ) -> Result<StudyTold, StudyMissing> {

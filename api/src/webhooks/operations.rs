@@ -2,8 +2,10 @@
 
 use super::Webhooks;
 pub use super::state::Webhook;
+use crate::auth::tokens::Scope;
 use crate::http::json_body::JsonBody;
 use crate::openapi::responses::broker_problems;
+use crate::openapi::rules::OperationRules;
 use poem_openapi::{ApiResponse, OpenApi, Tags};
 
 /// The documented operation.
@@ -25,6 +27,10 @@ impl WebhookOperations {
         Self { webhooks }
     }
 }
+
+/// What each operation needs, and what the audit trail records of it.
+pub(crate) const RULES: [OperationRules; 1] =
+    [OperationRules::new("listWebhooks", Scope::Read, None)];
 
 #[OpenApi]
 impl WebhookOperations {

@@ -1,7 +1,7 @@
 //! Who may ask for what, at the routes themselves.
 
 use super::*;
-use crate::auth::tokens::{Scope, create};
+use crate::auth::tokens::create;
 use clap::Parser as _;
 
 /// An API with a token for each scope.

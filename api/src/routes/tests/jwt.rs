@@ -4,7 +4,7 @@ use super::guarding::api_settings_of;
 use super::*;
 use crate::auth::caller::Proof;
 use crate::auth::oidc::issuer::{ISSUER, Signer, base64url, claims, key_set};
-use crate::auth::tokens::{Scope, create};
+use crate::auth::tokens::create;
 use ring::hmac;
 use serde_json::json;
 use std::path::PathBuf;
@@ -234,8 +234,9 @@ async fn who_asks_is_the_subject_of_the_token_or_the_name_of_ours() {
     let opened = Opened::new().await;
     let asks = async |token: &str, method: Method| {
         let bearer = format!("Bearer {token}");
+        let needed = Scope::of_undocumented(&method);
         let request = Request::builder().method(method).uri_str("/series");
-        opened.guard.check(&request.header(header::AUTHORIZATION, bearer).finish()).await
+        opened.guard.check(&request.header(header::AUTHORIZATION, bearer).finish(), needed).await
     };
     let theirs = opened.signer.token(&claims());
     for (token, name, proof) in
