@@ -3,8 +3,8 @@
 use crate::harness::repository::{Repository, Taken, have_rsyslog, validate};
 use crate::harness::tls::{Authority, Identity};
 use crate::harness::{Collimator, eventually};
-use api::syslog::xml;
 use async_nats::jetstream;
+use audit_export::xml;
 use contract::subject::Service;
 use shared::audit::{
     Action, ActiveParticipant, AuditMessage, AuditSourceIdentification, EventId,

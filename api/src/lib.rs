@@ -17,10 +17,10 @@ pub mod server;
 pub mod settings;
 pub mod statistics;
 pub mod studies;
-pub mod syslog;
 pub mod webhooks;
 
 use anyhow::Context as _;
+use audit_export::Relay;
 use auth::guard::Guard;
 use broker::Requests;
 use catalog::Catalog;
@@ -40,7 +40,6 @@ use shared::tls::Tls;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use syslog::Relay;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use webhooks::Webhooks;
@@ -185,7 +184,7 @@ impl Api {
         let relaying = async {
             if let Some(relay) = &self.relay {
                 // Not in this one's own memory, which moves about on the stack.
-                Box::pin(relay.run(&requests, &stop)).await;
+                Box::pin(relay.run(requests.connected(), &stop)).await;
             }
         };
         let webhooks = self.webhooks.run(&catalog, &stop);

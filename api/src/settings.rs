@@ -2,8 +2,8 @@
 
 use crate::auth::guard::Guard;
 use crate::auth::settings::AuthSettings;
-use crate::syslog::SyslogSettings;
 use anyhow::anyhow;
+use audit_export::SyslogSettings;
 use clap::Args;
 use shared::pem::Named;
 use shared::settings::duration;

@@ -34,7 +34,7 @@ pub fn test_settings(folder: &Path) -> Vec<(&'static str, String)> {
         ("ADMIN_ADDR", loopback()),
         ("QUIET_PERIOD", "1s".to_owned()),
         ("INSTANCES_MAX_BYTES", "64MiB".to_owned()),
-        ("RUST_LOG", "info,ingest=debug,indexer=debug,api=debug".to_owned()),
+        ("RUST_LOG", "info,ingest=debug,indexer=debug,api=debug,audit_export=debug".to_owned()),
         ("LOG_FORMAT", "json".to_owned()),
     ]
 }

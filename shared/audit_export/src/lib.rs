@@ -14,5 +14,5 @@ mod settings;
 mod tls;
 pub mod xml;
 
-pub(crate) use relay::Relay;
+pub use relay::Relay;
 pub use settings::SyslogSettings;

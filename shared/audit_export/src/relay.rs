@@ -11,7 +11,6 @@ use super::metrics::SyslogMetrics;
 use super::session::Session;
 use super::settings::{Repository, SyslogSettings};
 use super::tls::Tls;
-use crate::broker::Requests;
 use anyhow::Context as _;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::{AckPolicy, Consumer, DeliverPolicy, pull};
@@ -36,7 +35,7 @@ const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 
 /// Sends audit messages to the repository.
 #[derive(Debug)]
-pub(crate) struct Relay {
+pub struct Relay {
     repository: Repository,
     tls: Tls,
     sender: Sender,
@@ -48,19 +47,20 @@ impl Relay {
     ///
     /// # Errors
     /// When a file of the settings is not named, can't be read, or holds something else.
-    pub(crate) fn new(
-        settings: &SyslogSettings,
-        metrics: &Metrics,
-    ) -> anyhow::Result<Option<Self>> {
+    pub fn new(settings: &SyslogSettings, metrics: &Metrics) -> anyhow::Result<Option<Self>> {
         let metrics = SyslogMetrics::registered(metrics);
         let relay = |(repository, tls)| Self { repository, tls, sender: Sender::here(), metrics };
         Ok(settings.read()?.map(relay))
     }
 
-    /// Sends until told to stop.
-    pub(crate) async fn run(&self, requests: &Requests, stop: &CancellationToken) {
+    /// Sends until told to stop, once there is a connection to NATS.
+    pub async fn run<'a>(
+        &self,
+        connected: impl Future<Output = &'a Context>,
+        stop: &CancellationToken,
+    ) {
         let jetstream = tokio::select! {
-            jetstream = requests.connected() => jetstream,
+            jetstream = connected => jetstream,
             () = stop.cancelled() => return,
         };
         let (mut pause, mut is_known, mut is_first) = (PAUSE.0, false, true);

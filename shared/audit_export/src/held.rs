@@ -10,10 +10,10 @@ use tokio::time::{Instant, sleep_until};
 /// How long the connection has to last after a message was written for the message to count as sent:
 /// longer than [`UNACKNOWLEDGED`](super::connection::UNACKNOWLEDGED), after which a connection that the
 /// other side acknowledges nothing of has ended. So its kernel had it, and its program was there to read it.
-pub(super) const HOLD: Duration = Duration::from_secs(8);
+pub(crate) const HOLD: Duration = Duration::from_secs(8);
 
 /// In the order in which they were delivered.
-pub(super) struct Held {
+pub(crate) struct Held {
     written: VecDeque<(Instant, Acker)>,
     unwritten: Vec<Acker>,
     /// Messages that the broker has still to deliver.
@@ -22,33 +22,33 @@ pub(super) struct Held {
 }
 
 impl Held {
-    pub(super) fn new(metrics: &SyslogMetrics) -> Self {
+    pub(crate) fn new(metrics: &SyslogMetrics) -> Self {
         let (written, unwritten) = (VecDeque::new(), Vec::new());
         Self { written, unwritten, pending: 0, metrics: metrics.clone() }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.written.is_empty()
     }
 
     /// The broker has as many messages to deliver.
-    pub(super) fn pending(&mut self, messages: u64) {
+    pub(crate) fn pending(&mut self, messages: u64) {
         self.pending = messages;
         self.metrics.waiting(self.pending + self.written.len() as u64);
     }
 
     /// One is written now.
-    pub(super) fn written(&mut self, message: Acker) {
+    pub(crate) fn written(&mut self, message: Acker) {
         self.written.push_back((Instant::now() + HOLD, message));
     }
 
     /// One was delivered and will not be written.
-    pub(super) fn unwritten(&mut self, message: Acker) {
+    pub(crate) fn unwritten(&mut self, message: Acker) {
         self.unwritten.push(message);
     }
 
     /// Waits until the first of them counts as sent; without end when none was written.
-    pub(super) async fn due(&self) {
+    pub(crate) async fn due(&self) {
         match self.written.front() {
             Some((due, _)) => sleep_until(*due).await,
             None => std::future::pending().await,
@@ -56,12 +56,12 @@ impl Held {
     }
 
     /// Acknowledges those that count as sent by now.
-    pub(super) async fn settle(&mut self) {
+    pub(crate) async fn settle(&mut self) {
         self.settle_until(Instant::now()).await;
     }
 
     /// Acknowledges all that were written, and waits for the broker to say that it knows.
-    pub(super) async fn settle_all(&mut self) {
+    pub(crate) async fn settle_all(&mut self) {
         let last = self.written.pop_back();
         self.settle_until(Instant::now() + HOLD).await;
         if let Some((_, last)) = last {
@@ -81,7 +81,7 @@ impl Held {
     }
 
     /// Gives all back to the broker, in this order: so it delivers them again, before anything newer.
-    pub(super) async fn give_back(self) {
+    pub(crate) async fn give_back(self) {
         for (_, message) in self.written {
             self.metrics.count(Outcome::Repeated);
             let _ = message.ack_with(AckKind::Nak(None)).await;

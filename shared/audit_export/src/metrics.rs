@@ -22,7 +22,7 @@ struct Ended {
 
 /// What became of an audit message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     /// It was written, and the connection lasted.
     Sent,
     /// It was written, and the connection ended too soon after that: it will be written again.
@@ -73,7 +73,7 @@ impl SyslogMetrics {
     }
 
     /// One more.
-    pub(super) fn count(&self, outcome: Outcome) {
+    pub(crate) fn count(&self, outcome: Outcome) {
         self.of(outcome).inc();
     }
 
@@ -81,11 +81,11 @@ impl SyslogMetrics {
         self.messages.get_or_create(&Ended { outcome: outcome.label() })
     }
 
-    pub(super) fn connected(&self, is_connected: bool) {
+    pub(crate) fn connected(&self, is_connected: bool) {
         self.connected.set(is_connected.into());
     }
 
-    pub(super) fn waiting(&self, messages: u64) {
+    pub(crate) fn waiting(&self, messages: u64) {
         self.waiting.set(i64::try_from(messages).unwrap_or(i64::MAX));
     }
 }

@@ -18,20 +18,20 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long the other side's kernel may acknowledge nothing of what was written (RFC 5482); then the
 /// connection has ended. Elsewhere than on Linux that is for the operating system to say.
-pub(super) const UNACKNOWLEDGED: Duration = Duration::from_secs(5);
+pub(crate) const UNACKNOWLEDGED: Duration = Duration::from_secs(5);
 
 /// How long the other side may take to answer our close_notify.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// An open connection, since when.
-pub(super) struct Connection(TlsStream<TcpStream>, Instant);
+pub(crate) struct Connection(TlsStream<TcpStream>, Instant);
 
 impl Connection {
     /// Connects to a repository whose certificate is good and of its name.
     ///
     /// # Errors
     /// When that takes too long, or there is no such repository.
-    pub(super) async fn open(repository: &Repository, tls: &Tls) -> anyhow::Result<Self> {
+    pub(crate) async fn open(repository: &Repository, tls: &Tls) -> anyhow::Result<Self> {
         let tls = tls.clone();
         let connector = TlsConnector::from(spawn_blocking(move || tls.read()).await??);
         let opened = async {
@@ -46,7 +46,7 @@ impl Connection {
 
     /// Whether it has been open for so long that the repository must want it. One that does not like our
     /// certificate closes the connection only after the hand-shake, and with TLS 1.3 we hear of it later.
-    pub(super) fn has_lasted(&self) -> bool {
+    pub(crate) fn has_lasted(&self) -> bool {
         self.1.elapsed() > HOLD
     }
 
@@ -54,7 +54,7 @@ impl Connection {
     ///
     /// # Errors
     /// When the connection has ended, or nobody takes anything at its other end.
-    pub(super) async fn write(&mut self, frame: &[u8]) -> io::Result<()> {
+    pub(crate) async fn write(&mut self, frame: &[u8]) -> io::Result<()> {
         let written = async {
             self.0.write_all(frame).await?;
             self.0.flush().await
@@ -66,7 +66,7 @@ impl Connection {
     ///
     /// # Errors
     /// When it ends in another way.
-    pub(super) async fn closed(&mut self) -> io::Result<()> {
+    pub(crate) async fn closed(&mut self) -> io::Result<()> {
         let mut said = [0; 512];
         loop {
             match self.0.read(&mut said).await {
@@ -82,7 +82,7 @@ impl Connection {
 
     /// Closes it in order (RFC 5425 section 4.4). Whether the repository did so as well, and so has read
     /// all that was written.
-    pub(super) async fn close(mut self) -> bool {
+    pub(crate) async fn close(mut self) -> bool {
         let closed = async {
             self.0.shutdown().await?;
             self.closed().await

@@ -188,7 +188,7 @@ mod tests {
     // tests/syslog.rs holds messages against the schema.
     #[test]
     fn a_message_is_written_in_the_order_of_the_schema() {
-        let golden = include_str!("../../../shared/contract/golden/audit.json");
+        let golden = include_str!("../../contract/golden/audit.json");
         let golden: Value = serde_json::from_str(golden).unwrap();
         let message = serde_json::from_value(golden["payload"].clone()).unwrap();
         let lines = [

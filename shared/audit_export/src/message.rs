@@ -19,7 +19,7 @@ const MAX_PROCID: usize = 128;
 
 /// How urgent it is: the two that PS3.15 A.6 has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Severity {
+pub(crate) enum Severity {
     /// Something was not done as it was wanted.
     Warning = 4,
     /// As most are.
@@ -28,11 +28,11 @@ pub(super) enum Severity {
 
 /// Who sends it: HOSTNAME, APP-NAME and PROCID.
 #[derive(Debug, Clone)]
-pub(super) struct Sender(String);
+pub(crate) struct Sender(String);
 
 impl Sender {
     /// This process.
-    pub(super) fn here() -> Self {
+    pub(crate) fn here() -> Self {
         Self::new(&host_name(), "collimator", &std::process::id().to_string())
     }
 
@@ -43,7 +43,7 @@ impl Sender {
 
     /// A message of it about what happened `at` that time, as RFC 5425 section 4.3 sends it: its length
     /// in octets, a space, and the message.
-    pub(super) fn frame(&self, severity: Severity, at: Timestamp, xml: &str) -> String {
+    pub(crate) fn frame(&self, severity: Severity, at: Timestamp, xml: &str) -> String {
         let pri = FACILITY * 8 + severity as u8;
         // No more digits of a second than six (section 6.2.3.1).
         let message = format!("<{pri}>1 {at:.6} {} {MSGID} - {BOM}{xml}", self.0);

@@ -20,11 +20,11 @@ const BATCH: usize = 100;
 const PULL_EXPIRES: Duration = Duration::from_secs(2);
 
 /// A connection that is open.
-pub(super) struct Session<'a> {
-    pub(super) consumer: Consumer<pull::Config>,
-    pub(super) connection: Connection,
-    pub(super) sender: &'a Sender,
-    pub(super) metrics: &'a SyslogMetrics,
+pub(crate) struct Session<'a> {
+    pub(crate) consumer: Consumer<pull::Config>,
+    pub(crate) connection: Connection,
+    pub(crate) sender: &'a Sender,
+    pub(crate) metrics: &'a SyslogMetrics,
 }
 
 /// Why no more is passed on, where nothing has failed.
@@ -43,7 +43,7 @@ impl Session<'_> {
     /// # Errors
     /// When the connection or the broker failed. What is not known to be with the repository is the
     /// broker's again then.
-    pub(super) async fn run(
+    pub(crate) async fn run(
         mut self,
         has_lasted: impl FnMut(),
         stop: &CancellationToken,

@@ -81,12 +81,12 @@ pub struct Repository {
 
 impl Repository {
     /// What a resolver takes.
-    pub(super) fn addr(&self) -> (&str, u16) {
+    pub(crate) fn addr(&self) -> (&str, u16) {
         (&self.host, self.port)
     }
 
     /// What its certificate has to be of.
-    pub(super) fn name(&self) -> ServerName<'static> {
+    pub(crate) fn name(&self) -> ServerName<'static> {
         self.name.clone()
     }
 }

@@ -13,8 +13,8 @@ use std::sync::Arc;
 /// renewed ones are used from the next on.
 #[derive(Debug, Clone)]
 pub(crate) struct Tls {
-    pub(super) ca: PathBuf,
-    pub(super) identity: Option<(PathBuf, PathBuf)>,
+    pub(crate) ca: PathBuf,
+    pub(crate) identity: Option<(PathBuf, PathBuf)>,
 }
 
 impl Tls {
@@ -22,7 +22,7 @@ impl Tls {
     ///
     /// # Errors
     /// When one can't be read or holds something else, with the name of its setting.
-    pub(super) fn read(&self) -> anyhow::Result<Arc<ClientConfig>> {
+    pub(crate) fn read(&self) -> anyhow::Result<Arc<ClientConfig>> {
         let ca = Named::new("AUDIT_SYSLOG_CA", &self.ca);
         let roots = authorities(ca.path()).with_context(|| ca.to_string())?;
         let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
