@@ -2,7 +2,7 @@
 //! wrong with them.
 
 use crate::pipeline::PipelineSettings;
-use api::broker::Requests;
+use api::broker::BrokerHandle;
 use api::webhooks::Webhooks;
 use shared::metrics::Metrics;
 use shared::sources::SourcesFile;
@@ -34,7 +34,7 @@ impl Files {
         settings.api.tls().map(drop).unwrap_or_else(&mut note);
         settings.api.guard().map(drop).unwrap_or_else(&mut note);
         let webhooks = settings.api.webhooks_file.as_deref();
-        let webhooks = Webhooks::new(webhooks, Requests::default(), &Metrics::default());
+        let webhooks = Webhooks::new(webhooks, BrokerHandle::default(), &Metrics::default());
         webhooks.map(drop).unwrap_or_else(&mut note);
         settings.api.syslog.check().unwrap_or_else(&mut note);
         Self { sources, has_pseudonyms, problems }

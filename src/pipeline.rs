@@ -195,7 +195,7 @@ pub async fn run(
         let broker_settings = NatsSettings { nats_url, user, old };
         let connected = stream::connect(&broker_settings, "collimator", nats_health, &stop).await?;
         let Some(nats) = connected else { return Ok(()) };
-        api.requests().connect(nats.clone());
+        api.broker().connect(nats.clone());
         if settings.nats_url.is_some() {
             // The own server has our configuration; of another one nobody knows.
             verify(&settings.monitor, &nats).await;

@@ -1,5 +1,5 @@
-//! What operators ask of the indexer: published on the stream that it reads, so that a request is in
-//! order with everything else that decides, and on the record.
+//! The handle to NATS, for all of the API. What operators ask of the indexer is published on the stream that it
+//! reads, so that a request is in order with everything else that decides, and on the record.
 
 use crate::http::problem::Problem;
 use anyhow::Context as _;
@@ -14,18 +14,18 @@ use tokio::sync::SetOnce;
 use tokio::time::timeout;
 
 /// How long the broker may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What it comes to when a request is not published.
 const NOT_STORED: &str = "the request was not stored";
 
-/// The way to the broker, once there is one. Clones share it.
+/// The connection to NATS, once there is one. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Requests {
+pub struct BrokerHandle {
     jetstream: Arc<SetOnce<Context>>,
 }
 
-impl Requests {
+impl BrokerHandle {
     /// From now on requests go through this connection.
     pub fn connect(&self, nats: Client) {
         // A second connection changes nothing: the first reconnects by itself.
@@ -75,7 +75,7 @@ pub(crate) async fn answered<T>(
     trouble: &str,
     asked: impl Future<Output = anyhow::Result<T>>,
 ) -> Result<T, Problem> {
-    let answered = timeout(PATIENCE, asked).await.context("NATS does not answer in time");
+    let answered = timeout(ANSWER_TIMEOUT, asked).await.context("NATS does not answer in time");
     answered.flatten().map_err(|error| {
         tracing::warn!("{trouble}: {error:#}");
         // Who has no right to ask gets no answer from NATS either.

@@ -22,13 +22,13 @@ pub mod webhooks;
 use anyhow::Context as _;
 use audit_export::Relay;
 use auth::guard::Guard;
-use broker::Requests;
+use broker::BrokerHandle;
 use catalog::Catalog;
 use contract::subject::Service;
 use events::Events;
 use poem::Server;
 use poem::listener::TcpAcceptor;
-use server::connections::Limited;
+use server::connections::LimitedAcceptor;
 pub use settings::Settings;
 use shared::audit::{AuditSettings, Auditor};
 use shared::connection_limit::ConnectionLimit;
@@ -56,7 +56,7 @@ pub struct Api {
     tls: Option<Arc<Tls>>,
     settings: Settings,
     catalog: Catalog,
-    requests: Requests,
+    broker: BrokerHandle,
     webhooks: Webhooks,
     relay: Option<Relay>,
     guard: Guard,
@@ -83,9 +83,9 @@ impl Api {
         let hangup = Hangup::listen()?;
         let auditor = Auditor::new(audit, Service::Api, &host_name(), &metrics);
         let guard = settings.guard()?;
-        let requests = Requests::default();
+        let broker = BrokerHandle::default();
         let webhooks = settings.webhooks_file.as_deref();
-        let webhooks = Webhooks::new(webhooks, requests.clone(), &metrics)?;
+        let webhooks = Webhooks::new(webhooks, broker.clone(), &metrics)?;
         let relay = Relay::new(&settings.syslog, &metrics)?;
         let addr = settings.api_addr;
         let tls = settings.tls()?.map(Arc::new);
@@ -102,7 +102,7 @@ impl Api {
         let again = (tls.is_some() || guard.asks_for_tokens()).then(|| {
             let (guard, tls) = (guard.clone(), tls.clone());
             move || {
-                guard.reread();
+                guard.reload();
                 tls.iter().for_each(|tls| tls.again());
             }
         });
@@ -111,7 +111,7 @@ impl Api {
             tls,
             settings,
             catalog,
-            requests,
+            broker,
             webhooks,
             relay,
             guard,
@@ -122,11 +122,11 @@ impl Api {
         })
     }
 
-    /// Its way to the broker, to be connected when there is one. Everything but requests to the
+    /// Its handle to NATS, to be connected when there is a connection. Everything but requests to the
     /// indexer does without.
     #[must_use]
-    pub fn requests(&self) -> Requests {
-        self.requests.clone()
+    pub fn broker(&self) -> BrokerHandle {
+        self.broker.clone()
     }
 
     /// Where it listens.
@@ -149,9 +149,9 @@ impl Api {
     /// When the port fails.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let acceptor = TcpAcceptor::from_tokio(self.listener).context("cannot serve HTTP")?;
-        let events = Events::new(self.requests.clone(), &self.settings, stop.clone());
+        let events = Events::new(self.broker.clone(), &self.settings, stop.clone());
         let (webhooks, guard, tls) = (self.webhooks.clone(), self.guard.clone(), self.tls);
-        let (auditor, requests) = (self.auditor.clone(), self.requests.clone());
+        let (auditor, broker) = (self.auditor.clone(), self.broker.clone());
         let catalog = self.catalog.clone();
         let server = async {
             // Whatever ends the one ends the other.
@@ -160,13 +160,13 @@ impl Api {
             let of_one = self.settings.max_http_connections_per_address;
             let connection_limit = ConnectionLimit::new(self.settings.max_http_connections, of_one);
             Server::new_with_acceptor(
-                Limited::new(acceptor, connection_limit, idle).over(tls.clone()),
+                LimitedAcceptor::new(acceptor, connection_limit, idle).over(tls.clone()),
             )
             .idle_timeout(idle)
             .run_with_graceful_shutdown(
                 routes::routes(
                     self.catalog,
-                    self.requests,
+                    self.broker,
                     events,
                     webhooks,
                     self.guard,
@@ -184,11 +184,11 @@ impl Api {
         let relaying = async {
             if let Some(relay) = &self.relay {
                 // Not in this one's own memory, which moves about on the stack.
-                Box::pin(relay.run(requests.connected(), &stop)).await;
+                Box::pin(relay.run(broker.connected(), &stop)).await;
             }
         };
         let webhooks = self.webhooks.run(&catalog, &stop);
         let served = async { tokio::join!(server, webhooks, keeping, relaying).0 };
-        auditor.attend(async { requests.connected().await.clone() }, served).await
+        auditor.attend(async { broker.connected().await.clone() }, served).await
     }
 }

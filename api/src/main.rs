@@ -42,10 +42,10 @@ async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
         Api::bind(&args.api, &args.audit, catalog, Health::default(), Metrics::default()).await?;
     tracing::info!(addr = %api.addr()?, scheme = api.scheme(), "api listens");
     // Reading does without NATS, so it is no condition for being ready.
-    let (requests, nats_health) = (api.requests(), Health::default().part("nats"));
+    let (broker, nats_health) = (api.broker(), Health::default().part("nats"));
     let connect = async {
         let nats = stream::connect(&args.nats, "api", nats_health, &stop).await?;
-        nats.into_iter().for_each(|nats| requests.connect(nats));
+        nats.into_iter().for_each(|nats| broker.connect(nats));
         Ok(())
     };
     tokio::try_join!(api.run(stop.clone()), connect)?;

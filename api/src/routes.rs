@@ -1,7 +1,7 @@
 //! Everything that is served, and the order of what stands around it.
 
 use crate::auth::guard::Guard;
-use crate::broker::Requests;
+use crate::broker::BrokerHandle;
 use crate::dead_letters::DeadLetters;
 use crate::dead_letters::operations::DeadLetterOperations;
 use crate::dicomweb::qido;
@@ -71,18 +71,18 @@ impl Ruled for Documented {
 #[must_use]
 pub fn service(
     catalog: Catalog,
-    requests: Requests,
+    broker: BrokerHandle,
     events: Events,
     webhooks: Webhooks,
 ) -> OpenApiService<Guarded<Documented>, ()> {
     let operations = Guarded((
-        SeriesOperations::new(catalog.clone(), requests.clone()),
+        SeriesOperations::new(catalog.clone(), broker.clone()),
         StudyOperations::new(catalog.clone()),
-        StatisticsOperations::new(catalog.clone(), requests.clone()),
-        SenderOperations::new(catalog.clone(), requests.clone()),
+        StatisticsOperations::new(catalog.clone(), broker.clone()),
+        SenderOperations::new(catalog.clone(), broker.clone()),
         EventOperations::new(events),
         WebhookOperations::new(webhooks.clone()),
-        DeadLetterOperations::new(DeadLetters::new(requests, webhooks, catalog)),
+        DeadLetterOperations::new(DeadLetters::new(broker, webhooks, catalog)),
     ));
     OpenApiService::new(operations, "Collimator", env!("CARGO_PKG_VERSION"))
         .description(DESCRIPTION)
@@ -95,7 +95,7 @@ pub fn service(
 #[allow(clippy::too_many_arguments, reason = "each is a part of the API")]
 pub fn routes(
     catalog: Catalog,
-    requests: Requests,
+    broker: BrokerHandle,
     events: Events,
     webhooks: Webhooks,
     guard: Guard,
@@ -106,7 +106,7 @@ pub fn routes(
     metrics.collect(events.clone());
     metrics.collect(health.clone());
     let http_metrics = HttpMetrics::registered(&metrics);
-    let service = service(catalog.clone(), requests, events, webhooks);
+    let service = service(catalog.clone(), broker, events, webhooks);
     let dicom_web = qido::routes(&catalog);
     let documented_paths = DocumentedPaths::of(&service.spec(), &Documented::rules());
     let guard = Arc::new(guard);

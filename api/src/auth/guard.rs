@@ -1,10 +1,10 @@
 //! Who may ask for what: by the token that a request brings, where there are tokens, and by what a
 //! browser says of the page that it acts for.
 
+use crate::auth::allowed_origins::AllowedOrigins;
 use crate::auth::caller::{Caller, Proof};
 use crate::auth::oidc::{Oidc, Untrusted};
-use crate::auth::origins::Origins;
-use crate::auth::reloadable_file::Reread;
+use crate::auth::reloadable_file::ReloadableFile;
 use crate::auth::settings::AuthSettings;
 use crate::auth::tokens::{self, Scope, Tokens};
 use crate::http::problem::Problem;
@@ -30,17 +30,17 @@ const NEEDED: &str =
 /// What stands between a request and the routes. By default no token is asked for.
 #[derive(Debug, Clone)]
 pub struct Guard {
-    tokens: Option<Arc<Reread<Tokens>>>,
+    tokens: Option<Arc<ReloadableFile<Tokens>>>,
     oidc: Option<Arc<Oidc>>,
     /// Names under which a browser may know us; addresses are always such.
     hosts: Vec<String>,
-    origins: Origins,
+    origins: AllowedOrigins,
 }
 
 impl Default for Guard {
     fn default() -> Self {
         let hosts = vec!["localhost".to_owned()];
-        Self { tokens: None, oidc: None, hosts, origins: Origins::default() }
+        Self { tokens: None, oidc: None, hosts, origins: AllowedOrigins::default() }
     }
 }
 
@@ -51,8 +51,9 @@ impl Guard {
     /// When the tokens or keys can't be read, or anybody on the network could ask without one.
     pub fn new(settings: &AuthSettings, addr: SocketAddr) -> anyhow::Result<Self> {
         let tokens = settings.tokens_file.as_deref();
-        let tokens =
-            tokens.map(|path| Reread::new("TOKENS_FILE", path, Tokens::read)).transpose()?;
+        let tokens = tokens
+            .map(|path| ReloadableFile::new("TOKENS_FILE", path, Tokens::read))
+            .transpose()?;
         let (tokens, oidc) = (tokens.map(Arc::new), Oidc::new(&settings.oidc)?.map(Arc::new));
         ensure!(
             tokens.is_some() || oidc.is_some() || settings.insecure || addr.ip().is_loopback(),
@@ -62,13 +63,13 @@ impl Guard {
         );
         let hosts = settings.allowed_hosts.iter().map(|host| host.trim().to_owned());
         let hosts = hosts.filter(|host| !host.is_empty()).collect();
-        let origins = Origins::new(&settings.allowed_origins).context("ALLOWED_ORIGINS")?;
+        let origins = AllowedOrigins::new(&settings.allowed_origins).context("ALLOWED_ORIGINS")?;
         Ok(Self { tokens, oidc, hosts, origins })
     }
 
     /// Pages of which other origins may ask.
     #[must_use]
-    pub fn origins(&self) -> &Origins {
+    pub fn origins(&self) -> &AllowedOrigins {
         &self.origins
     }
 
@@ -99,8 +100,9 @@ impl Guard {
 
     /// Who has the token that a request brings.
     async fn identify(&self, nobody: Caller, request: &Request) -> Result<Caller, Box<Refusal>> {
-        let token = tokens::brought(request.headers()).unwrap_or_default();
-        if let Some((name, scopes)) = self.tokens.as_ref().and_then(|all| all.now().holder(&token))
+        let token = tokens::token_in(request.headers()).unwrap_or_default();
+        if let Some((name, scopes)) =
+            self.tokens.as_ref().and_then(|all| all.current().holder(&token))
         {
             return Ok(Caller { name: Some(name), proof: Proof::Token, scopes, ..nobody });
         }
@@ -124,12 +126,12 @@ impl Guard {
     }
 
     /// Reads all files of tokens and keys again.
-    pub(crate) fn reread(&self) {
+    pub(crate) fn reload(&self) {
         if let Some(tokens) = &self.tokens {
-            tokens.again();
+            tokens.reload();
         }
         if let Some(oidc) = &self.oidc {
-            oidc.again();
+            oidc.reload();
         }
     }
 

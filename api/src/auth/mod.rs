@@ -1,10 +1,10 @@
 //! Who may ask: tokens, OpenID Connect, the hosts and origins that browsers may name, and the guard that judges by
 //! them.
 
+pub mod allowed_origins;
 pub mod caller;
 pub mod guard;
 pub mod oidc;
-pub mod origins;
 mod reloadable_file;
 pub mod settings;
 pub mod tokens;

@@ -1,4 +1,4 @@
-//! A file of the settings that is read again when told to: a bad one leaves what was read before.
+//! A file of the settings that can be reloaded: a bad one leaves what was read before.
 
 use anyhow::Context as _;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 /// A file, and what it said when it was last read and good.
 #[derive(Debug)]
-pub(crate) struct Reread<T> {
+pub(crate) struct ReloadableFile<T> {
     /// The name of its setting.
     setting: &'static str,
     path: PathBuf,
@@ -14,7 +14,7 @@ pub(crate) struct Reread<T> {
     last: Mutex<T>,
 }
 
-impl<T: Clone> Reread<T> {
+impl<T: Clone> ReloadableFile<T> {
     /// Reads it for the first time.
     ///
     /// # Errors
@@ -29,12 +29,12 @@ impl<T: Clone> Reread<T> {
     }
 
     /// What it says.
-    pub(crate) fn now(&self) -> T {
+    pub(crate) fn current(&self) -> T {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Reads it again, and says what came of it.
-    pub(crate) fn again(&self) {
+    pub(crate) fn reload(&self) {
         match (self.read)(&self.path) {
             Ok(read) => {
                 *self.last.lock().unwrap_or_else(PoisonError::into_inner) = read;

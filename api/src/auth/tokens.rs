@@ -74,7 +74,7 @@ impl FromStr for Scope {
 
 /// The token that the headers of a request bring (RFC 6750, RFC 7617).
 #[must_use]
-pub fn brought(headers: &HeaderMap) -> Option<String> {
+pub fn token_in(headers: &HeaderMap) -> Option<String> {
     match headers.typed_get::<Authorization<Bearer>>() {
         Some(bearer) => Some(bearer.token().trim().to_owned()),
         // The user is whoever it likes to be.
@@ -198,7 +198,7 @@ mod tests {
     fn holder(tokens: &Tokens, authorization: &str) -> Option<(Arc<str>, Arc<[Scope]>)> {
         let mut headers = HeaderMap::new();
         headers.insert("authorization", authorization.parse().unwrap());
-        tokens.holder(&brought(&headers)?)
+        tokens.holder(&token_in(&headers)?)
     }
 
     fn scopes(tokens: &Tokens, authorization: &str) -> Option<Vec<Scope>> {

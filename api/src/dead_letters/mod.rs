@@ -4,7 +4,7 @@
 mod letter;
 pub mod operations;
 
-use crate::broker::{self, Requests};
+use crate::broker::{self, BrokerHandle};
 use crate::http::problem::Problem;
 use crate::webhooks::Webhooks;
 use anyhow::{Context as _, anyhow};
@@ -28,14 +28,14 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(10);
 /// The dead letters. Clones are one.
 #[derive(Debug, Clone)]
 pub struct DeadLetters {
-    requests: Requests,
+    broker: BrokerHandle,
     webhooks: Webhooks,
     catalog: Catalog,
 }
 
-/// Some of the letters.
+/// One page of the letters.
 #[derive(Debug)]
-pub struct Listed {
+pub struct LetterPage {
     /// Those that were asked for, the oldest first.
     letters: Vec<DeadLetter>,
     /// How many there are in all.
@@ -43,15 +43,15 @@ pub struct Listed {
 }
 
 impl DeadLetters {
-    /// Those of the broker that `requests` go to; completions go to these webhooks again, and what was held
-    /// back is announced by this catalogue.
+    /// The dead letters of this broker. Completions go to these webhooks again, and what was held back is
+    /// announced by this catalogue.
     #[must_use]
-    pub fn new(requests: Requests, webhooks: Webhooks, catalog: Catalog) -> Self {
-        Self { requests, webhooks, catalog }
+    pub fn new(broker: BrokerHandle, webhooks: Webhooks, catalog: Catalog) -> Self {
+        Self { broker, webhooks, catalog }
     }
 
     /// The letters after one, at most so many.
-    async fn after(&self, sequence: u64, limit: u32) -> Result<Listed, Problem> {
+    async fn after(&self, sequence: u64, limit: u32) -> Result<LetterPage, Problem> {
         answer(async {
             let stream = self.stream().await?;
             let state = &stream.cached_info().state;
@@ -59,7 +59,7 @@ impl DeadLetters {
                 true => read(&stream, sequence + 1, limit as usize).await?,
                 false => Vec::new(),
             };
-            Ok(Listed { letters, total: state.messages })
+            Ok(LetterPage { letters, total: state.messages })
         })
         .await
     }
@@ -118,7 +118,7 @@ impl DeadLetters {
         let id = format!("{DEAD}:{}:{}", letter.time.unix_timestamp_nanos(), letter.sequence);
         let message = (&letter.headers, letter.payload.clone());
         answer(async {
-            dead::send_again(self.requests.connection()?, INSTANCES, subject, &id, message).await
+            dead::send_again(self.broker.connection()?, INSTANCES, subject, &id, message).await
         })
         .await
     }
@@ -146,7 +146,7 @@ impl DeadLetters {
     }
 
     async fn stream(&self) -> anyhow::Result<Stream> {
-        self.requests.connection()?.get_stream(DEAD).await.context(DEAD)
+        self.broker.connection()?.get_stream(DEAD).await.context(DEAD)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The operations on dead letters, as they are served and as they are documented.
 
 pub use super::letter::DeadLetter;
-use super::{DeadLetters, Listed};
+use super::{DeadLetters, LetterPage};
 use crate::auth::tokens::Scope;
 use crate::http::json_body::JsonBody;
 use crate::http::parameters::{Limit, parameter};
@@ -65,7 +65,7 @@ impl DeadLetterOperations {
     ) -> Result<ListedLetters, LettersUnknown> {
         let after = after.0.map_or(0, |sequence| sequence.0);
         let limit = limit.0.map_or(PAGE, |limit| limit.0);
-        let Listed { letters, total } = self.letters.after(after, limit).await?;
+        let LetterPage { letters, total } = self.letters.after(after, limit).await?;
         Ok(ListedLetters::Done(JsonBody(letters), total))
     }
 

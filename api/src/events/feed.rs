@@ -1,9 +1,9 @@
 //! The one reader of both streams for all who listen: it turns what it reads into what they are
 //! told. It reads only while somebody listens.
 
-use super::arriving::{Arriving, Completion, Instance};
+use super::progress::{Completion, Instance, ProgressTracker};
 use super::reader::{Delivery, Reader, Stream, look};
-use super::sse_frame::{Place, SseFrame};
+use super::sse_frame::{EventPosition, SseFrame};
 use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::DeliverPolicy;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 pub(super) const BUFFERED: usize = 1024;
 
 /// How often progress is told, and of how many series each time: two hundred a second in all.
-const TELL_EVERY: Duration = Duration::from_millis(250);
+const PROGRESS_TICK: Duration = Duration::from_millis(250);
 const PROGRESS_AT_ONCE: usize = 50;
 
 /// How long it goes on reading for nobody: a browser that loads its page again comes back.
@@ -31,7 +31,7 @@ const STORED: &str = "dicom.instance.stored.>";
 /// What all who listen share. Clones are one.
 #[derive(Debug, Clone)]
 pub(super) struct Feed {
-    told: broadcast::Sender<Arc<SseFrame>>,
+    frames: broadcast::Sender<Arc<SseFrame>>,
     /// Whether it reads: from then on a listener misses nothing.
     reads: watch::Sender<bool>,
     runs: Arc<Mutex<bool>>,
@@ -41,7 +41,7 @@ pub(super) struct Feed {
 /// How far it has come.
 #[derive(Debug, Default)]
 struct Progress {
-    arriving: Arriving,
+    tracker: ProgressTracker,
     instances: Option<u64>,
     series: Option<u64>,
 }
@@ -49,13 +49,13 @@ struct Progress {
 impl Feed {
     /// One that ends with `stop`.
     pub(super) fn new(stop: CancellationToken) -> Self {
-        let (told, reads) = (broadcast::Sender::new(BUFFERED), watch::Sender::new(false));
-        Self { told, reads, runs: Arc::default(), stop }
+        let (frames, reads) = (broadcast::Sender::new(BUFFERED), watch::Sender::new(false));
+        Self { frames, reads, runs: Arc::default(), stop }
     }
 
     /// Listens to all that is told from now on; waits until something can be.
     pub(super) async fn listen(&self, jetstream: &Context) -> broadcast::Receiver<Arc<SseFrame>> {
-        let listener = self.told.subscribe();
+        let listener = self.frames.subscribe();
         self.start(jetstream);
         // It can't fail: the sender is in `self`.
         let _ = self.reads.subscribe().wait_for(|reads| *reads).await;
@@ -94,7 +94,7 @@ impl Feed {
             open(jetstream, Stream::Instances, &[STORED], &mut progress.instances).await?;
         let mut series = open(jetstream, Stream::Series, &[], &mut progress.series).await?;
         self.reads.send_replace(true);
-        let mut ticks = interval(TELL_EVERY);
+        let mut ticks = interval(PROGRESS_TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut alone_since = None;
         loop {
@@ -103,10 +103,10 @@ impl Feed {
                 delivery = series.next() => self.of_series(progress, &delivery?),
                 _ = ticks.tick() => {
                     let now = Instant::now();
-                    for seen in progress.arriving.progress(now, PROGRESS_AT_ONCE) {
-                        self.tell(SseFrame::progress(&seen));
+                    for seen in progress.tracker.progress(now, PROGRESS_AT_ONCE) {
+                        self.send(SseFrame::progress(&seen));
                     }
-                    if self.told.receiver_count() > 0 {
+                    if self.frames.receiver_count() > 0 {
                         alone_since = None;
                     } else if now - *alone_since.get_or_insert(now) >= LINGER && self.ends() {
                         return Ok(());
@@ -119,41 +119,41 @@ impl Feed {
     fn of_instances(&self, progress: &mut Progress, delivery: &Delivery) {
         let Delivery { sequence, message, .. } = delivery;
         let (subject, payload) = (message.subject.as_str(), message.payload.as_ref());
-        let place = Place { stream: Stream::Instances, sequence: *sequence };
+        let position = EventPosition { stream: Stream::Instances, sequence: *sequence };
         progress.instances = Some(*sequence);
-        if let Some(told) = SseFrame::published(place, subject, payload) {
-            progress.arriving.reached(*sequence);
-            self.tell(told);
+        if let Some(frame) = SseFrame::published(position, subject, payload) {
+            progress.tracker.reached(*sequence);
+            self.send(frame);
         } else if let Ok(instance) = serde_json::from_slice::<Instance>(payload)
-            && let Some(seen) = progress.arriving.stored(*sequence, &instance, Instant::now())
+            && let Some(seen) = progress.tracker.stored(*sequence, &instance, Instant::now())
         {
-            self.tell(SseFrame::opened(place, &seen));
+            self.send(SseFrame::opened(position, &seen));
         }
     }
 
     fn of_series(&self, progress: &mut Progress, delivery: &Delivery) {
         let Delivery { sequence, message, .. } = delivery;
-        let place = Place { stream: Stream::Series, sequence: *sequence };
+        let position = EventPosition { stream: Stream::Series, sequence: *sequence };
         progress.series = Some(*sequence);
         if let Ok(completion) = serde_json::from_slice::<Completion>(&message.payload)
-            && let Some(rest) = progress.arriving.completed(&completion, Instant::now())
+            && let Some(rest) = progress.tracker.completed(&completion, Instant::now())
         {
-            self.tell(SseFrame::progress(&rest));
+            self.send(SseFrame::progress(&rest));
         }
-        if let Some(told) = SseFrame::published(place, &message.subject, &message.payload) {
-            self.tell(told);
+        if let Some(frame) = SseFrame::published(position, &message.subject, &message.payload) {
+            self.send(frame);
         }
     }
 
-    fn tell(&self, told: SseFrame) {
+    fn send(&self, frame: SseFrame) {
         // It fails when nobody listens, which is fine.
-        let _ = self.told.send(Arc::new(told));
+        let _ = self.frames.send(Arc::new(frame));
     }
 
     /// Ends unless somebody listens.
     fn ends(&self) -> bool {
         let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.told.receiver_count() == 0 {
+        if self.frames.receiver_count() == 0 {
             *runs = false;
             self.reads.send_replace(false);
         }
@@ -173,5 +173,5 @@ async fn open(
     let after = read.filter(|read| *read <= last).unwrap_or(last);
     *read = Some(after);
     let from = DeliverPolicy::ByStartSequence { start_sequence: after + 1 };
-    Reader::open(jetstream, stream, &[stream.told(), more].concat(), from, None).await
+    Reader::open(jetstream, stream, &[stream.subjects(), more].concat(), from, None).await
 }

@@ -50,11 +50,12 @@ impl Filter {
     }
 
     /// Whether the listener is told of it.
-    pub(super) fn takes(&self, told: &SseFrame) -> bool {
+    pub(super) fn takes(&self, frame: &SseFrame) -> bool {
         let fits = |wanted: &Option<String>, is: &Option<String>| {
             wanted.as_deref().is_none_or(|wanted| is.as_deref() == Some(wanted))
         };
-        fits(&self.modality, &told.modality) && fits(&self.calling_ae_title, &told.calling_ae_title)
+        fits(&self.modality, &frame.modality)
+            && fits(&self.calling_ae_title, &frame.calling_ae_title)
     }
 }
 
@@ -80,10 +81,10 @@ mod tests {
         })
     }
 
-    fn told(modality: Option<&str>, ae: &str) -> SseFrame {
+    fn frame(modality: Option<&str>, ae: &str) -> SseFrame {
         SseFrame {
-            place: None,
-            is_told_again: true,
+            position: None,
+            is_replayed: true,
             modality: modality.map(str::to_owned),
             calling_ae_title: Some(ae.to_owned()),
             text: "".into(),
@@ -96,10 +97,10 @@ mod tests {
         let mr = read(&[("Modality", "MR")]).unwrap();
         let both = read(&[("Modality", "MR"), ("CallingAETitle", "MY PACS ")]).unwrap();
         for (event, wanted) in [
-            (told(Some("MR"), "MY PACS"), [true, true, true]),
-            (told(Some("MR"), "OTHER"), [true, true, false]),
-            (told(Some("CT"), "MY PACS"), [true, false, false]),
-            (told(None, "MY PACS"), [true, false, false]),
+            (frame(Some("MR"), "MY PACS"), [true, true, true]),
+            (frame(Some("MR"), "OTHER"), [true, true, false]),
+            (frame(Some("CT"), "MY PACS"), [true, false, false]),
+            (frame(None, "MY PACS"), [true, false, false]),
         ] {
             assert_eq!([&all, &mr, &both].map(|filter| filter.takes(&event)), wanted, "{event:?}");
         }

@@ -1,8 +1,8 @@
 //! One who listens, and what it is sent.
 
-use super::catching_up::CatchingUp;
 use super::filter::Filter;
-use super::reader::{Room, Stream};
+use super::reader::{ListenerPermit, Stream};
+use super::replay::Replay;
 use super::sse_frame::{self, SseFrame};
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -20,11 +20,11 @@ const KEEP_ALIVE: &str = ": still here\n\n";
 
 /// One who listens.
 pub(super) struct Listener {
-    told: broadcast::Receiver<Arc<SseFrame>>,
+    frames: broadcast::Receiver<Arc<SseFrame>>,
     filter: Filter,
     /// To be sent before anything else.
     first: VecDeque<Bytes>,
-    catching_up: Option<CatchingUp>,
+    replay: Option<Replay>,
     /// How far it has caught up in each stream: the rest of it is no news when it is told.
     caught_up: [u64; 2],
     /// Whether it was told late that a series opened.
@@ -32,36 +32,36 @@ pub(super) struct Listener {
     keep_alive: Interval,
     stop: CancellationToken,
     ended: bool,
-    _room: Room,
+    _permit: ListenerPermit,
 }
 
 impl Listener {
     pub(super) fn new(
-        told: broadcast::Receiver<Arc<SseFrame>>,
+        frames: broadcast::Receiver<Arc<SseFrame>>,
         filter: Filter,
         keep_alive: Duration,
         stop: CancellationToken,
-        room: Room,
+        permit: ListenerPermit,
     ) -> Self {
         let mut keep_alive = interval_at(Instant::now() + keep_alive, keep_alive);
         keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
-            told,
+            frames,
             filter,
             first: VecDeque::from([Bytes::from_static(RETRY.as_bytes())]),
-            catching_up: None,
+            replay: None,
             caught_up: [0, 0],
             opened_late: false,
             keep_alive,
             stop,
             ended: false,
-            _room: room,
+            _permit: permit,
         }
     }
 
     /// Is to be sent what it missed first.
-    pub(super) fn catch_up(&mut self, missed: CatchingUp) {
-        self.catching_up = Some(missed);
+    pub(super) fn catch_up(&mut self, missed: Replay) {
+        self.replay = Some(missed);
     }
 
     /// Is to know that it missed something, and why it isn't told what.
@@ -92,10 +92,10 @@ impl Listener {
 
     /// Waits for the next event; `None` for one that is not for it.
     async fn event(&mut self) -> Option<Bytes> {
-        if let Some(missed) = &mut self.catching_up {
+        if let Some(missed) = &mut self.replay {
             match missed.next().await {
-                Ok(Some(told)) => return self.caught(&told),
-                Ok(None) => self.catching_up = None,
+                Ok(Some(frame)) => return self.caught(&frame),
+                Ok(None) => self.replay = None,
                 Err(error) => {
                     tracing::warn!("catching up broke off: {error:#}");
                     self.ended = true;
@@ -104,8 +104,8 @@ impl Listener {
             return None;
         }
         tokio::select! {
-            told = self.told.recv() => match told {
-                Ok(told) => self.live(&told),
+            frame = self.frames.recv() => match frame {
+                Ok(frame) => self.live(&frame),
                 Err(RecvError::Lagged(missed)) => {
                     self.ended = true;
                     Some(sse_frame::dropped(missed))
@@ -119,30 +119,32 @@ impl Listener {
         }
     }
 
-    fn caught(&mut self, told: &SseFrame) -> Option<Bytes> {
-        if let Some(place) = told.place {
-            self.caught_up[index(place.stream)] = place.sequence;
+    fn caught(&mut self, frame: &SseFrame) -> Option<Bytes> {
+        if let Some(position) = frame.position {
+            self.caught_up[index(position.stream)] = position.sequence;
         }
-        self.filter.takes(told).then(|| told.text.clone())
+        self.filter.takes(frame).then(|| frame.text.clone())
     }
 
     /// An event as it happens, or as it happened while this one caught up.
-    fn live(&mut self, told: &SseFrame) -> Option<Bytes> {
-        if !self.filter.takes(told) {
+    fn live(&mut self, frame: &SseFrame) -> Option<Bytes> {
+        if !self.filter.takes(frame) {
             return None;
         }
-        if self.is_news(told) {
-            return Some(told.text.clone());
+        if self.is_news(frame) {
+            return Some(frame.text.clone());
         }
         // A series that opened meanwhile is told only here. Then its completion follows once more:
         // else it would seem to be open still.
-        self.opened_late |= !told.is_told_again;
-        self.opened_late.then(|| told.without_id())
+        self.opened_late |= !frame.is_replayed;
+        self.opened_late.then(|| frame.without_id())
     }
 
     /// Whether it was not told when it caught up.
-    fn is_news(&self, told: &SseFrame) -> bool {
-        told.place.is_none_or(|place| place.sequence > self.caught_up[index(place.stream)])
+    fn is_news(&self, frame: &SseFrame) -> bool {
+        frame
+            .position
+            .is_none_or(|position| position.sequence > self.caught_up[index(position.stream)])
     }
 }
 
@@ -156,13 +158,13 @@ fn index(stream: Stream) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::events::sse_frame::Place;
+    use crate::events::sse_frame::EventPosition;
     use tokio::sync::Semaphore;
 
-    fn told(stream: Stream, sequence: u64, name: &str) -> Arc<SseFrame> {
+    fn frame(stream: Stream, sequence: u64, name: &str) -> Arc<SseFrame> {
         Arc::new(SseFrame {
-            place: Some(Place { stream, sequence }),
-            is_told_again: name != "series.opened",
+            position: Some(EventPosition { stream, sequence }),
+            is_replayed: name != "series.opened",
             modality: None,
             calling_ae_title: None,
             text: Bytes::from(format!("id: {}:{sequence}\nevent: {name}\n\n", stream.name())),
@@ -172,10 +174,11 @@ mod tests {
     #[tokio::test]
     async fn a_series_that_opened_while_it_caught_up_is_told_and_does_not_seem_open_for_ever() {
         let (tell, listen) = broadcast::channel(8);
-        let room = Room::new(Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap());
+        let permit =
+            ListenerPermit::new(Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap());
         let filter = Filter::read(&[]).unwrap();
         let stop = CancellationToken::new();
-        let mut listener = Listener::new(listen, filter, Duration::from_secs(60), stop, room);
+        let mut listener = Listener::new(listen, filter, Duration::from_secs(60), stop, permit);
         // It has caught up with all of this but the last.
         listener.caught_up = [10, 5];
         for (stream, sequence, name) in [
@@ -185,7 +188,7 @@ mod tests {
             (Stream::Series, 5, "series.completed"),
             (Stream::Series, 6, "series.completed"),
         ] {
-            tell.send(told(stream, sequence, name)).unwrap();
+            tell.send(frame(stream, sequence, name)).unwrap();
         }
         drop(tell);
         let mut sent = Vec::new();

@@ -4,20 +4,19 @@
 //! streams for itself, until it has caught up. Nothing is kept for a listener: one that falls behind
 //! the buffer is told so and dropped, and resumes.
 
-mod arriving;
-mod catching_up;
 mod feed;
 mod filter;
 mod listener;
 pub mod operations;
+mod progress;
 mod reader;
+mod replay;
 mod sse_frame;
 
-use crate::broker::Requests;
+use crate::broker::BrokerHandle;
 use crate::http::problem::Problem;
 use crate::settings::Settings;
 use anyhow::Context as _;
-use catching_up::{CatchingUp, Missed};
 use feed::Feed;
 use filter::Filter;
 use listener::Listener;
@@ -26,8 +25,9 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
-use reader::Room;
-use sse_frame::Place;
+use reader::ListenerPermit;
+use replay::{Missed, Replay};
+use sse_frame::EventPosition;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,29 +41,29 @@ use tokio_util::sync::CancellationToken;
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
 /// How long it may take until a listener is listening.
-const PATIENCE: Duration = Duration::from_secs(5);
+const LISTEN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Those who listen, and what they listen to. Clones are one.
 #[derive(Debug, Clone)]
 pub struct Events {
-    requests: Requests,
+    broker: BrokerHandle,
     feed: Feed,
-    room: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     most: u32,
     keep_alive: Duration,
     stop: CancellationToken,
 }
 
 impl Events {
-    /// Of the broker that `requests` go to. Every listener is let go with `stop`: one that stayed
+    /// The events of this broker. Every listener is let go with `stop`: one that stayed
     /// would hold the stop up.
     #[must_use]
-    pub fn new(requests: Requests, settings: &Settings, stop: CancellationToken) -> Self {
+    pub fn new(broker: BrokerHandle, settings: &Settings, stop: CancellationToken) -> Self {
         let most = settings.max_event_subscribers;
         Self {
-            requests,
+            broker,
             feed: Feed::new(stop.clone()),
-            room: Arc::new(Semaphore::new(most as usize)),
+            permits: Arc::new(Semaphore::new(most as usize)),
             most,
             keep_alive: KEEP_ALIVE.min(settings.http_idle_timeout / 3),
             stop,
@@ -74,32 +74,37 @@ impl Events {
     ///
     /// # Errors
     /// 503 when there is no room, or the broker is away.
-    async fn listen(&self, filter: Filter, last: Option<Place>) -> Result<Listener, Problem> {
-        let Ok(room) = self.room.clone().try_acquire_owned().map(Room::new) else {
+    async fn listen(
+        &self,
+        filter: Filter,
+        last: Option<EventPosition>,
+    ) -> Result<Listener, Problem> {
+        let Ok(permit) = self.permits.clone().try_acquire_owned().map(ListenerPermit::new) else {
             let most = self.most;
             return Err(unavailable(&format!("{most} are listening, as many as may")));
         };
-        let jetstream = self.requests.connection().map_err(|error| away(&error.to_string()))?;
+        let jetstream = self.broker.connection().map_err(|error| away(&error.to_string()))?;
         let listen = async {
             // Asked first, and each time: a reader notices only later that the broker is away.
             reader::look(jetstream, reader::Stream::Series).await?;
-            let told = self.feed.listen(jetstream).await;
+            let frames = self.feed.listen(jetstream).await;
             // Listening already, so that nothing is lost between what was missed and what comes.
             let missed = match last {
-                Some(last) => Some(CatchingUp::after(jetstream, last, &room).await?),
+                Some(last) => Some(Replay::after(jetstream, last, &permit).await?),
                 None => None,
             };
-            anyhow::Ok((told, missed))
+            anyhow::Ok((frames, missed))
         };
         let listening = tokio::select! {
-            listening = timeout(PATIENCE, listen) => listening,
+            listening = timeout(LISTEN_TIMEOUT, listen) => listening,
             () = self.stop.cancelled() => return Err(unavailable("the service is stopping")),
         };
         let listening = listening.context("NATS does not answer").flatten();
-        let (told, missed) = listening.map_err(|error| away(&format!("{error:#}")))?;
-        let mut listener = Listener::new(told, filter, self.keep_alive, self.stop.clone(), room);
+        let (frames, missed) = listening.map_err(|error| away(&format!("{error:#}")))?;
+        let mut listener =
+            Listener::new(frames, filter, self.keep_alive, self.stop.clone(), permit);
         match missed {
-            Some(Missed::Kept(catching_up)) => listener.catch_up(catching_up),
+            Some(Missed::Kept(replay)) => listener.catch_up(replay),
             Some(Missed::Unknown(why)) => listener.tell_of_gap(why),
             None => {}
         }
@@ -110,7 +115,7 @@ impl Events {
 /// How many listen.
 impl Collector for Events {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let listening = u64::from(self.most) - self.room.available_permits() as u64;
+        let listening = u64::from(self.most) - self.permits.available_permits() as u64;
         let (name, help) = ("collimator_event_listeners", "Who listens to GET /events.");
         let gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
         ConstGauge::new(listening).encode(gauge)

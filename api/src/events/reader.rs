@@ -23,7 +23,7 @@ const PULL_HEARTBEAT: Duration = Duration::from_secs(2);
 const BATCH: usize = 200;
 
 /// How long the broker may take to begin.
-pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const BROKER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long the broker keeps the consumer of a reader that could not take leave. One whose listener
 /// stalls may ask for nothing as long.
@@ -50,7 +50,7 @@ impl Stream {
     }
 
     /// The subjects whose events are told as they are.
-    pub(super) fn told(self) -> &'static [&'static str] {
+    pub(super) fn subjects(self) -> &'static [&'static str] {
         match self {
             Self::Instances => &["dicom.association.>"],
             Self::Series => &["dicom.series.>", "dicom.study.>"],
@@ -63,7 +63,7 @@ impl Stream {
 /// # Errors
 /// When the broker does not say.
 pub(super) async fn look(jetstream: &Context, stream: Stream) -> anyhow::Result<stream::Stream> {
-    let asked = timeout(PATIENCE, jetstream.get_stream(stream.name())).await;
+    let asked = timeout(BROKER_TIMEOUT, jetstream.get_stream(stream.name())).await;
     asked.context("NATS does not answer")?.context(stream.name())
 }
 
@@ -94,30 +94,30 @@ struct Borrowed {
     jetstream: Context,
     stream: Stream,
     name: String,
-    /// Whoever reads holds a place until the broker has the consumer back.
-    room: Option<Room>,
+    /// A listener that reads for itself keeps its permit until the broker has removed the consumer.
+    permit: Option<ListenerPermit>,
 }
 
-/// A place among those who listen.
-pub(super) type Room = Arc<OwnedSemaphorePermit>;
+/// Permission to listen: there are `MAX_EVENT_SUBSCRIBERS`.
+pub(super) type ListenerPermit = Arc<OwnedSemaphorePermit>;
 
 impl Drop for Borrowed {
     fn drop(&mut self) {
         // Without a runtime the process is about to end, and the broker forgets by itself.
         let Ok(runtime) = Handle::try_current() else { return };
         let (jetstream, stream) = (self.jetstream.clone(), self.stream.name());
-        let (name, room) = (std::mem::take(&mut self.name), self.room.take());
+        let (name, permit) = (std::mem::take(&mut self.name), self.permit.take());
         runtime.spawn(async move {
             // It may be gone already, and the broker with it.
             let gone = jetstream.delete_consumer_from_stream(name, stream);
-            let _ = timeout(PATIENCE, gone).await;
-            drop(room);
+            let _ = timeout(BROKER_TIMEOUT, gone).await;
+            drop(permit);
         });
     }
 }
 
 impl Reader {
-    /// Begins to read what is on `subjects`; `room` is held until the broker has forgotten it.
+    /// Begins to read what is on `subjects`; `permit` is held until the broker has removed the consumer.
     ///
     /// # Errors
     /// When the broker can't, or does not answer.
@@ -126,7 +126,7 @@ impl Reader {
         stream: Stream,
         subjects: &[&str],
         from: DeliverPolicy,
-        room: Option<Room>,
+        permit: Option<ListenerPermit>,
     ) -> anyhow::Result<Self> {
         let config = pull::Config {
             name: Some(ephemeral::name("events")),
@@ -143,13 +143,13 @@ impl Reader {
             let consumer = jetstream.create_consumer_on_stream(config, stream.name()).await?;
             let pending = consumer.cached_info().num_pending;
             let name = consumer.cached_info().name.clone();
-            let _consumer = Borrowed { jetstream: jetstream.clone(), stream, name, room };
+            let _consumer = Borrowed { jetstream: jetstream.clone(), stream, name, permit };
             let messages = consumer.stream().max_messages_per_batch(BATCH);
             let messages = messages.expires(PULL_EXPIRES).heartbeat(PULL_HEARTBEAT);
             let messages = messages.messages().await?;
             anyhow::Ok(Self { stream, messages, delivered: 0, pending, _consumer })
         };
-        let opened = timeout(PATIENCE, open).await.context("NATS does not answer")?;
+        let opened = timeout(BROKER_TIMEOUT, open).await.context("NATS does not answer")?;
         opened.with_context(|| format!("reading {}", stream.name()))
     }
 

@@ -1,6 +1,6 @@
 //! One event as a server-sent event (SSE): its text, and what filters look at.
 
-use super::arriving::Seen;
+use super::progress::SeriesProgress;
 use super::reader::Stream;
 use bytes::Bytes;
 use contract::subject::{AssociationChange, Subject};
@@ -12,20 +12,20 @@ use std::str::FromStr;
 
 /// Where an event is kept: what `id:` says of it, and `Last-Event-ID` says back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct EventPosition {
     /// The stream that keeps it.
     pub(crate) stream: Stream,
     /// Its sequence in that stream.
     pub(crate) sequence: u64,
 }
 
-impl Display for Place {
+impl Display for EventPosition {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.stream.name(), self.sequence)
     }
 }
 
-impl FromStr for Place {
+impl FromStr for EventPosition {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
@@ -41,9 +41,9 @@ impl FromStr for Place {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct SseFrame {
     /// Where it is kept; progress is kept nowhere.
-    pub(crate) place: Option<Place>,
+    pub(crate) position: Option<EventPosition>,
     /// Whether who resumes is told it again. That a series opens is only seen as it happens.
-    pub(crate) is_told_again: bool,
+    pub(crate) is_replayed: bool,
     /// Of the series; an association has none.
     pub(crate) modality: Option<String>,
     /// Who sent it.
@@ -65,17 +65,30 @@ struct Read {
 impl SseFrame {
     /// An event that is told as it was published, with the JSON that it has on NATS. `None` for
     /// what is not told so, or can't be read.
-    pub(crate) fn published(place: Place, subject: &str, payload: &[u8]) -> Option<Self> {
-        Self::kept(place, Some(place), subject, payload)
+    pub(crate) fn published(
+        position: EventPosition,
+        subject: &str,
+        payload: &[u8],
+    ) -> Option<Self> {
+        Self::kept(position, Some(position), subject, payload)
     }
 
     /// The same of an event that may have been told before the one that a listener resumes after.
     /// It has no id, so that the listener's place does not go back.
-    pub(crate) fn published_before(place: Place, subject: &str, payload: &[u8]) -> Option<Self> {
-        Self::kept(place, None, subject, payload)
+    pub(crate) fn published_before(
+        position: EventPosition,
+        subject: &str,
+        payload: &[u8],
+    ) -> Option<Self> {
+        Self::kept(position, None, subject, payload)
     }
 
-    fn kept(place: Place, id: Option<Place>, subject: &str, payload: &[u8]) -> Option<Self> {
+    fn kept(
+        position: EventPosition,
+        id: Option<EventPosition>,
+        subject: &str,
+        payload: &[u8],
+    ) -> Option<Self> {
         let name = match subject.parse().ok()? {
             Subject::SeriesCompleted { .. } => "series.completed",
             Subject::SeriesDeleted { .. } => "series.deleted",
@@ -98,27 +111,27 @@ impl SseFrame {
         let Read { modality, calling_ae_title } = serde_json::from_slice(payload).ok()?;
         let data = std::str::from_utf8(payload).ok()?;
         let text = text(id, name, data);
-        let place = Some(place);
-        Some(Self { place, is_told_again: true, modality, calling_ae_title, text })
+        let position = Some(position);
+        Some(Self { position, is_replayed: true, modality, calling_ae_title, text })
     }
 
     /// The first instance of a series was seen, with the event at this place.
-    pub(crate) fn opened(place: Place, seen: &Seen) -> Self {
-        Self::seen(Some(place), "series.opened", seen)
+    pub(crate) fn opened(position: EventPosition, seen: &SeriesProgress) -> Self {
+        Self::seen(Some(position), "series.opened", seen)
     }
 
     /// More of a series was seen.
-    pub(crate) fn progress(seen: &Seen) -> Self {
+    pub(crate) fn progress(seen: &SeriesProgress) -> Self {
         Self::seen(None, "series.progress", seen)
     }
 
-    fn seen(place: Option<Place>, name: &str, seen: &Seen) -> Self {
+    fn seen(position: Option<EventPosition>, name: &str, seen: &SeriesProgress) -> Self {
         Self {
-            place,
-            is_told_again: false,
+            position,
+            is_replayed: false,
             modality: Some(seen.modality.clone()),
             calling_ae_title: Some(seen.calling_ae_title.clone()),
-            text: text(place, name, &json(seen)),
+            text: text(position, name, &json(seen)),
         }
     }
 }
@@ -169,10 +182,10 @@ fn json<T: Serialize>(value: &T) -> String {
 
 /// The text of an event, as the HTML standard's section 9.2.6 reads it. Each line of the data
 /// needs its own field, or a foreign publisher's line break would begin another.
-fn text(place: Option<Place>, name: &str, data: &str) -> Bytes {
+fn text(position: Option<EventPosition>, name: &str, data: &str) -> Bytes {
     let mut text = String::with_capacity(data.len() + 80);
-    if let Some(place) = place {
-        let _ = writeln!(text, "id: {place}");
+    if let Some(position) = position {
+        let _ = writeln!(text, "id: {position}");
     }
     let _ = writeln!(text, "event: {name}");
     for line in data.split(['\r', '\n']).filter(|line| !line.is_empty()) {
@@ -186,7 +199,7 @@ fn text(place: Option<Place>, name: &str, data: &str) -> Bytes {
 mod tests {
     use super::*;
 
-    const PLACE: Place = Place { stream: Stream::Series, sequence: 7 };
+    const PLACE: EventPosition = EventPosition { stream: Stream::Series, sequence: 7 };
 
     #[test]
     fn an_event_is_told_with_its_own_json_and_where_it_is_kept() {
@@ -254,7 +267,7 @@ mod tests {
         assert_eq!(PLACE.to_string().parse(), Ok(PLACE));
         for text in ["", "SERIES", "SERIES:", "SERIES:-1", "SERIES:+1", "DEAD:1", "SERIES:1 ", "7"]
         {
-            assert_eq!(text.parse::<Place>(), Err(()), "{text:?}");
+            assert_eq!(text.parse::<EventPosition>(), Err(()), "{text:?}");
         }
     }
 }

@@ -58,14 +58,14 @@ impl std::fmt::Display for Cursor {
 pub struct ListName(blake3::Hash);
 
 /// Parameters that choose from a list or present it, and do not make another one of it.
-const OF_A_PAGE: [&str; 4] = ["cursor", "limit", "fields", "count"];
+const PAGE_PARAMETERS: [&str; 4] = ["cursor", "limit", "fields", "count"];
 
 impl ListName {
     /// Of a path and its query, decoded.
     #[must_use]
     pub fn new(path: &str, query: &[(String, String)]) -> Self {
         let mut deciding: Vec<_> =
-            query.iter().filter(|(name, _)| !OF_A_PAGE.contains(&name.as_str())).collect();
+            query.iter().filter(|(name, _)| !PAGE_PARAMETERS.contains(&name.as_str())).collect();
         deciding.sort();
         Self(blake3::hash(format!("{path:?} {deciding:?}").as_bytes()))
     }

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 pub const HTTP_BODY_LIMIT: usize = 64 * 1024;
 
 /// How long a request body may take to arrive, once its head has.
-const BODY_TIME: Duration = Duration::from_secs(10);
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Something that a JSON request body is checked into.
 pub trait FromJson: Type + Sized {
@@ -31,9 +31,9 @@ impl<T: FromJson> ParsePayload for JsonBody<T> {
 
     async fn from_request(request: &Request, body: &mut RequestBody) -> poem::Result<Self> {
         let body = poem::Body::from_request(request, body).await?;
-        let read = timeout(BODY_TIME, body.into_bytes_limit(HTTP_BODY_LIMIT)).await;
+        let read = timeout(BODY_TIMEOUT, body.into_bytes_limit(HTTP_BODY_LIMIT)).await;
         let read = read.map_err(|_| {
-            let detail = format!("the body did not arrive within {} s", BODY_TIME.as_secs());
+            let detail = format!("the body did not arrive within {} s", BODY_TIMEOUT.as_secs());
             Problem::new(StatusCode::REQUEST_TIMEOUT, detail).into_error()
         })?;
         let bytes = read.map_err(|error| {

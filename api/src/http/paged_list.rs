@@ -40,9 +40,9 @@ pub trait List: Send + Sync + 'static {
     fn write(&self, record: Self::Record, into: &mut Vec<u8>) -> serde_json::Result<()>;
 }
 
-/// Which part of a list is asked for.
+/// Which page of a list is asked for, or all of it.
 #[derive(Debug)]
-pub struct Part {
+pub struct PageRequest {
     name: ListName,
     limit: Option<u32>,
     after: Option<Position>,
@@ -51,7 +51,7 @@ pub struct Part {
     query: String,
 }
 
-impl Part {
+impl PageRequest {
     /// Of a request.
     ///
     /// # Errors
@@ -117,7 +117,7 @@ impl Part {
     ///
     /// # Errors
     /// When its first records can't be read. Later ones that can't end the answer in the middle.
-    pub async fn of<T, L: List>(&self, list: L) -> Result<Listed<T>, Problem> {
+    pub async fn of<T, L: List>(&self, list: L) -> Result<PagedList<T>, Problem> {
         let first = list.page(self.after, self.limit.unwrap_or(STREAM_PAGE)).await?;
         let next = first.next;
         let mut begun = Vec::with_capacity(2 + first.records.len() * RECORD_ROOM);
@@ -127,13 +127,13 @@ impl Part {
             (Some(next), Some(_)) => (closed(begun).into(), Some(self.link(next))),
             (Some(next), None) => (rest(list, begun, next), None),
         };
-        Ok(Listed { json: JsonList { body, of: PhantomData }, link })
+        Ok(PagedList { json: JsonList { body, of: PhantomData }, link })
     }
 }
 
 /// A list as it is answered.
 #[derive(Debug)]
-pub struct Listed<T> {
+pub struct PagedList<T> {
     /// Its records.
     pub json: JsonList<T>,
     /// The way to the next ones.

@@ -34,7 +34,7 @@ pub(crate) struct Audit {
 
 /// A request, as far as the audit trail is concerned.
 #[derive(Debug)]
-struct Asked {
+struct AuditedRequest {
     method: Method,
     path: String,
     query: String,
@@ -61,7 +61,7 @@ impl Touched {
     }
 }
 
-impl Asked {
+impl AuditedRequest {
     /// Of a request that is about to be served.
     fn by(request: &mut Request) -> Self {
         let touched = Touched::default();
@@ -112,7 +112,7 @@ impl Audit {
         next: Arc<E>,
         mut request: Request,
     ) -> poem::Result<Response> {
-        let asked = Asked::by(&mut request);
+        let asked = AuditedRequest::by(&mut request);
         let documented = DocumentedPath::of(&request);
         let response = next.call(request).await?;
         if let Some(caller) = response.data::<Caller>() {
@@ -123,7 +123,7 @@ impl Audit {
 
     async fn answered(
         &self,
-        asked: &Asked,
+        asked: &AuditedRequest,
         caller: &Caller,
         documented: Option<&DocumentedPath>,
         status: StatusCode,
@@ -136,7 +136,7 @@ impl Audit {
             return self.say_refused(asked, caller, peer, status, what);
         }
         let Some(audited) = audited(&asked.method, &asked.path, documented) else { return };
-        let Asked { method, path, query, .. } = asked;
+        let AuditedRequest { method, path, query, .. } = asked;
         let key = (&caller.name, peer, method, path, query, status);
         // Whose a series is has to be looked up, and only for what is said.
         if self.auditor.counts(key) {
@@ -151,7 +151,7 @@ impl Audit {
 
     fn draft(
         &self,
-        asked: &Asked,
+        asked: &AuditedRequest,
         caller: &Caller,
         peer: Option<IpAddr>,
         audited: Audited,
@@ -195,7 +195,11 @@ impl Audit {
     }
 
     /// Whose the series or study is that a request names.
-    async fn study(&self, asked: &Asked, documented: Option<&DocumentedPath>) -> Option<Study> {
+    async fn study(
+        &self,
+        asked: &AuditedRequest,
+        documented: Option<&DocumentedPath>,
+    ) -> Option<Study> {
         if let Some(touched) = asked.touched.0.get() {
             return Some(touched.clone());
         }
@@ -227,7 +231,7 @@ impl Audit {
 
     fn say_refused(
         &self,
-        asked: &Asked,
+        asked: &AuditedRequest,
         caller: &Caller,
         peer: Option<IpAddr>,
         status: StatusCode,

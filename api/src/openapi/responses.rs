@@ -53,7 +53,7 @@ macro_rules! paged_list_response {
 
         impl $name {
             pub(crate) fn new(
-                listed: $crate::http::paged_list::Listed<$record>,
+                listed: $crate::http::paged_list::PagedList<$record>,
                 total: Option<u64>,
             ) -> Self {
                 Self::Done(listed.json, listed.link, total)

@@ -43,12 +43,11 @@ async fn guarded(with_catalogue: bool, guard: Guard) -> TestApi {
         false => None,
     };
     let catalog = Catalog::open(&settings).unwrap();
-    let events = Events::new(Requests::default(), &api_settings(), CancellationToken::new());
-    let requests = Requests::default();
+    let events = Events::new(BrokerHandle::default(), &api_settings(), CancellationToken::new());
+    let broker = BrokerHandle::default();
     let webhooks = Webhooks::default();
     let (health, metrics) = (Health::default(), Metrics::default());
-    let routes =
-        routes(catalog, requests, events, webhooks, guard, Auditor::off(), health, metrics);
+    let routes = routes(catalog, broker, events, webhooks, guard, Auditor::off(), health, metrics);
     let client = TestClient::new(Box::new(poem::endpoint::ToDynEndpoint(routes)) as Box<_>);
     TestApi { client, owner, _folder: folder }
 }

@@ -1,8 +1,8 @@
 //! The operations on senders, as they are served and as they are documented.
 
-use super::record::Source;
+use super::record::Sender;
 use crate::auth::tokens::Scope;
-use crate::broker::{Requests, request_id};
+use crate::broker::{BrokerHandle, request_id};
 use crate::http::json_body::JsonBody;
 use crate::http::parameters::{parameter, text_schema, within};
 use crate::http::problem::Problem;
@@ -19,7 +19,7 @@ use poem_openapi::{ApiResponse, OpenApi, Tags};
 #[derive(Debug)]
 pub struct SenderOperations {
     catalog: Catalog,
-    requests: Requests,
+    broker: BrokerHandle,
 }
 
 #[derive(Tags)]
@@ -31,8 +31,8 @@ enum Group {
 impl SenderOperations {
     /// On a catalogue, and a way to ask something of the indexer.
     #[must_use]
-    pub fn new(catalog: Catalog, requests: Requests) -> Self {
-        Self { catalog, requests }
+    pub fn new(catalog: Catalog, broker: BrokerHandle) -> Self {
+        Self { catalog, broker }
     }
 }
 
@@ -51,9 +51,9 @@ impl SenderOperations {
     /// its series are complete by quiet period, until an operator resets it. `Expected` is used
     /// only for senders that are configured with a source of expected counts.
     #[oai(path = "/sources", method = "get", operation_id = "listSources", tag = "Group::Sources")]
-    async fn sources(&self) -> Result<ListedSources, Unreadable> {
+    async fn sources(&self) -> Result<ListedSenders, Unreadable> {
         let sources = self.catalog.sources().await?;
-        Ok(ListedSources::Done(JsonBody(sources.into_iter().map(Source::from).collect())))
+        Ok(ListedSenders::Done(JsonBody(sources.into_iter().map(Sender::from).collect())))
     }
 
     /// Believe a sender again
@@ -80,9 +80,7 @@ impl SenderOperations {
         }
         let (request_id, requested_at) = (request_id(), Timestamp::now());
         let calling_ae_title = calling_ae_title.0.0;
-        self.requests
-            .publish(&TrustRequested { calling_ae_title, request_id, requested_at })
-            .await?;
+        self.broker.publish(&TrustRequested { calling_ae_title, request_id, requested_at }).await?;
         Ok(Requested::accepted("Trust requested"))
     }
 }
@@ -96,10 +94,10 @@ parameter!(AeTitle, MetaSchema { example: Some("MR1".into()), ..text_schema(None
 });
 
 #[derive(ApiResponse)]
-enum ListedSources {
+enum ListedSenders {
     /// The senders, by AE title; `[]` when there are none
     #[oai(status = 200)]
-    Done(JsonBody<Vec<Source>>),
+    Done(JsonBody<Vec<Sender>>),
 }
 
 catalog_problems!(TrustRefused {

@@ -8,8 +8,8 @@ use serde::Serialize;
 /// A sender
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Object)]
 #[serde(rename_all = "PascalCase")]
-#[oai(rename_all = "PascalCase", example)]
-pub struct Source {
+#[oai(rename = "Source", rename_all = "PascalCase", example)]
+pub struct Sender {
     /// AE title, as it calls itself
     #[serde(rename = "CallingAETitle")]
     #[oai(rename = "CallingAETitle")]
@@ -45,7 +45,7 @@ impl From<Option<(jiff::Timestamp, String)>> for Evidence {
     }
 }
 
-impl From<SourceRecord> for Source {
+impl From<SourceRecord> for Sender {
     fn from(record: SourceRecord) -> Self {
         Self {
             calling_ae_title: record.calling_ae_title,
@@ -56,7 +56,7 @@ impl From<SourceRecord> for Source {
     }
 }
 
-impl Example for Source {
+impl Example for Sender {
     fn example() -> Self {
         Self {
             calling_ae_title: "MR1".into(),

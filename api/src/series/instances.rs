@@ -100,14 +100,14 @@ impl From<InstanceRecord> for Instance {
 
 /// The instances of one series.
 #[derive(Debug)]
-pub struct InstancesOf {
+pub struct InstanceList {
     /// The catalogue.
     pub catalog: Catalog,
     /// The series.
     pub series: SeriesInstanceUid,
 }
 
-impl List for InstancesOf {
+impl List for InstanceList {
     type Record = InstanceRecord;
 
     async fn page(

@@ -1,20 +1,20 @@
 //! The operations on series, as they are served and as they are documented.
 
 use super::details::SeriesDetails;
-use super::instances::InstancesOf;
-use super::parameters::{From, Sort, State};
-use super::record::{Fields, FoundSeries};
+use super::instances::InstanceList;
+use super::parameters::{Origin, Sort, State};
+use super::record::{Fields, SeriesList};
 use super::register::{StoreMessage, StoreRequest, register};
 use super::responses::{
-    CompletionRefused, DeletionRefused, InstancesFound, ListedRevisions, NeverThere, SeriesFound,
-    SeriesMissing, SeriesTold, StoreRefused, Stored,
+    CompletionRefused, DeletionRefused, HistoryMissing, InstancesFound, ListedRevisions,
+    SeriesFound, SeriesMissing, SeriesResponse, StoreRefused, Stored,
 };
 use super::revisions::Revision;
 use crate::auth::tokens::Scope;
-use crate::broker::{Requests, request_id};
+use crate::broker::{BrokerHandle, request_id};
 use crate::http::cursor::Cursor;
 use crate::http::json_body::JsonBody;
-use crate::http::paged_list::Part;
+use crate::http::paged_list::PageRequest;
 use crate::http::parameters::{
     self, Codes, Dates, Limit, Moment, Names, Pattern, SeriesUid, StudyUids, Text,
 };
@@ -22,9 +22,7 @@ use crate::http::problem::{FieldError, Problem};
 use crate::middleware::audit::Touched;
 use crate::openapi::responses::{Requested, Unlisted};
 use crate::openapi::rules::{Audited, OperationRules};
-use catalog::{
-    Catalog, Listed, RegistrationOutcome, SeriesOrder, SeriesSearch, keyword,
-};
+use catalog::{Catalog, Listed, RegistrationOutcome, SeriesOrder, SeriesSearch, keyword};
 use contract::event::{CompletionRequested, DeletionRequested};
 use contract::uid::SeriesInstanceUid;
 use jiff::Timestamp;
@@ -38,7 +36,7 @@ use shared::audit::Action;
 #[derive(Debug)]
 pub struct SeriesOperations {
     catalog: Catalog,
-    requests: Requests,
+    broker: BrokerHandle,
 }
 
 #[derive(Tags)]
@@ -50,8 +48,8 @@ enum Group {
 impl SeriesOperations {
     /// On a catalogue, and a way to ask something of the indexer.
     #[must_use]
-    pub fn new(catalog: Catalog, requests: Requests) -> Self {
-        Self { catalog, requests }
+    pub fn new(catalog: Catalog, broker: BrokerHandle) -> Self {
+        Self { catalog, broker }
     }
 
     /// What to say of a series that is not there.
@@ -97,7 +95,7 @@ impl SeriesOperations {
         if let Some(touched) = request.data::<Touched>() {
             touched.study(&registration.study_instance_uid, &registration.patient_id);
         }
-        let message = match register(&self.catalog, &self.requests, &registration).await? {
+        let message = match register(&self.catalog, &self.broker, &registration).await? {
             RegistrationOutcome::Registered => "Series stored successfully",
             RegistrationOutcome::AlreadyExists => "Series already exists",
         };
@@ -160,7 +158,7 @@ impl SeriesOperations {
         state: Query<Option<State>>,
         /// `dicom` or `api`: how they came to be known, for example `dicom`
         #[oai(name = "Source")]
-        source: Query<Option<From>>,
+        source: Query<Option<Origin>>,
         /// AE title of the sender of the latest instance, for example `MR1`
         #[oai(name = "CallingAETitle")]
         calling_ae_title: Query<Option<Text>>,
@@ -173,7 +171,7 @@ impl SeriesOperations {
         #[oai(name = "CompletedBefore")]
         completed_before: Query<Option<Moment>>,
     ) -> Result<SeriesFound, Unlisted> {
-        let part = Part::new(request, limit.0, cursor.0, count.0)?;
+        let page = PageRequest::new(request, limit.0, cursor.0, count.0)?;
         let listed = state.0.map(|state| state.0).unwrap_or_default();
         let by_completion = completed_after.0.is_some() || completed_before.0.is_some();
         let default = match listed {
@@ -199,17 +197,17 @@ impl SeriesOperations {
             completed_before: completed_before.0.map(|moment| moment.0),
             order: sort.0.map_or(default, |sort| sort.order),
             descending: sort.0.is_some_and(|sort| sort.descending),
-            whole: part.is_whole(),
+            whole: page.is_whole(),
         };
         if search.whole && search.sorts_all() {
             return Err(limit_is_missing().into());
         }
-        let total = match part.is_counted() {
+        let total = match page.is_counted() {
             true => Some(self.catalog.count_series(&search).await?),
             false => None,
         };
-        let list = FoundSeries { catalog: self.catalog.clone(), search, fields: fields.0 };
-        Ok(SeriesFound::new(part.of(list).await?, total))
+        let list = SeriesList { catalog: self.catalog.clone(), search, fields: fields.0 };
+        Ok(SeriesFound::new(page.of(list).await?, total))
     }
 
     /// Show a series
@@ -229,11 +227,11 @@ impl SeriesOperations {
         /// The entity tags that the client has, for example `"5f2b9c"`
         #[oai(name = "If-None-Match")]
         known: Header<Option<parameters::Tags>>,
-    ) -> Result<SeriesTold, SeriesMissing> {
+    ) -> Result<SeriesResponse, SeriesMissing> {
         let Some(found) = self.catalog.series_details(&series.0.0).await? else {
             return Err(self.absent(&series.0.0).await.into());
         };
-        Ok(SeriesTold::new(SeriesDetails::try_from(found)?, known.0.as_ref())?)
+        Ok(SeriesResponse::new(SeriesDetails::try_from(found)?, known.0.as_ref())?)
     }
 
     /// List the instances of a series
@@ -259,14 +257,14 @@ impl SeriesOperations {
         /// Whether to tell in `X-Total-Count` how many there are in all, for example `true`
         count: Query<Option<parameters::Counted>>,
     ) -> Result<InstancesFound, SeriesMissing> {
-        let part = Part::new(request, limit.0, cursor.0, count.0)?;
+        let page = PageRequest::new(request, limit.0, cursor.0, count.0)?;
         let series = series.0.0;
         let Some(known) = self.catalog.count_instances(&series).await? else {
             return Err(self.absent(&series).await.into());
         };
-        let total = part.is_counted().then_some(known);
-        let list = InstancesOf { catalog: self.catalog.clone(), series };
-        Ok(InstancesFound::new(part.of(list).await?, total))
+        let total = page.is_counted().then_some(known);
+        let list = InstanceList { catalog: self.catalog.clone(), series };
+        Ok(InstancesFound::new(page.of(list).await?, total))
     }
 
     /// List what was decided of a series
@@ -284,7 +282,7 @@ impl SeriesOperations {
         /// Series Instance UID (0020,000E)
         #[oai(name = "SeriesInstanceUID")]
         series: Path<SeriesUid>,
-    ) -> Result<ListedRevisions, NeverThere> {
+    ) -> Result<ListedRevisions, HistoryMissing> {
         let history = self.catalog.history(&series.0.0).await?;
         let history = history.ok_or_else(|| Problem::not_found("there never was such a series"))?;
         Ok(ListedRevisions::Done(JsonBody(history.into_iter().map(Revision::from).collect())))
@@ -316,7 +314,7 @@ impl SeriesOperations {
         }
         let (request_id, requested_at) = (request_id(), Timestamp::now());
         let request = CompletionRequested { series_instance_uid, request_id, requested_at };
-        self.requests.publish(&request).await?;
+        self.broker.publish(&request).await?;
         Ok(Requested::accepted("Completion requested"))
     }
 
@@ -346,7 +344,7 @@ impl SeriesOperations {
         }
         let (request_id, requested_at) = (request_id(), Timestamp::now());
         let request = DeletionRequested { series_instance_uid, request_id, requested_at };
-        self.requests.publish(&request).await?;
+        self.broker.publish(&request).await?;
         Ok(Requested::accepted("Deletion requested"))
     }
 }

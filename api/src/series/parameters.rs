@@ -44,8 +44,9 @@ parameter!(Sort, choice_schema(&names(&SORTS), None), |text| choose(&SORTS, text
 
 /// How a series came to be known.
 #[derive(Debug, Clone, Copy)]
-pub struct From(pub Source);
+pub struct Origin(pub Source);
 
-const SOURCES: [(&str, From); 2] = [("dicom", From(Source::Dicom)), ("api", From(Source::Api))];
+const SOURCES: [(&str, Origin); 2] =
+    [("dicom", Origin(Source::Dicom)), ("api", Origin(Source::Api))];
 
-parameter!(From, choice_schema(&names(&SOURCES), None), |text| choose(&SOURCES, text));
+parameter!(Origin, choice_schema(&names(&SOURCES), None), |text| choose(&SOURCES, text));

@@ -186,7 +186,7 @@ parameter!(
 
 /// The series that a search finds.
 #[derive(Debug)]
-pub struct FoundSeries {
+pub struct SeriesList {
     /// The catalogue.
     pub catalog: Catalog,
     /// What is searched for.
@@ -195,7 +195,7 @@ pub struct FoundSeries {
     pub fields: Option<Fields>,
 }
 
-impl List for FoundSeries {
+impl List for SeriesList {
     type Record = SeriesRecord;
 
     async fn page(

@@ -1,6 +1,6 @@
 //! `POST /store`: a series that somebody vouches for.
 
-use crate::broker::Requests;
+use crate::broker::BrokerHandle;
 use crate::http::json_request::FromJson;
 use crate::http::problem::{FieldError, Problem};
 use catalog::{Catalog, RegistrationOutcome};
@@ -190,14 +190,14 @@ impl StoreRequest {
 /// time. The series is then in the catalogue whole or not at all, and asking again says which.
 pub async fn register(
     catalog: &Catalog,
-    requests: &Requests,
+    broker: &BrokerHandle,
     request: &RegistrationRequested,
 ) -> Result<RegistrationOutcome, Problem> {
     let series = &request.series_instance_uid;
     if catalog.state_of(series).await?.is_some() {
         return Ok(RegistrationOutcome::AlreadyExists);
     }
-    let sequence = requests.publish_once_connected(request).await?;
+    let sequence = broker.publish_once_connected(request).await?;
     let acted = async {
         let mut pause = LOOK_PAUSE.0;
         loop {

@@ -26,7 +26,7 @@ paged_list_response!(InstancesFound
     Instance
 );
 
-conditional_response!(SeriesTold
+conditional_response!(SeriesResponse
     /// The series
     SeriesDetails
 );
@@ -56,7 +56,7 @@ catalog_problems!(SeriesMissing {
     422 Wrong,
 });
 
-catalog_problems!(NeverThere {
+catalog_problems!(HistoryMissing {
     /// There never was such a series
     404 Missing,
     /// The path names no series, or a parameter is unknown; `errors` names each

@@ -3,8 +3,8 @@
 //! when the other side is gone without a word, or goes on for ever without asking for anything. With
 //! certificates each begins with a TLS hand-shake.
 
-use super::clock::{Clock, Limits};
-use super::head;
+use super::deadline::{Deadline, Limits};
+use super::request_head;
 use crate::http::problem::{PROBLEM_JSON, Problem};
 use poem::http::StatusCode;
 use poem::http::uri::Scheme;
@@ -27,7 +27,7 @@ use tokio::time::timeout;
 use tokio_util::either::Either;
 
 /// The longest that a TLS hand-shake may take, and that the answer to plain text may: as for DICOM.
-const HAND_SHAKE: Duration = Duration::from_secs(10);
+const HAND_SHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What is read of a request in plain text, which is all of most of them: with bytes unread a connection
 /// ends by a reset, which overtakes the answer.
@@ -35,10 +35,10 @@ const PLAIN_TEXT: usize = 16 * 1024;
 
 /// How long an answer takes at most before its first byte: a search waits 30 s for its turn, and then
 /// has to be done.
-const ANSWER_TIME: Duration = Duration::from_secs(60);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long the head of a request may take to arrive: most are one packet.
-const HEAD: Duration = Duration::from_secs(10);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Connections that wait for a place. When there are more, the one that has waited for longest is closed:
 /// a request for health is answered as soon as it is there, so that whoever sends one at once gets through
@@ -49,10 +49,10 @@ const MAX_WAITING: usize = 64;
 const MAX_HEALTH: usize = 16;
 
 /// Accepts as many connections as there may be.
-pub struct Limited {
+pub struct LimitedAcceptor {
     acceptor: TcpAcceptor,
     connection_limit: ConnectionLimit,
-    patience: Duration,
+    idle_timeout: Duration,
     limits: Limits,
     tls: Option<Arc<Tls>>,
     health: Arc<Semaphore>,
@@ -72,28 +72,29 @@ struct Arrived {
     local: LocalAddr,
     remote: RemoteAddr,
     tls: Option<Arc<Tls>>,
-    patience: Duration,
+    idle_timeout: Duration,
     limits: Limits,
 }
 
 /// What is spoken through.
 type Stream = Either<TcpStream, TlsStream<TcpStream>>;
 
-impl Limited {
+impl LimitedAcceptor {
     /// Those of `acceptor` that `connection_limit` has a place for, each for as long as the other side takes something of
-    /// what it is sent within `patience`, and asks for something: within as much again, and the time that
+    /// what it is sent within `idle_timeout`, and asks for something: within as much again, and the time that
     /// an answer may take, there has to be something to send.
     #[must_use]
     pub fn new(
         acceptor: TcpAcceptor,
         connection_limit: ConnectionLimit,
-        patience: Duration,
+        idle_timeout: Duration,
     ) -> Self {
-        let limits = Limits { silence: patience + ANSWER_TIME, head: HEAD.min(patience) };
+        let limits =
+            Limits { silence: idle_timeout + ANSWER_TIMEOUT, head: HEAD_TIMEOUT.min(idle_timeout) };
         Self {
             acceptor,
             connection_limit,
-            patience,
+            idle_timeout,
             limits,
             tls: None,
             health: Arc::new(Semaphore::new(MAX_HEALTH)),
@@ -122,7 +123,7 @@ impl Limited {
     }
 }
 
-impl Acceptor for Limited {
+impl Acceptor for LimitedAcceptor {
     type Io = Connection;
 
     fn local_addr(&self) -> Vec<LocalAddr> {
@@ -138,11 +139,11 @@ impl Acceptor for Limited {
                 },
                 next = self.acceptor.accept() => next?,
             };
-            end_when_stuck(&stream, self.patience);
+            end_when_stuck(&stream, self.idle_timeout);
             let peer = remote.as_socket_addr().map(|addr| block(addr.ip()));
             let peer = peer.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
-            let (tls, patience, limits) = (self.tls.clone(), self.patience, self.limits);
-            let arrived = Arrived { stream, local, remote, tls, patience, limits };
+            let (tls, idle_timeout, limits) = (self.tls.clone(), self.idle_timeout, self.limits);
+            let arrived = Arrived { stream, local, remote, tls, idle_timeout, limits };
             match self.connection_limit.take(peer) {
                 Ok(place) if self.tls.is_none() => return Ok(arrived.at_once(place)),
                 Ok(place) => drop(self.arriving.spawn(arrived.after_hand_shake(place))),
@@ -164,8 +165,8 @@ impl Arrived {
     }
 
     async fn after_hand_shake(self, place: Place) -> Option<Accepted> {
-        let Self { stream, local, remote, tls, patience, limits } = self;
-        let (stream, scheme) = opened(stream, tls, &remote, patience).await?;
+        let Self { stream, local, remote, tls, idle_timeout, limits } = self;
+        let (stream, scheme) = opened(stream, tls, &remote, idle_timeout).await?;
         Some((Connection::new(stream, limits, Seat::Place(place)), local, remote, scheme))
     }
 
@@ -176,14 +177,14 @@ impl Arrived {
         peer: IpAddr,
         health: Arc<Semaphore>,
     ) -> Option<Accepted> {
-        let Self { stream, local, remote, tls, patience, limits } = self;
-        let (mut stream, scheme) = opened(stream, tls, &remote, patience).await?;
-        let read = timeout(limits.head, head::read(&mut stream)).await.ok()?;
+        let Self { stream, local, remote, tls, idle_timeout, limits } = self;
+        let (mut stream, scheme) = opened(stream, tls, &remote, idle_timeout).await?;
+        let read = timeout(limits.head, request_head::read(&mut stream)).await.ok()?;
         let (bytes, end) = read.ok()?;
-        let (seat, received) = match head::last_for_health(&bytes[..end]) {
+        let (seat, received) = match request_head::last_for_health(&bytes[..end]) {
             Some(last) => (Seat::Health(health.try_acquire_owned().ok()?), last),
             None => {
-                (Seat::Place(timeout(patience, connection_limit.wait(peer)).await.ok()?), bytes)
+                (Seat::Place(timeout(idle_timeout, connection_limit.wait(peer)).await.ok()?), bytes)
             }
         };
         Some((Connection::new(stream, limits, seat).with(received), local, remote, scheme))
@@ -195,10 +196,10 @@ async fn opened(
     stream: TcpStream,
     tls: Option<Arc<Tls>>,
     remote: &RemoteAddr,
-    patience: Duration,
+    idle_timeout: Duration,
 ) -> Option<(Stream, Scheme)> {
     let Some(tls) = tls else { return Some((Either::Left(stream), Scheme::HTTP)) };
-    let stream = encrypted(&tls, stream, remote, HAND_SHAKE.min(patience)).await?;
+    let stream = encrypted(&tls, stream, remote, HAND_SHAKE_TIMEOUT.min(idle_timeout)).await?;
     Some((Either::Right(stream), Scheme::HTTPS))
 }
 
@@ -249,16 +250,16 @@ async fn refuse_plain_text(mut stream: TcpStream) -> io::Result<()> {
 /// Ends a connection whose other side takes nothing of what it was sent (RFC 5482). Who listens to
 /// events is written to every few seconds; without this, one that was unplugged would be written to
 /// until the buffers of the operating system are full, or its tries are up, which may be hours.
-fn end_when_stuck(stream: &TcpStream, patience: Duration) {
+fn end_when_stuck(stream: &TcpStream, idle_timeout: Duration) {
     #[cfg(target_os = "linux")]
     {
-        let milliseconds = u32::try_from(patience.as_millis()).unwrap_or(u32::MAX);
+        let milliseconds = u32::try_from(idle_timeout.as_millis()).unwrap_or(u32::MAX);
         if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(stream, milliseconds) {
             tracing::debug!(%error, "no time limit on what is not taken");
         }
     }
     #[cfg(not(target_os = "linux"))]
-    let _ = (stream, patience);
+    let _ = (stream, idle_timeout);
 }
 
 /// Until when a connection counts.
@@ -272,13 +273,13 @@ pub struct Connection {
     stream: Stream,
     /// What was received of it before, and how much of that was read.
     received: (Vec<u8>, usize),
-    clock: Clock,
+    deadline: Deadline,
     _seat: Seat,
 }
 
 impl Connection {
     fn new(stream: Stream, limits: Limits, seat: Seat) -> Self {
-        Self { stream, received: (Vec::new(), 0), clock: Clock::new(limits), _seat: seat }
+        Self { stream, received: (Vec::new(), 0), deadline: Deadline::new(limits), _seat: seat }
     }
 
     /// After these bytes were received.
@@ -289,7 +290,7 @@ impl Connection {
     /// Notes that something was sent.
     fn sent(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if matches!(written, Poll::Ready(Ok(_))) {
-            self.clock.sent();
+            self.deadline.sent();
         }
         written
     }
@@ -302,7 +303,7 @@ impl AsyncRead for Connection {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         // Whatever it sends.
-        if self.clock.poll_ended(context).is_ready() {
+        if self.deadline.poll_ended(context).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         let this = &mut *self;
@@ -316,7 +317,7 @@ impl AsyncRead for Connection {
             buffer.put_slice(&left[..some]);
             *read += some;
         }
-        this.clock.received(&buffer.filled()[before..]);
+        this.deadline.received(&buffer.filled()[before..]);
         Poll::Ready(Ok(()))
     }
 }
@@ -370,7 +371,7 @@ mod tests {
         let addr = listener.local_addr().unwrap();
         let acceptor = TcpAcceptor::from_tokio(listener).unwrap();
         let mut limited =
-            Limited::new(acceptor, ConnectionLimit::new(1, 1), Duration::from_millis(500));
+            LimitedAcceptor::new(acceptor, ConnectionLimit::new(1, 1), Duration::from_millis(500));
         let _deaf = TcpStream::connect(addr).await.unwrap();
         let (mut connection, ..) = limited.accept().await.unwrap();
         let told = async {
@@ -403,8 +404,10 @@ mod tests {
         let acceptor = TcpAcceptor::from_tokio(listener).unwrap();
         let limits = Limits { silence: Duration::from_secs(1), head: Duration::from_secs(1) };
         let waits = Duration::from_secs(30);
-        let limited =
-            Limited { limits, ..Limited::new(acceptor, ConnectionLimit::new(1, 1), waits) };
+        let limited = LimitedAcceptor {
+            limits,
+            ..LimitedAcceptor::new(acceptor, ConnectionLimit::new(1, 1), waits)
+        };
         tokio::spawn(Server::new_with_acceptor(limited).idle_timeout(idle).run(answers));
         addr
     }

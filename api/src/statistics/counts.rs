@@ -1,6 +1,6 @@
 //! `GET /stats`: how much there is, counted again after a while.
 
-use crate::broker::Requests;
+use crate::broker::BrokerHandle;
 use catalog::{Catalog, CatalogError, Statistics};
 use poem_openapi::Object;
 use poem_openapi::types::Example;
@@ -16,7 +16,7 @@ use tokio::time::timeout;
 const FRESH: Duration = Duration::from_secs(2);
 
 /// How long NATS may take to say where its stream ends.
-const PATIENCE: Duration = Duration::from_secs(1);
+const POSITION_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How much there is in the catalogue
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Object)]
@@ -66,21 +66,25 @@ impl From<Statistics> for Stats {
 
 /// The latest count.
 #[derive(Debug, Default)]
-pub struct Counts {
+pub struct CountCache {
     latest: Mutex<Option<(Instant, Stats)>>,
 }
 
-impl Counts {
+impl CountCache {
     /// What there is, counted a moment ago at most. One counts at a time, and the others wait for it.
     ///
     /// # Errors
     /// When the catalogue can't be read.
-    pub async fn of(&self, catalog: &Catalog, requests: &Requests) -> Result<Stats, CatalogError> {
+    pub async fn of(
+        &self,
+        catalog: &Catalog,
+        broker: &BrokerHandle,
+    ) -> Result<Stats, CatalogError> {
         let mut latest = self.latest.lock().await;
         if let Some((_, stats)) = latest.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
             return Ok(stats.clone());
         }
-        let not_indexed = not_indexed(catalog, requests).await?;
+        let not_indexed = not_indexed(catalog, broker).await?;
         let stats = Stats { not_indexed, ..catalog.statistics().await?.into() };
         *latest = Some((Instant::now(), stats.clone()));
         Ok(stats)
@@ -88,11 +92,14 @@ impl Counts {
 }
 
 /// How far the indexer is behind. The stream is asked last, so that it is never behind the catalogue.
-async fn not_indexed(catalog: &Catalog, requests: &Requests) -> Result<Option<u64>, CatalogError> {
+async fn not_indexed(
+    catalog: &Catalog,
+    broker: &BrokerHandle,
+) -> Result<Option<u64>, CatalogError> {
     let bookmark = catalog.bookmark().await?;
-    let Some(jetstream) = requests.jetstream() else { return Ok(None) };
+    let Some(jetstream) = broker.jetstream() else { return Ok(None) };
     let nats = jetstream.client();
-    let position = timeout(PATIENCE, stream::position(&nats)).await;
+    let position = timeout(POSITION_TIMEOUT, stream::position(&nats)).await;
     let Ok(Ok(position)) = position else { return Ok(None) };
     let known = bookmark.filter(|bookmark| bookmark.stream_created == position.created);
     Ok(Some(position.unread(known.map_or(0, |bookmark| bookmark.last_sequence))))

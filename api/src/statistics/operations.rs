@@ -1,8 +1,8 @@
 //! `GET /stats`, as it is served and as it is documented.
 
-use super::counts::{Counts, Stats};
+use super::counts::{CountCache, Stats};
 use crate::auth::tokens::Scope;
-use crate::broker::Requests;
+use crate::broker::BrokerHandle;
 use crate::http::json_body::JsonBody;
 use crate::openapi::responses::Unreadable;
 use crate::openapi::rules::OperationRules;
@@ -13,8 +13,8 @@ use poem_openapi::{ApiResponse, OpenApi, Tags};
 #[derive(Debug)]
 pub struct StatisticsOperations {
     catalog: Catalog,
-    requests: Requests,
-    counts: Counts,
+    broker: BrokerHandle,
+    counts: CountCache,
 }
 
 #[derive(Tags)]
@@ -26,8 +26,8 @@ enum Group {
 impl StatisticsOperations {
     /// On a catalogue, and the broker whose stream is counted too.
     #[must_use]
-    pub fn new(catalog: Catalog, requests: Requests) -> Self {
-        Self { catalog, requests, counts: Counts::default() }
+    pub fn new(catalog: Catalog, broker: BrokerHandle) -> Self {
+        Self { catalog, broker, counts: CountCache::default() }
     }
 }
 
@@ -41,7 +41,7 @@ impl StatisticsOperations {
     /// Series by state, modality and rule, and what they come to.
     #[oai(path = "/stats", method = "get", operation_id = "getStats", tag = "Group::Statistics")]
     async fn stats(&self) -> Result<Counted, Unreadable> {
-        Ok(Counted::Done(JsonBody(self.counts.of(&self.catalog, &self.requests).await?)))
+        Ok(Counted::Done(JsonBody(self.counts.of(&self.catalog, &self.broker).await?)))
     }
 }
 

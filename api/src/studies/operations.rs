@@ -1,9 +1,9 @@
 //! The operations on studies, as they are served and as they are documented.
 
-use super::record::{FoundStudies, Study};
+use super::record::{Study, StudyList};
 use crate::auth::tokens::Scope;
 use crate::http::cursor::Cursor;
-use crate::http::paged_list::Part;
+use crate::http::paged_list::PageRequest;
 use crate::http::parameters::{
     self, Codes, Dates, Limit, Names, Pattern, StudyUid, choice_schema, choose, names, parameter,
 };
@@ -82,7 +82,7 @@ impl StudyOperations {
         #[oai(name = "StudyDate")]
         study_date: Query<Option<Dates>>,
     ) -> Result<StudiesFound, Unlisted> {
-        let part = Part::new(request, limit.0, cursor.0, count.0)?;
+        let page = PageRequest::new(request, limit.0, cursor.0, count.0)?;
         let matching = [
             patient_id.0.map(|pattern| (keyword::PatientID, pattern.0)),
             patient_name.0.map(|pattern| (keyword::PatientName, pattern.0)),
@@ -93,14 +93,14 @@ impl StudyOperations {
         let search = StudySearch {
             matching: matching.into_iter().flatten().collect(),
             descending: sort.0.is_some_and(|sort| sort.0),
-            whole: part.is_whole(),
+            whole: page.is_whole(),
         };
-        let total = match part.is_counted() {
+        let total = match page.is_counted() {
             true => Some(self.catalog.count_studies(&search).await?),
             false => None,
         };
-        let list = FoundStudies { catalog: self.catalog.clone(), search };
-        Ok(StudiesFound::new(part.of(list).await?, total))
+        let list = StudyList { catalog: self.catalog.clone(), search };
+        Ok(StudiesFound::new(page.of(list).await?, total))
     }
 
     /// Show a study
@@ -120,10 +120,10 @@ impl StudyOperations {
         /// The entity tags that the client has, for example `"5f2b9c"`
         #[oai(name = "If-None-Match")]
         known: Header<Option<parameters::Tags>>,
-    ) -> Result<StudyTold, StudyMissing> {
+    ) -> Result<StudyResponse, StudyMissing> {
         let found = self.catalog.study(&study.0.0).await?;
         let study = Study::from(found.ok_or_else(|| Problem::not_found("there is no such study"))?);
-        Ok(StudyTold::new(study, known.0.as_ref())?)
+        Ok(StudyResponse::new(study, known.0.as_ref())?)
     }
 }
 
@@ -144,7 +144,7 @@ paged_list_response!(StudiesFound
     Study
 );
 
-conditional_response!(StudyTold
+conditional_response!(StudyResponse
     /// The study
     Study
 );

@@ -107,14 +107,14 @@ impl From<StudyRecord> for Study {
 
 /// The studies that a search finds.
 #[derive(Debug)]
-pub struct FoundStudies {
+pub struct StudyList {
     /// The catalogue.
     pub catalog: Catalog,
     /// What is searched for.
     pub search: StudySearch,
 }
 
-impl List for FoundStudies {
+impl List for StudyList {
     type Record = StudyRecord;
 
     async fn page(

@@ -1,8 +1,8 @@
 //! The consumers of SERIES that stand for webhooks on the broker.
 
-use super::Told;
+use super::TrackedHook;
 use super::file::Hook;
-use super::resuming::Beginning;
+use super::start_position::StartPosition;
 use anyhow::Context as _;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::{AckPolicy, Consumer, Info, pull};
@@ -38,7 +38,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(super) async fn open(
     jetstream: &Context,
     hook: &Hook,
-    from: impl AsyncFnOnce() -> anyhow::Result<Beginning>,
+    from: impl AsyncFnOnce() -> anyhow::Result<StartPosition>,
 ) -> anyhow::Result<Consumer<pull::Config>> {
     let stream = jetstream.get_stream(SERIES).await?;
     let wanted = |deliver_policy, memory_storage| pull::Config {
@@ -75,15 +75,15 @@ pub(super) async fn open(
 ///
 /// # Errors
 /// When it does not answer.
-pub(super) async fn standing(stream: &Stream) -> anyhow::Result<HashMap<String, Info>> {
+pub(super) async fn infos(stream: &Stream) -> anyhow::Result<HashMap<String, Info>> {
     let mut consumers = stream.consumers();
-    let mut standing = HashMap::new();
+    let mut infos = HashMap::new();
     while let Some(info) = consumers.try_next().await? {
         if let Some(hook) = info.name.strip_prefix(PREFIX) {
-            standing.insert(hook.to_owned(), info);
+            infos.insert(hook.to_owned(), info);
         }
     }
-    Ok(standing)
+    Ok(infos)
 }
 
 /// Removes the consumers of webhooks that are not in the file, and says what they were owed. Tries
@@ -91,7 +91,7 @@ pub(super) async fn standing(stream: &Stream) -> anyhow::Result<HashMap<String, 
 pub(super) async fn remove_others(
     jetstream: &Context,
     catalog: &Catalog,
-    all: &[Told],
+    all: &[TrackedHook],
     stop: &CancellationToken,
 ) {
     while let Err(error) = try_to_remove_others(jetstream, catalog, all).await {
@@ -106,18 +106,18 @@ pub(super) async fn remove_others(
 async fn try_to_remove_others(
     jetstream: &Context,
     catalog: &Catalog,
-    all: &[Told],
+    all: &[TrackedHook],
 ) -> anyhow::Result<()> {
     let stream = jetstream.get_stream(SERIES).await?;
-    for (hook, info) in standing(&stream).await? {
-        if all.iter().any(|told| told.hook.name == hook) {
+    for (hook, info) in infos(&stream).await? {
+        if all.iter().any(|tracked| tracked.hook.name == hook) {
             continue;
         }
         stream.delete_consumer(&info.name).await?;
         let undelivered = info.num_pending + info.num_ack_pending as u64;
         tracing::warn!(hook, undelivered, "a webhook that left WEBHOOKS_FILE was removed");
     }
-    let names: Vec<_> = all.iter().map(|told| told.hook.name.as_str()).collect();
+    let names: Vec<_> = all.iter().map(|tracked| tracked.hook.name.as_str()).collect();
     Ok(catalog.forget_other_webhooks(&names).await?)
 }
 

@@ -2,8 +2,8 @@
 //! and longer pauses, and becomes a dead letter after the last try.
 
 use super::post::{Post, Refusal};
-use super::resuming::{beginning, keep};
-use super::{Told, cloud_event, consumers, pauses};
+use super::start_position::{keep, start_position};
+use super::{TrackedHook, cloud_event, consumers, retry_delay};
 use anyhow::{Context as _, anyhow};
 use async_nats::jetstream::consumer::{Consumer, pull};
 use async_nats::jetstream::message::AckKind;
@@ -32,7 +32,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// What it takes to deliver to one webhook.
 pub(super) struct Deliveries {
-    pub(super) all: Arc<[Told]>,
+    pub(super) all: Arc<[TrackedHook]>,
     /// Which of all.
     pub(super) place: usize,
     pub(super) post: Post,
@@ -45,7 +45,7 @@ pub(super) struct Deliveries {
 impl Deliveries {
     /// Delivers until told to stop.
     pub(super) async fn run(self) {
-        let hook = self.told().hook.name.as_str();
+        let hook = self.tracked().hook.name.as_str();
         // A stream that comes only now has nothing older than a new webhook, and what is in it first must
         // not be missed.
         let mut is_first_start = false;
@@ -79,14 +79,15 @@ impl Deliveries {
         }
     }
 
-    fn told(&self) -> &Told {
+    fn tracked(&self) -> &TrackedHook {
         &self.all[self.place]
     }
 
     async fn open(&self, is_first_start: bool) -> anyhow::Result<Consumer<pull::Config>> {
-        let hook = &self.told().hook;
-        let from =
-            async || beginning(&self.jetstream, &self.catalog, &hook.name, is_first_start).await;
+        let hook = &self.tracked().hook;
+        let from = async || {
+            start_position(&self.jetstream, &self.catalog, &hook.name, is_first_start).await
+        };
         tokio::select! {
             consumer = consumers::open(&self.jetstream, hook, from) => consumer,
             () = self.stop.cancelled() => Err(anyhow!("it is to stop")),
@@ -109,8 +110,8 @@ impl Deliveries {
 
     /// Tries once, and tells the broker what came of it.
     async fn deliver(&self, message: &Message) -> anyhow::Result<()> {
-        let told = self.told();
-        let hook = &told.hook;
+        let tracked = self.tracked();
+        let hook = &tracked.hook;
         let info = message.info().map_err(|error| anyhow!("no delivery: {error}"))?;
         let (sequence, tries) = (info.stream_sequence, info.delivered.unsigned_abs());
         let tries = u32::try_from(tries).unwrap_or(u32::MAX);
@@ -127,7 +128,7 @@ impl Deliveries {
                 };
                 match posted {
                     Ok(()) => {
-                        told.succeeded();
+                        tracked.succeeded();
                         tracing::debug!(hook = name, sequence, tries, "delivered");
                         return acknowledge(message, AckKind::Ack).await;
                     }
@@ -140,24 +141,24 @@ impl Deliveries {
             }
         };
         let Refusal { cause, asked } = refusal;
-        told.failed(&cause);
+        tracked.failed(&cause);
         tracing::debug!(hook = name, sequence, tries, cause, "not delivered");
         if tries >= hook.attempts {
             return self.bury(message, &format!("{cause}; tried {tries} times")).await;
         }
-        let pause = pauses::after(tries, asked, fastrand::f64());
+        let pause = retry_delay::after(tries, asked, fastrand::f64());
         acknowledge(message, AckKind::Nak(Some(pause))).await
     }
 
     async fn bury(&self, message: &Message, error: &str) -> anyhow::Result<()> {
-        let name = &self.told().hook.name;
+        let name = &self.tracked().hook.name;
         let info = message.info().map_err(|error| anyhow!("no delivery: {error}"))?;
         let (sequence, at) = (info.stream_sequence, info.published.unix_timestamp_nanos());
         let id = format!("{SERIES}:{at}:{sequence}:{name}");
         let letter =
             Dead { message: &message.message, stream: SERIES, sequence: Some(sequence), error };
         letter.bury(&self.jetstream, &Subject::undelivered(name), &id).await?;
-        self.told().gave_up(sequence, error);
+        self.tracked().gave_up(sequence, error);
         acknowledge(message, AckKind::Ack).await
     }
 }

@@ -7,27 +7,27 @@
 mod cloud_event;
 mod consumers;
 mod deliveries;
+mod delivery_record;
 mod file;
 mod metrics;
 pub mod operations;
-mod pauses;
 mod post;
-mod record;
-mod resuming;
+mod retry_delay;
 mod signature;
-mod state;
+mod start_position;
+mod status;
 
-use crate::broker::Requests;
+use crate::broker::BrokerHandle;
 use crate::http::problem::Problem;
 use async_nats::HeaderMap;
 use catalog::Catalog;
 use contract::subject::Subject;
 use deliveries::Deliveries;
+use delivery_record::DeliveryRecord;
 use file::Hook;
 use metrics::WebhookMetrics;
 use poem::http::StatusCode;
 use post::{Post, Refusal};
-use record::Record;
 use shared::metrics::Metrics;
 use std::path::Path;
 use std::sync::Arc;
@@ -37,20 +37,20 @@ use tokio_util::sync::CancellationToken;
 /// All webhooks of the file. Clones are one.
 #[derive(Debug, Clone, Default)]
 pub struct Webhooks {
-    requests: Requests,
+    broker: BrokerHandle,
     /// `None` when no file is set: then nothing on the broker is touched.
-    all: Option<Arc<[Told]>>,
+    all: Option<Arc<[TrackedHook]>>,
     post: Option<Post>,
 }
 
 /// A webhook, and how its deliveries went.
 #[derive(Debug)]
-struct Told {
+struct TrackedHook {
     hook: Hook,
-    record: Record,
+    record: DeliveryRecord,
 }
 
-impl Told {
+impl TrackedHook {
     /// Its receiver took a delivery. Said when it had trouble before.
     fn succeeded(&self) {
         if let Some(dead_letters) = self.record.succeeded() {
@@ -77,18 +77,23 @@ impl Told {
 }
 
 impl Webhooks {
-    /// Those that a file names, told through the broker that `requests` go to, and counted among
+    /// The webhooks of a file, with the completions of this broker, and counted among
     /// `metrics`.
     ///
     /// # Errors
     /// When the file can't be read or understood.
-    pub fn new(file: Option<&Path>, requests: Requests, metrics: &Metrics) -> anyhow::Result<Self> {
+    pub fn new(
+        file: Option<&Path>,
+        broker: BrokerHandle,
+        metrics: &Metrics,
+    ) -> anyhow::Result<Self> {
         let metrics = WebhookMetrics::registered(metrics);
-        let Some(file) = file else { return Ok(Self { requests, ..Self::default() }) };
+        let Some(file) = file else { return Ok(Self { broker, ..Self::default() }) };
         let hooks = file::read(file)?;
         let post = Post::new(hooks.iter().any(|hook| hook.url.scheme_str() == Some("https")))?;
-        let told = |hook: Hook| Told { record: Record::new(metrics.of(&hook.name)), hook };
-        Ok(Self { requests, all: Some(hooks.into_iter().map(told).collect()), post: Some(post) })
+        let tracked =
+            |hook: Hook| TrackedHook { record: DeliveryRecord::new(metrics.of(&hook.name)), hook };
+        Ok(Self { broker, all: Some(hooks.into_iter().map(tracked).collect()), post: Some(post) })
     }
 
     /// Delivers a completion that is a dead letter, once.
@@ -103,22 +108,23 @@ impl Webhooks {
     ) -> Result<(), Problem> {
         let never = |detail: &str| Problem::new(StatusCode::CONFLICT, detail);
         let all = self.all.as_deref().unwrap_or_default();
-        let told =
-            all.iter().find(|told| Subject::undelivered(&told.hook.name).to_string() == subject);
-        let (Some(told), Some(post)) = (told, &self.post) else {
+        let tracked = all
+            .iter()
+            .find(|tracked| Subject::undelivered(&tracked.hook.name).to_string() == subject);
+        let (Some(tracked), Some(post)) = (tracked, &self.post) else {
             return Err(never("WEBHOOKS_FILE has no such webhook any more; drop the letter"));
         };
-        let hook = &told.hook;
+        let hook = &tracked.hook;
         let event = cloud_event::of(hook, payload, Some(headers));
         let event = event.map_err(|cause| never(&format!("{cause}; drop the letter")))?;
         let event =
             event.ok_or_else(|| never("the webhook wants no such any more; drop the letter"))?;
         post.deliver(hook, event).await.map_err(|Refusal { cause, .. }| {
-            told.failed(&cause);
+            tracked.failed(&cause);
             let detail = format!("the webhook's receiver did not take it: {cause}");
             Problem::new(StatusCode::BAD_GATEWAY, detail)
         })?;
-        told.succeeded();
+        tracked.succeeded();
         Ok(())
     }
 
@@ -126,7 +132,7 @@ impl Webhooks {
     pub async fn run(&self, catalog: &Catalog, stop: &CancellationToken) {
         let (Some(all), Some(post)) = (&self.all, &self.post) else { return };
         let jetstream = tokio::select! {
-            jetstream = self.requests.connected() => jetstream,
+            jetstream = self.broker.connected() => jetstream,
             () = stop.cancelled() => return,
         };
         let mut tasks = JoinSet::new();

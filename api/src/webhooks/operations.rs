@@ -1,7 +1,7 @@
 //! `GET /webhooks`, as it is served and as it is documented.
 
 use super::Webhooks;
-pub use super::state::Webhook;
+pub use super::status::Webhook;
 use crate::auth::tokens::Scope;
 use crate::http::json_body::JsonBody;
 use crate::openapi::responses::broker_problems;

@@ -2,7 +2,7 @@
 
 use super::cloud_event::CLOUD_EVENT;
 use super::file::Hook;
-use super::pauses;
+use super::retry_delay;
 use super::signature::{SIGNATURE_HEADER, TIMESTAMP_HEADER};
 use crate::http_client::{AGENT, Client, chain, client};
 use anyhow::Context as _;
@@ -65,7 +65,8 @@ impl Post {
         };
         let status = answer.status();
         let asked = answer.headers().get(header::RETRY_AFTER);
-        let asked = asked.and_then(|value| pauses::asked(value.to_str().ok()?, Timestamp::now()));
+        let asked =
+            asked.and_then(|value| retry_delay::asked(value.to_str().ok()?, Timestamp::now()));
         // The status is the answer; how its body ends changes nothing.
         let _ = timeout(DRAIN, Limited::new(answer.into_body(), MAX_BODY).collect()).await;
         if status.is_success() {

@@ -1,8 +1,8 @@
 //! A TLS connection to an Audit Record Repository.
 
-use super::held::HOLD;
 use super::settings::Repository;
 use super::tls::Tls;
+use super::unconfirmed::HOLD;
 use anyhow::Context as _;
 use std::io::{self, ErrorKind};
 use std::time::Duration;
@@ -14,14 +14,14 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 /// How long it may take until there is a connection: the name, TCP and the TLS hand-shake.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long the other side's kernel may acknowledge nothing of what was written (RFC 5482); then the
 /// connection has ended. Elsewhere than on Linux that is for the operating system to say.
 pub(crate) const UNACKNOWLEDGED: Duration = Duration::from_secs(5);
 
 /// How long the other side may take to answer our close_notify.
-const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// An open connection, since when.
 pub(crate) struct Connection(TlsStream<TcpStream>, Instant);
@@ -40,7 +40,7 @@ impl Connection {
             end_when_unacknowledged(&socket)?;
             connector.connect(repository.name(), socket).await
         };
-        let opened = timeout(CONNECT_PATIENCE, opened).await.context("no connection in time")?;
+        let opened = timeout(CONNECT_TIMEOUT, opened).await.context("no connection in time")?;
         Ok(Self(opened?, Instant::now()))
     }
 
@@ -87,7 +87,7 @@ impl Connection {
             self.0.shutdown().await?;
             self.closed().await
         };
-        matches!(timeout(CLOSE_PATIENCE, closed).await, Ok(Ok(())))
+        matches!(timeout(CLOSE_TIMEOUT, closed).await, Ok(Ok(())))
     }
 }
 

@@ -5,13 +5,13 @@
 //! acknowledgement: `relay` says when a message counts as taken.
 
 mod connection;
-mod held;
 mod message;
 mod metrics;
 mod relay;
 mod session;
 mod settings;
 mod tls;
+mod unconfirmed;
 pub mod xml;
 
 pub use relay::Relay;

@@ -28,9 +28,9 @@ pub(crate) enum Severity {
 
 /// Who sends it: HOSTNAME, APP-NAME and PROCID.
 #[derive(Debug, Clone)]
-pub(crate) struct Sender(String);
+pub(crate) struct Originator(String);
 
-impl Sender {
+impl Originator {
     /// This process.
     pub(crate) fn here() -> Self {
         Self::new(&host_name(), "collimator", &std::process::id().to_string())
@@ -64,13 +64,13 @@ fn field(text: &str, longest: usize) -> String {
 mod tests {
     use super::*;
 
-    fn frame(sender: &Sender, at: &str) -> String {
+    fn frame(sender: &Originator, at: &str) -> String {
         sender.frame(Severity::Notice, at.parse().unwrap(), "<ä/>")
     }
 
     #[test]
     fn a_frame_is_the_length_in_octets_and_the_message() {
-        let sender = Sender::new("radiology.example.org", "collimator", "4711");
+        let sender = Originator::new("radiology.example.org", "collimator", "4711");
         let frame = frame(&sender, "2026-02-03T04:05:16.123456789Z");
         let (length, message) = frame.split_once(' ').unwrap();
         assert_eq!(
@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn a_header_is_of_printable_ascii_within_its_limits() {
         let long = "x".repeat(300);
-        let sender = Sender::new("Röntgen 1\n", "", &long);
+        let sender = Originator::new("Röntgen 1\n", "", &long);
         assert_eq!(sender.0, format!("R_ntgen_1_ - {}", &long[..128]));
     }
 }

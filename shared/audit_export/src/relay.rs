@@ -1,12 +1,12 @@
 //! The way of audit messages from AUDIT to the repository, in order and at least once.
 //!
 //! A message is acknowledged to the broker when it was written and the connection has lasted for
-//! [`HOLD`](super::held::HOLD) since. When the connection ends before, what was not acknowledged is given
+//! [`HOLD`](super::unconfirmed::HOLD) since. When the connection ends before, what was not acknowledged is given
 //! back, and comes again before anything newer. What can be lost is what the repository's machine has
 //! acknowledged and its program has not read, when that one hangs for longer and dies.
 
 use super::connection::Connection;
-use super::message::Sender;
+use super::message::Originator;
 use super::metrics::SyslogMetrics;
 use super::session::Session;
 use super::settings::{Repository, SyslogSettings};
@@ -38,7 +38,7 @@ const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 pub struct Relay {
     repository: Repository,
     tls: Tls,
-    sender: Sender,
+    sender: Originator,
     metrics: SyslogMetrics,
 }
 
@@ -49,7 +49,8 @@ impl Relay {
     /// When a file of the settings is not named, can't be read, or holds something else.
     pub fn new(settings: &SyslogSettings, metrics: &Metrics) -> anyhow::Result<Option<Self>> {
         let metrics = SyslogMetrics::registered(metrics);
-        let relay = |(repository, tls)| Self { repository, tls, sender: Sender::here(), metrics };
+        let relay =
+            |(repository, tls)| Self { repository, tls, sender: Originator::here(), metrics };
         Ok(settings.read()?.map(relay))
     }
 

@@ -1,9 +1,9 @@
 //! One connection to the repository, and the audit messages that go over it.
 
 use super::connection::Connection;
-use super::held::Held;
-use super::message::{Sender, Severity};
+use super::message::{Originator, Severity};
 use super::metrics::{Outcome, SyslogMetrics};
+use super::unconfirmed::Unconfirmed;
 use super::xml;
 use anyhow::{Context as _, anyhow};
 use async_nats::jetstream::Message;
@@ -23,7 +23,7 @@ const PULL_EXPIRES: Duration = Duration::from_secs(2);
 pub(crate) struct Session<'a> {
     pub(crate) consumer: Consumer<pull::Config>,
     pub(crate) connection: Connection,
-    pub(crate) sender: &'a Sender,
+    pub(crate) sender: &'a Originator,
     pub(crate) metrics: &'a SyslogMetrics,
 }
 
@@ -48,30 +48,30 @@ impl Session<'_> {
         has_lasted: impl FnMut(),
         stop: &CancellationToken,
     ) -> anyhow::Result<()> {
-        let mut held = Held::new(self.metrics);
-        let ended = self.pass_on(&mut held, has_lasted, stop).await;
+        let mut unconfirmed = Unconfirmed::new(self.metrics);
+        let ended = self.pass_on(&mut unconfirmed, has_lasted, stop).await;
         if let Ok(Ended::Stopped) = ended
             && self.connection.has_lasted()
             && self.connection.close().await
         {
-            held.settle_all().await;
+            unconfirmed.settle_all().await;
         }
-        held.give_back().await;
+        unconfirmed.give_back().await;
         ended.map(|_| ())
     }
 
     async fn pass_on(
         &mut self,
-        held: &mut Held,
+        unconfirmed: &mut Unconfirmed,
         mut has_lasted: impl FnMut(),
         stop: &CancellationToken,
     ) -> anyhow::Result<Ended> {
         loop {
             let batch = self.consumer.batch().max_messages(BATCH).expires(PULL_EXPIRES);
             let mut batch = batch.messages().await.context("asking for audit messages")?;
-            let ended = self.pass_on_batch(&mut batch, held, stop).await;
+            let ended = self.pass_on_batch(&mut batch, unconfirmed, stop).await;
             while let Some(Ok(message)) = batch.next().await {
-                held.unwritten(message.split().1);
+                unconfirmed.unwritten(message.split().1);
             }
             if self.connection.has_lasted() {
                 has_lasted();
@@ -86,7 +86,7 @@ impl Session<'_> {
     async fn pass_on_batch(
         &mut self,
         batch: &mut Batch,
-        held: &mut Held,
+        unconfirmed: &mut Unconfirmed,
         stop: &CancellationToken,
     ) -> anyhow::Result<Option<Ended>> {
         for _ in 0..BATCH {
@@ -94,22 +94,22 @@ impl Session<'_> {
                 tokio::select! {
                     next = batch.next() => break next,
                     closed = self.connection.closed() => match closed {
-                        Ok(()) if held.is_empty() && self.connection.has_lasted() => return Ok(Some(Ended::Closed)),
+                        Ok(()) if unconfirmed.is_empty() && self.connection.has_lasted() => return Ok(Some(Ended::Closed)),
                         Ok(()) => return Err(anyhow!("the repository closed the connection")),
                         Err(error) => return Err(error.into()),
                     },
-                    () = held.due() => held.settle().await,
+                    () = unconfirmed.due() => unconfirmed.settle().await,
                     () = stop.cancelled() => return Ok(Some(Ended::Stopped)),
                 }
             };
             match next {
                 Some(message) => {
                     let message = message.map_err(|error| anyhow!("reading AUDIT: {error}"))?;
-                    self.send(message, held).await?;
+                    self.send(message, unconfirmed).await?;
                 }
                 // No more came in time.
                 None => {
-                    held.pending(0);
+                    unconfirmed.pending(0);
                     break;
                 }
             }
@@ -117,7 +117,11 @@ impl Session<'_> {
         Ok(None)
     }
 
-    async fn send(&mut self, message: Message, held: &mut Held) -> anyhow::Result<()> {
+    async fn send(
+        &mut self,
+        message: Message,
+        unconfirmed: &mut Unconfirmed,
+    ) -> anyhow::Result<()> {
         let info = message.info().map_err(|error| anyhow!("no delivery: {error}"))?;
         let (sequence, pending) = (info.stream_sequence, info.pending);
         let frame = self.frame(&message.payload);
@@ -125,8 +129,8 @@ impl Session<'_> {
         match frame {
             Ok(frame) => {
                 // When it can't be written, it is given back with those before it.
-                held.written(message);
-                held.pending(pending);
+                unconfirmed.written(message);
+                unconfirmed.pending(pending);
                 self.connection.write(frame.as_bytes()).await?;
             }
             Err(error) => {

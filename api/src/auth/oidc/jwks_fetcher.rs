@@ -43,7 +43,7 @@ const CONFIGURATION: &str = "/.well-known/openid-configuration";
 
 /// Where keys are published.
 #[derive(Debug)]
-pub(super) enum Published {
+pub(super) enum JwksLocation {
     /// Where the issuer's configuration says.
     Discovered { issuer: String, configuration: Uri },
     /// Here.
@@ -52,8 +52,8 @@ pub(super) enum Published {
 
 /// The keys of an issuer, and how they are got.
 #[derive(Debug)]
-pub(super) struct Fetching {
-    published: Published,
+pub(super) struct JwksFetcher {
+    published: JwksLocation,
     pace: Pace,
     client: Client,
     state: watch::Sender<State>,
@@ -78,7 +78,7 @@ enum Phase {
     Waits,
 }
 
-impl Published {
+impl JwksLocation {
     /// By an issuer.
     ///
     /// # Errors
@@ -104,12 +104,12 @@ impl Published {
     }
 }
 
-impl Fetching {
+impl JwksFetcher {
     /// Nothing is fetched yet.
     ///
     /// # Errors
     /// When https is wanted and this machine trusts nobody.
-    pub(super) fn new(published: Published) -> anyhow::Result<Self> {
+    pub(super) fn new(published: JwksLocation) -> anyhow::Result<Self> {
         let is_secure = published.asked_first().scheme() == Some(&Scheme::HTTPS);
         let client = client(is_secure)?;
         let (state, _) = watch::channel(State { keys: None, phase: Phase::Fetches });
@@ -133,7 +133,7 @@ impl Fetching {
     }
 
     /// Has them fetched again as soon as that may be.
-    pub(super) fn again(&self) {
+    pub(super) fn fetch_soon(&self) {
         self.wanted.notify_one();
     }
 
@@ -178,8 +178,8 @@ impl Fetching {
 
     async fn fetch(&self) -> anyhow::Result<Keys> {
         let url = match &self.published {
-            Published::At(url) => url,
-            Published::Discovered { issuer, configuration } => {
+            JwksLocation::At(url) => url,
+            JwksLocation::Discovered { issuer, configuration } => {
                 &self.discover(issuer, configuration).await?
             }
         };

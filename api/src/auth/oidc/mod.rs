@@ -6,12 +6,12 @@ mod keys;
 pub mod settings;
 mod signatures;
 
-use crate::auth::reloadable_file::Reread;
+use crate::auth::reloadable_file::ReloadableFile;
 use crate::auth::tokens::Scope;
 use anyhow::{Context as _, bail, ensure};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{AlgorithmFamily, Validation, decode, decode_header};
-use jwks_fetcher::{Fetching, Published};
+use jwks_fetcher::{JwksFetcher, JwksLocation};
 use keys::Keys;
 use serde_json::Value;
 pub use settings::OidcSettings;
@@ -59,16 +59,16 @@ pub enum Untrusted {
 /// What is needed to judge tokens of an issuer.
 #[derive(Debug)]
 pub struct Oidc {
-    keys: Source,
+    keys: KeySource,
     validation: Validation,
     scope_claims: Vec<String>,
     scope_prefix: String,
 }
 
 #[derive(Debug)]
-enum Source {
-    File(Reread<Keys>),
-    Issuer(Box<Fetching>),
+enum KeySource {
+    File(ReloadableFile<Keys>),
+    Issuer(Box<JwksFetcher>),
 }
 
 impl Oidc {
@@ -91,14 +91,16 @@ impl Oidc {
         // Without one, a token that any other service was given would be good here.
         let audience = settings.oidc_audience.as_deref().filter(|audience| !audience.is_empty());
         let audience = audience.context("OIDC_ISSUER needs OIDC_AUDIENCE as well")?;
-        let fetched = |setting, published: anyhow::Result<Published>| {
-            let fetching = published.and_then(Fetching::new).context(setting);
-            fetching.map(|fetching| Source::Issuer(Box::new(fetching)))
+        let fetched = |setting, published: anyhow::Result<JwksLocation>| {
+            let fetcher = published.and_then(JwksFetcher::new).context(setting);
+            fetcher.map(|fetcher| KeySource::Issuer(Box::new(fetcher)))
         };
         let keys = match (&settings.oidc_jwks_file, &settings.oidc_jwks_url) {
-            (None, None) => fetched("OIDC_ISSUER", Published::by(issuer))?,
-            (None, Some(url)) => fetched("OIDC_JWKS_URL", Published::at(url))?,
-            (Some(path), None) => Source::File(Reread::new("OIDC_JWKS_FILE", path, Keys::read)?),
+            (None, None) => fetched("OIDC_ISSUER", JwksLocation::by(issuer))?,
+            (None, Some(url)) => fetched("OIDC_JWKS_URL", JwksLocation::at(url))?,
+            (Some(path), None) => {
+                KeySource::File(ReloadableFile::new("OIDC_JWKS_FILE", path, Keys::read)?)
+            }
             (Some(_), Some(_)) => {
                 bail!("OIDC_JWKS_FILE and OIDC_JWKS_URL: one or none of them")
             }
@@ -136,9 +138,9 @@ impl Oidc {
             return Err(Untrusted::Signature);
         }
         let keys = match &self.keys {
-            Source::File(file) => file.now(),
-            Source::Issuer(fetching) => {
-                fetching.keys_with(header.kid.as_deref()).await.ok_or(Untrusted::NoKeys)?
+            KeySource::File(file) => file.current(),
+            KeySource::Issuer(fetcher) => {
+                fetcher.keys_with(header.kid.as_deref()).await.ok_or(Untrusted::NoKeys)?
             }
         };
         let key = keys.find(&header).ok_or(Untrusted::Signature)?;
@@ -149,17 +151,17 @@ impl Oidc {
     }
 
     /// Reads the keys again, or has them fetched soon.
-    pub(crate) fn again(&self) {
+    pub(crate) fn reload(&self) {
         match &self.keys {
-            Source::File(file) => file.again(),
-            Source::Issuer(fetching) => fetching.again(),
+            KeySource::File(file) => file.reload(),
+            KeySource::Issuer(fetcher) => fetcher.fetch_soon(),
         }
     }
 
     /// Keeps the keys fresh, until told to stop.
     pub(crate) async fn run(&self, stop: &CancellationToken) {
-        if let Source::Issuer(fetching) = &self.keys {
-            fetching.run(stop).await;
+        if let KeySource::Issuer(fetcher) = &self.keys {
+            fetcher.run(stop).await;
         }
     }
 

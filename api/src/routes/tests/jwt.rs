@@ -261,13 +261,13 @@ async fn files_are_read_again_and_a_bad_one_changes_nothing() {
     std::fs::write(&opened.keys, key_set(&[&new]).to_string()).unwrap();
     let new = new.token(&claims());
     assert_eq!([status(&new).await, status(&another).await], [StatusCode::UNAUTHORIZED; 2]);
-    opened.guard.reread();
+    opened.guard.reload();
     assert_eq!([status(&new).await, status(&another).await], [StatusCode::OK; 2]);
     assert_eq!(status(&old).await, StatusCode::UNAUTHORIZED);
     for bad in ["", "{}", "[[token]]"] {
         std::fs::write(&opened.keys, bad).unwrap();
         std::fs::write(&opened.tokens, bad).unwrap();
-        opened.guard.reread();
+        opened.guard.reload();
         assert_eq!([status(&new).await, status(&another).await], [StatusCode::OK; 2], "{bad}");
     }
 }

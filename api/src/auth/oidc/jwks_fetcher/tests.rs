@@ -12,8 +12,11 @@ const NEVER: Duration = Duration::from_secs(3600);
 /// Longest wait for what must happen.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-fn fetching(published: Published, pace: Pace) -> (Arc<Fetching>, tokio_util::sync::DropGuard) {
-    let fetching = Arc::new(Fetching { pace, ..Fetching::new(published).unwrap() });
+fn fetching(
+    published: JwksLocation,
+    pace: Pace,
+) -> (Arc<JwksFetcher>, tokio_util::sync::DropGuard) {
+    let fetching = Arc::new(JwksFetcher { pace, ..JwksFetcher::new(published).unwrap() });
     let stop = CancellationToken::new();
     let (running, stopped) = (fetching.clone(), stop.clone());
     tokio::spawn(async move { running.run(&stopped).await });
@@ -42,7 +45,7 @@ async fn keys_are_where_the_issuer_says_and_only_if_it_is_the_issuer() {
         (json!({ "issuer": server.url }), false),
     ] {
         server.serves(CONFIGURATION, &said);
-        let published = Published::by(&server.url).unwrap();
+        let published = JwksLocation::by(&server.url).unwrap();
         let (fetching, _stop) = fetching(published, PACE);
         assert_eq!(fetching.keys_with(Some("a")).await.is_some(), is_good, "{said}");
     }
@@ -54,7 +57,7 @@ async fn a_key_that_a_token_names_is_fetched_and_one_that_is_gone_is_not_known_a
     let (first, second) = (Signer::eddsa("first"), Signer::es256("second"));
     server.serves("/", key_set(&[&first]));
     let pace = Pace { rest: QUICK, every: NEVER, ..PACE };
-    let (fetching, _stop) = fetching(Published::at(&server.url).unwrap(), pace);
+    let (fetching, _stop) = fetching(JwksLocation::at(&server.url).unwrap(), pace);
     assert!(fetching.keys_with(Some("first")).await.unwrap().have("first"));
     server.serves("/", key_set(&[&second]));
     let found = async || fetching.keys_with(Some("second")).await.unwrap().have("second");
@@ -67,7 +70,7 @@ async fn unknown_keys_cause_no_more_than_one_fetch_in_a_while() {
     let server = Server::start().await;
     server.serves("/", key_set(&[&Signer::eddsa("a")]));
     let pace = Pace { rest: NEVER, ..PACE };
-    let (fetching, _stop) = fetching(Published::at(&server.url).unwrap(), pace);
+    let (fetching, _stop) = fetching(JwksLocation::at(&server.url).unwrap(), pace);
     for number in 0..100 {
         let unknown = format!("unknown {number}");
         assert!(!fetching.keys_with(Some(&unknown)).await.unwrap().have(&unknown));
@@ -81,7 +84,7 @@ async fn old_keys_stay_when_the_issuer_hangs_or_talks_nonsense() {
     let key = Signer::eddsa("a");
     server.serves("/", key_set(&[&key]));
     let pace = Pace { limit: Duration::from_secs(1), rest: QUICK, every: QUICK, retry: QUICK };
-    let (fetching, _stop) = fetching(Published::at(&server.url).unwrap(), pace);
+    let (fetching, _stop) = fetching(JwksLocation::at(&server.url).unwrap(), pace);
     assert!(fetching.keys_with(Some("a")).await.is_some());
     let too_long = json!({ "keys": [key.jwk()], "more": "x".repeat(MAX_LENGTH) });
     for nonsense in [json!({ "keys": [] }), json!("keys"), too_long] {
@@ -106,7 +109,7 @@ async fn without_any_keys_nobody_waits_for_ever_and_they_come_when_the_issuer_do
     server.hangs(true);
     server.serves("/", key_set(&[&Signer::eddsa("a")]));
     let pace = Pace { limit: Duration::from_millis(500), rest: QUICK, every: NEVER, retry: NEVER };
-    let (fetching, _stop) = fetching(Published::at(&server.url).unwrap(), pace);
+    let (fetching, _stop) = fetching(JwksLocation::at(&server.url).unwrap(), pace);
     let waited = timeout(DEADLINE, fetching.keys_with(Some("a"))).await;
     assert!(waited.expect("it waits for ever").is_none());
     server.hangs(false);

@@ -1,7 +1,7 @@
-//! What a listener missed since the event that it names: read again from the streams.
+//! Replays to a listener what it missed since the event that it names, out of the streams.
 
-use super::reader::{Delivery, PATIENCE, Reader, Room, Stream, look};
-use super::sse_frame::{Place, SseFrame};
+use super::reader::{BROKER_TIMEOUT, Delivery, ListenerPermit, Reader, Stream, look};
+use super::sse_frame::{EventPosition, SseFrame};
 use anyhow::Context as _;
 use async_nats::datetime::DateTime;
 use async_nats::jetstream::Context;
@@ -20,14 +20,14 @@ const OVERLAP: Duration = Duration::from_secs(10);
 /// Reads what was missed, in the order in which the broker stored it. So whoever breaks off can name
 /// the last event that it was told: what is older was told too, of the other stream as well. What is
 /// told again of the time before has no id, or a connection that breaks would go back.
-pub(super) struct CatchingUp {
-    missed: Vec<MissedInStream>,
+pub(super) struct Replay {
+    missed: Vec<ReplayedStream>,
     /// When the event was stored that it begins after.
     after: DateTime,
 }
 
 /// What is left of one stream.
-struct MissedInStream {
+struct ReplayedStream {
     reader: Reader,
     /// Its oldest event that was not told yet.
     next: Option<Delivery>,
@@ -38,28 +38,28 @@ struct MissedInStream {
 /// What there is for a listener that names an event.
 pub(super) enum Missed {
     /// All that came since.
-    Kept(CatchingUp),
+    Kept(Replay),
     /// Nobody can tell, for this reason.
     Unknown(&'static str),
 }
 
-impl CatchingUp {
+impl Replay {
     /// Begins after an event: with all that follows it in its own stream, and all of the other
-    /// stream since about then. `room` is held until the broker has forgotten who read.
+    /// stream since about then. `permit` is held until the broker has removed the consumers.
     ///
     /// # Errors
     /// When the broker does not answer.
     pub(super) async fn after(
         jetstream: &Context,
-        last: Place,
-        room: &Room,
+        last: EventPosition,
+        permit: &ListenerPermit,
     ) -> anyhow::Result<Missed> {
         let stream = look(jetstream, last.stream).await?;
         if last.sequence > stream.cached_info().state.last_sequence {
             return Ok(Missed::Unknown("the stream was made anew since then"));
         }
         // The event itself tells when it was; without it nobody knows what else is gone.
-        let asked = timeout(PATIENCE, stream.get_raw_message(last.sequence)).await;
+        let asked = timeout(BROKER_TIMEOUT, stream.get_raw_message(last.sequence)).await;
         let Ok(event) = asked.context("NATS does not answer")? else {
             return Ok(Missed::Unknown("the event of that id is no longer kept"));
         };
@@ -82,13 +82,13 @@ impl CatchingUp {
             if !is_there_more {
                 continue;
             }
-            let (told, room) = (stream.told(), Some(room.clone()));
-            let reader = Reader::open(jetstream, stream, told, from, room).await?;
+            let (subjects, permit) = (stream.subjects(), Some(permit.clone()));
+            let reader = Reader::open(jetstream, stream, subjects, from, permit).await?;
             if reader.pending > MOST {
                 return Ok(Missed::Unknown("too many events came since then"));
             }
             let pending = reader.pending;
-            missed.push(MissedInStream { reader, next: None, pending });
+            missed.push(ReplayedStream { reader, next: None, pending });
         }
         Ok(Missed::Kept(Self { missed, after: event.time }))
     }
@@ -103,26 +103,26 @@ impl CatchingUp {
                 stream.read_on().await?;
             }
             self.missed.retain(|stream| stream.next.is_some());
-            let at = |stream: &&mut MissedInStream| stream.next.as_ref().map(|next| next.at);
+            let at = |stream: &&mut ReplayedStream| stream.next.as_ref().map(|next| next.at);
             let Some(oldest) = self.missed.iter_mut().min_by_key(at) else { return Ok(None) };
             let Some(Delivery { sequence, at, message, .. }) = oldest.next.take() else { continue };
-            let place = Place { stream: oldest.reader.stream(), sequence };
-            let told = match at <= self.after {
-                true => SseFrame::published_before(place, &message.subject, &message.payload),
-                false => SseFrame::published(place, &message.subject, &message.payload),
+            let position = EventPosition { stream: oldest.reader.stream(), sequence };
+            let frame = match at <= self.after {
+                true => SseFrame::published_before(position, &message.subject, &message.payload),
+                false => SseFrame::published(position, &message.subject, &message.payload),
             };
-            if told.is_some() {
-                return Ok(told);
+            if frame.is_some() {
+                return Ok(frame);
             }
         }
     }
 }
 
-impl MissedInStream {
+impl ReplayedStream {
     /// Waits for its next event, if there is one and it has not come.
     async fn read_on(&mut self) -> anyhow::Result<()> {
         if self.next.is_none() && self.pending > 0 {
-            let next = timeout(PATIENCE, self.reader.next()).await;
+            let next = timeout(BROKER_TIMEOUT, self.reader.next()).await;
             let next = next.context("NATS does not answer")??;
             self.pending = next.pending;
             self.next = Some(next);

@@ -15,7 +15,7 @@ const KEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// SERIES as it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Standing {
+struct SeriesState {
     /// When it was made.
     created: Timestamp,
     /// Its latest sequence.
@@ -26,16 +26,16 @@ struct Standing {
 ///
 /// # Errors
 /// When the broker does not answer, or has no such stream.
-async fn series(jetstream: &Context) -> anyhow::Result<Standing> {
+async fn series(jetstream: &Context) -> anyhow::Result<SeriesState> {
     let stream = jetstream.get_stream(SERIES).await?;
     let info = stream.cached_info();
     let created = Timestamp::from_nanosecond(info.created.unix_timestamp_nanos())?;
-    Ok(Standing { created, last: info.state.last_sequence })
+    Ok(SeriesState { created, last: info.state.last_sequence })
 }
 
 /// Where the deliveries of a webhook begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Beginning {
+pub(super) enum StartPosition {
     /// With all there is: the stream is as new as the webhook, or another one than it was delivered from.
     All,
     /// After what was delivered, or after what there was before a new webhook. Not "with what is new" as the
@@ -43,9 +43,9 @@ pub(super) enum Beginning {
     After(u64),
 }
 
-impl Beginning {
+impl StartPosition {
     /// Of a webhook that was so far, in a stream that is as it stands.
-    fn of(known: Option<Delivered>, series: Standing) -> Self {
+    fn of(known: Option<Delivered>, series: SeriesState) -> Self {
         match known {
             None => Self::After(series.last),
             Some(known) if known.series_created != series.created => Self::All,
@@ -71,24 +71,24 @@ impl Beginning {
 ///
 /// # Errors
 /// When the catalogue or the broker does not answer.
-pub(super) async fn beginning(
+pub(super) async fn start_position(
     jetstream: &Context,
     catalog: &Catalog,
     hook: &str,
     is_first_start: bool,
-) -> anyhow::Result<Beginning> {
+) -> anyhow::Result<StartPosition> {
     let series = series(jetstream).await?;
     // Before the indexer has made the catalogue, nobody can tell a new webhook from an old one.
     catalog.check().await.context("whether its consumer was lost is not known")?;
     let known = catalog.delivered(hook).await.context("how far it was is not known")?;
-    let beginning = Beginning::of(known, series);
-    match (beginning, known) {
-        (_, None) if is_first_start => return Ok(Beginning::All),
+    let start_position = StartPosition::of(known, series);
+    match (start_position, known) {
+        (_, None) if is_first_start => return Ok(StartPosition::All),
         (_, None) => {}
-        (Beginning::After(sequence), _) => {
+        (StartPosition::After(sequence), _) => {
             tracing::warn!(hook, sequence, "its consumer was lost; it goes on after this sequence");
         }
-        (Beginning::All, _) => {
+        (StartPosition::All, _) => {
             tracing::warn!(
                 hook,
                 "its consumer was lost, and SERIES is not the stream that it was; all that is in it is \
@@ -96,7 +96,7 @@ pub(super) async fn beginning(
             );
         }
     }
-    Ok(beginning)
+    Ok(start_position)
 }
 
 /// Keeps how far a webhook is, for as long as this is awaited.
@@ -143,13 +143,13 @@ mod tests {
 
     #[test]
     fn a_webhook_goes_on_where_it_was_in_the_stream_that_it_was_in() {
-        let series = Standing { created: at(1), last: 9 };
-        assert_eq!(Beginning::of(None, series), Beginning::After(9), "a new one");
-        assert_eq!(Beginning::of(known(1, 5), series), Beginning::After(5));
-        assert_eq!(Beginning::of(known(1, 9), series), Beginning::After(9));
-        assert_eq!(Beginning::of(known(1, 10), series), Beginning::All, "an older copy");
-        assert_eq!(Beginning::of(known(2, 5), series), Beginning::All, "made anew");
-        let policy = Beginning::After(5).policy();
+        let series = SeriesState { created: at(1), last: 9 };
+        assert_eq!(StartPosition::of(None, series), StartPosition::After(9), "a new one");
+        assert_eq!(StartPosition::of(known(1, 5), series), StartPosition::After(5));
+        assert_eq!(StartPosition::of(known(1, 9), series), StartPosition::After(9));
+        assert_eq!(StartPosition::of(known(1, 10), series), StartPosition::All, "an older copy");
+        assert_eq!(StartPosition::of(known(2, 5), series), StartPosition::All, "made anew");
+        let policy = StartPosition::After(5).policy();
         assert_eq!(policy, DeliverPolicy::ByStartSequence { start_sequence: 6 });
     }
 }

@@ -8,9 +8,9 @@ use shared::web_url::web_url;
 
 /// Origins that were named.
 #[derive(Debug, Clone, Default)]
-pub struct Origins(Vec<String>);
+pub struct AllowedOrigins(Vec<String>);
 
-impl Origins {
+impl AllowedOrigins {
     /// Of a setting.
     ///
     /// # Errors
@@ -40,7 +40,7 @@ mod tests {
 
     #[test]
     fn what_is_no_origin_is_refused() {
-        let named = |origin: &str| Origins::new(&[origin.to_owned()]);
+        let named = |origin: &str| AllowedOrigins::new(&[origin.to_owned()]);
         for origin in ["https://viewer.example.org", " http://127.0.0.1:3000"] {
             named(origin).unwrap();
         }

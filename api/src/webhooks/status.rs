@@ -1,7 +1,7 @@
 //! `GET /webhooks`: who is told by HTTP, and how that goes.
 
-use super::record::Seen;
-use super::{Told, Webhooks, consumers};
+use super::delivery_record::DeliveryState;
+use super::{TrackedHook, Webhooks, consumers};
 use crate::broker;
 use crate::http::problem::Problem;
 use anyhow::Context as _;
@@ -75,20 +75,24 @@ impl Webhooks {
         let Some(all) = self.all.as_deref().filter(|all| !all.is_empty()) else {
             return Ok(Vec::new());
         };
-        let asked = async { ask(self.requests.connection()?).await };
-        let (mut standing, dead) =
+        let asked = async { ask(self.broker.connection()?).await };
+        let (mut consumer_infos, dead) =
             broker::answered("how the webhooks are is not known", asked).await?;
-        let state = |told: &Told| {
-            let hook = &told.hook;
+        let state = |tracked: &TrackedHook| {
+            let hook = &tracked.hook;
             let letters = dead.get(&Subject::undelivered(&hook.name).to_string()).copied();
-            of(told, standing.remove(&hook.name).as_ref(), letters.unwrap_or(0))
+            of(tracked, consumer_infos.remove(&hook.name).as_ref(), letters.unwrap_or(0))
         };
         Ok(all.iter().map(state).collect())
     }
 }
 
-fn of(Told { hook, record }: &Told, info: Option<&Info>, dead_letters: u64) -> Webhook {
-    let Seen { succeeded_at, failed, .. } = record.seen();
+fn of(
+    TrackedHook { hook, record }: &TrackedHook,
+    info: Option<&Info>,
+    dead_letters: u64,
+) -> Webhook {
+    let DeliveryState { succeeded_at, failed, .. } = record.seen();
     let (failed_at, cause) = failed.unzip();
     Webhook {
         name: hook.name.clone(),
@@ -107,9 +111,9 @@ fn of(Told { hook, record }: &Told, info: Option<&Info>, dead_letters: u64) -> W
 /// The consumers by webhook, and the dead letters by subject.
 async fn ask(jetstream: &Context) -> anyhow::Result<(HashMap<String, Info>, HashMap<String, u64>)> {
     let series = jetstream.get_stream(SERIES).await.context(SERIES)?;
-    let standing = consumers::standing(&series).await.context("the consumers of webhooks")?;
+    let consumer_infos = consumers::infos(&series).await.context("the consumers of webhooks")?;
     let dead = jetstream.get_stream(DEAD).await.context(DEAD)?;
     let subjects = dead.info_with_subjects("dicom.dead.webhook.>").await.context(DEAD)?;
     let dead = subjects.map_ok(|(subject, count)| (subject, count as u64));
-    Ok((standing, dead.try_collect().await?))
+    Ok((consumer_infos, dead.try_collect().await?))
 }

@@ -1,6 +1,6 @@
 //! How long a connection may go on without anything coming of it.
 
-use super::head::HeadEnd;
+use super::request_head::HeadEnd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -17,7 +17,7 @@ pub(super) struct Limits {
 
 /// Ends a connection that breaks a limit. The server ends one that is idle between requests, but waits for
 /// the end of a request that has begun, which may never come.
-pub(super) struct Clock {
+pub(super) struct Deadline {
     limits: Limits,
     sent: Instant,
     /// When the head that is being read began.
@@ -27,7 +27,7 @@ pub(super) struct Clock {
     alarm: Pin<Box<Sleep>>,
 }
 
-impl Clock {
+impl Deadline {
     pub(super) fn new(limits: Limits) -> Self {
         let now = Instant::now();
         let alarm = Box::pin(sleep_until(now + limits.silence.min(limits.head)));

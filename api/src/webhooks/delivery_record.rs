@@ -6,13 +6,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The latest that is known.
 #[derive(Debug, Default)]
-pub(super) struct Record {
-    seen: Mutex<Seen>,
+pub(super) struct DeliveryRecord {
+    seen: Mutex<DeliveryState>,
     counted: Counted,
 }
 
 #[derive(Debug, Clone, Default)]
-pub(super) struct Seen {
+pub(super) struct DeliveryState {
     /// When it last took a delivery.
     pub(super) succeeded_at: Option<Timestamp>,
     /// When a delivery last failed, and what was wrong.
@@ -23,7 +23,7 @@ pub(super) struct Seen {
     dead_letters: u64,
 }
 
-impl Record {
+impl DeliveryRecord {
     /// One that counts.
     pub(super) fn new(counted: Counted) -> Self {
         Self { counted, ..Self::default() }
@@ -56,11 +56,11 @@ impl Record {
         seen.dead_letters == 1
     }
 
-    pub(super) fn seen(&self) -> Seen {
+    pub(super) fn seen(&self) -> DeliveryState {
         self.lock().clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Seen> {
+    fn lock(&self) -> MutexGuard<'_, DeliveryState> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn trouble_is_news_when_it_begins_when_it_costs_something_and_when_it_ends() {
-        let record = Record::default();
+        let record = DeliveryRecord::default();
         assert_eq!(record.succeeded(), None, "it was well before");
         let failed: Vec<_> = (0..3).map(|_| record.failed("the answer was 503")).collect();
         assert_eq!(failed, [true, false, false]);

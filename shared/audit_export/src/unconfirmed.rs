@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until};
 pub(crate) const HOLD: Duration = Duration::from_secs(8);
 
 /// In the order in which they were delivered.
-pub(crate) struct Held {
+pub(crate) struct Unconfirmed {
     written: VecDeque<(Instant, Acker)>,
     unwritten: Vec<Acker>,
     /// Messages that the broker has still to deliver.
@@ -21,7 +21,7 @@ pub(crate) struct Held {
     metrics: SyslogMetrics,
 }
 
-impl Held {
+impl Unconfirmed {
     pub(crate) fn new(metrics: &SyslogMetrics) -> Self {
         let (written, unwritten) = (VecDeque::new(), Vec::new());
         Self { written, unwritten, pending: 0, metrics: metrics.clone() }

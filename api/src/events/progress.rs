@@ -51,7 +51,7 @@ pub(crate) struct Completion {
 /// `series.progress`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Seen {
+pub(crate) struct SeriesProgress {
     #[serde(rename = "SeriesInstanceUID")]
     series_instance_uid: String,
     #[serde(rename = "StudyInstanceUID", skip_serializing_if = "Option::is_none")]
@@ -69,7 +69,7 @@ pub(crate) struct Seen {
     last_received_at: String,
 }
 
-impl Seen {
+impl SeriesProgress {
     fn add(&mut self, instance: &Instance) {
         self.instances_seen += 1;
         self.bytes_seen = self.bytes_seen.saturating_add(instance.bytes);
@@ -95,9 +95,9 @@ impl Seen {
 
 /// A series that is followed.
 #[derive(Debug)]
-enum Followed {
+enum TrackedSeries {
     Open {
-        seen: Seen,
+        seen: SeriesProgress,
         /// When that was last told.
         told: Instant,
         /// Whether more was seen since.
@@ -109,7 +109,7 @@ enum Followed {
     Complete { up_to: u64, at: Instant },
 }
 
-impl Followed {
+impl TrackedSeries {
     fn last(&self) -> Instant {
         match self {
             Self::Open { last, .. } => *last,
@@ -120,13 +120,13 @@ impl Followed {
 
 /// The series that are arriving, as far as was seen.
 #[derive(Debug, Default)]
-pub(crate) struct Arriving {
-    series: HashMap<String, Followed>,
+pub(crate) struct ProgressTracker {
+    series: HashMap<String, TrackedSeries>,
     /// Sequence of INSTANCES up to which events were seen.
     reached: u64,
 }
 
-impl Arriving {
+impl ProgressTracker {
     /// Everything of INSTANCES up to here was seen.
     pub(crate) fn reached(&mut self, sequence: u64) {
         self.reached = self.reached.max(sequence);
@@ -138,19 +138,19 @@ impl Arriving {
         sequence: u64,
         instance: &Instance,
         now: Instant,
-    ) -> Option<Seen> {
+    ) -> Option<SeriesProgress> {
         self.reached(sequence);
         match self.series.get_mut(&instance.series_instance_uid) {
-            Some(Followed::Complete { up_to, .. }) if sequence <= *up_to => return None,
-            Some(Followed::Open { seen, more, last, .. }) => {
+            Some(TrackedSeries::Complete { up_to, .. }) if sequence <= *up_to => return None,
+            Some(TrackedSeries::Open { seen, more, last, .. }) => {
                 seen.add(instance);
                 (*more, *last) = (true, now);
                 return None;
             }
-            Some(Followed::Complete { .. }) | None => {}
+            Some(TrackedSeries::Complete { .. }) | None => {}
         }
-        let seen = Seen::first(instance);
-        let opened = Followed::Open { seen: seen.clone(), told: now, more: false, last: now };
+        let seen = SeriesProgress::first(instance);
+        let opened = TrackedSeries::Open { seen: seen.clone(), told: now, more: false, last: now };
         self.follow(&instance.series_instance_uid, opened);
         Some(seen)
     }
@@ -159,17 +159,21 @@ impl Arriving {
     /// completion comes no sooner than a second after the last instance, unless that is set so.
     ///
     /// The two streams are read side by side, so instances that it counts may still be to come.
-    pub(crate) fn completed(&mut self, completion: &Completion, now: Instant) -> Option<Seen> {
+    pub(crate) fn completed(
+        &mut self,
+        completion: &Completion,
+        now: Instant,
+    ) -> Option<SeriesProgress> {
         let uid = &completion.series_instance_uid;
         let rest = match self.series.get(uid) {
-            Some(Followed::Open { seen, told, more: true, .. }) if is_due(*told, now) => {
+            Some(TrackedSeries::Open { seen, told, more: true, .. }) if is_due(*told, now) => {
                 Some(seen.clone())
             }
             _ => None,
         };
         match completion.instances_sequence.filter(|_| completion.source != Some(Source::Api)) {
             Some(up_to) if up_to > self.reached => {
-                self.follow(uid, Followed::Complete { up_to, at: now });
+                self.follow(uid, TrackedSeries::Complete { up_to, at: now });
             }
             _ => {
                 self.series.remove(uid);
@@ -180,14 +184,14 @@ impl Arriving {
 
     /// What is to be told of how far series have come: at most so many, those first of which
     /// nothing was told for longest.
-    pub(crate) fn progress(&mut self, now: Instant, most: usize) -> Vec<Seen> {
+    pub(crate) fn progress(&mut self, now: Instant, most: usize) -> Vec<SeriesProgress> {
         let reached = self.reached;
         self.series.retain(
-            |_, series| !matches!(series, Followed::Complete { up_to, .. } if *up_to <= reached),
+            |_, series| !matches!(series, TrackedSeries::Complete { up_to, .. } if *up_to <= reached),
         );
         let mut due = Vec::new();
         for series in self.series.values_mut() {
-            if let Followed::Open { seen, told, more, .. } = series
+            if let TrackedSeries::Open { seen, told, more, .. } = series
                 && *more
                 && is_due(*told, now)
             {
@@ -196,16 +200,16 @@ impl Arriving {
         }
         due.sort_by_key(|(told, ..)| **told);
         due.truncate(most);
-        let tell = |(told, more, seen): (&mut Instant, &mut bool, &Seen)| {
+        let tell = |(told, more, seen): (&mut Instant, &mut bool, &SeriesProgress)| {
             (*told, *more) = (now, false);
             seen.clone()
         };
         due.into_iter().map(tell).collect()
     }
 
-    fn follow(&mut self, uid: &str, series: Followed) {
+    fn follow(&mut self, uid: &str, series: TrackedSeries) {
         if self.series.len() >= MOST_SERIES && !self.series.contains_key(uid) {
-            let mut last: Vec<_> = self.series.values().map(Followed::last).collect();
+            let mut last: Vec<_> = self.series.values().map(TrackedSeries::last).collect();
             let (_, oldest, _) = last.select_nth_unstable(MOST_SERIES / 10);
             let oldest = *oldest;
             self.series.retain(|_, series| series.last() > oldest);
@@ -237,75 +241,75 @@ mod tests {
         serde_json::from_value(json).unwrap()
     }
 
-    fn seen(progress: &[Seen]) -> Vec<(&str, u64, u64)> {
-        let what = |seen: &Seen| (seen.instances_seen, seen.bytes_seen);
+    fn seen(progress: &[SeriesProgress]) -> Vec<(&str, u64, u64)> {
+        let what = |seen: &SeriesProgress| (seen.instances_seen, seen.bytes_seen);
         progress.iter().map(|s| (&*s.series_instance_uid, what(s).0, what(s).1)).collect()
     }
 
     #[test]
     fn a_series_is_opened_once_and_tells_its_progress_once_a_second() {
-        let (mut arriving, start) = (Arriving::default(), Instant::now());
+        let (mut tracker, start) = (ProgressTracker::default(), Instant::now());
         let after = |millis| start + Duration::from_millis(millis);
-        assert!(arriving.stored(1, &instance("1"), start).is_some());
-        assert!(arriving.stored(2, &instance("1"), after(10)).is_none());
-        assert_eq!(arriving.progress(after(999), 10), []);
-        assert_eq!(seen(&arriving.progress(after(1000), 10)), [("1", 2, 20)]);
-        assert_eq!(arriving.progress(after(9000), 10), [], "nothing new");
-        assert!(arriving.stored(3, &instance("1"), after(9001)).is_none());
-        assert_eq!(seen(&arriving.progress(after(9001), 10)), [("1", 3, 30)]);
+        assert!(tracker.stored(1, &instance("1"), start).is_some());
+        assert!(tracker.stored(2, &instance("1"), after(10)).is_none());
+        assert_eq!(tracker.progress(after(999), 10), []);
+        assert_eq!(seen(&tracker.progress(after(1000), 10)), [("1", 2, 20)]);
+        assert_eq!(tracker.progress(after(9000), 10), [], "nothing new");
+        assert!(tracker.stored(3, &instance("1"), after(9001)).is_none());
+        assert_eq!(seen(&tracker.progress(after(9001), 10)), [("1", 3, 30)]);
     }
 
     #[test]
     fn those_wait_least_of_whom_nothing_was_told_for_longest() {
-        let (mut arriving, start) = (Arriving::default(), Instant::now());
+        let (mut tracker, start) = (ProgressTracker::default(), Instant::now());
         for (millis, uid) in [(0, "1"), (1, "2"), (2, "3")] {
             let at = start + Duration::from_millis(millis);
-            assert!(arriving.stored(1, &instance(uid), at).is_some());
-            assert!(arriving.stored(2, &instance(uid), at).is_none());
+            assert!(tracker.stored(1, &instance(uid), at).is_some());
+            assert!(tracker.stored(2, &instance(uid), at).is_none());
         }
         let later = start + Duration::from_secs(5);
-        assert_eq!(seen(&arriving.progress(later, 2)), [("1", 2, 20), ("2", 2, 20)]);
-        assert_eq!(seen(&arriving.progress(later, 2)), [("3", 2, 20)]);
+        assert_eq!(seen(&tracker.progress(later, 2)), [("1", 2, 20), ("2", 2, 20)]);
+        assert_eq!(seen(&tracker.progress(later, 2)), [("3", 2, 20)]);
     }
 
     #[test]
     fn a_completion_ends_it_and_the_next_instance_opens_it_again() {
-        let (mut arriving, now) = (Arriving::default(), Instant::now());
-        assert!(arriving.stored(1, &instance("1"), now).is_some());
-        assert_eq!(arriving.completed(&completion(1), now), None, "all is told");
-        assert_eq!(arriving.progress(now + Duration::from_secs(5), 10), []);
-        assert!(arriving.stored(2, &instance("1"), now).is_some());
+        let (mut tracker, now) = (ProgressTracker::default(), Instant::now());
+        assert!(tracker.stored(1, &instance("1"), now).is_some());
+        assert_eq!(tracker.completed(&completion(1), now), None, "all is told");
+        assert_eq!(tracker.progress(now + Duration::from_secs(5), 10), []);
+        assert!(tracker.stored(2, &instance("1"), now).is_some());
     }
 
     #[test]
     fn the_last_progress_comes_before_the_completion() {
-        let (mut arriving, now) = (Arriving::default(), Instant::now());
-        assert!(arriving.stored(1, &instance("1"), now).is_some());
-        assert!(arriving.stored(2, &instance("1"), now).is_none());
-        let rest = arriving.completed(&completion(2), now + Duration::from_secs(1));
+        let (mut tracker, now) = (ProgressTracker::default(), Instant::now());
+        assert!(tracker.stored(1, &instance("1"), now).is_some());
+        assert!(tracker.stored(2, &instance("1"), now).is_none());
+        let rest = tracker.completed(&completion(2), now + Duration::from_secs(1));
         assert_eq!(seen(&[rest.unwrap()]), [("1", 2, 20)]);
     }
 
     #[test]
     fn what_a_completion_has_counted_opens_nothing_when_it_is_read_later() {
-        let (mut arriving, now) = (Arriving::default(), Instant::now());
-        assert!(arriving.stored(1, &instance("1"), now).is_some());
-        assert_eq!(arriving.completed(&completion(3), now), None);
-        assert!(arriving.stored(2, &instance("1"), now).is_none());
-        assert_eq!(arriving.progress(now + Duration::from_secs(5), 10), []);
-        assert!(arriving.stored(3, &instance("1"), now).is_none());
-        assert!(arriving.stored(4, &instance("1"), now).is_some());
+        let (mut tracker, now) = (ProgressTracker::default(), Instant::now());
+        assert!(tracker.stored(1, &instance("1"), now).is_some());
+        assert_eq!(tracker.completed(&completion(3), now), None);
+        assert!(tracker.stored(2, &instance("1"), now).is_none());
+        assert_eq!(tracker.progress(now + Duration::from_secs(5), 10), []);
+        assert!(tracker.stored(3, &instance("1"), now).is_none());
+        assert!(tracker.stored(4, &instance("1"), now).is_some());
     }
 
     #[test]
     fn no_more_series_are_followed_than_there_is_room_for() {
-        let (mut arriving, start) = (Arriving::default(), Instant::now());
+        let (mut tracker, start) = (ProgressTracker::default(), Instant::now());
         for number in 0..=MOST_SERIES as u64 {
             let at = start + Duration::from_micros(number);
-            assert!(arriving.stored(number, &instance(&number.to_string()), at).is_some());
+            assert!(tracker.stored(number, &instance(&number.to_string()), at).is_some());
         }
-        assert!(arriving.series.len() <= MOST_SERIES);
-        assert!(!arriving.series.contains_key("0"), "the oldest went");
-        assert!(arriving.series.contains_key(&MOST_SERIES.to_string()));
+        assert!(tracker.series.len() <= MOST_SERIES);
+        assert!(!tracker.series.contains_key("0"), "the oldest went");
+        assert!(tracker.series.contains_key(&MOST_SERIES.to_string()));
     }
 }
