@@ -8,7 +8,7 @@ use anyhow::{Context as _, ensure};
 use api::Api;
 use async_nats::jetstream;
 use bytesize::ByteSize;
-use catalog::{Catalog, CatalogSettings};
+use catalog::{CatalogReader, CatalogSettings};
 use clap::Args;
 use indexer::Indexer;
 use ingest::Ingest;
@@ -161,7 +161,7 @@ pub async fn run(
     let catalog_settings = settings.catalog();
     let (sources, audit, receiver) = (&settings.sources, &settings.audit, settings.ingest.clone());
     let ingest = Ingest::bind(receiver, sources, audit, &health, &metrics).await?;
-    let catalog = Catalog::open(&catalog_settings)?;
+    let catalog = CatalogReader::open(&catalog_settings)?;
     let api = Api::bind(&settings.api, audit, catalog, health.clone(), metrics.clone()).await?;
 
     let indexer =

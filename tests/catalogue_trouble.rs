@@ -79,7 +79,7 @@ async fn a_catalogue_that_this_version_can_not_use_stops_the_start_with_one_line
     {
         let settings =
             catalog::CatalogSettings { database_url: format!("sqlite://{}", newer.display()) };
-        catalog::Catalog::own(&settings).await.unwrap().close().await;
+        catalog::CatalogWriter::own(&settings).await.unwrap().close().await;
         let mut connection = connect(&newer).await;
         let later = "insert into _sqlx_migrations
             values (9999, 'later', current_timestamp, true, x'00', 1)";

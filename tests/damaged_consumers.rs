@@ -70,7 +70,7 @@ async fn is_got_over(what: &str, damage: Damage, while_it_runs: bool) {
         (most == all).then_some(())
     })
     .await;
-    assert!(indexing.catalog().losses().await.unwrap().is_empty(), "{what}");
+    assert!(indexing.losses().await.is_empty(), "{what}");
     indexing.is(200, "ready").await;
     // It goes on like that.
     broker.while_stopped(|_| {}).await;

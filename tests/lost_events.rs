@@ -53,7 +53,7 @@ async fn after_an_older_store(
     }
     indexing.has(30 + later).await;
     indexing.is(503, "has lost its end").await;
-    let losses = indexing.catalog().losses().await.unwrap();
+    let losses = indexing.losses().await;
     assert_eq!(losses.len(), 1, "{losses:?}");
     assert!(losses[0].events() >= 20, "{losses:?}");
     let log = indexing.printed();

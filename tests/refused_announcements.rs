@@ -62,7 +62,7 @@ async fn one_that_is_too_long_becomes_a_dead_letter_and_the_next_goes_out() {
     .await;
     assert_eq!(announced, [("dicom.series.completed.none.2.25.3".to_owned(), 1)]);
     eventually("an empty outbox", async || {
-        (catalog.count_waiting_announcements().await.ok()? == 0).then_some(())
+        (catalog.statistics().await.ok()?.unannounced == 0).then_some(())
     })
     .await;
     let metrics = indexing.metrics().await;

@@ -23,7 +23,7 @@ use anyhow::Context as _;
 use audit_export::Relay;
 use auth::guard::Guard;
 use broker::BrokerHandle;
-use catalog::Catalog;
+use catalog::CatalogReader;
 use contract::subject::Service;
 use events::Events;
 use poem::Server;
@@ -55,7 +55,7 @@ pub struct Api {
     /// What to speak TLS with, and nothing else.
     tls: Option<Arc<Tls>>,
     settings: Settings,
-    catalog: Catalog,
+    catalog: CatalogReader,
     broker: BrokerHandle,
     webhooks: Webhooks,
     relay: Option<Relay>,
@@ -76,7 +76,7 @@ impl Api {
     pub async fn bind(
         settings: &Settings,
         audit: &AuditSettings,
-        catalog: Catalog,
+        catalog: CatalogReader,
         health: Health,
         metrics: Metrics,
     ) -> anyhow::Result<Self> {

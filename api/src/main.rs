@@ -1,7 +1,7 @@
 //! `api`: the HTTP API as a service of its own.
 
 use api::{Api, Settings};
-use catalog::{Catalog, CatalogSettings};
+use catalog::{CatalogReader, CatalogSettings};
 use clap::Parser;
 use shared::audit::AuditSettings;
 use shared::health::Health;
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
 }
 
 async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
-    let catalog = Catalog::open(&args.catalog)?;
+    let catalog = CatalogReader::open(&args.catalog)?;
     args.nats.user.check()?;
     let api =
         Api::bind(&args.api, &args.audit, catalog, Health::default(), Metrics::default()).await?;

@@ -23,7 +23,7 @@ use crate::studies::operations::StudyOperations;
 use crate::webhooks::Webhooks;
 use crate::webhooks::operations::WebhookOperations;
 use crate::{dashboard, dead_letters, events, senders, series, statistics, studies, webhooks};
-use catalog::Catalog;
+use catalog::CatalogReader;
 use poem::endpoint::make_sync;
 use poem::web::Html;
 use poem::{Endpoint, EndpointExt, Request, Response, Route};
@@ -70,7 +70,7 @@ impl Ruled for Documented {
 /// The documented operations with what describes them.
 #[must_use]
 pub fn service(
-    catalog: Catalog,
+    catalog: CatalogReader,
     broker: BrokerHandle,
     events: Events,
     webhooks: Webhooks,
@@ -94,7 +94,7 @@ pub fn service(
 #[must_use]
 #[allow(clippy::too_many_arguments, reason = "each is a part of the API")]
 pub fn routes(
-    catalog: Catalog,
+    catalog: CatalogReader,
     broker: BrokerHandle,
     events: Events,
     webhooks: Webhooks,

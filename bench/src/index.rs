@@ -9,7 +9,7 @@ use crate::table::{Table, median, megabytes, number};
 use anyhow::{Context as _, ensure};
 use async_nats::jetstream;
 use bytesize::ByteSize;
-use catalog::{Catalog, CatalogSettings};
+use catalog::{CatalogReader, CatalogSettings};
 use clap::Args;
 use contract::event::{Event as _, InstanceStored};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -163,7 +163,7 @@ async fn drain(
 ) -> anyhow::Result<Drained> {
     let folder = lab.folder()?;
     let database_url = format!("sqlite://{}", folder.path().join("catalog.db").display());
-    let catalog = Catalog::open(&CatalogSettings { database_url: database_url.clone() })?;
+    let catalog = CatalogReader::open(&CatalogSettings { database_url: database_url.clone() })?;
     let mut command = Command::new(indexer);
     command
         .env("NATS_URL", &broker.url)

@@ -9,7 +9,7 @@ use crate::process::Program;
 use crate::programs::{build, root};
 use crate::table::{Table, median, megabytes, number};
 use anyhow::{Context as _, ensure};
-use catalog::{Catalog, CatalogSettings};
+use catalog::{CatalogSettings, CatalogWriter};
 use clap::Args;
 use futures_util::future::try_join_all;
 use std::path::{Path, PathBuf};
@@ -182,7 +182,7 @@ pub(crate) async fn measure(lab: &Lab, settings: &ListSettings) -> anyhow::Resul
 async fn fill(path: &Path, series: u32) -> anyhow::Result<()> {
     let began = Instant::now();
     let database_url = format!("sqlite://{}", path.display());
-    let catalog = Catalog::own(&CatalogSettings { database_url }).await?;
+    let catalog = CatalogWriter::own(&CatalogSettings { database_url }).await?;
     catalog.fill(series).await.context("the catalogue can't be filled")?;
     catalog.close().await;
     println!("a catalogue of {series} series, made in {:.0} s", began.elapsed().as_secs_f64());

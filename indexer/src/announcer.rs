@@ -5,7 +5,7 @@ use crate::duplicates::renumber_unless_announced;
 use crate::metrics::IndexerMetrics;
 use async_nats::jetstream::context::{PublishAckFuture, PublishError, PublishErrorKind};
 use async_nats::jetstream::{self, Context, ErrorCode};
-use catalog::{Announcement, Catalog};
+use catalog::{Announcement, CatalogWriter};
 use contract::event::INDEXER;
 use shared::acknowledgements::{Acknowledgements, is_silence};
 use shared::health::Part;
@@ -31,7 +31,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// What it works with.
 pub struct Announcer {
     /// The catalogue, whose outbox it empties.
-    pub catalog: Catalog,
+    pub catalog: CatalogWriter,
     /// The broker.
     pub jetstream: Context,
     /// Told when there is something in the outbox.

@@ -10,7 +10,7 @@ use async_nats::header::NATS_MESSAGE_ID;
 use async_nats::jetstream;
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
-use catalog::{Bookmark, Catalog, EventMark, Loss, LossCause, Witness};
+use catalog::{Bookmark, CatalogWriter, EventMark, Loss, LossCause, Witness};
 use jiff::Timestamp;
 use shared::stream::{INSTANCES, Position};
 
@@ -30,7 +30,7 @@ pub struct Parting {
 /// When the broker does not answer, or the catalogue can't be read.
 pub async fn parting(
     jetstream: &jetstream::Context,
-    catalog: &Catalog,
+    catalog: &CatalogWriter,
     bookmark: &Bookmark,
     position: &Position,
 ) -> anyhow::Result<Option<Parting>> {
@@ -49,7 +49,7 @@ pub async fn parting(
 /// Whether the stream has the bookmark's event. What was trimmed or deleted since speaks for nothing.
 async fn is_same(
     stream: &Stream<()>,
-    catalog: &Catalog,
+    catalog: &CatalogWriter,
     bookmark: &Bookmark,
     position: &Position,
 ) -> anyhow::Result<bool> {
@@ -70,7 +70,7 @@ async fn is_same(
 /// before what they have not, so a search by halves finds it.
 async fn last_common(
     stream: &Stream<()>,
-    catalog: &Catalog,
+    catalog: &CatalogWriter,
     last: u64,
     position: &Position,
 ) -> anyhow::Result<u64> {

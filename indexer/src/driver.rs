@@ -15,7 +15,7 @@ use crate::reading::Reading;
 use crate::record;
 use anyhow::{Context as _, ensure};
 use async_nats::{Client, jetstream};
-use catalog::{Bookmark, Catalog, Committed, Loss, LossCause, Recorded};
+use catalog::{Bookmark, CatalogWriter, Committed, Loss, LossCause, Recorded};
 use completion::Sources;
 use completion::clock::{Answer, Clock, Step};
 use completion::debounce::{Debouncer, Watermark};
@@ -78,7 +78,7 @@ pub struct Driver {
     /// What makes it the one indexer on it.
     pub lease: Lease,
     /// The catalogue, which this process owns.
-    pub catalog: Catalog,
+    pub catalog: CatalogWriter,
     /// How it is decided that a series is complete.
     pub sources: Sources,
     /// The same of a study; `None` when studies are not announced.

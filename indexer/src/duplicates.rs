@@ -4,7 +4,7 @@
 use anyhow::Context as _;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
-use catalog::{Announcement, Catalog};
+use catalog::{Announcement, CatalogWriter};
 use serde_json::Value;
 use shared::stream::SERIES;
 
@@ -15,7 +15,7 @@ use shared::stream::SERIES;
 /// When the broker does not answer, or the catalogue can't be written.
 pub async fn renumber_unless_announced(
     jetstream: &Context,
-    catalog: &Catalog,
+    catalog: &CatalogWriter,
     announcement: &Announcement,
     sequence: u64,
 ) -> anyhow::Result<()> {

@@ -4,10 +4,9 @@
 use crate::metrics::IndexerMetrics;
 use anyhow::Context as _;
 use async_nats::{Client, jetstream};
+use catalog::CatalogWriter;
 use shared::stream::{self, DEAD};
-use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 /// How often. Prometheus asks every 15 seconds, if it isn't told otherwise.
@@ -16,14 +15,13 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Looks until told to stop.
 pub async fn run(
     nats: Client,
-    catalogue: PathBuf,
+    catalog: CatalogWriter,
     metrics: IndexerMetrics,
     stop: CancellationToken,
 ) {
-    let folder = catalogue.parent().unwrap_or(Path::new(".")).to_owned();
     // One after the other each: a broker or a disk that does not answer is asked once.
     let broker = every(async || look_at_broker(&nats, &metrics).await);
-    let disk = every(async || look_at_disk(&folder, &metrics).await);
+    let disk = every(async || look_at_disk(&catalog, &metrics).await);
     stop.run_until_cancelled(async { tokio::join!(broker, disk) }).await;
 }
 
@@ -43,10 +41,9 @@ async fn look_at_broker(nats: &Client, metrics: &IndexerMetrics) -> anyhow::Resu
     Ok(())
 }
 
-async fn look_at_disk(folder: &Path, metrics: &IndexerMetrics) -> anyhow::Result<()> {
-    let folder = folder.to_owned();
-    let disk = spawn_blocking(move || rustix::fs::statvfs(folder)).await?.context("the disk")?;
-    metrics.disk_free.set(disk.f_bavail.saturating_mul(disk.f_frsize) as i64);
-    metrics.disk_size.set(disk.f_blocks.saturating_mul(disk.f_frsize) as i64);
+async fn look_at_disk(catalog: &CatalogWriter, metrics: &IndexerMetrics) -> anyhow::Result<()> {
+    let Some(disk) = catalog.disk().await.context("the disk")? else { return Ok(()) };
+    metrics.disk_free.set(disk.free as i64);
+    metrics.disk_size.set(disk.size as i64);
     Ok(())
 }

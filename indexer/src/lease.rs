@@ -5,19 +5,18 @@
 //! only where there is none, has in its metadata whose it is, and removes it once it has not been asked for
 //! for ten seconds: by the broker's own time, so the clocks of the machines don't matter.
 
-use crate::lock::Lock;
 use anyhow::{Context as _, bail};
 use async_nats::Client;
 use async_nats::jetstream;
 use async_nats::jetstream::consumer::{AckPolicy, Consumer, DeliverPolicy, Info, pull};
 use async_nats::jetstream::context::{ConsumerInfoError, ConsumerInfoErrorKind};
 use async_nats::jetstream::stream::Stream;
+use catalog::Lock;
 use futures_util::StreamExt as _;
 use shared::health::Part;
 use shared::settings::host_name;
 use shared::stream::INSTANCES;
 use std::collections::HashMap;
-use std::path::Path;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -56,12 +55,11 @@ pub struct Owner {
 }
 
 impl Owner {
-    /// This process, which holds the lock on the catalogue at `path`.
+    /// This process, which holds the lock on its catalogue.
     #[must_use]
-    pub fn of(path: &Path, lock: &Lock) -> Self {
-        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    pub fn of(lock: &Lock) -> Self {
         let (host, process) = (host_name(), std::process::id());
-        let name = format!("host {host}, process {process}, catalogue {}", path.display());
+        let name = format!("host {host}, process {process}, catalogue {}", lock.catalogue);
         Self { name, lock: lock.identity.clone(), start: shared::ephemeral::name("start") }
     }
 

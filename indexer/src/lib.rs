@@ -26,7 +26,7 @@ mod sources;
 use announcer::Announcer;
 use anyhow::Context as _;
 use async_nats::{Client, jetstream};
-use catalog::{Catalog, CatalogError, CatalogSettings};
+use catalog::{CatalogError, CatalogSettings, CatalogWriter};
 use completion::Sources;
 use contract::subject::Service;
 use driver::Driver;
@@ -130,11 +130,10 @@ impl Indexer {
         streams: &StreamSettings,
         stop: CancellationToken,
     ) -> anyhow::Result<()> {
-        let path = self.catalog.path()?;
-        let Some(lock) = lock::acquire(&path, &self.indexer_health, &stop).await? else {
+        let Some(lock) = lock::acquire(&self.catalog, &self.indexer_health, &stop).await? else {
             return Ok(());
         };
-        let what = || format!("cannot open {} (see DATABASE_URL)", path.display());
+        let what = || format!("cannot open {} (see DATABASE_URL)", lock.catalogue);
         let owned = own(&self.catalog, &self.indexer_health, &stop).await;
         let Some(catalog) = owned.with_context(what)? else { return Ok(()) };
         let jetstream = jetstream::new(nats.clone());
@@ -143,7 +142,7 @@ impl Indexer {
             catalog.close().await;
             return Ok(());
         }
-        let owner = lease::Owner::of(&path, &lock);
+        let owner = lease::Owner::of(&lock);
         let Some(lease) = Lease::acquire(nats, owner, health, &stop).await? else {
             catalog.close().await;
             return Ok(());
@@ -190,7 +189,7 @@ impl Indexer {
                 Box::pin(driver.run(stop.clone())),
                 Box::pin(announcer.run(stop.clone())),
                 history::run(nats.clone(), jetstream, self.history, stop.clone()),
-                lag_metrics::run(nats.clone(), path, self.metrics, stop.clone()),
+                lag_metrics::run(nats.clone(), catalog.clone(), self.metrics, stop.clone()),
                 retention,
                 stream::guard_streams(&guarded, streams, &self.streams_health, &stop),
             );
@@ -215,9 +214,9 @@ async fn own(
     settings: &CatalogSettings,
     health: &Part,
     stop: &CancellationToken,
-) -> Result<Option<Catalog>, CatalogError> {
+) -> Result<Option<CatalogWriter>, CatalogError> {
     loop {
-        let error = match Catalog::own(settings).await {
+        let error = match CatalogWriter::own(settings).await {
             Ok(catalog) => return Ok(Some(catalog)),
             Err(error) if error.is_passing() => error,
             Err(error) => return Err(error),

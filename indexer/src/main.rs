@@ -1,7 +1,7 @@
 //! `indexer`: the catalogue's writer as a service of its own.
 
 use anyhow::{Context as _, ensure};
-use catalog::{Catalog, CatalogSettings};
+use catalog::{CatalogReader, CatalogSettings};
 use clap::{Parser, Subcommand};
 use indexer::replay::{self, ReplaySettings};
 use indexer::restore::{self, RestoreSettings};
@@ -117,7 +117,7 @@ async fn replay(settings: &ReplaySettings, stop: CancellationToken) -> anyhow::R
 async fn backup(settings: &BackupSettings) -> anyhow::Result<ExitCode> {
     let file = &settings.file;
     ensure!(!file.exists(), "{} exists; name a file that does not", file.display());
-    let catalog = Catalog::open(&settings.catalog)?;
+    let catalog = CatalogReader::open(&settings.catalog)?;
     catalog.check().await?;
     catalog.backup(file).await.with_context(|| format!("cannot write {}", file.display()))?;
     catalog.close().await;

@@ -8,7 +8,7 @@ use crate::record::{Facts, Found, Place, Playing, Rebuilding, Report};
 use crate::settings::Settings;
 use anyhow::{Context as _, ensure};
 use async_nats::Client;
-use catalog::{Catalog, CatalogSettings, SeriesBookmark, beside, remove_database};
+use catalog::{NewCatalog, SeriesBookmark};
 use clap::Args;
 use shared::settings::NatsSettings;
 use shared::sources::SourcesSettings;
@@ -39,13 +39,12 @@ pub struct ReplaySettings {
 pub async fn run(settings: &ReplaySettings, nats: &Client) -> anyhow::Result<Report> {
     let path = &settings.into;
     ensure!(!path.exists(), "{} exists; name a file that does not", path.display());
-    // It is there under its own name once it is whole. What an earlier try left goes.
-    let part = beside(path, ".part");
-    remove_database(&part).with_context(|| format!("cannot write {}", path.display()))?;
     let sources = settings.indexer.sources(settings.sources.read()?)?;
     let end = stream::position(nats).await?;
     let mut facts = Facts::after(nats, 0).await?;
-    let catalog = Catalog::own(&CatalogSettings::at(&part)).await?;
+    let what = || format!("cannot write {}", path.display());
+    let new = NewCatalog::begin(path).await.with_context(what)?;
+    let catalog = new.writer.clone();
     let rebuilding = Rebuilding::new(catalog.clone(), sources, end.created);
     let mut playing = Playing::after(nats, rebuilding, 0).await?;
 
@@ -66,6 +65,6 @@ pub async fn run(settings: &ReplaySettings, nats: &Client) -> anyhow::Result<Rep
     let (stream_created, _) = stream::extent(nats, SERIES).await?;
     catalog.has_taken_up(SeriesBookmark { stream_created, last_sequence: known }).await?;
     let report = playing.end().finish(end.last).await?;
-    std::fs::rename(&part, path).with_context(|| format!("cannot write {}", path.display()))?;
+    new.put_in_place().with_context(what)?;
     Ok(report)
 }

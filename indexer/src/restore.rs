@@ -1,8 +1,7 @@
 //! `indexer restore`: a backup in the place of the catalogue.
 
-use crate::lock;
 use anyhow::{Context as _, bail};
-use catalog::{Catalog, CatalogSettings};
+use catalog::{CatalogSettings, restore_backup};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -22,12 +21,11 @@ pub struct RestoreSettings {
 /// When somebody has the catalogue, or the backup is none that this version can use. Nothing has changed
 /// then.
 pub async fn run(settings: &RestoreSettings) -> anyhow::Result<String> {
-    let path = settings.catalog.path()?;
-    let named = path.display();
-    let Some(_lock) = lock::try_acquire(&path)? else {
+    let named = settings.catalog.name()?;
+    let Some(_lock) = catalog::lock(&settings.catalog)? else {
         bail!("an indexer has {named}; stop it first");
     };
-    let restored = Catalog::restore_backup(&settings.catalog, &settings.file).await;
+    let restored = restore_backup(&settings.catalog, &settings.file).await;
     let restored = restored.context("nothing was restored")?;
     let mut told = format!(
         "{named} is what {} has: INSTANCES up to {}\n",

@@ -2,7 +2,7 @@
 //! broker's clock. They go as if an operator had deleted them, with a trace and an announcement.
 
 use async_nats::Client;
-use catalog::Catalog;
+use catalog::CatalogWriter;
 use jiff::{SignedDuration, Timestamp};
 use shared::stream;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ const BETWEEN: Duration = Duration::from_millis(50);
 
 /// Deletes what has expired until told to stop.
 pub async fn run(
-    catalog: Catalog,
+    catalog: CatalogWriter,
     nats: Client,
     retention: SignedDuration,
     outbox_filled: Arc<Notify>,
@@ -41,7 +41,7 @@ pub async fn run(
 }
 
 async fn expire(
-    catalog: &Catalog,
+    catalog: &CatalogWriter,
     nats: &Client,
     retention: SignedDuration,
     outbox_filled: &Notify,

@@ -2,9 +2,8 @@
 
 use super::finding::Finding;
 use crate::pipeline::PipelineSettings;
-use catalog::{Catalog, Inspection, Loss};
+use catalog::{Inspected, Inspection, Loss};
 use jiff::{SignedDuration, Timestamp};
-use std::path::Path;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -26,18 +25,17 @@ const LOSS_TOLD_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
 pub(super) async fn examine(settings: &PipelineSettings) -> Finding {
     const CHECK: &str = "catalogue";
     let settings = settings.catalog();
-    let path = match settings.path() {
-        Ok(path) => path,
+    let named = match settings.name() {
+        Ok(named) => named,
         Err(error) => return Finding::trouble(CHECK, error.to_string(), "set DATABASE_URL"),
     };
-    let named = path.display().to_string();
-    if !path.exists() {
-        return Finding::ok(CHECK, format!("{named} is not there yet; the indexer makes it"));
-    }
-    let is_open = indexer::lock::is_taken(&path);
-    let mut inspection = match timeout(PATIENCE, Catalog::inspect(&settings)).await {
-        Ok(Ok(Some(inspection))) => inspection,
-        Ok(Ok(None)) => {
+    let is_open = catalog::is_locked(&settings);
+    let mut inspection = match timeout(PATIENCE, catalog::inspect(&settings)).await {
+        Ok(Ok(Inspected::Seen(inspection))) => inspection,
+        Ok(Ok(Inspected::Absent)) => {
+            return Finding::ok(CHECK, format!("{named} is not there yet; the indexer makes it"));
+        }
+        Ok(Ok(Inspected::Unreadable)) => {
             let says =
                 format!("{named} was left by an indexer that was killed, and is another user's");
             let advice = "start the indexer, or look again as the user that it runs as";
@@ -55,12 +53,11 @@ pub(super) async fn examine(settings: &PipelineSettings) -> Finding {
     };
     let since = Timestamp::now().saturating_sub(LOSS_TOLD_FOR).unwrap_or(Timestamp::MIN);
     inspection.losses.retain(|loss| loss.noticed_at > since);
-    verdict(CHECK, &path, &inspection, is_open)
+    verdict(CHECK, &named, &inspection, is_open)
 }
 
-fn verdict(check: &'static str, path: &Path, inspection: &Inspection, is_open: bool) -> Finding {
-    let named = path.display();
-    let Inspection { damage, version, known, is_other, is_wal, losses } = inspection;
+fn verdict(check: &'static str, named: &str, inspection: &Inspection, is_open: bool) -> Finding {
+    let Inspection { damage, version, known, is_other, is_readable_meanwhile, losses } = inspection;
     if let Some(first) = damage.first() {
         return Finding::trouble(check, format!("{named} is damaged: {first}"), ADVICE);
     }
@@ -91,7 +88,7 @@ fn verdict(check: &'static str, path: &Path, inspection: &Inspection, is_open: b
             "start that indexer again, which brings it up to date",
         );
     }
-    if !is_wal {
+    if !is_readable_meanwhile {
         let says = format!(
             "{named} has no write-ahead log, so readers and the indexer get in each other's way"
         );
@@ -130,11 +127,11 @@ mod tests {
             version: Some(4),
             known: 4,
             is_other: false,
-            is_wal: true,
+            is_readable_meanwhile: true,
             losses: Vec::new(),
         };
         let verdict = |inspection: &Inspection, is_open| {
-            verdict("catalogue", Path::new("a.db"), inspection, is_open).verdict
+            verdict("catalogue", "a.db", inspection, is_open).verdict
         };
         let with = |change: fn(&mut Inspection)| {
             let mut inspection = well.clone();
@@ -144,7 +141,7 @@ mod tests {
         assert_eq!(verdict(&well, true), Verdict::Ok);
         assert_eq!(verdict(&with(|it| it.version = Some(3)), false), Verdict::Ok, "brought up");
         assert_eq!(verdict(&with(|it| it.version = Some(3)), true), Verdict::Warning);
-        assert_eq!(verdict(&with(|it| it.is_wal = false), true), Verdict::Warning);
+        assert_eq!(verdict(&with(|it| it.is_readable_meanwhile = false), true), Verdict::Warning);
         assert_eq!(verdict(&with(|it| it.version = Some(5)), false), Verdict::Trouble, "newer");
         assert_eq!(verdict(&with(|it| it.is_other = true), false), Verdict::Trouble);
         assert_eq!(verdict(&with(|it| it.version = None), false), Verdict::Trouble);

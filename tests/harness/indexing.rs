@@ -4,7 +4,7 @@
 use super::eventually;
 use super::pipeline::{Process, free_addr, service, test_settings};
 use async_nats::jetstream;
-use catalog::{Catalog, CatalogSettings};
+use catalog::{CatalogReader, CatalogSettings, Inspected, Loss};
 use contract::event::{
     AssociationClosed, AssociationIdentity, Ending, Event, InstanceStored, RegistrationRequested,
     SeriesShare,
@@ -80,9 +80,16 @@ impl Indexing {
     }
 
     /// Its catalogue.
-    pub fn catalog(&self) -> Catalog {
-        let database_url = format!("sqlite://{}", self.path().display());
-        Catalog::open(&CatalogSettings { database_url }).unwrap()
+    pub fn catalog(&self) -> CatalogReader {
+        CatalogReader::open(&CatalogSettings::at(&self.path())).unwrap()
+    }
+
+    /// What INSTANCES has lost, as its catalogue has it.
+    pub async fn losses(&self) -> Vec<Loss> {
+        match catalog::inspect(&CatalogSettings::at(&self.path())).await.unwrap() {
+            Inspected::Seen(inspection) => inspection.losses,
+            other => panic!("{other:?}"),
+        }
     }
 
     /// Waits until its catalogue has so many instances.

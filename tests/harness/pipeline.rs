@@ -4,7 +4,7 @@
 pub use super::process::{Process, signal};
 use super::{DEADLINE, LOOK_EVERY, eventually};
 use async_nats::jetstream::{self, message::StreamMessage};
-use catalog::{Catalog, CatalogSettings};
+use catalog::{CatalogReader, CatalogSettings};
 use collimator::embedded_nats::{EmbeddedNats, Finder, Pin};
 use collimator::send::{SendSettings, send};
 use contract::event::{InstanceStored, SeriesCompleted};
@@ -326,7 +326,7 @@ impl Deref for Services {
 /// All that a catalogue says.
 pub async fn rows(path: &Path) -> Vec<String> {
     let settings = CatalogSettings { database_url: format!("sqlite://{}", path.display()) };
-    Catalog::open(&settings).unwrap().rows().await.unwrap()
+    CatalogReader::open(&settings).unwrap().rows().await.unwrap()
 }
 
 /// A broker of the test's own, in `folder`.

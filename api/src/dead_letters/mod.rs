@@ -11,7 +11,7 @@ use anyhow::{Context as _, anyhow};
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
-use catalog::{Catalog, Held};
+use catalog::{CatalogReader, Held};
 use contract::subject::Subject;
 use futures_util::TryStreamExt as _;
 use jiff::Timestamp;
@@ -30,7 +30,7 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(10);
 pub struct DeadLetters {
     broker: BrokerHandle,
     webhooks: Webhooks,
-    catalog: Catalog,
+    catalog: CatalogReader,
 }
 
 /// One page of the letters.
@@ -46,7 +46,7 @@ impl DeadLetters {
     /// The dead letters of this broker. Completions go to these webhooks again, and what was held back is
     /// announced by this catalogue.
     #[must_use]
-    pub fn new(broker: BrokerHandle, webhooks: Webhooks, catalog: Catalog) -> Self {
+    pub fn new(broker: BrokerHandle, webhooks: Webhooks, catalog: CatalogReader) -> Self {
         Self { broker, webhooks, catalog }
     }
 

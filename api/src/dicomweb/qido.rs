@@ -3,7 +3,7 @@
 use crate::dicomweb::dicom_json;
 use crate::dicomweb::query::{Query, Resource};
 use crate::http::problem::{FieldError, Problem};
-use catalog::{Catalog, Level};
+use catalog::{CatalogReader, Level};
 use poem::http::{HeaderValue, Method, StatusCode, header};
 use poem::{Endpoint, IntoResponse, Request, Response, Route};
 use serde_json::Value;
@@ -28,7 +28,7 @@ const DICOM_JSON: &str = "application/dicom+json";
 const SERVED: [&str; 4] = [DICOM_JSON, "application/json", "application/*", "*/*"];
 
 /// The resources of QIDO-RS.
-pub fn routes(catalog: &Catalog) -> Route {
+pub fn routes(catalog: &CatalogReader) -> Route {
     let at = |level| Search { catalog: catalog.clone(), level };
     Route::new()
         .at("/studies", at(Level::Study))
@@ -40,7 +40,7 @@ pub fn routes(catalog: &Catalog) -> Route {
 }
 
 struct Search {
-    catalog: Catalog,
+    catalog: CatalogReader,
     level: Level,
 }
 

@@ -108,7 +108,7 @@ impl IntoResponse for Problem {
 impl From<CatalogError> for Problem {
     fn from(error: CatalogError) -> Self {
         match error {
-            CatalogError::Unreadable(_) | CatalogError::Url(_) | CatalogError::Name(_) => {
+            CatalogError::Unreadable(_) | CatalogError::Settings(_) => {
                 tracing::error!(%error, "the catalogue is damaged");
                 Self::new(
                     StatusCode::INTERNAL_SERVER_ERROR,
@@ -116,9 +116,10 @@ impl From<CatalogError> for Problem {
                 )
             }
             CatalogError::NotMigrated
-            | CatalogError::Migration(_)
+            | CatalogError::OtherVersion(_)
             | CatalogError::Replaced(_)
-            | CatalogError::Sqlite(_) => {
+            | CatalogError::Unavailable(_)
+            | CatalogError::Refused(_) => {
                 tracing::warn!(%error, "the catalogue is away");
                 let detail = "the catalogue is not available; it is made and kept by the indexer, \
                               so see that one runs, and try again";

@@ -5,7 +5,7 @@ use super::documented_path::DocumentedPath;
 use crate::auth::caller::Caller;
 use crate::dicomweb::qido;
 use crate::openapi::rules::Audited;
-use catalog::Catalog;
+use catalog::CatalogReader;
 use contract::uid::{SeriesInstanceUid, StudyInstanceUid};
 use poem::http::{Method, StatusCode};
 use poem::{Endpoint, Request, Response};
@@ -29,7 +29,7 @@ const ANONYMOUS: &str = "anonymous";
 #[derive(Debug, Clone)]
 pub(crate) struct Audit {
     auditor: Auditor,
-    catalog: Catalog,
+    catalog: CatalogReader,
 }
 
 /// A request, as far as the audit trail is concerned.
@@ -102,7 +102,7 @@ fn audited_without_rules(method: &Method, documented: &DocumentedPath) -> Option
 
 impl Audit {
     /// Says it by `auditor`; `catalog` knows whose a series is.
-    pub(crate) fn new(auditor: Auditor, catalog: Catalog) -> Self {
+    pub(crate) fn new(auditor: Auditor, catalog: CatalogReader) -> Self {
         Self { auditor, catalog }
     }
 

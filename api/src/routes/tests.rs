@@ -3,7 +3,7 @@
 use super::*;
 use crate::auth::tokens::Scope;
 use crate::http::problem;
-use catalog::{Batch, Bookmark, CatalogSettings, Received, Registration};
+use catalog::{Batch, Bookmark, CatalogSettings, CatalogWriter, Received, Registration};
 use completion::{
     Completion, Consequences, Deletion, Disproof, Lesson, OpenSeries, StudyCompletion,
 };
@@ -26,7 +26,7 @@ mod searching;
 
 struct TestApi {
     client: TestClient<Box<dyn poem::endpoint::DynEndpoint<Output = Response>>>,
-    owner: Option<Catalog>,
+    owner: Option<CatalogWriter>,
     _folder: TempDir,
 }
 
@@ -39,10 +39,10 @@ async fn guarded(with_catalogue: bool, guard: Guard) -> TestApi {
     let path = folder.path().join("catalog.db");
     let settings = CatalogSettings { database_url: format!("sqlite://{}", path.display()) };
     let owner = match with_catalogue {
-        true => Some(Catalog::own(&settings).await.unwrap()),
+        true => Some(CatalogWriter::own(&settings).await.unwrap()),
         false => None,
     };
-    let catalog = Catalog::open(&settings).unwrap();
+    let catalog = CatalogReader::open(&settings).unwrap();
     let events = Events::new(BrokerHandle::default(), &api_settings(), CancellationToken::new());
     let broker = BrokerHandle::default();
     let webhooks = Webhooks::default();
@@ -70,7 +70,7 @@ fn store() -> Value {
 }
 
 /// The indexer has read requests to register series, each as `POST /store` takes it.
-async fn register(owner: &Catalog, series: impl IntoIterator<Item = Value>) {
+async fn register(owner: &CatalogWriter, series: impl IntoIterator<Item = Value>) {
     let mut sequence = owner.bookmark().await.unwrap().map_or(0, |bookmark| bookmark.last_sequence);
     let registrations = series.into_iter().map(|mut event| {
         sequence += 1;
@@ -202,7 +202,7 @@ async fn the_dashboard_is_at_the_root() {
 }
 
 /// Records one instance of a series, by a sender, and leaves the series open.
-async fn receive(owner: &Catalog, sequence: u64) {
+async fn receive(owner: &CatalogWriter, sequence: u64) {
     let event = serde_json::json!({
         "SOPInstanceUID": format!("3.{sequence}"), "SOPClassUID": "1.2.840.10008.5.1.4.1.1.4",
         "SeriesInstanceUID": "2.1", "TransferSyntaxUID": "1.2.840.10008.1.2.1", "Bytes": 100,
@@ -220,7 +220,7 @@ async fn receive(owner: &Catalog, sequence: u64) {
     owner.record(&batch, |_| consequences).await.unwrap();
 }
 
-async fn complete(owner: &Catalog, reason: Reason) {
+async fn complete(owner: &CatalogWriter, reason: Reason) {
     let completion = Completion {
         series: SeriesInstanceUid::parse("2.1").unwrap(),
         reason,
@@ -279,7 +279,7 @@ async fn a_request_needs_something_to_ask_for_and_a_broker() {
 }
 
 /// The indexer has read a request to delete the series.
-async fn delete(owner: &Catalog, sequence: u64) {
+async fn delete(owner: &CatalogWriter, sequence: u64) {
     let batch = Batch::new(bookmark(sequence));
     let series = SeriesInstanceUid::parse("2.1").unwrap();
     let (reason, decided_at) = (DeletionReason::Requested, Timestamp::UNIX_EPOCH);

@@ -8,7 +8,7 @@ use crate::http::parameters::{parameter, text_schema, within};
 use crate::http::problem::Problem;
 use crate::openapi::responses::{Requested, Unreadable, catalog_problems};
 use crate::openapi::rules::{Audited, OperationRules};
-use catalog::Catalog;
+use catalog::CatalogReader;
 use contract::event::TrustRequested;
 use jiff::Timestamp;
 use poem_openapi::param::Path;
@@ -18,7 +18,7 @@ use poem_openapi::{ApiResponse, OpenApi, Tags};
 /// The documented operations.
 #[derive(Debug)]
 pub struct SenderOperations {
-    catalog: Catalog,
+    catalog: CatalogReader,
     broker: BrokerHandle,
 }
 
@@ -31,7 +31,7 @@ enum Group {
 impl SenderOperations {
     /// On a catalogue, and a way to ask something of the indexer.
     #[must_use]
-    pub fn new(catalog: Catalog, broker: BrokerHandle) -> Self {
+    pub fn new(catalog: CatalogReader, broker: BrokerHandle) -> Self {
         Self { catalog, broker }
     }
 }

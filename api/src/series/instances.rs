@@ -1,7 +1,7 @@
 //! `GET /series/{SeriesInstanceUID}/instances`: the instances of a series.
 
 use crate::http::paged_list::List;
-use catalog::{Catalog, CatalogError, InstanceRecord, Page, Position};
+use catalog::{CatalogError, CatalogReader, InstanceRecord, Page, Position};
 use contract::uid::SeriesInstanceUid;
 use poem_openapi::Object;
 use poem_openapi::types::Example;
@@ -102,7 +102,7 @@ impl From<InstanceRecord> for Instance {
 #[derive(Debug)]
 pub struct InstanceList {
     /// The catalogue.
-    pub catalog: Catalog,
+    pub catalog: CatalogReader,
     /// The series.
     pub series: SeriesInstanceUid,
 }

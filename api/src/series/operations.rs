@@ -22,7 +22,7 @@ use crate::http::problem::{FieldError, Problem};
 use crate::middleware::audit::Touched;
 use crate::openapi::responses::{Requested, Unlisted};
 use crate::openapi::rules::{Audited, OperationRules};
-use catalog::{Catalog, Listed, RegistrationOutcome, SeriesOrder, SeriesSearch, keyword};
+use catalog::{CatalogReader, Listed, RegistrationOutcome, SeriesOrder, SeriesSearch, keyword};
 use contract::event::{CompletionRequested, DeletionRequested};
 use contract::uid::SeriesInstanceUid;
 use jiff::Timestamp;
@@ -35,7 +35,7 @@ use shared::audit::Action;
 /// The documented operations.
 #[derive(Debug)]
 pub struct SeriesOperations {
-    catalog: Catalog,
+    catalog: CatalogReader,
     broker: BrokerHandle,
 }
 
@@ -48,7 +48,7 @@ enum Group {
 impl SeriesOperations {
     /// On a catalogue, and a way to ask something of the indexer.
     #[must_use]
-    pub fn new(catalog: Catalog, broker: BrokerHandle) -> Self {
+    pub fn new(catalog: CatalogReader, broker: BrokerHandle) -> Self {
         Self { catalog, broker }
     }
 

@@ -3,7 +3,7 @@
 use crate::http::paged_list::List;
 use crate::http::parameters::parameter;
 use crate::series::disagreement::Disagreement;
-use catalog::{Catalog, CatalogError, Page, Position, SeriesRecord, SeriesSearch};
+use catalog::{CatalogError, CatalogReader, Page, Position, SeriesRecord, SeriesSearch};
 use poem_openapi::Object;
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
 use poem_openapi::types::{Example, Type};
@@ -188,7 +188,7 @@ parameter!(
 #[derive(Debug)]
 pub struct SeriesList {
     /// The catalogue.
-    pub catalog: Catalog,
+    pub catalog: CatalogReader,
     /// What is searched for.
     pub search: SeriesSearch,
     /// What is told of each; all when there are none.

@@ -3,7 +3,7 @@
 use crate::broker::BrokerHandle;
 use crate::http::json_request::FromJson;
 use crate::http::problem::{FieldError, Problem};
-use catalog::{Catalog, RegistrationOutcome};
+use catalog::{CatalogReader, RegistrationOutcome};
 use contract::event::RegistrationRequested;
 use contract::uid::{SeriesInstanceUid, StudyInstanceUid, is_legal_uid};
 use jiff::Timestamp;
@@ -189,7 +189,7 @@ impl StoreRequest {
 /// 503 when the catalogue can't be read, NATS does not take the request, or the indexer does not act on it in
 /// time. The series is then in the catalogue whole or not at all, and asking again says which.
 pub async fn register(
-    catalog: &Catalog,
+    catalog: &CatalogReader,
     broker: &BrokerHandle,
     request: &RegistrationRequested,
 ) -> Result<RegistrationOutcome, Problem> {

@@ -1,7 +1,7 @@
 //! `GET /stats`: how much there is, counted again after a while.
 
 use crate::broker::BrokerHandle;
-use catalog::{Catalog, CatalogError, Statistics};
+use catalog::{CatalogError, CatalogReader, Statistics};
 use poem_openapi::Object;
 use poem_openapi::types::Example;
 use serde::Serialize;
@@ -77,7 +77,7 @@ impl CountCache {
     /// When the catalogue can't be read.
     pub async fn of(
         &self,
-        catalog: &Catalog,
+        catalog: &CatalogReader,
         broker: &BrokerHandle,
     ) -> Result<Stats, CatalogError> {
         let mut latest = self.latest.lock().await;
@@ -93,7 +93,7 @@ impl CountCache {
 
 /// How far the indexer is behind. The stream is asked last, so that it is never behind the catalogue.
 async fn not_indexed(
-    catalog: &Catalog,
+    catalog: &CatalogReader,
     broker: &BrokerHandle,
 ) -> Result<Option<u64>, CatalogError> {
     let bookmark = catalog.bookmark().await?;

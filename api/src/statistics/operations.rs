@@ -6,13 +6,13 @@ use crate::broker::BrokerHandle;
 use crate::http::json_body::JsonBody;
 use crate::openapi::responses::Unreadable;
 use crate::openapi::rules::OperationRules;
-use catalog::Catalog;
+use catalog::CatalogReader;
 use poem_openapi::{ApiResponse, OpenApi, Tags};
 
 /// The documented operation.
 #[derive(Debug)]
 pub struct StatisticsOperations {
-    catalog: Catalog,
+    catalog: CatalogReader,
     broker: BrokerHandle,
     counts: CountCache,
 }
@@ -26,7 +26,7 @@ enum Group {
 impl StatisticsOperations {
     /// On a catalogue, and the broker whose stream is counted too.
     #[must_use]
-    pub fn new(catalog: Catalog, broker: BrokerHandle) -> Self {
+    pub fn new(catalog: CatalogReader, broker: BrokerHandle) -> Self {
         Self { catalog, broker, counts: CountCache::default() }
     }
 }

@@ -12,7 +12,7 @@ use crate::openapi::responses::{
     Unlisted, catalog_problems, conditional_response, paged_list_response,
 };
 use crate::openapi::rules::{Audited, OperationRules};
-use catalog::{Catalog, StudySearch, keyword};
+use catalog::{CatalogReader, StudySearch, keyword};
 use poem::Request;
 use poem_openapi::param::{Header, Path, Query};
 use poem_openapi::{OpenApi, Tags};
@@ -21,7 +21,7 @@ use shared::audit::Action;
 /// The documented operations.
 #[derive(Debug)]
 pub struct StudyOperations {
-    catalog: Catalog,
+    catalog: CatalogReader,
 }
 
 #[derive(Tags)]
@@ -33,7 +33,7 @@ enum Group {
 impl StudyOperations {
     /// On a catalogue.
     #[must_use]
-    pub fn new(catalog: Catalog) -> Self {
+    pub fn new(catalog: CatalogReader) -> Self {
         Self { catalog }
     }
 }

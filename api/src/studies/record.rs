@@ -2,7 +2,7 @@
 
 use crate::http::paged_list::List;
 use crate::series::disagreement::Disagreement;
-use catalog::{Catalog, CatalogError, Page, Position, StudyRecord, StudySearch};
+use catalog::{CatalogError, CatalogReader, Page, Position, StudyRecord, StudySearch};
 use poem_openapi::Object;
 use poem_openapi::types::Example;
 use serde::Serialize;
@@ -109,7 +109,7 @@ impl From<StudyRecord> for Study {
 #[derive(Debug)]
 pub struct StudyList {
     /// The catalogue.
-    pub catalog: Catalog,
+    pub catalog: CatalogReader,
     /// What is searched for.
     pub search: StudySearch,
 }

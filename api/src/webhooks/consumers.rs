@@ -8,7 +8,7 @@ use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::{AckPolicy, Consumer, Info, pull};
 use async_nats::jetstream::context::ConsumerInfoErrorKind;
 use async_nats::jetstream::stream::Stream;
-use catalog::Catalog;
+use catalog::CatalogReader;
 use futures_util::TryStreamExt;
 use shared::durable;
 use shared::stream::SERIES;
@@ -90,7 +90,7 @@ pub(super) async fn infos(stream: &Stream) -> anyhow::Result<HashMap<String, Inf
 /// until the broker does it.
 pub(super) async fn remove_others(
     jetstream: &Context,
-    catalog: &Catalog,
+    catalog: &CatalogReader,
     all: &[TrackedHook],
     stop: &CancellationToken,
 ) {
@@ -105,7 +105,7 @@ pub(super) async fn remove_others(
 
 async fn try_to_remove_others(
     jetstream: &Context,
-    catalog: &Catalog,
+    catalog: &CatalogReader,
     all: &[TrackedHook],
 ) -> anyhow::Result<()> {
     let stream = jetstream.get_stream(SERIES).await?;

@@ -8,7 +8,7 @@ use anyhow::{Context as _, anyhow};
 use async_nats::jetstream::consumer::{Consumer, pull};
 use async_nats::jetstream::message::AckKind;
 use async_nats::jetstream::{Context, Message};
-use catalog::Catalog;
+use catalog::CatalogReader;
 use contract::subject::Subject;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
@@ -38,7 +38,7 @@ pub(super) struct Deliveries {
     pub(super) post: Post,
     pub(super) jetstream: Context,
     /// Keeps how far it is.
-    pub(super) catalog: Catalog,
+    pub(super) catalog: CatalogReader,
     pub(super) stop: CancellationToken,
 }
 

@@ -20,7 +20,7 @@ mod status;
 use crate::broker::BrokerHandle;
 use crate::http::problem::Problem;
 use async_nats::HeaderMap;
-use catalog::Catalog;
+use catalog::CatalogReader;
 use contract::subject::Subject;
 use deliveries::Deliveries;
 use delivery_record::DeliveryRecord;
@@ -129,7 +129,7 @@ impl Webhooks {
     }
 
     /// Delivers until told to stop. The `catalog` keeps how far each is.
-    pub async fn run(&self, catalog: &Catalog, stop: &CancellationToken) {
+    pub async fn run(&self, catalog: &CatalogReader, stop: &CancellationToken) {
         let (Some(all), Some(post)) = (&self.all, &self.post) else { return };
         let jetstream = tokio::select! {
             jetstream = self.broker.connected() => jetstream,

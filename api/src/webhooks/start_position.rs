@@ -4,7 +4,7 @@
 use anyhow::Context as _;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::{Consumer, DeliverPolicy, pull};
-use catalog::{Catalog, Delivered};
+use catalog::{CatalogReader, Delivered};
 use jiff::Timestamp;
 use shared::stream::SERIES;
 use std::time::Duration;
@@ -73,7 +73,7 @@ impl StartPosition {
 /// When the catalogue or the broker does not answer.
 pub(super) async fn start_position(
     jetstream: &Context,
-    catalog: &Catalog,
+    catalog: &CatalogReader,
     hook: &str,
     is_first_start: bool,
 ) -> anyhow::Result<StartPosition> {
@@ -102,7 +102,7 @@ pub(super) async fn start_position(
 /// Keeps how far a webhook is, for as long as this is awaited.
 pub(super) async fn keep(
     jetstream: &Context,
-    catalog: &Catalog,
+    catalog: &CatalogReader,
     hook: &str,
     consumer: &Consumer<pull::Config>,
 ) {

@@ -2,7 +2,7 @@
 //! transaction of a real file, synced as always.
 
 use crate::events::Backlog;
-use catalog::{Batch, Bookmark, Catalog, CatalogSettings, Received};
+use catalog::{Batch, Bookmark, CatalogSettings, CatalogWriter, Received};
 use completion::{Consequences, OpenSeries};
 use criterion::{BatchSize, Criterion, Throughput};
 use jiff::Timestamp;
@@ -18,7 +18,7 @@ pub(crate) fn bench(criterion: &mut Criterion) {
     let folder = tempfile::tempdir_in(Path::new(env!("CARGO_TARGET_TMPDIR"))).unwrap();
     let path = folder.path().join("catalog.db");
     let settings = CatalogSettings { database_url: format!("sqlite://{}", path.display()) };
-    let catalog = runtime.block_on(Catalog::own(&settings)).unwrap();
+    let catalog = runtime.block_on(CatalogWriter::own(&settings)).unwrap();
     let backlog = Backlog { instances: 100_000_000, series: 1_000_000, interleaved: 8 };
     let mut events = backlog.events().unwrap();
     let mut sequence = 0;

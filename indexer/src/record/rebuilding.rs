@@ -4,7 +4,7 @@ use crate::batch::Batch;
 use crate::consumer::BATCH;
 use crate::fact::Fact;
 use crate::reading::Reading;
-use catalog::{Bookmark, Catalog, CatalogError, EventMark, LossCause, Restored};
+use catalog::{Bookmark, CatalogError, CatalogWriter, EventMark, LossCause, Restored};
 use completion::Sources;
 use completion::debounce::Debouncer;
 use contract::uid::SeriesInstanceUid;
@@ -78,7 +78,7 @@ impl Report {
 /// in which they were.
 #[derive(Debug)]
 pub struct Rebuilding {
-    catalog: Catalog,
+    catalog: CatalogWriter,
     sources: Sources,
     debouncer: Debouncer,
     batch: Batch,
@@ -90,7 +90,7 @@ pub struct Rebuilding {
 impl Rebuilding {
     /// Into an empty catalogue, of a stream that was made at `stream_created`.
     #[must_use]
-    pub fn new(catalog: Catalog, sources: Sources, stream_created: Timestamp) -> Self {
+    pub fn new(catalog: CatalogWriter, sources: Sources, stream_created: Timestamp) -> Self {
         let debouncer = Debouncer::new(sources.clone());
         let beginning = Bookmark { stream_created, last_sequence: 0, event: None, latest: None };
         let (batch, report) = (Batch::new(beginning), Report::default());
@@ -102,7 +102,7 @@ impl Rebuilding {
     /// # Errors
     /// When the catalogue can't be read.
     pub async fn after(
-        catalog: Catalog,
+        catalog: CatalogWriter,
         sources: Sources,
         bookmark: Bookmark,
     ) -> Result<Self, CatalogError> {

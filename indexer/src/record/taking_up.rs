@@ -8,7 +8,7 @@ use super::rebuilding::Rebuilding;
 use super::tape::{Facts, Found};
 use crate::fact::Fact;
 use async_nats::Client;
-use catalog::{Bookmark, Catalog, CatalogError, SeriesBookmark};
+use catalog::{Bookmark, CatalogError, CatalogWriter, SeriesBookmark};
 use completion::Sources;
 use shared::stream::{self, Position, SERIES};
 
@@ -19,7 +19,7 @@ use shared::stream::{self, Position, SERIES};
 /// When the broker does not give its streams, or the catalogue can't be written.
 pub async fn take_up(
     nats: &Client,
-    catalog: &Catalog,
+    catalog: &CatalogWriter,
     sources: &Sources,
     position: &Position,
     mut bookmark: Bookmark,
@@ -51,7 +51,7 @@ pub async fn take_up(
 ///
 /// # Errors
 /// When the broker does not answer, or the catalogue can't be written.
-pub async fn has_taken_up_all(nats: &Client, catalog: &Catalog) -> anyhow::Result<()> {
+pub async fn has_taken_up_all(nats: &Client, catalog: &CatalogWriter) -> anyhow::Result<()> {
     let (stream_created, last_sequence) = stream::extent(nats, SERIES).await?;
     let bookmark = SeriesBookmark { stream_created, last_sequence };
     if catalog.series_bookmark().await? != Some(bookmark) {
@@ -64,7 +64,7 @@ pub async fn has_taken_up_all(nats: &Client, catalog: &Catalog) -> anyhow::Resul
 /// catalogue then, and of how much only the number could be written down.
 async fn play(
     nats: &Client,
-    catalog: &Catalog,
+    catalog: &CatalogWriter,
     sources: &Sources,
     position: &Position,
     bookmark: Bookmark,
@@ -121,7 +121,7 @@ async fn play(
     Ok((bookmark, noted))
 }
 
-async fn is_known(catalog: &Catalog, fact: &Fact) -> Result<bool, CatalogError> {
+async fn is_known(catalog: &CatalogWriter, fact: &Fact) -> Result<bool, CatalogError> {
     match fact {
         Fact::Completed(fact) => catalog.has_completion(fact).await,
         Fact::Deleted(fact) => catalog.has_deletion(fact).await,
@@ -129,7 +129,7 @@ async fn is_known(catalog: &Catalog, fact: &Fact) -> Result<bool, CatalogError> 
     }
 }
 
-async fn note(catalog: &Catalog, fact: &Fact) -> Result<(), CatalogError> {
+async fn note(catalog: &CatalogWriter, fact: &Fact) -> Result<(), CatalogError> {
     match fact {
         Fact::Completed(fact) => catalog.note_completion(fact).await,
         Fact::Deleted(fact) => catalog.note_deletion(fact).await,

@@ -2,7 +2,7 @@
 
 use super::indexer::{Announced, Store};
 use super::stream::{Stream, time};
-use catalog::{Bookmark, Catalog, CatalogSettings};
+use catalog::{Bookmark, CatalogReader, CatalogSettings, CatalogWriter};
 use completion::Sources;
 use completion::debounce::Debouncer;
 use completion::{Completion, OpenSeries};
@@ -16,7 +16,7 @@ use tokio::runtime::Runtime;
 
 pub struct Sqlite {
     runtime: Runtime,
-    catalog: Catalog,
+    catalog: CatalogWriter,
     /// What was announced: the SERIES stream of the world.
     facts: Vec<Fact>,
     folder: TempDir,
@@ -36,7 +36,7 @@ impl Sqlite {
 
     /// All that the catalogue says.
     pub fn rows(&self) -> Vec<String> {
-        self.runtime.block_on(self.catalog.rows()).unwrap()
+        self.runtime.block_on(rows(&self.folder, "live.db"))
     }
 
     /// The same catalogue made again from the record, of which the events before sequence `from` are
@@ -60,15 +60,18 @@ impl Sqlite {
                 replay.fact(fact).await.unwrap();
             }
             let report = replay.finish(last).await.unwrap();
-            (catalog(&self.folder, &name).await.rows().await.unwrap(), report)
+            (rows(&self.folder, &name).await, report)
         })
     }
 }
 
-async fn catalog(folder: &TempDir, name: &str) -> Catalog {
-    let path = folder.path().join(name);
-    let settings = CatalogSettings { database_url: format!("sqlite://{}", path.display()) };
-    Catalog::own(&settings).await.unwrap()
+async fn catalog(folder: &TempDir, name: &str) -> CatalogWriter {
+    CatalogWriter::own(&CatalogSettings::at(&folder.path().join(name))).await.unwrap()
+}
+
+async fn rows(folder: &TempDir, name: &str) -> Vec<String> {
+    let reader = CatalogReader::open(&CatalogSettings::at(&folder.path().join(name))).unwrap();
+    reader.rows().await.unwrap()
 }
 
 impl Store for Sqlite {

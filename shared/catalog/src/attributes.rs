@@ -1,6 +1,4 @@
-//! The attributes that can be searched by, and where the catalogue has each.
-
-use super::filings::{filings_in, filings_in_study, filings_of_patient, instances_of_filing};
+//! The attributes that can be searched by, and where the catalogue keeps each.
 
 /// What an attribute describes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,8 +41,8 @@ pub struct Attribute {
     pub level: Level,
     /// How it is compared.
     pub kind: Kind,
-    /// The expression that gives its value.
-    pub(super) column: &'static str,
+    /// Table and column that keep its value; `None` of what is worked out.
+    pub(crate) column: Option<&'static str>,
 }
 
 impl Attribute {
@@ -58,28 +56,16 @@ impl Attribute {
 }
 
 /// Where an attribute is that belongs to the series of a study: asked of any of them.
-pub(super) const MODALITIES_IN_STUDY: &str = "ModalitiesInStudy";
-
-/// The Request Attributes Sequence of a series, as a JSON list of the items that are such. It is kept
-/// as it was published, and anybody can publish anything.
-macro_rules! request_attributes {
-    () => {
-        "(select json(nullif(json_group_array(json_patch('{}', json_object(
-             'RequestedProcedureID', cast(value ->> '$.RequestedProcedureID' as text),
-             'ScheduledProcedureStepID', cast(value ->> '$.ScheduledProcedureStepID' as text)))),
-             '[]'))
-         from json_each(iif(json_valid(series.request_attributes), series.request_attributes, '[]'))
-         where type = 'object')"
-    };
-}
-pub(super) use request_attributes;
+pub(crate) const MODALITIES_IN_STUDY: &str = "ModalitiesInStudy";
 
 macro_rules! attributes {
-    ($($level:ident $keyword:ident $tag:literal $vr:literal $kind:ident $column:expr;)*) => {
+    (@column) => { None };
+    (@column $column:literal) => { Some($column) };
+    ($($level:ident $keyword:ident $tag:literal $vr:literal $kind:ident $(in $column:literal)?;)*) => {
         /// All of them, in the order of their levels.
         pub static ATTRIBUTES: &[Attribute] = &[$(Attribute {
             keyword: stringify!($keyword), tag: $tag, vr: $vr,
-            level: Level::$level, kind: Kind::$kind, column: $column,
+            level: Level::$level, kind: Kind::$kind, column: attributes!(@column $($column)?),
         }),*];
 
         /// Each by its keyword, for those who know which one they mean.
@@ -99,61 +85,54 @@ macro_rules! attributes {
 }
 
 attributes! {
-    Study StudyDate "00080020" "DA" Date "studies.study_date";
-    Study StudyTime "00080030" "TM" Time "studies.study_time";
-    Study AccessionNumber "00080050" "SH" Text "studies.accession_number";
-    Study ModalitiesInStudy "00080061" "CS" Text concat!(
-        "(select group_concat(modality, '\\') from (select distinct member.modality from ",
-        filings_of_patient!(), " order by 1))");
-    Study ReferringPhysicianName "00080090" "PN" Name "studies.referring_physician_name";
-    Study StudyDescription "00081030" "LO" Text "studies.study_description";
-    Study PatientName "00100010" "PN" Name "patients.patient_name";
-    Study PatientID "00100020" "LO" Text "patients.patient_id";
-    Study IssuerOfPatientID "00100021" "LO" Text "patients.issuer_of_patient_id";
-    Study PatientBirthDate "00100030" "DA" Date "patients.patient_birth_date";
-    Study PatientSex "00100040" "CS" Text "patients.patient_sex";
-    Study StudyInstanceUID "0020000D" "UI" Uid "studies.study_instance_uid";
-    Study StudyID "00200010" "SH" Text "studies.study_id";
-    Study NumberOfStudyRelatedSeries "00201206" "IS" Number concat!("(select count(*) from ", filings_of_patient!(), ")");
-    Study NumberOfStudyRelatedInstances "00201208" "IS" Number concat!("(select coalesce(sum(", instances_of_filing!(), "), 0) from ",
-        filings_of_patient!(), ")");
+    Study StudyDate "00080020" "DA" Date in "studies.study_date";
+    Study StudyTime "00080030" "TM" Time in "studies.study_time";
+    Study AccessionNumber "00080050" "SH" Text in "studies.accession_number";
+    Study ModalitiesInStudy "00080061" "CS" Text;
+    Study ReferringPhysicianName "00080090" "PN" Name in "studies.referring_physician_name";
+    Study StudyDescription "00081030" "LO" Text in "studies.study_description";
+    Study PatientName "00100010" "PN" Name in "patients.patient_name";
+    Study PatientID "00100020" "LO" Text in "patients.patient_id";
+    Study IssuerOfPatientID "00100021" "LO" Text in "patients.issuer_of_patient_id";
+    Study PatientBirthDate "00100030" "DA" Date in "patients.patient_birth_date";
+    Study PatientSex "00100040" "CS" Text in "patients.patient_sex";
+    Study StudyInstanceUID "0020000D" "UI" Uid in "studies.study_instance_uid";
+    Study StudyID "00200010" "SH" Text in "studies.study_id";
+    Study NumberOfStudyRelatedSeries "00201206" "IS" Number;
+    Study NumberOfStudyRelatedInstances "00201208" "IS" Number;
 
-    Series Modality "00080060" "CS" Text "series.modality";
-    Series SeriesDate "00080021" "DA" Date "series.series_date";
-    Series SeriesTime "00080031" "TM" Time "series.series_time";
-    Series Manufacturer "00080070" "LO" Text "series.manufacturer";
-    Series InstitutionName "00080080" "LO" Text "series.institution_name";
-    Series StationName "00081010" "SH" Text "series.station_name";
-    Series SeriesDescription "0008103E" "LO" Text "series.series_description";
-    Series ManufacturerModelName "00081090" "LO" Text "series.manufacturer_model_name";
-    Series BodyPartExamined "00180015" "CS" Text "series.body_part_examined";
-    Series ProtocolName "00181030" "LO" Text "series.protocol_name";
-    Series SeriesInstanceUID "0020000E" "UI" Uid "series.series_instance_uid";
-    Series SeriesNumber "00200011" "IS" Number "series.series_number";
-    Series NumberOfSeriesRelatedInstances "00201209" "IS" Number "max((select count(*)
-        from instances where instances.series_instance_uid = series.series_instance_uid),
-        iif(source = 'api', claimed_count, 0))";
-    Series PerformedProcedureStepStartDate "00400244" "DA" Date
-        "series.performed_procedure_step_start_date";
-    Series PerformedProcedureStepStartTime "00400245" "TM" Time
-        "series.performed_procedure_step_start_time";
-    Series RequestAttributesSequence "00400275" "SQ" Text request_attributes!();
+    Series Modality "00080060" "CS" Text in "series.modality";
+    Series SeriesDate "00080021" "DA" Date in "series.series_date";
+    Series SeriesTime "00080031" "TM" Time in "series.series_time";
+    Series Manufacturer "00080070" "LO" Text in "series.manufacturer";
+    Series InstitutionName "00080080" "LO" Text in "series.institution_name";
+    Series StationName "00081010" "SH" Text in "series.station_name";
+    Series SeriesDescription "0008103E" "LO" Text in "series.series_description";
+    Series ManufacturerModelName "00081090" "LO" Text in "series.manufacturer_model_name";
+    Series BodyPartExamined "00180015" "CS" Text in "series.body_part_examined";
+    Series ProtocolName "00181030" "LO" Text in "series.protocol_name";
+    Series SeriesInstanceUID "0020000E" "UI" Uid in "series.series_instance_uid";
+    Series SeriesNumber "00200011" "IS" Number in "series.series_number";
+    Series NumberOfSeriesRelatedInstances "00201209" "IS" Number;
+    Series PerformedProcedureStepStartDate "00400244" "DA" Date in "series.performed_procedure_step_start_date";
+    Series PerformedProcedureStepStartTime "00400245" "TM" Time in "series.performed_procedure_step_start_time";
+    Series RequestAttributesSequence "00400275" "SQ" Text;
 
-    Instance ImageType "00080008" "CS" Text "instances.image_type";
-    Instance SOPClassUID "00080016" "UI" Uid "instances.sop_class_uid";
-    Instance SOPInstanceUID "00080018" "UI" Uid "instances.sop_instance_uid";
-    Instance AcquisitionDate "00080022" "DA" Date "instances.acquisition_date";
-    Instance ContentDate "00080023" "DA" Date "instances.content_date";
-    Instance AcquisitionTime "00080032" "TM" Time "instances.acquisition_time";
-    Instance ContentTime "00080033" "TM" Time "instances.content_time";
-    Instance AvailableTransferSyntaxUID "00083002" "UI" Uid "instances.transfer_syntax_uid";
-    Instance AcquisitionNumber "00200012" "IS" Number "instances.acquisition_number";
-    Instance InstanceNumber "00200013" "IS" Number "instances.instance_number";
-    Instance FrameOfReferenceUID "00200052" "UI" Uid "instances.frame_of_reference_uid";
-    Instance NumberOfFrames "00280008" "IS" Number "instances.number_of_frames";
-    Instance Rows "00280010" "US" Number "instances.rows";
-    Instance Columns "00280011" "US" Number "instances.columns";
-    Instance BitsAllocated "00280100" "US" Number "instances.bits_allocated";
+    Instance ImageType "00080008" "CS" Text in "instances.image_type";
+    Instance SOPClassUID "00080016" "UI" Uid in "instances.sop_class_uid";
+    Instance SOPInstanceUID "00080018" "UI" Uid in "instances.sop_instance_uid";
+    Instance AcquisitionDate "00080022" "DA" Date in "instances.acquisition_date";
+    Instance ContentDate "00080023" "DA" Date in "instances.content_date";
+    Instance AcquisitionTime "00080032" "TM" Time in "instances.acquisition_time";
+    Instance ContentTime "00080033" "TM" Time in "instances.content_time";
+    Instance AvailableTransferSyntaxUID "00083002" "UI" Uid in "instances.transfer_syntax_uid";
+    Instance AcquisitionNumber "00200012" "IS" Number in "instances.acquisition_number";
+    Instance InstanceNumber "00200013" "IS" Number in "instances.instance_number";
+    Instance FrameOfReferenceUID "00200052" "UI" Uid in "instances.frame_of_reference_uid";
+    Instance NumberOfFrames "00280008" "IS" Number in "instances.number_of_frames";
+    Instance Rows "00280010" "US" Number in "instances.rows";
+    Instance Columns "00280011" "US" Number in "instances.columns";
+    Instance BitsAllocated "00280100" "US" Number in "instances.bits_allocated";
 }
 
 #[cfg(test)]

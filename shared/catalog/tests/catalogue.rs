@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use catalog::{
-    Attribute, Batch, Bookmark, Catalog, CatalogError, CatalogSettings, Details, Held, Level,
-    LevelSearch, Matching, Received, Recorded, Registration, RegistrationOutcome, SeriesSearch,
-    StudySearch, keyword,
+    Attribute, Batch, Bookmark, CatalogError, CatalogReader, CatalogSettings, CatalogWriter,
+    Details, Held, Inspected, Level, LevelSearch, Matching, Received, Recorded, Registration,
+    RegistrationOutcome, SeriesSearch, StudySearch, inspect, keyword,
 };
 use completion::{
     Completion, Consequences, Deletion, Disproof, Effect, Lesson, OpenSeries, Share,
@@ -23,7 +23,8 @@ use tempfile::TempDir;
 
 /// A catalogue of its own, and the stream that feeds it.
 struct Feed {
-    catalog: Catalog,
+    catalog: CatalogWriter,
+    reader: CatalogReader,
     sequence: u64,
     settings: CatalogSettings,
     hold_disagreeing: bool,
@@ -35,8 +36,9 @@ impl Feed {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("made/on/demand/catalog.db");
         let settings = CatalogSettings { database_url: format!("sqlite://{}", path.display()) };
-        let catalog = Catalog::own(&settings).await.unwrap();
-        Self { catalog, sequence: 0, settings, hold_disagreeing: false, _folder: folder }
+        let catalog = CatalogWriter::own(&settings).await.unwrap();
+        let reader = CatalogReader::open(&settings).unwrap();
+        Self { catalog, reader, sequence: 0, settings, hold_disagreeing: false, _folder: folder }
     }
 
     /// Records one batch and gives what each of its instances was. What changes a series opens it,
@@ -125,14 +127,14 @@ impl Feed {
         let batch = Batch { registrations, ..Batch::new(bookmark(sequence)) };
         let committed =
             self.catalog.record(&batch, |_| Consequences::default()).await.unwrap().registered;
-        let outcome = self.catalog.registration(&series, sequence).await.unwrap().unwrap();
+        let outcome = self.reader.registration(&series, sequence).await.unwrap().unwrap();
         assert_eq!(committed.len(), usize::from(outcome == RegistrationOutcome::Registered));
         outcome
     }
 
     /// UID and count of the series that are listed.
     async fn listed(&self) -> Vec<(String, i64)> {
-        let page = self.catalog.series(&SeriesSearch::default(), None, 1000).await.unwrap();
+        let page = self.reader.series(&SeriesSearch::default(), None, 1000).await.unwrap();
         let records = page.records;
         records.into_iter().map(|r| (r.series_instance_uid, r.instances_count)).collect()
     }
@@ -317,7 +319,7 @@ async fn what_was_committed_is_there_after_a_restart() {
     feed.receive([instance("2.1", "3.1"), instance("2.2", "3.2")]).await;
     feed.complete("2.2").await.unwrap();
     feed.catalog.close().await;
-    let catalog = Catalog::own(&feed.settings).await.unwrap();
+    let catalog = CatalogWriter::own(&feed.settings).await.unwrap();
     let open = catalog.open_series().await.unwrap();
     assert_eq!(open.iter().map(|(series, _)| series.as_str()).collect::<Vec<_>>(), ["2.1"]);
     assert_eq!(
@@ -345,7 +347,7 @@ async fn announcements_wait_in_order_until_the_broker_has_them() {
 async fn a_stored_series_is_complete_announced_and_stays_as_it_was() {
     let mut feed = Feed::new().await;
     let uid = SeriesInstanceUid::parse("2.25.5").unwrap();
-    assert_eq!(feed.catalog.registration(&uid, 1).await.unwrap(), None, "nobody has acted on it");
+    assert_eq!(feed.reader.registration(&uid, 1).await.unwrap(), None, "nobody has acted on it");
     assert_eq!(feed.register("2.25.5").await, RegistrationOutcome::Registered);
     let again = feed.register_as("2.25.5", |event| {
         event.instances_count = 99;
@@ -370,7 +372,7 @@ async fn who_asks_for_what_came_later_misses_nothing_that_is_stored() {
     assert_eq!(feed.register("2.3").await, RegistrationOutcome::Registered);
     let later =
         SeriesSearch { completed_after: Some(completed.completed_at), ..SeriesSearch::default() };
-    let page = feed.catalog.series(&later, None, 1000).await.unwrap();
+    let page = feed.reader.series(&later, None, 1000).await.unwrap();
     let uids: Vec<_> = page.records.iter().map(|r| r.series_instance_uid.as_str()).collect();
     assert_eq!(uids, ["2.2", "2.3"]);
     assert!(page.records[0].completed_at() < page.records[1].completed_at());
@@ -400,9 +402,9 @@ async fn a_reader_waits_for_the_owner_to_make_the_catalogue() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("catalog.db");
     let settings = CatalogSettings { database_url: format!("sqlite://{}", path.display()) };
-    let reader = Catalog::open(&settings).unwrap();
+    let reader = CatalogReader::open(&settings).unwrap();
     assert!(reader.check().await.is_err());
-    let _owner = Catalog::own(&settings).await.unwrap();
+    let _owner = CatalogWriter::own(&settings).await.unwrap();
     reader.check().await.unwrap();
     let page = reader.series(&SeriesSearch::default(), None, 1).await.unwrap();
     assert!(page.records.is_empty());
@@ -414,22 +416,27 @@ async fn the_catalogue_and_its_copy_lie_where_it_was_said_whatever_the_path() {
     for name in ["a b", "a%20b", "100%", "a?mode=ro", "#1", "Köln", "it's", "\"", "-x", "a\nb"] {
         let inside = folder.path().join(name);
         let (file, copy) = (inside.join("catalog.db"), inside.join("copy%3F.db"));
-        let catalog = Catalog::own(&CatalogSettings::at(&file)).await.unwrap();
-        catalog.backup(&copy).await.unwrap();
+        let settings = CatalogSettings::at(&file);
+        let _owner = CatalogWriter::own(&settings).await.unwrap();
+        CatalogReader::open(&settings).unwrap().backup(&copy).await.unwrap();
         assert!(file.is_file() && copy.is_file(), "{name}");
-        assert!(Catalog::inspect(&CatalogSettings::at(&copy)).await.unwrap().is_some(), "{name}");
+        let inspected = inspect(&CatalogSettings::at(&copy)).await.unwrap();
+        assert!(matches!(inspected, Inspected::Seen(_)), "{name}");
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 10, "one elsewhere");
     let name = std::ffi::OsStr::from_bytes(b"\xff.db");
-    let refused = Catalog::own(&CatalogSettings::at(&folder.path().join(name))).await;
-    assert!(matches!(refused, Err(CatalogError::Name(_))));
+    let refused = CatalogWriter::own(&CatalogSettings::at(&folder.path().join(name))).await;
+    assert!(matches!(refused, Err(CatalogError::Settings(_))));
 }
 
 #[tokio::test]
 async fn a_url_that_names_no_file_is_refused() {
     for url in ["postgres://x/y", "", "sqlite:", "sqlite://", "sqlite::memory:", "catalog.db"] {
         let settings = CatalogSettings { database_url: url.into() };
-        assert!(matches!(Catalog::own(&settings).await, Err(CatalogError::Url(_))), "{url:?}");
+        assert!(
+            matches!(CatalogWriter::own(&settings).await, Err(CatalogError::Settings(_))),
+            "{url:?}"
+        );
     }
 }
 
@@ -469,11 +476,11 @@ async fn a_series_has_a_history_with_all_its_revisions() {
     let mut feed = Feed::new().await;
     feed.receive([instance("2.1", "3.1"), instance("2.1", "3.2")]).await;
     let uid = SeriesInstanceUid::parse("2.1").unwrap();
-    assert_eq!(feed.catalog.history(&uid).await.unwrap(), Some(Vec::new()));
+    assert_eq!(feed.reader.history(&uid).await.unwrap(), Some(Vec::new()));
     feed.complete("2.1").await.unwrap();
     feed.receive([changed("2.1", "3.1", |e| e["Digest"] = json!("d1"))]).await;
     feed.complete("2.1").await.unwrap();
-    let history = feed.catalog.history(&uid).await.unwrap().unwrap();
+    let history = feed.reader.history(&uid).await.unwrap().unwrap();
     let told: Vec<_> = history
         .iter()
         .map(|r| (r.revision, r.instances_count, r.instances_added, r.instances_corrected))
@@ -481,7 +488,7 @@ async fn a_series_has_a_history_with_all_its_revisions() {
     assert_eq!(told, [(1, 2, 2, 0), (2, 2, 0, 1)]);
     assert_eq!(history[1].decided_sequence, 3);
     let unknown = SeriesInstanceUid::parse("2.9").unwrap();
-    assert_eq!(feed.catalog.history(&unknown).await.unwrap(), None);
+    assert_eq!(feed.reader.history(&unknown).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -492,7 +499,7 @@ async fn what_is_learned_of_a_sender_is_kept_until_it_is_trusted_again() {
         let batch = Batch::new(bookmark(sequence));
         let consequences = Consequences { lessons: vec![lesson], ..Consequences::default() };
         feed.catalog.record(&batch, |_| consequences).await.unwrap();
-        (feed.catalog.sources().await.unwrap(), feed.catalog.disproved().await.unwrap())
+        (feed.reader.sources().await.unwrap(), feed.catalog.disproved().await.unwrap())
     };
     let disproof = |rule| {
         let (source, series) = ("MR1".to_owned(), SeriesInstanceUid::parse("2.1").unwrap());
@@ -521,12 +528,12 @@ async fn a_deleted_series_leaves_a_trace_and_goes_on_with_the_next_revision() {
     assert_eq!(feed.delete("2.1").await, [], "there is nothing left to delete");
 
     let uid = SeriesInstanceUid::parse("2.1").unwrap();
-    assert_eq!(feed.catalog.series_details(&uid).await.unwrap(), None);
-    assert_eq!(feed.catalog.deleted_at(&uid).await.unwrap(), Some(second(4)));
-    let statistics = feed.catalog.statistics().await.unwrap();
+    assert_eq!(feed.reader.series_details(&uid).await.unwrap(), None);
+    assert_eq!(feed.reader.deleted_at(&uid).await.unwrap(), Some(second(4)));
+    let statistics = feed.reader.statistics().await.unwrap();
     assert_eq!((statistics.patients, statistics.studies, statistics.complete), (0, 0, 0));
     let names: Vec<_> =
-        feed.catalog.rows().await.unwrap().into_iter().filter(|row| row.contains("Roe")).collect();
+        feed.reader.rows().await.unwrap().into_iter().filter(|row| row.contains("Roe")).collect();
     assert!(names.is_empty(), "{names:?}");
 
     let again = feed.register_as("2.1", |event| event.instances_count = 9).await;
@@ -538,7 +545,7 @@ async fn a_deleted_series_leaves_a_trace_and_goes_on_with_the_next_revision() {
     assert_eq!((completed.revision, completed.instances_added), (3, 1));
     assert_eq!(feed.listed().await, [("2.1".to_owned(), 1)]);
 
-    let history = feed.catalog.history(&uid).await.unwrap().unwrap();
+    let history = feed.reader.history(&uid).await.unwrap().unwrap();
     let told: Vec<_> = history
         .iter()
         .map(|record| (record.revision, record.is_deletion, record.instances_count))
@@ -587,10 +594,10 @@ async fn a_study_and_its_patient_go_with_their_last_series() {
     let mut feed = Feed::new().await;
     feed.receive([instance("2.1", "3.1"), instance("2.2", "3.2")]).await;
     feed.delete("2.1").await;
-    let statistics = feed.catalog.statistics().await.unwrap();
+    let statistics = feed.reader.statistics().await.unwrap();
     assert_eq!((statistics.patients, statistics.studies, statistics.receiving), (1, 1, 1));
     feed.delete("2.2").await;
-    let statistics = feed.catalog.statistics().await.unwrap();
+    let statistics = feed.reader.statistics().await.unwrap();
     assert_eq!((statistics.patients, statistics.studies, statistics.receiving), (0, 0, 0));
 }
 
@@ -600,7 +607,7 @@ async fn a_catalogue_of_the_first_version_is_brought_up_with_all_that_it_says() 
     let migrations = folder.path().join("migrations");
     std::fs::create_dir(&migrations).unwrap();
     let first = "0001_catalogue.sql";
-    let ours = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+    let ours = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/sqlite/migrations");
     std::fs::copy(ours.join(first), migrations.join(first)).unwrap();
     let path = folder.path().join("catalog.db");
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path).create_if_missing(true);
@@ -624,14 +631,15 @@ async fn a_catalogue_of_the_first_version_is_brought_up_with_all_that_it_says() 
     pool.close().await;
 
     let settings = CatalogSettings { database_url: format!("sqlite://{}", path.display()) };
-    let catalog = Catalog::own(&settings).await.unwrap();
+    let catalog = CatalogWriter::own(&settings).await.unwrap();
     let open = catalog.open_series().await.unwrap();
     let series = SeriesInstanceUid::parse("2.2").unwrap();
     assert_eq!(open, [(series, OpenSeries::new(second(2), "MR2"))]);
     let series = SeriesInstanceUid::parse("2.1").unwrap();
-    let history = catalog.history(&series).await.unwrap().unwrap();
+    let reader = CatalogReader::open(&settings).unwrap();
+    let history = reader.history(&series).await.unwrap().unwrap();
     assert_eq!((history.len(), history[0].revision, history[0].instances_count), (1, 2, 5));
-    let sources = catalog.sources().await.unwrap();
+    let sources = reader.sources().await.unwrap();
     let names: Vec<_> = sources.iter().map(|source| source.calling_ae_title.as_str()).collect();
     assert_eq!(names, ["MR1", "MR2"]);
 }
@@ -641,7 +649,7 @@ async fn a_catalogue_of_the_first_version_is_brought_up_with_all_that_it_says() 
 async fn a_filled_catalogue_lists_every_series_once() {
     let feed = Feed::new().await;
     feed.catalog.fill(1_001).await.unwrap();
-    let page = feed.catalog.series(&SeriesSearch::default(), None, 2000).await.unwrap();
+    let page = feed.reader.series(&SeriesSearch::default(), None, 2000).await.unwrap();
     let listed = page.records;
     let uids: std::collections::HashSet<_> =
         listed.iter().map(|series| series.series_instance_uid.as_str()).collect();
@@ -671,8 +679,8 @@ async fn instances_by(feed: &Feed, by: (&str, &str)) -> Vec<(String, String)> {
         offset: 0,
         limit: 100,
     };
-    let (found, _) = feed.catalog.search(&search).await.unwrap();
-    assert_eq!(feed.catalog.count_found(&search).await.unwrap(), found.len() as u64);
+    let (found, _) = feed.reader.search(&search).await.unwrap();
+    assert_eq!(feed.reader.count_found(&search).await.unwrap(), found.len() as u64);
     let text = |details: &Details, key: &str| details[key].as_str().unwrap_or_default().to_owned();
     found.iter().map(|it| (text(it, "SOPInstanceUID"), text(it, "PatientID"))).collect()
 }
@@ -710,10 +718,10 @@ async fn no_instance_of_one_patient_is_told_as_anothers() {
     for patient in ["A", "B"] {
         let matching = vec![(keyword::PatientID, Matching::Equals(patient.to_owned()))];
         let search = SeriesSearch { matching, ..SeriesSearch::default() };
-        let page = feed.catalog.series(&search, None, 10).await.unwrap();
+        let page = feed.reader.series(&search, None, 10).await.unwrap();
         assert_eq!(page.records.len(), 1, "{patient}");
         assert_eq!(page.records[0].disagreements(), completed.disagrees);
-        assert_eq!(feed.catalog.count_series(&search).await.unwrap(), 1);
+        assert_eq!(feed.reader.count_series(&search).await.unwrap(), 1);
     }
     assert_eq!(feed.listed().await, [("2.1".to_owned(), 8)]);
 }
@@ -726,7 +734,7 @@ async fn both_studies_of_a_series_stay_and_are_complete_with_what_is_theirs() {
     feed.receive([of_patient("2.1", "3.3", "1.2", "B", "Doe^Ben")]).await;
     let completed = feed.complete("2.1").await.unwrap();
     assert_eq!(completed.studies().collect::<Vec<_>>(), ["1.2", "1.1"]);
-    let studies = feed.catalog.studies(&StudySearch::default(), None, 10).await.unwrap().records;
+    let studies = feed.reader.studies(&StudySearch::default(), None, 10).await.unwrap().records;
     let told: Vec<_> = studies
         .iter()
         .map(|it| (it.study_instance_uid.as_str(), it.patient_id.as_str(), it.instances_count))
@@ -763,7 +771,7 @@ async fn a_series_whose_instances_are_all_corrected_disagrees_no_more() {
     assert_eq!((completed.instances_corrected, completed.disagrees), (1, Vec::new()));
     assert_eq!(instances_by(&feed, ("PatientID", "A")).await, []);
     assert_eq!(instances_by(&feed, ("PatientID", "B")).await.len(), 2);
-    let studies = feed.catalog.studies(&StudySearch::default(), None, 10).await.unwrap().records;
+    let studies = feed.reader.studies(&StudySearch::default(), None, 10).await.unwrap().records;
     assert_eq!(studies.len(), 1, "nothing is left of the other");
 }
 
@@ -778,10 +786,10 @@ async fn a_study_of_two_patients_is_found_by_either() {
     for patient in ["A", "B"] {
         let matching = vec![(keyword::PatientID, Matching::Equals(patient.to_owned()))];
         let search = StudySearch { matching: matching.clone(), ..StudySearch::default() };
-        let found = feed.catalog.studies(&search, None, 10).await.unwrap().records;
+        let found = feed.reader.studies(&search, None, 10).await.unwrap().records;
         assert_eq!(found.len(), 1, "{patient}");
         assert_eq!(found[0].disagreements()[0].keyword, "PatientID");
-        assert_eq!(feed.catalog.count_studies(&search).await.unwrap(), 1);
+        assert_eq!(feed.reader.count_studies(&search).await.unwrap(), 1);
         let attributes = vec![keyword::PatientID, keyword::NumberOfStudyRelatedInstances];
         let search = LevelSearch {
             level: Level::Study,
@@ -791,7 +799,7 @@ async fn a_study_of_two_patients_is_found_by_either() {
             offset: 0,
             limit: 10,
         };
-        let (found, _) = feed.catalog.search(&search).await.unwrap();
+        let (found, _) = feed.reader.search(&search).await.unwrap();
         let told = json!({"PatientID": patient, "NumberOfStudyRelatedInstances": 1});
         assert_eq!(found.into_iter().map(serde_json::Value::Object).collect::<Vec<_>>(), [told]);
     }
@@ -805,11 +813,11 @@ async fn a_deletion_takes_all_that_a_disagreeing_series_named_and_names_no_patie
     let deleted = feed.delete("2.1").await;
     let keywords: Vec<_> = deleted[0].disagrees.iter().map(|it| it.keyword.as_str()).collect();
     assert_eq!(keywords, ["StudyInstanceUID"]);
-    let rows = feed.catalog.rows().await.unwrap();
+    let rows = feed.reader.rows().await.unwrap();
     for table in ["studies ", "series ", "instances ", "identities "] {
         assert!(!rows.iter().any(|row| row.starts_with(table)), "{rows:?}");
     }
-    assert_eq!(feed.catalog.statistics().await.unwrap().patients, 0);
+    assert_eq!(feed.reader.statistics().await.unwrap().patients, 0);
 }
 
 #[tokio::test]
@@ -830,10 +838,10 @@ async fn what_is_held_back_is_announced_once_a_person_says_so() {
     let again = Held { subject, message_id, time: held.time, payload: &held.payload };
     let uid = SeriesInstanceUid::parse("2.1").unwrap();
     let is_held =
-        async || feed.catalog.series_details(&uid).await.unwrap().unwrap().contains_key("Held");
+        async || feed.reader.series_details(&uid).await.unwrap().unwrap().contains_key("Held");
     assert!(is_held().await);
-    feed.catalog.release(&again).await.unwrap();
-    feed.catalog.release(&again).await.unwrap();
+    feed.reader.release(&again).await.unwrap();
+    feed.reader.release(&again).await.unwrap();
     assert!(!is_held().await);
     let waiting = feed.catalog.waiting_announcements(10).await.unwrap();
     assert_eq!((waiting.len(), waiting[0].held.as_deref()), (1, None));

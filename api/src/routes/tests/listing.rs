@@ -35,7 +35,7 @@ impl Feed {
         self.owner().record(&batch, |_| consequences).await.unwrap();
     }
 
-    pub(super) fn owner(&self) -> &Catalog {
+    pub(super) fn owner(&self) -> &CatalogWriter {
         self.api.owner.as_ref().unwrap()
     }
 

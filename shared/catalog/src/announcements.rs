@@ -1,0 +1,43 @@
+//! What is announced, and to whom it was delivered.
+
+use contract::subject::Subject;
+use jiff::Timestamp;
+
+/// An announcement that waits for the broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announcement {
+    /// Its place in the outbox; announcements go out in this order.
+    pub id: i64,
+    /// Where it is published.
+    pub subject: Subject,
+    /// `SeriesInstanceUID:Revision` of a completion: published twice, it is still one.
+    pub message_id: String,
+    /// When it was decided.
+    pub time: Timestamp,
+    /// The event as JSON.
+    pub payload: String,
+    /// Why it is not announced but becomes a dead letter, for a person to decide on.
+    pub held: Option<String>,
+}
+
+/// An announcement that was held back.
+#[derive(Debug, Clone, Copy)]
+pub struct Held<'a> {
+    /// Where it is published.
+    pub subject: &'a Subject,
+    /// See [`Announcement`].
+    pub message_id: &'a str,
+    /// When it was decided.
+    pub time: Timestamp,
+    /// The event as JSON.
+    pub payload: &'a str,
+}
+
+/// How far a webhook is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delivered {
+    /// When SERIES was made: its sequences mean nothing in a later stream of the same name.
+    pub series_created: Timestamp,
+    /// Sequence of SERIES up to which everything was taken, or is a dead letter.
+    pub up_to: u64,
+}

@@ -1,0 +1,40 @@
+//! How values are kept: times, words and JSON.
+
+use crate::error::CatalogError;
+use contract::uid::SeriesInstanceUid;
+use jiff::Timestamp;
+
+/// A time as the catalogue keeps it: nanoseconds since 1970, UTC. What lies before the year 1677 or
+/// after 2262 is the first or last such time.
+pub(crate) fn nanoseconds(time: Timestamp) -> i64 {
+    let furthest = if time < Timestamp::UNIX_EPOCH { i64::MIN } else { i64::MAX };
+    i64::try_from(time.as_nanosecond()).unwrap_or(furthest)
+}
+
+pub(crate) fn timestamp(nanoseconds: i64) -> Result<Timestamp, CatalogError> {
+    Timestamp::from_nanosecond(nanoseconds.into())
+        .map_err(|error| CatalogError::Unreadable(format!("time {nanoseconds}: {error}")))
+}
+
+pub(crate) fn optional_timestamp(
+    nanoseconds: Option<i64>,
+) -> Result<Option<Timestamp>, CatalogError> {
+    nanoseconds.map(timestamp).transpose()
+}
+
+pub(crate) fn series_uid(text: &str) -> Result<SeriesInstanceUid, CatalogError> {
+    SeriesInstanceUid::parse(text)
+        .map_err(|error| CatalogError::Unreadable(format!("SeriesInstanceUID {text:?} {error}")))
+}
+
+/// Reads an enum from its word, by the names that events use.
+pub(crate) fn word<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, CatalogError> {
+    serde_json::from_value(text.into())
+        .map_err(|error| CatalogError::Unreadable(format!("{text:?}: {error}")))
+}
+
+/// JSON for a statement's parameter.
+pub(crate) fn json<T: serde::Serialize + ?Sized>(value: &T) -> String {
+    // Strings, numbers and JSON that was parsed before: there is nothing in them that can fail.
+    serde_json::to_string(value).unwrap_or_default()
+}

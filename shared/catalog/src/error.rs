@@ -1,0 +1,37 @@
+//! What goes wrong with the catalogue, by what a caller can do about it.
+
+use std::error::Error;
+
+/// The catalogue can't do what was asked of it.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// Not now: somebody else writes to it, its disk is full or does not answer. A later try may succeed.
+    #[error("catalogue: {0}")]
+    Unavailable(#[source] Box<dyn Error + Send + Sync>),
+    /// The database refuses, now and later.
+    #[error("catalogue: {0}")]
+    Refused(#[source] Box<dyn Error + Send + Sync>),
+    /// The settings name no catalogue.
+    #[error("{0}")]
+    Settings(String),
+    /// It was made by a later version, or is damaged in its migrations.
+    #[error("catalogue: {0}")]
+    OtherVersion(#[source] Box<dyn Error + Send + Sync>),
+    /// The indexer has not made it or brought it up to this version yet.
+    #[error("the catalogue is not there yet; start the indexer, which makes it")]
+    NotMigrated,
+    /// What it holds is not what this version writes.
+    #[error("catalogue: unreadable value: {0}")]
+    Unreadable(String),
+    /// Somebody put another one in its place, or took it away.
+    #[error("the catalogue's file {0} was replaced or removed")]
+    Replaced(String),
+}
+
+impl CatalogError {
+    /// Whether a later try may succeed where this one failed.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+}

@@ -1,0 +1,252 @@
+//! What the catalogue says of series, studies, instances and senders.
+
+use crate::encoding::{optional_timestamp, timestamp};
+use contract::event::{Disagreement, Identity};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+/// A series as it is listed.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct SeriesRecord {
+    /// Series Instance UID (0020,000E).
+    pub series_instance_uid: String,
+    /// Patient ID (0010,0020), empty when absent.
+    pub patient_id: String,
+    /// Patient's Name (0010,0010), empty when absent.
+    pub patient_name: String,
+    /// Study Instance UID (0020,000D), empty when absent.
+    pub study_instance_uid: String,
+    /// Instances at the last completion.
+    pub instances_count: i64,
+    /// Modality (0008,0060).
+    pub modality: Option<String>,
+    /// Series Number (0020,0011).
+    pub series_number: Option<String>,
+    /// Series Description (0008,103E).
+    pub series_description: Option<String>,
+    /// Study Date (0008,0020).
+    pub study_date: Option<String>,
+    /// `dicom` or `api`.
+    pub source: String,
+    /// `complete`, or `receiving` when it is not complete yet, or more came after it was.
+    pub state: String,
+    /// Instances by now, while it is receiving.
+    pub instances_received: Option<i64>,
+    /// Of the last completion; 0 before the first.
+    pub revision: i64,
+    /// Of the last completion.
+    pub reason: Option<String>,
+    /// Of the last completion: nanoseconds since 1970, UTC.
+    completed_at: Option<i64>,
+    /// What its instances say of whose they are, if not the same.
+    identities: Option<Vec<Identity>>,
+}
+
+impl SeriesRecord {
+    /// What its instances disagree on.
+    #[must_use]
+    pub fn disagreements(&self) -> Vec<Disagreement> {
+        self.identities.as_deref().map(Disagreement::among).unwrap_or_default()
+    }
+
+    /// When it was last complete.
+    #[must_use]
+    pub fn completed_at(&self) -> Option<Timestamp> {
+        optional_timestamp(self.completed_at).ok().flatten()
+    }
+}
+
+/// A study as it is listed.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct StudyRecord {
+    /// Study Instance UID (0020,000D).
+    pub study_instance_uid: String,
+    /// Patient ID (0010,0020), empty when absent.
+    pub patient_id: String,
+    /// Patient's Name (0010,0010), empty when absent.
+    pub patient_name: String,
+    /// Patient's Birth Date (0010,0030), empty when absent.
+    pub patient_birth_date: String,
+    /// Patient's Sex (0010,0040), empty when absent.
+    pub patient_sex: String,
+    /// Study Date (0008,0020).
+    pub study_date: Option<String>,
+    /// Study Time (0008,0030).
+    pub study_time: Option<String>,
+    /// Accession Number (0008,0050).
+    pub accession_number: Option<String>,
+    /// Referring Physician's Name (0008,0090).
+    pub referring_physician_name: Option<String>,
+    /// Study ID (0020,0010).
+    pub study_id: Option<String>,
+    /// Study Description (0008,1030).
+    pub study_description: Option<String>,
+    /// The modalities of its series, in order, each once.
+    pub modalities: Vec<String>,
+    /// How many series it has.
+    pub series_count: i64,
+    /// How many of them are receiving.
+    pub series_receiving: i64,
+    /// Instances of those that were complete, as they were then.
+    pub instances_count: i64,
+    /// When the latest of its series was complete: nanoseconds since 1970, UTC.
+    completed_at: Option<i64>,
+    /// Of the last completion of the study itself; 0 before the first.
+    pub revision: i64,
+    /// When that was: nanoseconds since 1970, UTC.
+    study_completed_at: Option<i64>,
+    /// 1 if a series was complete since then.
+    is_open: i64,
+    /// What its instances say of whose they are, if not the same.
+    identities: Option<Vec<Identity>>,
+}
+
+impl StudyRecord {
+    /// What its instances disagree on.
+    #[must_use]
+    pub fn disagreements(&self) -> Vec<Disagreement> {
+        self.identities.as_deref().map(Disagreement::among).unwrap_or_default()
+    }
+
+    /// Whether it is complete: none of its series is receiving, and its quiet period is over.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.series_receiving == 0 && self.is_open == 0
+    }
+
+    /// When the study itself was last complete.
+    #[must_use]
+    pub fn study_completed_at(&self) -> Option<Timestamp> {
+        optional_timestamp(self.study_completed_at).ok().flatten()
+    }
+
+    /// When the latest of its series was complete.
+    #[must_use]
+    pub fn completed_at(&self) -> Option<Timestamp> {
+        optional_timestamp(self.completed_at).ok().flatten()
+    }
+}
+
+/// All that is known of one thing, by DICOM keyword and the names of events; what is absent is not
+/// in it. Times are nanoseconds since 1970, UTC.
+pub type Details = Map<String, Value>;
+
+/// An instance as it is listed.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct InstanceRecord {
+    /// SOP Instance UID (0008,0018).
+    pub sop_instance_uid: String,
+    /// SOP Class UID (0008,0016).
+    pub sop_class_uid: String,
+    /// Transfer Syntax UID of the presentation context it came through.
+    pub transfer_syntax_uid: String,
+    /// Instance Number (0020,0013).
+    pub instance_number: Option<String>,
+    /// Rows (0028,0010).
+    pub rows: Option<i64>,
+    /// Columns (0028,0011).
+    pub columns: Option<i64>,
+    /// Bits Allocated (0028,0100).
+    pub bits_allocated: Option<i64>,
+    /// Number of Frames (0028,0008).
+    pub number_of_frames: Option<i64>,
+    /// Image Type (0008,0008), its values parted by `\`.
+    pub image_type: Option<String>,
+    /// Acquisition Number (0020,0012).
+    pub acquisition_number: Option<String>,
+    /// Acquisition Date (0008,0022).
+    pub acquisition_date: Option<String>,
+    /// Acquisition Time (0008,0032).
+    pub acquisition_time: Option<String>,
+    /// Content Date (0008,0023).
+    pub content_date: Option<String>,
+    /// Content Time (0008,0033).
+    pub content_time: Option<String>,
+    /// Frame of Reference UID (0020,0052).
+    pub frame_of_reference_uid: Option<String>,
+    /// Length of the data set in bytes, as it came over the wire.
+    pub bytes: i64,
+    /// The association it came through.
+    pub association_id: String,
+    /// By the clock of the receiver: nanoseconds since 1970, UTC.
+    received_at: i64,
+}
+
+impl InstanceRecord {
+    /// When its last byte arrived.
+    #[must_use]
+    pub fn received_at(&self) -> Option<Timestamp> {
+        timestamp(self.received_at).ok()
+    }
+}
+
+/// One completion of a series, or its deletion, as its history tells it.
+#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
+pub struct RevisionRecord {
+    /// 1 for the first completion; of a deletion the last one before it, or 0.
+    pub revision: i64,
+    /// The rule that decided a completion; why a series was deleted.
+    pub reason: String,
+    /// Instances of the series then: those that went with a deletion.
+    pub instances_count: i64,
+    /// Of these, how many this revision added.
+    pub instances_added: i64,
+    /// Of these, how many came again with other attributes.
+    pub instances_corrected: i64,
+    /// How many there were to be, if that was known.
+    pub expected_count: Option<i64>,
+    /// AE title of the sender of the latest instance.
+    pub calling_ae_title: Option<String>,
+    /// Whether it was deleted then.
+    pub is_deletion: bool,
+    /// Nanoseconds since 1970, UTC.
+    decided_at: i64,
+    /// Sequence of INSTANCES up to which it was decided; 0 if that is not known.
+    pub decided_sequence: i64,
+}
+
+impl RevisionRecord {
+    /// When it was complete, or deleted.
+    #[must_use]
+    pub fn decided_at(&self) -> Option<Timestamp> {
+        timestamp(self.decided_at).ok()
+    }
+}
+
+/// A sender as it is listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceRecord {
+    /// Its AE title, as it calls itself.
+    pub calling_ae_title: String,
+    /// Broker's time of its latest instance.
+    pub last_seen_at: Timestamp,
+    /// When and by which series it was shown that its releases prove nothing.
+    pub released_disproved: Option<(Timestamp, String)>,
+    /// When and by which series it was shown that its expected counts prove nothing.
+    pub expected_disproved: Option<(Timestamp, String)>,
+}
+
+/// What the catalogue holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statistics {
+    /// Patients, each as a sender identified it.
+    pub patients: u64,
+    /// Studies.
+    pub studies: u64,
+    /// Series that were ever complete.
+    pub complete: u64,
+    /// Series to which instances are coming.
+    pub receiving: u64,
+    /// Instances of all series as they were last complete.
+    pub instances: u64,
+    /// Series by modality, as they were last complete; `` for those without.
+    pub by_modality: BTreeMap<String, u64>,
+    /// Series by the rule of their last completion.
+    pub by_reason: BTreeMap<String, u64>,
+    /// Announcements that wait for the broker.
+    pub unannounced: u64,
+    /// The latest completion.
+    pub completed_at: Option<Timestamp>,
+}

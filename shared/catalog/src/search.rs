@@ -1,0 +1,170 @@
+//! What is searched for, and how lists are parted.
+
+use crate::attributes::{ATTRIBUTES, Attribute, Level};
+use contract::event::Source;
+use jiff::Timestamp;
+
+/// Which series by their state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Listed {
+    /// Those that were ever complete. One that was reopened is still there as it last was complete;
+    /// one whose instances have all moved elsewhere is not.
+    #[default]
+    Complete,
+    /// Those to which instances are coming, whether they were complete before or not.
+    Receiving,
+    /// Both.
+    All,
+}
+
+/// What series are sorted by. Those that have no value come where the others end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SeriesOrder {
+    /// When they were first complete, which never changes.
+    FirstCompleted,
+    /// When they were last complete.
+    Completed,
+    /// When the catalogue first heard of them, which never changes.
+    Arrival,
+    /// Study Date (0008,0020).
+    StudyDate,
+}
+
+/// Which series are listed, and in which order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeriesSearch {
+    /// By their state.
+    pub listed: Listed,
+    /// By their attributes: each has to match.
+    pub matching: Vec<(&'static Attribute, Matching)>,
+    /// By where they came from.
+    pub source: Option<Source>,
+    /// By who sent their latest instance.
+    pub calling_ae_title: Option<String>,
+    /// By their last completion, which has to be later.
+    pub completed_after: Option<Timestamp>,
+    /// By their last completion, which has to be earlier.
+    pub completed_before: Option<Timestamp>,
+    /// What they are sorted by; equals by arrival.
+    pub order: SeriesOrder,
+    /// Whether the greatest comes first.
+    pub descending: bool,
+    /// Whether all of them are read, page after page.
+    pub whole: bool,
+}
+
+impl Default for SeriesSearch {
+    /// The complete series, oldest first.
+    fn default() -> Self {
+        Self {
+            listed: Listed::Complete,
+            matching: Vec::new(),
+            source: None,
+            calling_ae_title: None,
+            completed_after: None,
+            completed_before: None,
+            order: SeriesOrder::FirstCompleted,
+            descending: false,
+            whole: false,
+        }
+    }
+}
+
+impl SeriesSearch {
+    /// Whether each page takes a look at everything, since no index has the order.
+    #[must_use]
+    pub fn sorts_all(&self) -> bool {
+        match self.order {
+            SeriesOrder::StudyDate => true,
+            SeriesOrder::Arrival => false,
+            // Those that are receiving are few, and have an index.
+            SeriesOrder::FirstCompleted | SeriesOrder::Completed => self.listed == Listed::All,
+        }
+    }
+}
+
+/// Which studies are listed, and in which order. Series without a Study Instance UID are in none.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StudySearch {
+    /// By their attributes: each has to match.
+    pub matching: Vec<(&'static Attribute, Matching)>,
+    /// Whether the one that the catalogue heard of last comes first, and not last.
+    pub descending: bool,
+    /// Whether all of them are read, page after page.
+    pub whole: bool,
+}
+
+/// A search at one level.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LevelSearch {
+    /// What is listed.
+    pub level: Level,
+    /// By their attributes: each has to match. None is of a deeper level.
+    pub matching: Vec<(&'static Attribute, Matching)>,
+    /// By an attribute of one item of the Request Attributes Sequence (0040,0275), by its keyword.
+    pub requested: Vec<(&'static str, Matching)>,
+    /// What is told of each.
+    pub attributes: Vec<&'static Attribute>,
+    /// How many come before the first that is told.
+    pub offset: u32,
+    /// How many are told at most.
+    pub limit: u32,
+}
+
+/// The attributes of a level.
+pub fn attributes_of(level: Level) -> impl Iterator<Item = &'static Attribute> {
+    ATTRIBUTES.iter().filter(move |attribute| attribute.level == level)
+}
+
+/// What the value of an attribute has to be. Blanks around it count no more than those around what is
+/// catalogued: they are padding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Matching {
+    /// This.
+    Equals(String),
+    /// This integer, however it is written: `3`, `03`, `+3` and ` 3` are one (PS3.5 section 6.2, IS).
+    /// It is text, without leading zeros and with a sign only below zero, since it may have any length.
+    Number(String),
+    /// One of these UIDs.
+    OneOf(Vec<String>),
+    /// This, where `*` stands for any characters, none too, and `?` for one.
+    Pattern(String),
+    /// Between these, both included, in the order of the text. A bound also includes what begins
+    /// with it: `1200` is before the end of `1200`, whatever its seconds. What is no date or time is
+    /// never between two.
+    Within {
+        /// Not before this.
+        from: Option<String>,
+        /// Not after this.
+        to: Option<String>,
+    },
+    /// Any of these.
+    Any(Vec<Self>),
+}
+
+/// A place in a list: what it is sorted by, and what decides among equals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// By which the list is sorted.
+    pub key: i64,
+    /// Different for each.
+    pub id: i64,
+}
+
+impl Position {
+    /// Before the first of a list.
+    #[must_use]
+    pub fn before_all(descending: bool) -> Self {
+        let end = if descending { i64::MAX } else { i64::MIN };
+        Self { key: end, id: end }
+    }
+}
+
+/// A part of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// In the order of the list.
+    pub records: Vec<T>,
+    /// Where the next page begins, if there is more.
+    pub next: Option<Position>,
+}

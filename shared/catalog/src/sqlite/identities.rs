@@ -1,0 +1,192 @@
+//! Whose each instance is, where the instances of a series disagree on it. Of all other series, which is
+//! nearly all, nothing is kept here: what they say is in the row of the series.
+
+use crate::batch::Received;
+use crate::encoding::json;
+use crate::error::CatalogError;
+use contract::event::{AttributeValue, Disagreement, Identity, InstanceStored};
+use contract::uid::SeriesInstanceUid;
+use sqlx::SqliteConnection;
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+/// What an instance says of the patient, in the order of the keywords.
+const PATIENT: [&str; 5] =
+    ["IssuerOfPatientID", "PatientBirthDate", "PatientID", "PatientName", "PatientSex"];
+
+/// What an instance says of its study and its patient: two that differ in it disagree.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in crate::sqlite) struct Said<'a> {
+    study: &'a str,
+    patient: [Option<&'a AttributeValue>; 5],
+}
+
+impl<'a> Said<'a> {
+    pub(in crate::sqlite) fn by(event: &'a InstanceStored) -> Self {
+        let study = event.study_instance_uid.as_ref().map_or("", |uid| uid.as_str());
+        Self { study, patient: event.attributes.pick(&PATIENT) }
+    }
+
+    /// As the columns have it.
+    fn texts(self) -> [Cow<'a, str>; 6] {
+        let [issuer, birth_date, id, name, sex] = self.patient.map(|value| match value {
+            None => Cow::Borrowed(""),
+            Some(AttributeValue::Text(text)) => Cow::Borrowed(text.as_str()),
+            Some(other) => Cow::Owned(json(other)),
+        });
+        [Cow::Borrowed(self.study), id, issuer, name, birth_date, sex]
+    }
+}
+
+/// Those of these series whose instances disagree, whatever they did before.
+pub(in crate::sqlite) async fn disagreeing(
+    connection: &mut SqliteConnection,
+    series: &HashSet<&SeriesInstanceUid>,
+) -> Result<HashSet<String>, CatalogError> {
+    if series.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let found: Vec<String> = sqlx::query_scalar(
+        "select series_instance_uid from series where disagrees = 1
+             and series_instance_uid in (select value from json_each(?))",
+    )
+    .bind(json(series))
+    .fetch_all(connection)
+    .await?;
+    Ok(found.into_iter().collect())
+}
+
+/// What the row of a series says of all its instances, as long as these agree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::sqlite) struct OfSeries {
+    pub(in crate::sqlite) study: String,
+    pub(in crate::sqlite) patient: i64,
+    pub(in crate::sqlite) disagrees: bool,
+}
+
+/// Says of the instances that a series has by now whose they are, since it disagrees from now on.
+pub(in crate::sqlite) async fn attribute_earlier(
+    connection: &mut SqliteConnection,
+    series: &str,
+    said: &OfSeries,
+) -> Result<(), CatalogError> {
+    let identity: i64 = sqlx::query_scalar(
+        "insert into identities (series_instance_uid, study_instance_uid, patient)
+         values (?, ?, ?) returning id",
+    )
+    .bind(series)
+    .bind(&said.study)
+    .bind(said.patient)
+    .fetch_one(&mut *connection)
+    .await?;
+    sqlx::query("update instances set identity = ? where series_instance_uid = ?")
+        .bind(identity)
+        .bind(series)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// The row of the patient that a list of texts names.
+macro_rules! patient_of_texts {
+    () => {
+        "(select id from patients where patient_id = said.value ->> 2
+              and issuer_of_patient_id = said.value ->> 3 and patient_name = said.value ->> 4
+              and patient_birth_date = said.value ->> 5 and patient_sex = said.value ->> 6)"
+    };
+}
+
+/// Says of each of these instances whose it is, as far as it is of one of these series.
+pub(in crate::sqlite) async fn attribute(
+    connection: &mut SqliteConnection,
+    instances: &[&Received],
+    disagreeing: &HashSet<String>,
+) -> Result<(), CatalogError> {
+    if disagreeing.is_empty() {
+        return Ok(());
+    }
+    let of_them =
+        instances.iter().filter(|it| disagreeing.contains(it.event.series_instance_uid.as_str()));
+    let said: Vec<_> = of_them
+        .map(|Received { event, .. }| {
+            let [study, id, issuer, name, birth_date, sex] = Said::by(event).texts();
+            let (series, sop) = (&event.series_instance_uid, &event.sop_instance_uid);
+            (series, study, id, issuer, name, birth_date, sex, sop)
+        })
+        .collect();
+    let said = json(&said);
+    for statement in [
+        concat!(
+            "insert into identities (series_instance_uid, study_instance_uid, patient)
+             select distinct said.value ->> 0, said.value ->> 1, ",
+            patient_of_texts!(),
+            " from json_each(?) as said where true on conflict do nothing"
+        ),
+        concat!(
+            "update instances set identity = (select id from identities
+                 where identities.series_instance_uid = said.value ->> 0
+                     and identities.study_instance_uid = said.value ->> 1
+                     and identities.patient = ",
+            patient_of_texts!(),
+            ") from json_each(?) as said where sop_instance_uid = said.value ->> 7"
+        ),
+    ] {
+        sqlx::query(statement).bind(&said).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// What the instances of a series say, each identity with how many say it, as a JSON list for
+/// [`Identity`]: the hundred that most say.
+macro_rules! identities_of_series {
+    () => {
+        "(select json_group_array(json(said)) from (
+            select json_array(json_array(identities.study_instance_uid, patient_id,
+                       issuer_of_patient_id, patient_name, patient_birth_date, patient_sex),
+                       count(*), sum(count(*)) over ()) as said
+            from identities
+            join instances on instances.identity = identities.id
+            join patients on patients.id = identities.patient
+            where identities.series_instance_uid = series.series_instance_uid
+            group by identities.id order by count(*) desc, identities.id limit 100))"
+    };
+}
+
+pub(in crate::sqlite) use identities_of_series;
+
+/// The same of a study: of all its series, with those of their instances that name another one.
+macro_rules! identities_of_study {
+    () => {
+        "(select json_group_array(json(said)) from (
+            select json_array(json_array(own.study_instance_uid, patient_id,
+                       issuer_of_patient_id, patient_name, patient_birth_date, patient_sex),
+                       sum(own.instances), sum(sum(own.instances)) over ()) as said
+            from (select study_instance_uid, patient, instances_count as instances from series
+                    where series.study_instance_uid = studies.study_instance_uid
+                        and series.disagrees = 0
+                  union all
+                  select all_of.study_instance_uid, all_of.patient,
+                         (select count(*) from instances where instances.identity = all_of.id)
+                  from identities as named
+                  join identities as all_of
+                      on all_of.series_instance_uid = named.series_instance_uid
+                  where named.study_instance_uid = studies.study_instance_uid
+                  group by all_of.id) as own
+            join patients on patients.id = own.patient
+            where own.instances > 0
+            group by own.study_instance_uid, own.patient
+            order by sum(own.instances) desc limit 100))"
+    };
+}
+
+pub(in crate::sqlite) use identities_of_study;
+
+/// What a list of identities disagrees on; `None` is an empty one.
+pub(in crate::sqlite) fn disagreements(
+    identities: Option<&str>,
+) -> Result<Vec<Disagreement>, CatalogError> {
+    let Some(identities) = identities else { return Ok(Vec::new()) };
+    let identities: Vec<Identity> = serde_json::from_str(identities)
+        .map_err(|error| CatalogError::Unreadable(format!("whose instances are: {error}")))?;
+    Ok(Disagreement::among(&identities))
+}

@@ -1,0 +1,15 @@
+//! What the API reads, and the little that it writes.
+
+mod comparison;
+mod details;
+mod history;
+mod matching;
+mod names;
+mod paging;
+mod qido;
+mod release;
+pub(in crate::sqlite) mod senders;
+mod series;
+mod statistics;
+mod studies;
+mod webhooks;

@@ -1,0 +1,61 @@
+//! How far each webhook is in SERIES: the broker knows it by the webhook's consumer, and this outlives that.
+
+use crate::announcements::Delivered;
+use crate::encoding::{json, nanoseconds, timestamp};
+use crate::error::CatalogError;
+use crate::sqlite::CatalogReader;
+
+impl CatalogReader {
+    /// How far a webhook was when that was last kept; `None` of one that was never seen.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn delivered(&self, webhook: &str) -> Result<Option<Delivered>, CatalogError> {
+        let row: Option<(i64, i64)> =
+            sqlx::query_as("select series_created, delivered from webhooks where name = ?")
+                .bind(webhook.to_owned())
+                .fetch_optional(&self.pool)
+                .await?;
+        row.map(|(created, up_to)| {
+            let up_to = u64::try_from(up_to).map_err(|_| {
+                CatalogError::Unreadable(format!("webhook {webhook:?}: sequence {up_to}"))
+            })?;
+            Ok(Delivered { series_created: timestamp(created)?, up_to })
+        })
+        .transpose()
+    }
+
+    /// Keeps how far a webhook is.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written.
+    pub async fn keep_delivered(
+        &self,
+        webhook: &str,
+        delivered: Delivered,
+    ) -> Result<(), CatalogError> {
+        sqlx::query(
+            "insert into webhooks (name, series_created, delivered) values (?, ?, ?)
+             on conflict (name) do update
+             set series_created = excluded.series_created, delivered = excluded.delivered",
+        )
+        .bind(webhook.to_owned())
+        .bind(nanoseconds(delivered.series_created))
+        .bind(i64::try_from(delivered.up_to).unwrap_or(i64::MAX))
+        .execute(&self.writer)
+        .await?;
+        Ok(())
+    }
+
+    /// Forgets all webhooks but these: one of the same name later is a new one.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written.
+    pub async fn forget_other_webhooks(&self, names: &[&str]) -> Result<(), CatalogError> {
+        sqlx::query("delete from webhooks where name not in (select value from json_each(?))")
+            .bind(json(names))
+            .execute(&self.writer)
+            .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,235 @@
+//! Completions: what is decided of series, written down with its announcement and its place in
+//! the series' history.
+
+use crate::encoding::{nanoseconds, optional_timestamp, timestamp, word};
+use crate::error::CatalogError;
+use crate::sqlite::CatalogWriter;
+use crate::sqlite::identities;
+use crate::sqlite::identities::identities_of_series;
+use crate::sqlite::write::deletions::last_revision;
+use crate::sqlite::write::outbox;
+use crate::sqlite::write::study_completions;
+use completion::Completion;
+use contract::event::{Disagreement, SeriesCompleted};
+use contract::uid::SeriesInstanceUid;
+use sqlx::SqliteConnection;
+
+impl CatalogWriter {
+    /// Writes down that series are complete, each with its announcement, all or none. One that is
+    /// not open (any more) is passed over. Gives what will be announced.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written.
+    pub async fn complete(
+        &self,
+        completions: &[Completion],
+    ) -> Result<Vec<SeriesCompleted>, CatalogError> {
+        let mut events = Vec::with_capacity(completions.len());
+        let mut transaction = self.begin_write().await?;
+        for completion in completions {
+            let Some(changes) = close(&mut transaction, completion).await? else { continue };
+            let event = announce(&mut transaction, &completion.series, changes).await?;
+            events.push(event);
+        }
+        transaction.commit().await?;
+        Ok(events)
+    }
+}
+
+/// What a revision brought, and what is said with it that the series' row does not tell.
+#[derive(Default)]
+pub(in crate::sqlite) struct Changes<'a> {
+    pub(in crate::sqlite) added: u64,
+    pub(in crate::sqlite) corrected: u64,
+    pub(in crate::sqlite) expected: Option<u64>,
+    pub(in crate::sqlite) retrieve_from: Option<&'a str>,
+    pub(in crate::sqlite) hold_disagreeing: bool,
+}
+
+/// Closes an open series; `None` when it is not open. Counts are counts of rows, always.
+async fn close<'a>(
+    connection: &mut SqliteConnection,
+    completion: &'a Completion,
+) -> Result<Option<Changes<'a>>, CatalogError> {
+    let series = completion.series.as_str();
+    let changes: Option<(i64, i64)> = sqlx::query_as(
+        "select
+            (select count(*) from instances where series_instance_uid = series.series_instance_uid
+                and added_sequence > completed_sequence),
+            (select count(*) from instances where series_instance_uid = series.series_instance_uid
+                and added_sequence <= completed_sequence and stream_sequence > completed_sequence)
+         from series where series_instance_uid = ? and state = 'receiving'",
+    )
+    .bind(series)
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some((added, corrected)) = changes else { return Ok(None) };
+    // Before it was deleted a series had revisions too.
+    let expected: Option<i64> = sqlx::query_scalar(concat!(
+        "update series set
+            state = 'complete', held = 0, revision = 1 + max(revision, ",
+        last_revision!("series.series_instance_uid"),
+        "), reason = ?1, completed_at = ?2,
+            first_completed_at = coalesce(first_completed_at, ?2),
+            completed_sequence = (select last_sequence from bookmark),
+            (instances_count, expected_count) = (
+                select count(*), case when ?5 = 0 then ?3 else max(count(*) + ?5, coalesce(?3, 0)) end
+                from instances where series_instance_uid = series.series_instance_uid)
+         where series_instance_uid = ?4
+         returning expected_count"
+    ))
+    .bind(completion.reason.as_str())
+    .bind(nanoseconds(completion.decided_at))
+    .bind(completion.expected.map(|expected| expected as i64))
+    .bind(series)
+    .bind(completion.missing as i64)
+    .fetch_one(&mut *connection)
+    .await?;
+    sqlx::query("delete from open_series where series_instance_uid = ?")
+        .bind(series)
+        .execute(connection)
+        .await?;
+    Ok(Some(Changes {
+        added: added.unsigned_abs(),
+        corrected: corrected.unsigned_abs(),
+        expected: expected.map(i64::unsigned_abs),
+        retrieve_from: completion.retrieve_from.as_deref(),
+        hold_disagreeing: completion.hold_disagreeing,
+    }))
+}
+
+/// What the announcement of a series says of it, as the catalogue has it.
+#[derive(sqlx::FromRow)]
+struct CompletedSeries {
+    revision: u32,
+    reason: String,
+    source: String,
+    instances_count: i64,
+    study_instance_uid: String,
+    patient_id: String,
+    issuer_of_patient_id: String,
+    patient_name: String,
+    modality: Option<String>,
+    series_number: Option<String>,
+    series_description: Option<String>,
+    study_date: Option<String>,
+    study_description: Option<String>,
+    accession_number: Option<String>,
+    calling_ae_title: Option<String>,
+    first_received_at: Option<i64>,
+    last_received_at: Option<i64>,
+    completed_at: i64,
+    completed_sequence: i64,
+    partial: bool,
+    identities: Option<String>,
+}
+
+/// Puts the announcement of a series that has just been completed into the outbox, and the
+/// completion into its history; its study is then open.
+pub(in crate::sqlite) async fn announce(
+    connection: &mut SqliteConnection,
+    series: &SeriesInstanceUid,
+    changes: Changes<'_>,
+) -> Result<SeriesCompleted, CatalogError> {
+    let row: CompletedSeries = sqlx::query_as(concat!(
+        "select revision, reason, source, instances_count, series.study_instance_uid, patient_id,
+                issuer_of_patient_id, patient_name, modality, series_number, series_description, study_date,
+                study_description, accession_number, calling_ae_title, first_received_at,
+                last_received_at, completed_at, completed_sequence, partial,
+                iif(series.disagrees = 1, ",
+        identities_of_series!(),
+        ", null) as identities
+         from series
+         join patients on patients.id = series.patient
+         join studies on studies.study_instance_uid = series.study_instance_uid
+         where series_instance_uid = ?"
+    ))
+    .bind(series.as_str())
+    .fetch_one(&mut *connection)
+    .await?;
+    let hold = changes.hold_disagreeing;
+    let event = row.into_event(series, changes)?;
+    match hold && !event.disagrees.is_empty() {
+        true => hold_back(connection, &event).await?,
+        false => outbox::announce(connection, &event).await?,
+    }
+    write_down(connection, &event).await?;
+    study_completions::open(connection, &event).await?;
+    Ok(event)
+}
+
+/// Leaves it to a person whether a completion is announced.
+async fn hold_back(
+    connection: &mut SqliteConnection,
+    event: &SeriesCompleted,
+) -> Result<(), CatalogError> {
+    sqlx::query("update series set held = 1 where series_instance_uid = ?")
+        .bind(event.series_instance_uid.as_str())
+        .execute(&mut *connection)
+        .await?;
+    outbox::hold(connection, event, &Disagreement::told(&event.disagrees)).await
+}
+
+/// Adds a completion to the history of its series.
+pub(in crate::sqlite) async fn write_down(
+    connection: &mut SqliteConnection,
+    event: &SeriesCompleted,
+) -> Result<(), CatalogError> {
+    sqlx::query("insert into revisions values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+        .bind(event.series_instance_uid.as_str())
+        .bind(event.revision)
+        .bind(event.reason.as_str())
+        .bind(event.instances_count as i64)
+        .bind(event.instances_added as i64)
+        .bind(event.instances_corrected as i64)
+        .bind(event.expected_count.map(|expected| expected as i64))
+        .bind(&event.calling_ae_title)
+        .bind(nanoseconds(event.completed_at))
+        .bind(event.instances_sequence.unwrap_or(0) as i64)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+impl CompletedSeries {
+    fn into_event(
+        self,
+        series: &SeriesInstanceUid,
+        changes: Changes<'_>,
+    ) -> Result<SeriesCompleted, CatalogError> {
+        let retrieve_url = changes.retrieve_from.map(|service| {
+            format!("{service}/studies/{}/series/{series}", self.study_instance_uid)
+        });
+        Ok(SeriesCompleted {
+            series_instance_uid: series.clone(),
+            revision: self.revision,
+            reason: word(&self.reason)?,
+            source: word(&self.source)?,
+            instances_count: self.instances_count.unsigned_abs(),
+            expected_count: changes.expected,
+            instances_added: changes.added,
+            instances_corrected: changes.corrected,
+            study_instance_uid: self.study_instance_uid,
+            patient_id: self.patient_id,
+            issuer_of_patient_id: Some(self.issuer_of_patient_id).filter(|it| !it.is_empty()),
+            patient_name: self.patient_name,
+            modality: self.modality,
+            series_number: self.series_number,
+            series_description: self.series_description,
+            study_date: self.study_date,
+            study_description: self.study_description,
+            accession_number: self.accession_number,
+            calling_ae_title: self.calling_ae_title,
+            retrieve_url,
+            first_received_at: optional_timestamp(self.first_received_at)?,
+            last_received_at: optional_timestamp(self.last_received_at)?,
+            completed_at: timestamp(self.completed_at)?,
+            instances_sequence: match self.completed_sequence {
+                0 => None,
+                sequence => Some(sequence.unsigned_abs()),
+            },
+            disagrees: identities::disagreements(self.identities.as_deref())?,
+            partial: self.partial,
+        })
+    }
+}

@@ -1,0 +1,165 @@
+//! What INSTANCES has lost: acknowledged events that were never read, and how the catalogue goes on with
+//! a stream that has lost its end.
+
+use crate::encoding::{json, nanoseconds, series_uid, timestamp, word};
+use crate::error::CatalogError;
+use crate::losses::{Contradicted, Loss, Witness};
+use crate::sqlite::CatalogWriter;
+use contract::uid::{SeriesInstanceUid, SopInstanceUid};
+use sqlx::SqliteConnection;
+use std::collections::HashMap;
+
+/// What [`Witness`] is made of.
+type WitnessRow = (i64, String, String, i64);
+
+impl CatalogWriter {
+    /// Writes down that events are gone; gives whether that is news.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written.
+    pub async fn lose(&self, loss: &Loss) -> Result<bool, CatalogError> {
+        let mut transaction = self.begin_write().await?;
+        let is_news = keep(&mut transaction, loss).await?;
+        transaction.commit().await?;
+        Ok(is_news)
+    }
+
+    /// What was lost, the latest first.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn losses(&self) -> Result<Vec<Loss>, CatalogError> {
+        let mut connection = self.pool.acquire().await?;
+        all(&mut connection).await
+    }
+
+    /// The instance whose event has the highest sequence in `after < sequence <= to`, or the lowest. There
+    /// is no index by sequence, since this is asked only after a loss.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn witness(
+        &self,
+        after: u64,
+        to: u64,
+        highest: bool,
+    ) -> Result<Option<Witness>, CatalogError> {
+        let query = match highest {
+            true => {
+                "select stream_sequence, sop_instance_uid, association_id, received_at
+                 from instances where stream_sequence > ? and stream_sequence <= ?
+                 order by stream_sequence desc limit 1"
+            }
+            false => {
+                "select stream_sequence, sop_instance_uid, association_id, received_at
+                 from instances where stream_sequence > ? and stream_sequence <= ?
+                 order by stream_sequence limit 1"
+            }
+        };
+        let row: Option<WitnessRow> = sqlx::query_as(query)
+            .bind(after as i64)
+            .bind(to as i64)
+            .fetch_optional(&self.pool)
+            .await?;
+        row.map(|(sequence, uid, association_id, received_at)| {
+            let sop_instance_uid = SopInstanceUid::parse(&uid)
+                .map_err(|e| CatalogError::Unreadable(format!("SOPInstanceUID {uid:?} {e}")))?;
+            let received_at = timestamp(received_at)?;
+            let sequence = sequence.unsigned_abs();
+            Ok(Witness { sequence, sop_instance_uid, association_id, received_at })
+        })
+        .transpose()
+    }
+
+    /// Goes back to sequence `to`, after which the stream is another one than was read: its next events
+    /// have sequences that the catalogue has given to others. Those it takes for older than all that
+    /// comes, so that the next revision of a series says what was added since.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written.
+    pub async fn go_back(&self, to: u64, loss: &Loss) -> Result<(), CatalogError> {
+        let mut transaction = self.begin_write().await?;
+        for statement in [
+            "update series set completed_sequence = ?1 where completed_sequence > ?1",
+            "update instances set added_sequence = min(added_sequence, ?1), stream_sequence = ?1
+             where stream_sequence > ?1",
+            "update bookmark set last_sequence = ?1, last_at = null, last_message_id = null,
+             latest_at = null",
+        ] {
+            sqlx::query(statement).bind(to as i64).execute(&mut *transaction).await?;
+        }
+        keep(&mut transaction, loss).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+}
+
+/// The complete series of which an association has acknowledged more instances than the catalogue has and
+/// their completion said, where events were lost since they began. Without a loss a sender has sent an
+/// instance twice.
+pub(in crate::sqlite) async fn contradicted(
+    connection: &mut SqliteConnection,
+    accounts: &[(SeriesInstanceUid, u64)],
+) -> Result<HashMap<SeriesInstanceUid, Contradicted>, CatalogError> {
+    if accounts.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let last_lost: Option<i64> = sqlx::query_scalar("select max(last_sequence) from losses")
+        .fetch_one(&mut *connection)
+        .await?;
+    let Some(last_lost) = last_lost else { return Ok(HashMap::new()) };
+    let rows: Vec<(String, i64, Option<String>)> = sqlx::query_as(
+        "select series_instance_uid, max(account.value ->> 1) - had.instances as missing, calling_ae_title
+         from json_each(?1) as account
+         join series on series_instance_uid = account.value ->> 0 and state = 'complete'
+         join (select series_instance_uid as uid, count(*) as instances, min(added_sequence) as first
+               from instances where series_instance_uid in (select value ->> 0 from json_each(?1))
+               group by series_instance_uid) as had on had.uid = series_instance_uid
+         where had.first <= ?2 and account.value ->> 1 > max(had.instances, coalesce(expected_count, 0))
+         group by series_instance_uid",
+    )
+    .bind(json(&accounts))
+    .bind(last_lost)
+    .fetch_all(connection)
+    .await?;
+    let contradicted = rows.into_iter().map(|(series, missing, source)| {
+        let source = source.unwrap_or_default();
+        Ok((series_uid(&series)?, Contradicted { missing: missing.unsigned_abs(), source }))
+    });
+    contradicted.collect()
+}
+
+async fn keep(connection: &mut SqliteConnection, loss: &Loss) -> Result<bool, CatalogError> {
+    let kept = sqlx::query(
+        "insert or ignore into losses (first_sequence, last_sequence, cause, noticed_at)
+         values (?, ?, ?, ?)",
+    )
+    .bind(loss.first as i64)
+    .bind(loss.last as i64)
+    .bind(loss.cause.as_str())
+    .bind(nanoseconds(loss.noticed_at))
+    .execute(connection)
+    .await?;
+    Ok(kept.rows_affected() > 0)
+}
+
+/// What was lost, the latest first.
+pub(in crate::sqlite) async fn all(
+    connection: &mut SqliteConnection,
+) -> Result<Vec<Loss>, CatalogError> {
+    let rows: Vec<(i64, i64, String, i64)> = sqlx::query_as(
+        "select first_sequence, last_sequence, cause, noticed_at from losses
+         order by noticed_at desc",
+    )
+    .fetch_all(connection)
+    .await?;
+    let loss = |(first, last, cause, noticed_at): (i64, i64, String, i64)| {
+        Ok(Loss {
+            first: first.unsigned_abs(),
+            last: last.unsigned_abs(),
+            cause: word(&cause)?,
+            noticed_at: timestamp(noticed_at)?,
+        })
+    };
+    rows.into_iter().map(loss).collect()
+}

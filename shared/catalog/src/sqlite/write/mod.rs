@@ -1,0 +1,19 @@
+//! What the indexer writes.
+
+mod batch;
+mod completions;
+mod deletions;
+mod facts;
+mod fingerprints;
+mod instance_rows;
+pub(in crate::sqlite) mod losses;
+mod open_series;
+mod outbox;
+mod registrations;
+mod renumbering;
+mod senders;
+mod study_completions;
+#[cfg(feature = "synthetic")]
+mod synthetic;
+mod taken_up;
+mod upserts;

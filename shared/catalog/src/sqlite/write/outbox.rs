@@ -1,0 +1,92 @@
+//! The outbox: announcements that were committed with what they announce, until the broker has
+//! acknowledged them.
+
+use crate::announcements::Announcement;
+use crate::encoding::{nanoseconds, timestamp};
+use crate::error::CatalogError;
+use crate::sqlite::CatalogWriter;
+use contract::event::Event;
+use contract::subject::UnknownSubject;
+use sqlx::SqliteConnection;
+
+impl CatalogWriter {
+    /// The oldest announcements that wait, `limit` at most.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn waiting_announcements(
+        &self,
+        limit: u32,
+    ) -> Result<Vec<Announcement>, CatalogError> {
+        let rows: Vec<(i64, String, String, i64, String, Option<String>)> = sqlx::query_as(
+            "select id, subject, message_id, time, payload, held from outbox order by id limit ?",
+        )
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter()
+            .map(|(id, subject, message_id, time, payload, held)| {
+                let time = timestamp(time)?;
+                let subject = subject
+                    .parse()
+                    .map_err(|error: UnknownSubject| CatalogError::Unreadable(error.to_string()))?;
+                Ok(Announcement { id, subject, message_id, time, payload, held })
+            })
+            .collect()
+    }
+
+    /// How many announcements wait.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn count_waiting_announcements(&self) -> Result<i64, CatalogError> {
+        Ok(sqlx::query_scalar("select count(*) from outbox").fetch_one(&self.pool).await?)
+    }
+
+    /// Forgets the announcements up to and with `id`: the broker has them.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written; they will then be announced again.
+    pub async fn announced(&self, id: i64) -> Result<(), CatalogError> {
+        sqlx::query("delete from outbox where id <= ?").bind(id).execute(&self.pool).await?;
+        Ok(())
+    }
+}
+
+/// Puts an event into the outbox.
+pub(in crate::sqlite) async fn announce<E: Event>(
+    connection: &mut SqliteConnection,
+    event: &E,
+) -> Result<(), CatalogError> {
+    put(connection, event, None).await
+}
+
+/// Puts an event into the outbox that becomes a dead letter, and why.
+pub(in crate::sqlite) async fn hold<E: Event>(
+    connection: &mut SqliteConnection,
+    event: &E,
+    why: &str,
+) -> Result<(), CatalogError> {
+    put(connection, event, Some(why)).await
+}
+
+async fn put<E: Event>(
+    connection: &mut SqliteConnection,
+    event: &E,
+    held: Option<&str>,
+) -> Result<(), CatalogError> {
+    let id = event.id();
+    let payload = serde_json::to_string(event)
+        .map_err(|error| CatalogError::Unreadable(format!("announcement {id}: {error}")))?;
+    sqlx::query(
+        "insert into outbox (subject, message_id, time, payload, held) values (?, ?, ?, ?, ?)",
+    )
+    .bind(event.subject().to_string())
+    .bind(id)
+    .bind(nanoseconds(event.time()))
+    .bind(payload)
+    .bind(held)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
