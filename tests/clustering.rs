@@ -2,6 +2,15 @@
 
 use crate::harness::cluster::Cluster;
 use crate::harness::indexing::{Indexing, Published};
+use crate::harness::pipeline::{
+    COLLIMATOR, Process, address, broker, free_addr, service, test_settings,
+};
+use crate::harness::scu::Scu;
+use collimator::synthetic::SyntheticStudy;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// Enough for many requests, of which each may be overtaken by its end.
 const BACKLOG: u64 = 4800;
@@ -31,4 +40,135 @@ async fn all_is_indexed_of_replicated_streams_though_the_connected_follower_is_k
     indexing.has(BACKLOG * 3 / 2).await;
     sender.releases(&cluster.other(follower)).await;
     indexing.is(200, "ready").await;
+}
+
+/// What the doctor says of the streams on a broker.
+fn doctor(url: &str, replicas: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(COLLIMATOR);
+    command.arg("doctor").current_dir(folder.path());
+    for addr in ["DICOM_ADDR", "API_ADDR", "NATS_ADDR"] {
+        command.env(addr, free_addr().to_string());
+    }
+    let asked = command.env("NATS_URL", url).env("STREAM_REPLICAS", replicas).output().unwrap();
+    String::from_utf8(asked.stdout).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_are_kept_on_as_many_servers_as_is_said() {
+    let mut cluster = Cluster::start().await;
+    let streams = ["INSTANCES", "SERIES", "DEAD", "AUDIT"];
+    let mut indexing =
+        Indexing::start_with(&cluster.url(0), &[("STREAM_REPLICAS", "3")]).await;
+    for stream in streams {
+        cluster.has(stream, 3).await;
+    }
+    let told = doctor(&cluster.url(0), "3");
+    assert!(told.contains("SERIES has 0 B on 3 servers"), "{told}");
+
+    // Whoever says nothing leaves them, and whoever says less has less.
+    for (setting, replicas) in [(None, 3), (Some("1"), 1), (Some("3"), 3)] {
+        indexing.kill();
+        indexing.set("STREAM_REPLICAS", setting);
+        indexing.start_again().await;
+        for stream in streams {
+            cluster.has(stream, replicas).await;
+        }
+    }
+
+    let dead = cluster.follower("INSTANCES").await;
+    cluster.kill(dead);
+    let told = crate::harness::eventually("the doctor to see that", async || {
+        let told = doctor(&cluster.other(dead), "3");
+        told.contains("1 of its 3 replicas do not have all of it").then_some(told)
+    });
+    let told = told.await;
+    assert!(told.contains(&format!("server{dead}")), "{told}");
+}
+
+#[tokio::test]
+async fn more_replicas_than_there_are_servers_are_refused_by_a_line_that_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let (alone, cluster) = (broker(&folder.path().join("nats")).await, Cluster::start().await);
+    for (url, replicas) in [(alone.url().to_string(), "3"), (cluster.url(0), "5")] {
+        let mut settings = test_settings(folder.path());
+        let catalogue = folder.path().join(format!("{replicas}.db"));
+        settings.extend([
+            ("NATS_URL", url),
+            ("DATABASE_URL", format!("sqlite://{}", catalogue.display())),
+            ("STREAM_REPLICAS", replicas.to_owned()),
+        ]);
+        let mut indexer =
+            Process::start(&service("indexer").await, folder.path(), &settings);
+        assert_eq!(indexer.ended().await, Some(1), "{}", indexer.printed());
+        let line = "STREAM_REPLICAS is more than NATS has servers that can take the stream";
+        assert!(indexer.printed().contains(line), "{}", indexer.printed());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_sender_is_refused_while_one_server_after_the_other_dies() {
+    let mut cluster = Cluster::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = test_settings(folder.path());
+    let catalogue = folder.path().join("catalog.db");
+    settings.extend([
+        ("NATS_URL", cluster.urls()),
+        ("DATABASE_URL", format!("sqlite://{}", catalogue.display())),
+        ("STREAM_REPLICAS", "3".to_owned()),
+    ]);
+    let start = async |name| Process::start(&service(name).await, folder.path(), &settings);
+    let (mut indexer, mut ingest) = (start("indexer").await, start("ingest").await);
+    let mut api = start("api").await;
+    let dicom = ingest.says("where it receives", |line| address(line, "ingest listens")).await;
+    let api = api.says("where it is", |line| address(line, "api listens")).await;
+    indexer.says("that it indexes", |line| line.contains("indexing").then_some(())).await;
+
+    let study = SyntheticStudy::new().series("MR", 20_000).size(8, 8);
+    let uid = study.series_instance_uids().remove(0);
+    let is_over = Arc::new(AtomicBool::new(false));
+    let images = study.instances().unwrap();
+    let sending = tokio::spawn({
+        let is_over = is_over.clone();
+        async move {
+            let mut scu = Scu::for_mr(dicom).await;
+            let mut sent = 0;
+            for image in &images {
+                // Each has to be answered with Success.
+                scu.stores(image).await;
+                sent += 1;
+                // So that there are enough for all that is to come.
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                if is_over.load(Ordering::Relaxed) {
+                    break;
+                }
+            }
+            scu.release().await;
+            sent
+        }
+    });
+    for stream in ["INSTANCES", "SERIES"] {
+        cluster.has(stream, 3).await;
+    }
+    // The leader, whoever leads then, and one that does not: among them the one that each is connected to.
+    for leads in [true, true, false] {
+        let victim = match leads {
+            true => cluster.leader("INSTANCES").await,
+            false => cluster.follower("INSTANCES").await,
+        };
+        cluster.kill(victim);
+        cluster.still_stores(victim).await;
+        cluster.start_again(victim);
+        cluster.has("INSTANCES", 3).await;
+    }
+    is_over.store(true, Ordering::Relaxed);
+    let sent: u64 = sending.await.unwrap();
+    let series = format!("http://{api}/series/{uid}");
+    crate::harness::eventually("the series to be complete and whole", async || {
+        let series: serde_json::Value = reqwest::get(&series).await.ok()?.json().await.ok()?;
+        let is_complete = series["State"] == "complete" && series["InstancesCount"] == sent;
+        is_complete.then_some(())
+    })
+    .await;
+    assert!(!ingest.printed().contains("NATS stores nothing"), "{}", ingest.printed());
 }

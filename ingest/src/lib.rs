@@ -157,7 +157,7 @@ impl Ingest {
         let (auditor, audited) = (reports.auditor.clone(), jetstream.clone());
         let publisher = Arc::new(Publisher::new(
             jetstream,
-            settings.publish_timeout,
+            settings.publish_timeout(streams),
             node_name.clone(),
             PublishHealth::new(self.health, self.acknowledgements),
             reports.metrics.acknowledged_after.clone(),

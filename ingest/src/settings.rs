@@ -6,7 +6,7 @@ use bytesize::ByteSize;
 use clap::Args;
 use dimse::negotiation::MAX_PDU_LENGTH;
 use shared::pem::Named;
-use shared::settings::{duration, host_name, positive_size};
+use shared::settings::{StreamSettings, duration, host_name, positive_size};
 use shared::sources::AllowList;
 use shared::tls::{Papers, Tls};
 use std::fmt;
@@ -14,6 +14,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
+
+/// How long the broker may take to acknowledge an instance, if nobody says otherwise.
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The same where streams have replicas: longer than the longest election (5 to 8 s), and shorter than senders wait
+/// (30 s).
+const ELECTION_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Settings of the C-STORE and C-ECHO SCP.
 #[derive(Debug, Clone, Args)]
@@ -78,8 +85,9 @@ pub struct Settings {
     pub pdu_timeout: Duration,
 
     /// How long the broker may take to acknowledge an instance before its sender is refused
-    #[arg(long, env = "PUBLISH_TIMEOUT", default_value = "5s", value_parser = duration)]
-    pub publish_timeout: Duration,
+    /// [default: 5s, and 15s where STREAM_REPLICAS is more than 1]
+    #[arg(long, env = "PUBLISH_TIMEOUT", value_parser = duration)]
+    pub publish_timeout: Option<Duration>,
 
     /// How patients are called.
     #[command(flatten)]
@@ -91,6 +99,13 @@ impl Settings {
     #[must_use]
     pub fn node_name(&self) -> String {
         self.node_name.clone().unwrap_or_else(host_name)
+    }
+
+    /// How long the broker may take to acknowledge an instance.
+    #[must_use]
+    pub fn publish_timeout(&self, streams: &StreamSettings) -> Duration {
+        let default = if streams.are_replicated() { ELECTION_TIMEOUT } else { PUBLISH_TIMEOUT };
+        self.publish_timeout.unwrap_or(default)
     }
 
     /// Makes sure that somebody can be let in.

@@ -59,6 +59,11 @@ pub struct NatsSettings {
 /// How the streams are kept.
 #[derive(Debug, Clone, Args)]
 pub struct StreamSettings {
+    /// On how many servers of a NATS cluster each stream is kept, 1 to 5; the same for ingest and indexer
+    /// [default: 1, and what they have of streams that are there]
+    #[arg(long, env = "STREAM_REPLICAS", value_parser = clap::value_parser!(u8).range(1..=5))]
+    pub stream_replicas: Option<u8>,
+
     /// Size of the INSTANCES stream at which senders are refused until the indexer has caught up;
     /// the same for ingest and indexer
     #[arg(long, env = "INSTANCES_MAX_BYTES", default_value = "4GiB", value_parser = positive_size)]
@@ -73,9 +78,18 @@ pub struct StreamSettings {
     pub audit_max_bytes: ByteSize,
 }
 
+impl StreamSettings {
+    /// Whether another server has all that is acknowledged when one dies.
+    #[must_use]
+    pub fn are_replicated(&self) -> bool {
+        self.stream_replicas.is_some_and(|replicas| replicas > 1)
+    }
+}
+
 impl Default for StreamSettings {
     fn default() -> Self {
         Self {
+            stream_replicas: None,
             instances_max_bytes: ByteSize::gib(4),
             audit_retention: Duration::from_secs(90 * 24 * 60 * 60),
             audit_max_bytes: ByteSize::gib(1),

@@ -8,7 +8,7 @@ use async_nats::jetstream::context::{
     CreateStreamError, CreateStreamErrorKind, GetStreamError, GetStreamErrorKind,
 };
 use async_nats::jetstream::stream::{
-    Config, DiscardPolicy, PersistenceMode, RetentionPolicy, StorageType,
+    ClusterInfo, Config, DiscardPolicy, PersistenceMode, RetentionPolicy, StorageType,
 };
 use async_nats::jetstream::{Context, ErrorCode};
 use async_nats::{Client, ConnectOptions, HeaderMap};
@@ -224,6 +224,8 @@ fn wanted(settings: &StreamSettings) -> [Config; 4] {
         storage: StorageType::File,
         max_age: KEPT,
         allow_direct: true,
+        // 0 leaves it to the broker, and to whoever set it there.
+        num_replicas: settings.stream_replicas.map_or(0, usize::from),
         ..Config::default()
     };
     let instances = Config {
@@ -248,17 +250,24 @@ fn wanted(settings: &StreamSettings) -> [Config; 4] {
 async fn ensure_stream(jetstream: &Context, wanted: Config) -> anyhow::Result<()> {
     match jetstream.get_stream(&wanted.name).await {
         Ok(stream) => {
-            // What an operator added (replicas, placement, a description) stays.
+            // What an operator added (placement, a description, replicas if none are asked for) stays.
             let mut config = stream.cached_info().config.clone();
             impose(&mut config, &wanted);
             let kept = &stream.cached_info().config;
             if config != *kept {
                 let differs = differences(kept, &wanted).join(", ");
                 let name = &wanted.name;
-                jetstream.update_stream(&config).await.with_context(|| {
-                    format!(
-                        "{differs} of it can't be kept as the promises need it; make the stream anew"
-                    )
+                jetstream.update_stream(&config).await.map_err(|error| {
+                    let advice = advice(&error).map_or_else(
+                        || {
+                            format!(
+                                "{differs} of it can't be kept as the promises need it; make the \
+                                 stream anew"
+                            )
+                        },
+                        str::to_owned,
+                    );
+                    anyhow::Error::new(error).context(advice)
                 })?;
                 if !differs.is_empty() {
                     tracing::warn!(stream = name, differs, "stream settings were changed back");
@@ -289,7 +298,14 @@ fn advice(error: &CreateStreamError) -> Option<&'static str> {
         ErrorCode::STORAGE_RESOURCES_EXCEEDED,
         ErrorCode::STREAM_MAX_STREAM_BYTES_EXCEEDED,
     ];
+    const TOO_FEW_SERVERS: [ErrorCode; 2] =
+        [ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED, ErrorCode::CLUSTER_NO_PEERS];
     match error.kind() {
+        CreateStreamErrorKind::JetStream(error)
+            if TOO_FEW_SERVERS.contains(&error.error_code()) =>
+        {
+            Some("STREAM_REPLICAS is more than NATS has servers that can take the stream")
+        }
         CreateStreamErrorKind::JetStream(error) if NO_ROOM.contains(&error.error_code()) => {
             Some("INSTANCES_MAX_BYTES must fit the server's JetStream storage")
         }
@@ -315,6 +331,9 @@ fn impose(config: &mut Config, wanted: &Config) {
         0 => config.max_bytes,
         bytes => bytes,
     };
+    if wanted.num_replicas > 0 {
+        config.num_replicas = wanted.num_replicas;
+    }
     config.max_age = wanted.max_age;
     config.allow_direct = wanted.allow_direct;
     if !wanted.duplicate_window.is_zero() {
@@ -352,6 +371,10 @@ pub struct Kept {
     pub name: String,
     /// What the promises rest on and is not so: names of its settings.
     pub differs: Vec<&'static str>,
+    /// On how many servers it is kept.
+    pub replicas: usize,
+    /// Of these, the names of those that are away, or have not all of it yet.
+    pub behind: Vec<String>,
     /// Messages in it.
     pub messages: u64,
     /// Their size on disk.
@@ -382,6 +405,8 @@ pub async fn inspect(
         let of_stream = Kept {
             name: name.to_owned(),
             differs: differences(&info.config, &wanted),
+            replicas: info.config.num_replicas.max(1),
+            behind: behind(info.cluster.as_ref()),
             messages: info.state.messages,
             bytes: info.state.bytes,
             max_bytes: u64::try_from(info.config.max_bytes).ok().filter(|bytes| *bytes > 0),
@@ -389,6 +414,13 @@ pub async fn inspect(
         kept.push((name, Some(of_stream)));
     }
     Ok(kept)
+}
+
+/// The servers of a stream that are away, or have not all of it yet.
+fn behind(cluster: Option<&ClusterInfo>) -> Vec<String> {
+    let peers = cluster.into_iter().flat_map(|cluster| &cluster.replicas);
+    let behind = peers.filter(|peer| peer.offline || !peer.current);
+    behind.map(|peer| peer.name.clone()).collect()
 }
 
 /// What [`impose`] would change, but for the size: that may be less on a small disk.
@@ -400,6 +432,7 @@ fn differences(kept: &Config, wanted: &Config) -> Vec<&'static str> {
         ("retention", kept.retention == imposed.retention),
         ("storage", kept.storage == imposed.storage),
         ("discard policy", kept.discard == imposed.discard),
+        ("replicas", kept.num_replicas == imposed.num_replicas),
         ("max_age", kept.max_age == imposed.max_age),
         ("allow_direct", kept.allow_direct == imposed.allow_direct),
         ("duplicate_window", kept.duplicate_window == imposed.duplicate_window),

@@ -51,6 +51,7 @@ pub(super) async fn examine(settings: &PipelineSettings, broker: &Broker) -> Vec
     }
     let there: Vec<&Kept> = kept.iter().filter_map(|(_, kept)| kept.as_ref()).collect();
     findings.extend(there.iter().filter_map(|kept| changed(kept)));
+    findings.extend(there.iter().filter_map(|kept| behind(kept)));
     if findings.is_empty() {
         let sizes: Vec<_> = there.iter().map(|kept| size(kept)).collect();
         findings.push(Finding::ok("streams", sizes.join(", ")));
@@ -83,12 +84,25 @@ fn dead(letters: u64) -> Finding {
 
 fn size(kept: &Kept) -> String {
     let used = ByteSize(kept.bytes).display().iec();
-    match kept.max_bytes {
+    let size = match kept.max_bytes {
         Some(most) => {
             format!("{} has {used} of {}", kept.name, ByteSize(most).display().iec())
         }
         None => format!("{} has {used}", kept.name),
+    };
+    match kept.replicas {
+        1 => size,
+        replicas => format!("{size} on {replicas} servers"),
     }
+}
+
+/// Servers that do not have all of a stream: it is on fewer than it says.
+fn behind(kept: &Kept) -> Option<Finding> {
+    let (name, replicas, behind) = (&kept.name, kept.replicas, kept.behind.len());
+    let servers = kept.behind.join(", ");
+    let says = format!("{name}: {behind} of its {replicas} replicas do not have all of it: {servers}");
+    let advice = "see that these servers run and reach the others; they catch up by themselves";
+    (behind > 0).then(|| Finding::warning("replicas", says, advice))
 }
 
 /// Settings that somebody changed.

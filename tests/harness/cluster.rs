@@ -2,9 +2,10 @@
 
 use super::eventually;
 use super::pipeline::{Process, free_addr};
-use async_nats::jetstream;
+use async_nats::{ServerAddr, jetstream};
 use collimator::embedded_nats::Finder;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use tempfile::TempDir;
 
 /// How many of them.
@@ -13,12 +14,14 @@ const SERVERS: usize = 3;
 /// A cluster. Each server can be killed and started again.
 pub struct Cluster {
     servers: Vec<Server>,
-    _folder: TempDir,
+    program: PathBuf,
+    folder: TempDir,
 }
 
 struct Server {
     name: String,
     client: SocketAddr,
+    configuration: PathBuf,
     process: Process,
 }
 
@@ -43,9 +46,9 @@ impl Cluster {
             std::fs::write(&configuration, text).unwrap();
             let arguments = ["-c", configuration.to_str().unwrap()];
             let process = Process::start_with(&program, &arguments, folder.path(), &[]);
-            servers.push(Server { name, client, process });
+            servers.push(Server { name, client, configuration, process });
         }
-        let cluster = Self { servers, _folder: folder };
+        let cluster = Self { servers, program, folder };
         for number in 0..SERVERS {
             eventually("the cluster to have a leader", async || {
                 let client = async_nats::connect(cluster.url(number)).await.ok()?;
@@ -63,7 +66,7 @@ impl Cluster {
 
     /// Keeps three replicas of a stream from now on, and waits until they are there.
     pub async fn replicates(&self, name: &str) {
-        let jetstream = self.jetstream(0).await;
+        let jetstream = self.jetstream().await;
         let stream = jetstream.get_stream(name).await.unwrap();
         let mut config = stream.cached_info().config.clone();
         config.num_replicas = SERVERS;
@@ -80,11 +83,43 @@ impl Cluster {
         .await;
     }
 
+    /// Where all of them are, as NATS_URL has it.
+    pub fn urls(&self) -> String {
+        let urls: Vec<_> = (0..SERVERS).map(|number| self.url(number)).collect();
+        urls.join(",")
+    }
+
     /// One that does not lead the stream.
     pub async fn follower(&self, stream: &str) -> usize {
-        let stream = self.jetstream(0).await.get_stream(stream).await.unwrap();
+        let leader = self.leader(stream).await;
+        (0..SERVERS).find(|number| *number != leader).unwrap()
+    }
+
+    /// The one that leads the stream.
+    pub async fn leader(&self, stream: &str) -> usize {
+        let stream = self.jetstream().await.get_stream(stream).await.unwrap();
         let leader = stream.cached_info().cluster.clone().unwrap().leader.unwrap();
-        self.servers.iter().position(|server| server.name != leader).unwrap()
+        self.servers.iter().position(|server| server.name == leader).unwrap()
+    }
+
+    /// Waits until a stream has so many replicas, all of them with all of it.
+    pub async fn has(&self, name: &str, replicas: usize) {
+        eventually(&format!("{replicas} replicas of {name}"), async || {
+            let stream = self.jetstream().await.get_stream(name).await.ok()?;
+            let info = stream.cached_info();
+            let cluster = info.cluster.clone()?;
+            let current = cluster.replicas.iter().filter(|peer| peer.current && !peer.offline);
+            let is_whole = current.count() + 1 == replicas && cluster.leader.is_some();
+            (info.config.num_replicas == replicas && is_whole).then_some(())
+        })
+        .await;
+    }
+
+    /// Starts a server that was killed.
+    pub fn start_again(&mut self, number: usize) {
+        let server = &mut self.servers[number];
+        let arguments = ["-c", server.configuration.to_str().unwrap()];
+        server.process = Process::start_with(&self.program, &arguments, self.folder.path(), &[]);
     }
 
     /// Kills a server.
@@ -97,7 +132,21 @@ impl Cluster {
         self.url((number + 1) % SERVERS)
     }
 
-    async fn jetstream(&self, number: usize) -> jetstream::Context {
-        jetstream::new(async_nats::connect(self.url(number)).await.unwrap())
+    /// Waits until events are stored again after this server was killed.
+    pub async fn still_stores(&self, killed: usize) {
+        let client = async_nats::connect(self.other(killed)).await.unwrap();
+        let mut first = None;
+        eventually("events to be stored after a death", async || {
+            let last = shared::stream::position(&client).await.ok()?.last;
+            (last > *first.get_or_insert(last)).then_some(())
+        })
+        .await;
+    }
+
+    /// By any server that lives.
+    async fn jetstream(&self) -> jetstream::Context {
+        let servers: Vec<ServerAddr> =
+            (0..SERVERS).map(|number| self.url(number).parse().unwrap()).collect();
+        jetstream::new(async_nats::connect(servers).await.unwrap())
     }
 }

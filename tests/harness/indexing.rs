@@ -33,6 +33,11 @@ pub struct Indexing {
 impl Indexing {
     /// On a broker that is there.
     pub async fn start(url: &str) -> Self {
+        Self::start_with(url, &[]).await
+    }
+
+    /// The same with these settings too.
+    pub async fn start_with(url: &str, more: &[(&'static str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut settings = test_settings(folder.path());
         let admin = free_addr().to_string();
@@ -41,6 +46,7 @@ impl Indexing {
             ("ADMIN_ADDR", admin.clone()),
             ("DATABASE_URL", format!("sqlite://{}", folder.path().join("catalog.db").display())),
         ]);
+        settings.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
         let url = url.to_owned();
         let mut indexing = Self { url, admin, process: None, settings, folder };
         indexing.start_again().await;
@@ -55,11 +61,16 @@ impl Indexing {
         self.process = Some(process);
     }
 
+    /// Has this setting from its next start.
+    pub fn set(&mut self, name: &'static str, value: Option<&str>) {
+        self.settings.retain(|(kept, _)| *kept != name);
+        self.settings.extend(value.map(|value| (name, value.to_owned())));
+    }
+
     /// Goes on with this broker from its next start.
     pub fn moves_to(&mut self, url: &str) {
         url.clone_into(&mut self.url);
-        self.settings.retain(|(name, _)| *name != "NATS_URL");
-        self.settings.push(("NATS_URL", url.to_owned()));
+        self.set("NATS_URL", Some(url));
     }
 
     /// Kills it.
