@@ -5,6 +5,7 @@ use crate::harness::indexing::{Indexing, Published};
 use crate::harness::pipeline::{
     COLLIMATOR, Process, address, broker, free_addr, service, test_settings,
 };
+use crate::harness::schemas::Schemas;
 use crate::harness::scu::Scu;
 use collimator::synthetic::SyntheticStudy;
 use std::process::Command;
@@ -58,8 +59,7 @@ fn doctor(url: &str, replicas: &str) -> String {
 async fn streams_are_kept_on_as_many_servers_as_is_said() {
     let mut cluster = Cluster::start().await;
     let streams = ["INSTANCES", "SERIES", "DEAD", "AUDIT"];
-    let mut indexing =
-        Indexing::start_with(&cluster.url(0), &[("STREAM_REPLICAS", "3")]).await;
+    let mut indexing = Indexing::start_with(&cluster.url(0), &[("STREAM_REPLICAS", "3")]).await;
     for stream in streams {
         cluster.has(stream, 3).await;
     }
@@ -98,8 +98,7 @@ async fn more_replicas_than_there_are_servers_are_refused_by_a_line_that_says_so
             ("DATABASE_URL", format!("sqlite://{}", catalogue.display())),
             ("STREAM_REPLICAS", replicas.to_owned()),
         ]);
-        let mut indexer =
-            Process::start(&service("indexer").await, folder.path(), &settings);
+        let mut indexer = Process::start(&service("indexer").await, folder.path(), &settings);
         assert_eq!(indexer.ended().await, Some(1), "{}", indexer.printed());
         let line = "STREAM_REPLICAS is more than NATS has servers that can take the stream";
         assert!(indexer.printed().contains(line), "{}", indexer.printed());
@@ -171,4 +170,50 @@ async fn no_sender_is_refused_while_one_server_after_the_other_dies() {
     })
     .await;
     assert!(!ingest.printed().contains("NATS stores nothing"), "{}", ingest.printed());
+}
+
+/// How often a leader is cut off: as often as you like by COLLIMATOR_PARTITIONS.
+fn rounds() -> u64 {
+    std::env::var("COLLIMATOR_PARTITIONS").map_or(2, |rounds| rounds.parse().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_is_cut_off_has_no_series_complete_early() {
+    let cluster = Cluster::start().await;
+    let replicated = [("STREAM_REPLICAS", "3"), ("QUIET_PERIOD", "2s")];
+    let mut indexing = Indexing::start_with(&cluster.url(0), &replicated).await;
+    for round in 1..=rounds() {
+        for stream in ["INSTANCES", "SERIES"] {
+            cluster.has(stream, 3).await;
+        }
+        let leader = cluster.leader("INSTANCES").await;
+        indexing.kill();
+        indexing.moves_to(&cluster.url(leader));
+        indexing.start_again().await;
+        let series = format!("2.25.{round}");
+        let mut sender = Published::new(&format!("association {round}"), &series);
+        sender.sends(&cluster.url(leader), 17).await;
+        indexing.has(27 * (round - 1) + 17).await;
+
+        // The indexer speaks to the one that was the leader, and the sender to the others.
+        cluster.isolate(leader);
+        for _ in 0..10 {
+            sender.sends_eventually(&cluster.other(leader)).await;
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+        cluster.rejoin(leader);
+        let revisions = crate::harness::eventually("the series to be complete", async || {
+            let revisions = indexing.revisions().await;
+            let of_series: Vec<_> = revisions
+                .into_iter()
+                .filter(|revision| revision["series_instance_uid"] == series.as_str())
+                .collect();
+            let counted = of_series.last()?["instances_count"].as_u64()?;
+            (counted == 27).then_some(of_series)
+        })
+        .await;
+        assert_eq!(revisions.len(), 1, "it was complete with fewer: {revisions:?}");
+    }
+    let tick = cluster.last("INSTANCES", "dicom.clock.*").await;
+    assert_eq!(Schemas::read().hold(&tick), "dicom.clock");
 }

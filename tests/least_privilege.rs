@@ -365,6 +365,7 @@ const EVENTS: &[&str] = &[
     "dicom.instance.receiving.MR.1.2",
     "dicom.association.released.MR1",
     "dicom.ingest.started.X",
+    "dicom.clock.X",
     "dicom.request.register.1.2",
     "dicom.request.complete.1.2",
     "dicom.request.delete.1.2",

@@ -45,6 +45,7 @@ fn seeds() -> Vec<Vec<u8>> {
         Subject::association(AssociationChange::Aborted, "MR 1"),
         Subject::ingest_started("node.example"),
         Subject::ingest_resumed("node.example"),
+        Subject::clock("node.example"),
         Subject::registration_requested(&series),
         Subject::completion_requested(&series),
         Subject::deletion_requested(&series),

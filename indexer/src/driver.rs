@@ -13,6 +13,7 @@ use crate::losses::Losses;
 use crate::metrics::{BatchSize, IndexerMetrics};
 use crate::reading::Reading;
 use crate::record;
+use crate::ticks::{Ticks, confirm_leader};
 use anyhow::{Context as _, ensure};
 use async_nats::{Client, jetstream};
 use catalog::{Bookmark, CatalogWriter, Committed, Loss, LossCause, Recorded};
@@ -33,6 +34,9 @@ use tokio_util::sync::CancellationToken;
 
 /// Shortest time between two questions for the broker's time.
 const ASK_PAUSE: Duration = Duration::from_millis(10);
+
+/// The same where the question is an event of the stream.
+const TICK_PAUSE: Duration = Duration::from_millis(50);
 
 /// How long an answer is waited for to be reached by what is read, before the question is asked anew:
 /// what is decided must not be older than that, since instances that came later are not read yet.
@@ -130,7 +134,14 @@ impl Driver {
         let connects = self.connects();
         // The consumer of another one is not ours to delete.
         self.lease.check().await?;
-        let position = stream::position(&self.nats).await?;
+        let mut position = stream::position(&self.nats).await?;
+        let ticks = (position.replicas > 1).then(Ticks::default);
+        if ticks.is_some() {
+            // A server that was cut off from the others would say that the stream has lost its end.
+            let sequence = confirm_leader(&jetstream).await?;
+            position = stream::position(&self.nats).await?;
+            ensure!(position.last >= sequence, "the leader of INSTANCES has changed");
+        }
         let bookmark = self.bookmark(&jetstream, &position).await?;
         let taken_up =
             record::take_up(&self.nats, &self.catalog, &self.sources, &position, bookmark);
@@ -146,6 +157,7 @@ impl Driver {
             debouncer: Debouncer::new(self.sources.clone()),
             studies: Studies::new(self.study_quiet_period),
             watermark: Watermark::default(),
+            ticks,
             bookmark,
             connects,
             began: Instant::now(),
@@ -235,6 +247,8 @@ struct Session<'a> {
     debouncer: Debouncer,
     studies: Studies,
     watermark: Watermark,
+    /// How the time is asked for where the stream has replicas.
+    ticks: Option<Ticks>,
     bookmark: Bookmark,
     /// How often the broker had been connected to as this began.
     connects: u64,
@@ -254,6 +268,10 @@ impl Session<'_> {
         let bytes = deliveries.bytes;
         self.record(std::mem::take(&mut deliveries.new), bytes).await?;
         deliveries.acknowledge().await?;
+        let read = self.ticks.as_mut().and_then(|ticks| ticks.answer(self.began.elapsed()));
+        if let Some((sequence, answer)) = read {
+            self.watermark.asked(sequence..=sequence, answer);
+        }
         self.decide(self.bookmark.last_sequence).await
     }
 
@@ -271,6 +289,9 @@ impl Session<'_> {
             if let Reading::Dead { reason, error } = &delivery.reading {
                 dead::bury(&self.jetstream, &delivery, reason, error).await?;
                 refusals.count(Refused::Event, *reason);
+            }
+            if let Some(ticks) = &mut self.ticks {
+                ticks.read(delivery.sequence, &delivery.mark);
             }
             if let Reading::RegistrationRequested(event) = &delivery.reading {
                 let now = match broker_time {
@@ -365,12 +386,25 @@ impl Session<'_> {
             return None;
         }
         let due = self.began + self.clock.until(self.next_due()?, Duration::ZERO);
+        if let Some(ticks) = &self.ticks {
+            let pause = if ticks.is_pending() { ANSWER_LIFETIME } else { TICK_PAUSE };
+            return Some(due.max(self.asked + pause));
+        }
         let pause = if self.watermark.is_waiting() { ANSWER_LIFETIME } else { ASK_PAUSE };
         Some(due.min(self.asked + LOOK_EVERY).max(self.asked + pause))
     }
 
     /// Asks the broker for its time and where the stream ends.
     async fn ask(&mut self) -> anyhow::Result<()> {
+        if let Some(ticks) = &mut self.ticks {
+            let published = ticks.publish(&self.jetstream, self.began.elapsed()).await;
+            self.asked = Instant::now();
+            if let Some(sequence) = published? {
+                ensure!(sequence > self.bookmark.last_sequence, LOST_ITS_END);
+                self.consumer.hurry();
+            }
+            return Ok(());
+        }
         let waited = self.watermark.is_waiting();
         let asked = self.began.elapsed();
         let position = stream::position(&self.driver.nats).await?;

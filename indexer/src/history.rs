@@ -102,7 +102,7 @@ mod tests {
 
     fn position(first: u64, last: u64, bytes: u64) -> Position {
         let at = Timestamp::UNIX_EPOCH;
-        Position { created: at, first, last, bytes, now: at }
+        Position { created: at, first, last, bytes, replicas: 1, now: at }
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub mod restore;
 pub mod retention;
 pub mod settings;
 mod sources;
+pub mod ticks;
 
 use announcer::Announcer;
 use anyhow::Context as _;

@@ -269,7 +269,7 @@ mod tests {
     }
 
     fn at(first: u64, last: u64, now: i64) -> Position {
-        Position { created: second(0), first, last, bytes: 0, now: second(now) }
+        Position { created: second(0), first, last, bytes: 0, replicas: 1, now: second(now) }
     }
 
     fn seconds(number: i64) -> SignedDuration {

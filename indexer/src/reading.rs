@@ -63,6 +63,7 @@ pub fn read(subject: &str, payload: &[u8]) -> Reading {
         Subject::DeletionRequested { .. } => json(payload, Reading::DeletionRequested),
         Subject::TrustRequested { .. } => json(payload, Reading::TrustRequested),
         Subject::Association { .. }
+        | Subject::Clock { .. }
         | Subject::IngestResumed { .. }
         | Subject::SeriesCompleted { .. }
         | Subject::SeriesDeleted { .. }

@@ -23,8 +23,13 @@ use tokio_util::sync::CancellationToken;
 /// all that decides what the catalogue says, in one order.
 pub const INSTANCES: &str = "INSTANCES";
 /// The subjects of [`INSTANCES`].
-pub const INSTANCES_SUBJECTS: [&str; 4] =
-    ["dicom.instance.>", "dicom.association.>", "dicom.ingest.>", "dicom.request.>"];
+pub const INSTANCES_SUBJECTS: [&str; 5] = [
+    "dicom.instance.>",
+    "dicom.association.>",
+    "dicom.ingest.>",
+    "dicom.request.>",
+    "dicom.clock.*",
+];
 /// What was decided: completed and deleted series, completed studies.
 pub const SERIES: &str = "SERIES";
 const SERIES_SUBJECTS: [&str; 2] = ["dicom.series.>", "dicom.study.>"];
@@ -475,6 +480,8 @@ pub struct Position {
     pub last: u64,
     /// Its size on disk.
     pub bytes: u64,
+    /// On how many servers it is kept.
+    pub replicas: usize,
     /// The broker's time when it answered.
     pub now: Timestamp,
 }
@@ -498,9 +505,14 @@ pub async fn position(client: &Client) -> anyhow::Result<Position> {
     #[derive(Deserialize)]
     struct Reply {
         created: Option<Timestamp>,
+        config: Option<Config>,
         state: Option<State>,
         ts: Option<Timestamp>,
         error: Option<serde_json::Value>,
+    }
+    #[derive(Deserialize)]
+    struct Config {
+        num_replicas: usize,
     }
     #[derive(Deserialize)]
     struct State {
@@ -515,13 +527,20 @@ pub async fn position(client: &Client) -> anyhow::Result<Position> {
     let reply: Reply =
         serde_json::from_slice(&reply.payload).context("stream info of INSTANCES")?;
     match reply {
-        Reply { created: Some(created), state: Some(state), ts: Some(now), error: None } => {
+        Reply {
+            created: Some(created),
+            config: Some(config),
+            state: Some(state),
+            ts: Some(now),
+            error: None,
+        } => {
             Ok(Position {
                 created,
                 // The broker says 0 of a new stream and something else of a purged one.
                 first: if state.messages == 0 { state.last_seq + 1 } else { state.first_seq },
                 last: state.last_seq,
                 bytes: state.bytes,
+                replicas: config.num_replicas,
                 now,
             })
         }

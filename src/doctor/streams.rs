@@ -100,7 +100,8 @@ fn size(kept: &Kept) -> String {
 fn behind(kept: &Kept) -> Option<Finding> {
     let (name, replicas, behind) = (&kept.name, kept.replicas, kept.behind.len());
     let servers = kept.behind.join(", ");
-    let says = format!("{name}: {behind} of its {replicas} replicas do not have all of it: {servers}");
+    let says =
+        format!("{name}: {behind} of its {replicas} replicas do not have all of it: {servers}");
     let advice = "see that these servers run and reach the others; they catch up by themselves";
     (behind > 0).then(|| Finding::warning("replicas", says, advice))
 }

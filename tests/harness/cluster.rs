@@ -1,7 +1,9 @@
 //! Three nats-servers that replicate their streams.
 
 use super::eventually;
+use super::link::Link;
 use super::pipeline::{Process, free_addr};
+use async_nats::jetstream::message::StreamMessage;
 use async_nats::{ServerAddr, jetstream};
 use collimator::embedded_nats::Finder;
 use std::net::SocketAddr;
@@ -16,6 +18,8 @@ pub struct Cluster {
     servers: Vec<Server>,
     program: PathBuf,
     folder: TempDir,
+    /// Between each two of them, from the one to the other.
+    links: Vec<((usize, usize), Link)>,
 }
 
 struct Server {
@@ -31,15 +35,25 @@ impl Cluster {
         let folder = tempfile::tempdir().unwrap();
         let program = Finder::new(None, folder.path()).find_or_fetch().await.unwrap();
         let peers: Vec<_> = (0..SERVERS).map(|_| free_addr()).collect();
-        let routes: Vec<_> = peers.iter().map(|peer| format!("\"nats-route://{peer}\"")).collect();
+        let mut links = Vec::new();
+        for from in 0..SERVERS {
+            for to in (0..SERVERS).filter(|to| *to != from) {
+                links.push(((from, to), Link::to(peers[to]).await));
+            }
+        }
         let mut servers = Vec::new();
         for (number, peer) in peers.iter().enumerate() {
             let (name, client) = (format!("server{number}"), free_addr());
             let configuration = folder.path().join(format!("{name}.conf"));
             let store = folder.path().join(&name);
+            let routes = links.iter().filter(|((from, _), _)| *from == number);
+            let routes: Vec<_> =
+                routes.map(|(_, link)| format!("\"nats-route://{}\"", link.addr)).collect();
+            // Where nobody is: all go by the links.
+            let nowhere = free_addr();
             let text = format!(
                 "server_name: {name}\nlisten: \"{client}\"\njetstream {{ store_dir: \"{}\" }}\n\
-                 cluster {{ name: test, listen: \"{peer}\", routes: [{}] }}\n",
+                 cluster {{ name: test, listen: \"{peer}\", advertise: \"{nowhere}\", routes: [{}] }}\n",
                 store.display(),
                 routes.join(", ")
             );
@@ -48,7 +62,7 @@ impl Cluster {
             let process = Process::start_with(&program, &arguments, folder.path(), &[]);
             servers.push(Server { name, client, configuration, process });
         }
-        let cluster = Self { servers, program, folder };
+        let cluster = Self { servers, program, folder, links };
         for number in 0..SERVERS {
             eventually("the cluster to have a leader", async || {
                 let client = async_nats::connect(cluster.url(number)).await.ok()?;
@@ -102,6 +116,12 @@ impl Cluster {
         self.servers.iter().position(|server| server.name == leader).unwrap()
     }
 
+    /// The last message of a stream with such a subject.
+    pub async fn last(&self, stream: &str, subject: &str) -> StreamMessage {
+        let stream = self.jetstream().await.get_stream(stream).await.unwrap();
+        stream.get_last_raw_message_by_subject(subject).await.unwrap()
+    }
+
     /// Waits until a stream has so many replicas, all of them with all of it.
     pub async fn has(&self, name: &str, replicas: usize) {
         eventually(&format!("{replicas} replicas of {name}"), async || {
@@ -120,6 +140,21 @@ impl Cluster {
         let server = &mut self.servers[number];
         let arguments = ["-c", server.configuration.to_str().unwrap()];
         server.process = Process::start_with(&self.program, &arguments, self.folder.path(), &[]);
+    }
+
+    /// Cuts a server off from the others. Its clients reach it all the same.
+    pub fn isolate(&self, number: usize) {
+        self.links_of(number).for_each(Link::block);
+    }
+
+    /// It reaches them again.
+    pub fn rejoin(&self, number: usize) {
+        self.links_of(number).for_each(Link::unblock);
+    }
+
+    fn links_of(&self, number: usize) -> impl Iterator<Item = &Link> {
+        let its = move |(from, to): &(usize, usize)| *from == number || *to == number;
+        self.links.iter().filter(move |(ends, _)| its(ends)).map(|(_, link)| link)
     }
 
     /// Kills a server.

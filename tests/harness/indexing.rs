@@ -178,6 +178,15 @@ impl Published {
         }
     }
 
+    /// Publishes one more instance, however long it takes until somebody stores it.
+    pub async fn sends_eventually(&mut self, url: &str) {
+        let jetstream = jetstream::new(async_nats::connect(url).await.unwrap());
+        self.sent += 1;
+        let event = self.instance();
+        eventually("an event to be stored", async || publish(&jetstream, &event).await.await.ok())
+            .await;
+    }
+
     /// Publishes so many of its instances a second time, from the first on.
     pub async fn sends_again(&mut self, url: &str, count: u64) {
         let jetstream = jetstream::new(async_nats::connect(url).await.unwrap());

@@ -1,6 +1,8 @@
-//! A link between two parts that can be cut, or go dead.
+//! A link between two parts that can be cut, go dead, or be blocked.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::broadcast;
@@ -10,6 +12,7 @@ pub struct Link {
     /// Where to connect to.
     pub addr: SocketAddr,
     cut: broadcast::Sender<Fault>,
+    blocked: Arc<AtomicBool>,
 }
 
 /// What becomes of the connections that pass through a link.
@@ -28,11 +31,19 @@ impl Link {
         let addr = listener.local_addr().unwrap();
         let (cut, _) = broadcast::channel(1);
         let cuts = cut.clone();
+        let blocked = Arc::new(AtomicBool::new(false));
+        let blocks = blocked.clone();
         tokio::spawn(async move {
             loop {
                 let Ok((mut near, _)) = listener.accept().await else { continue };
                 let mut cut = cuts.subscribe();
+                let is_blocked = blocks.load(Ordering::Relaxed);
                 tokio::spawn(async move {
+                    if is_blocked {
+                        // It stays open, and is not passed on.
+                        let _ = cut.recv().await;
+                        return;
+                    }
                     let Ok(mut far) = TcpStream::connect(target).await else { return };
                     let _ = far.set_nodelay(true);
                     let _ = near.set_nodelay(true);
@@ -47,13 +58,25 @@ impl Link {
                 });
             }
         });
-        Self { addr, cut }
+        Self { addr, cut, blocked }
     }
 
     /// Cuts all connections that pass through it now.
     pub fn cut(&self) {
         // Nobody may be connected.
         let _ = self.cut.send(Fault::Cut);
+    }
+
+    /// Has nothing pass any more, also through connections that are still to come.
+    pub fn block(&self) {
+        self.blocked.store(true, Ordering::Relaxed);
+        self.die();
+    }
+
+    /// Passes connections on again. Those from before end.
+    pub fn unblock(&self) {
+        self.blocked.store(false, Ordering::Relaxed);
+        self.cut();
     }
 
     /// Has nothing pass any more through all connections that pass through it now. New ones work.

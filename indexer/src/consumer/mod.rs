@@ -168,7 +168,7 @@ mod tests {
     }
 
     fn position(created: i64, last: u64) -> Position {
-        Position { created: at(created), first: 1, last, bytes: 0, now: at(100) }
+        Position { created: at(created), first: 1, last, bytes: 0, replicas: 1, now: at(100) }
     }
 
     fn bookmark(created: i64, last_sequence: u64) -> Option<Bookmark> {

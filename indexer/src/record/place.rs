@@ -63,7 +63,7 @@ mod tests {
     #[test]
     fn a_sequence_names_a_place_only_in_the_stream_that_it_was_decided_on() {
         let (created, now) = (second(100), second(200));
-        let end = Position { created, first: 5, last: 20, bytes: 0, now };
+        let end = Position { created, first: 5, last: 20, bytes: 0, replicas: 1, now };
         let place = |decided, stored, sequence| {
             Place::of(&deleted(decided, sequence), second(stored), &end)
         };

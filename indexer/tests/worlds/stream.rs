@@ -116,7 +116,7 @@ impl Stream {
     /// Where the stream stands at a time.
     pub fn position(&self, now: Millis) -> Position {
         let last = self.events.partition_point(|entry| entry.at <= now) as u64;
-        Position { created: time(0), first: 1, last, bytes: 0, now: self.clock(now) }
+        Position { created: time(0), first: 1, last, bytes: 0, replicas: 1, now: self.clock(now) }
     }
 
     /// The event of a sequence.

@@ -362,6 +362,11 @@ pub enum Subject {
         /// The receiver's name.
         node: Token,
     },
+    /// `dicom.clock.<node>`: an indexer asks what time it is.
+    Clock {
+        /// The machine of the indexer.
+        node: Token,
+    },
     /// `dicom.request.register.<SeriesInstanceUID>`: somebody vouches for a series.
     RegistrationRequested {
         /// The series.
@@ -459,6 +464,12 @@ impl Subject {
         Self::IngestResumed { node: Token::new(node_name) }
     }
 
+    /// Where the question goes what time it is.
+    #[must_use]
+    pub fn clock(node_name: &str) -> Self {
+        Self::Clock { node: Token::new(node_name) }
+    }
+
     /// Where the request goes that a series be registered.
     #[must_use]
     pub fn registration_requested(series: &SeriesInstanceUid) -> Self {
@@ -525,6 +536,7 @@ impl Subject {
             Self::Association { change, .. } => change.kind(),
             Self::IngestStarted { .. } => "dicom.ingest.started",
             Self::IngestResumed { .. } => "dicom.ingest.resumed",
+            Self::Clock { .. } => "dicom.clock",
             Self::RegistrationRequested { .. } => "dicom.request.register",
             Self::CompletionRequested { .. } => "dicom.request.complete",
             Self::DeletionRequested { .. } => "dicom.request.delete",
@@ -560,6 +572,7 @@ impl Display for Subject {
             | Self::TrustRequested { calling_ae: name }
             | Self::IngestStarted { node: name }
             | Self::IngestResumed { node: name }
+            | Self::Clock { node: name }
             | Self::Undelivered { hook: name }
             | Self::Dead { reason: name } => f.write_str(&name.0),
         }
@@ -590,6 +603,9 @@ fn read(text: &str) -> Option<Subject> {
             Some(hook) => Subject::Undelivered { hook: Token::read(hook) },
             None => Subject::Dead { reason: Token::read(rest) },
         });
+    }
+    if kind == "clock" {
+        return Some(Subject::Clock { node: Token::read(rest) });
     }
     let (what, rest) = rest.split_once('.')?;
     match (kind, what) {
@@ -682,6 +698,7 @@ mod tests {
             Subject::instance_stored(&long, &series(&"1".repeat(64))),
             Subject::association(AssociationChange::Opened, &long),
             Subject::ingest_started(&long),
+            Subject::clock(&long),
             Subject::study_completed(&long),
             Subject::dead(&long),
         ];
@@ -747,6 +764,8 @@ mod tests {
             "dicom.association.opened.A.B",
             "dicom.ingest.started.a.b",
             "dicom.ingest.stopped.a",
+            "dicom.clock.",
+            "dicom.clock.a.b",
             "dicom.request.register.",
             "dicom.request.complete.",
             "dicom.request.delete.",
@@ -790,6 +809,7 @@ mod tests {
                 Subject::association(AssociationChange::Aborted, &ae),
                 Subject::ingest_started(&ae),
                 Subject::ingest_resumed(&ae),
+                Subject::clock(&ae),
                 Subject::registration_requested(&series),
                 Subject::completion_requested(&series),
                 Subject::deletion_requested(&series),

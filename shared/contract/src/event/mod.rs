@@ -5,6 +5,7 @@
 
 mod association;
 mod attributes;
+mod clock;
 mod decoding;
 mod disagreement;
 mod instance;
@@ -20,6 +21,7 @@ pub use association::{
     IngestResumed, IngestStarted, SeriesShare,
 };
 pub use attributes::{AttributeValue, Attributes};
+pub use clock::ClockTicked;
 pub use disagreement::{DisagreeingValue, Disagreement, Identity};
 pub use instance::{InstanceReceiving, InstanceStored};
 pub use remarks::{Remarks, Texts};

@@ -198,6 +198,16 @@ fn what_happens_to_an_association_reads_as_its_golden_files() {
 }
 
 #[test]
+fn a_tick_reads_as_its_golden_file() {
+    let tick = ClockTicked {
+        node_name: "indexer-1".into(),
+        tick_id: "3b0e2f52-6f0e-4a1c-9a1e-2f6d0c1b7a44".into(),
+        asked_at: at("2026-02-03T04:05:08Z"),
+    };
+    agrees_with(&tick, include_str!("../../golden/clock_ticked.json"));
+}
+
+#[test]
 fn the_start_of_a_receiver_and_its_heartbeat_read_as_their_golden_files() {
     let started = IngestStarted {
         node_name: "ingest-1".into(),
