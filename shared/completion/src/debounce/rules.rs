@@ -74,3 +74,15 @@ impl Debouncer {
 fn later(time: Timestamp, by: SignedDuration) -> Timestamp {
     time.saturating_add(by).unwrap_or(Timestamp::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rule_has_its_precedence() {
+        // What is registered is complete at once, by no rule.
+        let mut rules = Reason::ALL.into_iter().filter(|reason| *reason != Reason::Stored);
+        assert!(rules.all(|rule| PRECEDENCE.contains(&rule)));
+    }
+}

@@ -65,7 +65,7 @@ impl CatalogWriter {
     /// opened: a restored backup, for instance.
     ///
     /// # Errors
-    /// As [`Catalog::own`].
+    /// As [`CatalogWriter::own`].
     pub async fn reopen_if_replaced(&self) -> Result<(), CatalogError> {
         if !self.file.is_replaced() {
             return Ok(());

@@ -88,7 +88,7 @@ impl CatalogWriter {
         Ok(transaction.commit().await?)
     }
 
-    /// As [`CatalogReader::note_completion`], of a deletion.
+    /// As [`CatalogWriter::note_completion`], of a deletion.
     ///
     /// # Errors
     /// When the catalogue can't be written.
@@ -98,7 +98,7 @@ impl CatalogWriter {
         Ok(transaction.commit().await?)
     }
 
-    /// As [`CatalogReader::note_completion`], of a study.
+    /// As [`CatalogWriter::note_completion`], of a study.
     ///
     /// # Errors
     /// When the catalogue can't be written.
