@@ -122,6 +122,22 @@ impl Cluster {
         stream.get_last_raw_message_by_subject(subject).await.unwrap()
     }
 
+    /// When the instances were stored whose subject ends like that, in nanoseconds since 1970.
+    pub async fn stored_at(&self, stream: &str, end: &str) -> Vec<i64> {
+        let stream = self.jetstream().await.get_stream(stream).await.unwrap();
+        let state = &stream.cached_info().state;
+        let mut times = Vec::new();
+        for sequence in state.first_sequence..=state.last_sequence {
+            let message = stream.get_raw_message(sequence).await.unwrap();
+            if message.subject.starts_with("dicom.instance.stored.")
+                && message.subject.ends_with(end)
+            {
+                times.push(message.time.unix_timestamp_nanos() as i64);
+            }
+        }
+        times
+    }
+
     /// Waits until a stream has so many replicas, all of them with all of it.
     pub async fn has(&self, name: &str, replicas: usize) {
         eventually(&format!("{replicas} replicas of {name}"), async || {
