@@ -2,24 +2,15 @@
 
 mod pinned;
 
-use anyhow::Context as _;
 use bytes::Bytes;
 use http::header::USER_AGENT;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Empty};
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
-use pinned::Pinned;
-use rustls::crypto::ring;
-use rustls::{ClientConfig, RootCertStore};
-use shared::pem;
+pub(crate) use pinned::Pinned;
+use shared::http_client::{self, AGENT, Client, Trust};
 use std::error::Error;
 use std::io;
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{error::Elapsed, timeout};
 use url::Url;
@@ -33,27 +24,10 @@ const READ_PATIENCE: Duration = Duration::from_secs(30);
 /// The longest body that is read whole. A page of 500 series is some hundred times shorter.
 const MAX_WHOLE: usize = 64 << 20;
 
-const AGENT: HeaderValue =
-    HeaderValue::from_static(concat!("collimator/", env!("CARGO_PKG_VERSION")));
-
-/// Whose certificates are good.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Trust<'a> {
-    /// There is no TLS.
-    PlainText,
-    /// Those of the CAs that this machine trusts.
-    Machine,
-    /// Those of the CAs in this file, and no others.
-    Authorities(&'a Path),
-    /// The first one in this file, whatever name it is for, and no other.
-    Only(&'a Path),
-}
-
-/// Asks, and follows no redirects. Knows no proxy: one for the way out of the house knows nothing of what
-/// runs on this machine.
+/// Asks by GET.
 #[derive(Debug, Clone)]
 pub(crate) struct Asking {
-    client: legacy::Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
+    client: Client,
 }
 
 /// Why there is no answer, or no whole one. Nothing that was asked is in it.
@@ -78,45 +52,18 @@ impl Asking {
     /// With the certificates that are good.
     ///
     /// # Errors
-    /// When they can't be read.
-    pub(crate) fn new(trust: Trust<'_>) -> anyhow::Result<Self> {
-        let ring = Arc::new(ring::default_provider());
-        let config = ClientConfig::builder_with_provider(ring.clone())
-            .with_safe_default_protocol_versions()?;
-        let named = |path: &Path| path.display().to_string();
-        let of_authorities = |roots| config.clone().with_root_certificates(roots);
-        let builder = HttpsConnectorBuilder::new();
-        let builder = match trust {
-            Trust::PlainText => builder
-                .with_tls_config(of_authorities(RootCertStore::empty()).with_no_client_auth()),
-            Trust::Machine => builder.with_provider_and_native_roots(ring).context(
-                "this machine trusts no certificates: name those of the API's CA, or install \
-                 ca-certificates",
-            )?,
-            Trust::Authorities(path) => {
-                let roots = pem::authorities(path).with_context(|| named(path))?;
-                builder.with_tls_config(of_authorities(roots).with_no_client_auth())
-            }
-            Trust::Only(path) => {
-                let pinned = Pinned::read(path, &ring).with_context(|| named(path))?;
-                let config = config.dangerous().with_custom_certificate_verifier(Arc::new(pinned));
-                builder.with_tls_config(config.with_no_client_auth())
-            }
-        };
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_connect_timeout(Some(CONNECT_PATIENCE));
-        let connector = builder.https_or_http().enable_http1().wrap_connector(tcp);
-        Ok(Self { client: legacy::Client::builder(TokioExecutor::new()).build(connector) })
+    /// As [`http_client::client`].
+    pub(crate) fn new(trust: Trust) -> anyhow::Result<Self> {
+        Ok(Self { client: http_client::client(trust, Some(CONNECT_PATIENCE))? })
     }
 
     /// Asks for what is at a URL.
     pub(crate) async fn get(&self, url: &Url, headers: HeaderMap) -> Result<Answer, NoAnswer> {
         let mut request = Request::get(url.as_str())
-            .body(Empty::new())
+            .body(Full::default())
             .map_err(|error| NoAnswer::Lost(error.to_string()))?;
         *request.headers_mut() = headers;
-        request.headers_mut().insert(USER_AGENT, AGENT);
+        request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(AGENT));
         let answer = timeout(READ_PATIENCE, self.client.request(request)).await?;
         answer.map(Answer).map_err(|error| no_answer(&error))
     }

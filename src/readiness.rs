@@ -1,14 +1,16 @@
 //! `collimator ready`: whether the API of these settings, and so all that it needs, is ready. For health
 //! checks, where there is no other client of HTTPS.
 
-use crate::asking::{Asking, NoAnswer, Trust};
+use crate::asking::{Asking, NoAnswer, Pinned};
 use crate::output;
 use crate::pipeline::here;
 use anyhow::Context as _;
 use http::HeaderMap;
 use serde::Deserialize;
+use shared::http_client::Trust;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -30,8 +32,8 @@ impl Readiness {
     /// [`NoAnswer`] when there is none in time, or else what is wrong with it.
     pub(crate) async fn ask(settings: &api::Settings) -> anyhow::Result<Self> {
         let (scheme, trust) = match &settings.api_tls_cert {
-            None => ("http", Trust::PlainText),
-            Some(certificate) => ("https", Trust::Only(certificate)),
+            None => ("http", Trust::Nobody),
+            Some(certificate) => ("https", Trust::Verifier(Arc::new(Pinned::read(certificate)?))),
         };
         let url = format!("{scheme}://{}/health/ready", here(settings.api_addr)).parse()?;
         let asking = Asking::new(trust)?;

@@ -7,7 +7,6 @@ pub mod dead_letters;
 pub mod dicomweb;
 pub mod events;
 pub mod http;
-mod http_client;
 mod middleware;
 pub mod openapi;
 pub mod routes;

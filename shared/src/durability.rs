@@ -1,19 +1,25 @@
 //! Whether an acknowledgement of the broker means "on disk": that is a setting of the server, which
 //! only its monitoring port tells.
 
+use crate::http_client::{self, Trust, get_json};
 use crate::stream::INSTANCES;
 use crate::web_url::base_url;
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use async_nats::jetstream::stream::PersistenceMode;
 use async_nats::{Client, jetstream};
 use clap::Args;
+use http::Uri;
 use serde::Deserialize;
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
+use tokio::time::timeout;
 use url::Url;
 
 /// How long the monitoring port may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The longest answer that is read, in bytes: it is a thousand times shorter.
+const MAX_LENGTH: usize = 1 << 20;
 
 /// Where the broker tells about itself.
 #[derive(Debug, Clone, Args)]
@@ -137,13 +143,12 @@ async fn syncs_always(url: &Url) -> anyhow::Result<bool> {
         sync_always: bool,
     }
 
-    let url = format!("{}/jsz?config=1", url.as_str().trim_end_matches('/'));
-    let client = reqwest::Client::builder().timeout(PATIENCE).build()?;
-    let answer = client.get(&url).send().await.with_context(|| url.clone())?;
-    if !answer.status().is_success() {
-        bail!("{url} answers {}", answer.status());
-    }
-    let answer: Jsz = answer.json().await.with_context(|| format!("the answer of {url}"))?;
+    let client = http_client::client(Trust::machine_if(url.scheme() == "https"), None)?;
+    let url: Uri = format!("{}/jsz?config=1", url.as_str().trim_end_matches('/')).parse()?;
+    let answer = timeout(PATIENCE, get_json(&client, &url, MAX_LENGTH)).await;
+    let answer = answer.with_context(|| format!("{url}: no answer within {PATIENCE:?}"))??;
+    let answer: Jsz =
+        serde_json::from_slice(&answer).with_context(|| format!("the answer of {url}"))?;
     let config = answer.config.context("the server has no JetStream configuration")?;
     Ok(config.sync_always)
 }

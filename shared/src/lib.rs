@@ -6,11 +6,14 @@ pub mod admin;
 pub mod audit;
 pub mod connection_limit;
 pub mod dead;
+#[cfg(feature = "http-client")]
 pub mod durability;
 pub mod durable;
 pub mod ephemeral;
 pub mod hangup;
 pub mod health;
+#[cfg(feature = "http-client")]
+pub mod http_client;
 pub mod metrics;
 mod nats_tls;
 pub mod nats_url;

@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{
-    CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
+    WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature,
 };
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
@@ -13,16 +13,21 @@ use std::path::Path;
 /// Takes whoever shows this certificate and has its key. Neither for whom it is matters nor until when:
 /// the check of a machine asks by an address, and should come through to say what else is wrong.
 #[derive(Debug)]
-pub(super) struct Pinned {
+pub(crate) struct Pinned {
     certificate: CertificateDer<'static>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl Pinned {
     /// The first certificate of a file.
-    pub(super) fn read(path: &Path, provider: &CryptoProvider) -> anyhow::Result<Self> {
-        let certificate = pem::certificates(path)?.into_iter().next().context("is empty")?;
-        Ok(Self { certificate, algorithms: provider.signature_verification_algorithms })
+    ///
+    /// # Errors
+    /// When the file can't be read, or holds none.
+    pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
+        let certificates = pem::certificates(path).with_context(|| path.display().to_string())?;
+        let certificate = certificates.into_iter().next().context("is empty")?;
+        let algorithms = ring::default_provider().signature_verification_algorithms;
+        Ok(Self { certificate, algorithms })
     }
 }
 

@@ -1,11 +1,13 @@
 //! The API as its clients see it: pages of series, all of one series, and what happens.
 
 use super::record::{Record, Shown};
-use crate::asking::{Answer, Asking, NoAnswer, Trust};
+use crate::asking::{Answer, Asking, NoAnswer};
 use anyhow::Context as _;
 use http::StatusCode;
 use http::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, LINK};
 use serde::Deserialize;
+use shared::http_client::Trust;
+use shared::pem;
 use std::path::Path;
 use url::Url;
 
@@ -76,11 +78,14 @@ impl Client {
     /// Of the API at an address, with a token if it needs one, and a CA if this machine does not know it.
     pub(super) fn new(api: Url, token: Option<&str>, ca: Option<&Path>) -> anyhow::Result<Self> {
         let trust = match (api.scheme(), ca) {
-            ("https", Some(ca)) => Trust::Authorities(ca),
-            ("https", None) => Trust::Machine,
-            _ => Trust::PlainText,
+            ("https", Some(ca)) => {
+                let roots = pem::authorities(ca).with_context(|| ca.display().to_string());
+                roots.map(Trust::Authorities)
+            }
+            ("https", None) => Ok(Trust::Machine),
+            _ => Ok(Trust::Nobody),
         };
-        let asking = Asking::new(trust).context("--ca or COLLIMATOR_CA")?;
+        let asking = trust.and_then(Asking::new).context("--ca or COLLIMATOR_CA")?;
         let accept = HeaderValue::from_static("application/json, text/event-stream");
         let mut headers = HeaderMap::from_iter([(ACCEPT, accept)]);
         if let Some(token) = token {

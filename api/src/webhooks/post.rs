@@ -4,11 +4,11 @@ use super::cloud_event::CLOUD_EVENT;
 use super::file::Hook;
 use super::retry_delay;
 use super::signature::{SIGNATURE_HEADER, TIMESTAMP_HEADER};
-use crate::http_client::{AGENT, Client, chain, client};
 use anyhow::Context as _;
 use http_body_util::{BodyExt, Full, Limited};
 use jiff::Timestamp;
 use poem::http::{Method, Request, StatusCode, header};
+use shared::http_client::{AGENT, Client, Trust, chain, client};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -38,7 +38,7 @@ impl Post {
     /// # Errors
     /// When this machine trusts no certificates.
     pub(super) fn new(is_secure: bool) -> anyhow::Result<Self> {
-        Ok(Self { client: client(is_secure).context("webhooks")? })
+        Ok(Self { client: client(Trust::machine_if(is_secure), None).context("webhooks")? })
     }
 
     /// Sends an event to a webhook, signed as of now.

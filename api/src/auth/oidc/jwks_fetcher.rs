@@ -2,13 +2,11 @@
 //! that is not among them. What was fetched last is kept for as long as nothing better comes.
 
 use super::keys::{Keys, MAX_LENGTH};
-use crate::http_client::{AGENT, Client, chain, client};
-use anyhow::{Context as _, anyhow, bail, ensure};
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full, Limited};
+use anyhow::{Context as _, anyhow, ensure};
+use poem::http::Uri;
 use poem::http::uri::Scheme;
-use poem::http::{Request, StatusCode, Uri, header};
 use serde::Deserialize;
+use shared::http_client::{Client, Trust, client, get_json};
 use shared::web_url::web_url;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -111,7 +109,7 @@ impl JwksFetcher {
     /// When https is wanted and this machine trusts nobody.
     pub(super) fn new(published: JwksLocation) -> anyhow::Result<Self> {
         let is_secure = published.asked_first().scheme() == Some(&Scheme::HTTPS);
-        let client = client(is_secure)?;
+        let client = client(Trust::machine_if(is_secure), None)?;
         let (state, _) = watch::channel(State { keys: None, phase: Phase::Fetches });
         Ok(Self { published, pace: PACE, client, state, wanted: Notify::new() })
     }
@@ -183,7 +181,7 @@ impl JwksFetcher {
                 &self.discover(issuer, configuration).await?
             }
         };
-        let set = self.get(url).await?;
+        let set = get_json(&self.client, url, MAX_LENGTH).await?;
         Keys::parse(&set).with_context(|| url.to_string())
     }
 
@@ -193,7 +191,7 @@ impl JwksFetcher {
             issuer: String,
             jwks_uri: String,
         }
-        let text = self.get(configuration).await?;
+        let text = get_json(&self.client, configuration, MAX_LENGTH).await?;
         let said: Option<Configuration> = serde_json::from_slice(&text).ok();
         let said = said.with_context(|| format!("{configuration} has no issuer or jwks_uri"))?;
         // Section 4.3 asks for it.
@@ -203,20 +201,6 @@ impl JwksFetcher {
             said.issuer
         );
         web(&said.jwks_uri).with_context(|| format!("jwks_uri of {configuration}"))
-    }
-
-    async fn get(&self, url: &Uri) -> anyhow::Result<Bytes> {
-        let request = Request::get(url)
-            .header(header::ACCEPT, "application/json")
-            .header(header::USER_AGENT, AGENT)
-            .body(Full::default())?;
-        let answer = self.client.request(request).await;
-        let answer = answer.map_err(|error| anyhow!("{url}: {}", chain(&error)))?;
-        ensure!(answer.status() == StatusCode::OK, "{url}: the answer was {}", answer.status());
-        match Limited::new(answer.into_body(), MAX_LENGTH).collect().await {
-            Ok(body) => Ok(body.to_bytes()),
-            Err(error) => bail!("{url}: {}", chain(&*error)),
-        }
     }
 }
 
