@@ -73,27 +73,60 @@ impl IndexerMetrics {
     #[must_use]
     pub fn registered(metrics: &Metrics) -> Self {
         let counted = Self {
-            unread: Gauge::default(),
-            watermark_delay: Gauge::default(),
-            stream_bytes: Gauge::default(),
-            stream_max_bytes: Gauge::default(),
-            batch_events: Histogram::new([1.0, 2.0, 5.0, 10.0, 50.0, 200.0, 1000.0, BATCH as f64]),
+            unread: metrics.gauge("unread_events", "Events of INSTANCES that are not indexed yet"),
+            watermark_delay: metrics.register(
+                "watermark_delay_seconds",
+                "How long ago, by the clock of NATS, everything was indexed",
+                Seconds::default(),
+            ),
+            stream_bytes: metrics.gauge("instances_stream_bytes", "Size of INSTANCES"),
+            stream_max_bytes: metrics.gauge(
+                "instances_stream_max_bytes",
+                "Size of INSTANCES at which senders are refused",
+            ),
+            batch_events: metrics.histogram(
+                "batch_events",
+                "Events in a batch",
+                [1.0, 2.0, 5.0, 10.0, 50.0, 200.0, 1000.0, BATCH as f64],
+            ),
             // From 1 KiB, one event, to 4 MiB, where a batch ends.
-            batch_bytes: Histogram::new(exponential_buckets(1024.0, 4.0, 7)),
-            commit_duration: Histogram::new(COMMIT_SECONDS),
-            open_series: Gauge::default(),
-            completions: Family::default(),
-            disagreeing: Counter::default(),
-            incomplete: Counter::default(),
-            series_duration: Histogram::new(SERIES_SECONDS),
-            lost: Family::default(),
-            outbox: Gauge::default(),
-            dead_letters: Gauge::default(),
-            disk_free: Gauge::default(),
-            disk_size: Gauge::default(),
+            batch_bytes: metrics.histogram(
+                "batch_bytes",
+                "Bytes in a batch",
+                exponential_buckets(1024.0, 4.0, 7),
+            ),
+            commit_duration: metrics.histogram(
+                "commit_duration_seconds",
+                "Time in which a batch was committed",
+                COMMIT_SECONDS,
+            ),
+            open_series: metrics.gauge("open_series", "Series that are not complete"),
+            completions: metrics
+                .counters("completions", "Series that were complete, by the rule that decided it"),
+            disagreeing: metrics.counter(
+                "disagreeing_completions",
+                "Series that were complete with instances of several patients or studies",
+            ),
+            incomplete: metrics.counter(
+                "incomplete_completions",
+                "Series that were complete without instances that INSTANCES has lost",
+            ),
+            series_duration: metrics.histogram(
+                "series_duration_seconds",
+                "Time from the first event of a series, or of a revision of it, to its completion",
+                SERIES_SECONDS,
+            ),
+            lost: metrics.counters(
+                "indexer_events_lost",
+                "Acknowledged events that INSTANCES lost before they were indexed, or the end of \
+                 which it has lost since",
+            ),
+            outbox: metrics.gauge("outbox_announcements", "Announcements that NATS has not stored"),
+            dead_letters: metrics.gauge("dead_letters", "Messages in DEAD"),
+            disk_free: metrics.gauge("disk_free_bytes", "What is free where the catalogue is"),
+            disk_size: metrics.gauge("disk_size_bytes", "The file system where the catalogue is"),
             progress: Arc::default(),
         };
-        counted.register(metrics);
         metrics.refusals().begin(Refused::Event, &DEAD_REASONS);
         metrics.refusals().begin(Refused::Event, &[REFUSED_ANNOUNCEMENT]);
         for reason in Reason::ALL {
@@ -103,60 +136,6 @@ impl IndexerMetrics {
             counted.lost(cause, 0);
         }
         counted
-    }
-
-    fn register(&self, metrics: &Metrics) {
-        let register = |name, help, gauge: &Gauge| metrics.register(name, help, gauge.clone());
-        register("unread_events", "Events of INSTANCES that are not indexed yet", &self.unread);
-        register("instances_stream_bytes", "Size of INSTANCES", &self.stream_bytes);
-        register(
-            "instances_stream_max_bytes",
-            "Size of INSTANCES at which senders are refused",
-            &self.stream_max_bytes,
-        );
-        register("open_series", "Series that are not complete", &self.open_series);
-        register("outbox_announcements", "Announcements that NATS has not stored", &self.outbox);
-        register("dead_letters", "Messages in DEAD", &self.dead_letters);
-        register("disk_free_bytes", "What is free where the catalogue is", &self.disk_free);
-        register("disk_size_bytes", "The file system where the catalogue is", &self.disk_size);
-        metrics.register(
-            "watermark_delay_seconds",
-            "How long ago, by the clock of NATS, everything was indexed",
-            self.watermark_delay.clone(),
-        );
-        metrics.register("batch_events", "Events in a batch", self.batch_events.clone());
-        metrics.register("batch_bytes", "Bytes in a batch", self.batch_bytes.clone());
-        metrics.register(
-            "commit_duration_seconds",
-            "Time in which a batch was committed",
-            self.commit_duration.clone(),
-        );
-        metrics.register(
-            "completions",
-            "Series that were complete, by the rule that decided it",
-            self.completions.clone(),
-        );
-        metrics.register(
-            "disagreeing_completions",
-            "Series that were complete with instances of several patients or studies",
-            self.disagreeing.clone(),
-        );
-        metrics.register(
-            "incomplete_completions",
-            "Series that were complete without instances that INSTANCES has lost",
-            self.incomplete.clone(),
-        );
-        metrics.register(
-            "indexer_events_lost",
-            "Acknowledged events that INSTANCES lost before they were indexed, or the end of which it \
-             has lost since",
-            self.lost.clone(),
-        );
-        metrics.register(
-            "series_duration_seconds",
-            "Time from the first event of a series, or of a revision of it, to its completion",
-            self.series_duration.clone(),
-        );
     }
 
     /// Everything up to this sequence was indexed before: `open` series are still open.

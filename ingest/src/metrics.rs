@@ -77,41 +77,31 @@ impl IngestMetrics {
     #[must_use]
     pub(crate) fn registered(metrics: &Metrics) -> Self {
         let counted = Self {
-            associations: Family::default(),
-            open: Gauge::default(),
-            instances: Family::default(),
-            bytes: Family::default(),
-            store_duration: Histogram::new(STORE_SECONDS),
-            acknowledged_after: Histogram::new(ACKNOWLEDGED_SECONDS),
-            heartbeats: Counter::default(),
+            associations: metrics.counters(
+                "associations",
+                "Associations that have ended, and requests for one that were rejected",
+            ),
+            open: metrics.gauge("open_associations", "Associations that are open"),
+            instances: metrics.counters(
+                "received_instances",
+                "C-STOREs that were answered, by the SOP class of their presentation context",
+            ),
+            bytes: metrics.counters("received_bytes", "Bytes of their data sets"),
+            store_duration: metrics.histogram(
+                "cstore_duration_seconds",
+                "Time from the first fragment of a C-STORE's command to its answer",
+                STORE_SECONDS,
+            ),
+            acknowledged_after: metrics.histogram(
+                "acknowledgement_duration_seconds",
+                "Time in which NATS acknowledged an event as stored",
+                ACKNOWLEDGED_SECONDS,
+            ),
+            heartbeats: metrics.counter(
+                "heartbeats",
+                "Heartbeats of instances that took longer than a second to arrive",
+            ),
         };
-        metrics.register(
-            "associations",
-            "Associations that have ended, and requests for one that were rejected",
-            counted.associations.clone(),
-        );
-        metrics.register("open_associations", "Associations that are open", counted.open.clone());
-        metrics.register(
-            "received_instances",
-            "C-STOREs that were answered, by the SOP class of their presentation context",
-            counted.instances.clone(),
-        );
-        metrics.register("received_bytes", "Bytes of their data sets", counted.bytes.clone());
-        metrics.register(
-            "cstore_duration_seconds",
-            "Time from the first fragment of a C-STORE's command to its answer",
-            counted.store_duration.clone(),
-        );
-        metrics.register(
-            "acknowledgement_duration_seconds",
-            "Time in which NATS acknowledged an event as stored",
-            counted.acknowledged_after.clone(),
-        );
-        metrics.register(
-            "heartbeats",
-            "Heartbeats of instances that took longer than a second to arrive",
-            counted.heartbeats.clone(),
-        );
         metrics.refusals().begin(Refused::Message, &OUR_CAUSES);
         for outcome in Outcome::ALL {
             counted.associations.get_or_create(&outcome.label()).inc_by(0);

@@ -9,9 +9,13 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{EncodeLabelSet, prometheus_text, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry};
 use std::borrow::Cow;
+use std::fmt::Debug;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How metrics are written.
@@ -40,6 +44,11 @@ impl Format {
     }
 }
 
+/// What tells the metrics of a family apart.
+pub trait Labels: EncodeLabelSet + Clone + Debug + Eq + Hash + Send + Sync + 'static {}
+
+impl<L: EncodeLabelSet + Clone + Debug + Eq + Hash + Send + Sync + 'static> Labels for L {}
+
 /// All that one process counts. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Metrics {
@@ -52,11 +61,11 @@ impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Process::begun_now()));
+        let version = [("version", env!("CARGO_PKG_VERSION"))];
+        registry.register("collimator_build", "What runs", Info::new(version));
         let registry = Arc::new(Mutex::new(registry));
         let (refusals, audit) = (Refusals::default(), AuditMessages::default());
         let metrics = Self { registry, refusals, audit };
-        let version = [("version", env!("CARGO_PKG_VERSION"))];
-        metrics.register("build", "What runs", Info::new(version));
         metrics.register("refusals", "What was refused, by cause", metrics.refusals.0.clone());
         let help = "Messages of the audit trail, by what became of them";
         metrics.register("audit_messages", help, metrics.audit.0.clone());
@@ -66,10 +75,40 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Adds a metric: its name without the prefix `collimator_`, and without `_total` if it is a
-    /// counter.
-    pub fn register(&self, name: &str, help: &str, metric: impl Metric) {
-        self.registry().register(format!("collimator_{name}"), help, metric);
+    /// A counter, at zero. All names are without the prefix `collimator_`, and those of counters without
+    /// `_total`.
+    #[must_use]
+    pub fn counter(&self, name: &str, help: &str) -> Counter {
+        self.register(name, help, Counter::default())
+    }
+
+    /// A counter for each set of labels, with none so far.
+    #[must_use]
+    pub fn counters<L: Labels>(&self, name: &str, help: &str) -> Family<L, Counter> {
+        self.register(name, help, Family::default())
+    }
+
+    /// A gauge, at zero.
+    #[must_use]
+    pub fn gauge(&self, name: &str, help: &str) -> Gauge {
+        self.register(name, help, Gauge::default())
+    }
+
+    /// A histogram with buckets up to these bounds.
+    #[must_use]
+    pub fn histogram(
+        &self,
+        name: &str,
+        help: &str,
+        bounds: impl IntoIterator<Item = f64>,
+    ) -> Histogram {
+        self.register(name, help, Histogram::new(bounds))
+    }
+
+    /// Any other metric. Clones of one metric count together.
+    pub fn register<M: Metric + Clone>(&self, name: &str, help: &str, metric: M) -> M {
+        self.registry().register(format!("collimator_{name}"), help, metric.clone());
+        metric
     }
 
     /// Adds what is looked at when somebody asks.

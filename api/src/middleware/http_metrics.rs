@@ -44,18 +44,15 @@ struct Routed {
 impl HttpMetrics {
     /// At nought, to be told among `metrics`.
     pub(crate) fn registered(metrics: &Metrics) -> Self {
-        let counted = Self {
-            requests: Family::default(),
-            durations: Family::new_with_constructor(|| Histogram::new(REQUEST_SECONDS)),
+        Self {
+            requests: metrics.counters("http_requests", "Requests answered"),
+            durations: metrics.register(
+                "http_request_duration_seconds",
+                "Time from a request to the beginning of its answer",
+                Family::new_with_constructor(|| Histogram::new(REQUEST_SECONDS)),
+            ),
             refusals: metrics.refusals(),
-        };
-        metrics.register("http_requests", "Requests answered", counted.requests.clone());
-        metrics.register(
-            "http_request_duration_seconds",
-            "Time from a request to the beginning of its answer",
-            counted.durations.clone(),
-        );
-        counted
+        }
     }
 
     /// Counts a request, and logs that it was answered: never what was asked for, nor with what.

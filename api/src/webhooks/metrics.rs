@@ -7,7 +7,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use shared::metrics::Metrics;
 
 /// What is counted of all.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct WebhookMetrics {
     deliveries: Family<Delivery, Counter>,
     failing: Family<Webhook, Gauge>,
@@ -40,18 +40,17 @@ pub(super) struct Counted {
 impl WebhookMetrics {
     /// With no webhook so far, to be told among `metrics`.
     pub(super) fn registered(metrics: &Metrics) -> Self {
-        let counted = Self::default();
-        metrics.register(
-            "webhook_deliveries",
-            "Tries to deliver to webhooks, and what was given up",
-            counted.deliveries.clone(),
-        );
-        metrics.register(
-            "webhook_failing",
-            "Whether the latest delivery failed",
-            counted.failing.clone(),
-        );
-        counted
+        Self {
+            deliveries: metrics.counters(
+                "webhook_deliveries",
+                "Tries to deliver to webhooks, and what was given up",
+            ),
+            failing: metrics.register(
+                "webhook_failing",
+                "Whether the latest delivery failed",
+                Family::default(),
+            ),
+        }
     }
 
     /// Those of one webhook, at nought.

@@ -47,28 +47,17 @@ impl SyslogMetrics {
     /// At nought, to be told among `metrics`.
     pub(crate) fn registered(metrics: &Metrics) -> Self {
         let counted = Self {
-            messages: Family::default(),
-            connected: Gauge::default(),
-            waiting: Gauge::default(),
+            messages: metrics.counters("syslog_messages", "Audit messages by what became of them"),
+            connected: metrics
+                .gauge("syslog_connected", "Whether the Audit Record Repository is connected"),
+            waiting: metrics.gauge(
+                "syslog_waiting_messages",
+                "Audit messages that the Audit Record Repository is not known to have",
+            ),
         };
         for outcome in Outcome::ALL {
             counted.of(outcome).inc_by(0);
         }
-        metrics.register(
-            "syslog_messages",
-            "Audit messages by what became of them",
-            counted.messages.clone(),
-        );
-        metrics.register(
-            "syslog_connected",
-            "Whether the Audit Record Repository is connected",
-            counted.connected.clone(),
-        );
-        metrics.register(
-            "syslog_waiting_messages",
-            "Audit messages that the Audit Record Repository is not known to have",
-            counted.waiting.clone(),
-        );
         counted
     }
 
