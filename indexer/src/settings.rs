@@ -2,7 +2,7 @@
 
 use crate::sources::sources_of;
 use clap::Args;
-use completion::{OnDisagreement, Rules, Sources};
+use completion::{Rules, Sources};
 use jiff::SignedDuration;
 use shared::settings::{duration, duration_or_zero};
 use shared::sources::SourcesFile;
@@ -75,10 +75,27 @@ impl Settings {
             settle_period: SignedDuration::try_from(self.settle_period)?,
             abort_grace: SignedDuration::try_from(self.abort_grace)?,
             max_open: SignedDuration::try_from(self.max_open)?,
-            expected_from: Vec::new(),
-            retrieve_url: None,
-            on_disagreement: OnDisagreement::Announce,
+            ..Rules::default()
         };
         Ok(sources_of(file, &all))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Program {
+        #[command(flatten)]
+        indexer: Settings,
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_rules() {
+        let settings = Program::try_parse_from(["indexer"]).unwrap().indexer;
+        let sources = settings.sources(SourcesFile::default()).unwrap();
+        assert_eq!(sources, Sources::new(Rules::default()));
     }
 }

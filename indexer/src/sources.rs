@@ -30,18 +30,6 @@ mod tests {
     use completion::{Hint, OnDisagreement};
     use jiff::SignedDuration;
 
-    fn all() -> Rules {
-        Rules {
-            quiet_period: SignedDuration::from_secs(10),
-            settle_period: SignedDuration::from_secs(1),
-            abort_grace: SignedDuration::from_secs(60),
-            max_open: SignedDuration::from_hours(1),
-            expected_from: Vec::new(),
-            retrieve_url: None,
-            on_disagreement: OnDisagreement::Announce,
-        }
-    }
-
     #[test]
     fn a_source_differs_where_it_says_so_and_all_others_do_not() {
         let text = r#"
@@ -52,16 +40,17 @@ mod tests {
             retrieve_url = "http://pacs:8042/dicom-web/"
             on_disagreement = "hold"
         "#;
-        let sources = sources_of(SourcesFile::parse(text).unwrap(), &all());
+        let all = Rules::default();
+        let sources = sources_of(SourcesFile::parse(text).unwrap(), &all);
         let expected = Rules {
             quiet_period: SignedDuration::from_secs(90),
             expected_from: vec![Hint::NumberOfSlices, Hint::NumberOfTemporalPositions],
             retrieve_url: Some("http://pacs:8042/dicom-web".to_owned()),
             on_disagreement: OnDisagreement::Hold,
-            ..all()
+            ..all.clone()
         };
         assert_eq!(sources.rules("MR 1"), &expected);
-        assert_eq!(sources.rules("MR 2"), &all());
-        assert_eq!(sources_of(SourcesFile::default(), &all()), Sources::new(all()));
+        assert_eq!(sources.rules("MR 2"), &all);
+        assert_eq!(sources_of(SourcesFile::default(), &all), Sources::new(all));
     }
 }

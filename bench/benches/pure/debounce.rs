@@ -2,7 +2,7 @@
 
 use completion::Effect;
 use completion::debounce::{Debouncer, Stored};
-use completion::{OnDisagreement, Rules, Sources};
+use completion::{Rules, Sources};
 use contract::uid::SeriesInstanceUid;
 use criterion::{Criterion, Throughput};
 use jiff::{SignedDuration, Timestamp};
@@ -51,12 +51,8 @@ impl World {
     fn new(quiet_period: SignedDuration) -> Self {
         let rules = Rules {
             quiet_period,
-            settle_period: SignedDuration::from_secs(1),
-            abort_grace: SignedDuration::from_secs(60),
             max_open: SignedDuration::from_hours(1_000_000),
-            expected_from: Vec::new(),
-            retrieve_url: None,
-            on_disagreement: OnDisagreement::Announce,
+            ..Rules::default()
         };
         Self { debouncer: Debouncer::new(Sources::new(rules)), now: 0 }
     }

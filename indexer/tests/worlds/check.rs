@@ -1,7 +1,8 @@
 //! What must be true in any world, found out the slow way from the whole stream.
 
 use super::indexer::Announced;
-use super::stream::{Millis, Stream, rules, time};
+use super::stream::{Millis, Stream, time};
+use completion::Rules;
 use contract::event::{Ending, Reason};
 use contract::uid::SeriesInstanceUid;
 use indexer::reading::Reading;
@@ -83,7 +84,7 @@ impl<'a> Check<'a> {
                 event.series_instance_uid == *series && *s >= opened && s <= sequence
             })
             .collect();
-        let rules = rules();
+        let rules = Rules::default();
         let passed = |at: Millis, period| {
             // What nobody could see passed as time.
             let unseen = self.stream.forward(at, decided, seen);

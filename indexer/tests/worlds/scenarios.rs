@@ -4,7 +4,7 @@ use super::indexer::{Announced, Indexer, watch};
 use super::memory::Memory;
 use super::sqlite::Sqlite;
 use super::stream::{
-    Association, DAY, EXACT, Entry, HOUR, MINUTE, Millis, SECOND, Stream, complete, delete, rules,
+    Association, DAY, EXACT, Entry, HOUR, MINUTE, Millis, SECOND, Stream, complete, delete,
     sources, started, time, trust,
 };
 use completion::{Rules, Sources};
@@ -220,7 +220,7 @@ fn a_heartbeat_keeps_its_series_open_and_opens_none() {
     play.at(200 * SECOND, a.store(0, 1, 0));
     play.at(200 * SECOND, a.store(0, 2, 0));
     let quiet_period = SignedDuration::from_secs(3);
-    let told = play.told_with(&Sources::new(Rules { quiet_period, ..rules() }));
+    let told = play.told_with(&Sources::new(Rules { quiet_period, ..Rules::default() }));
     assert_eq!(told, [(0, 1, 3, Quiet, after(203 * SECOND))]);
 }
 
@@ -410,8 +410,8 @@ fn a_series_is_complete_at_once_when_an_operator_asks_for_it() {
 
 #[test]
 fn each_sender_has_its_own_periods() {
-    let slow = Rules { quiet_period: SignedDuration::from_secs(120), ..rules() };
-    let sources = Sources::new(rules()).with("SLOW", slow);
+    let slow = Rules { quiet_period: SignedDuration::from_secs(120), ..Rules::default() };
+    let sources = Sources::new(Rules::default()).with("SLOW", slow);
     let mut play = Play::default();
     for (number, source) in [(0, "SLOW"), (1, "MR1")] {
         let mut a = Association::new(source, source, "node");

@@ -1,14 +1,14 @@
 //! The stream of a world: events with their sequence and the broker's time, and how they are made.
 
 use catalog::EventMark;
-use completion::{Hint, OnDisagreement, Rules, Sources};
+use completion::{Hint, Rules, Sources};
 use contract::event::{
     AssociationClosed, AssociationIdentity, AttributeValue, CompletionRequested, DeletionRequested,
     Ending, IngestStarted, InstanceReceiving, InstanceStored, SeriesShare, TrustRequested,
 };
 use contract::uid::{SeriesInstanceUid, SopInstanceUid};
 use indexer::reading::Reading;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use shared::stream::Position;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -29,23 +29,10 @@ pub fn series(number: u32) -> SeriesInstanceUid {
     SeriesInstanceUid::parse(&format!("2.25.{number}")).unwrap()
 }
 
-/// The default settings.
-pub fn rules() -> Rules {
-    Rules {
-        quiet_period: SignedDuration::from_secs(10),
-        settle_period: SignedDuration::from_secs(1),
-        abort_grace: SignedDuration::from_secs(60),
-        max_open: SignedDuration::from_hours(1),
-        expected_from: Vec::new(),
-        retrieve_url: None,
-        on_disagreement: OnDisagreement::Announce,
-    }
-}
-
 /// The default settings, and a sender that is trusted with Images in Acquisition.
 pub fn sources() -> Sources {
     let expected_from = vec![Hint::ImagesInAcquisition];
-    Sources::new(rules()).with(EXACT, Rules { expected_from, ..rules() })
+    Sources::new(Rules::default()).with(EXACT, Rules { expected_from, ..Rules::default() })
 }
 
 /// The sender that is trusted.

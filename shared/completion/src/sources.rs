@@ -24,6 +24,21 @@ pub struct Rules {
     pub on_disagreement: OnDisagreement,
 }
 
+/// What holds unless a setting says otherwise.
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            quiet_period: SignedDuration::from_secs(10),
+            settle_period: SignedDuration::from_secs(1),
+            abort_grace: SignedDuration::from_secs(60),
+            max_open: SignedDuration::from_hours(1),
+            expected_from: Vec::new(),
+            retrieve_url: None,
+            on_disagreement: OnDisagreement::Announce,
+        }
+    }
+}
+
 /// The rules for each sender.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sources {

@@ -2,10 +2,10 @@
 
 use super::{Closed, Debouncer, Stored};
 use crate::{Completed, Effect};
-use crate::{OnDisagreement, Rules, Sources};
+use crate::{Rules, Sources};
 use contract::event::{Ending, Reason, SeriesShare};
 use contract::uid::SeriesInstanceUid;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 fn uid() -> SeriesInstanceUid {
     SeriesInstanceUid::parse("2.25.1").unwrap()
@@ -16,15 +16,7 @@ fn at() -> Timestamp {
 }
 
 fn debouncer() -> Debouncer {
-    Debouncer::new(Sources::new(Rules {
-        quiet_period: SignedDuration::from_secs(10),
-        settle_period: SignedDuration::from_secs(1),
-        abort_grace: SignedDuration::from_secs(60),
-        max_open: SignedDuration::from_hours(1),
-        expected_from: Vec::new(),
-        retrieve_url: None,
-        on_disagreement: OnDisagreement::Announce,
-    }))
+    Debouncer::new(Sources::new(Rules::default()))
 }
 
 /// The C-STOREs of one association that are seen, by their numbers.

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::{Completed, Effect};
-use crate::{Hint, OnDisagreement, Rules};
+use crate::{Hint, Rules};
 use contract::event::{Ending, SeriesShare};
 use jiff::SignedDuration;
 use proptest::prelude::*;
@@ -26,8 +26,7 @@ fn rules() -> Rules {
         abort_grace: SignedDuration::from_secs(40),
         max_open: SignedDuration::from_secs(100),
         expected_from: vec![Hint::ImagesInAcquisition],
-        retrieve_url: None,
-        on_disagreement: OnDisagreement::Announce,
+        ..Rules::default()
     }
 }
 
