@@ -209,6 +209,4 @@ fn reason(error: jsonwebtoken::errors::Error) -> Untrusted {
 }
 
 #[cfg(test)]
-pub(crate) mod issuer;
-#[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! What keys and claims mean.
 
-use super::issuer::{ISSUER, Signer, claims, key_set};
 use super::*;
+use fake_issuer::{ISSUER, Signer, claims, key_set};
 use serde_json::json;
 use std::path::Path;
 use tempfile::TempDir;

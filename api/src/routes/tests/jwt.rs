@@ -3,8 +3,8 @@
 use super::guarding::api_settings_of;
 use super::*;
 use crate::auth::caller::Proof;
-use crate::auth::oidc::issuer::{ISSUER, Signer, base64url, claims, key_set};
 use crate::auth::tokens::create;
+use fake_issuer::{ISSUER, Signer, base64url, claims, key_set};
 use ring::hmac;
 use serde_json::json;
 use std::path::PathBuf;

@@ -1,7 +1,7 @@
 //! Keys of a real server that changes them, hangs and talks nonsense.
 
 use super::*;
-use crate::auth::oidc::issuer::{Server, Signer, key_set};
+use fake_issuer::{Server, Signer, key_set};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Instant;
