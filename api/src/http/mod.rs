@@ -2,6 +2,7 @@
 
 pub mod cursor;
 pub mod etag;
+pub(crate) mod example_values;
 pub mod json_body;
 pub mod json_request;
 pub mod matching;

@@ -3,6 +3,7 @@
 //! name a patient.
 
 use crate::http::cursor::Cursor;
+use crate::http::example_values::{SERIES_UID, STUDY_UID};
 use crate::http::matching::{DELIMITER, MAX_UIDS, MAX_VALUE, matching};
 use catalog::{Attribute, Matching, keyword};
 use contract::uid::{SeriesInstanceUid, StudyInstanceUid};
@@ -234,7 +235,7 @@ parameter!(Moment, MetaSchema::new_with_format("string", "date-time"), |text| {
 #[derive(Debug, Clone)]
 pub struct SeriesUid(pub SeriesInstanceUid);
 
-parameter!(SeriesUid, uid_schema("2.25.265891057852514317505363974980016867097"), |text| {
+parameter!(SeriesUid, uid_schema(SERIES_UID), |text| {
     SeriesInstanceUid::parse(text).map(Self).map_err(|error| error.to_string())
 });
 
@@ -256,7 +257,7 @@ parameter!(StudyUids, text_schema(Some(UID_PATTERN), MAX_UIDS), |text| {
 #[derive(Debug, Clone)]
 pub struct StudyUid(pub StudyInstanceUid);
 
-parameter!(StudyUid, uid_schema("2.25.195279363403791191586079347607892107643"), |text| {
+parameter!(StudyUid, uid_schema(STUDY_UID), |text| {
     StudyInstanceUid::parse(text).map(Self).map_err(|error| error.to_string())
 });
 

@@ -1,5 +1,6 @@
 //! `GET /sources`: who sends, and what their evidence is worth.
 
+use crate::http::example_values::SERIES_UID;
 use catalog::SourceRecord;
 use poem_openapi::Object;
 use poem_openapi::types::Example;
@@ -64,7 +65,7 @@ impl Example for Sender {
             released: Evidence {
                 trusted: false,
                 disproved_at: Some("2026-02-01T10:00:03Z".into()),
-                disproved_by: Some("2.25.265891057852514317505363974980016867097".into()),
+                disproved_by: Some(SERIES_UID.into()),
             },
             expected: Evidence { trusted: true, disproved_at: None, disproved_by: None },
         }

@@ -1,5 +1,6 @@
 //! `GET /series/{SeriesInstanceUID}`: all that is known of a series.
 
+use crate::http::example_values::{PATIENT_ID, PATIENT_NAME, SERIES_UID, STUDY_UID};
 use crate::series::disagreement::Disagreement;
 use catalog::{CatalogError, Details};
 use contract::event::{self, Identity};
@@ -198,10 +199,10 @@ impl Example for SeriesDetails {
     fn example() -> Self {
         let known = |value: &str| Some(value.to_owned());
         Self {
-            series_instance_uid: "2.25.265891057852514317505363974980016867097".into(),
-            patient_id: "1".into(),
-            patient_name: "Roe^Jane".into(),
-            study_instance_uid: "2.25.195279363403791191586079347607892107643".into(),
+            series_instance_uid: SERIES_UID.into(),
+            patient_id: PATIENT_ID.into(),
+            patient_name: PATIENT_NAME.into(),
+            study_instance_uid: STUDY_UID.into(),
             instances_count: 17,
             source: "dicom".into(),
             state: "complete".into(),

@@ -1,5 +1,6 @@
 //! `GET /series`: series as they are listed, whole or in part.
 
+use crate::http::example_values::{PATIENT_ID, PATIENT_NAME, SERIES_UID, STUDY_UID};
 use crate::http::paged_list::List;
 use crate::http::parameters::parameter;
 use crate::series::disagreement::Disagreement;
@@ -93,10 +94,10 @@ impl From<SeriesRecord> for Series {
 impl Example for Series {
     fn example() -> Self {
         Self {
-            series_instance_uid: "2.25.265891057852514317505363974980016867097".into(),
-            patient_id: "1".into(),
-            patient_name: "Roe^Jane".into(),
-            study_instance_uid: "2.25.195279363403791191586079347607892107643".into(),
+            series_instance_uid: SERIES_UID.into(),
+            patient_id: PATIENT_ID.into(),
+            patient_name: PATIENT_NAME.into(),
+            study_instance_uid: STUDY_UID.into(),
             instances_count: 17,
             modality: Some("MR".into()),
             series_number: Some("3".into()),

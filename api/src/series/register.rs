@@ -1,6 +1,7 @@
 //! `POST /store`: a series that somebody vouches for.
 
 use crate::broker::BrokerHandle;
+use crate::http::example_values::{PATIENT_ID, PATIENT_NAME, SERIES_UID, STUDY_UID};
 use crate::http::json_request::FromJson;
 use crate::http::problem::{FieldError, Problem};
 use catalog::{CatalogReader, RegistrationOutcome};
@@ -66,10 +67,10 @@ pub struct StoreMessage {
 impl Example for StoreRequest {
     fn example() -> Self {
         Self {
-            series_instance_uid: "2.25.265891057852514317505363974980016867097".into(),
-            patient_id: "1".into(),
-            patient_name: "Roe^Jane".into(),
-            study_instance_uid: "2.25.195279363403791191586079347607892107643".into(),
+            series_instance_uid: SERIES_UID.into(),
+            patient_id: PATIENT_ID.into(),
+            patient_name: PATIENT_NAME.into(),
+            study_instance_uid: STUDY_UID.into(),
             instances_count: 17,
         }
     }

@@ -1,5 +1,6 @@
 //! `GET /studies`: what is known of studies, out of their series.
 
+use crate::http::example_values::{PATIENT_ID, PATIENT_NAME, STUDY_UID};
 use crate::http::paged_list::List;
 use crate::series::disagreement::Disagreement;
 use catalog::{CatalogError, CatalogReader, Page, Position, StudyRecord, StudySearch};
@@ -133,9 +134,9 @@ impl List for StudyList {
 impl Example for Study {
     fn example() -> Self {
         Self {
-            study_instance_uid: "2.25.195279363403791191586079347607892107643".into(),
-            patient_id: "1".into(),
-            patient_name: "Roe^Jane".into(),
+            study_instance_uid: STUDY_UID.into(),
+            patient_id: PATIENT_ID.into(),
+            patient_name: PATIENT_NAME.into(),
             patient_birth_date: "19800101".into(),
             patient_sex: "F".into(),
             study_date: Some("20260203".into()),
