@@ -77,8 +77,7 @@ async fn a_catalogue_that_this_version_can_not_use_stops_the_start_with_one_line
     let folder = tempfile::tempdir().unwrap();
     let newer = folder.path().join("newer.db");
     {
-        let settings =
-            catalog::CatalogSettings { database_url: format!("sqlite://{}", newer.display()) };
+        let settings = catalog::CatalogSettings::at(&newer);
         catalog::CatalogWriter::own(&settings).await.unwrap().close().await;
         let mut connection = connect(&newer).await;
         let later = "insert into _sqlx_migrations

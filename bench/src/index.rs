@@ -162,12 +162,12 @@ async fn drain(
     backlog: Backlog,
 ) -> anyhow::Result<Drained> {
     let folder = lab.folder()?;
-    let database_url = format!("sqlite://{}", folder.path().join("catalog.db").display());
-    let catalog = CatalogReader::open(&CatalogSettings { database_url: database_url.clone() })?;
+    let settings = CatalogSettings::at(&folder.path().join("catalog.db"));
+    let catalog = CatalogReader::open(&settings)?;
     let mut command = Command::new(indexer);
     command
         .env("NATS_URL", &broker.url)
-        .env("DATABASE_URL", database_url)
+        .env("DATABASE_URL", settings.database_url)
         .env("ADMIN_ADDR", "127.0.0.1:0")
         .env("INSTANCES_MAX_BYTES", STREAM.as_u64().to_string())
         .env("RUST_LOG", "warn");

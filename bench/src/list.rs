@@ -181,8 +181,7 @@ pub(crate) async fn measure(lab: &Lab, settings: &ListSettings) -> anyhow::Resul
 /// A catalogue with so many series.
 async fn fill(path: &Path, series: u32) -> anyhow::Result<()> {
     let began = Instant::now();
-    let database_url = format!("sqlite://{}", path.display());
-    let catalog = CatalogWriter::own(&CatalogSettings { database_url }).await?;
+    let catalog = CatalogWriter::own(&CatalogSettings::at(path)).await?;
     catalog.fill(series).await.context("the catalogue can't be filled")?;
     catalog.close().await;
     println!("a catalogue of {series} series, made in {:.0} s", began.elapsed().as_secs_f64());

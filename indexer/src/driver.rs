@@ -236,7 +236,7 @@ impl Driver {
 }
 
 fn beginning(position: &Position) -> Bookmark {
-    Bookmark { stream_created: position.created, last_sequence: 0, event: None, latest: None }
+    Bookmark::new(position.created, 0)
 }
 
 /// One run from the catalogue's state to the next failure.

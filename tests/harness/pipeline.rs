@@ -325,7 +325,7 @@ impl Deref for Services {
 
 /// All that a catalogue says.
 pub async fn rows(path: &Path) -> Vec<String> {
-    let settings = CatalogSettings { database_url: format!("sqlite://{}", path.display()) };
+    let settings = CatalogSettings::at(path);
     CatalogReader::open(&settings).unwrap().rows().await.unwrap()
 }
 

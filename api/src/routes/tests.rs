@@ -37,7 +37,7 @@ async fn api(with_catalogue: bool) -> TestApi {
 async fn guarded(with_catalogue: bool, guard: Guard) -> TestApi {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("catalog.db");
-    let settings = CatalogSettings { database_url: format!("sqlite://{}", path.display()) };
+    let settings = CatalogSettings::at(&path);
     let owner = match with_catalogue {
         true => Some(CatalogWriter::own(&settings).await.unwrap()),
         false => None,
@@ -86,7 +86,7 @@ async fn register(owner: &CatalogWriter, series: impl IntoIterator<Item = Value>
 
 /// Of a stream that was read up to this sequence.
 fn bookmark(last_sequence: u64) -> Bookmark {
-    Bookmark { stream_created: Timestamp::UNIX_EPOCH, last_sequence, event: None, latest: None }
+    Bookmark::new(Timestamp::UNIX_EPOCH, last_sequence)
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ pub(crate) fn bench(criterion: &mut Criterion) {
     // Where the build is, since temporary files are in memory on some machines.
     let folder = tempfile::tempdir_in(Path::new(env!("CARGO_TARGET_TMPDIR"))).unwrap();
     let path = folder.path().join("catalog.db");
-    let settings = CatalogSettings { database_url: format!("sqlite://{}", path.display()) };
+    let settings = CatalogSettings::at(&path);
     let catalog = runtime.block_on(CatalogWriter::own(&settings)).unwrap();
     let backlog = Backlog { instances: 100_000_000, series: 1_000_000, interleaved: 8 };
     let mut events = backlog.events().unwrap();
@@ -35,9 +35,7 @@ pub(crate) fn bench(criterion: &mut Criterion) {
                     Received { sequence, at: event.received_at, event: Box::new(event) }
                 })
                 .collect();
-            let stream_created = Timestamp::UNIX_EPOCH;
-            let bookmark =
-                Bookmark { stream_created, last_sequence: sequence, event: None, latest: None };
+            let bookmark = Bookmark::new(Timestamp::UNIX_EPOCH, sequence);
             Batch { instances, ..Batch::new(bookmark) }
         };
         let record = |batch: Batch| runtime.block_on(catalog.record(&batch, |_| opened(&batch)));

@@ -172,7 +172,7 @@ mod tests {
     }
 
     fn bookmark(created: i64, last_sequence: u64) -> Option<Bookmark> {
-        Some(Bookmark { stream_created: at(created), last_sequence, event: None, latest: None })
+        Some(Bookmark::new(at(created), last_sequence))
     }
 
     #[test]

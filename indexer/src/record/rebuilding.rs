@@ -92,7 +92,7 @@ impl Rebuilding {
     #[must_use]
     pub fn new(catalog: CatalogWriter, sources: Sources, stream_created: Timestamp) -> Self {
         let debouncer = Debouncer::new(sources.clone());
-        let beginning = Bookmark { stream_created, last_sequence: 0, event: None, latest: None };
+        let beginning = Bookmark::new(stream_created, 0);
         let (batch, report) = (Batch::new(beginning), Report::default());
         Self { catalog, sources, debouncer, batch, events: 0, report }
     }

@@ -67,8 +67,7 @@ impl<'a> Indexer<'a> {
         let last_sequence = resume_after(kept.as_ref(), &stream.position(now));
         let mut debouncer = Debouncer::new(sources.clone());
         debouncer.restore(store.open_series(), store.disproved());
-        let beginning =
-            Bookmark { stream_created: time(0), last_sequence: 0, event: None, latest: None };
+        let beginning = Bookmark::new(time(0), 0);
         let bookmark = kept.filter(|kept| kept.last_sequence == last_sequence).unwrap_or(beginning);
         if let Some(latest) = bookmark.latest {
             debouncer.resume(latest);

@@ -22,6 +22,14 @@ pub struct Bookmark {
     pub latest: Option<Timestamp>,
 }
 
+impl Bookmark {
+    /// After the event of a sequence of which nothing else is known.
+    #[must_use]
+    pub fn new(stream_created: Timestamp, last_sequence: u64) -> Self {
+        Self { stream_created, last_sequence, event: None, latest: None }
+    }
+}
+
 /// What tells an event from another one that has its sequence, in a stream that gave it out again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventMark {

@@ -35,7 +35,7 @@ impl Feed {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("made/on/demand/catalog.db");
-        let settings = CatalogSettings { database_url: format!("sqlite://{}", path.display()) };
+        let settings = CatalogSettings::at(&path);
         let catalog = CatalogWriter::own(&settings).await.unwrap();
         let reader = CatalogReader::open(&settings).unwrap();
         Self { catalog, reader, sequence: 0, settings, hold_disagreeing: false, _folder: folder }
@@ -142,7 +142,7 @@ impl Feed {
 
 /// Of a stream that was read up to this sequence.
 fn bookmark(last_sequence: u64) -> Bookmark {
-    Bookmark { stream_created: second(0), last_sequence, event: None, latest: None }
+    Bookmark::new(second(0), last_sequence)
 }
 
 fn second(number: u64) -> Timestamp {
@@ -322,10 +322,7 @@ async fn what_was_committed_is_there_after_a_restart() {
     let catalog = CatalogWriter::own(&feed.settings).await.unwrap();
     let open = catalog.open_series().await.unwrap();
     assert_eq!(open.iter().map(|(series, _)| series.as_str()).collect::<Vec<_>>(), ["2.1"]);
-    assert_eq!(
-        catalog.bookmark().await.unwrap(),
-        Some(Bookmark { stream_created: second(0), last_sequence: 2, event: None, latest: None })
-    );
+    assert_eq!(catalog.bookmark().await.unwrap(), Some(bookmark(2)));
     assert_eq!(catalog.waiting_announcements(10).await.unwrap().len(), 1);
 }
 
@@ -401,7 +398,7 @@ async fn instances_that_arrive_for_a_claimed_series_are_counted() {
 async fn a_reader_waits_for_the_owner_to_make_the_catalogue() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("catalog.db");
-    let settings = CatalogSettings { database_url: format!("sqlite://{}", path.display()) };
+    let settings = CatalogSettings::at(&path);
     let reader = CatalogReader::open(&settings).unwrap();
     assert!(reader.check().await.is_err());
     let _owner = CatalogWriter::own(&settings).await.unwrap();
@@ -458,9 +455,7 @@ async fn what_the_rules_know_of_an_open_series_is_kept_whole() {
     };
     let series = SeriesInstanceUid::parse("2.1").unwrap();
     let changed = vec![(series, open)];
-    let bookmark =
-        Bookmark { stream_created: second(0), last_sequence: 2, event: None, latest: None };
-    let batch = Batch::new(bookmark);
+    let batch = Batch::new(bookmark(2));
     let consequences = Consequences { open: changed.clone(), ..Consequences::default() };
     feed.catalog.record(&batch, |_| consequences).await.unwrap();
     assert_eq!(feed.catalog.open_series().await.unwrap(), changed);
@@ -630,7 +625,7 @@ async fn a_catalogue_of_the_first_version_is_brought_up_with_all_that_it_says() 
     .unwrap();
     pool.close().await;
 
-    let settings = CatalogSettings { database_url: format!("sqlite://{}", path.display()) };
+    let settings = CatalogSettings::at(&path);
     let catalog = CatalogWriter::own(&settings).await.unwrap();
     let open = catalog.open_series().await.unwrap();
     let series = SeriesInstanceUid::parse("2.2").unwrap();

@@ -24,7 +24,7 @@ async fn reader() -> (CatalogReader, TempDir) {
 async fn reader_of(series: &[&str]) -> (CatalogReader, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("catalog.db");
-    let settings = CatalogSettings { database_url: format!("sqlite://{}", path.display()) };
+    let settings = CatalogSettings::at(&path);
     let owner = CatalogWriter::own(&settings).await.unwrap();
     let registrations = series.iter().zip(1..).map(|(series, sequence)| {
         let event = RegistrationRequested {
@@ -38,8 +38,7 @@ async fn reader_of(series: &[&str]) -> (CatalogReader, TempDir) {
         };
         Registration { sequence, at: Timestamp::UNIX_EPOCH, event: Box::new(event) }
     });
-    let (stream_created, last_sequence) = (Timestamp::UNIX_EPOCH, series.len() as u64);
-    let bookmark = Bookmark { stream_created, last_sequence, event: None, latest: None };
+    let bookmark = Bookmark::new(Timestamp::UNIX_EPOCH, series.len() as u64);
     let batch = Batch { registrations: registrations.collect(), ..Batch::new(bookmark) };
     owner.record(&batch, |_| Consequences::default()).await.unwrap();
     owner.close().await;
