@@ -203,35 +203,46 @@ async fn the_dashboard_is_at_the_root() {
 
 /// Records one instance of a series, by a sender, and leaves the series open.
 async fn receive(owner: &CatalogWriter, sequence: u64) {
-    let event = serde_json::json!({
+    let attributes = serde_json::json!({ "SeriesInstanceUID": "2.1", "CallingAETitle": "MY PACS" });
+    record(owner, sequence, attributes).await;
+}
+
+/// Records an instance with these attributes, and leaves its series open.
+async fn record(owner: &CatalogWriter, sequence: u64, attributes: Value) {
+    let mut event = serde_json::json!({
         "SOPInstanceUID": format!("3.{sequence}"), "SOPClassUID": "1.2.840.10008.5.1.4.1.1.4",
-        "SeriesInstanceUID": "2.1", "TransferSyntaxUID": "1.2.840.10008.1.2.1", "Bytes": 100,
-        "Digest": "d0", "CallingAETitle": "MY PACS", "CalledAETitle": "COLLIMATOR",
-        "PeerAddress": "192.0.2.7", "AssociationID": "a", "Ordinal": 1,
-        "ReceivedAt": "2026-02-03T04:05:06Z",
+        "TransferSyntaxUID": "1.2.840.10008.1.2.1", "Bytes": 100, "Digest": "d0",
+        "CallingAETitle": "MR1", "CalledAETitle": "COLLIMATOR", "PeerAddress": "192.0.2.7",
+        "AssociationID": "a", "Ordinal": 1, "ReceivedAt": "2026-02-03T04:05:06Z",
     });
-    let at = Timestamp::from_second(sequence as i64).unwrap();
+    event.as_object_mut().unwrap().extend(attributes.as_object().unwrap().clone());
     let event: InstanceStored = serde_json::from_value(event).unwrap();
-    let series = event.series_instance_uid.clone();
+    let at = Timestamp::from_second(sequence as i64).unwrap();
+    let open = OpenSeries::new(at, &event.calling_ae_title);
+    let open = vec![(event.series_instance_uid.clone(), open)];
     let instances = vec![Received { sequence, at, event: Box::new(event) }];
     let batch = Batch { instances, ..Batch::new(bookmark(sequence)) };
-    let open = vec![(series, OpenSeries::new(at, "MY PACS"))];
     let consequences = Consequences { open, ..Consequences::default() };
     owner.record(&batch, |_| consequences).await.unwrap();
 }
 
+/// A series is complete.
 async fn complete(owner: &CatalogWriter, reason: Reason) {
-    let completion = Completion {
-        series: SeriesInstanceUid::parse("2.1").unwrap(),
+    owner.complete(&[completion("2.1", reason, Timestamp::UNIX_EPOCH)]).await.unwrap();
+}
+
+/// The decision at this time that a series is complete.
+fn completion(series: &str, reason: Reason, decided_at: Timestamp) -> Completion {
+    Completion {
+        series: SeriesInstanceUid::parse(series).unwrap(),
         reason,
-        opened_at: Timestamp::UNIX_EPOCH,
-        decided_at: Timestamp::UNIX_EPOCH,
+        opened_at: decided_at,
+        decided_at,
         expected: None,
         retrieve_from: None,
         hold_disagreeing: false,
         missing: 0,
-    };
-    owner.complete(&[completion]).await.unwrap();
+    }
 }
 
 async fn json(client: &TestClient<impl Endpoint>, path: &str) -> Value {

@@ -17,22 +17,9 @@ impl Feed {
     /// Records an instance with these attributes, and leaves its series open.
     pub(super) async fn receive(&mut self, attributes: Value) {
         self.sequence += 1;
-        let sequence = self.sequence;
-        let mut event = serde_json::json!({
-            "SOPInstanceUID": format!("3.{sequence}"), "SOPClassUID": "1.2.840.10008.5.1.4.1.1.4",
-            "StudyInstanceUID": "1.1", "TransferSyntaxUID": "1.2.840.10008.1.2.1", "Bytes": 100,
-            "Digest": "d0", "CallingAETitle": "MR1", "CalledAETitle": "COLLIMATOR",
-            "PeerAddress": "192.0.2.7", "AssociationID": "a", "Ordinal": 1,
-            "ReceivedAt": "2026-02-03T04:05:06Z",
-        });
-        event.as_object_mut().unwrap().extend(attributes.as_object().unwrap().clone());
-        let event: InstanceStored = serde_json::from_value(event).unwrap();
-        let at = Timestamp::from_second(sequence as i64).unwrap();
-        let open = vec![(event.series_instance_uid.clone(), OpenSeries::new(at, "MR1"))];
-        let instances = vec![Received { sequence, at, event: Box::new(event) }];
-        let batch = Batch { instances, ..Batch::new(bookmark(sequence)) };
-        let consequences = Consequences { open, ..Consequences::default() };
-        self.owner().record(&batch, |_| consequences).await.unwrap();
+        let mut all = serde_json::json!({ "StudyInstanceUID": "1.1" });
+        all.as_object_mut().unwrap().extend(attributes.as_object().unwrap().clone());
+        record(self.owner(), self.sequence, all).await;
     }
 
     pub(super) fn owner(&self) -> &CatalogWriter {
@@ -41,16 +28,8 @@ impl Feed {
 
     /// Completes series in one decision: all at the same time.
     pub(super) async fn complete(&self, second: i64, series: &[&str]) {
-        let completion = |uid: &&str| Completion {
-            series: SeriesInstanceUid::parse(uid).unwrap(),
-            reason: Reason::Quiet,
-            opened_at: Timestamp::from_second(second).unwrap(),
-            decided_at: Timestamp::from_second(second).unwrap(),
-            expected: None,
-            retrieve_from: None,
-            hold_disagreeing: false,
-            missing: 0,
-        };
+        let at = Timestamp::from_second(second).unwrap();
+        let completion = |uid: &&str| completion(uid, Reason::Quiet, at);
         let completions: Vec<_> = series.iter().map(completion).collect();
         self.owner().complete(&completions).await.unwrap();
     }
