@@ -178,10 +178,9 @@ fn rounds() -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_leader_that_is_cut_off_has_no_series_complete_early() {
+async fn a_leader_that_is_cut_off_decides_nothing() {
     let cluster = Cluster::start().await;
-    // Longer than an election, and shorter than a leader takes to see that nobody follows it.
-    let replicated = [("STREAM_REPLICAS", "3"), ("QUIET_PERIOD", "7s")];
+    let replicated = [("STREAM_REPLICAS", "3"), ("QUIET_PERIOD", "2s")];
     let mut indexing = Indexing::start_with(&cluster.url(0), &replicated).await;
     for round in 1..=rounds() {
         for stream in ["INSTANCES", "SERIES"] {
@@ -200,8 +199,13 @@ async fn a_leader_that_is_cut_off_has_no_series_complete_early() {
         cluster.isolate(leader);
         for _ in 0..10 {
             sender.sends_eventually(&cluster.other(leader)).await;
-            tokio::time::sleep(Duration::from_millis(500)).await;
         }
+        // It still says that it leads, and of a stream that has ended before.
+        let ends = async |url: String| {
+            let client = async_nats::connect(url).await.unwrap();
+            shared::stream::position(&client).await.unwrap().last
+        };
+        assert!(ends(cluster.url(leader)).await + 10 <= ends(cluster.other(leader)).await);
         cluster.rejoin(leader);
         let revisions = crate::harness::eventually("the series to be complete", async || {
             let revisions = indexing.revisions().await;
@@ -213,11 +217,15 @@ async fn a_leader_that_is_cut_off_has_no_series_complete_early() {
             (counted == 27).then_some(of_series)
         })
         .await;
-        // Whatever was complete had all that was stored by then.
-        let stored = cluster.stored_at("INSTANCES", &format!(".{series}")).await;
+        let instances =
+            cluster.stored_at("INSTANCES", |s| s.ends_with(&format!(".{series}"))).await;
+        let ticks = cluster.stored_at("INSTANCES", |s| s.starts_with("dicom.clock.")).await;
         for revision in &revisions {
+            // The time came through the stream, and all that was stored by then was counted. (Under load
+            // the quiet period can be over before the leader is cut off.)
             let completed_at = revision["completed_at"].as_i64().unwrap();
-            let by_then = stored.iter().filter(|at| **at <= completed_at).count();
+            assert!(ticks.contains(&completed_at), "{revision}");
+            let by_then = instances.iter().filter(|at| **at <= completed_at).count();
             assert_eq!(revision["instances_count"], by_then, "{revision} of {revisions:?}");
         }
     }

@@ -400,6 +400,7 @@ const MAY: [(&str, &[&str]); 4] = [
         &[
             "dicom.series.>",
             "dicom.study.>",
+            "dicom.clock.X",
             "dicom.dead.unreadable",
             "dicom.audit.indexer.*",
             "$JS.API.STREAM.INFO.*",

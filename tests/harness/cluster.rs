@@ -118,24 +118,29 @@ impl Cluster {
 
     /// The last message of a stream with such a subject.
     pub async fn last(&self, stream: &str, subject: &str) -> StreamMessage {
-        let stream = self.jetstream().await.get_stream(stream).await.unwrap();
-        stream.get_last_raw_message_by_subject(subject).await.unwrap()
+        eventually(&format!("a message {subject}"), async || {
+            let stream = self.jetstream().await.get_stream(stream).await.ok()?;
+            stream.get_last_raw_message_by_subject(subject).await.ok()
+        })
+        .await
     }
 
-    /// When the instances were stored whose subject ends like that, in nanoseconds since 1970.
-    pub async fn stored_at(&self, stream: &str, end: &str) -> Vec<i64> {
-        let stream = self.jetstream().await.get_stream(stream).await.unwrap();
-        let state = &stream.cached_info().state;
-        let mut times = Vec::new();
-        for sequence in state.first_sequence..=state.last_sequence {
-            let message = stream.get_raw_message(sequence).await.unwrap();
-            if message.subject.starts_with("dicom.instance.stored.")
-                && message.subject.ends_with(end)
-            {
-                times.push(message.time.unix_timestamp_nanos() as i64);
+    /// When the messages of a stream were stored that have such a subject, in nanoseconds since 1970.
+    pub async fn stored_at(&self, stream: &str, such: impl Fn(&str) -> bool) -> Vec<i64> {
+        // A server that has just come back may be asked, and has nobody to ask itself yet.
+        eventually("the stream to be read", async || {
+            let stream = self.jetstream().await.get_stream(stream).await.ok()?;
+            let state = &stream.cached_info().state;
+            let mut times = Vec::new();
+            for sequence in state.first_sequence..=state.last_sequence {
+                let message = stream.get_raw_message(sequence).await.ok()?;
+                if such(&message.subject) {
+                    times.push(message.time.unix_timestamp_nanos() as i64);
+                }
             }
-        }
-        times
+            Some(times)
+        })
+        .await
     }
 
     /// Waits until a stream has so many replicas, all of them with all of it.

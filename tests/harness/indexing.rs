@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use shared::stream::headers;
 use std::path::PathBuf;
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// Events whose acknowledgements are awaited together.
@@ -180,7 +181,9 @@ impl Published {
 
     /// Publishes one more instance, however long it takes until somebody stores it.
     pub async fn sends_eventually(&mut self, url: &str) {
-        let jetstream = jetstream::new(async_nats::connect(url).await.unwrap());
+        let mut jetstream = jetstream::new(async_nats::connect(url).await.unwrap());
+        // So that it is stored soon after an election.
+        jetstream.set_timeout(Duration::from_millis(500));
         self.sent += 1;
         let event = self.instance();
         eventually("an event to be stored", async || publish(&jetstream, &event).await.await.ok())
