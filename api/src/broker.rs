@@ -7,7 +7,7 @@ use async_nats::Client;
 use async_nats::jetstream::{self, Context};
 use contract::event::Event;
 use poem::http::StatusCode;
-use shared::stream::headers;
+use shared::message::Message;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::SetOnce;
@@ -93,9 +93,5 @@ pub(crate) fn request_id() -> String {
 }
 
 async fn store<E: Event>(jetstream: &Context, request: &E) -> anyhow::Result<u64> {
-    let subject = request.subject();
-    let headers = headers(&subject, E::SOURCE, &request.id(), request.time());
-    let payload = serde_json::to_vec(request)?;
-    let stored = jetstream.publish_with_headers(subject.to_string(), headers, payload.into());
-    Ok(stored.await?.await?.sequence)
+    Ok(Message::of(request)?.store(jetstream).await?.sequence)
 }

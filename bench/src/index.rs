@@ -11,10 +11,10 @@ use async_nats::jetstream;
 use bytesize::ByteSize;
 use catalog::{CatalogReader, CatalogSettings};
 use clap::Args;
-use contract::event::{Event as _, InstanceStored};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use shared::message::Message;
 use shared::settings::StreamSettings;
-use shared::stream::{ensure_streams, headers};
+use shared::stream::ensure_streams;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio::process::Command;
@@ -127,12 +127,7 @@ async fn fill(url: &str, backlog: Backlog) -> anyhow::Result<()> {
         .map(|event| {
             let jetstream = jetstream.clone();
             async move {
-                let event = event?;
-                let (subject, id, time) = (event.subject(), event.id(), event.time());
-                let headers = headers(&subject, InstanceStored::SOURCE, &id, time);
-                let payload = serde_json::to_vec(&event)?;
-                let subject = subject.to_string();
-                jetstream.publish_with_headers(subject, headers, payload.into()).await?.await?;
+                Message::of(&event?)?.store(&jetstream).await?;
                 anyhow::Ok(())
             }
         })

@@ -1,21 +1,21 @@
-//! What time it is, where INSTANCES has replicas. A server that was cut off from the others still answers that it leads
-//! the stream, and when, while the others store more: what it says is the time of nothing. So the question is an event
-//! of the stream itself. It is stored only where most servers agree, and its time counts once it is read.
+//! The broker's time where INSTANCES has replicas. A server that was cut off from its peers still answers
+//! `STREAM.INFO` as the leader, while the others store more, so its answer can't be the watermark. Instead the indexer
+//! publishes an event, `dicom.clock`. It is stored only where most servers agree, and the time at which it was stored
+//! counts once the event is read back.
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use async_nats::jetstream::Context;
-use async_nats::jetstream::context::PublishError;
 use catalog::EventMark;
 use completion::clock::Answer;
-use contract::event::{ClockTicked, Event as _, INDEXER};
+use contract::event::ClockTicked;
 use jiff::Timestamp;
 use shared::acknowledgements::is_passing;
+use shared::message::Message;
 use shared::settings::host_name;
-use shared::stream::headers;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// How long the broker may take to store one. An election lasts longer: then the next one asks.
+/// How long the broker may take to store a tick. An election lasts longer; the next tick is stored after it.
 const STORE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The ticks of one session.
@@ -28,14 +28,14 @@ pub struct Ticks {
 }
 
 impl Ticks {
-    /// Whether one is published and not read yet.
+    /// Whether a tick is published and not read yet.
     #[must_use]
     pub fn is_pending(&self) -> bool {
         self.pending.is_some()
     }
 
-    /// Publishes the next one at `now` by our monotonic clock; gives its sequence, or `None` where there is nobody to
-    /// store it just now. One that is not read yet is forgotten.
+    /// Publishes the next tick at `now` by our monotonic clock. Gives its sequence, or `None` if the broker can't store
+    /// it just now. A tick that is not read yet is forgotten.
     ///
     /// # Errors
     /// When the broker refuses it for good.
@@ -46,17 +46,11 @@ impl Ticks {
     ) -> anyhow::Result<Option<u64>> {
         let tick = tick();
         self.pending = Some((tick.tick_id.clone(), now));
-        let stored = match timeout(STORE_TIMEOUT, store(jetstream, &tick)).await {
-            Ok(stored) => stored?,
-            Err(_elapsed) => return Ok(None),
-        };
+        let stored = timeout(STORE_TIMEOUT, Message::of(&tick)?.store(jetstream)).await;
         match stored {
-            Ok(sequence) => Ok(Some(sequence)),
-            Err(error) if is_passing(&error) => {
-                tracing::debug!(%error, "a tick was not stored; the next one will be");
-                Ok(None)
-            }
-            Err(error) => Err(error).context("asking INSTANCES for the time"),
+            Ok(Ok(stored)) => Ok(Some(stored.sequence)),
+            Ok(Err(error)) if !is_passing(&error) => Err(error).context("asking for the time"),
+            Ok(Err(_)) | Err(_) => Ok(None),
         }
     }
 
@@ -75,16 +69,15 @@ impl Ticks {
     }
 }
 
-/// Has one stored: so the servers that we reach have a leader that the others follow. Gives its sequence.
+/// Stores a tick, which proves that the servers that we reach have a leader with a majority behind it. Gives its
+/// sequence.
 ///
 /// # Errors
 /// When it is not stored.
 pub async fn confirm_leader(jetstream: &Context) -> anyhow::Result<u64> {
-    let stored = timeout(STORE_TIMEOUT, store(jetstream, &tick())).await;
-    let sequence =
-        stored.context("INSTANCES has no leader")??.context("INSTANCES has no leader")?;
-    ensure!(sequence > 0, "INSTANCES stored nothing");
-    Ok(sequence)
+    const NO_LEADER: &str = "INSTANCES has no leader";
+    let stored = timeout(STORE_TIMEOUT, Message::of(&tick())?.store(jetstream)).await;
+    Ok(stored.context(NO_LEADER)?.context(NO_LEADER)?.sequence)
 }
 
 fn tick() -> ClockTicked {
@@ -93,15 +86,4 @@ fn tick() -> ClockTicked {
         tick_id: uuid::Uuid::new_v4().to_string(),
         asked_at: Timestamp::now(),
     }
-}
-
-async fn store(
-    jetstream: &Context,
-    tick: &ClockTicked,
-) -> anyhow::Result<Result<u64, PublishError>> {
-    let subject = tick.subject();
-    let headers = headers(&subject, INDEXER, &tick.id(), tick.asked_at);
-    let payload = serde_json::to_vec(tick)?;
-    let stored = jetstream.publish_with_headers(subject.to_string(), headers, payload.into());
-    Ok(async { Ok(stored.await?.await?.sequence) }.await)
 }

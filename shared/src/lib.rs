@@ -14,6 +14,7 @@ pub mod hangup;
 pub mod health;
 #[cfg(feature = "http-client")]
 pub mod http_client;
+pub mod message;
 pub mod metrics;
 mod nats_tls;
 pub mod nats_url;

@@ -13,7 +13,7 @@ use contract::uid::{SeriesInstanceUid, SopInstanceUid, StudyInstanceUid};
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use serde_json::Value;
-use shared::stream::headers;
+use shared::message::Message;
 use std::path::PathBuf;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -292,8 +292,5 @@ async fn publish<E: Event>(
     jetstream: &jetstream::Context,
     event: &E,
 ) -> jetstream::context::PublishAckFuture {
-    let subject = event.subject();
-    let headers = headers(&subject, E::SOURCE, &event.id(), event.time());
-    let payload = serde_json::to_vec(event).unwrap().into();
-    jetstream.publish_with_headers(subject.to_string(), headers, payload).await.unwrap()
+    Message::of(event).unwrap().publish(jetstream).await.unwrap()
 }

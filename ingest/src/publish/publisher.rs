@@ -4,15 +4,14 @@
 use crate::publish::health::{Outage, PublishHealth};
 use crate::publish::refused::PublishRefused;
 use anyhow::ensure;
-use async_nats::HeaderMap;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
-use bytes::Bytes;
 use contract::event::{Event, IngestResumed, IngestStarted};
 use jiff::Timestamp;
 use prometheus_client::metrics::histogram::Histogram;
 use shared::acknowledgements::is_passing;
-use shared::stream::{self, headers};
+use shared::message::Message;
+use shared::stream;
 use std::time::Duration;
 use tokio::sync::OnceCell;
 use tokio::time::error::Elapsed;
@@ -215,31 +214,9 @@ impl Publisher {
     }
 
     async fn try_once(&self, message: Message) -> Result<bool, PublishError> {
-        let Message { subject, headers, payload } = message;
         let tried_at = Instant::now();
-        let acknowledgement =
-            self.jetstream.publish_with_headers(subject, headers, payload).await?;
-        let duplicate = acknowledgement.await?.duplicate;
+        let duplicate = message.store(&self.jetstream).await?.duplicate;
         self.acknowledged_after.observe(tried_at.elapsed().as_secs_f64());
         Ok(duplicate)
-    }
-}
-
-/// An event as NATS takes it.
-#[derive(Clone)]
-struct Message {
-    subject: String,
-    headers: HeaderMap,
-    payload: Bytes,
-}
-
-impl Message {
-    fn of<E: Event>(event: &E) -> serde_json::Result<Self> {
-        let subject = event.subject();
-        Ok(Self {
-            headers: headers(&subject, E::SOURCE, &event.id(), event.time()),
-            subject: subject.to_string(),
-            payload: serde_json::to_vec(event)?.into(),
-        })
     }
 }

@@ -9,12 +9,12 @@ use super::{
     Action, ActiveParticipant, AuditMessage, AuditSourceIdentification, Code, EventId,
     EventIdentification, Outcome, code,
 };
+use crate::message::Message;
 use crate::metrics::{AuditMessages, AuditOutcome, Metrics};
 use crate::stream::headers;
 use async_nats::connection::State as Connection;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
-use bytes::Bytes;
 use clap::{ArgAction, Args};
 use contract::event::{API, INDEXER, INGEST};
 use contract::subject::Service;
@@ -94,14 +94,6 @@ impl Said {
         self.unstored -= 1;
         self.bytes -= message.payload.len();
     }
-}
-
-/// A message as NATS takes it.
-#[derive(Debug, Clone)]
-struct Message {
-    subject: String,
-    headers: async_nats::HeaderMap,
-    payload: Bytes,
 }
 
 impl Auditor {
@@ -374,8 +366,7 @@ async fn try_once(jetstream: &Context, message: &Message) -> Result<(), Option<P
     if jetstream.client().connection_state() != Connection::Connected {
         return Err(None);
     }
-    let Message { subject, headers, payload } = message.clone();
     // The same id every time, so one whose acknowledgement was lost is not stored twice.
-    jetstream.publish_with_headers(subject, headers, payload).await?.await?;
+    message.clone().store(jetstream).await?;
     Ok(())
 }
