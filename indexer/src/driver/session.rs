@@ -1,36 +1,25 @@
-//! The indexer's loop: read a batch, commit it, acknowledge it; ask the broker for its time when a
-//! series is due; write down what is complete.
-//!
-//! All that it knows is in the catalogue and in the stream. So there is one way to recover from
-//! anything, a failed commit, a lost connection, a restart: begin again from the catalogue.
+//! One run of the indexer's loop, from the catalogue's state to the next failure: what is committed, asked and
+//! decided.
 
+use super::{Driver, LOOK_EVERY, MADE_ANEW};
 use crate::batch::Batch;
-use crate::consumer::{self, Consumer, Deliveries, Delivery, resume_after};
-use crate::continuity;
+use crate::consumer::{self, Consumer, Deliveries, Delivery};
 use crate::dead;
-use crate::lease::Lease;
-use crate::losses::Losses;
-use crate::metrics::{BatchSize, IndexerMetrics};
+use crate::metrics::BatchSize;
 use crate::reading::Reading;
-use crate::record;
-use crate::ticks::{Ticks, confirm_leader};
+use crate::ticks::Ticks;
 use anyhow::{Context as _, ensure};
-use async_nats::{Client, jetstream};
-use catalog::{Bookmark, CatalogWriter, Committed, Loss, LossCause, Recorded};
-use completion::Sources;
+use async_nats::jetstream;
+use catalog::{Bookmark, Committed, Loss, LossCause, Recorded};
 use completion::clock::{Answer, Clock, Step};
 use completion::debounce::{Debouncer, Watermark};
 use completion::studies::Studies;
 use contract::event::{Disagreement, RegistrationRequested};
 use jiff::{SignedDuration, Timestamp};
-use shared::health::Part;
-use shared::metrics::{Refusals, Refused};
-use shared::stream::{self, Position};
-use std::sync::atomic::Ordering;
+use shared::metrics::Refused;
+use shared::stream;
 use std::time::Duration;
-use tokio::sync::Notify;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
-use tokio_util::sync::CancellationToken;
+use tokio::time::Instant;
 
 /// Shortest time between two questions for the broker's time.
 const ASK_PAUSE: Duration = Duration::from_millis(10);
@@ -42,230 +31,53 @@ const TICK_PAUSE: Duration = Duration::from_millis(50);
 /// what is decided must not be older than that, since instances that came later are not read yet.
 const ANSWER_LIFETIME: Duration = Duration::from_secs(1);
 
-/// How often the broker's clock is looked at while a series is open, so that a step of it is known for what
-/// it is before much else has happened; and how often it is seen whether the connection is still the same.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// Why it begins again with a broker that may not have what the one before had.
-const RECONNECTED: &str = "NATS was connected to anew";
-
-/// Why it begins again with a stream that is not the one that it has read.
-const MADE_ANEW: &str = "INSTANCES was made anew";
-
 /// The same with one that is, and ends before what was read of it.
 const LOST_ITS_END: &str = "INSTANCES has lost its end";
+
+/// Pause between two such transactions. SQLite has no queue of writers: one that waits tries again every
+/// 100 ms at the latest, and has to find the catalogue free.
+const BETWEEN: Duration = Duration::from_millis(50);
+
+/// See [`RegistrationRequested::LIFETIME`].
+const REGISTRATION_LIFETIME: SignedDuration =
+    SignedDuration::from_secs(RegistrationRequested::LIFETIME.as_secs() as i64);
 
 /// Series that are completed in one transaction, and studies, each of as many series as it has.
 /// However many are due at once, others write their turn in between, and events are read on.
 const SERIES_AT_ONCE: usize = 250;
 const STUDIES_AT_ONCE: usize = 50;
 
-/// Pause between two such transactions. SQLite has no queue of writers: one that waits tries again every
-/// 100 ms at the latest, and has to find the catalogue free.
-const BETWEEN: Duration = Duration::from_millis(50);
-
-/// How often it is written down how far SERIES is in the catalogue: what was announced since is looked
-/// through at the next start.
-const KEEP_SERIES_BOOKMARK: Duration = Duration::from_secs(60);
-
-/// See [`RegistrationRequested::LIFETIME`].
-const REGISTRATION_LIFETIME: SignedDuration =
-    SignedDuration::from_secs(RegistrationRequested::LIFETIME.as_secs() as i64);
-
-/// First and longest pause before beginning again after a failure.
-const RECOVERY_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
-
-/// What the loop works with.
-pub struct Driver {
-    /// The broker.
-    pub nats: Client,
-    /// What makes it the one indexer on it.
-    pub lease: Lease,
-    /// The catalogue, which this process owns.
-    pub catalog: CatalogWriter,
-    /// How it is decided that a series is complete.
-    pub sources: Sources,
-    /// The same of a study; `None` when studies are not announced.
-    pub study_quiet_period: Option<SignedDuration>,
-    /// See the settings.
-    pub ack_wait: Duration,
-    /// Told when there is something in the outbox.
-    pub outbox_filled: std::sync::Arc<Notify>,
-    /// Whether the loop does its work.
-    pub health: Part,
-    /// Where it is said what the stream has lost.
-    pub losses: Losses,
-    /// Counts dead letters.
-    pub refusals: Refusals,
-    /// Counts the rest.
-    pub metrics: IndexerMetrics,
-}
-
-impl Driver {
-    /// Runs until told to stop, and begins again after every failure.
-    pub async fn run(&self, stop: CancellationToken) {
-        let mut pause = RECOVERY_PAUSE.0;
-        while !stop.is_cancelled() {
-            let began = Instant::now();
-            let error = tokio::select! {
-                ended = self.read_on() => match ended {
-                    Ok(never) => match never {},
-                    Err(error) => error,
-                },
-                () = stop.cancelled() => return,
-            };
-            if began.elapsed() > RECOVERY_PAUSE.1 {
-                pause = RECOVERY_PAUSE.0;
-            }
-            self.health.not_ready(format!("{error:#}"));
-            tracing::warn!("indexing stopped and will go on: {error:#}");
-            tokio::select! {
-                () = tokio::time::sleep(pause) => pause = (pause * 2).min(RECOVERY_PAUSE.1),
-                () = stop.cancelled() => return,
-            }
-        }
-    }
-
-    /// Goes on from the catalogue, until something fails. A transaction that is cut off by a stop
-    /// is rolled back and read again at the next start.
-    async fn read_on(&self) -> anyhow::Result<std::convert::Infallible> {
-        self.catalog.reopen_if_replaced().await?;
-        let jetstream = jetstream::new(self.nats.clone());
-        let connects = self.connects();
-        // The consumer of another one is not ours to delete.
-        self.lease.check().await?;
-        let mut position = stream::position(&self.nats).await?;
-        let ticks = (position.replicas > 1).then(Ticks::default);
-        if ticks.is_some() {
-            // A server that was cut off from the others would say that the stream has lost its end.
-            let sequence = confirm_leader(&jetstream).await?;
-            position = stream::position(&self.nats).await?;
-            ensure!(position.last >= sequence, "the leader of INSTANCES has changed");
-        }
-        let bookmark = self.bookmark(&jetstream, &position).await?;
-        let taken_up =
-            record::take_up(&self.nats, &self.catalog, &self.sources, &position, bookmark);
-        let bookmark = Box::pin(taken_up).await?;
-        let last_sequence = bookmark.last_sequence;
-        let consumer = Consumer::start(&jetstream, last_sequence, self.ack_wait).await?;
-        // Of a stream that was made anew meanwhile it would not read the beginning.
-        ensure!(stream::position(&self.nats).await?.created == position.created, MADE_ANEW);
-        let mut session = Session {
-            driver: self,
-            consumer,
-            jetstream,
-            debouncer: Debouncer::new(self.sources.clone()),
-            studies: Studies::new(self.study_quiet_period),
-            watermark: Watermark::default(),
-            ticks,
-            bookmark,
-            connects,
-            began: Instant::now(),
-            clock: Clock::default(),
-            asked: Instant::now(),
-            decided: Instant::now(),
-        };
-        if let Some(latest) = session.bookmark.latest {
-            session.debouncer.resume(latest);
-        }
-        if self.catalog.losses().await?.iter().any(|loss| loss.cause != LossCause::Replaced) {
-            session.debouncer.know_losses();
-        }
-        let open = self.catalog.open_series().await?;
-        tracing::info!(after = last_sequence, open_series = open.len(), "indexing");
-        self.metrics.goes_on(last_sequence, open.len());
-        session.debouncer.restore(open, self.catalog.disproved().await?);
-        session.studies.restore(self.catalog.open_studies().await?, position.now);
-        session.leave_studies().await?;
-        self.health.ready();
-        let mut keep_series_bookmark = interval(KEEP_SERIES_BOOKMARK);
-        keep_series_bookmark.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            let (decide_at, ask_at) = (session.decide_at(), session.ask_at());
-            tokio::select! {
-                deliveries = session.consumer.next() => session.commit(deliveries?).await?,
-                () = sleep_until(decide_at.unwrap_or_else(Instant::now)), if decide_at.is_some() => {
-                    session.decide_some().await?;
-                }
-                () = sleep_until(ask_at.unwrap_or_else(Instant::now)), if ask_at.is_some() => {
-                    session.ask().await?;
-                }
-                () = sleep(LOOK_EVERY) => session.is_connected_as_before()?,
-                _ = keep_series_bookmark.tick() => {
-                    record::has_taken_up_all(&self.nats, &self.catalog).await?;
-                }
-            }
-        }
-    }
-
-    /// Where to go on: where the catalogue ends, or where the stream that is there parts from it.
-    async fn bookmark(
-        &self,
-        jetstream: &jetstream::Context,
-        position: &Position,
-    ) -> anyhow::Result<Bookmark> {
-        let mut bookmark = self.catalog.bookmark().await?;
-        if let Some(kept) = &mut bookmark
-            && kept.stream_created == position.created
-            && let Some(parting) =
-                continuity::parting(jetstream, &self.catalog, kept, position).await?
-        {
-            self.catalog.go_back(parting.common, &parting.loss).await?;
-            self.losses.report(&parting.loss);
-            (kept.last_sequence, kept.event, kept.latest) = (parting.common, None, None);
-        }
-        let last_sequence = resume_after(bookmark.as_ref(), position);
-        match bookmark {
-            Some(bookmark) if bookmark.last_sequence == last_sequence => {
-                Ok(Bookmark { stream_created: position.created, ..bookmark })
-            }
-            None => Ok(beginning(position)),
-            Some(_) => {
-                tracing::warn!(
-                    "INSTANCES is not the stream that was read before: reading all of it"
-                );
-                Ok(beginning(position))
-            }
-        }
-    }
-
-    /// How often the broker was connected to.
-    fn connects(&self) -> u64 {
-        self.nats.statistics().connects.load(Ordering::Relaxed)
-    }
-}
-
-fn beginning(position: &Position) -> Bookmark {
-    Bookmark::new(position.created, 0)
-}
+/// Why it begins again with a broker that may not have what the one before had.
+const RECONNECTED: &str = "NATS was connected to anew";
 
 /// One run from the catalogue's state to the next failure.
-struct Session<'a> {
-    driver: &'a Driver,
-    jetstream: jetstream::Context,
-    consumer: Consumer,
-    debouncer: Debouncer,
-    studies: Studies,
-    watermark: Watermark,
+pub(super) struct Session<'a> {
+    pub(super) driver: &'a Driver,
+    pub(super) jetstream: jetstream::Context,
+    pub(super) consumer: Consumer,
+    pub(super) debouncer: Debouncer,
+    pub(super) studies: Studies,
+    pub(super) watermark: Watermark,
     /// How the time is asked for where the stream has replicas.
-    ticks: Option<Ticks>,
-    bookmark: Bookmark,
+    pub(super) ticks: Option<Ticks>,
+    pub(super) bookmark: Bookmark,
     /// How often the broker had been connected to as this began.
-    connects: u64,
+    pub(super) connects: u64,
     /// The beginning of the monotonic time of `clock`.
-    began: Instant,
-    clock: Clock,
+    pub(super) began: Instant,
+    pub(super) clock: Clock,
     /// When the broker was last asked for its time.
-    asked: Instant,
+    pub(super) asked: Instant,
     /// When a transaction with decisions last ended.
-    decided: Instant,
+    pub(super) decided: Instant,
 }
 
 impl Session<'_> {
     /// One batch: one transaction, then one acknowledgement.
-    async fn commit(&mut self, mut deliveries: Deliveries) -> anyhow::Result<()> {
+    pub(super) async fn commit(&mut self, mut deliveries: Deliveries) -> anyhow::Result<()> {
         self.is_connected_as_before()?;
         let bytes = deliveries.bytes;
+        self.pass_over_late(&mut deliveries.new).await?;
         self.record(std::mem::take(&mut deliveries.new), bytes).await?;
         deliveries.acknowledge().await?;
         let read = self.ticks.as_mut().and_then(|ticks| ticks.answer(self.began.elapsed()));
@@ -275,14 +87,33 @@ impl Session<'_> {
         self.decide(self.bookmark.last_sequence).await
     }
 
+    /// Passes over requests to register a series that come too late to count: whoever asked knows by now that there
+    /// is no answer.
+    async fn pass_over_late(&self, deliveries: &mut [Delivery]) -> anyhow::Result<()> {
+        let is_request =
+            |it: &&mut Delivery| matches!(it.reading, Reading::RegistrationRequested(_));
+        let mut requests = deliveries.iter_mut().filter(is_request).peekable();
+        if requests.peek().is_none() {
+            return Ok(());
+        }
+        let now = stream::position(&self.driver.nats).await?.now;
+        for late in requests.filter(|it| now.duration_since(it.mark.at) > REGISTRATION_LIFETIME) {
+            if let Reading::RegistrationRequested(event) = &late.reading {
+                let series = &event.series_instance_uid;
+                tracing::warn!(%series, "a request to register a series came too late to count");
+            }
+            late.reading = Reading::Nothing;
+        }
+        Ok(())
+    }
+
     async fn record(&mut self, deliveries: Vec<Delivery>, bytes: usize) -> anyhow::Result<()> {
         let Some(at) = deliveries.last().map(|delivery| delivery.mark.at) else { return Ok(()) };
         let size = BatchSize { events: deliveries.len(), bytes };
         let Driver { sources, refusals, metrics, .. } = self.driver;
         let mut took = Duration::ZERO;
         let mut batch = Batch::new(self.bookmark.clone());
-        let mut broker_time = None;
-        for mut delivery in deliveries {
+        for delivery in deliveries {
             if delivery.gone > 0 {
                 self.lose(&delivery).await?;
             }
@@ -292,17 +123,6 @@ impl Session<'_> {
             }
             if let Some(ticks) = &mut self.ticks {
                 ticks.read(delivery.sequence, &delivery.mark);
-            }
-            if let Reading::RegistrationRequested(event) = &delivery.reading {
-                let now = match broker_time {
-                    Some(now) => now,
-                    None => *broker_time.insert(stream::position(&self.driver.nats).await?.now),
-                };
-                if now.duration_since(delivery.mark.at) > REGISTRATION_LIFETIME {
-                    let series = &event.series_instance_uid;
-                    tracing::warn!(%series, "a request to register a series came too late to count");
-                    delivery.reading = Reading::Nothing;
-                }
             }
             if !batch.takes(&delivery.reading) {
                 let next = Batch::new(batch.rows.bookmark.clone());
@@ -364,7 +184,7 @@ impl Session<'_> {
     }
 
     /// What the stream has may be another thing once the broker was away.
-    fn is_connected_as_before(&self) -> anyhow::Result<()> {
+    pub(super) fn is_connected_as_before(&self) -> anyhow::Result<()> {
         ensure!(self.driver.connects() == self.connects, RECONNECTED);
         Ok(())
     }
@@ -375,13 +195,13 @@ impl Session<'_> {
     }
 
     /// When to go on deciding, if more is due by the watermark than one transaction takes.
-    fn decide_at(&self) -> Option<Instant> {
+    pub(super) fn decide_at(&self) -> Option<Instant> {
         let is_due = self.debouncer.is_due() || self.studies.are_due();
         is_due.then_some(self.decided + BETWEEN)
     }
 
     /// When to ask the broker for its time, if any series or study waits for it.
-    fn ask_at(&self) -> Option<Instant> {
+    pub(super) fn ask_at(&self) -> Option<Instant> {
         if self.decide_at().is_some() {
             return None;
         }
@@ -395,8 +215,9 @@ impl Session<'_> {
     }
 
     /// Asks the broker for its time and where the stream ends.
-    async fn ask(&mut self) -> anyhow::Result<()> {
+    pub(super) async fn ask(&mut self) -> anyhow::Result<()> {
         if let Some(ticks) = &mut self.ticks {
+            // By an event of the stream, whose time counts once it is read.
             let published = ticks.publish(&self.jetstream, self.began.elapsed()).await;
             self.asked = Instant::now();
             if let Some(sequence) = published? {
@@ -447,7 +268,7 @@ impl Session<'_> {
     /// Writes down what is due, as much as one transaction takes. Events that come before the rest is
     /// written down may open or close what is due: it is decided with them. What a crash leaves is open in the
     /// catalogue, and decided again.
-    async fn decide_some(&mut self) -> anyhow::Result<()> {
+    pub(super) async fn decide_some(&mut self) -> anyhow::Result<()> {
         self.complete_series().await?;
         self.complete_studies().await?;
         self.decided = Instant::now();
@@ -541,7 +362,7 @@ impl Session<'_> {
     }
 
     /// Where studies are not announced, none is to be open.
-    async fn leave_studies(&self) -> anyhow::Result<()> {
+    pub(super) async fn leave_studies(&self) -> anyhow::Result<()> {
         if !self.studies.are_announced() {
             self.driver.catalog.forget_open_studies().await?;
         }
