@@ -3,7 +3,7 @@
 use crate::harness::browser::{Browser, LIVE};
 use crate::harness::scu::Scu;
 use crate::harness::tools::{dcmsend, have};
-use crate::harness::{Collimator, eventually};
+use crate::harness::{Collimator, eventually, series_to_store};
 use collimator::synthetic::SyntheticStudy;
 use serde_json::{Value, json};
 
@@ -211,10 +211,7 @@ async fn the_list_says_how_much_of_all_it_shows() {
     let collimator = Collimator::start().await;
     let client = reqwest::Client::new();
     for number in 1..=51 {
-        let series = json!({
-            "SeriesInstanceUID": format!("1.2.{number}"), "PatientID": "7", "PatientName": "Roe^Jane",
-            "StudyInstanceUID": "1.2", "InstancesCount": 3,
-        });
+        let series = series_to_store(&format!("1.2.{number}"), "1.2", 3);
         let store = client.post(format!("{}/store", collimator.api)).json(&series);
         assert_eq!(store.send().await.unwrap().status(), 200);
     }

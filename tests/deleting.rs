@@ -1,7 +1,7 @@
 //! Series that operators delete: gone everywhere, with a trace, and on the record.
 
 use crate::harness::pipeline::rows;
-use crate::harness::{Services, eventually};
+use crate::harness::{Services, eventually, series_to_store};
 use collimator::synthetic::SyntheticStudy;
 use contract::event::{DeletionReason, SeriesDeleted};
 use reqwest::Client;
@@ -75,10 +75,7 @@ async fn a_deleted_series_is_gone_announced_and_goes_on_when_it_comes_again() {
 
     // By HTTP it goes on likewise.
     delete(&services, &uids[0]).await;
-    let body = json!({
-        "SeriesInstanceUID": uids[0], "PatientID": "7", "PatientName": "Roe^Jane",
-        "StudyInstanceUID": study.study_instance_uid(), "InstancesCount": 12,
-    });
+    let body = series_to_store(&uids[0], &study.study_instance_uid(), 12);
     let path = format!("{}/store", services.api);
     let stored = Client::new().post(path).json(&body).send().await.unwrap();
     assert_eq!(stored.status(), 200);

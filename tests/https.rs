@@ -5,9 +5,9 @@ use crate::harness::listening::Listening;
 use crate::harness::pipeline::{COLLIMATOR, Process, address, service, test_settings};
 use crate::harness::tls::{Authority, Identity, tunnel, tunnel_of};
 use crate::harness::tools::have;
-use crate::harness::{Collimator, DEADLINE, eventually};
+use crate::harness::{Collimator, DEADLINE, eventually, series_to_store};
 use reqwest::{Client, StatusCode};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -74,10 +74,7 @@ fn said(output: &Output) -> String {
 }
 
 fn a_series(number: u32) -> Value {
-    json!({
-        "SeriesInstanceUID": format!("1.2.{number}"), "PatientID": "7", "PatientName": "Roe^Jane",
-        "StudyInstanceUID": "1.2", "InstancesCount": 3,
-    })
+    series_to_store(&format!("1.2.{number}"), "1.2", 3)
 }
 
 async fn store(api: &str, number: u32) {

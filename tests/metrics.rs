@@ -6,7 +6,7 @@ use crate::harness::pipeline::address;
 use crate::harness::prometheus::{Prometheus, observability, promtool};
 use crate::harness::scu::{Proposal, Scu};
 use crate::harness::tools::have;
-use crate::harness::{Collimator, Services, eventually};
+use crate::harness::{Collimator, Services, eventually, series_to_store};
 use collimator::synthetic::SyntheticStudy;
 use dicom_dictionary_std::uids;
 use serde_json::{Value, json};
@@ -138,10 +138,7 @@ async fn each_service_tells_its_own() {
 
 /// Writes down a series that did not come by DICOM.
 async fn store(api: &str, series: &str) {
-    let body = json!({
-        "SeriesInstanceUID": series, "PatientID": "7", "PatientName": "Roe^Jane",
-        "StudyInstanceUID": "1.2.3", "InstancesCount": 1
-    });
+    let body = series_to_store(series, "1.2.3", 1);
     let stored = reqwest::Client::new().post(format!("{api}/store")).json(&body).send().await;
     assert_eq!(stored.unwrap().status(), 200);
 }

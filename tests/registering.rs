@@ -1,7 +1,7 @@
 //! `POST /store`: a request through the stream, answered once the catalogue has it.
 
 use crate::harness::pipeline::{Ends, Services};
-use crate::harness::{Collimator, eventually};
+use crate::harness::{Collimator, eventually, series_to_store};
 use futures_util::future::join_all;
 use reqwest::Client;
 use serde_json::{Value, json};
@@ -12,10 +12,7 @@ const STORED: &str = "Series stored successfully";
 const EXISTS: &str = "Series already exists";
 
 fn series(uid: &str, instances: u64) -> Value {
-    json!({
-        "SeriesInstanceUID": uid, "PatientID": "7", "PatientName": "Roe^Jane",
-        "StudyInstanceUID": "1.2.3", "InstancesCount": instances,
-    })
+    series_to_store(uid, "1.2.3", instances)
 }
 
 /// Posts a series; gives the status, and the message or what is wrong.

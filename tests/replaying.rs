@@ -3,10 +3,10 @@
 use crate::harness::Services;
 use crate::harness::pipeline::rows;
 use crate::harness::scu::Scu;
+use crate::harness::series_to_store;
 use collimator::synthetic::SyntheticStudy;
 use dicom_core::{DataElement, PrimitiveValue, VR};
 use dicom_dictionary_std::tags;
-use serde_json::json;
 use std::time::Duration;
 
 #[tokio::test]
@@ -37,10 +37,7 @@ async fn a_catalogue_that_is_rebuilt_says_what_the_live_one_says() {
 
     // By HTTP, and then by DICOM too.
     let claimed = SyntheticStudy::new().series("MR", 2).size(16, 16);
-    let body = json!({
-        "SeriesInstanceUID": uid(&claimed), "PatientID": "7", "PatientName": "Roe^Jane",
-        "StudyInstanceUID": claimed.study_instance_uid(), "InstancesCount": 12,
-    });
+    let body = series_to_store(&uid(&claimed), &claimed.study_instance_uid(), 12);
     let client = reqwest::Client::new();
     let stored = client.post(format!("{}/store", services.api)).json(&body).send().await.unwrap();
     assert_eq!(stored.status(), 200);

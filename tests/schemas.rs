@@ -2,7 +2,7 @@
 
 use crate::harness::schemas::Schemas;
 use crate::harness::scu::{Proposal, Scu};
-use crate::harness::{Collimator, eventually};
+use crate::harness::{Collimator, eventually, series_to_store};
 use collimator::synthetic::SyntheticStudy;
 use dicom_dictionary_std::uids;
 use reqwest::{Client, Method};
@@ -94,10 +94,7 @@ async fn whatever_the_pipeline_says_is_as_its_schema_says() {
     collimator.lists(&uid, 2).await;
     collimator.lists(&other.series_instance_uids()[0], 1).await;
     assert_eq!(ask(Method::POST, "/sources/TEST_SCU/trust").await, 202);
-    let series = json!({
-        "SeriesInstanceUID": "1.2.3.4", "PatientID": "7", "PatientName": "Roe^Jane",
-        "StudyInstanceUID": "1.2.3", "InstancesCount": 12,
-    });
+    let series = series_to_store("1.2.3.4", "1.2.3", 12);
     let stored = Client::new().post(format!("{}/store", collimator.api)).json(&series).send();
     assert_eq!(stored.await.unwrap().status(), 200);
 

@@ -1,7 +1,7 @@
 //! When studies are complete.
 
 use crate::harness::pipeline::{Ends, rows};
-use crate::harness::{Collimator, Services, eventually};
+use crate::harness::{Collimator, Services, eventually, series_to_store};
 use collimator::synthetic::SyntheticStudy;
 use contract::event::StudyCompleted;
 use reqwest::Client;
@@ -25,10 +25,7 @@ async fn study(ends: &Ends, uid: &str) -> Value {
 }
 
 async fn store(api: &str, series: &str, study: &str) {
-    let body = json!({
-        "SeriesInstanceUID": series, "PatientID": "7", "PatientName": "Roe^Jane",
-        "StudyInstanceUID": study, "InstancesCount": 12,
-    });
+    let body = series_to_store(series, study, 12);
     let path = format!("{api}/store");
     assert_eq!(Client::new().post(path).json(&body).send().await.unwrap().status(), 200);
 }

@@ -1,7 +1,7 @@
 //! A catalogue that is older than SERIES: a backup that was put back, or one that begins anew. What was
 //! announced stays so, and each series goes on with the next revision.
 
-use crate::harness::{Services, eventually};
+use crate::harness::{Services, eventually, series_to_store};
 use async_nats::HeaderMap;
 use async_nats::jetstream;
 use collimator::synthetic::SyntheticStudy;
@@ -42,10 +42,7 @@ async fn each_number_is_one_completion(services: &Services) {
 }
 
 async fn stores(services: &Services, uid: &str) {
-    let body = json!({
-        "SeriesInstanceUID": uid, "PatientID": "7", "PatientName": "Roe^Jane",
-        "StudyInstanceUID": "1.2.3", "InstancesCount": 12,
-    });
+    let body = series_to_store(uid, "1.2.3", 12);
     let client = reqwest::Client::new();
     let answer = client.post(format!("{}/store", services.api)).json(&body).send().await.unwrap();
     let answer: Value = answer.json().await.unwrap();

@@ -1,11 +1,10 @@
 //! Who may ask the HTTP API, from outside.
 
-use crate::harness::Collimator;
 use crate::harness::browser::Browser;
 use crate::harness::issuer::{AUDIENCE, Issuer};
 use crate::harness::pipeline::COLLIMATOR;
+use crate::harness::{Collimator, series_to_store};
 use reqwest::{Client, StatusCode};
-use serde_json::json;
 use std::path::Path;
 use std::process::Command;
 
@@ -43,10 +42,7 @@ async fn a_token_that_was_made_opens_what_its_scope_is_for_and_is_in_no_log() {
     }
     assert!(status(None, "/health/ready").await.is_success());
 
-    let series = json!({
-        "SeriesInstanceUID": "1.2.3", "PatientID": "7", "PatientName": "Roe^Jane",
-        "StudyInstanceUID": "1.2", "InstancesCount": 3,
-    });
+    let series = series_to_store("1.2.3", "1.2", 3);
     let store = || client.post(format!("{}/store", collimator.api)).json(&series);
     let stored = async |token: &str| store().bearer_auth(token).send().await.unwrap().status();
     assert_eq!(stored(&reader).await, StatusCode::FORBIDDEN);
@@ -90,10 +86,7 @@ async fn swagger_ui_asks_with_the_token_that_its_authorize_dialog_was_given() {
     ];
     let collimator = Collimator::start_with(&settings).await;
     let uid = "1.2.840.10008.99.7";
-    let series = json!({
-        "SeriesInstanceUID": uid, "PatientID": "7", "PatientName": "Roe^Jane",
-        "StudyInstanceUID": "1.2", "InstancesCount": 3,
-    });
+    let series = series_to_store(uid, "1.2", 3);
     let store = Client::new().post(format!("{}/store", collimator.api)).json(&series);
     assert_eq!(store.bearer_auth(&page).send().await.unwrap().status(), StatusCode::OK);
 

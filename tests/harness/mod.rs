@@ -25,6 +25,7 @@ pub mod tools;
 
 pub use pipeline::{Collimator, Services};
 
+use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 /// How long a test waits for something that must happen. Generous: machines are shared.
@@ -32,6 +33,14 @@ pub const DEADLINE: Duration = Duration::from_secs(60);
 
 /// How often a condition is looked at.
 pub const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// What `POST /store` takes: a series of a patient, with so many instances.
+pub fn series_to_store(series: &str, study: &str, instances: u64) -> Value {
+    json!({
+        "SeriesInstanceUID": series, "PatientID": "7", "PatientName": "Roe^Jane",
+        "StudyInstanceUID": study, "InstancesCount": instances,
+    })
+}
 
 /// Waits until `look` finds what it looks for.
 ///
