@@ -59,8 +59,8 @@ pub struct NatsSettings {
 /// How the streams are kept.
 #[derive(Debug, Clone, Args)]
 pub struct StreamSettings {
-    /// On how many servers of a NATS cluster each stream is kept, 1 to 5; the same for ingest and indexer
-    /// [default: 1, and what they have of streams that are there]
+    /// Number of replicas of each stream in a NATS cluster, 1 to 5; the same for ingest and indexer
+    /// [default: 1 for new streams, unchanged for existing ones]
     #[arg(long, env = "STREAM_REPLICAS", value_parser = clap::value_parser!(u8).range(1..=5))]
     pub stream_replicas: Option<u8>,
 
@@ -79,7 +79,7 @@ pub struct StreamSettings {
 }
 
 impl StreamSettings {
-    /// Whether another server has all that is acknowledged when one dies.
+    /// Whether the streams have replicas, so that one server can die without loss.
     #[must_use]
     pub fn are_replicated(&self) -> bool {
         self.stream_replicas.is_some_and(|replicas| replicas > 1)
