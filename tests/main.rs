@@ -63,6 +63,7 @@ mod stopping;
 mod streams;
 mod studies;
 mod syslog;
+mod taking_over;
 mod taking_up;
 mod tokens;
 mod two_indexers;

@@ -1,5 +1,5 @@
-//! One indexer on one NATS: a lease in the broker. A lock on the catalogue's file can't know of an indexer
-//! that has another catalogue; the two would delete each other's consumer, and neither would have all.
+//! One indexer on one NATS: a lease in the broker. The lease on the catalogue can't know of an indexer that has
+//! another catalogue; the two would delete each other's consumer, and neither would have all.
 //!
 //! The lease is a consumer of INSTANCES that nobody but its owner asks for anything. The broker makes it
 //! only where there is none, has in its metadata whose it is, and removes it once it has not been asked for
@@ -11,7 +11,6 @@ use async_nats::jetstream;
 use async_nats::jetstream::consumer::{AckPolicy, Consumer, DeliverPolicy, Info, pull};
 use async_nats::jetstream::context::{ConsumerInfoError, ConsumerInfoErrorKind};
 use async_nats::jetstream::stream::Stream;
-use catalog::Lock;
 use futures_util::StreamExt as _;
 use shared::health::Part;
 use shared::settings::host_name;
@@ -37,10 +36,11 @@ const RENEW_EVERY: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 const TAKEOVER_TIMEOUT: Duration = Duration::from_secs(13);
 
-/// Keys of the metadata: who it is, for people; the lock that the owner holds on its catalogue; and what
+/// Keys of the metadata: who it is, for people; its catalogue's id, and the epoch of its lease on that; and what
 /// tells one start from the next.
 const OWNER: &str = "owner";
-const LOCK: &str = "lock";
+const CATALOG: &str = "lock";
+const EPOCH: &str = "epoch";
 const START: &str = "start";
 
 /// The lease as a consumer.
@@ -50,37 +50,52 @@ type LeaseConsumer = Consumer<pull::Config>;
 #[derive(Debug, Clone)]
 pub struct Owner {
     name: String,
-    lock: String,
+    catalog_id: String,
+    epoch: u64,
     start: String,
 }
 
 impl Owner {
-    /// This process, which holds the lock on its catalogue.
+    /// This process, which holds the lease on its catalogue.
     #[must_use]
-    pub fn of(lock: &Lock) -> Self {
+    pub fn of(lease: &catalog::Lease) -> Self {
         let (host, process) = (host_name(), std::process::id());
-        let name = format!("host {host}, process {process}, catalogue {}", lock.catalogue);
-        Self { name, lock: lock.identity.clone(), start: shared::ephemeral::name("start") }
+        let name = format!("host {host}, process {process}, catalogue {}", lease.catalog);
+        let start = shared::ephemeral::name("start");
+        Self { name, catalog_id: lease.catalog_id.clone(), epoch: lease.epoch, start }
     }
 
     fn metadata(&self) -> HashMap<String, String> {
-        let pairs = [(OWNER, &self.name), (LOCK, &self.lock), (START, &self.start)];
+        let epoch = self.epoch.to_string();
+        let pairs = [
+            (OWNER, &self.name),
+            (CATALOG, &self.catalog_id),
+            (EPOCH, &epoch),
+            (START, &self.start),
+        ];
         pairs.map(|(key, value)| (key.to_owned(), value.clone())).into()
     }
 
     /// The lease, if it is ours.
     fn own(&self, lease: LeaseConsumer) -> Result<LeaseConsumer, Taken> {
         let info = lease.cached_info();
-        match info.config.metadata.get(START) == Some(&self.start) {
+        let metadata = &info.config.metadata;
+        match metadata.get(START) == Some(&self.start) {
             true => Ok(lease),
-            false => Err(Taken(name_of(info))),
+            false => Err(Taken {
+                by: name_of(info),
+                same_catalog: metadata.get(CATALOG) == Some(&self.catalog_id),
+            }),
         }
     }
 
-    /// Whether the lease is of an earlier start that had the very lock that we have: it is gone.
+    /// Whether the lease is of one that had our catalogue before us. Whoever has it at a later epoch follows us.
     fn follows(&self, lease: &Info) -> bool {
         let metadata = &lease.config.metadata;
-        metadata.get(START) != Some(&self.start) && metadata.get(LOCK) == Some(&self.lock)
+        let epoch = metadata.get(EPOCH).and_then(|epoch| epoch.parse().ok()).unwrap_or(0);
+        metadata.get(START) != Some(&self.start)
+            && metadata.get(CATALOG) == Some(&self.catalog_id)
+            && epoch < self.epoch
     }
 }
 
@@ -91,8 +106,32 @@ pub struct Lease {
     owner: Owner,
 }
 
-/// Somebody else has it, by this name.
-struct Taken(String);
+/// Why an indexer has stopped indexing.
+#[derive(Debug)]
+pub enum Ended {
+    /// It was told to.
+    Stopped,
+    /// Another one, of this name, has the catalogue.
+    Superseded(String),
+}
+
+/// Somebody else has it.
+struct Taken {
+    /// Name of that one.
+    by: String,
+    /// Whether it has our catalogue, so that it has followed us there.
+    same_catalog: bool,
+}
+
+impl Taken {
+    /// What it means to one who works.
+    fn end(self) -> anyhow::Result<Ended> {
+        match self.same_catalog {
+            true => Ok(Ended::Superseded(self.by)),
+            false => bail!("{}", refusal(&self.by)),
+        }
+    }
+}
 
 impl Lease {
     /// Gets the lease: at once where nobody has it or the one before had our catalogue, and where another
@@ -112,7 +151,7 @@ impl Lease {
         loop {
             match lease.take().await {
                 Ok(Ok(_)) => return Ok(Some(lease)),
-                Ok(Err(Taken(other))) => {
+                Ok(Err(Taken { by: other, .. })) => {
                     if taken_since.get_or_insert_with(Instant::now).elapsed() > TAKEOVER_TIMEOUT {
                         bail!("{}", refusal(&other));
                     }
@@ -136,11 +175,12 @@ impl Lease {
         }
     }
 
-    /// Keeps the lease until told to stop, and gives it back then.
+    /// Keeps the lease until told to stop, and gives it back then, or until another one with our catalogue has it:
+    /// nothing must be decided any more.
     ///
     /// # Errors
-    /// When another one has it: nothing must be decided any more.
-    pub async fn keep(&self, stop: &CancellationToken) -> anyhow::Result<()> {
+    /// When one with another catalogue has it.
+    pub async fn keep(&self, stop: &CancellationToken) -> anyhow::Result<Ended> {
         loop {
             let next = Instant::now() + RENEW_EVERY;
             let renewed = tokio::select! {
@@ -149,7 +189,7 @@ impl Lease {
             };
             match renewed {
                 Ok(Ok(())) => {}
-                Ok(Err(Taken(other))) => bail!("{}", refusal(&other)),
+                Ok(Err(taken)) => return taken.end(),
                 Err(error) => tracing::debug!("the lease is not renewed: {error:#}"),
             }
             tokio::select! {
@@ -159,7 +199,7 @@ impl Lease {
         }
         // What is not given back ends by itself.
         let _ = timeout(RENEW_EVERY, self.give_back()).await;
-        Ok(())
+        Ok(Ended::Stopped)
     }
 
     async fn give_back(&self) -> anyhow::Result<()> {
@@ -177,7 +217,7 @@ impl Lease {
     pub async fn check(&self) -> anyhow::Result<()> {
         match self.take().await? {
             Ok(_) => Ok(()),
-            Err(Taken(other)) => bail!("{}", refusal(&other)),
+            Err(taken) => bail!("{}", refusal(&taken.by)),
         }
     }
 

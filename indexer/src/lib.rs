@@ -12,7 +12,6 @@ pub mod fact;
 pub mod history;
 pub mod lag_metrics;
 pub mod lease;
-pub mod lock;
 pub mod losses;
 pub mod metrics;
 pub mod reading;
@@ -22,17 +21,18 @@ pub mod restore;
 pub mod retention;
 pub mod settings;
 mod sources;
+pub mod standby;
 pub mod ticks;
 
 use announcer::Announcer;
 use anyhow::Context as _;
 use async_nats::{Client, jetstream};
-use catalog::{CatalogError, CatalogSettings, CatalogWriter};
+use catalog::{CatalogSettings, CatalogWriter};
 use completion::Sources;
 use contract::subject::Service;
 use driver::Driver;
 use jiff::SignedDuration;
-use lease::Lease;
+use lease::{Ended, Lease};
 use losses::Losses;
 use metrics::IndexerMetrics;
 pub use settings::Settings;
@@ -48,9 +48,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-
-/// Pause between two tries to open the catalogue.
-const OPEN_PAUSE: Duration = Duration::from_secs(1);
 
 /// The indexer, not yet at work.
 #[derive(Debug)]
@@ -120,35 +117,58 @@ impl Indexer {
         self.acknowledgements.clone()
     }
 
-    /// Waits until it is the only one on its catalogue, then indexes until told to stop.
+    /// Stands by while another indexer has the catalogue, then indexes, until told to stop. One whose lease another
+    /// has taken, since it was stopped or hung for a while, stands by again.
     ///
     /// # Errors
-    /// When the catalogue can't be made or brought up to this version, or the broker won't keep
-    /// the streams.
+    /// When the catalogue can't be made or brought up to this version, the broker won't keep the streams, or an
+    /// indexer with another catalogue is on it.
     pub async fn run(
         self,
         nats: &Client,
         streams: &StreamSettings,
         stop: CancellationToken,
     ) -> anyhow::Result<()> {
-        let Some(lock) = lock::acquire(&self.catalog, &self.indexer_health, &stop).await? else {
-            return Ok(());
-        };
-        let what = || format!("cannot open {} (see DATABASE_URL)", lock.catalogue);
-        let owned = own(&self.catalog, &self.indexer_health, &stop).await;
-        let Some(catalog) = owned.with_context(what)? else { return Ok(()) };
+        let named = self.catalog.name()?;
+        let what = || format!("cannot open {named} (see DATABASE_URL)");
+        let parts = [&self.indexer_health, &self.announcer_health, &self.streams_health];
+        loop {
+            self.metrics.stands_by();
+            let taken = standby::take_over(&self.catalog, &parts, &stop).await;
+            let Some(catalog) = taken.with_context(what)? else { return Ok(()) };
+            let indexed = self.index(nats, streams, &catalog, &stop).await;
+            catalog.close().await;
+            match indexed? {
+                Ended::Stopped => return Ok(()),
+                Ended::Superseded(by) => {
+                    tracing::warn!("another indexer has taken over ({by}): standing by");
+                }
+            }
+        }
+    }
+
+    /// Indexes as the holder of the lease on the catalogue.
+    async fn index(
+        &self,
+        nats: &Client,
+        streams: &StreamSettings,
+        catalog: &CatalogWriter,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<Ended> {
         let jetstream = jetstream::new(nats.clone());
         let health = &self.indexer_health;
-        if !stream::ensure_streams_eventually(&jetstream, streams, health, &stop).await? {
-            catalog.close().await;
-            return Ok(());
+        for part in [health, &self.announcer_health, &self.streams_health] {
+            part.not_ready("starting");
         }
-        let owner = lease::Owner::of(&lock);
-        let Some(lease) = Lease::acquire(nats, owner, health, &stop).await? else {
-            catalog.close().await;
-            return Ok(());
+        if !stream::ensure_streams_eventually(&jetstream, streams, health, stop).await? {
+            return Ok(Ended::Stopped);
+        }
+        let owner = lease::Owner::of(&catalog.lease());
+        let Some(lease) = Lease::acquire(nats, owner, health, stop).await? else {
+            return Ok(Ended::Stopped);
         };
 
+        self.metrics.active.set(1);
         let max_bytes = streams.instances_max_bytes.0;
         self.metrics.stream_max_bytes.set(i64::try_from(max_bytes).unwrap_or(i64::MAX));
         let outbox_filled = Arc::new(Notify::new());
@@ -156,12 +176,12 @@ impl Indexer {
             nats: nats.clone(),
             lease: lease.clone(),
             catalog: catalog.clone(),
-            sources: self.sources,
+            sources: self.sources.clone(),
             study_quiet_period: self.study_quiet_period,
             ack_wait: self.ack_wait,
             outbox_filled: outbox_filled.clone(),
-            health: self.indexer_health,
-            losses: self.losses,
+            health: self.indexer_health.clone(),
+            losses: self.losses.clone(),
             refusals: self.refusals.clone(),
             metrics: self.metrics.clone(),
         };
@@ -169,10 +189,10 @@ impl Indexer {
             catalog: catalog.clone(),
             jetstream: jetstream.clone(),
             filled: outbox_filled.clone(),
-            health: self.announcer_health,
-            acknowledgements: self.acknowledgements,
+            health: self.announcer_health.clone(),
+            acknowledgements: self.acknowledgements.clone(),
             metrics: self.metrics.clone(),
-            refusals: self.refusals,
+            refusals: self.refusals.clone(),
         };
         // Whoever has lost the lease stops, as if told to.
         let stop = stop.child_token();
@@ -183,50 +203,29 @@ impl Indexer {
             }
         };
         let (audited, guarded) = (jetstream.clone(), jetstream.clone());
-        let done = CancellationToken::new();
+        let (metrics, done) = (self.metrics.clone(), CancellationToken::new());
         let indexed = async {
             // In memory of their own: together they are more than the stack takes.
             tokio::join!(
                 Box::pin(driver.run(stop.clone())),
                 Box::pin(announcer.run(stop.clone())),
                 history::run(nats.clone(), jetstream, self.history, stop.clone()),
-                lag_metrics::run(nats.clone(), catalog.clone(), self.metrics, stop.clone()),
+                lag_metrics::run(nats.clone(), catalog.clone(), metrics, stop.clone()),
                 retention,
                 stream::guard_streams(&guarded, streams, &self.streams_health, &stop),
             );
             done.cancel();
         };
         let kept = async {
-            let kept = lease.keep(&done).await;
+            let kept = tokio::select! {
+                kept = lease.keep(&done) => kept,
+                by = standby::keep(catalog) => Ok(Ended::Superseded(by)),
+            };
             stop.cancel();
             kept
         };
         let kept = Box::pin(kept);
         let both = async { tokio::join!(indexed, kept).1 };
-        let kept = self.auditor.attend(async { audited }, both).await;
-        catalog.close().await;
-        kept
-    }
-}
-
-/// Opens the catalogue, however long it is locked by somebody else or its disk is full. `None` when
-/// told to stop before.
-async fn own(
-    settings: &CatalogSettings,
-    health: &Part,
-    stop: &CancellationToken,
-) -> Result<Option<CatalogWriter>, CatalogError> {
-    loop {
-        let error = match CatalogWriter::own(settings).await {
-            Ok(catalog) => return Ok(Some(catalog)),
-            Err(error) if error.is_passing() => error,
-            Err(error) => return Err(error),
-        };
-        health.not_ready(error.to_string());
-        tracing::warn!("the catalogue can't be opened; trying again: {error}");
-        tokio::select! {
-            () = tokio::time::sleep(OPEN_PAUSE) => {}
-            () = stop.cancelled() => return Ok(None),
-        }
+        self.auditor.attend(async { audited }, both).await
     }
 }

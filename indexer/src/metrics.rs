@@ -32,6 +32,8 @@ type Seconds = Gauge<f64, AtomicU64>;
 /// What the indexer counts. Clones count together.
 #[derive(Debug, Clone)]
 pub struct IndexerMetrics {
+    /// Whether it has the lease on the catalogue.
+    pub active: Gauge,
     unread: Gauge,
     watermark_delay: Seconds,
     stream_bytes: Gauge,
@@ -73,6 +75,10 @@ impl IndexerMetrics {
     #[must_use]
     pub fn registered(metrics: &Metrics) -> Self {
         let counted = Self {
+            active: metrics.gauge(
+                "indexer_active",
+                "Whether this indexer has the catalogue (1) or stands by (0)",
+            ),
             unread: metrics.gauge("unread_events", "Events of INSTANCES that are not indexed yet"),
             watermark_delay: metrics.register(
                 "watermark_delay_seconds",
@@ -136,6 +142,15 @@ impl IndexerMetrics {
             counted.lost(cause, 0);
         }
         counted
+    }
+
+    /// Another indexer has the catalogue: what is behind is shown there.
+    pub fn stands_by(&self) {
+        self.progress(|progress| *progress = Progress::default());
+        for gauge in [&self.active, &self.unread, &self.open_series, &self.outbox] {
+            gauge.set(0);
+        }
+        self.watermark_delay.set(0.0);
     }
 
     /// Everything up to this sequence was indexed before: `open` series are still open.

@@ -14,7 +14,35 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a service needs in order to do its work, each part with its state. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Health(Arc<Mutex<BTreeMap<&'static str, Option<String>>>>);
+pub struct Health(Arc<Mutex<BTreeMap<&'static str, State>>>);
+
+/// The state of a part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum State {
+    /// It does its work.
+    Ready,
+    /// Another process does its work, for this reason, and it is ready to take over.
+    StandingBy(String),
+    /// It can't do its work, for this reason.
+    NotReady(String),
+}
+
+impl State {
+    fn reason(&self) -> Option<&str> {
+        match self {
+            Self::NotReady(reason) => Some(reason),
+            Self::Ready | Self::StandingBy(_) => None,
+        }
+    }
+
+    fn report(&self) -> String {
+        match self {
+            Self::Ready => "ready".to_owned(),
+            Self::StandingBy(reason) => format!("standing by: {reason}"),
+            Self::NotReady(reason) => reason.clone(),
+        }
+    }
+}
 
 impl Health {
     /// Adds a part, which is not ready until it says so.
@@ -29,21 +57,24 @@ impl Health {
     #[must_use]
     pub fn not_ready(&self) -> Vec<(&'static str, String)> {
         let parts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        parts.iter().filter_map(|(name, state)| Some((*name, state.clone()?))).collect()
+        let missing =
+            |(name, state): (&&'static str, &State)| Some((*name, state.reason()?.to_owned()));
+        parts.iter().filter_map(missing).collect()
     }
 
     /// Sets the state of a part from outside: `None` is ready, else the reason why not.
     pub fn set(&self, name: &'static str, state: Option<String>) {
-        let mut parts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        parts.insert(name, state);
+        self.put(name, state.map_or(State::Ready, State::NotReady));
+    }
+
+    fn put(&self, name: &'static str, state: State) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name, state);
     }
 
     fn report(&self) -> Value {
         let parts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let parts: Map<String, Value> = parts
-            .iter()
-            .map(|(name, state)| ((*name).to_owned(), state.as_deref().unwrap_or("ready").into()))
-            .collect();
+        let parts: Map<String, Value> =
+            parts.iter().map(|(name, state)| ((*name).to_owned(), state.report().into())).collect();
         json!(parts)
     }
 }
@@ -56,7 +87,7 @@ impl Collector for Health {
         let name = "collimator_ready";
         let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
         for (part, state) in parts.iter() {
-            let gauge = ConstGauge::new(i64::from(state.is_none()));
+            let gauge = ConstGauge::new(i64::from(state.reason().is_none()));
             gauge.encode(family.encode_family(&[("part", *part)])?)?;
         }
         Ok(())
@@ -74,6 +105,11 @@ impl Part {
     /// The part does its work.
     pub fn ready(&self) {
         self.health.set(self.name, None);
+    }
+
+    /// The part is ready to take over from another process, which does its work for this reason.
+    pub fn standing_by(&self, reason: impl Into<String>) {
+        self.health.put(self.name, State::StandingBy(reason.into()));
     }
 
     /// The part can't do its work, for this reason (which names no patient).
@@ -117,5 +153,8 @@ mod tests {
         assert!(health.not_ready().is_empty());
         nats.not_ready("disconnected");
         assert_eq!(health.report(), json!({"catalogue": "ready", "nats": "disconnected"}));
+        nats.standing_by("another one works");
+        assert!(health.not_ready().is_empty(), "one that stands by is ready for a load balancer");
+        assert_eq!(health.report()["nats"], "standing by: another one works");
     }
 }

@@ -117,6 +117,7 @@ impl From<CatalogError> for Problem {
             }
             CatalogError::NotMigrated
             | CatalogError::OtherVersion(_)
+            | CatalogError::Superseded(_)
             | CatalogError::Replaced(_)
             | CatalogError::Unavailable(_)
             | CatalogError::Refused(_) => {

@@ -23,6 +23,9 @@ pub enum CatalogError {
     /// What it holds is not what this version writes.
     #[error("catalogue: unreadable value: {0}")]
     Unreadable(String),
+    /// Another indexer, of this name, has taken the lease on it: nothing was written.
+    #[error("another indexer has taken over the catalogue: {0}")]
+    Superseded(String),
     /// Somebody put another one in its place, or took it away.
     #[error("the catalogue's file {0} was replaced or removed")]
     Replaced(String),

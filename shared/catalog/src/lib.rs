@@ -9,6 +9,7 @@ mod attributes;
 mod batch;
 mod encoding;
 mod error;
+mod lease;
 mod losses;
 mod records;
 mod search;
@@ -22,6 +23,7 @@ pub use batch::{
     Restored, SeriesBookmark, StudiesDecided,
 };
 pub use error::CatalogError;
+pub use lease::{Lease, RENEW_EVERY};
 pub use losses::{Contradicted, Loss, LossCause, Witness};
 pub use records::{
     Details, InstanceRecord, RevisionRecord, SeriesRecord, SourceRecord, Statistics, StudyRecord,

@@ -1,6 +1,7 @@
 //! The file of the catalogue: opened, guarded, copied and looked at.
 
 pub(in crate::sqlite) mod inspection;
+pub(in crate::sqlite) mod lease;
 pub(in crate::sqlite) mod location;
 pub(in crate::sqlite) mod lock;
 pub(in crate::sqlite) mod own_file;

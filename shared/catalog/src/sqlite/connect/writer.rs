@@ -1,12 +1,15 @@
 //! The indexer's end of the catalogue.
 
+use super::lease::{Claim, FileLease};
+use super::lock::LockFile;
 use super::own_file::OwnFile;
 use super::pool::{BEGIN_WRITE, connections, options};
 use super::wal_checkpoint::WriteBack;
 use crate::error::CatalogError;
+use crate::lease::Lease;
 use crate::settings::CatalogSettings;
 use crate::sqlite::MIGRATIONS;
-use sqlx::sqlite::SqlitePool;
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 use sqlx::{Sqlite, Transaction};
 use std::io;
 use std::path::Path;
@@ -27,6 +30,7 @@ const CHECKPOINT_AFTER: &str = "32000";
 pub struct CatalogWriter {
     pub(in crate::sqlite) pool: SqlitePool,
     file: Arc<OwnFile>,
+    lease: Arc<FileLease>,
     pub(in crate::sqlite) write_back: WriteBack,
 }
 
@@ -40,25 +44,64 @@ pub struct Disk {
 }
 
 impl CatalogWriter {
-    /// Opens the catalogue as its owner: makes the file and its folder where they are missing, and
-    /// brings its tables up to this version.
+    /// Opens the catalogue as its owner, whoever has it: makes the file and its folder where they are missing, and
+    /// brings its tables up to this version. For what nobody else writes; an indexer uses [`CatalogWriter::take`].
     ///
     /// # Errors
     /// When the file can't be made, opened or migrated.
     pub async fn own(settings: &CatalogSettings) -> Result<Self, CatalogError> {
-        let options = options(settings)?
-            .create_if_missing(true)
-            .pragma("cache_size", OWNER_CACHE)
-            .pragma("wal_autocheckpoint", CHECKPOINT_AFTER);
-        if let Some(folder) = options.get_filename().parent() {
-            std::fs::create_dir_all(folder).map_err(sqlx::Error::Io)?;
+        let (pool, options) = open(settings).await?;
+        let lease = FileLease::new(None, "a command");
+        loop {
+            let claim = lease.claim(&pool).await?;
+            if take(&pool, &lease, claim).await? {
+                return Ok(Self::of(pool, options, lease));
+            }
         }
-        let path = options.get_filename().to_owned();
-        // One connection: what the owner writes is written in order.
-        let pool = connections(1).connect_with(options.clone()).await?;
-        MIGRATIONS.run(&pool).await?;
-        let (file, write_back) = (Arc::new(OwnFile::opened(path)), WriteBack::new(options));
-        Ok(Self { pool, file, write_back })
+    }
+
+    /// The same once no other indexer has it: takes the lease for `holder`, a name for people. `None` while another
+    /// one renews it.
+    ///
+    /// # Errors
+    /// As [`CatalogWriter::own`].
+    pub async fn take(
+        settings: &CatalogSettings,
+        holder: &str,
+    ) -> Result<Option<Self>, CatalogError> {
+        let path = settings.path()?;
+        let file = LockFile::beside(&path)?;
+        if FileLease::is_taken(&file)? || !file.is_locked() && !path.exists() {
+            return Ok(None);
+        }
+        let (pool, options) = open(settings).await?;
+        let lease = FileLease::new(Some(file), holder);
+        let claim = lease.claim(&pool).await?;
+        if take(&pool, &lease, claim).await? {
+            return Ok(Some(Self::of(pool, options, lease)));
+        }
+        pool.close().await;
+        Ok(None)
+    }
+
+    fn of(pool: SqlitePool, options: SqliteConnectOptions, lease: FileLease) -> Self {
+        let file = OwnFile::opened(options.get_filename().to_owned());
+        let write_back = WriteBack::new(options);
+        Self { pool, file: Arc::new(file), lease: Arc::new(lease), write_back }
+    }
+
+    /// The lease that it holds.
+    #[must_use]
+    pub fn lease(&self) -> Lease {
+        self.lease.lease(self.file.path())
+    }
+
+    /// Renews the lease: due every [`RENEW_EVERY`](crate::RENEW_EVERY).
+    ///
+    /// # Errors
+    /// [`CatalogError::Superseded`] when another indexer has taken it.
+    pub async fn renew(&self) -> Result<(), CatalogError> {
+        self.lease.renew(&self.pool).await
     }
 
     /// Goes on with the file that is in the catalogue's place now, if that is another one than was
@@ -73,12 +116,16 @@ impl CatalogWriter {
         let path = self.file.path();
         tracing::warn!(path = %path.display(), "the catalogue's file was replaced");
         self.pool.acquire().await?.close().await?;
-        MIGRATIONS.run(&self.pool).await?;
+        let claim = self.lease.claim_anyway(&self.pool).await?;
+        take(&self.pool, &self.lease, claim).await?;
         self.file.reopened();
         Ok(())
     }
 
-    /// A transaction that writes, with the write lock from its beginning.
+    /// A transaction that writes, with the write lock from its beginning. Nobody can take the lease while it runs.
+    ///
+    /// # Errors
+    /// [`CatalogError::Superseded`] when another indexer has taken the lease.
     pub(in crate::sqlite) async fn begin_write(
         &self,
     ) -> Result<Transaction<'static, Sqlite>, CatalogError> {
@@ -86,7 +133,9 @@ impl CatalogWriter {
         if self.file.is_replaced() {
             return Err(CatalogError::Replaced(self.file.path().display().to_string()));
         }
-        Ok(self.pool.begin_with(BEGIN_WRITE).await?)
+        let mut transaction = self.pool.begin_with(BEGIN_WRITE).await?;
+        self.lease.check(&mut transaction).await?;
+        Ok(transaction)
     }
 
     /// The disk that the catalogue is on; `None` where that is another machine's.
@@ -103,8 +152,44 @@ impl CatalogWriter {
         }))
     }
 
-    /// Closes all connections, once what runs on them has ended.
+    /// Closes all connections, once what runs on them has ended, and gives the lease back.
     pub async fn close(&self) {
+        self.lease.give_up(&self.pool).await;
         self.pool.close().await;
     }
+}
+
+/// Opens the file, which is made if it is missing.
+async fn open(
+    settings: &CatalogSettings,
+) -> Result<(SqlitePool, SqliteConnectOptions), CatalogError> {
+    let options = options(settings)?
+        .create_if_missing(true)
+        .pragma("cache_size", OWNER_CACHE)
+        .pragma("wal_autocheckpoint", CHECKPOINT_AFTER);
+    if let Some(folder) = options.get_filename().parent() {
+        std::fs::create_dir_all(folder).map_err(sqlx::Error::Io)?;
+    }
+    // One connection: what the owner writes is written in order.
+    Ok((connections(1).connect_with(options.clone()).await?, options))
+}
+
+/// Takes the lease and brings the tables up to this version, in this order: an indexer that was slow must not write to
+/// tables that it does not know. `false` when another one has the lease.
+async fn take(pool: &SqlitePool, lease: &FileLease, claim: Claim) -> Result<bool, CatalogError> {
+    let after = match claim {
+        Claim::Taken => return Ok(false),
+        Claim::First => {
+            MIGRATIONS.run(pool).await?;
+            0
+        }
+        Claim::After(epoch) => epoch,
+    };
+    let mut transaction = pool.begin_with(BEGIN_WRITE).await?;
+    let taken = lease.take(&mut transaction, after).await?;
+    transaction.commit().await?;
+    if taken {
+        MIGRATIONS.run(pool).await?;
+    }
+    Ok(taken)
 }

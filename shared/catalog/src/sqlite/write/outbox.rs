@@ -48,8 +48,10 @@ impl CatalogWriter {
     /// # Errors
     /// When the catalogue can't be written; they will then be announced again.
     pub async fn announced(&self, id: i64) -> Result<(), CatalogError> {
-        sqlx::query("delete from outbox where id <= ?").bind(id).execute(&self.pool).await?;
-        Ok(())
+        let mut transaction = self.begin_write().await?;
+        let forget = sqlx::query("delete from outbox where id <= ?");
+        forget.bind(id).execute(&mut *transaction).await?;
+        Ok(transaction.commit().await?)
     }
 }
 
