@@ -1,7 +1,9 @@
 //! The pages that people read: README is short, and every link between them leads somewhere.
 
+use contract::event::Reason;
 use std::collections::BTreeSet;
 use std::fs;
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -80,6 +82,27 @@ fn every_link_between_pages_leads_to_a_file_and_a_heading_that_are_there() {
         }
     }
     assert_eq!(broken, [""; 0]);
+}
+
+#[test]
+fn the_page_on_completeness_has_every_reason() {
+    let page = fs::read_to_string(Path::new(ROOT).join("docs/completeness.md")).unwrap();
+    for reason in Reason::ALL {
+        let heading = format!("\n**{}.** ", reason.as_str());
+        assert!(page.contains(&heading), "docs/completeness.md has no paragraph {heading:?}");
+    }
+}
+
+#[test]
+fn every_path_of_the_api_is_in_its_page() {
+    let page = fs::read_to_string(Path::new(ROOT).join("docs/api.md")).unwrap();
+    let specification: Value = serde_json::from_str(include_str!("../api/openapi.json")).unwrap();
+    for (path, operations) in specification["paths"].as_object().unwrap() {
+        for method in operations.as_object().unwrap().keys() {
+            let operation = format!("{} {path}", method.to_uppercase());
+            assert!(page.contains(&format!("`{operation}`")), "docs/api.md has no `{operation}`");
+        }
+    }
 }
 
 #[test]

@@ -14,15 +14,7 @@ const TOLD_WITHIN = 1250; // after an instance was stored, its series says so
 const JUST_NOW = 300;
 const SHOWN_AGAIN_AFTER = 2000; // a series that goes on changing
 
-const WHY = {
-  released: "the sender released its association",
-  quiet: "nothing came for the quiet period",
-  expected: "the expected number was there",
-  interrupted: "its association broke, and nobody went on",
-  overdue: "it had been open for too long",
-  requested: "an operator asked for it",
-  stored: "it was stored by the API",
-};
+const WHY = {}; // by the reason of a completion, what it means: filled in when the page is served
 
 const $ = (id) => document.getElementById(id);
 const number = new Intl.NumberFormat();

@@ -2,14 +2,20 @@
 //! as any other client does.
 
 use crate::http::problem::Problem;
+use contract::event::Reason;
 use poem::http::{HeaderValue, Method, StatusCode, header};
 use poem::{Endpoint, IntoResponse, Request, Response};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 const PAGE: &str = include_str!("index.html");
-const SCRIPT: &str = include_str!("dashboard.js");
 const STYLE: &str = include_str!("dashboard.css");
 
+/// The script, with what each reason of a completion means.
+static SCRIPT: LazyLock<String> = LazyLock::new(|| {
+    let why = Reason::ALL.map(|reason| format!("{}: {:?}", reason.as_str(), reason.description()));
+    let filled_in = format!("const WHY = {{ {} }};", why.join(", "));
+    include_str!("dashboard.js").replacen("const WHY = {};", &filled_in, 1)
+});
 /// Where its parts are.
 const SCRIPT_PATH: &str = "/dashboard.js";
 const STYLE_PATH: &str = "/dashboard.css";
@@ -23,7 +29,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 fn part(path: &str) -> Option<(&'static str, &'static str)> {
     match path {
         "/" => Some((PAGE, "text/html; charset=utf-8")),
-        SCRIPT_PATH => Some((SCRIPT, "text/javascript; charset=utf-8")),
+        SCRIPT_PATH => Some((&SCRIPT, "text/javascript; charset=utf-8")),
         STYLE_PATH => Some((STYLE, "text/css; charset=utf-8")),
         _ => None,
     }
@@ -87,6 +93,14 @@ mod tests {
         let answer = client.post("/").send().await;
         answer.assert_status(StatusCode::METHOD_NOT_ALLOWED);
         answer.assert_header(header::ALLOW, "GET, HEAD");
+    }
+
+    #[test]
+    fn the_script_says_why_a_series_is_complete_for_each_reason() {
+        for reason in Reason::ALL {
+            let said = format!("{}: \"{}\"", reason.as_str(), reason.description());
+            assert!(SCRIPT.contains(&said), "{said}");
+        }
     }
 
     #[test]

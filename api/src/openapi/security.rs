@@ -3,7 +3,7 @@
 
 use crate::auth::tokens::Scope;
 use crate::http::problem::PROBLEM_JSON;
-use crate::openapi::examples;
+use crate::openapi::{completion_rules, examples};
 use crate::openapi::rules::Ruled;
 use poem::endpoint::BoxEndpoint;
 use poem::http::Method;
@@ -48,6 +48,7 @@ impl<T: OpenApi + Ruled> OpenApi for Guarded<T> {
     fn register(registry: &mut Registry) {
         T::register(registry);
         examples::without_nulls(registry);
+        completion_rules::fill_in(registry);
         let scheme = |scheme, bearer_format, description| MetaSecurityScheme {
             ty: "http",
             description: Some(description),

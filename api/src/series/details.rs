@@ -125,8 +125,8 @@ details! {
         images_in_acquisition: i64 => "ImagesInAcquisition",
         /// AE title of the sender of the latest instance
         calling_ae_title: String => "CallingAETitle",
-        /// The rule that decided that it is complete: `released`, `quiet`, `expected`,
-        /// `interrupted`, `overdue`, `requested`, or `stored` by `POST /store`
+        /// The rule that decided that it is complete: {rules ..3},
+        /// {rules 3..}, or `stored` by `POST /store`
         reason: String => "Reason",
         /// How many instances there were to be, if that was known
         expected_count: i64 => "ExpectedCount",

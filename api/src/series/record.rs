@@ -54,8 +54,8 @@ pub struct Series {
     pub instances_received: Option<i64>,
     /// 1 for the first completion, one more for each that followed; 0 before the first
     pub revision: i64,
-    /// The rule that decided that it is complete: `released`, `quiet`, `expected`, `interrupted`,
-    /// `overdue`, `requested`, or `stored` by `POST /store`
+    /// The rule that decided that it is complete: {rules ..4},
+    /// {rules 4..}, or `stored` by `POST /store`
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// When it was last complete, RFC 3339 in UTC

@@ -13,8 +13,8 @@ pub struct Revision {
     /// 1 for the first completion, one more for each that followed; of a deletion, the last one
     /// before it, or 0
     pub revision: i64,
-    /// The rule that decided a completion: `released`, `quiet`, `expected`, `interrupted`,
-    /// `overdue`, `requested`, or `stored`; why it was deleted: `requested` or `expired`
+    /// The rule that decided a completion: {rules ..4},
+    /// {rules 4..}, or `stored`; why it was deleted: `requested` or `expired`
     pub reason: String,
     /// Instances of the series then, each counted once; those that went with a deletion
     pub instances_count: i64,

@@ -6,50 +6,53 @@ use crate::uid::SeriesInstanceUid;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// Why a series is complete: the rule that decided it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Reason {
-    /// An operator asked for it.
-    Requested,
-    /// The number of instances that a trusted source announced is there.
-    Expected,
-    /// Every association that brought instances of it is closed, the last one by release.
-    Released,
-    /// No activity for the quiet period.
-    Quiet,
-    /// Its association was aborted, or its receiver died, and nobody went on with it.
-    Interrupted,
-    /// It has been open for too long.
-    Overdue,
-    /// Somebody said so by `POST /store`.
-    Stored,
+/// Makes [`Reason`] and what is known of each of one list, so that nothing can lack a rule.
+macro_rules! reasons {
+    ($($variant:ident $word:literal $description:literal,)*) => {
+        /// Why a series is complete: the rule that decided it.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum Reason {
+            $(#[doc = $description] #[serde(rename = $word)] $variant,)*
+        }
+
+        impl Reason {
+            /// All reasons, in the order of the documentation. Which rule has precedence is another matter, and is
+            /// written where the rules are.
+            pub const ALL: [Self; [$($word),*].len()] = [$(Self::$variant),*];
+
+            /// The word for it in events and in the catalogue.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)*
+                }
+            }
+
+            /// What it means, as a clause: the dashboard shows it.
+            #[must_use]
+            pub fn description(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $description,)*
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    Released "released" "the sender released its association",
+    Quiet "quiet" "nothing came for the quiet period",
+    Expected "expected" "the expected number was there",
+    Interrupted "interrupted" "its association broke, and nobody went on",
+    Overdue "overdue" "it had been open for too long",
+    Requested "requested" "an operator asked for it",
+    Stored "stored" "it was stored by the API",
 }
 
 impl Reason {
-    /// All of them.
-    pub const ALL: [Self; 7] = [
-        Self::Requested,
-        Self::Expected,
-        Self::Released,
-        Self::Quiet,
-        Self::Interrupted,
-        Self::Overdue,
-        Self::Stored,
-    ];
-
-    /// The word for it in events and in the catalogue.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Requested => "requested",
-            Self::Expected => "expected",
-            Self::Released => "released",
-            Self::Quiet => "quiet",
-            Self::Interrupted => "interrupted",
-            Self::Overdue => "overdue",
-            Self::Stored => "stored",
-        }
+    /// The reasons that are rules: a registered series is complete at once, by no rule.
+    pub fn rules() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(|reason| *reason != Self::Stored)
     }
 }
 

@@ -21,6 +21,27 @@ fn agrees_with<E: Event + DeserializeOwned + PartialEq + Debug>(event: &E, golde
     assert_eq!(&E::deserialize(&golden["payload"]).unwrap(), event);
 }
 
+/// The words that a schema allows for a reason are those of `Reason`; `UPDATE_SCHEMAS=1` writes them.
+#[test]
+fn the_schema_of_completions_allows_each_reason() {
+    const BEFORE: &str = "\"Reason\": {\n      \"enum\": [\n";
+    const AFTER: &str = "\n      ]";
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../docs/events/dicom.series.completed.schema.json"
+    );
+    let schema = std::fs::read_to_string(path).unwrap();
+    let (head, rest) = schema.split_once(BEFORE).unwrap();
+    let (_, tail) = rest.split_once(AFTER).unwrap();
+    let words = Reason::ALL.map(|reason| format!("        \"{}\"", reason.as_str()));
+    let expected = [head, BEFORE, &words.join(",\n"), AFTER, tail].concat();
+    if std::env::var_os("UPDATE_SCHEMAS").is_some() {
+        std::fs::write(path, &expected).unwrap();
+    }
+    let committed = std::fs::read_to_string(path).unwrap();
+    assert!(committed == expected, "`UPDATE_SCHEMAS=1 cargo test -p contract` writes {path}");
+}
+
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
