@@ -1,9 +1,9 @@
 //! The pages that people read: README is short, and every link between them leads somewhere.
 
 use contract::event::Reason;
+use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
-use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");

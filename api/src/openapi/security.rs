@@ -3,8 +3,8 @@
 
 use crate::auth::tokens::Scope;
 use crate::http::problem::PROBLEM_JSON;
-use crate::openapi::{completion_rules, examples};
 use crate::openapi::rules::Ruled;
+use crate::openapi::{completion_rules, examples};
 use poem::endpoint::BoxEndpoint;
 use poem::http::Method;
 use poem_openapi::OpenApi;
