@@ -5,13 +5,13 @@ use crate::pipeline::PipelineSettings;
 use api::broker::BrokerHandle;
 use api::webhooks::Webhooks;
 use shared::metrics::Metrics;
-use shared::sources::SourcesFile;
+use shared::senders::SendersFile;
 use std::io::{self, Write};
 
 /// What the settings' files say, as far as they can be read.
 pub(crate) struct Files {
     /// Who may send, and how they differ.
-    sources: Option<SourcesFile>,
+    senders: Option<SendersFile>,
     has_pseudonyms: bool,
     /// What is wrong, each in a line with the name of its setting.
     pub(crate) problems: Vec<String>,
@@ -26,10 +26,10 @@ impl Files {
         settings.ingest.tls.read().map(drop).unwrap_or_else(&mut note);
         let pseudonyms = settings.ingest.pseudonyms.read();
         let has_pseudonyms = pseudonyms.map(|it| it.is_some()).map_err(&mut note).unwrap_or(false);
-        let sources = settings.sources.read().map_err(&mut note).ok();
-        if let Some(file) = &sources {
+        let senders = settings.senders.read().map_err(&mut note).ok();
+        if let Some(file) = &senders {
             settings.ingest.check(&file.allow).unwrap_or_else(&mut note);
-            settings.indexer.sources(file.clone()).map(drop).unwrap_or_else(&mut note);
+            settings.indexer.senders(file.clone()).map(drop).unwrap_or_else(&mut note);
         }
         settings.api.tls().map(drop).unwrap_or_else(&mut note);
         settings.api.guard().map(drop).unwrap_or_else(&mut note);
@@ -37,7 +37,7 @@ impl Files {
         let webhooks = Webhooks::new(webhooks, BrokerHandle::default(), &Metrics::default());
         webhooks.map(drop).unwrap_or_else(&mut note);
         settings.api.syslog.check().unwrap_or_else(&mut note);
-        Self { sources, has_pseudonyms, problems }
+        Self { senders, has_pseudonyms, problems }
     }
 }
 
@@ -50,14 +50,14 @@ pub fn check(
     settings: &PipelineSettings,
     to: &mut impl Write,
 ) -> io::Result<Result<(), Vec<String>>> {
-    let Files { sources, has_pseudonyms, problems } = Files::read(settings);
+    let Files { senders, has_pseudonyms, problems } = Files::read(settings);
     describe_ports(settings, to)?;
     describe_api(settings, to)?;
     if has_pseudonyms {
         writeln!(to, "Patients are called by pseudonyms, but in POST /store.")?;
     }
-    if let Some(file) = &sources {
-        describe_sources(file, to)?;
+    if let Some(file) = &senders {
+        describe_senders(file, to)?;
     }
     if let Some(repository) = &settings.api.syslog.audit_syslog_addr {
         writeln!(to, "Audit messages go to {repository} by syslog over TLS.")?;
@@ -108,7 +108,7 @@ fn describe_api(settings: &PipelineSettings, to: &mut impl Write) -> io::Result<
     Ok(())
 }
 
-fn describe_sources(file: &SourcesFile, to: &mut impl Write) -> io::Result<()> {
+fn describe_senders(file: &SendersFile, to: &mut impl Write) -> io::Result<()> {
     match file.allow.is_open() {
         true => writeln!(to, "Whoever reaches it may send.")?,
         false => {
@@ -118,8 +118,8 @@ fn describe_sources(file: &SourcesFile, to: &mut impl Write) -> io::Result<()> {
             }
         }
     }
-    if !file.sources.is_empty() {
-        let titles: Vec<_> = file.sources.iter().map(|source| source.ae_title.as_str()).collect();
+    if !file.senders.is_empty() {
+        let titles: Vec<_> = file.senders.iter().map(|sender| sender.ae_title.as_str()).collect();
         writeln!(to, "Rules of their own have: {}.", titles.join(", "))?;
     }
     Ok(())

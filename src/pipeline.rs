@@ -19,8 +19,8 @@ use shared::metrics::Metrics;
 use shared::nats_url::NatsUrl;
 use shared::nats_user::NatsUser;
 use shared::nats_version::OldNats;
+use shared::senders::SendersSettings;
 use shared::settings::{NatsSettings, StreamSettings};
-use shared::sources::SourcesSettings;
 use shared::stream;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -74,7 +74,7 @@ pub struct PipelineSettings {
 
     /// What is known of the senders.
     #[command(flatten)]
-    pub sources: SourcesSettings,
+    pub senders: SendersSettings,
 
     /// Of the receiver.
     #[command(flatten)]
@@ -159,13 +159,13 @@ pub async fn run(
     let (health, metrics) = (Health::default(), Metrics::default());
     let nats_health = health.part("nats");
     let catalog_settings = settings.catalog();
-    let (sources, audit, receiver) = (&settings.sources, &settings.audit, settings.ingest.clone());
-    let ingest = Ingest::bind(receiver, sources, audit, &health, &metrics).await?;
+    let (senders, audit, receiver) = (&settings.senders, &settings.audit, settings.ingest.clone());
+    let ingest = Ingest::bind(receiver, senders, audit, &health, &metrics).await?;
     let catalog = CatalogReader::open(&catalog_settings)?;
     let api = Api::bind(&settings.api, audit, catalog, health.clone(), metrics.clone()).await?;
 
     let indexer =
-        Indexer::new(&settings.indexer, sources, audit, catalog_settings, &health, &metrics)?;
+        Indexer::new(&settings.indexer, senders, audit, catalog_settings, &health, &metrics)?;
 
     let (broker, nats_url) = match &settings.nats_url {
         Some(url) => (None, url.clone()),

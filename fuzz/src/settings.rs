@@ -1,9 +1,9 @@
-//! What an operator may set: the text of a value, of a sources file, of a command line.
+//! What an operator may set: the text of a value, of a senders file, of a command line.
 
 use crate::Reader;
 use clap::Parser;
+use shared::senders::SendersFile;
 use shared::settings::{duration, positive_size};
-use shared::sources::SourcesFile;
 
 pub(crate) const READER: Reader = Reader { name: "settings", seeds, check };
 
@@ -24,7 +24,7 @@ fn check(input: &[u8]) {
     if let Ok(read) = positive_size(&text) {
         assert!(i64::try_from(read.0).is_ok_and(|size| size > 0));
     }
-    if let Err(error) = SourcesFile::parse(&text) {
+    if let Err(error) = SendersFile::parse(&text) {
         let error = format!("{error:#}");
         assert!(!error.is_empty() && !error.contains('\n'), "{error:?} is no line");
     }
@@ -41,7 +41,7 @@ settle_period = "500ms"
 expected_from = ["NumberOfSlices", "NumberOfTemporalPositions"]
 retrieve_url = "http://pacs:8042/dicom-web/"
 "#;
-    assert!(SourcesFile::parse(file).is_ok());
+    assert!(SendersFile::parse(file).is_ok());
     let line = "--dicom-addr\n127.0.0.1:11112\n--quiet-period\n3s\n--header-limit=1MiB";
     let arguments = std::iter::once("collimator").chain(line.lines());
     assert!(Program::try_parse_from(arguments).is_ok());

@@ -3,7 +3,7 @@
 
 use crate::reading::Reading;
 use catalog::{self, Bookmark, Contradicted, EventMark, Received, Recorded, Registration};
-use completion::Sources;
+use completion::Senders;
 use completion::debounce::{Closed, Debouncer, Receiving, Stored};
 use completion::{Consequences, Effect};
 use contract::event::SeriesShare;
@@ -43,7 +43,7 @@ impl Batch {
 
     /// Takes the next event: its sequence in the stream, what tells it from another one of that
     /// sequence, what it is.
-    pub fn push(&mut self, sequence: u64, mark: EventMark, reading: Reading, sources: &Sources) {
+    pub fn push(&mut self, sequence: u64, mark: EventMark, reading: Reading, senders: &Senders) {
         let at = mark.at;
         self.rows.bookmark.last_sequence = sequence;
         self.rows.bookmark.event = Some(mark);
@@ -51,12 +51,12 @@ impl Batch {
         match reading {
             Reading::Stored(event) => {
                 let series = &event.series_instance_uid;
-                let counts = !sources.rules(&event.calling_ae_title).expected_from.is_empty();
+                let counts = !senders.rules(&event.calling_ae_title).expected_from.is_empty();
                 // Once for a run of one series is enough; the catalogue counts each only once.
                 if counts && self.rows.counted.last() != Some(series) {
                     self.rows.counted.push(series.clone());
                 }
-                self.events.push(Event::Stored { expected: sources.expected(&event) });
+                self.events.push(Event::Stored { expected: senders.expected(&event) });
                 self.rows.instances.push(Received { sequence, at, event });
             }
             Reading::Nothing | Reading::Dead { .. } => {}
@@ -96,8 +96,8 @@ impl Batch {
                 }
             }
         }
-        for (series, Contradicted { missing, source }) in &recorded.contradicted {
-            debouncer.contradicted(series, source, *missing);
+        for (series, Contradicted { missing, sender }) in &recorded.contradicted {
+            debouncer.contradicted(series, sender, *missing);
         }
         for (series, count) in &recorded.counts {
             debouncer.counted(series, *count);
@@ -121,7 +121,7 @@ fn stored(
     let stored = Stored {
         series,
         at,
-        source: &event.calling_ae_title,
+        sender: &event.calling_ae_title,
         association: &event.association_id,
         node: &event.node_name,
         ordinal: event.ordinal,

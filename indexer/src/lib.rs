@@ -19,8 +19,8 @@ pub mod record;
 pub mod replay;
 pub mod restore;
 pub mod retention;
+mod senders;
 pub mod settings;
-mod sources;
 pub mod standby;
 pub mod ticks;
 
@@ -28,7 +28,7 @@ use announcer::Announcer;
 use anyhow::Context as _;
 use async_nats::{Client, jetstream};
 use catalog::{CatalogSettings, CatalogWriter};
-use completion::Sources;
+use completion::Senders;
 use contract::subject::Service;
 use driver::Driver;
 use jiff::SignedDuration;
@@ -41,8 +41,8 @@ use shared::audit::{AuditSettings, Auditor};
 use shared::hangup::{Hangup, Rereading};
 use shared::health::{Health, Part};
 use shared::metrics::{Metrics, Refusals};
+use shared::senders::SendersSettings;
 use shared::settings::{StreamSettings, host_name};
-use shared::sources::SourcesSettings;
 use shared::stream;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,7 +52,7 @@ use tokio_util::sync::CancellationToken;
 /// The indexer, not yet at work.
 #[derive(Debug)]
 pub struct Indexer {
-    sources: Sources,
+    senders: Senders,
     study_quiet_period: Option<SignedDuration>,
     ack_wait: Duration,
     history: Duration,
@@ -74,17 +74,17 @@ impl Indexer {
     /// With its parts in `health`, not ready yet.
     ///
     /// # Errors
-    /// When the sources file can't be read or understood, or the signal SIGHUP can't be taken.
+    /// When the senders file can't be read or understood, or the signal SIGHUP can't be taken.
     pub fn new(
         settings: &Settings,
-        sources: &SourcesSettings,
+        senders: &SendersSettings,
         audit: &AuditSettings,
         catalog: CatalogSettings,
         health: &Health,
         metrics: &Metrics,
     ) -> anyhow::Result<Self> {
         let (indexer_health, announcer_health) = (health.part("indexer"), health.part("announcer"));
-        let sources = settings.sources(sources.read()?)?;
+        let senders = settings.senders(senders.read()?)?;
         let study_quiet_period = settings.study_quiet_period()?;
         let (ack_wait, history) = (settings.ack_wait, settings.history);
         let retention = settings.catalog_retention()?;
@@ -93,7 +93,7 @@ impl Indexer {
         let losses = Losses::new(health.part("instances_stream"), metrics.clone());
         let acknowledgements = Acknowledgements::default();
         Ok(Self {
-            sources,
+            senders,
             study_quiet_period,
             ack_wait,
             history,
@@ -176,7 +176,7 @@ impl Indexer {
             nats: nats.clone(),
             lease: lease.clone(),
             catalog: catalog.clone(),
-            sources: self.sources.clone(),
+            senders: self.senders.clone(),
             study_quiet_period: self.study_quiet_period,
             ack_wait: self.ack_wait,
             outbox_filled: outbox_filled.clone(),

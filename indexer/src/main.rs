@@ -10,8 +10,8 @@ use shared::audit::AuditSettings;
 use shared::hangup::Hangup;
 use shared::health::Health;
 use shared::metrics::Metrics;
+use shared::senders::SendersSettings;
 use shared::settings::{CommonSettings, NatsSettings, StreamSettings};
-use shared::sources::SourcesSettings;
 use shared::{admin, shutdown, stream};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -35,7 +35,7 @@ struct Args {
     #[command(flatten)]
     indexer: Settings,
     #[command(flatten)]
-    sources: SourcesSettings,
+    senders: SendersSettings,
     #[command(flatten)]
     catalog: CatalogSettings,
     #[command(flatten)]
@@ -90,7 +90,7 @@ async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
     let (health, metrics) = (Health::default(), Metrics::default());
     let nats_health = health.part("nats");
     let indexer =
-        Indexer::new(&args.indexer, &args.sources, &args.audit, args.catalog, &health, &metrics)?;
+        Indexer::new(&args.indexer, &args.senders, &args.audit, args.catalog, &health, &metrics)?;
     let serve = async {
         match stream::connect(&args.nats, "indexer", nats_health, &stop).await? {
             Some(nats) => Box::pin(indexer.run(&nats, &args.streams, stop.clone())).await,

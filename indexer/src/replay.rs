@@ -10,8 +10,8 @@ use anyhow::{Context as _, ensure};
 use async_nats::Client;
 use catalog::{NewCatalog, SeriesBookmark};
 use clap::Args;
+use shared::senders::SendersSettings;
 use shared::settings::NatsSettings;
-use shared::sources::SourcesSettings;
 use shared::stream::{self, SERIES};
 use std::path::PathBuf;
 
@@ -26,7 +26,7 @@ pub struct ReplaySettings {
     pub indexer: Settings,
     /// What differs by sender
     #[command(flatten)]
-    pub sources: SourcesSettings,
+    pub senders: SendersSettings,
     /// Where its streams are
     #[command(flatten)]
     pub nats: NatsSettings,
@@ -39,13 +39,13 @@ pub struct ReplaySettings {
 pub async fn run(settings: &ReplaySettings, nats: &Client) -> anyhow::Result<Report> {
     let path = &settings.into;
     ensure!(!path.exists(), "{} exists; name a file that does not", path.display());
-    let sources = settings.indexer.sources(settings.sources.read()?)?;
+    let senders = settings.indexer.senders(settings.senders.read()?)?;
     let end = stream::position(nats).await?;
     let mut facts = Facts::after(nats, 0).await?;
     let what = || format!("cannot write {}", path.display());
     let new = NewCatalog::begin(path).await.with_context(what)?;
     let catalog = new.writer.clone();
-    let rebuilding = Rebuilding::new(catalog.clone(), sources, end.created);
+    let rebuilding = Rebuilding::new(catalog.clone(), senders, end.created);
     let mut playing = Playing::after(nats, rebuilding, 0).await?;
 
     let (mut known, mut unreadable) = (0, 0);

@@ -1,11 +1,11 @@
 //! What the indexer can be told. Each is also an environment variable of the same name.
 
-use crate::sources::sources_of;
+use crate::senders::senders_of;
 use clap::Args;
-use completion::{Rules, Sources};
+use completion::{Rules, Senders};
 use jiff::SignedDuration;
+use shared::senders::SendersFile;
 use shared::settings::{duration, duration_or_zero};
-use shared::sources::SourcesFile;
 use std::time::Duration;
 
 /// Settings of the indexer.
@@ -69,7 +69,7 @@ impl Settings {
     ///
     /// # Errors
     /// When a period is longer than time can be.
-    pub fn sources(&self, file: SourcesFile) -> anyhow::Result<Sources> {
+    pub fn senders(&self, file: SendersFile) -> anyhow::Result<Senders> {
         let all = Rules {
             quiet_period: SignedDuration::try_from(self.quiet_period)?,
             settle_period: SignedDuration::try_from(self.settle_period)?,
@@ -77,7 +77,7 @@ impl Settings {
             max_open: SignedDuration::try_from(self.max_open)?,
             ..Rules::default()
         };
-        Ok(sources_of(file, &all))
+        Ok(senders_of(file, &all))
     }
 }
 
@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn the_defaults_are_those_of_the_rules() {
         let settings = Program::try_parse_from(["indexer"]).unwrap().indexer;
-        let sources = settings.sources(SourcesFile::default()).unwrap();
-        assert_eq!(sources, Sources::new(Rules::default()));
+        let senders = settings.senders(SendersFile::default()).unwrap();
+        assert_eq!(senders, Senders::new(Rules::default()));
     }
 }

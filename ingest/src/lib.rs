@@ -31,8 +31,8 @@ use shared::audit::{AuditSettings, Auditor};
 use shared::hangup::{Hangup, Rereading};
 use shared::health::{Health, Part};
 use shared::metrics::Metrics;
+use shared::senders::{AllowList, SendersSettings};
 use shared::settings::StreamSettings;
-use shared::sources::{AllowList, SourcesSettings};
 use shared::stream;
 use sink::Sink;
 use std::net::SocketAddr;
@@ -65,11 +65,11 @@ impl Ingest {
     /// Opens the ports.
     ///
     /// # Errors
-    /// When one can't be listened on, or the sources file, the certificates or the key of the pseudonyms
+    /// When one can't be listened on, or the senders file, the certificates or the key of the pseudonyms
     /// can't be read or understood.
     pub async fn bind(
         settings: Settings,
-        sources: &SourcesSettings,
+        senders: &SendersSettings,
         audit: &AuditSettings,
         health: &Health,
         metrics: &Metrics,
@@ -77,7 +77,7 @@ impl Ingest {
         let hangup = Hangup::listen()?;
         let auditor = Auditor::new(audit, Service::Ingest, &settings.node_name(), metrics);
         let health = health.part("ingest");
-        let allow = sources.read()?.allow;
+        let allow = senders.read()?.allow;
         settings.check(&allow)?;
         let pseudonyms = settings.pseudonyms.read()?;
         if pseudonyms.is_some() {

@@ -6,8 +6,8 @@ use shared::audit::AuditSettings;
 use shared::durability::{MonitorSettings, verify};
 use shared::health::Health;
 use shared::metrics::Metrics;
+use shared::senders::SendersSettings;
 use shared::settings::{CommonSettings, NatsSettings, StreamSettings};
-use shared::sources::SourcesSettings;
 use shared::{admin, shutdown, stream};
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -20,7 +20,7 @@ struct Args {
     #[command(flatten)]
     ingest: Settings,
     #[command(flatten)]
-    sources: SourcesSettings,
+    senders: SendersSettings,
     #[command(flatten)]
     nats: NatsSettings,
     #[command(flatten)]
@@ -43,7 +43,7 @@ fn main() -> ExitCode {
 async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
     let (health, metrics) = (Health::default(), Metrics::default());
     let nats_health = health.part("nats");
-    let ingest = Ingest::bind(args.ingest, &args.sources, &args.audit, &health, &metrics).await?;
+    let ingest = Ingest::bind(args.ingest, &args.senders, &args.audit, &health, &metrics).await?;
     if let Some(addr) = ingest.addr()? {
         tracing::info!(%addr, "ingest listens");
     }

@@ -22,9 +22,9 @@ pub mod nats_user;
 pub mod nats_version;
 pub mod pem;
 mod process;
+pub mod senders;
 pub mod settings;
 pub mod shutdown;
-pub mod sources;
 pub mod stream;
 pub mod telemetry;
 #[cfg(feature = "tls")]

@@ -89,7 +89,7 @@ async fn examine(settings: &PipelineSettings) -> Vec<Finding> {
 /// Whether the settings are such that the pipeline starts, and their files can be read.
 fn read_settings(settings: &PipelineSettings) -> Finding {
     const CHECK: &str = "settings";
-    let (sources, webhooks) = (&settings.sources.sources_file, &settings.api.webhooks_file);
+    let (senders, webhooks) = (&settings.senders.sources_file, &settings.api.webhooks_file);
     let tls = &settings.ingest.tls;
     let certificates = [&tls.dicom_tls_cert, &tls.dicom_tls_key, &tls.dicom_tls_client_ca];
     let https = [&settings.api.api_tls_cert, &settings.api.api_tls_key];
@@ -98,7 +98,7 @@ fn read_settings(settings: &PipelineSettings) -> Finding {
     let of_repository =
         [&syslog.audit_syslog_ca, &syslog.audit_syslog_cert, &syslog.audit_syslog_key];
     let files: Vec<_> =
-        [sources, webhooks, &settings.api.auth.tokens_file, &pseudonyms.pseudonym_key_file]
+        [senders, webhooks, &settings.api.auth.tokens_file, &pseudonyms.pseudonym_key_file]
             .into_iter()
             .chain(certificates)
             .chain(of_repository)

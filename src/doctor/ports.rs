@@ -55,7 +55,7 @@ async fn dicom(settings: &PipelineSettings) -> Option<Finding> {
     let addr = settings.ingest.dicom_addr.0?;
     let found = match look(addr).await {
         // Who asks would be refused, and counted among the strangers.
-        Port::Held if settings.sources.read().is_ok_and(|file| !file.allow.is_open()) => {
+        Port::Held if settings.senders.read().is_ok_and(|file| !file.allow.is_open()) => {
             Finding::ok(CHECK, format!("{addr} is held, and was not asked: we may not send to it"))
         }
         Port::Held => echo(CHECK, addr, &settings.ingest.ae_title).await,

@@ -336,7 +336,7 @@ async fn the_senders_are_listed_with_what_their_evidence_is_worth() {
     let owner = api.owner.as_ref().unwrap();
     receive(owner, 1).await;
     let disproof = Disproof {
-        source: "MY PACS".to_owned(),
+        sender: "MY PACS".to_owned(),
         rule: Reason::Released,
         at: Timestamp::UNIX_EPOCH,
         series: SeriesInstanceUid::parse("2.1").unwrap(),

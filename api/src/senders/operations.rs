@@ -51,9 +51,9 @@ impl SenderOperations {
     /// its series are complete by quiet period, until an operator resets it. `Expected` is used
     /// only for senders that are configured with a source of expected counts.
     #[oai(path = "/sources", method = "get", operation_id = "listSources", tag = "Group::Sources")]
-    async fn sources(&self) -> Result<ListedSenders, Unreadable> {
-        let sources = self.catalog.sources().await?;
-        Ok(ListedSenders::Done(JsonBody(sources.into_iter().map(Sender::from).collect())))
+    async fn senders(&self) -> Result<ListedSenders, Unreadable> {
+        let senders = self.catalog.senders().await?;
+        Ok(ListedSenders::Done(JsonBody(senders.into_iter().map(Sender::from).collect())))
     }
 
     /// Believe a sender again
@@ -71,8 +71,8 @@ impl SenderOperations {
         #[oai(name = "CallingAETitle")]
         calling_ae_title: Path<AeTitle>,
     ) -> Result<Requested, TrustRefused> {
-        let known = self.catalog.sources().await?;
-        if !known.iter().any(|source| source.calling_ae_title == calling_ae_title.0.0) {
+        let known = self.catalog.senders().await?;
+        if !known.iter().any(|sender| sender.calling_ae_title == calling_ae_title.0.0) {
             return Err(Problem::not_found(
                 "no such sender was ever heard of; /sources lists them",
             )

@@ -1,7 +1,7 @@
 //! `GET /sources`: who sends, and what their evidence is worth.
 
 use crate::http::example_values::SERIES_UID;
-use catalog::SourceRecord;
+use catalog::SenderRecord;
 use poem_openapi::Object;
 use poem_openapi::types::Example;
 use serde::Serialize;
@@ -46,8 +46,8 @@ impl From<Option<(jiff::Timestamp, String)>> for Evidence {
     }
 }
 
-impl From<SourceRecord> for Sender {
-    fn from(record: SourceRecord) -> Self {
+impl From<SenderRecord> for Sender {
+    fn from(record: SenderRecord) -> Self {
         Self {
             calling_ae_title: record.calling_ae_title,
             last_seen_at: record.last_seen_at.to_string(),

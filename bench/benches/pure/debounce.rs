@@ -2,7 +2,7 @@
 
 use completion::Effect;
 use completion::debounce::{Debouncer, Stored};
-use completion::{Rules, Sources};
+use completion::{Rules, Senders};
 use contract::uid::SeriesInstanceUid;
 use criterion::{Criterion, Throughput};
 use jiff::{SignedDuration, Timestamp};
@@ -54,7 +54,7 @@ impl World {
             max_open: SignedDuration::from_hours(1_000_000),
             ..Rules::default()
         };
-        Self { debouncer: Debouncer::new(Sources::new(rules)), now: 0 }
+        Self { debouncer: Debouncer::new(Senders::new(rules)), now: 0 }
     }
 
     fn at(&self, later: i64) -> Timestamp {
@@ -65,7 +65,7 @@ impl World {
         let stored = Stored {
             series,
             at: self.at(0),
-            source: "MRC41234",
+            sender: "MRC41234",
             association: "00000000-0000-0000-0000-000000000007",
             node: "bench",
             ordinal: 1,

@@ -16,7 +16,7 @@ use crate::ticks::{Ticks, confirm_leader};
 use anyhow::ensure;
 use async_nats::{Client, jetstream};
 use catalog::{Bookmark, CatalogWriter, LossCause};
-use completion::Sources;
+use completion::Senders;
 use completion::clock::Clock;
 use completion::debounce::{Debouncer, Watermark};
 use completion::studies::Studies;
@@ -54,7 +54,7 @@ pub struct Driver {
     /// The catalogue, which this process owns.
     pub catalog: CatalogWriter,
     /// How it is decided that a series is complete.
-    pub sources: Sources,
+    pub senders: Senders,
     /// The same of a study; `None` when studies are not announced.
     pub study_quiet_period: Option<SignedDuration>,
     /// See the settings.
@@ -114,7 +114,7 @@ impl Driver {
         }
         let bookmark = self.bookmark(&jetstream, &position).await?;
         let taken_up =
-            record::take_up(&self.nats, &self.catalog, &self.sources, &position, bookmark);
+            record::take_up(&self.nats, &self.catalog, &self.senders, &position, bookmark);
         let bookmark = Box::pin(taken_up).await?;
         let last_sequence = bookmark.last_sequence;
         let consumer = Consumer::start(&jetstream, last_sequence, self.ack_wait).await?;
@@ -124,7 +124,7 @@ impl Driver {
             driver: self,
             consumer,
             jetstream,
-            debouncer: Debouncer::new(self.sources.clone()),
+            debouncer: Debouncer::new(self.senders.clone()),
             studies: Studies::new(self.study_quiet_period),
             watermark: Watermark::default(),
             ticks,

@@ -110,7 +110,7 @@ impl Session<'_> {
     async fn record(&mut self, deliveries: Vec<Delivery>, bytes: usize) -> anyhow::Result<()> {
         let Some(at) = deliveries.last().map(|delivery| delivery.mark.at) else { return Ok(()) };
         let size = BatchSize { events: deliveries.len(), bytes };
-        let Driver { sources, refusals, metrics, .. } = self.driver;
+        let Driver { senders, refusals, metrics, .. } = self.driver;
         let mut took = Duration::ZERO;
         let mut batch = Batch::new(self.bookmark.clone());
         for delivery in deliveries {
@@ -128,7 +128,7 @@ impl Session<'_> {
                 let next = Batch::new(batch.rows.bookmark.clone());
                 took += self.write(std::mem::replace(&mut batch, next)).await?;
             }
-            batch.push(delivery.sequence, delivery.mark, delivery.reading, sources);
+            batch.push(delivery.sequence, delivery.mark, delivery.reading, senders);
         }
         took += self.write(batch).await?;
         metrics.committed(&size, took, self.bookmark.last_sequence, at);

@@ -5,7 +5,7 @@ use crate::consumer::BATCH;
 use crate::fact::Fact;
 use crate::reading::Reading;
 use catalog::{Bookmark, CatalogError, CatalogWriter, EventMark, LossCause, Restored};
-use completion::Sources;
+use completion::Senders;
 use completion::debounce::Debouncer;
 use contract::uid::SeriesInstanceUid;
 use jiff::Timestamp;
@@ -79,7 +79,7 @@ impl Report {
 #[derive(Debug)]
 pub struct Rebuilding {
     catalog: CatalogWriter,
-    sources: Sources,
+    senders: Senders,
     debouncer: Debouncer,
     batch: Batch,
     events: usize,
@@ -90,11 +90,11 @@ pub struct Rebuilding {
 impl Rebuilding {
     /// Into an empty catalogue, of a stream that was made at `stream_created`.
     #[must_use]
-    pub fn new(catalog: CatalogWriter, sources: Sources, stream_created: Timestamp) -> Self {
-        let debouncer = Debouncer::new(sources.clone());
+    pub fn new(catalog: CatalogWriter, senders: Senders, stream_created: Timestamp) -> Self {
+        let debouncer = Debouncer::new(senders.clone());
         let beginning = Bookmark::new(stream_created, 0);
         let (batch, report) = (Batch::new(beginning), Report::default());
-        Self { catalog, sources, debouncer, batch, events: 0, report }
+        Self { catalog, senders, debouncer, batch, events: 0, report }
     }
 
     /// Into a catalogue that has events up to a bookmark.
@@ -103,12 +103,12 @@ impl Rebuilding {
     /// When the catalogue can't be read.
     pub async fn after(
         catalog: CatalogWriter,
-        sources: Sources,
+        senders: Senders,
         bookmark: Bookmark,
     ) -> Result<Self, CatalogError> {
         let (open, disproved) = (catalog.open_series().await?, catalog.disproved().await?);
         let losses = catalog.losses().await?;
-        let mut going_on = Self::new(catalog, sources, bookmark.stream_created);
+        let mut going_on = Self::new(catalog, senders, bookmark.stream_created);
         if let Some(latest) = bookmark.latest {
             going_on.debouncer.resume(latest);
         }
@@ -135,7 +135,7 @@ impl Rebuilding {
             Reading::DeletionRequested(_) | Reading::RegistrationRequested(_) => Reading::Nothing,
             reading => reading,
         };
-        self.batch.push(sequence, mark, reading, &self.sources);
+        self.batch.push(sequence, mark, reading, &self.senders);
         self.events += 1;
         if self.events >= BATCH {
             self.commit().await?;

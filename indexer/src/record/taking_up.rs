@@ -9,7 +9,7 @@ use super::tape::{Facts, Found};
 use crate::fact::Fact;
 use async_nats::Client;
 use catalog::{Bookmark, CatalogError, CatalogWriter, SeriesBookmark};
-use completion::Sources;
+use completion::Senders;
 use shared::stream::{self, Position, SERIES};
 
 /// Brings the catalogue up to what SERIES says. `position` is where INSTANCES stands, and `bookmark` how
@@ -20,7 +20,7 @@ use shared::stream::{self, Position, SERIES};
 pub async fn take_up(
     nats: &Client,
     catalog: &CatalogWriter,
-    sources: &Sources,
+    senders: &Senders,
     position: &Position,
     mut bookmark: Bookmark,
 ) -> anyhow::Result<Bookmark> {
@@ -34,7 +34,7 @@ pub async fn take_up(
     };
     if known < last {
         let noted;
-        (bookmark, noted) = play(nats, catalog, sources, position, bookmark, known).await?;
+        (bookmark, noted) = play(nats, catalog, senders, position, bookmark, known).await?;
         if noted > 0 {
             tracing::warn!(
                 noted,
@@ -65,7 +65,7 @@ pub async fn has_taken_up_all(nats: &Client, catalog: &CatalogWriter) -> anyhow:
 async fn play(
     nats: &Client,
     catalog: &CatalogWriter,
-    sources: &Sources,
+    senders: &Senders,
     position: &Position,
     bookmark: Bookmark,
     known: u64,
@@ -86,7 +86,7 @@ async fn play(
                     "the catalogue lies behind SERIES: taking up"
                 );
                 let rebuilding =
-                    Rebuilding::after(catalog.clone(), sources.clone(), bookmark.clone()).await?;
+                    Rebuilding::after(catalog.clone(), senders.clone(), bookmark.clone()).await?;
                 none.insert(Playing::after(nats, rebuilding, last_sequence).await?)
             }
         };

@@ -4,7 +4,7 @@ use super::stream::{Millis, SECOND, Stream, time};
 use catalog::Bookmark;
 use completion::clock::{Answer, Clock};
 use completion::debounce::{Debouncer, Watermark};
-use completion::{Completion, OpenSeries, Sources};
+use completion::{Completion, OpenSeries, Senders};
 use contract::event::Reason;
 use contract::uid::SeriesInstanceUid;
 use indexer::batch::Batch;
@@ -45,7 +45,7 @@ pub enum Death {
 /// An indexer that runs.
 pub struct Indexer<'a> {
     stream: &'a Stream,
-    sources: &'a Sources,
+    senders: &'a Senders,
     pub debouncer: Debouncer,
     watermark: Watermark,
     clock: Clock,
@@ -62,10 +62,10 @@ pub struct Indexer<'a> {
 
 impl<'a> Indexer<'a> {
     /// Starts from what is kept.
-    pub fn start(stream: &'a Stream, sources: &'a Sources, store: &dyn Store, now: Millis) -> Self {
+    pub fn start(stream: &'a Stream, senders: &'a Senders, store: &dyn Store, now: Millis) -> Self {
         let kept = store.bookmark();
         let last_sequence = resume_after(kept.as_ref(), &stream.position(now));
-        let mut debouncer = Debouncer::new(sources.clone());
+        let mut debouncer = Debouncer::new(senders.clone());
         debouncer.restore(store.open_series(), store.disproved());
         let beginning = Bookmark::new(time(0), 0);
         let bookmark = kept.filter(|kept| kept.last_sequence == last_sequence).unwrap_or(beginning);
@@ -76,7 +76,7 @@ impl<'a> Indexer<'a> {
         let clock = Clock::default();
         Self {
             stream,
-            sources,
+            senders,
             debouncer,
             watermark,
             clock,
@@ -118,7 +118,7 @@ impl<'a> Indexer<'a> {
                         self.follow_steps();
                         batch = Batch::new(self.bookmark.clone());
                     }
-                    batch.push(sequence, mark, entry.reading.clone(), self.sources);
+                    batch.push(sequence, mark, entry.reading.clone(), self.senders);
                 }
                 Place::Again => {}
                 Place::Other => panic!("{sequence} is another event"),
@@ -182,8 +182,8 @@ impl<'a> Indexer<'a> {
 
 /// Reads everything as it comes and decides whenever something is due, which is what an indexer does
 /// that nothing happens to. Gives what it announced.
-pub fn watch(stream: &Stream, sources: &Sources, store: &mut dyn Store) -> Vec<Announced> {
-    let mut indexer = Indexer::start(stream, sources, store, 0);
+pub fn watch(stream: &Stream, senders: &Senders, store: &mut dyn Store) -> Vec<Announced> {
+    let mut indexer = Indexer::start(stream, senders, store, 0);
     let mut announced = Vec::new();
     let mut decide_until = |indexer: &mut Indexer, store: &mut dyn Store, until: Millis| {
         while let Some(due) = indexer.debouncer.next_due() {

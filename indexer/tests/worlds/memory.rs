@@ -30,7 +30,7 @@ struct Instance {
 #[derive(Debug, Default)]
 struct Series {
     instances: HashSet<String>,
-    source: String,
+    sender: String,
     last_activity: Timestamp,
     revision: u32,
     reason: Option<Reason>,
@@ -43,7 +43,7 @@ impl Memory {
         Some(Completed {
             reason: known.reason?,
             last_activity: known.last_activity,
-            source: known.source.clone(),
+            sender: known.sender.clone(),
         })
     }
 
@@ -65,7 +65,7 @@ impl Memory {
             if effect != Effect::Resent {
                 let series = self.series.entry(now.series.clone()).or_default();
                 series.instances.insert(sop.clone());
-                series.source.clone_from(&event.calling_ae_title);
+                series.sender.clone_from(&event.calling_ae_title);
                 let row = Instance { known: now, added_sequence, stream_sequence: sequence };
                 self.instances.insert(sop, row);
             }
@@ -123,9 +123,9 @@ impl Store for Memory {
         for lesson in consequences.lessons {
             match lesson {
                 Lesson::Disproved(disproof) => {
-                    self.disproved.insert((disproof.source, disproof.rule));
+                    self.disproved.insert((disproof.sender, disproof.rule));
                 }
-                Lesson::Trusted { source } => self.disproved.retain(|(known, _)| *known != source),
+                Lesson::Trusted { sender } => self.disproved.retain(|(known, _)| *known != sender),
             }
         }
         for deletion in consequences.deletions {

@@ -5,8 +5,8 @@ use super::indexer::{Announced, Death, Indexer, Store, watch};
 use super::memory::Memory;
 use super::senders::world;
 use super::sqlite::Sqlite;
-use super::stream::{Entry, HOUR, Millis, SECOND, Stream, delete, sources};
-use completion::Sources;
+use super::stream::{Entry, HOUR, Millis, SECOND, Stream, delete, senders};
+use completion::Senders;
 use completion::debounce::Debouncer;
 use fastrand::Rng;
 use jiff::Timestamp;
@@ -63,11 +63,11 @@ fn live_in(
     store: &mut dyn Store,
     to_rest: bool,
 ) -> (Vec<Announced>, Tally) {
-    let sources = sources();
+    let senders = senders();
     let mut life = Life {
         check: Check::new(stream),
         stream,
-        sources: &sources,
+        senders: &senders,
         store,
         indexer: None,
         away: 0,
@@ -96,7 +96,7 @@ fn live_in(
 
 struct Life<'a> {
     stream: &'a Stream,
-    sources: &'a Sources,
+    senders: &'a Senders,
     store: &'a mut dyn Store,
     indexer: Option<Indexer<'a>>,
     /// Events that go by before a dead indexer is missed.
@@ -190,7 +190,7 @@ impl Life<'_> {
     }
 
     fn start(&mut self, now: Millis) {
-        let indexer = Indexer::start(self.stream, self.sources, self.store, now);
+        let indexer = Indexer::start(self.stream, self.senders, self.store, now);
         let backlog = self.stream.position(now).last - indexer.read_to();
         self.tally.longest_backlog = self.tally.longest_backlog.max(backlog);
         if backlog > 0 {
@@ -219,7 +219,7 @@ impl Life<'_> {
     /// An indexer that started now would decide the same.
     fn knows_what_is_kept(&mut self, now: Millis) {
         let Some(indexer) = &self.indexer else { return };
-        let restarted = Indexer::start(self.stream, self.sources, self.store, now);
+        let restarted = Indexer::start(self.stream, self.senders, self.store, now);
         let decisions = |debouncer: &Debouncer| {
             let mut debouncer = debouncer.clone();
             debouncer.advance(Timestamp::MAX);
@@ -318,7 +318,7 @@ fn a_catalogue_that_is_rebuilt_from_the_record_says_the_same() {
         let mut live = Sqlite::new();
         live_in(&stream, rng, &mut live, seed % 2 == 1);
         open += live.open_series().len();
-        let (rebuilt, report) = live.replayed(&stream, &sources(), 1);
+        let (rebuilt, report) = live.replayed(&stream, &senders(), 1);
         assert_eq!(rebuilt, live.rows(), "seed {seed}");
         assert!(report.partial.is_empty(), "seed {seed}: {:?}", report.partial);
     }
@@ -342,9 +342,9 @@ fn whatever_is_deleted_a_rebuilt_catalogue_says_the_same() {
             stream.events.insert(place + 1, Entry { at, reading });
         }
         let mut live = Sqlite::new();
-        let announced = watch(&stream, &sources(), &mut live);
-        assert_eq!(watch(&stream, &sources(), &mut Memory::default()), announced, "seed {seed}");
-        let (rebuilt, report) = live.replayed(&stream, &sources(), 1);
+        let announced = watch(&stream, &senders(), &mut live);
+        assert_eq!(watch(&stream, &senders(), &mut Memory::default()), announced, "seed {seed}");
+        let (rebuilt, report) = live.replayed(&stream, &senders(), 1);
         assert_eq!(rebuilt, live.rows(), "seed {seed}");
         assert!(report.partial.is_empty(), "seed {seed}: {:?}", report.partial);
         deletions += report.deletions;
@@ -361,7 +361,7 @@ fn of_a_record_that_begins_in_the_middle_the_decisions_are_whole_and_what_is_par
         let mut live = Sqlite::new();
         live_in(&stream, rng, &mut live, true);
         let from = stream.events.len() as u64 / 2 + 1;
-        let (rebuilt, report) = live.replayed(&stream, &sources(), from);
+        let (rebuilt, report) = live.replayed(&stream, &senders(), from);
         let of = |rows: &[String], what: &str| -> Vec<String> {
             rows.iter().filter(|row| row.starts_with(what)).cloned().collect()
         };

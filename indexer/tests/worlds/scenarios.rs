@@ -5,9 +5,9 @@ use super::memory::Memory;
 use super::sqlite::Sqlite;
 use super::stream::{
     Association, DAY, EXACT, Entry, HOUR, MINUTE, Millis, SECOND, Stream, complete, delete,
-    sources, started, time, trust,
+    senders, started, time, trust,
 };
-use completion::{Rules, Sources};
+use completion::{Rules, Senders};
 use contract::event::Ending::{Aborted, Released};
 use contract::event::Reason::{self, Expected, Interrupted, Overdue, Quiet, Requested};
 use indexer::reading::Reading;
@@ -38,14 +38,14 @@ impl Play {
         }
     }
 
-    fn announced_with(mut self, sources: &Sources) -> Vec<Announced> {
+    fn announced_with(mut self, senders: &Senders) -> Vec<Announced> {
         self.0.sort_by_key(|entry| entry.at);
-        watch(&Stream::new(self.0), sources, &mut Memory::default())
+        watch(&Stream::new(self.0), senders, &mut Memory::default())
     }
 
-    fn told_with(self, sources: &Sources) -> Vec<Told> {
+    fn told_with(self, senders: &Senders) -> Vec<Told> {
         let number = |uid: &str| uid.trim_start_matches("2.25.").parse().unwrap();
-        self.announced_with(sources)
+        self.announced_with(senders)
             .into_iter()
             .map(|a| {
                 let at = a.decided_at.as_millisecond();
@@ -55,7 +55,7 @@ impl Play {
     }
 
     fn told(self) -> Vec<Told> {
-        self.told_with(&sources())
+        self.told_with(&senders())
     }
 }
 
@@ -220,7 +220,7 @@ fn a_heartbeat_keeps_its_series_open_and_opens_none() {
     play.at(200 * SECOND, a.store(0, 1, 0));
     play.at(200 * SECOND, a.store(0, 2, 0));
     let quiet_period = SignedDuration::from_secs(3);
-    let told = play.told_with(&Sources::new(Rules { quiet_period, ..Rules::default() }));
+    let told = play.told_with(&Senders::new(Rules { quiet_period, ..Rules::default() }));
     assert_eq!(told, [(0, 1, 3, Quiet, after(203 * SECOND))]);
 }
 
@@ -271,7 +271,7 @@ fn a_series_that_grows_after_a_day_gets_a_revision_and_its_sender_is_still_belie
     // All of it again, and one that is new.
     play.stores(&mut second, 0, 0..11, (DAY, 10));
     play.at(DAY + SECOND, second.close(Released));
-    let announced = play.announced_with(&sources());
+    let announced = play.announced_with(&senders());
     let told: Vec<_> =
         announced.iter().map(|a| (a.revision, a.count, a.added, a.corrected, a.reason)).collect();
     assert_eq!(told, [(1, 10, 10, 0, Reason::Released), (2, 11, 1, 0, Reason::Released)]);
@@ -299,7 +299,7 @@ fn corrections_get_a_revision_that_says_how_many_there_are() {
         play.at(3 * SECOND, second.store(0, sop, 1));
     }
     play.at(4 * SECOND, second.close(Released));
-    let announced = play.announced_with(&sources());
+    let announced = play.announced_with(&senders());
     let told: Vec<_> =
         announced.iter().map(|a| (a.revision, a.count, a.added, a.corrected, a.reason)).collect();
     // Nothing grew, so nothing was proved wrong.
@@ -353,12 +353,12 @@ fn an_acknowledged_instance_that_is_not_there_takes_the_meaning_out_of_a_release
 
 #[test]
 fn the_expected_number_completes_a_series_only_for_a_sender_that_is_trusted_with_it() {
-    for (source, reason, at) in [(EXACT, Expected, 1_400), ("MR1", Quiet, 10_400)] {
+    for (sender, reason, at) in [(EXACT, Expected, 1_400), ("MR1", Quiet, 10_400)] {
         let mut play = Play::default();
-        let mut a = Association::new("a", source, "node");
+        let mut a = Association::new("a", sender, "node");
         a.images = Some(5);
         play.stores(&mut a, 0, 0..5, (0, 100));
-        assert_eq!(play.told(), [(0, 1, 5, reason, after(at))], "{source}");
+        assert_eq!(play.told(), [(0, 1, 5, reason, after(at))], "{sender}");
     }
 }
 
@@ -369,7 +369,7 @@ fn less_than_expected_blocks_no_other_rule_and_both_numbers_are_told() {
     a.images = Some(9);
     play.stores(&mut a, 0, 0..5, (0, 100));
     play.at(SECOND, a.close(Released));
-    let announced = play.announced_with(&sources());
+    let announced = play.announced_with(&senders());
     assert_eq!(announced.len(), 1);
     let told = (announced[0].count, announced[0].expected, announced[0].reason);
     assert_eq!(told, (5, Some(9), Reason::Released));
@@ -411,13 +411,13 @@ fn a_series_is_complete_at_once_when_an_operator_asks_for_it() {
 #[test]
 fn each_sender_has_its_own_periods() {
     let slow = Rules { quiet_period: SignedDuration::from_secs(120), ..Rules::default() };
-    let sources = Sources::new(Rules::default()).with("SLOW", slow);
+    let senders = Senders::new(Rules::default()).with("SLOW", slow);
     let mut play = Play::default();
-    for (number, source) in [(0, "SLOW"), (1, "MR1")] {
-        let mut a = Association::new(source, source, "node");
+    for (number, sender) in [(0, "SLOW"), (1, "MR1")] {
+        let mut a = Association::new(sender, sender, "node");
         play.stores(&mut a, number, number * 10..number * 10 + 5, (0, 10));
     }
-    let told = play.told_with(&sources);
+    let told = play.told_with(&senders);
     assert_eq!(told, [(1, 1, 5, Quiet, after(10_040)), (0, 1, 5, Quiet, after(2 * MINUTE + 40))]);
 }
 
@@ -442,17 +442,17 @@ fn a_series_that_is_deleted_among_its_instances_begins_again_and_a_rebuilt_catal
     let stream = Stream::new(play.0);
 
     let mut live = Sqlite::new();
-    let announced = watch(&stream, &sources(), &mut live);
+    let announced = watch(&stream, &senders(), &mut live);
     let told: Vec<_> =
         announced.iter().map(|a| (a.series.as_str(), a.revision, a.count, a.added)).collect();
     assert_eq!(told, [("2.25.0", 1, 20, 20), ("2.25.1", 1, 5, 5), ("2.25.0", 2, 15, 15)]);
-    assert_eq!(watch(&stream, &sources(), &mut Memory::default()), announced);
-    let (rebuilt, report) = live.replayed(&stream, &sources(), 1);
+    assert_eq!(watch(&stream, &senders(), &mut Memory::default()), announced);
+    let (rebuilt, report) = live.replayed(&stream, &senders(), 1);
     assert_eq!(rebuilt, live.rows());
     assert_eq!((report.completions, report.deletions), (3, 3));
     assert!(!rebuilt.iter().any(|row| row.starts_with("series ") && row.contains("2.25.1\"")));
     // Where the requests themselves are no longer on the record, what came of them is.
-    let (rebuilt, _) = live.replayed(&stream, &sources(), stream.events.len() as u64);
+    let (rebuilt, _) = live.replayed(&stream, &senders(), stream.events.len() as u64);
     assert!(!rebuilt.iter().any(|row| row.starts_with("series ") && row.contains("2.25.1\"")));
 }
 
@@ -467,13 +467,13 @@ fn what_is_read_at_once_is_deleted_in_its_place() {
     play.0.sort_by_key(|entry| entry.at);
     let stream = Stream::new(play.0);
     let mut live = Sqlite::new();
-    let sources = sources();
-    let mut indexer = Indexer::start(&stream, &sources, &live, MINUTE);
+    let senders = senders();
+    let mut indexer = Indexer::start(&stream, &senders, &live, MINUTE);
     indexer.read(&mut live, MINUTE, (0, 1000), None).unwrap();
     let announced = indexer.ask(&mut live, MINUTE);
     let told: Vec<_> = announced.iter().map(|a| (a.revision, a.count, a.reason)).collect();
     assert_eq!(told, [(1, 4, Reason::Released)]);
-    assert_eq!(live.replayed(&stream, &sources, 1).0, live.rows());
+    assert_eq!(live.replayed(&stream, &senders, 1).0, live.rows());
 }
 
 /// When the only series of a play was complete, in real time, if the broker's clock is set as given: when, and
@@ -481,7 +481,7 @@ fn what_is_read_at_once_is_deleted_in_its_place() {
 fn complete_at(play: Play, steps: &[(Millis, Millis)]) -> Millis {
     let mut stream = Stream::new(play.0);
     stream.steps = steps.to_vec();
-    let announced = watch(&stream, &sources(), &mut Memory::default());
+    let announced = watch(&stream, &senders(), &mut Memory::default());
     assert_eq!(announced.len(), 1, "{announced:?}");
     let decided = announced[0].decided_at;
     // A clock that was set back says the same twice; nobody decides before the step.

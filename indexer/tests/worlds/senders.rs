@@ -111,7 +111,7 @@ impl World<'_> {
 
     /// One sender with a few series.
     fn sender(&mut self, number: u32) {
-        let source = match self.chance(20) {
+        let sender = match self.chance(20) {
             true => EXACT.to_owned(),
             false => format!("AE{}", self.rng.u32(0..2)),
         };
@@ -123,7 +123,7 @@ impl World<'_> {
             let instance = |sop| Item { series: *series, sop: 100 * series + sop, digest: 0 };
             items.push((0..count).map(instance).collect());
         }
-        let images = (source == EXACT).then(|| match self.chance(70) {
+        let images = (sender == EXACT).then(|| match self.chance(70) {
             true => items[0].len() as i64,
             false => self.rng.i64(1..15),
         });
@@ -131,22 +131,22 @@ impl World<'_> {
             // An association for each series.
             0 => {
                 for items in items.clone() {
-                    at = self.deliver(&source, images, at, items) + self.pause();
+                    at = self.deliver(&sender, images, at, items) + self.pause();
                 }
             }
             // An association for each instance.
             1 => {
                 for item in items.concat() {
-                    at = self.deliver(&source, images, at, vec![item]) + self.pause();
+                    at = self.deliver(&sender, images, at, vec![item]) + self.pause();
                 }
             }
             // One for everything.
-            2 => at = self.deliver(&source, images, at, items.concat()),
+            2 => at = self.deliver(&sender, images, at, items.concat()),
             // One for everything, in any order.
             3 => {
                 let mut items = items.concat();
                 self.rng.shuffle(&mut items);
-                at = self.deliver(&source, images, at, items);
+                at = self.deliver(&sender, images, at, items);
             }
             // Several at the same time.
             _ => {
@@ -157,34 +157,34 @@ impl World<'_> {
                 let lanes: Vec<Vec<Item>> = (0..lanes).map(lane).collect();
                 let from = at;
                 for lane in lanes {
-                    at = at.max(self.deliver(&source, images, from, lane));
+                    at = at.max(self.deliver(&sender, images, from, lane));
                 }
             }
         }
-        self.afterwards(&source, images, at, &items.concat());
+        self.afterwards(&sender, images, at, &items.concat());
     }
 
     /// What comes after all was sent: the same again, more, corrections, moves.
-    fn afterwards(&mut self, source: &str, images: Option<i64>, at: Millis, items: &[Item]) {
+    fn afterwards(&mut self, sender: &str, images: Option<i64>, at: Millis, items: &[Item]) {
         let later = |world: &mut Self| at + *world.rng.choice(&[2 * SECOND, MINUTE, DAY]).unwrap();
         if self.chance(30) {
             let at = later(self);
-            self.deliver(source, images, at, items.to_vec());
+            self.deliver(sender, images, at, items.to_vec());
         }
         if self.chance(20) {
             let at = later(self);
             let more = Item { sop: items[0].sop + 50, ..items[0] };
-            self.deliver(source, images, at, vec![more]);
+            self.deliver(sender, images, at, vec![more]);
         }
         if self.chance(20) {
             let at = later(self);
             let correction = Item { digest: 1, ..items[self.rng.usize(0..items.len())] };
-            self.deliver(source, images, at, vec![correction]);
+            self.deliver(sender, images, at, vec![correction]);
         }
         if self.chance(10) {
             let at = later(self);
             let moved = items[self.rng.usize(0..items.len())];
-            self.deliver(source, images, at, vec![Item { series: moved.series + 1, ..moved }]);
+            self.deliver(sender, images, at, vec![Item { series: moved.series + 1, ..moved }]);
         }
     }
 
@@ -202,7 +202,7 @@ impl World<'_> {
     /// end of the last one.
     fn deliver(
         &mut self,
-        source: &str,
+        sender: &str,
         images: Option<i64>,
         mut at: Millis,
         items: Vec<Item>,
@@ -210,7 +210,7 @@ impl World<'_> {
         let mut left = items.clone();
         for attempt in 0.. {
             let faults = attempt < 3;
-            (at, left) = self.associate(source, images, at, left, faults);
+            (at, left) = self.associate(sender, images, at, left, faults);
             if left.is_empty() {
                 break;
             }
@@ -225,7 +225,7 @@ impl World<'_> {
     /// One association: when it ended, and what has to be sent again.
     fn associate(
         &mut self,
-        source: &str,
+        sender: &str,
         images: Option<i64>,
         from: Millis,
         items: Vec<Item>,
@@ -236,7 +236,7 @@ impl World<'_> {
         let death = self.nodes[node].dies_after(at);
         let name = self.nodes[node].name.clone();
         self.associations += 1;
-        let mut association = Association::new(self.associations.to_string(), source, &name);
+        let mut association = Association::new(self.associations.to_string(), sender, &name);
         association.images = images;
         let mut left = Vec::new();
         for (index, item) in items.iter().enumerate() {

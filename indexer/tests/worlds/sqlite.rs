@@ -3,7 +3,7 @@
 use super::indexer::{Announced, Store};
 use super::stream::{Stream, time};
 use catalog::{Bookmark, CatalogReader, CatalogSettings, CatalogWriter};
-use completion::Sources;
+use completion::Senders;
 use completion::debounce::Debouncer;
 use completion::{Completion, OpenSeries};
 use contract::event::Reason;
@@ -41,11 +41,11 @@ impl Sqlite {
 
     /// The same catalogue made again from the record, of which the events before sequence `from` are
     /// gone: what it says, and what of it is partial.
-    pub fn replayed(&self, stream: &Stream, sources: &Sources, from: u64) -> (Vec<String>, Report) {
+    pub fn replayed(&self, stream: &Stream, senders: &Senders, from: u64) -> (Vec<String>, Report) {
         self.runtime.block_on(async {
             let name = format!("rebuilt-{from}.db");
             let rebuilt = catalog(&self.folder, &name).await;
-            let mut replay = Rebuilding::new(rebuilt, sources.clone(), time(0));
+            let mut replay = Rebuilding::new(rebuilt, senders.clone(), time(0));
             let mut facts = self.facts.iter().peekable();
             let last = stream.events.len() as u64;
             for sequence in from..=last {

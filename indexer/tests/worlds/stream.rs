@@ -1,7 +1,7 @@
 //! The stream of a world: events with their sequence and the broker's time, and how they are made.
 
 use catalog::EventMark;
-use completion::{Hint, Rules, Sources};
+use completion::{Hint, Rules, Senders};
 use contract::event::{
     AssociationClosed, AssociationIdentity, AttributeValue, CompletionRequested, DeletionRequested,
     Ending, IngestStarted, InstanceReceiving, InstanceStored, SeriesShare, TrustRequested,
@@ -30,9 +30,9 @@ pub fn series(number: u32) -> SeriesInstanceUid {
 }
 
 /// The default settings, and a sender that is trusted with Images in Acquisition.
-pub fn sources() -> Sources {
+pub fn senders() -> Senders {
     let expected_from = vec![Hint::ImagesInAcquisition];
-    Sources::new(Rules::default()).with(EXACT, Rules { expected_from, ..Rules::default() })
+    Senders::new(Rules::default()).with(EXACT, Rules { expected_from, ..Rules::default() })
 }
 
 /// The sender that is trusted.
@@ -128,7 +128,7 @@ impl Stream {
 /// An association as a sender has it, and what its receiver says of it.
 #[derive(Debug, Clone)]
 pub struct Association {
-    pub source: String,
+    pub sender: String,
     pub node: String,
     pub id: String,
     ordinal: u64,
@@ -140,10 +140,10 @@ pub struct Association {
 }
 
 impl Association {
-    pub fn new(id: impl Into<String>, source: &str, node: &str) -> Self {
-        let (source, node, id) = (source.to_owned(), node.to_owned(), id.into());
+    pub fn new(id: impl Into<String>, sender: &str, node: &str) -> Self {
+        let (sender, node, id) = (sender.to_owned(), node.to_owned(), id.into());
         Self {
-            source,
+            sender,
             node,
             id,
             ordinal: 0,
@@ -168,7 +168,7 @@ impl Association {
             transfer_syntax_uid: String::new(),
             bytes: 1,
             digest: digest.to_string(),
-            calling_ae_title: self.source.clone(),
+            calling_ae_title: self.sender.clone(),
             called_ae_title: String::new(),
             peer_address: String::new(),
             association_id: self.id.clone(),
@@ -215,7 +215,7 @@ impl Association {
             series_instance_uid: series(number),
             modality: String::new(),
             bytes: 1,
-            calling_ae_title: self.source.clone(),
+            calling_ae_title: self.sender.clone(),
             association_id: self.id.clone(),
             node_name: self.node.clone(),
             ordinal: self.ordinal + 1,
@@ -233,7 +233,7 @@ impl Association {
         Reading::Closed(AssociationClosed {
             association: AssociationIdentity {
                 association_id: self.id.clone(),
-                calling_ae_title: self.source.clone(),
+                calling_ae_title: self.sender.clone(),
                 called_ae_title: String::new(),
                 peer_address: String::new(),
                 node_name: self.node.clone(),
@@ -275,8 +275,8 @@ pub fn delete(number: u32) -> Reading {
 }
 
 /// An operator wants a sender to be believed again.
-pub fn trust(source: &str) -> Reading {
-    let (calling_ae_title, request_id) = (source.to_owned(), String::new());
+pub fn trust(sender: &str) -> Reading {
+    let (calling_ae_title, request_id) = (sender.to_owned(), String::new());
     let request = TrustRequested { calling_ae_title, request_id, requested_at: time(0) };
     Reading::TrustRequested(request)
 }

@@ -1,7 +1,7 @@
 //! Who a caller is by its certificate, in the words of an operator.
 
 use ring::digest::{SHA256, digest};
-use shared::sources::CertificateId;
+use shared::senders::CertificateId;
 use std::fmt;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use x509_cert::der::Decode as _;

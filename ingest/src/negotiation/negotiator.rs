@@ -17,7 +17,7 @@ use dimse::negotiation::trimmed;
 use dimse::net::{Abort, Acceptor, AssociationError, Socket};
 use jiff::Timestamp;
 use shared::metrics::Refused;
-use shared::sources::{self, AllowList, Fit, NotAllowed};
+use shared::senders::{self, AllowList, Fit, NotAllowed};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -191,7 +191,7 @@ impl Negotiator {
         if call.in_plain_text {
             return Err(Rejection::PlainText);
         }
-        let caller = sources::Caller {
+        let caller = senders::Caller {
             calling_ae_title: &call.identity.calling_ae_title,
             address: call.peer,
             certificate: call.certificate.as_ref().map(Certificate::id),

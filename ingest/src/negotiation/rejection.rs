@@ -8,7 +8,7 @@ use dicom_ul::pdu::{
 use dimse::negotiation::Unsupported;
 use shared::audit::{Code, code};
 use shared::connection_limit::Full;
-use shared::sources::NotAllowed;
+use shared::senders::NotAllowed;
 use std::fmt;
 
 /// Why a caller gets no association.

@@ -3,7 +3,7 @@
 use anyhow::anyhow;
 use dicom_ul::pdu::{AssociationRQ, UserIdentityType, UserVariableItem};
 use ring::rand::{SystemRandom, generate};
-use shared::sources::{PasscodeHash, User};
+use shared::senders::{PasscodeHash, User};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::Semaphore;

@@ -3,7 +3,7 @@
 use super::connection::{Connection, Reception};
 use crate::negotiation::rejection::Rejection;
 use shared::connection_limit::ConnectionLimit;
-use shared::sources::NotAllowed;
+use shared::senders::NotAllowed;
 use shared::tls::Tls;
 use std::sync::Arc;
 use std::time::Duration;

@@ -26,7 +26,7 @@ pub use error::CatalogError;
 pub use lease::{Lease, RENEW_EVERY};
 pub use losses::{Contradicted, Loss, LossCause, Witness};
 pub use records::{
-    Details, InstanceRecord, RevisionRecord, SeriesRecord, SourceRecord, Statistics, StudyRecord,
+    Details, InstanceRecord, RevisionRecord, SenderRecord, SeriesRecord, Statistics, StudyRecord,
 };
 pub use search::{
     LevelSearch, Listed, Matching, Page, Position, SeriesOrder, SeriesSearch, StudySearch,

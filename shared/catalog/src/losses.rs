@@ -73,5 +73,5 @@ pub struct Contradicted {
     /// How many instances the association had acknowledged and the catalogue does not have.
     pub missing: u64,
     /// AE title of the sender of its latest instance.
-    pub source: String,
+    pub sender: String,
 }

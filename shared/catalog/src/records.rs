@@ -217,7 +217,7 @@ impl RevisionRecord {
 
 /// A sender as it is listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SourceRecord {
+pub struct SenderRecord {
     /// Its AE title, as it calls itself.
     pub calling_ae_title: String,
     /// Broker's time of its latest instance.

@@ -443,7 +443,7 @@ async fn what_the_rules_know_of_an_open_series_is_kept_whole() {
     feed.receive([instance("2.1", "3.1")]).await;
     let share = Share { node: "n".into(), last_ordinal: 7, stored: 5, makes_up: false };
     let open = OpenSeries {
-        sources: ["MR1".to_owned()].into(),
+        senders: ["MR1".to_owned()].into(),
         associations: [("a".to_owned(), share)].into(),
         last_closed: Some(Ending::Aborted),
         interrupted: true,
@@ -494,20 +494,20 @@ async fn what_is_learned_of_a_sender_is_kept_until_it_is_trusted_again() {
         let batch = Batch::new(bookmark(sequence));
         let consequences = Consequences { lessons: vec![lesson], ..Consequences::default() };
         feed.catalog.record(&batch, |_| consequences).await.unwrap();
-        (feed.reader.sources().await.unwrap(), feed.catalog.disproved().await.unwrap())
+        (feed.reader.senders().await.unwrap(), feed.catalog.disproved().await.unwrap())
     };
     let disproof = |rule| {
-        let (source, series) = ("MR1".to_owned(), SeriesInstanceUid::parse("2.1").unwrap());
-        Lesson::Disproved(Disproof { source, rule, at: second(7), series })
+        let (sender, series) = ("MR1".to_owned(), SeriesInstanceUid::parse("2.1").unwrap());
+        Lesson::Disproved(Disproof { sender, rule, at: second(7), series })
     };
-    let (sources, disproved) = learn(2, disproof(Reason::Released)).await;
-    assert_eq!(sources[0].calling_ae_title, "MR1");
-    assert_eq!(sources[0].released_disproved, Some((second(7), "2.1".to_owned())));
+    let (senders, disproved) = learn(2, disproof(Reason::Released)).await;
+    assert_eq!(senders[0].calling_ae_title, "MR1");
+    assert_eq!(senders[0].released_disproved, Some((second(7), "2.1".to_owned())));
     assert_eq!(disproved, [("MR1".to_owned(), Reason::Released)]);
     let (_, disproved) = learn(3, disproof(Reason::Expected)).await;
     assert_eq!(disproved.len(), 2);
-    let (sources, disproved) = learn(4, Lesson::Trusted { source: "MR1".into() }).await;
-    assert_eq!((sources[0].expected_disproved.clone(), disproved.len()), (None, 0));
+    let (senders, disproved) = learn(4, Lesson::Trusted { sender: "MR1".into() }).await;
+    assert_eq!((senders[0].expected_disproved.clone(), disproved.len()), (None, 0));
 }
 
 #[tokio::test]
@@ -634,8 +634,8 @@ async fn a_catalogue_of_the_first_version_is_brought_up_with_all_that_it_says() 
     let reader = CatalogReader::open(&settings).unwrap();
     let history = reader.history(&series).await.unwrap().unwrap();
     assert_eq!((history.len(), history[0].revision, history[0].instances_count), (1, 2, 5));
-    let sources = reader.sources().await.unwrap();
-    let names: Vec<_> = sources.iter().map(|source| source.calling_ae_title.as_str()).collect();
+    let senders = reader.senders().await.unwrap();
+    let names: Vec<_> = senders.iter().map(|sender| sender.calling_ae_title.as_str()).collect();
     assert_eq!(names, ["MR1", "MR2"]);
 }
 

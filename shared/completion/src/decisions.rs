@@ -54,7 +54,7 @@ pub struct Completed {
     /// Broker's time of the last activity before.
     pub last_activity: Timestamp,
     /// AE title of the sender of its latest instance.
-    pub source: String,
+    pub sender: String,
 }
 
 /// What follows from a batch for the completion rules, to be kept with it.
@@ -76,7 +76,7 @@ pub enum Lesson {
     /// An operator says that all evidence of the sender is to be believed again.
     Trusted {
         /// Its AE title.
-        source: String,
+        sender: String,
     },
 }
 
@@ -84,7 +84,7 @@ pub enum Lesson {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Disproof {
     /// Its AE title.
-    pub source: String,
+    pub sender: String,
     /// The rule that was wrong: `Released` or `Expected`.
     pub rule: Reason,
     /// Broker's time of the instance that showed it.

@@ -6,7 +6,7 @@ pub mod debounce;
 mod decisions;
 mod effect;
 mod open_series;
-mod sources;
+mod senders;
 pub mod studies;
 
 pub use decisions::{
@@ -14,4 +14,4 @@ pub use decisions::{
 };
 pub use effect::{Effect, Known};
 pub use open_series::{OpenSeries, Share};
-pub use sources::{Hint, OnDisagreement, Rules, Sources};
+pub use senders::{Hint, OnDisagreement, Rules, Senders};

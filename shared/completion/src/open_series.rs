@@ -17,10 +17,11 @@ pub struct OpenSeries {
     #[serde(rename = "LastActivityNanoseconds", with = "nanosecond::required")]
     pub last_activity: Timestamp,
     /// AE title of the sender of the latest instance: its settings hold.
-    pub source: String,
+    #[serde(rename = "Source")]
+    pub sender: String,
     /// All senders of this revision.
-    #[serde(default)]
-    pub sources: BTreeSet<String>,
+    #[serde(rename = "Sources", default)]
+    pub senders: BTreeSet<String>,
     /// The associations that brought instances in this revision and are not known to be closed.
     #[serde(default)]
     pub associations: BTreeMap<String, Share>,
@@ -34,7 +35,7 @@ pub struct OpenSeries {
     /// acknowledged instance is not to be found.
     #[serde(default)]
     pub tainted: bool,
-    /// How many instances it is to have, by a source that is trusted with it.
+    /// How many instances it is to have, by a sender that is trusted with it.
     #[serde(default)]
     pub expected: Option<u64>,
     /// How many it has; looked up only where it matters, which is where `expected` is known.
@@ -75,12 +76,12 @@ pub struct Share {
 impl OpenSeries {
     /// A series of which something is seen for the first time.
     #[must_use]
-    pub fn new(at: Timestamp, source: &str) -> Self {
+    pub fn new(at: Timestamp, sender: &str) -> Self {
         Self {
             opened_at: at,
             last_activity: at,
-            source: source.to_owned(),
-            sources: BTreeSet::new(),
+            sender: sender.to_owned(),
+            senders: BTreeSet::new(),
             associations: BTreeMap::new(),
             last_closed: None,
             interrupted: false,

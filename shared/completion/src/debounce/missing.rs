@@ -2,7 +2,7 @@
 
 use super::{Closed, Debouncer, Stored};
 use crate::{Completed, Effect};
-use crate::{Rules, Sources};
+use crate::{Rules, Senders};
 use contract::event::{Ending, Reason, SeriesShare};
 use contract::uid::SeriesInstanceUid;
 use jiff::Timestamp;
@@ -16,7 +16,7 @@ fn at() -> Timestamp {
 }
 
 fn debouncer() -> Debouncer {
-    Debouncer::new(Sources::new(Rules::default()))
+    Debouncer::new(Senders::new(Rules::default()))
 }
 
 /// The C-STOREs of one association that are seen, by their numbers.
@@ -25,7 +25,7 @@ fn seen(debouncer: &mut Debouncer, association: &str, ordinals: impl IntoIterato
         let stored = Stored {
             series: &uid(),
             at: at(),
-            source: "MR1",
+            sender: "MR1",
             association,
             node: "node",
             ordinal,
@@ -92,11 +92,11 @@ fn what_came_before_the_first_that_was_seen_is_missing_only_where_events_are_kno
     // Not of a series that was complete before.
     let mut again = debouncer();
     again.know_losses();
-    let before = Completed { reason: Reason::Quiet, last_activity: at(), source: "MR1".into() };
+    let before = Completed { reason: Reason::Quiet, last_activity: at(), sender: "MR1".into() };
     let stored = Stored {
         series: &uid(),
         at: at(),
-        source: "MR1",
+        sender: "MR1",
         association: "a",
         node: "node",
         ordinal: 5,

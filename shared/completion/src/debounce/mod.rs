@@ -23,7 +23,7 @@ pub use watermark::{Reached, Watermark};
 
 use crate::clock::{Step, TOLERANCE};
 use crate::{Completion, Consequences, Deletion, Lesson, OpenSeries};
-use crate::{OnDisagreement, Sources};
+use crate::{OnDisagreement, Senders};
 use contract::event::Reason;
 use contract::uid::SeriesInstanceUid;
 use jiff::Timestamp;
@@ -32,7 +32,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 /// Decides which of the open series are complete.
 #[derive(Debug, Clone)]
 pub struct Debouncer {
-    sources: Sources,
+    senders: Senders,
     /// Everything stored before it has been observed.
     watermark: Timestamp,
     /// When the broker stored the latest event; `None` before the first.
@@ -58,9 +58,9 @@ pub struct Debouncer {
 impl Debouncer {
     /// Without open series.
     #[must_use]
-    pub fn new(sources: Sources) -> Self {
+    pub fn new(senders: Senders) -> Self {
         Self {
-            sources,
+            senders,
             watermark: Timestamp::MIN,
             latest: None,
             steps: Vec::new(),
@@ -186,7 +186,7 @@ impl Debouncer {
         }
         let (due, series) = self.due.pop_first()?;
         let (state, _) = self.open.remove(&series)?;
-        let rules = self.sources.rules(&state.source);
+        let rules = self.senders.rules(&state.sender);
         Some(Completion {
             series,
             reason: due.reason,
@@ -212,8 +212,8 @@ impl Debouncer {
         self.open.len()
     }
 
-    fn is_believed(&self, source: &str, rule: Reason) -> bool {
+    fn is_believed(&self, sender: &str, rule: Reason) -> bool {
         // Nothing is disproved, most of the time: no key is made for the look.
-        self.disproved.is_empty() || !self.disproved.contains(&(source.to_owned(), rule))
+        self.disproved.is_empty() || !self.disproved.contains(&(sender.to_owned(), rule))
     }
 }

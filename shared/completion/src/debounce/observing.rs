@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 /// Senders of one series that are told apart, and associations that are followed. Beyond that a
 /// release proves nothing, and the series is complete by the other rules.
-const MAX_SOURCES: usize = 16;
+const MAX_SENDERS: usize = 16;
 const MAX_ASSOCIATIONS: usize = 256;
 
 /// An instance was stored.
@@ -19,7 +19,7 @@ pub struct Stored<'a> {
     /// When the broker stored it.
     pub at: Timestamp,
     /// AE title of the sender.
-    pub source: &'a str,
+    pub sender: &'a str,
     /// The association that brought it, and the receiver of that.
     pub association: &'a str,
     /// See `association`.
@@ -78,17 +78,17 @@ impl Debouncer {
         let is_new = *stored.effect == Effect::Added;
         let is_first = completed.is_none() && !self.open.contains_key(stored.series);
         let knows_losses = self.knows_losses;
-        let open = self.open_at(stored.series, stored.at, stored.source);
+        let open = self.open_at(stored.series, stored.at, stored.sender);
         open.is_first |= is_first;
         let began_unseen = knows_losses && open.is_first;
-        open.source.clear();
-        open.source.push_str(stored.source);
+        open.sender.clear();
+        open.sender.push_str(stored.sender);
         open.interrupted = false;
         open.expected = stored.expected.or(open.expected);
-        if !open.sources.contains(stored.source) {
-            open.tainted |= open.sources.len() >= MAX_SOURCES;
-            if open.sources.len() < MAX_SOURCES {
-                open.sources.insert(stored.source.to_owned());
+        if !open.senders.contains(stored.sender) {
+            open.tainted |= open.senders.len() >= MAX_SENDERS;
+            if open.senders.len() < MAX_SENDERS {
+                open.senders.insert(stored.sender.to_owned());
             }
         }
         if let Some(share) = share_of(open, stored.association, stored.node)
@@ -120,8 +120,8 @@ impl Debouncer {
         at: Timestamp,
         completed: Option<&Completed>,
     ) {
-        let source = completed.map_or("", |completed| completed.source.as_str());
-        self.open_at(series, at, source);
+        let sender = completed.map_or("", |completed| completed.sender.as_str());
+        self.open_at(series, at, sender);
         self.reschedule(series);
     }
 
@@ -153,10 +153,10 @@ impl Debouncer {
 
     /// A series was complete before an association said of it that it had acknowledged so many instances more
     /// than there are: INSTANCES has lost them, and the next revision says so.
-    pub fn contradicted(&mut self, series: &SeriesInstanceUid, source: &str, missing: u64) {
+    pub fn contradicted(&mut self, series: &SeriesInstanceUid, sender: &str, missing: u64) {
         // What an open one misses, it knows by the associations that it follows.
         let Some(at) = self.latest.filter(|_| !self.open.contains_key(series)) else { return };
-        let open = self.open_at(series, at, source);
+        let open = self.open_at(series, at, sender);
         open.missing = missing;
         open.tainted = true;
         self.reschedule(series);
@@ -193,10 +193,10 @@ impl Debouncer {
     }
 
     /// An operator wants a sender to be believed again.
-    pub fn trusted(&mut self, source: &str) {
-        self.disproved.retain(|(disproved, _)| disproved != source);
-        self.lessons.push(Lesson::Trusted { source: source.to_owned() });
-        self.reschedule_all_of(source);
+    pub fn trusted(&mut self, sender: &str) {
+        self.disproved.retain(|(disproved, _)| disproved != sender);
+        self.lessons.push(Lesson::Trusted { sender: sender.to_owned() });
+        self.reschedule_all_of(sender);
     }
 
     /// How many instances a series has. It matters only where it is known how many there are to be.
@@ -210,19 +210,19 @@ impl Debouncer {
     /// A series grows that was complete. Had nobody believed the evidence that made it complete, it
     /// would still have been open if this came within the quiet period.
     fn judge(&mut self, stored: &Stored<'_>, completed: &Completed) {
-        let Completed { reason, last_activity, source } = completed;
+        let Completed { reason, last_activity, sender } = completed;
         let grows = matches!(stored.effect, Effect::Added | Effect::MovedFrom(_));
         let by_evidence = matches!(reason, Reason::Released | Reason::Expected);
-        let quiet_period = self.sources.rules(source).quiet_period;
+        let quiet_period = self.senders.rules(sender).quiet_period;
         // Before it, by a clock that was set back, says nothing.
         let within = SignedDuration::ZERO..=quiet_period;
         if !grows || !by_evidence || !within.contains(&stored.at.duration_since(*last_activity)) {
             return;
         }
-        if self.disproved.insert((source.clone(), *reason)) {
-            let (source, rule, series) = (source.clone(), *reason, stored.series.clone());
-            self.reschedule_all_of(&source);
-            let disproof = Disproof { source, rule, at: stored.at, series };
+        if self.disproved.insert((sender.clone(), *reason)) {
+            let (sender, rule, series) = (sender.clone(), *reason, stored.series.clone());
+            self.reschedule_all_of(&sender);
+            let disproof = Disproof { sender, rule, at: stored.at, series };
             self.lessons.push(Lesson::Disproved(disproof));
         }
     }
@@ -232,10 +232,10 @@ impl Debouncer {
         &mut self,
         series: &SeriesInstanceUid,
         at: Timestamp,
-        source: &str,
+        sender: &str,
     ) -> &mut OpenSeries {
         if !self.open.contains_key(series) {
-            let state = OpenSeries::new(at, source);
+            let state = OpenSeries::new(at, sender);
             let due = self.due_of(&state);
             self.due.insert((due, series.clone()));
             self.open.insert(series.clone(), (state, due));
@@ -262,9 +262,9 @@ impl Debouncer {
         }
     }
 
-    fn reschedule_all_of(&mut self, source: &str) {
-        let of_source = |open: &OpenSeries| open.source == source || open.sources.contains(source);
-        let theirs = self.open.iter().filter(|(_, (open, _))| of_source(open));
+    fn reschedule_all_of(&mut self, sender: &str) {
+        let of_sender = |open: &OpenSeries| open.sender == sender || open.senders.contains(sender);
+        let theirs = self.open.iter().filter(|(_, (open, _))| of_sender(open));
         let theirs: Vec<_> = theirs.map(|(series, _)| series.clone()).collect();
         for series in theirs {
             self.reschedule(&series);

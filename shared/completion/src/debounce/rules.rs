@@ -40,7 +40,7 @@ impl PartialOrd for Due {
 impl Debouncer {
     /// When a series in this state is due, by the rule that comes first.
     pub(super) fn due_of(&self, open: &OpenSeries) -> Due {
-        let rules = self.sources.rules(&open.source);
+        let rules = self.senders.rules(&open.sender);
         let after = |period, reason| Due { at: later(open.last_activity, period), reason };
         let requested = open.requested.map(|at| Due { at, reason: Reason::Requested });
         let expected =
@@ -58,7 +58,7 @@ impl Debouncer {
     /// As many as were announced are there, and the sender's announcements were right so far.
     fn has_all_expected(&self, open: &OpenSeries) -> bool {
         open.expected.is_some_and(|expected| open.counted >= expected)
-            && self.is_believed(&open.source, Reason::Expected)
+            && self.is_believed(&open.sender, Reason::Expected)
     }
 
     /// Every association that brought instances is closed, the last one by release; all that they
@@ -67,7 +67,7 @@ impl Debouncer {
         open.associations.is_empty()
             && open.last_closed == Some(Ending::Released)
             && !open.tainted
-            && open.sources.iter().all(|source| self.is_believed(source, Reason::Released))
+            && open.senders.iter().all(|sender| self.is_believed(sender, Reason::Released))
     }
 }
 

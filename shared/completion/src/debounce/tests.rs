@@ -295,7 +295,7 @@ impl Machine {
                 let stored = Stored {
                     series: &series(*of),
                     at,
-                    source: &side(*association).to_string(),
+                    sender: &side(*association).to_string(),
                     association: &association.to_string(),
                     node: &side(*association).to_string(),
                     ordinal: self.stores[*association],
@@ -347,7 +347,7 @@ impl Machine {
                 let completed = Completed {
                     reason: completion.reason,
                     last_activity: open.last_activity,
-                    source: open.source.clone(),
+                    sender: open.sender.clone(),
                 };
                 let of = (0..SERIES).find(|of| series(*of) == completion.series).unwrap();
                 self.completed[of] = Some(completed);
@@ -360,7 +360,7 @@ impl Machine {
     fn restart(&mut self, kept: &mut HashMap<SeriesInstanceUid, OpenSeries>) {
         kept.extend(self.debouncer.take_consequences().open);
         kept.retain(|series, _| self.debouncer.open.contains_key(series));
-        let mut restarted = Debouncer::new(Sources::new(rules()));
+        let mut restarted = Debouncer::new(Senders::new(rules()));
         restarted.restore(kept.clone(), self.debouncer.disproved.clone());
         self.debouncer = restarted;
     }
@@ -373,7 +373,7 @@ proptest! {
         steps in prop::collection::vec((0..15_i64, step(), 0..20_u8), 1..80),
     ) {
         let mut machine = Machine {
-            debouncer: Debouncer::new(Sources::new(rules())),
+            debouncer: Debouncer::new(Senders::new(rules())),
             completed: Default::default(),
             stores: [0; ASSOCIATIONS],
             acknowledged: [[0; SERIES]; ASSOCIATIONS],
@@ -399,7 +399,7 @@ proptest! {
 
 #[test]
 fn the_watermark_never_goes_back_and_due_is_strictly_before_it() {
-    let mut debouncer = Debouncer::new(Sources::new(rules()));
+    let mut debouncer = Debouncer::new(Senders::new(rules()));
     debouncer.bereft(&series(1), second(5), None);
     assert_eq!(debouncer.next_due(), Some(second(15)));
     debouncer.advance(second(15));

@@ -2,7 +2,7 @@
 
 use crate::encoding::{optional_timestamp, timestamp};
 use crate::error::CatalogError;
-use crate::records::SourceRecord;
+use crate::records::SenderRecord;
 use crate::sqlite::CatalogReader;
 use sqlx::SqlitePool;
 
@@ -13,13 +13,13 @@ impl CatalogReader {
     ///
     /// # Errors
     /// When the catalogue can't be read.
-    pub async fn sources(&self) -> Result<Vec<SourceRecord>, CatalogError> {
+    pub async fn senders(&self) -> Result<Vec<SenderRecord>, CatalogError> {
         all(&self.pool).await
     }
 }
 
 /// All of them, by AE title.
-pub(in crate::sqlite) async fn all(pool: &SqlitePool) -> Result<Vec<SourceRecord>, CatalogError> {
+pub(in crate::sqlite) async fn all(pool: &SqlitePool) -> Result<Vec<SenderRecord>, CatalogError> {
     let rows: Vec<Row> = sqlx::query_as(
         "select calling_ae_title, last_seen_at, released_disproved_at, released_disproved_by,
                     expected_disproved_at, expected_disproved_by
@@ -30,7 +30,7 @@ pub(in crate::sqlite) async fn all(pool: &SqlitePool) -> Result<Vec<SourceRecord
     let disproved = |at, by| Ok::<_, CatalogError>(optional_timestamp(at)?.zip(by));
     rows.into_iter()
         .map(|(calling_ae_title, seen, released_at, released_by, expected_at, expected_by)| {
-            Ok(SourceRecord {
+            Ok(SenderRecord {
                 calling_ae_title,
                 last_seen_at: timestamp(seen)?,
                 released_disproved: disproved(released_at, released_by)?,

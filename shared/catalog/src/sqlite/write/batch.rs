@@ -13,7 +13,7 @@ use crate::sqlite::write::instance_rows;
 use crate::sqlite::write::losses;
 use crate::sqlite::write::open_series as open;
 use crate::sqlite::write::registrations;
-use crate::sqlite::write::senders as sources;
+use crate::sqlite::write::senders;
 use crate::sqlite::write::upserts::{TOUCH_SERIES, UPSERT_PATIENTS, UPSERT_SERIES, UPSERT_STUDIES};
 use completion::{Completed, Consequences, Effect, Known};
 use contract::event::InstanceStored;
@@ -50,8 +50,8 @@ impl CatalogWriter {
         let contradicted = losses::contradicted(&mut transaction, &batch.accounts).await?;
         let consequences = conclude(&Recorded { effects, completed, counts, contradicted });
         open::keep(&mut transaction, &consequences.open).await?;
-        sources::see(&mut transaction, &batch.instances).await?;
-        sources::learn(&mut transaction, &consequences.lessons).await?;
+        senders::see(&mut transaction, &batch.instances).await?;
+        senders::learn(&mut transaction, &consequences.lessons).await?;
         sqlx::query(
             "insert into bookmark
                 (id, stream_created, last_sequence, last_at, last_message_id, latest_at)
@@ -296,7 +296,7 @@ async fn find(
             let is = Completed {
                 reason: word(&reason)?,
                 last_activity: last_activity.unwrap_or(Timestamp::MIN),
-                source: row.calling_ae_title.unwrap_or_default(),
+                sender: row.calling_ae_title.unwrap_or_default(),
             };
             completed.insert(series.clone(), is);
         }

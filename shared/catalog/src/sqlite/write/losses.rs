@@ -122,9 +122,9 @@ pub(in crate::sqlite) async fn contradicted(
     .bind(last_lost)
     .fetch_all(connection)
     .await?;
-    let contradicted = rows.into_iter().map(|(series, missing, source)| {
-        let source = source.unwrap_or_default();
-        Ok((series_uid(&series)?, Contradicted { missing: missing.unsigned_abs(), source }))
+    let contradicted = rows.into_iter().map(|(series, missing, sender)| {
+        let sender = sender.unwrap_or_default();
+        Ok((series_uid(&series)?, Contradicted { missing: missing.unsigned_abs(), sender }))
     });
     contradicted.collect()
 }

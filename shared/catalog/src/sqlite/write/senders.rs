@@ -17,11 +17,11 @@ impl CatalogWriter {
     /// # Errors
     /// When the catalogue can't be read.
     pub async fn disproved(&self) -> Result<Vec<(String, Reason)>, CatalogError> {
-        let sources = senders::all(&self.pool).await?;
-        let rules = sources.into_iter().flat_map(|source| {
-            let released = source.released_disproved.map(|_| Reason::Released);
-            let expected = source.expected_disproved.map(|_| Reason::Expected);
-            let name = source.calling_ae_title;
+        let senders = senders::all(&self.pool).await?;
+        let rules = senders.into_iter().flat_map(|sender| {
+            let released = sender.released_disproved.map(|_| Reason::Released);
+            let expected = sender.expected_disproved.map(|_| Reason::Expected);
+            let name = sender.calling_ae_title;
             released.into_iter().chain(expected).map(move |rule| (name.clone(), rule))
         });
         Ok(rules.collect())
@@ -72,17 +72,17 @@ pub(in crate::sqlite) async fn learn(
                 sqlx::query(statement)
                     .bind(nanoseconds(disproof.at))
                     .bind(disproof.series.as_str())
-                    .bind(&disproof.source)
+                    .bind(&disproof.sender)
                     .execute(&mut *connection)
                     .await?;
             }
-            Lesson::Trusted { source } => {
+            Lesson::Trusted { sender } => {
                 sqlx::query(
                     "update sources set released_disproved_at = null, released_disproved_by = null,
                                         expected_disproved_at = null, expected_disproved_by = null
                      where calling_ae_title = ?",
                 )
-                .bind(source)
+                .bind(sender)
                 .execute(&mut *connection)
                 .await?;
             }

@@ -41,12 +41,12 @@ impl Default for Rules {
 
 /// The rules for each sender.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sources {
+pub struct Senders {
     all: Rules,
     by_ae_title: HashMap<String, Rules>,
 }
 
-impl Sources {
+impl Senders {
     /// One set of rules for all.
     #[must_use]
     pub fn new(all: Rules) -> Self {

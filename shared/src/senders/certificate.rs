@@ -1,4 +1,4 @@
-//! What a certificate is known by in the sources file.
+//! What a certificate is known by in the senders file.
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};

@@ -230,10 +230,10 @@ fn user_name<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Er
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sources::SourcesFile;
+    use crate::senders::SendersFile;
 
     fn list(text: &str) -> AllowList {
-        SourcesFile::parse(text).unwrap().allow
+        SendersFile::parse(text).unwrap().allow
     }
 
     fn check(list: &AllowList, calling_ae_title: &str, address: &str) -> Result<(), NotAllowed> {

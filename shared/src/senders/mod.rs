@@ -1,4 +1,4 @@
-//! The sources file: what is known of the senders before they send anything. Who receives reads from it who
+//! The senders file: what is known of the senders before they send anything. Who receives reads from it who
 //! may send, who decides reads how; what one of them does not use it checks all the same.
 
 mod allow;
@@ -8,7 +8,7 @@ mod passcode;
 
 pub use allow::{AllowList, Allowed, Caller, Fit, NotAllowed, User};
 pub use certificate::{CertificateId, CertificateName};
-pub use entry::Source;
+pub use entry::SenderEntry;
 pub use passcode::PasscodeHash;
 
 use crate::settings;
@@ -18,35 +18,35 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
 
-/// Where the sources file is.
+/// Where the senders file is.
 #[derive(Debug, Clone, Default, clap::Args)]
-pub struct SourcesSettings {
+pub struct SendersSettings {
     /// A TOML file of who may send, and of settings that differ by calling AE title [default: none]
     #[arg(long, env = "SOURCES_FILE")]
     pub sources_file: Option<PathBuf>,
 }
 
-impl SourcesSettings {
+impl SendersSettings {
     /// Reads the file; without one nothing is known of anybody.
     ///
     /// # Errors
     /// When it can't be read, or says something that is not understood.
-    pub fn read(&self) -> anyhow::Result<SourcesFile> {
-        self.sources_file.as_deref().map_or_else(|| Ok(SourcesFile::default()), SourcesFile::read)
+    pub fn read(&self) -> anyhow::Result<SendersFile> {
+        self.sources_file.as_deref().map_or_else(|| Ok(SendersFile::default()), SendersFile::read)
     }
 }
 
-/// What a sources file says.
+/// What a senders file says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SourcesFile {
+pub struct SendersFile {
     /// Who may send.
     pub allow: AllowList,
     /// What differs for a sender, each of another AE title.
-    pub sources: Vec<Source>,
+    pub senders: Vec<SenderEntry>,
 }
 
-impl SourcesFile {
-    /// Reads a sources file.
+impl SendersFile {
+    /// Reads a senders file.
     ///
     /// # Errors
     /// When it can't be read, or says something that is not understood.
@@ -56,23 +56,23 @@ impl SourcesFile {
         Self::parse(&text).with_context(what)
     }
 
-    /// Reads the text of a sources file.
+    /// Reads the text of a senders file.
     ///
     /// # Errors
     /// When it says something that is not understood: one line that says where.
     pub fn parse(text: &str) -> anyhow::Result<Self> {
         let tables: Tables = settings::from_toml(text)?;
         let line = |at: usize| settings::line_of(text.get(..at).unwrap_or(text));
-        let mut sources = Vec::new();
+        let mut senders = Vec::new();
         let mut seen = HashMap::new();
         for entry in tables.source {
             let at = line(entry.span().start);
-            let source = entry.into_inner();
-            if let Some(first) = seen.insert(source.ae_title.clone(), at) {
-                let ae_title = source.ae_title;
+            let sender = entry.into_inner();
+            if let Some(first) = seen.insert(sender.ae_title.clone(), at) {
+                let ae_title = sender.ae_title;
                 bail!("line {at}: ae_title {ae_title:?} is there twice, first at line {first}");
             }
-            sources.push(source);
+            senders.push(sender);
         }
         let mut allow = Vec::new();
         for entry in tables.allow {
@@ -80,7 +80,7 @@ impl SourcesFile {
             let allowed = Allowed::try_from(entry.into_inner());
             allow.push(allowed.map_err(|reason| anyhow!("line {at}: {reason}"))?);
         }
-        Ok(Self { allow: AllowList::new(allow), sources })
+        Ok(Self { allow: AllowList::new(allow), senders })
     }
 }
 
@@ -88,7 +88,7 @@ impl SourcesFile {
 #[serde(deny_unknown_fields)]
 struct Tables {
     #[serde(default)]
-    source: Vec<Spanned<Source>>,
+    source: Vec<Spanned<SenderEntry>>,
     #[serde(default)]
     allow: Vec<Spanned<allow::Entry>>,
 }
@@ -152,14 +152,14 @@ mod tests {
             ("[[allow]]\nae_title = 'A'\npasscode = 'secret'", "line 3: passcode: is no hash"),
             ("[[source]\n", "line 1: "),
         ] {
-            let error = format!("{:#}", SourcesFile::parse(text).unwrap_err());
+            let error = format!("{:#}", SendersFile::parse(text).unwrap_err());
             assert!(error.contains(said) && !error.contains('\n'), "{text}: {error}");
         }
     }
 
     #[test]
     fn nothing_is_known_without_a_file() {
-        assert_eq!(SourcesSettings::default().read().unwrap(), SourcesFile::default());
-        assert_eq!(SourcesFile::parse("").unwrap(), SourcesFile::default());
+        assert_eq!(SendersSettings::default().read().unwrap(), SendersFile::default());
+        assert_eq!(SendersFile::parse("").unwrap(), SendersFile::default());
     }
 }

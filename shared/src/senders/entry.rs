@@ -9,7 +9,7 @@ use serde::de::{Deserializer, Error as _};
 /// One `[[source]]` of the file: what it does not say is as for all.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Source {
+pub struct SenderEntry {
     /// Its calling AE title, without padding.
     #[serde(deserialize_with = "ae_title")]
     pub ae_title: String,
