@@ -1,5 +1,8 @@
 //! NATS with a user for each service: the whole flow works, and none may do more.
 
+mod intruder;
+mod subjects;
+
 use crate::harness::pipeline::{
     COLLIMATOR, Ends, Process, address, free_addr, nats_conf, nats_server, service,
 };
@@ -9,16 +12,17 @@ use crate::harness::restricted::{RestrictedBroker, RestrictedServices, refusals}
 use crate::harness::tls::Authority;
 use crate::harness::{DEADLINE, eventually};
 use async_nats::jetstream;
-use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerError};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions};
 use collimator::synthetic::SyntheticStudy;
 use futures_util::StreamExt;
+use intruder::intruder;
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use subjects::{EVENTS, MAY, may, subjects};
 use tokio::time::timeout;
 
 async fn connect(
@@ -28,68 +32,10 @@ async fn connect(
     options.connect(broker.addr.to_string()).await.map_err(|error| error.kind())
 }
 
-/// Connects as a user who tries things.
-async fn intruder(broker: &RestrictedBroker, user: &'static str) -> Intruder {
-    let (said, refusals) = mpsc::unbounded_channel();
-    let options = ConnectOptions::with_user_and_password(user.to_owned(), broker.password(user));
-    let options = options.custom_inbox_prefix(format!("_INBOX_{user}"));
-    let options = options.event_callback(move |event| {
-        let said = said.clone();
-        async move {
-            if let Event::ServerError(ServerError::Other(error)) = event {
-                let _ = said.send(error);
-            }
-        }
-    });
-    let nats = connect(broker, options).await.unwrap();
-    Intruder { user, nats, refusals }
-}
-
 /// The ends of a pipeline on it, seen with all rights.
 async fn ends(broker: &RestrictedBroker, dicom: SocketAddr, api: String) -> Ends {
     let (nats, nats_url) = (broker.admin().await, format!("nats://{}", broker.addr));
     Ends { dicom, api, nats, nats_url }
-}
-
-/// Somebody who knows the password of a user.
-struct Intruder {
-    user: &'static str,
-    nats: Client,
-    refusals: mpsc::UnboundedReceiver<String>,
-}
-
-impl Intruder {
-    async fn may_not_publish(&mut self, subject: &str) {
-        self.nats.publish(subject.to_owned(), "{}".into()).await.unwrap();
-        self.is_refused(&format!("Publish to \"{subject}\"")).await;
-    }
-
-    async fn may_not_subscribe(&mut self, subject: &str) {
-        let _subscription = self.nats.subscribe(subject.to_owned()).await.unwrap();
-        self.is_refused(&format!("Subscription to \"{subject}\"")).await;
-    }
-
-    /// Waits until the broker has seen all that it was sent, and gives the subjects that it refused.
-    async fn reaches_the_broker(&mut self) -> BTreeSet<String> {
-        const NOBODYS: &str = "nobodys.subject";
-        self.nats.publish(NOBODYS, "".into()).await.unwrap();
-        self.nats.flush().await.unwrap();
-        let mut refused = BTreeSet::new();
-        while !refused.contains(NOBODYS) {
-            let said = timeout(DEADLINE, self.refusals.recv()).await.unwrap().unwrap();
-            refused.extend(said.split('"').nth(1).map(str::to_owned));
-        }
-        refused
-    }
-
-    async fn is_refused(&mut self, what: &str) {
-        self.nats.flush().await.unwrap();
-        let refused = timeout(DEADLINE, self.refusals.recv()).await;
-        let refused = refused.unwrap_or_else(|_| panic!("{} may: {what}", self.user)).unwrap();
-        let (refused, what) = (refused.to_lowercase(), what.to_lowercase());
-        assert!(refused.contains("permissions violation"), "{}: {refused}", self.user);
-        assert!(refused.contains(&what), "{}: {what}: {refused}", self.user);
-    }
 }
 
 #[tokio::test]
@@ -300,190 +246,6 @@ async fn no_user_may_do_what_is_not_its_work() {
 
 /// Refusals that a client takes at one time: it drops what it has no room for.
 const AT_ONCE: usize = 32;
-
-/// Requests of JetStream's API after `$JS.API.`, older forms included, as nats-server's source has them
-/// (`server/jetstream_api.go`). `S` is a stream and `C` a consumer.
-const REQUESTS: &[&str] = &[
-    "INFO",
-    "STREAM.NAMES",
-    "STREAM.LIST",
-    "STREAM.CREATE.S",
-    "STREAM.UPDATE.S",
-    "STREAM.INFO.S",
-    "STREAM.DELETE.S",
-    "STREAM.PURGE.S",
-    "STREAM.SNAPSHOT.S",
-    "STREAM.RESTORE.S",
-    "STREAM.MSG.GET.S",
-    "STREAM.MSG.DELETE.S",
-    "STREAM.PEER.REMOVE.S",
-    "STREAM.PEER.EVACUATE.S",
-    "STREAM.CANCEL_MOVE.S",
-    "STREAM.LEADER.STEPDOWN.S",
-    "STREAM.TEMPLATE.CREATE.S",
-    "STREAM.TEMPLATE.DELETE.S",
-    "DIRECT.GET.S",
-    "DIRECT.GET.S.dicom.x",
-    "CONSUMER.CREATE.S",
-    "CONSUMER.CREATE.S.C",
-    "CONSUMER.CREATE.S.C.dicom.x",
-    "CONSUMER.DURABLE.CREATE.S.C",
-    "CONSUMER.NAMES.S",
-    "CONSUMER.LIST.S",
-    "CONSUMER.INFO.S.C",
-    "CONSUMER.DELETE.S.C",
-    "CONSUMER.PAUSE.S.C",
-    "CONSUMER.RESET.S.C",
-    "CONSUMER.UNPIN.S.C",
-    "CONSUMER.MSG.NEXT.S.C",
-    "CONSUMER.LEADER.STEPDOWN.S.C",
-    "META.LEADER.STEPDOWN",
-    "META.RESCUE",
-    "SERVER.REMOVE",
-    "SERVER.EVACUATE",
-    "ACCOUNT.PURGE.COLLIMATOR",
-    "ACCOUNT.STREAM.MOVE.COLLIMATOR.S",
-    "ACCOUNT.STREAM.CANCEL_MOVE.COLLIMATOR.S",
-];
-
-/// What else JetStream and the server listen to.
-const OTHERS: &[&str] = &[
-    "$JS.ACK.S.C.1.1.1.1.1",
-    "$JS.ACK._.hash.S.C.1.1.1.1.1.x",
-    "$JS.FC.S.C.x",
-    "$JS.SNAPSHOT.ACK.S.x",
-    "$JS.SNAPSHOT.RESTORE.S.x",
-    "$JS.COLLIMATOR.API.STREAM.DELETE.S",
-    "$SYS.REQ.SERVER.PING",
-    "$SYS.REQ.ACCOUNT.COLLIMATOR.CONNZ",
-    "$SYS.REQ.USER.INFO",
-];
-
-/// Our own subjects.
-const EVENTS: &[&str] = &[
-    "dicom.instance.stored.00.MR.1.2",
-    "dicom.instance.receiving.MR.1.2",
-    "dicom.association.released.MR1",
-    "dicom.ingest.started.X",
-    "dicom.clock.X",
-    "dicom.request.register.1.2",
-    "dicom.request.complete.1.2",
-    "dicom.request.delete.1.2",
-    "dicom.request.trust.MR1",
-    "dicom.series.completed.MR.1.2",
-    "dicom.series.deleted.MR.1.2",
-    "dicom.study.completed.1.2",
-    "dicom.dead.unreadable",
-    "dicom.dead.webhook.ai",
-    "dicom.audit.ingest.transferred",
-    "dicom.audit.indexer.activity",
-    "dicom.audit.api.query",
-];
-
-const STREAMS: [&str; 4] = ["INSTANCES", "SERIES", "DEAD", "AUDIT"];
-const CONSUMERS: [&str; 4] = ["indexer", "webhook-ai", "syslog", "other"];
-
-/// What each user may publish of all these, and nothing else; after a `!` what it may not all the same.
-const MAY: [(&str, &[&str]); 4] = [
-    (
-        "ingest",
-        &[
-            "dicom.instance.>",
-            "dicom.association.>",
-            "dicom.ingest.>",
-            "dicom.audit.ingest.*",
-            "$JS.API.STREAM.INFO.*",
-        ],
-    ),
-    (
-        "indexer",
-        &[
-            "dicom.series.>",
-            "dicom.study.>",
-            "dicom.clock.X",
-            "dicom.dead.unreadable",
-            "dicom.audit.indexer.*",
-            "$JS.API.STREAM.INFO.*",
-            "$JS.API.STREAM.CREATE.*",
-            "$JS.API.STREAM.UPDATE.*",
-            "$JS.API.STREAM.PURGE.INSTANCES",
-            "$JS.API.STREAM.MSG.GET.INSTANCES",
-            "$JS.API.STREAM.MSG.GET.SERIES",
-            "$JS.API.DIRECT.GET.INSTANCES",
-            "$JS.API.DIRECT.GET.INSTANCES.>",
-            "$JS.API.CONSUMER.CREATE.INSTANCES.*",
-            "$JS.API.CONSUMER.INFO.INSTANCES.*",
-            "$JS.API.CONSUMER.MSG.NEXT.INSTANCES.*",
-            "$JS.API.CONSUMER.DELETE.INSTANCES.*",
-            "$JS.API.CONSUMER.CREATE.SERIES.*",
-            "$JS.API.CONSUMER.MSG.NEXT.SERIES.*",
-            "$JS.ACK.INSTANCES.>",
-        ],
-    ),
-    (
-        "api",
-        &[
-            "dicom.request.>",
-            "dicom.dead.webhook.>",
-            "dicom.audit.api.*",
-            "$JS.API.STREAM.INFO.*",
-            "$JS.API.STREAM.MSG.GET.DEAD",
-            "$JS.API.STREAM.MSG.DELETE.DEAD",
-            "$JS.API.CONSUMER.CREATE.INSTANCES.*",
-            "$JS.API.CONSUMER.CREATE.SERIES.*",
-            "$JS.API.CONSUMER.CREATE.DEAD.*",
-            "$JS.API.CONSUMER.CREATE.AUDIT.syslog",
-            "$JS.API.CONSUMER.INFO.>",
-            "$JS.API.CONSUMER.LIST.*",
-            "$JS.API.CONSUMER.MSG.NEXT.INSTANCES.*",
-            "$JS.API.CONSUMER.MSG.NEXT.SERIES.*",
-            "$JS.API.CONSUMER.MSG.NEXT.DEAD.*",
-            "$JS.API.CONSUMER.MSG.NEXT.AUDIT.syslog",
-            "$JS.API.CONSUMER.DELETE.INSTANCES.*",
-            "$JS.API.CONSUMER.DELETE.SERIES.*",
-            "$JS.API.CONSUMER.DELETE.DEAD.*",
-            "$JS.ACK.SERIES.>",
-            "$JS.ACK.AUDIT.syslog.>",
-            "!$JS.API.CONSUMER.CREATE.INSTANCES.indexer",
-            "!$JS.API.CONSUMER.MSG.NEXT.INSTANCES.indexer",
-            "!$JS.API.CONSUMER.DELETE.INSTANCES.indexer",
-        ],
-    ),
-    ("tap", &[]),
-];
-
-/// All subjects, with each stream and each consumer in its place.
-fn subjects() -> BTreeSet<String> {
-    let requests = REQUESTS.iter().map(|request| format!("$JS.API.{request}"));
-    let templates = requests.chain(OTHERS.iter().chain(EVENTS).map(|other| (*other).to_owned()));
-    let filled = |template: String, place: &'static str, names: [&'static str; 4]| {
-        names.map(|name| {
-            let tokens = template.split('.').map(|token| if token == place { name } else { token });
-            tokens.collect::<Vec<_>>().join(".")
-        })
-    };
-    templates
-        .flat_map(|template| filled(template, "S", STREAMS))
-        .flat_map(|template| filled(template, "C", CONSUMERS))
-        .collect()
-}
-
-/// Whether a subject is one of a pattern with the wildcards of NATS.
-fn matches(pattern: &str, subject: &str) -> bool {
-    let (mut wanted, mut tokens) = (pattern.split('.'), subject.split('.'));
-    loop {
-        match (wanted.next(), tokens.next()) {
-            (Some(">"), Some(_)) | (None, None) => return true,
-            (Some(wanted), Some(token)) if wanted == "*" || wanted == token => {}
-            _ => return false,
-        }
-    }
-}
-
-fn may(patterns: &[&str], subject: &str) -> bool {
-    let denied = |pattern: &&str| pattern.strip_prefix('!').is_some_and(|p| matches(p, subject));
-    patterns.iter().any(|pattern| matches(pattern, subject)) && !patterns.iter().any(denied)
-}
 
 #[tokio::test]
 async fn each_user_may_publish_what_the_table_has_and_nothing_else() {

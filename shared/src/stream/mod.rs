@@ -1,19 +1,27 @@
 //! The streams of the pipeline on the broker: how they are made, and what the broker says of them.
 
+mod connection;
+mod inspection;
+
+pub use connection::connect;
+pub use inspection::{Kept, inspect};
+
 use crate::health::Part;
-use crate::nats_version::{OLDEST, Outdated};
-use crate::settings::{NatsSettings, StreamSettings};
+use crate::nats_version::OLDEST;
+use crate::settings::StreamSettings;
 use anyhow::{Context as _, bail, ensure};
 use async_nats::jetstream::context::{
     CreateStreamError, CreateStreamErrorKind, GetStreamError, GetStreamErrorKind,
 };
 use async_nats::jetstream::stream::{
-    ClusterInfo, Config, DiscardPolicy, PersistenceMode, RetentionPolicy, StorageType,
+    Config, DiscardPolicy, PersistenceMode, RetentionPolicy, StorageType,
 };
 use async_nats::jetstream::{Context, ErrorCode};
-use async_nats::{Client, ConnectOptions, HeaderMap};
+use async_nats::{Client, HeaderMap};
+use connection::CONNECT_PAUSE;
 use contract::event;
 use contract::subject::Subject;
+use inspection::differences;
 use jiff::Timestamp;
 use serde::Deserialize;
 use std::time::Duration;
@@ -45,71 +53,8 @@ const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// until it is told of success, so this must outlast an outage of the broker's answers.
 const SERIES_DUPLICATE_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// First and longest pause between two tries to reach the broker.
-const CONNECT_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
-
-/// From one ping of the broker to the next while nothing else comes from it. After three without an answer
-/// the connection is dead, though TCP may keep it for minutes, and a new one is made.
-const PING_INTERVAL: Duration = Duration::from_secs(1);
-
 /// From one look at the settings of the streams to the next.
 const GUARD_PAUSE: Duration = Duration::from_secs(60);
-
-/// Connects to the broker, however long it takes to come up, and keeps `part` of the health up to
-/// date from then on. Reconnects by itself. `None` when told to stop before there was a connection.
-///
-/// # Errors
-/// When the user's password can't be read, or the server is older than [`OLDEST`] and not allowed.
-pub async fn connect(
-    settings: &NatsSettings,
-    name: &str,
-    part: Part,
-    stop: &CancellationToken,
-) -> anyhow::Result<Option<Client>> {
-    let mut pause = CONNECT_PAUSE.0;
-    let options = settings.user.introduce(options(name, part.clone()))?;
-    let client = loop {
-        let options = options.clone();
-        let error = tokio::select! {
-            connected = settings.nats_url.connect(options) => match connected {
-                Ok(client) => break client,
-                Err(error) => error,
-            },
-            () = stop.cancelled() => return Ok(None),
-        };
-        part.not_ready(format!("NATS can't be reached: {error}"));
-        tracing::warn!(%error, "NATS can't be reached; trying again (see NATS_URL and NATS_USER)");
-        tokio::select! {
-            () = tokio::time::sleep(pause) => pause = (pause * 2).min(CONNECT_PAUSE.1),
-            () = stop.cancelled() => {}
-        }
-    };
-    let version = client.server_info().version;
-    if let Some(outdated) = Outdated::of(&version) {
-        let line = format!("nats-server {version} is too old: {outdated}; {}", outdated.advice());
-        ensure!(settings.old.allows(outdated), line);
-        tracing::warn!(
-            "nats-server {version} is old: {outdated}; use nats-server {OLDEST} or newer"
-        );
-    }
-    part.ready();
-    Ok(Some(client))
-}
-
-fn options(name: &str, part: Part) -> ConnectOptions {
-    let options = ConnectOptions::new().name(name).ping_interval(PING_INTERVAL);
-    options.event_callback(move |event| {
-        let part = part.clone();
-        async move {
-            match event {
-                async_nats::Event::Connected => part.ready(),
-                async_nats::Event::Disconnected => part.not_ready("NATS is disconnected"),
-                async_nats::Event::Closed => tracing::debug!("NATS: closed"),
-                event => tracing::warn!("NATS: {event}"),
-            }
-        }
-    })
-}
 
 /// The headers of an event, for async-nats.
 #[must_use]
@@ -367,92 +312,6 @@ pub fn is_stream_not_found(error: &GetStreamError) -> bool {
         GetStreamErrorKind::JetStream(error) => error.error_code() == ErrorCode::STREAM_NOT_FOUND,
         _ => false,
     }
-}
-
-/// A stream as the broker keeps it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kept {
-    /// Its name.
-    pub name: String,
-    /// What the promises rest on and is not so: names of its settings.
-    pub differs: Vec<&'static str>,
-    /// On how many servers it is kept.
-    pub replicas: usize,
-    /// Of these, the names of those that are away, or have not all of it yet.
-    pub behind: Vec<String>,
-    /// Messages in it.
-    pub messages: u64,
-    /// Their size on disk.
-    pub bytes: u64,
-    /// The size that they may have, if there is a limit.
-    pub max_bytes: Option<u64>,
-}
-
-/// Looks how the streams are kept, and changes nothing; `None` is one that is not there.
-///
-/// # Errors
-/// When the broker does not answer.
-pub async fn inspect(
-    jetstream: &Context,
-    settings: &StreamSettings,
-) -> anyhow::Result<Vec<(&'static str, Option<Kept>)>> {
-    let mut kept = Vec::new();
-    for (name, wanted) in [INSTANCES, SERIES, DEAD, AUDIT].into_iter().zip(wanted(settings)) {
-        let stream = match jetstream.get_stream(name).await {
-            Ok(stream) => stream,
-            Err(error) if is_stream_not_found(&error) => {
-                kept.push((name, None));
-                continue;
-            }
-            Err(error) => return Err(error).with_context(|| format!("asking for {name}")),
-        };
-        let info = stream.cached_info();
-        let of_stream = Kept {
-            name: name.to_owned(),
-            differs: differences(&info.config, &wanted),
-            replicas: info.config.num_replicas.max(1),
-            behind: behind(info.cluster.as_ref()),
-            messages: info.state.messages,
-            bytes: info.state.bytes,
-            max_bytes: u64::try_from(info.config.max_bytes).ok().filter(|bytes| *bytes > 0),
-        };
-        kept.push((name, Some(of_stream)));
-    }
-    Ok(kept)
-}
-
-/// The servers of a stream that are away, or have not all of it yet.
-fn behind(cluster: Option<&ClusterInfo>) -> Vec<String> {
-    let peers = cluster.into_iter().flat_map(|cluster| &cluster.replicas);
-    let behind = peers.filter(|peer| peer.offline || !peer.current);
-    behind.map(|peer| peer.name.clone()).collect()
-}
-
-/// What [`impose`] would change, but for the size: that may be less on a small disk.
-fn differences(kept: &Config, wanted: &Config) -> Vec<&'static str> {
-    let mut imposed = kept.clone();
-    impose(&mut imposed, wanted);
-    let same = [
-        ("subjects", kept.subjects == imposed.subjects),
-        ("retention", kept.retention == imposed.retention),
-        ("storage", kept.storage == imposed.storage),
-        ("discard policy", kept.discard == imposed.discard),
-        ("replicas", kept.num_replicas == imposed.num_replicas),
-        ("max_age", kept.max_age == imposed.max_age),
-        ("allow_direct", kept.allow_direct == imposed.allow_direct),
-        ("duplicate_window", kept.duplicate_window == imposed.duplicate_window),
-        ("max_msgs", kept.max_messages == imposed.max_messages),
-        ("max_msgs_per_subject", kept.max_messages_per_subject == imposed.max_messages_per_subject),
-        ("max_msg_size", kept.max_message_size == imposed.max_message_size),
-        (
-            "discard_new_per_subject",
-            kept.discard_new_per_subject == imposed.discard_new_per_subject,
-        ),
-        ("no_ack", kept.no_ack == imposed.no_ack),
-        ("subject_transform", kept.subject_transform == imposed.subject_transform),
-        ("persist_mode", kept.persist_mode == imposed.persist_mode),
-    ];
-    same.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
 }
 
 /// What has to be free in INSTANCES for events to go on, in bytes.
