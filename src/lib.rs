@@ -1,11 +1,11 @@
 //! Collimator in one process: its own nats-server, the three services, and the commands around
 //! them.
 
-mod asking;
 pub mod check_config;
 mod disk;
 pub mod doctor;
 pub mod embedded_nats;
+mod http_client;
 pub mod manual;
 mod output;
 pub mod pipeline;

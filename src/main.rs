@@ -13,10 +13,10 @@ use collimator::readiness;
 use collimator::send::{self, SendSettings};
 use collimator::series::{self, SeriesSettings};
 use collimator::synthetic::SyntheticStudy;
-use shared::hangup::Hangup;
 use shared::senders::PasscodeHash;
 use shared::settings::CommonSettings;
 use shared::shutdown;
+use shared::sighup::Sighup;
 use std::io::{self, BufRead as _, Read as _};
 use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
@@ -98,7 +98,7 @@ impl Args {
 
 async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
     if !args.serves() {
-        Hangup::listen()?.stops(&stop);
+        Sighup::listen()?.stops(&stop);
     }
     match args.command {
         None => {

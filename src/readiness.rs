@@ -1,7 +1,7 @@
 //! `collimator ready`: whether the API of these settings, and so all that it needs, is ready. For health
 //! checks, where there is no other client of HTTPS.
 
-use crate::asking::{Asking, NoAnswer, Pinned};
+use crate::http_client::{HttpClient, NoAnswer, Pinned};
 use crate::output;
 use crate::pipeline::here;
 use anyhow::Context as _;
@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 /// How long the answer may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What `/health/ready` says.
 #[derive(Debug, Deserialize)]
@@ -36,9 +36,9 @@ impl Readiness {
             Some(certificate) => ("https", Trust::Verifier(Arc::new(Pinned::read(certificate)?))),
         };
         let url = format!("{scheme}://{}/health/ready", here(settings.api_addr)).parse()?;
-        let asking = Asking::new(trust)?;
-        let asked = async { asking.get(&url, HeaderMap::new()).await?.whole().await };
-        let body = timeout(PATIENCE, asked).await.map_err(NoAnswer::from)??;
+        let http_client = HttpClient::new(trust)?;
+        let asked = async { http_client.get(&url, HeaderMap::new()).await?.whole().await };
+        let body = timeout(ANSWER_TIMEOUT, asked).await.map_err(NoAnswer::from)??;
         serde_json::from_slice(&body).context("it does not say whether it is ready")
     }
 

@@ -15,13 +15,13 @@ use tokio_util::sync::CancellationToken;
 
 /// How long a server may let clients connect and acknowledge nothing: longer than it takes them to
 /// come back after a restart, and to have the next event stored.
-const PATIENCE: Duration = Duration::from_secs(15);
+const RESTART_AFTER: Duration = Duration::from_secs(15);
 
 /// The same at the most: doubled with each restart that did not help.
-const LONGEST_PATIENCE: Duration = Duration::from_secs(600);
+const MAX_RESTART_AFTER: Duration = Duration::from_secs(600);
 
 /// What has to be free on the disk for a restart to help.
-const ROOM: ByteSize = ByteSize::mib(16);
+const MIN_FREE: ByteSize = ByteSize::mib(16);
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -51,7 +51,7 @@ impl Watchdog<'_> {
     /// for it in vain all the same, until told to stop.
     pub(crate) async fn run(&self, stop: &CancellationToken) {
         let watching = async {
-            let (mut in_vain, mut patience) = (None, PATIENCE);
+            let (mut in_vain, mut restart_after) = (None, RESTART_AFTER);
             let mut streams_seen = Instant::now();
             loop {
                 tokio::time::sleep(LOOK_EVERY).await;
@@ -60,12 +60,12 @@ impl Watchdog<'_> {
                     streams_seen = Instant::now();
                     // No restart would bring them back.
                     if self.makes_missing_streams().await {
-                        (in_vain, patience) = (None, PATIENCE);
+                        (in_vain, restart_after) = (None, RESTART_AFTER);
                         continue;
                     }
                 }
                 let Some(silent) = silent else {
-                    (in_vain, patience) = (None, PATIENCE);
+                    (in_vain, restart_after) = (None, RESTART_AFTER);
                     continue;
                 };
                 // One that still reads its store does not listen yet, however long that takes; one
@@ -75,11 +75,11 @@ impl Watchdog<'_> {
                     continue;
                 }
                 let since = *in_vain.get_or_insert_with(Instant::now);
-                let has_room = disk::free(self.folder).is_ok_and(|free| free >= ROOM.0);
-                if since.elapsed() >= patience && has_room {
+                let has_space = disk::free(self.folder).is_ok_and(|free| free >= MIN_FREE.0);
+                if since.elapsed() >= restart_after && has_space {
                     tracing::warn!(?silent, "nats-server acknowledges nothing; it is restarted");
                     self.broker.restart();
-                    (in_vain, patience) = (None, LONGEST_PATIENCE.min(patience * 2));
+                    (in_vain, restart_after) = (None, MAX_RESTART_AFTER.min(restart_after * 2));
                 }
             }
         };

@@ -53,8 +53,8 @@ async fn nothing_is_announced_while_instances_wait_unread() {
     for uid in study.series_instance_uids() {
         assert_eq!(services.lists(&uid, 10).await["Revision"], 1);
     }
-    let told: Vec<_> = services.completions().await.iter().map(|c| c.instances_count).collect();
-    assert_eq!(told, [10, 10]);
+    let values: Vec<_> = services.completions().await.iter().map(|c| c.instances_count).collect();
+    assert_eq!(values, [10, 10]);
 }
 
 #[tokio::test]
@@ -164,21 +164,21 @@ async fn instances_that_come_one_by_one_are_committed_together() {
     let study = SyntheticStudy::new().series("MR", 400).size(16, 16);
     let paths = study.write_to(folder.path()).unwrap();
     // How many events were committed, and in how many transactions.
-    let told = async |what: &str| {
+    let values = async |what: &str| {
         let (metrics, name) =
             (collimator.metrics().await, format!("collimator_batch_events_{what} "));
         let value = metrics.lines().find_map(|line| line.strip_prefix(&name)).unwrap();
         value.parse::<f64>().unwrap()
     };
-    let (committed, commits, began) = (told("sum").await, told("count").await, Instant::now());
+    let (committed, commits, began) = (values("sum").await, values("count").await, Instant::now());
     collimator.receives(paths).await;
     eventually("all instances in the catalogue", async || {
-        (told("sum").await - committed >= 400.0).then_some(())
+        (values("sum").await - committed >= 400.0).then_some(())
     })
     .await;
     // The first at once, and then at most one in 50 ms.
     let most = 2.0 + began.elapsed().as_secs_f64() / 0.05;
-    let commits = told("count").await - commits;
+    let commits = values("count").await - commits;
     assert!(commits <= most, "{commits} commits, {most} at the most");
 }
 

@@ -65,9 +65,9 @@ async fn a_late_instance_brings_the_next_revision() {
     let listed = collimator.lists(&uid, 4).await;
     assert_eq!(listed["Revision"], 2);
     let completions = collimator.completions().await;
-    let told: Vec<_> =
+    let announced: Vec<_> =
         completions.iter().map(|c| (c.revision, c.instances_count, c.instances_added)).collect();
-    assert_eq!(told, [(1, 3, 3), (2, 4, 1)]);
+    assert_eq!(announced, [(1, 3, 3), (2, 4, 1)]);
 }
 
 #[tokio::test]

@@ -17,13 +17,13 @@ fn series(instances: u32) -> (String, Vec<FileDicomObject<InMemDicomObject>>) {
 }
 
 /// All events but those of instances, each with its subject.
-async fn told(collimator: &Collimator) -> Vec<(String, Value)> {
+async fn published(collimator: &Collimator) -> Vec<(String, Value)> {
     let events = collimator.events("INSTANCES").await;
-    let told = events.into_iter().map(|event| {
+    let published = events.into_iter().map(|event| {
         let payload = serde_json::from_slice(&event.payload).unwrap();
         (event.subject.to_string(), payload)
     });
-    told.filter(|(subject, _)| !subject.starts_with("dicom.instance.")).collect()
+    published.filter(|(subject, _)| !subject.starts_with("dicom.instance.")).collect()
 }
 
 #[tokio::test]
@@ -43,8 +43,8 @@ async fn an_association_says_when_it_opens_and_what_it_brought() {
     // A release after a failure proves nothing.
     assert_eq!(collimator.lists(&first, 2).await["Reason"], "quiet");
 
-    let told = told(&collimator).await;
-    let subjects: Vec<_> = told.iter().map(|(subject, _)| subject.as_str()).collect();
+    let published = published(&collimator).await;
+    let subjects: Vec<_> = published.iter().map(|(subject, _)| subject.as_str()).collect();
     assert_eq!(
         subjects,
         [
@@ -53,8 +53,8 @@ async fn an_association_says_when_it_opens_and_what_it_brought() {
             "dicom.association.released.TEST_SCU",
         ]
     );
-    let released = &told[2].1;
-    assert_eq!(released["AssociationID"], told[1].1["AssociationID"]);
+    let released = &published[2].1;
+    assert_eq!(released["AssociationID"], published[1].1["AssociationID"]);
     assert_eq!(released["NodeName"], "reading room 1");
     let counts = [&released["Stores"], &released["Acknowledged"], &released["Failed"]];
     assert_eq!(counts, [4, 3, 1]);
@@ -70,7 +70,7 @@ async fn a_caller_that_is_turned_away_is_told_of() {
     let collimator = Collimator::start_with(&[("CHECK_CALLED_AE", "true")]).await;
     dcmtk("echoscu", collimator.dicom, &["-aet", "STRANGER", "-aec", "OTHER"], &[]).await;
     let rejected = eventually("the rejection", async || {
-        told(&collimator).await.into_iter().find(|(subject, _)| subject.contains("rejected"))
+        published(&collimator).await.into_iter().find(|(subject, _)| subject.contains("rejected"))
     })
     .await;
     assert_eq!(rejected.0, "dicom.association.rejected.STRANGER");
@@ -125,12 +125,12 @@ async fn a_sender_with_an_association_for_each_instance_loses_the_rule_with_its_
     }
     collimator.lists(&uids[1], 3).await;
     let completions = collimator.completions().await;
-    let told: Vec<_> = completions
+    let published: Vec<_> = completions
         .iter()
         .map(|c| (c.series_instance_uid.as_str(), c.revision, c.instances_count, c.reason))
         .collect();
     assert_eq!(
-        told,
+        published,
         [
             (uids[0].as_str(), 1, 1, Released),
             (uids[0].as_str(), 2, 3, Quiet),
@@ -168,8 +168,8 @@ async fn a_connection_that_is_lost_leaves_an_interrupted_series() {
     drop(scu);
     collimator.lists(&uid, 1).await;
     assert_eq!(collimator.completions().await[0].reason, Interrupted);
-    let told = told(&collimator).await;
-    let (subject, aborted) = told.last().unwrap();
+    let published = published(&collimator).await;
+    let (subject, aborted) = published.last().unwrap();
     assert_eq!(subject, "dicom.association.aborted.TEST_SCU");
     assert!(aborted["Cause"].as_str().unwrap().contains("lost"), "{aborted}");
 }
@@ -192,9 +192,9 @@ async fn what_a_dead_receiver_left_open_is_interrupted_by_its_next_start() {
     scu.release().await;
     services.lists(&uid, 3).await;
     let completions = services.completions().await;
-    let told: Vec<_> =
+    let published: Vec<_> =
         completions.iter().map(|c| (c.revision, c.instances_count, c.reason)).collect();
-    assert_eq!(told, [(1, 1, Interrupted), (2, 3, Released)]);
+    assert_eq!(published, [(1, 1, Interrupted), (2, 3, Released)]);
 }
 
 #[tokio::test]
@@ -223,8 +223,8 @@ async fn each_of_300_series_that_paused_while_the_indexer_was_away_is_complete_o
         Some(services.completions().await).filter(|completions| completions.len() >= 300)
     })
     .await;
-    let told: Vec<_> = completions.iter().map(|c| (c.revision, c.instances_count)).collect();
-    assert_eq!(told, vec![(1, 20); 300]);
+    let published: Vec<_> = completions.iter().map(|c| (c.revision, c.instances_count)).collect();
+    assert_eq!(published, vec![(1, 20); 300]);
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// How long one of them waits for an answer; what it has sent may not be worth one.
-const PATIENCE: Duration = Duration::from_millis(200);
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(200);
 /// How many there are at one time.
 const LANES: u64 = 8;
 /// By how much memory may have grown afterwards: what an allocator keeps.
@@ -44,7 +44,7 @@ async fn say(to: SocketAddr, conversation: &[Vec<u8>], seed: u64) {
             return;
         }
         if rng.bool() {
-            let _ = timeout(PATIENCE, socket.read(&mut answer)).await;
+            let _ = timeout(ANSWER_TIMEOUT, socket.read(&mut answer)).await;
         }
     }
 }

@@ -56,7 +56,7 @@ async fn each_service_does_all_of_its_work_as_its_own_user() {
     let ends = ends(&broker, dicom, format!("http://{api_addr}")).await;
 
     let tap = intruder(&broker, "tap").await;
-    let mut told = tap.nats.subscribe("dicom.series.completed.>").await.unwrap();
+    let mut completions = tap.nats.subscribe("dicom.series.completed.>").await.unwrap();
     let mut everything = tap.nats.subscribe("dicom.>").await.unwrap();
     tap.nats.flush().await.unwrap();
     ingest.says("who it is", |line| line.contains("this receiver's name").then_some(())).await;
@@ -89,7 +89,7 @@ async fn each_service_does_all_of_its_work_as_its_own_user() {
         let subject = event.unwrap().subject;
         assert!(!subject.starts_with("dicom.audit."), "{subject}");
     }
-    let completed = timeout(DEADLINE, told.next()).await.unwrap().unwrap();
+    let completed = timeout(DEADLINE, completions.next()).await.unwrap().unwrap();
     assert!(completed.subject.ends_with(&uid), "{}", completed.subject);
     let heard = async {
         let mut heard = String::new();

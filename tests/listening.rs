@@ -85,19 +85,19 @@ async fn who_comes_back_is_told_what_it_missed() {
         missed.insert(uid);
     }
     let mut listening = listens(&collimator.api, "", Some(&completed.id)).await;
-    let (mut told, mut released) = (HashSet::new(), 0);
-    while told.len() < 3 {
+    let (mut received, mut released) = (HashSet::new(), 0);
+    while received.len() < 3 {
         let next = listening.next().await.unwrap();
         match next.name.as_str() {
             "series.completed" => {
                 let uid = next.data["SeriesInstanceUID"].as_str().unwrap().to_owned();
-                assert!(uid != first && told.insert(uid), "twice: {next:?}");
+                assert!(uid != first && received.insert(uid), "twice: {next:?}");
             }
             "association.released" => released += 1,
             _ => {}
         }
     }
-    assert_eq!(told, missed);
+    assert_eq!(received, missed);
     // And what comes now, once.
     let (uid, paths, _folder) = series("MR", 2);
     collimator.receives(paths).await;
@@ -135,8 +135,8 @@ async fn who_breaks_off_while_it_catches_up_misses_nothing() {
         published.await.unwrap();
         missed.push(number.to_string());
     }
-    let mut told = HashSet::new();
-    while told.len() < missed.len() {
+    let mut received = HashSet::new();
+    while received.len() < missed.len() {
         // A connection that breaks after every third event that is new.
         let mut listening = listens(&collimator.api, "", Some(&last)).await;
         let mut new = 0;
@@ -150,8 +150,8 @@ async fn who_breaks_off_while_it_catches_up_misses_nothing() {
             let named = ["CallingAETitle", "PatientID"].map(|key| next.data[key].as_str());
             let number =
                 named.into_iter().flatten().find(|name| missed.iter().any(|it| it == name));
-            told.extend(number.map(str::to_owned));
-            if told.len() == missed.len() {
+            received.extend(number.map(str::to_owned));
+            if received.len() == missed.len() {
                 break;
             }
         }

@@ -41,25 +41,25 @@ fn documented() -> BTreeMap<String, (Metric, String)> {
 }
 
 /// The metrics in the text format of Prometheus, by name.
-fn told(text: &str) -> BTreeMap<String, Metric> {
-    let mut told = BTreeMap::<String, Metric>::new();
+fn exposed(text: &str) -> BTreeMap<String, Metric> {
+    let mut exposed = BTreeMap::<String, Metric>::new();
     for line in text.lines() {
         if let Some(described) = line.strip_prefix("# TYPE ") {
             let (name, kind) = described.split_once(' ').unwrap();
-            told.insert(name.to_owned(), Metric { kind: kind.to_owned(), ..Metric::default() });
+            exposed.insert(name.to_owned(), Metric { kind: kind.to_owned(), ..Metric::default() });
         } else if !line.starts_with('#') {
             let (name, labels) = match line.split_once('{') {
                 Some((name, rest)) => (name, rest.rsplit_once('}').unwrap().0),
                 None => (line.split_once(' ').unwrap().0, ""),
             };
-            let metric = told.get_mut(of_sample(name)).unwrap_or_else(|| panic!("{line}"));
+            let metric = exposed.get_mut(of_sample(name)).unwrap_or_else(|| panic!("{line}"));
             // What stands between values, which are in quotation marks.
             let names = labels.split('"').step_by(2).map(|name| name.trim_matches([',', '=']));
             let names = names.filter(|name| !name.is_empty() && *name != "le");
             metric.labels.extend(names.map(str::to_owned));
         }
     }
-    told
+    exposed
 }
 
 /// The metric that a sample is of.
@@ -94,11 +94,11 @@ async fn all_that_is_documented_is_told_and_nothing_else() {
     let text = collimator.metrics().await;
     let documented: BTreeMap<_, _> =
         documented().into_iter().map(|(name, (metric, _))| (name, metric)).collect();
-    let told = told(&text);
+    let exposed = exposed(&text);
     for (name, metric) in &documented {
-        assert_eq!(told.get(name), Some(metric), "{name} is documented; told is {text}");
+        assert_eq!(exposed.get(name), Some(metric), "{name} is documented; told is {text}");
     }
-    for name in told.keys() {
+    for name in exposed.keys() {
         assert!(documented.contains_key(name), "{name} is not in docs/metrics.md");
     }
     if have("promtool") {
@@ -125,14 +125,14 @@ async fn each_service_tells_its_own() {
         ("api", services.api.clone()),
     ] {
         let text = reqwest::get(format!("{url}/metrics")).await.unwrap().text().await.unwrap();
-        let told: BTreeSet<_> = told(&text).into_keys().collect();
+        let exposed: BTreeSet<_> = exposed(&text).into_keys().collect();
         let its_own = documented.iter().filter(|(_, (_, from))| from == service || from == "all");
         let mut its_own: BTreeSet<_> = its_own.map(|(name, _)| name.clone()).collect();
-        if service == "api" && !told.contains("collimator_refusals_total") {
+        if service == "api" && !exposed.contains("collimator_refusals_total") {
             // It has refused nothing so far.
             its_own.remove("collimator_refusals_total");
         }
-        assert_eq!(told, its_own, "{service}");
+        assert_eq!(exposed, its_own, "{service}");
     }
 }
 

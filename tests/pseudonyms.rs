@@ -122,8 +122,8 @@ async fn names_are_in_no_event_no_file_and_no_log_and_a_patient_stays_the_same()
 
     // An operator who knows the patient finds the pseudonym, with the key.
     let said = "QTM-4711\tWARD\n ZPH-0815 \tWARD\r\nQTM-4711\n";
-    let told = looked_up(first_key, said);
-    let lines = String::from_utf8(told.stdout).unwrap();
+    let printed_by = looked_up(first_key, said);
+    let lines = String::from_utf8(printed_by.stdout).unwrap();
     let lines: Vec<_> = lines.lines().collect();
     assert_eq!(
         lines[..2],
@@ -191,9 +191,9 @@ fn a_patient_that_can_not_be_looked_up_is_in_no_error() {
     for (key, said) in
         [(key(keys.path(), "short", b"short"), "QTM-4711"), (good, "\tWARD"), (good, &long)]
     {
-        let told = looked_up(key, said);
-        let error = String::from_utf8(told.stderr).unwrap();
-        assert_eq!(told.status.code(), Some(1), "{error}");
+        let printed_by = looked_up(key, said);
+        let error = String::from_utf8(printed_by.stderr).unwrap();
+        assert_eq!(printed_by.status.code(), Some(1), "{error}");
         assert!(!error.contains("QTM") && !error.contains("WARD"), "{error}");
     }
 }

@@ -111,7 +111,7 @@ async fn what_the_streams_no_longer_have_is_told_and_the_rest_is_rebuilt() {
     let arguments = ["replay", "--into", rebuilt.to_str().unwrap()];
     let (code, printed) = services.indexer_command(&arguments).await;
     assert_eq!(code, Some(3), "{printed}");
-    for told in [
+    for expected in [
         "2 completions",
         &first,
         "1 series are partial",
@@ -119,7 +119,7 @@ async fn what_the_streams_no_longer_have_is_told_and_the_rest_is_rebuilt() {
         "1 messages of SERIES can't be read",
         "the catalogue is partial",
     ] {
-        assert!(printed.contains(told), "{told:?} in {printed}");
+        assert!(printed.contains(expected), "{expected:?} in {printed}");
     }
     let rows = rows(&rebuilt).await;
     for uid in [&first, &second] {

@@ -101,8 +101,8 @@ async fn a_stream_that_acknowledges_before_it_stores_is_not_used() {
     let error = format!("{:#}", ensure_streams(&jetstream, &settings).await.unwrap_err());
     assert!(error.contains("stream INSTANCES: persist_mode of it can't be kept"), "{error}");
     let monitor = MonitorSettings { nats_monitor_url: None };
-    let told = durability::look(&monitor, &client).await.to_string();
-    assert!(told.contains("acknowledges each event before it is stored"), "{told}");
+    let shown = durability::look(&monitor, &client).await.to_string();
+    assert!(shown.contains("acknowledges each event before it is stored"), "{shown}");
 }
 
 #[tokio::test]

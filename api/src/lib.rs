@@ -31,10 +31,10 @@ use server::connections::LimitedAcceptor;
 pub use settings::Settings;
 use shared::audit::{AuditSettings, Auditor};
 use shared::connection_limit::ConnectionLimit;
-use shared::hangup::{Hangup, Rereading};
 use shared::health::Health;
 use shared::metrics::Metrics;
 use shared::settings::host_name;
+use shared::sighup::{Rereading, Sighup};
 use shared::tls::Tls;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -79,7 +79,7 @@ impl Api {
         health: Health,
         metrics: Metrics,
     ) -> anyhow::Result<Self> {
-        let hangup = Hangup::listen()?;
+        let sighup = Sighup::listen()?;
         let auditor = Auditor::new(audit, Service::Api, &host_name(), &metrics);
         let guard = settings.guard()?;
         let broker = BrokerHandle::default();
@@ -115,7 +115,7 @@ impl Api {
             relay,
             guard,
             auditor,
-            _rereading: hangup.each("api", again),
+            _rereading: sighup.each("api", again),
             health,
             metrics,
         })
@@ -188,6 +188,6 @@ impl Api {
         };
         let webhooks = self.webhooks.run(&catalog, &stop);
         let served = async { tokio::join!(server, webhooks, keeping, relaying).0 };
-        auditor.attend(async { broker.connected().await.clone() }, served).await
+        auditor.run_audited(async { broker.connected().await.clone() }, served).await
     }
 }

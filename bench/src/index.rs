@@ -168,7 +168,7 @@ async fn drain(
         .env("RUST_LOG", "warn");
     let (began, before) = (Instant::now(), broker.program.usage());
     let mut program = Program::start(&mut command, &folder.path().join("indexer.log"))?;
-    let patience = Duration::from_secs(30 + backlog.instances / SLOWEST);
+    let limit = Duration::from_secs(30 + backlog.instances / SLOWEST);
     loop {
         // There is no catalogue at first.
         let bookmark = catalog.bookmark().await.ok().flatten();
@@ -177,10 +177,7 @@ async fn drain(
         }
         let said = || std::fs::read_to_string(folder.path().join("indexer.log"));
         ensure!(!program.has_ended(), "the indexer has ended: {}", said().unwrap_or_default());
-        ensure!(
-            began.elapsed() < patience,
-            "the indexer does not get there; it is at {bookmark:?}"
-        );
+        ensure!(began.elapsed() < limit, "the indexer does not get there; it is at {bookmark:?}");
         tokio::time::sleep(LOOK_EVERY).await;
     }
     let seconds = began.elapsed().as_secs_f64();

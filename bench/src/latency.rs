@@ -24,7 +24,7 @@ const BUCKET: f64 = 5.0;
 const AIM: f64 = 50.0;
 
 /// How long the next completion may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const COMPLETION_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Args)]
 pub(crate) struct LatencySettings {
@@ -66,28 +66,29 @@ pub(crate) async fn run(settings: &LatencySettings) -> anyhow::Result<bool> {
         .buffer_unordered(settings.parallel)
         .try_collect::<()>();
     let watch = async {
-        let mut told = Vec::with_capacity(settings.series);
-        while told.len() < settings.series {
-            let event =
-                timeout(PATIENCE, completions.next()).await.context("a series is missing")?;
+        let mut completed_series = Vec::with_capacity(settings.series);
+        while completed_series.len() < settings.series {
+            let event = timeout(COMPLETION_TIMEOUT, completions.next())
+                .await
+                .context("a series is missing")?;
             let event = event.context("the broker is gone")?;
             let arrived = Timestamp::now();
             let completed: SeriesCompleted = serde_json::from_slice(&event.payload)?;
-            told.push((arrived, completed));
+            completed_series.push((arrived, completed));
         }
-        anyhow::Ok(told)
+        anyhow::Ok(completed_series)
     };
-    let ((), told) = tokio::try_join!(send, watch)?;
-    report(settings, &told)
+    let ((), completed_series) = tokio::try_join!(send, watch)?;
+    report(settings, &completed_series)
 }
 
 fn report(
     settings: &LatencySettings,
-    told: &[(Timestamp, SeriesCompleted)],
+    completed_series: &[(Timestamp, SeriesCompleted)],
 ) -> anyhow::Result<bool> {
     let settle = SignedDuration::try_from(settings.settle_period)?;
     let (mut latencies, mut odd) = (Vec::new(), 0);
-    for (arrived, completed) in told {
+    for (arrived, completed) in completed_series {
         let SeriesCompleted { revision, reason, instances_count, .. } = completed;
         if (*revision, *reason, *instances_count)
             != (1, Reason::Released, settings.instances.into())
@@ -111,7 +112,7 @@ From when the last byte of the last instance was received, which is before its C
 figures are rather too long than too short, to when a NATS subscriber has the completion; less the
 SETTLE_PERIOD, in milliseconds:
 ",
-        told.len(),
+        completed_series.len(),
         settings.instances,
         settings.parallel
     );

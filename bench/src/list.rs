@@ -222,12 +222,12 @@ async fn load(
     ensure!(listed == wanted, "it lists {listed} series where {wanted} were asked for");
     let before = program.usage();
     let began = Instant::now();
-    let asking = (0..settings.connections).map(|_| {
+    let requests = (0..settings.connections).map(|_| {
         let path = path.clone();
         tokio::spawn(ask(port, path, began + settings.time))
     });
-    let patience = settings.time + Duration::from_secs(60);
-    let asked = timeout(patience, try_join_all(asking)).await.context("it does not answer")??;
+    let limit = settings.time + Duration::from_secs(60);
+    let asked = timeout(limit, try_join_all(requests)).await.context("it does not answer")??;
     let seconds = began.elapsed().as_secs_f64();
     let mut times = Vec::new();
     for asked in asked {

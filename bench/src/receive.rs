@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 /// How long one measurement may take, with its start.
-const PATIENCE: Duration = Duration::from_secs(240);
+const RUN_TIMEOUT: Duration = Duration::from_secs(240);
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ReceiveSettings {
@@ -184,7 +184,8 @@ async fn contest(
         let mut order = contestants.to_vec();
         order.rotate_left(round % contestants.len().max(1));
         for receiver in order {
-            let measurement = timeout(PATIENCE, one(lab, settings, scenario, receivers, receiver));
+            let measurement =
+                timeout(RUN_TIMEOUT, one(lab, settings, scenario, receivers, receiver));
             match measurement.await.context("it takes too long").and_then(|ended| ended) {
                 Ok(measurement) => rounds.entry(receiver).or_default().0.push(measurement),
                 Err(error) => {

@@ -115,7 +115,7 @@ fn stored(
 ) {
     let (at, event) = (instance.at, &instance.event);
     if let Effect::MovedFrom(left) = effect {
-        debouncer.bereft(left, at, recorded.completed.get(left));
+        debouncer.lost_instance(left, at, recorded.completed.get(left));
     }
     let series = &event.series_instance_uid;
     let stored = Stored {

@@ -35,7 +35,7 @@ async fn every(mut look: impl AsyncFnMut() -> anyhow::Result<()>) {
 }
 
 async fn look_at_broker(nats: &Client, metrics: &IndexerMetrics) -> anyhow::Result<()> {
-    metrics.looked(&stream::position(nats).await?);
+    metrics.observed_stream(&stream::position(nats).await?);
     let dead = jetstream::new(nats.clone()).get_stream(DEAD).await.context("DEAD")?;
     metrics.dead_letters.set(dead.cached_info().state.messages as i64);
     Ok(())

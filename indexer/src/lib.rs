@@ -6,9 +6,9 @@ pub mod batch;
 pub mod consumer;
 pub mod continuity;
 pub mod dead;
+pub mod decision;
 pub mod driver;
 pub mod duplicates;
-pub mod fact;
 pub mod history;
 pub mod lag_metrics;
 pub mod lease;
@@ -38,11 +38,11 @@ use metrics::IndexerMetrics;
 pub use settings::Settings;
 use shared::acknowledgements::Acknowledgements;
 use shared::audit::{AuditSettings, Auditor};
-use shared::hangup::{Hangup, Rereading};
 use shared::health::{Health, Part};
 use shared::metrics::{Metrics, Refusals};
 use shared::senders::SendersSettings;
 use shared::settings::{StreamSettings, host_name};
+use shared::sighup::{Rereading, Sighup};
 use shared::stream;
 use std::sync::Arc;
 use std::time::Duration;
@@ -107,7 +107,7 @@ impl Indexer {
             refusals,
             metrics,
             auditor,
-            _rereading: Hangup::listen()?.reads_nothing("indexer"),
+            _rereading: Sighup::listen()?.reads_nothing("indexer"),
         })
     }
 
@@ -226,6 +226,6 @@ impl Indexer {
         };
         let kept = Box::pin(kept);
         let both = async { tokio::join!(indexed, kept).1 };
-        self.auditor.attend(async { audited }, both).await
+        self.auditor.run_audited(async { audited }, both).await
     }
 }

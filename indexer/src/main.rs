@@ -7,11 +7,11 @@ use indexer::replay::{self, ReplaySettings};
 use indexer::restore::{self, RestoreSettings};
 use indexer::{Indexer, Settings};
 use shared::audit::AuditSettings;
-use shared::hangup::Hangup;
 use shared::health::Health;
 use shared::metrics::Metrics;
 use shared::senders::SendersSettings;
 use shared::settings::{CommonSettings, NatsSettings, StreamSettings};
+use shared::sighup::Sighup;
 use shared::{admin, shutdown, stream};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -76,7 +76,7 @@ fn main() -> ExitCode {
 
 async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
     if args.command.is_some() {
-        Hangup::listen()?.stops(&stop);
+        Sighup::listen()?.stops(&stop);
     }
     match args.command {
         Some(Command::Replay(settings)) => return replay(&settings, stop).await,
@@ -110,7 +110,7 @@ async fn replay(settings: &ReplaySettings, stop: CancellationToken) -> anyhow::R
         report = Box::pin(replay::run(settings, &nats)) => report?,
         () = stop.cancelled() => return Ok(ExitCode::FAILURE),
     };
-    print!("{}", report.told(&settings.into));
+    print!("{}", report.summary(&settings.into));
     Ok(if report.is_complete() { ExitCode::SUCCESS } else { ExitCode::from(PARTIAL) })
 }
 

@@ -154,7 +154,7 @@ impl IndexerMetrics {
     }
 
     /// Everything up to this sequence was indexed before: `open` series are still open.
-    pub fn goes_on(&self, after: u64, open: usize) {
+    pub fn resumed(&self, after: u64, open: usize) {
         self.progress(|progress| progress.read = Some(after));
         self.open_series.set(open as i64);
     }
@@ -168,12 +168,12 @@ impl IndexerMetrics {
     }
 
     /// Everything that was stored before this time is indexed.
-    pub fn reached(&self, watermark: Timestamp) {
+    pub fn watermark_advanced(&self, watermark: Timestamp) {
         self.progress(|progress| progress.reached(watermark));
     }
 
     /// This is where INSTANCES stands.
-    pub fn looked(&self, position: &Position) {
+    pub fn observed_stream(&self, position: &Position) {
         let behind = self.progress(|progress| progress.behind(position));
         self.stream_bytes.set(position.bytes as i64);
         if let Some((unread, delay)) = behind {

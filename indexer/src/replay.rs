@@ -49,11 +49,11 @@ pub async fn run(settings: &ReplaySettings, nats: &Client) -> anyhow::Result<Rep
     let mut playing = Playing::after(nats, rebuilding, 0).await?;
 
     let (mut known, mut unreadable) = (0, 0);
-    while let Some(Found { sequence, at, fact }) = facts.next().await? {
-        match fact.map(|fact| (Place::of(&fact, at, &end), fact)) {
+    while let Some(Found { sequence, at, decision }) = facts.next().await? {
+        match decision.map(|decision| (Place::of(&decision, at, &end), decision)) {
             // An indexer is at work, and has decided this since.
             Some((Place::Later, _)) => break,
-            Some((place, fact)) => playing.fact(fact, place, &end).await?,
+            Some((place, decision)) => playing.decision(decision, place, &end).await?,
             None => unreadable += 1,
         }
         known = sequence;

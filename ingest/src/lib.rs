@@ -28,11 +28,11 @@ use server::listener::{self, Ports};
 pub use settings::Settings;
 use shared::acknowledgements::Acknowledgements;
 use shared::audit::{AuditSettings, Auditor};
-use shared::hangup::{Hangup, Rereading};
 use shared::health::{Health, Part};
 use shared::metrics::Metrics;
 use shared::senders::{AllowList, SendersSettings};
 use shared::settings::StreamSettings;
+use shared::sighup::{Rereading, Sighup};
 use shared::stream;
 use sink::Sink;
 use std::net::SocketAddr;
@@ -74,7 +74,7 @@ impl Ingest {
         health: &Health,
         metrics: &Metrics,
     ) -> anyhow::Result<Self> {
-        let hangup = Hangup::listen()?;
+        let sighup = Sighup::listen()?;
         let auditor = Auditor::new(audit, Service::Ingest, &settings.node_name(), metrics);
         let health = health.part("ingest");
         let allow = senders.read()?.allow;
@@ -102,7 +102,7 @@ impl Ingest {
         let reports = Reports::new(metrics, auditor);
         Ok(Self {
             ports,
-            _rereading: hangup.each("ingest", again),
+            _rereading: sighup.each("ingest", again),
             settings,
             allow,
             pseudonyms,
@@ -188,7 +188,7 @@ impl Ingest {
             let listened = listener::run(self.ports, reception, stop.clone());
             tokio::join!(listened, started, watched);
         };
-        auditor.attend(async { audited }, served).await;
+        auditor.run_audited(async { audited }, served).await;
         Ok(())
     }
 }

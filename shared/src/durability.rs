@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use url::Url;
 
 /// How long the monitoring port may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The longest answer that is read, in bytes: it is a thousand times shorter.
 const MAX_LENGTH: usize = 1 << 20;
@@ -145,8 +145,9 @@ async fn syncs_always(url: &Url) -> anyhow::Result<bool> {
 
     let client = http_client::client(Trust::machine_if(url.scheme() == "https"), None)?;
     let url: Uri = format!("{}/jsz?config=1", url.as_str().trim_end_matches('/')).parse()?;
-    let answer = timeout(PATIENCE, get_json(&client, &url, MAX_LENGTH)).await;
-    let answer = answer.with_context(|| format!("{url}: no answer within {PATIENCE:?}"))??;
+    let answer = timeout(ANSWER_TIMEOUT, get_json(&client, &url, MAX_LENGTH)).await;
+    let answer =
+        answer.with_context(|| format!("{url}: no answer within {ANSWER_TIMEOUT:?}"))??;
     let answer: Jsz =
         serde_json::from_slice(&answer).with_context(|| format!("the answer of {url}"))?;
     let config = answer.config.context("the server has no JetStream configuration")?;
@@ -159,7 +160,7 @@ mod tests {
 
     #[test]
     fn replicas_promise_nothing_that_only_a_sync_does() {
-        let told = |replicas, sync| Durability { replicas, sync }.to_string();
+        let shown = |replicas, sync| Durability { replicas, sync }.to_string();
         for sync in [Sync::NotSynced, Sync::Unasked, Sync::Asynchronous] {
             let durability = Durability { replicas: 3, sync };
             assert!(durability.advice().is_some(), "{durability}");
@@ -167,7 +168,7 @@ mod tests {
         }
         let three =
             "NATS syncs each event to disk before it acknowledges it (INSTANCES has 3 replicas)";
-        assert_eq!(told(3, Sync::Synced), three);
-        assert!(!told(1, Sync::Synced).contains("replicas"));
+        assert_eq!(shown(3, Sync::Synced), three);
+        assert!(!shown(1, Sync::Synced).contains("replicas"));
     }
 }

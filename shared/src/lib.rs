@@ -10,7 +10,6 @@ pub mod dead;
 pub mod durability;
 pub mod durable;
 pub mod ephemeral;
-pub mod hangup;
 pub mod health;
 #[cfg(feature = "http-client")]
 pub mod http_client;
@@ -25,6 +24,7 @@ mod process;
 pub mod senders;
 pub mod settings;
 pub mod shutdown;
+pub mod sighup;
 pub mod stream;
 pub mod telemetry;
 #[cfg(feature = "tls")]

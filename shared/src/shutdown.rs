@@ -1,8 +1,8 @@
 //! How a program of the pipeline runs and ends: one order for all of them, and a stop that is a
 //! token handed down.
 
-use crate::hangup::Hangup;
 use crate::settings::{self, CommonSettings};
+use crate::sighup::Sighup;
 use crate::telemetry;
 use anyhow::{Context, bail};
 use std::process::ExitCode;
@@ -37,7 +37,7 @@ where
         }
     };
     // Before anything else, since until somebody listens the signal ends the process.
-    if let Err(error) = runtime.block_on(async { Hangup::listen() }) {
+    if let Err(error) = runtime.block_on(async { Sighup::listen() }) {
         eprintln!("error: {error:#}");
         return ExitCode::FAILURE;
     }
@@ -68,14 +68,14 @@ fn on_signal() -> anyhow::Result<CancellationToken> {
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let stop = CancellationToken::new();
-    let told = stop.clone();
+    let stopping = stop.clone();
     tokio::spawn(async move {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
         tracing::info!("stopping");
-        told.cancel();
+        stopping.cancel();
     });
     Ok(stop)
 }

@@ -1,6 +1,6 @@
 //! NATS: whether it is there, new enough, stores events, and syncs them to disk.
 
-use super::PATIENCE;
+use super::ANSWER_TIMEOUT;
 use super::finding::Finding;
 use crate::embedded_nats::{self, NATS_SERVER};
 use crate::pipeline::{PipelineSettings, here};
@@ -67,7 +67,7 @@ pub(super) async fn examine(settings: &PipelineSettings) -> (Vec<Finding>, Optio
 
 async fn connect(url: &NatsUrl, user: &NatsUser) -> anyhow::Result<Client> {
     let options = user.introduce(ConnectOptions::new().name("collimator doctor"))?;
-    let options = options.connection_timeout(PATIENCE).request_timeout(Some(PATIENCE));
+    let options = options.connection_timeout(ANSWER_TIMEOUT).request_timeout(Some(ANSWER_TIMEOUT));
     Ok(url.connect(options).await?)
 }
 
@@ -87,7 +87,7 @@ async fn own_is_away(
         let advice = format!("see {}, and that NATS_ADDR is the same as there", log.display());
         return Finding::trouble("nats", says, advice);
     }
-    let taken = timeout(PATIENCE, TcpStream::connect(here(addr))).await;
+    let taken = timeout(ANSWER_TIMEOUT, TcpStream::connect(here(addr))).await;
     if addr.port() != 0 && matches!(taken, Ok(Ok(_))) {
         let says = format!("something that is no nats-server listens on {addr}");
         return Finding::trouble("nats", says, "stop it, or set NATS_ADDR");

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 /// How long SQLite may look for damage. Of a large catalogue it has not seen all by then.
-const PATIENCE: Duration = Duration::from_secs(60);
+const INSPECTION_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What to do about a file that is damaged or none of ours.
 const ADVICE: &str = "put a backup in its place with `indexer restore FILE`, or move it away: the indexer \
@@ -30,7 +30,7 @@ pub(super) async fn examine(settings: &PipelineSettings) -> Finding {
         Err(error) => return Finding::trouble(CHECK, error.to_string(), "set DATABASE_URL"),
     };
     let is_open = catalog::is_locked(&settings);
-    let mut inspection = match timeout(PATIENCE, catalog::inspect(&settings)).await {
+    let mut inspection = match timeout(INSPECTION_TIMEOUT, catalog::inspect(&settings)).await {
         Ok(Ok(Inspected::Seen(inspection))) => inspection,
         Ok(Ok(Inspected::Absent)) => {
             return Finding::ok(CHECK, format!("{named} is not there yet; the indexer makes it"));
@@ -43,7 +43,7 @@ pub(super) async fn examine(settings: &PipelineSettings) -> Finding {
         }
         Ok(Err(error)) => return Finding::trouble(CHECK, format!("{named}: {error}"), ADVICE),
         Err(_elapsed) => {
-            let says = format!("{named} was not seen whole within {PATIENCE:?}");
+            let says = format!("{named} was not seen whole within {INSPECTION_TIMEOUT:?}");
             return Finding::warning(
                 CHECK,
                 says,

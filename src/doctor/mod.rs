@@ -3,9 +3,9 @@
 
 mod broker;
 mod catalogue;
+mod disk_space;
 mod finding;
 mod ports;
-mod room;
 mod streams;
 
 use crate::check_config::Files;
@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 /// How long one answer may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What to look at: the pipeline that runs, or would run, with these settings.
 #[derive(Debug, Clone, Args)]
@@ -65,7 +65,7 @@ impl<'a> Report<'a> {
 async fn examine(settings: &PipelineSettings) -> Vec<Finding> {
     let mut findings = vec![read_settings(settings)];
     let of_disk = settings.clone();
-    let of_disk = tokio::task::spawn_blocking(move || room::examine(&of_disk));
+    let of_disk = tokio::task::spawn_blocking(move || disk_space::examine(&of_disk));
     let (broker, catalogue, ports) = tokio::join!(
         async {
             let (mut findings, broker) = broker::examine(settings).await;

@@ -1,8 +1,8 @@
 //! The ports for DICOM and HTTP: free, or held by a Collimator that answers on them.
 
-use super::PATIENCE;
+use super::ANSWER_TIMEOUT;
 use super::finding::Finding;
-use crate::asking::NoAnswer;
+use crate::http_client::NoAnswer;
 use crate::pipeline::{PipelineSettings, here};
 use crate::readiness::Readiness;
 use crate::send::{self, NoAssociation, SendSettings};
@@ -28,7 +28,7 @@ pub(super) async fn examine(settings: &PipelineSettings) -> Vec<Finding> {
 
 async fn look(addr: SocketAddr) -> Port {
     if addr.port() != 0
-        && matches!(timeout(PATIENCE, TcpStream::connect(here(addr))).await, Ok(Ok(_)))
+        && matches!(timeout(ANSWER_TIMEOUT, TcpStream::connect(here(addr))).await, Ok(Ok(_)))
     {
         return Port::Held;
     }
@@ -76,8 +76,8 @@ async fn dicom_tls(settings: &PipelineSettings) -> Option<Finding> {
 
 async fn echo(check: &'static str, addr: SocketAddr, ae_title: &str) -> Finding {
     let mut asked = SendSettings::new(here(addr).to_string(), Vec::new());
-    (asked.called_ae, asked.timeout) = (ae_title.to_owned(), PATIENCE);
-    match timeout(2 * PATIENCE, send::echo(&asked)).await {
+    (asked.called_ae, asked.timeout) = (ae_title.to_owned(), ANSWER_TIMEOUT);
+    match timeout(2 * ANSWER_TIMEOUT, send::echo(&asked)).await {
         Ok(Ok(())) => Finding::ok(check, format!("{ae_title} on {addr} answers C-ECHO")),
         Ok(Err(error)) => {
             // Its advice is for `collimator send`, whose options nobody has here.

@@ -1,7 +1,7 @@
 //! The API as its clients see it: pages of series, all of one series, and what happens.
 
 use super::record::{Record, Shown};
-use crate::asking::{Answer, Asking, NoAnswer};
+use crate::http_client::{Answer, HttpClient, NoAnswer};
 use anyhow::Context as _;
 use http::StatusCode;
 use http::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, LINK};
@@ -68,7 +68,7 @@ impl ApiError {
 /// The way to the API.
 #[derive(Debug, Clone)]
 pub(super) struct Client {
-    asking: Asking,
+    http_client: HttpClient,
     api: Url,
     /// Of all that is asked for.
     headers: HeaderMap,
@@ -85,14 +85,14 @@ impl Client {
             ("https", None) => Ok(Trust::Machine),
             _ => Ok(Trust::Nobody),
         };
-        let asking = trust.and_then(Asking::new).context("--ca or COLLIMATOR_CA")?;
+        let http_client = trust.and_then(HttpClient::new).context("--ca or COLLIMATOR_CA")?;
         let accept = HeaderValue::from_static("application/json, text/event-stream");
         let mut headers = HeaderMap::from_iter([(ACCEPT, accept)]);
         if let Some(token) = token {
             let token = HeaderValue::try_from(format!("Bearer {token}"));
             headers.insert(AUTHORIZATION, token.context("COLLIMATOR_TOKEN is no token")?);
         }
-        Ok(Self { asking, api, headers })
+        Ok(Self { http_client, api, headers })
     }
 
     /// The series that a query finds, `most` of them, page by page.
@@ -144,7 +144,7 @@ impl Client {
         if let Some(last) = last.and_then(|last| HeaderValue::from_str(last).ok()) {
             headers.insert("Last-Event-ID", last);
         }
-        let answer = self.asking.get(&url, headers).await.map_err(|error| self.away(error))?;
+        let answer = self.http_client.get(&url, headers).await.map_err(|error| self.away(error))?;
         match answer.status() {
             StatusCode::OK => Ok(answer),
             status => Err(ApiError::Refused { status, detail: self.detail(status, answer).await }),

@@ -97,9 +97,9 @@ fn described(series: &Shown, width: Option<usize>) -> String {
     let mut text = String::new();
     for (key, value) in series.details.texts() {
         let value = printable(&value);
-        let room = width.map_or(usize::MAX, |width| width.saturating_sub(indent).max(1));
+        let width_left = width.map_or(usize::MAX, |width| width.saturating_sub(indent).max(1));
         let mut name = key;
-        for line in broken(&value, room) {
+        for line in broken(&value, width_left) {
             let _ =
                 writeln!(text, "{}{line}", pad_str(name, indent, console::Alignment::Left, None));
             name = "";
@@ -113,12 +113,12 @@ fn described(series: &Shown, width: Option<usize>) -> String {
 }
 
 /// A text in lines that are no wider than `room`; one line at least.
-fn broken(text: &str, room: usize) -> Vec<String> {
+fn broken(text: &str, width_left: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     let mut taken = 0;
     for character in text.chars() {
         let wide = measure_text_width(character.encode_utf8(&mut [0; 4]));
-        if taken > 0 && taken + wide > room {
+        if taken > 0 && taken + wide > width_left {
             lines.push(String::new());
             taken = 0;
         }

@@ -5,7 +5,7 @@ use super::listing::{json_lines, time};
 use super::record::Record;
 use super::server_sent::{Reader, ServerSent};
 use super::table::{Column, Table, printable};
-use crate::asking::Answer;
+use crate::http_client::Answer;
 use crate::output::{print, width};
 use anyhow::Context as _;
 use jiff::Timestamp;

@@ -267,14 +267,14 @@ async fn no_parameter_of_the_documented_operations_is_more_than_a_value() {
             }
             let headers = headers.as_ref().map(|value| (name.as_str(), value.as_slice()));
             let answer = target.asks(method, &path, headers.as_slice()).await;
-            let told = format!("{method} {path}: {answer:?}");
-            assert!(statuses.contains(&answer.status) || answer.body.is_empty(), "{told}");
+            let context = format!("{method} {path}: {answer:?}");
+            assert!(statuses.contains(&answer.status) || answer.body.is_empty(), "{context}");
             let is_endless = answer.header("content-type") == Some("text/event-stream");
             if place == "query" && answer.status == 200 && !is_endless {
                 let listed = answer.json();
-                let listed = listed.as_array().unwrap_or_else(|| panic!("{told}"));
+                let listed = listed.as_array().unwrap_or_else(|| panic!("{context}"));
                 let wanted: usize = target.wanted(name, &payload).iter().sum();
-                assert_eq!(listed.len(), wanted, "{told}");
+                assert_eq!(listed.len(), wanted, "{context}");
             }
         }
     }

@@ -149,9 +149,9 @@ impl Machine {
         ] {
             self.none_in(&format!("{arguments:?}"), text(&run(arguments, settings, "")).as_bytes());
         }
-        let told = run(&["pseudonym"], settings, "PID\n");
-        assert!(told.status.success(), "{}", text(&told));
-        self.none_in("pseudonym", text(&told).as_bytes());
+        let answered = run(&["pseudonym"], settings, "PID\n");
+        assert!(answered.status.success(), "{}", text(&answered));
+        self.none_in("pseudonym", text(&answered).as_bytes());
         // Files whose names are mixed up are not read out.
         let of = |setting: &str| {
             let found = settings.iter().find(|(name, _)| *name == setting);
@@ -203,8 +203,8 @@ impl Machine {
                 for method in ["GET", "POST", "OPTIONS", "DELETE"] {
                     let headers = [("Authorization", authorization.as_bytes())];
                     let answer = say(api, &request(method, path, &headers, b"")).await.unwrap();
-                    let told = format!("{answer:?} {}", answer.text());
-                    self.none_in(&format!("the answer to {method} {path}"), told.as_bytes());
+                    let answered = format!("{answer:?} {}", answer.text());
+                    self.none_in(&format!("the answer to {method} {path}"), answered.as_bytes());
                 }
             }
         }
@@ -221,10 +221,10 @@ impl Machine {
             said[0] = as_user(said[0].clone(), "scanner", passcode);
             let mut socket = TcpStream::connect(dicom).await.unwrap();
             socket.write_all(&said.concat()).await.unwrap();
-            let mut told = [0];
-            let read = socket.read_exact(&mut told);
+            let mut answered = [0];
+            let read = socket.read_exact(&mut answered);
             timeout(DEADLINE, read).await.unwrap().unwrap();
-            assert_eq!(told, [answer], "{passcode}");
+            assert_eq!(answered, [answer], "{passcode}");
         }
     }
 }

@@ -18,7 +18,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What an association asks for.
 pub struct Proposal<'a> {
@@ -70,7 +70,7 @@ impl Scu {
     /// # Errors
     /// The PDU that came instead of an acceptance.
     pub async fn associate(to: SocketAddr, proposal: Proposal<'_>) -> Result<Self, Option<Pdu>> {
-        match dimse::net::Scu::open(to, &proposal.proposal(), PATIENCE).await {
+        match dimse::net::Scu::open(to, &proposal.proposal(), ANSWER_TIMEOUT).await {
             Ok(association) => {
                 Ok(Self { accepted: association.negotiated().answer.clone(), association })
             }

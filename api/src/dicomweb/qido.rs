@@ -79,8 +79,8 @@ impl Search {
             query.warnings.iter().map(|&text| text.to_owned()).collect();
         if more && query.is_cut {
             let all = self.catalog.count_found(&query.search).await?;
-            let told = u64::from(query.search.offset) + found.len() as u64;
-            let left = all.saturating_sub(told);
+            let returned = u64::from(query.search.offset) + found.len() as u64;
+            let left = all.saturating_sub(returned);
             warnings.push(format!("There are {left} additional results that can be requested"));
         }
         let results: Vec<Value> = found

@@ -99,7 +99,7 @@ enum TrackedSeries {
     Open {
         seen: SeriesProgress,
         /// When that was last told.
-        told: Instant,
+        published_at: Instant,
         /// Whether more was seen since.
         more: bool,
         last: Instant,
@@ -150,7 +150,8 @@ impl ProgressTracker {
             Some(TrackedSeries::Complete { .. }) | None => {}
         }
         let seen = SeriesProgress::first(instance);
-        let opened = TrackedSeries::Open { seen: seen.clone(), told: now, more: false, last: now };
+        let opened =
+            TrackedSeries::Open { seen: seen.clone(), published_at: now, more: false, last: now };
         self.follow(&instance.series_instance_uid, opened);
         Some(seen)
     }
@@ -166,7 +167,9 @@ impl ProgressTracker {
     ) -> Option<SeriesProgress> {
         let uid = &completion.series_instance_uid;
         let rest = match self.series.get(uid) {
-            Some(TrackedSeries::Open { seen, told, more: true, .. }) if is_due(*told, now) => {
+            Some(TrackedSeries::Open { seen, published_at, more: true, .. })
+                if is_due(*published_at, now) =>
+            {
                 Some(seen.clone())
             }
             _ => None,
@@ -191,17 +194,17 @@ impl ProgressTracker {
         );
         let mut due = Vec::new();
         for series in self.series.values_mut() {
-            if let TrackedSeries::Open { seen, told, more, .. } = series
+            if let TrackedSeries::Open { seen, published_at, more, .. } = series
                 && *more
-                && is_due(*told, now)
+                && is_due(*published_at, now)
             {
-                due.push((told, more, &*seen));
+                due.push((published_at, more, &*seen));
             }
         }
-        due.sort_by_key(|(told, ..)| **told);
+        due.sort_by_key(|(published_at, ..)| **published_at);
         due.truncate(most);
-        let tell = |(told, more, seen): (&mut Instant, &mut bool, &SeriesProgress)| {
-            (*told, *more) = (now, false);
+        let tell = |(published_at, more, seen): (&mut Instant, &mut bool, &SeriesProgress)| {
+            (*published_at, *more) = (now, false);
             seen.clone()
         };
         due.into_iter().map(tell).collect()
@@ -218,8 +221,8 @@ impl ProgressTracker {
     }
 }
 
-fn is_due(told: Instant, now: Instant) -> bool {
-    now.saturating_duration_since(told) >= PROGRESS_EVERY
+fn is_due(published_at: Instant, now: Instant) -> bool {
+    now.saturating_duration_since(published_at) >= PROGRESS_EVERY
 }
 
 #[cfg(test)]

@@ -203,26 +203,26 @@ mod tests {
 
     #[test]
     fn an_event_is_told_with_its_own_json_and_where_it_is_kept() {
-        let told = SseFrame::published(
+        let frame = SseFrame::published(
             PLACE,
             "dicom.series.completed.MR.1.2",
             br#"{"SeriesInstanceUID":"1.2","Modality":"MR","CallingAETitle":"A"}"#,
         );
-        let told = told.unwrap();
+        let frame = frame.unwrap();
         assert_eq!(
-            (told.modality.as_deref(), told.calling_ae_title.as_deref()),
+            (frame.modality.as_deref(), frame.calling_ae_title.as_deref()),
             (Some("MR"), Some("A"))
         );
         let expected = "id: SERIES:7\nevent: series.completed\ndata: \
                         {\"SeriesInstanceUID\":\"1.2\",\"Modality\":\"MR\",\"CallingAETitle\":\"A\"}\n\n";
-        assert_eq!(told.text, expected);
+        assert_eq!(frame.text, expected);
     }
 
     #[test]
     fn a_line_break_in_an_event_begins_no_other() {
         let subject = "dicom.association.opened.A";
-        let told = SseFrame::published(PLACE, subject, b"{\n\r\n\"CallingAETitle\": \r\"A\"\n}");
-        let text = told.unwrap().text;
+        let frame = SseFrame::published(PLACE, subject, b"{\n\r\n\"CallingAETitle\": \r\"A\"\n}");
+        let text = frame.unwrap().text;
         let expected = "id: SERIES:7\nevent: association.opened\ndata: {\ndata: \"CallingAETitle\": \ndata: \"A\"\ndata: }\n\n";
         assert_eq!(text, expected);
     }
@@ -244,8 +244,8 @@ mod tests {
                 "-ERR",
                 "",
             ] {
-                let told = SseFrame::published(PLACE, subject, answer.as_bytes());
-                assert_eq!(told, None, "{subject}: {answer}");
+                let frame = SseFrame::published(PLACE, subject, answer.as_bytes());
+                assert_eq!(frame, None, "{subject}: {answer}");
             }
         }
     }

@@ -19,7 +19,7 @@ use std::marker::PhantomData;
 const STREAM_PAGE: u32 = 500;
 
 /// Room for a record as it is usually written.
-const RECORD_ROOM: usize = 512;
+const RECORD_CAPACITY: usize = 512;
 
 /// Something that can be listed.
 pub trait List: Send + Sync + 'static {
@@ -120,7 +120,7 @@ impl PageRequest {
     pub async fn of<T, L: List>(&self, list: L) -> Result<PagedList<T>, Problem> {
         let first = list.page(self.after, self.limit.unwrap_or(STREAM_PAGE)).await?;
         let next = first.next;
-        let mut begun = Vec::with_capacity(2 + first.records.len() * RECORD_ROOM);
+        let mut begun = Vec::with_capacity(2 + first.records.len() * RECORD_CAPACITY);
         write(&list, first.records, true, &mut begun).map_err(|error| unwritable(&error))?;
         let (body, link) = match (next, self.limit) {
             (None, _) => (closed(begun).into(), None),

@@ -366,10 +366,10 @@ async fn requests_are_counted_by_the_template_of_their_path() {
     api.client.get("/series?PatientName=Roe&Misspelt=1").send().await;
     api.client.put("/store").send().await;
     api.client.request(Method::from_bytes(b"BREW").unwrap(), "/series").send().await;
-    let told = api.client.get("/metrics").send().await.0;
-    let types: Vec<_> = told.headers().get_all(header::CONTENT_TYPE).iter().collect();
+    let exposed = api.client.get("/metrics").send().await.0;
+    let types: Vec<_> = exposed.headers().get_all(header::CONTENT_TYPE).iter().collect();
     assert_eq!(types, ["text/plain; version=0.0.4; charset=utf-8"], "and no other");
-    let told = told.into_body().into_string().await.unwrap();
+    let exposed = exposed.into_body().into_string().await.unwrap();
     for labels in [
         r#"route="/series/{SeriesInstanceUID}",method="GET",status="404""#,
         r#"route="/series/{SeriesInstanceUID}/history",method="GET",status="404""#,
@@ -382,13 +382,16 @@ async fn requests_are_counted_by_the_template_of_their_path() {
         r#"route="other",method="GET",status="404""#,
     ] {
         let sample = format!("collimator_http_requests_total{{{labels}}} 1");
-        assert!(told.lines().any(|line| line == sample), "{sample} in {told}");
+        assert!(exposed.lines().any(|line| line == sample), "{sample} in {exposed}");
     }
     for secret in ["4711", "Roe", "secret", "BREW"] {
-        assert!(!told.contains(secret), "{secret} in {told}");
+        assert!(!exposed.contains(secret), "{secret} in {exposed}");
     }
     let duration = r#"collimator_http_request_duration_seconds_count{route="/series"} 2"#;
-    assert!(told.contains(duration) && told.contains("collimator_event_listeners 0"), "{told}");
+    assert!(
+        exposed.contains(duration) && exposed.contains("collimator_event_listeners 0"),
+        "{exposed}"
+    );
 }
 
 #[tokio::test]
@@ -404,12 +407,13 @@ async fn metrics_do_not_grow_with_the_methods_that_somebody_tries() {
             api.client.request(method, path.replace(['{', '}'], "")).send().await;
         }
     }
-    let told = api.client.get("/metrics").send().await.0.into_body().into_string().await.unwrap();
+    let exposed =
+        api.client.get("/metrics").send().await.0.into_body().into_string().await.unwrap();
     let samples = |name: &str| {
         let name = format!("collimator_http_{name}{{");
-        told.lines().filter(|line| line.starts_with(&name)).collect::<Vec<_>>()
+        exposed.lines().filter(|line| line.starts_with(&name)).collect::<Vec<_>>()
     };
-    assert_eq!(samples("request_duration_seconds_count").len(), paths.len(), "{told}");
+    assert_eq!(samples("request_duration_seconds_count").len(), paths.len(), "{exposed}");
     for sample in samples("requests_total") {
         let method = sample.split("method=\"").nth(1).unwrap().split('"').next().unwrap();
         assert!(known.contains(&method) || method == "other", "{sample}");

@@ -181,8 +181,8 @@ impl TryFrom<Details> for SeriesDetails {
         let identities = details.remove("Disagreements").map(serde_json::from_value);
         let identities: Vec<Identity> =
             identities.transpose().map_err(unreadable)?.unwrap_or_default();
-        let told = Disagreement::told(event::Disagreement::among(&identities));
-        details.insert("Disagrees".to_owned(), i64::from(told.is_some()).into());
+        let disagreements = Disagreement::listed(event::Disagreement::among(&identities));
+        details.insert("Disagrees".to_owned(), i64::from(disagreements.is_some()).into());
         for key in FLAGS {
             let flag = details.get(key) == Some(&Value::from(1));
             details.insert(key.to_owned(), flag.into());
@@ -191,7 +191,7 @@ impl TryFrom<Details> for SeriesDetails {
             details.insert("Held".to_owned(), true.into());
         }
         let details: Self = serde_json::from_value(Value::Object(details)).map_err(unreadable)?;
-        Ok(Self { disagreements: told, ..details })
+        Ok(Self { disagreements, ..details })
     }
 }
 

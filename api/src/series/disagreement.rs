@@ -34,22 +34,22 @@ pub struct DisagreeingValue {
 impl Disagreement {
     /// What there is to tell, if there is anything.
     #[must_use]
-    pub fn told(all: Vec<event::Disagreement>) -> Option<Vec<Self>> {
+    pub fn listed(all: Vec<event::Disagreement>) -> Option<Vec<Self>> {
         let all: Vec<Self> = all.into_iter().map(Self::from).collect();
         (!all.is_empty()).then_some(all)
     }
 }
 
 impl From<event::Disagreement> for Disagreement {
-    fn from(told: event::Disagreement) -> Self {
+    fn from(disagreement: event::Disagreement) -> Self {
         let value = |it: event::DisagreeingValue| DisagreeingValue {
             value: it.value,
             instances: it.instances,
         };
         Self {
-            keyword: told.keyword,
-            values: told.values.into_iter().map(value).collect(),
-            other_instances: Some(told.other_instances).filter(|instances| *instances > 0),
+            keyword: disagreement.keyword,
+            values: disagreement.values.into_iter().map(value).collect(),
+            other_instances: Some(disagreement.other_instances).filter(|instances| *instances > 0),
         }
     }
 }

@@ -69,7 +69,7 @@ pub struct Series {
 impl From<SeriesRecord> for Series {
     fn from(record: SeriesRecord) -> Self {
         let completed_at = record.completed_at().map(|time| time.to_string());
-        let disagrees = Disagreement::told(record.disagreements());
+        let disagrees = Disagreement::listed(record.disagreements());
         Self {
             series_instance_uid: record.series_instance_uid,
             patient_id: record.patient_id,

@@ -79,7 +79,7 @@ impl From<StudyRecord> for Study {
     fn from(record: StudyRecord) -> Self {
         let completed_at = record.completed_at().map(|at| at.to_string());
         let study_completed_at = record.study_completed_at().map(|at| at.to_string());
-        let disagrees = Disagreement::told(record.disagreements());
+        let disagrees = Disagreement::listed(record.disagreements());
         let state = if record.is_complete() { "complete" } else { "receiving" };
         Self {
             study_instance_uid: record.study_instance_uid,

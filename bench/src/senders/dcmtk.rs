@@ -11,7 +11,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 /// How long all of it may take.
-const PATIENCE: Duration = Duration::from_secs(180);
+const SEND_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// Sends each folder over an association of its own, all at the same time.
 pub(crate) async fn send(
@@ -26,7 +26,7 @@ pub(crate) async fn send(
     }
     let (cpu, began) = (ended_children(), Instant::now());
     let sending = folders.iter().map(|folder| one(program, no_delay, port, folder));
-    timeout(PATIENCE, try_join_all(sending))
+    timeout(SEND_TIMEOUT, try_join_all(sending))
         .await
         .with_context(|| format!("{program} hangs"))??;
     Ok(Sent { instances, bytes, wall: began.elapsed(), cpu: ended_children() - cpu })

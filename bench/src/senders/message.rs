@@ -15,7 +15,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const SOCKET_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Bytes of answers that are read at a time.
 const READ_LENGTH: usize = 4096;
@@ -35,10 +35,10 @@ pub(crate) struct Association {
 impl Association {
     /// Asks for it.
     pub(crate) fn open(to: SocketAddr) -> anyhow::Result<Self> {
-        let mut socket = TcpStream::connect_timeout(&to, PATIENCE)?;
+        let mut socket = TcpStream::connect_timeout(&to, SOCKET_TIMEOUT)?;
         socket.set_nodelay(true)?;
-        socket.set_read_timeout(Some(PATIENCE))?;
-        socket.set_write_timeout(Some(PATIENCE))?;
+        socket.set_read_timeout(Some(SOCKET_TIMEOUT))?;
+        socket.set_write_timeout(Some(SOCKET_TIMEOUT))?;
         let mut requestor = Requestor::new(&Proposal {
             calling_ae_title: "BENCH".to_owned(),
             called_ae_title: "COLLIMATOR".to_owned(),

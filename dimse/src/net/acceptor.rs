@@ -283,9 +283,9 @@ impl Acceptor {
         self.unread = 0..self.unread.len();
         let deadline = self.pdu_deadline();
         let silent = Instant::now() + limit;
-        let room = &mut self.buffer[self.unread.end..];
-        let most = most.min(room.len());
-        let received = self.socket.receive(&mut room[..most], flags);
+        let free = &mut self.buffer[self.unread.end..];
+        let most = most.min(free.len());
+        let received = self.socket.receive(&mut free[..most], flags);
         let received = timeout_at(deadline.map_or(silent, |at| at.min(silent)), received);
         let received = received.await.map_err(|_: Elapsed| match deadline {
             Some(at) if at < silent => AssociationError::Slow(self.pdu_timeout),

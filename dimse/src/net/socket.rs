@@ -50,10 +50,14 @@ impl Socket {
     ///
     /// # Errors
     /// When the connection is gone.
-    pub(super) async fn receive(&mut self, room: &mut [u8], flags: RecvFlags) -> io::Result<usize> {
+    pub(super) async fn receive(
+        &mut self,
+        buffer: &mut [u8],
+        flags: RecvFlags,
+    ) -> io::Result<usize> {
         match self {
-            Self::Plain(socket) => receive(socket, room, flags).await,
-            Self::Encrypted(socket) => socket.read(room).await,
+            Self::Plain(socket) => receive(socket, buffer, flags).await,
+            Self::Encrypted(socket) => socket.read(buffer).await,
         }
     }
 
@@ -66,11 +70,12 @@ impl Socket {
 }
 
 /// Receives what has come, or waits until something has.
-async fn receive(socket: &TcpStream, room: &mut [u8], flags: RecvFlags) -> io::Result<usize> {
+async fn receive(socket: &TcpStream, buffer: &mut [u8], flags: RecvFlags) -> io::Result<usize> {
     // A sender from whom there is always more must not keep the others waiting.
     consume_budget().await;
     loop {
-        let received = socket.try_io(Interest::READABLE, || Ok(recv(socket, &mut *room, flags)?.1));
+        let received =
+            socket.try_io(Interest::READABLE, || Ok(recv(socket, &mut *buffer, flags)?.1));
         match received {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             received => return received,

@@ -132,7 +132,7 @@ mod tests {
 
     const COMPLETED: Answer = Status_(409, "Batch Completed", Some(0));
 
-    fn told(account: &mut Account, answer: Answer) -> Next {
+    fn after(account: &mut Account, answer: Answer) -> Next {
         let status = |code, description, pending| Status {
             code: StatusCode::from_u16(code).unwrap(),
             description,
@@ -166,7 +166,7 @@ mod tests {
     /// Plays answers to a request; gives how it went on, and how many events had arrived by then.
     fn played(account: &mut Account, answers: &[Answer]) -> (Next, usize) {
         for answer in answers {
-            match told(account, *answer) {
+            match after(account, *answer) {
                 Next::Wait => {}
                 next => return (next, account.arrived),
             }
@@ -236,7 +236,7 @@ mod tests {
                     let mut taken = 0;
                     let mut next = Next::Wait;
                     while next == Next::Wait && taken < left.len() {
-                        next = told(&mut account, left[taken]);
+                        next = after(&mut account, left[taken]);
                         taken += 1;
                     }
                     assert!(!matches!(next, Next::BeginAgain(_)), "{order:?}");
@@ -251,22 +251,22 @@ mod tests {
     #[test]
     fn an_end_that_does_not_say_how_many_events_it_sent_is_an_end() {
         let mut account = Account::new(3, 1000);
-        assert_eq!(told(&mut account, Event), Next::Wait);
+        assert_eq!(after(&mut account, Event), Next::Wait);
         let end = Status_(404, "No Messages", None);
-        assert_eq!(told(&mut account, end), Next::Ended(End::Drained));
+        assert_eq!(after(&mut account, end), Next::Ended(End::Drained));
     }
 
     #[test]
     fn a_request_that_brought_all_its_bytes_is_full() {
         let mut account = Account::new(3, 20);
-        assert_eq!(told(&mut account, Event), Next::Wait);
-        assert_eq!(told(&mut account, Event), Next::Ended(End::Full));
+        assert_eq!(after(&mut account, Event), Next::Wait);
+        assert_eq!(after(&mut account, Event), Next::Ended(End::Full));
     }
 
     #[test]
     fn only_a_consumer_that_is_gone_is_a_reason_to_begin_again() {
         for description in ["Consumer Deleted", "Consumer is push based"] {
-            let next = told(&mut Account::new(3, 0), Status_(409, description, None));
+            let next = after(&mut Account::new(3, 0), Status_(409, description, None));
             assert_eq!(next, Next::BeginAgain(description.to_owned()));
         }
         for (code, description) in [
@@ -275,7 +275,7 @@ mod tests {
             (409, "something of a later version"),
             (503, "No Responders"),
         ] {
-            let next = told(&mut Account::new(3, 0), Status_(code, description, None));
+            let next = after(&mut Account::new(3, 0), Status_(code, description, None));
             assert_eq!(next, Next::Ended(End::Refused), "{code} {description}");
         }
     }

@@ -1,6 +1,6 @@
 //! What the broker delivers, decoded, and its acknowledgement.
 
-use super::order::{Order, Place};
+use super::order::{Arrival, Order};
 use crate::reading::{Reading, read};
 use anyhow::{Context as _, bail};
 use async_nats::header::NATS_MESSAGE_ID;
@@ -55,7 +55,7 @@ impl Deliveries {
         let at = Timestamp::from_nanosecond(info.published.unix_timestamp_nanos())
             .context("the time of a delivery")?;
         match order.place(sequence, info.consumer_sequence, at) {
-            Place::Next { gone } => {
+            Arrival::Next { gone } => {
                 let id = message.headers.as_ref().and_then(|headers| headers.get(NATS_MESSAGE_ID));
                 let message_id = id.map(ToString::to_string).unwrap_or_default();
                 let mark = EventMark { at, message_id };
@@ -64,9 +64,9 @@ impl Deliveries {
                 self.bytes += message.payload.len();
                 self.new.push(Delivery { sequence, mark, gone, reading, dead });
             }
-            Place::Again => {}
-            Place::Other => bail!("{OTHER_STREAM}: {sequence} is another event than before"),
-            Place::Early { missing } => bail!("{missing} events are missing before {sequence}"),
+            Arrival::Again => {}
+            Arrival::Other => bail!("{OTHER_STREAM}: {sequence} is another event than before"),
+            Arrival::Early { missing } => bail!("{missing} events are missing before {sequence}"),
         }
         if self.latest.as_ref().is_none_or(|(latest, _)| *latest <= sequence) {
             self.latest = Some((sequence, message));

@@ -7,7 +7,7 @@ mod order;
 mod requests;
 
 pub use deliveries::{Deliveries, Delivery};
-pub use order::{Order, Place};
+pub use order::{Arrival, Order};
 
 use account::End;
 use anyhow::Context as _;

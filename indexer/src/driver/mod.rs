@@ -143,7 +143,7 @@ impl Driver {
         }
         let open = self.catalog.open_series().await?;
         tracing::info!(after = last_sequence, open_series = open.len(), "indexing");
-        self.metrics.goes_on(last_sequence, open.len());
+        self.metrics.resumed(last_sequence, open.len());
         session.debouncer.restore(open, self.catalog.disproved().await?);
         session.studies.restore(self.catalog.open_studies().await?, position.now);
         session.leave_studies().await?;

@@ -260,7 +260,7 @@ impl Session<'_> {
         let is_deciding = self.decide_at().is_some();
         self.debouncer.advance(watermark);
         self.studies.advance(watermark);
-        self.driver.metrics.reached(watermark);
+        self.driver.metrics.watermark_advanced(watermark);
         // What was due before goes on at its own pace, and this with it.
         if is_deciding { Ok(()) } else { self.decide_some().await }
     }
@@ -329,7 +329,7 @@ impl Session<'_> {
             );
             if !event.disagrees.is_empty() {
                 metrics.disagreed();
-                let why = Disagreement::told(&event.disagrees);
+                let why = Disagreement::summary(&event.disagrees);
                 tracing::warn!(series = %event.series_instance_uid, "of the series, {why}");
             }
             for study in event.studies() {

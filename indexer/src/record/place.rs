@@ -1,6 +1,6 @@
 //! Where in INSTANCES something was decided, as far as the stream still goes.
 
-use crate::fact::Fact;
+use crate::decision::Decision;
 use jiff::Timestamp;
 use shared::stream::Position;
 
@@ -21,9 +21,9 @@ impl Place {
     /// Where a fact belongs that the broker stored in SERIES at this time, in an INSTANCES that stood
     /// at `end`.
     #[must_use]
-    pub fn of(fact: &Fact, stored_at: Timestamp, end: &Position) -> Self {
-        let Some(sequence) = fact.sequence() else { return Self::After(0) };
-        let decided_at = fact.decided_at().map_or(stored_at, |at| at.min(stored_at));
+    pub fn of(decision: &Decision, stored_at: Timestamp, end: &Position) -> Self {
+        let Some(sequence) = decision.sequence() else { return Self::After(0) };
+        let decided_at = decision.decided_at().map_or(stored_at, |at| at.min(stored_at));
         if decided_at < end.created {
             Self::FormerStream
         } else if sequence <= end.last {
@@ -46,8 +46,8 @@ mod tests {
         Timestamp::from_second(number).unwrap()
     }
 
-    fn deleted(decided: i64, sequence: u64) -> Fact {
-        Fact::Deleted(SeriesDeleted {
+    fn deleted(decided: i64, sequence: u64) -> Decision {
+        Decision::Deleted(SeriesDeleted {
             series_instance_uid: SeriesInstanceUid::parse("1.2").unwrap(),
             revision: 1,
             reason: DeletionReason::Requested,

@@ -4,7 +4,7 @@
 use super::place::Place;
 use super::rebuilding::Rebuilding;
 use super::tape::Events;
-use crate::fact::Fact;
+use crate::decision::Decision;
 use async_nats::Client;
 use shared::stream::Position;
 
@@ -47,23 +47,28 @@ impl Playing {
     ///
     /// # Errors
     /// When the broker does not give the events before it, or the catalogue can't be written.
-    pub async fn fact(&mut self, fact: Fact, place: Place, end: &Position) -> anyhow::Result<()> {
-        let fact = match place {
+    pub async fn decision(
+        &mut self,
+        decision: Decision,
+        place: Place,
+        end: &Position,
+    ) -> anyhow::Result<()> {
+        let decision = match place {
             Place::FormerStream => {
                 self.rebuilding.report.of_former_stream += 1;
-                fact.of_no_sequence()
+                decision.of_no_sequence()
             }
             Place::After(sequence) => {
                 self.up_to(sequence).await?;
-                fact
+                decision
             }
             Place::BeyondEnd | Place::Later => {
                 self.rebuilding.report.beyond_end += 1;
                 self.up_to(end.last).await?;
-                fact
+                decision
             }
         };
-        self.rebuilding.fact(&fact).await
+        self.rebuilding.decision(&decision).await
     }
 
     /// What has been made of it so far.

@@ -2,7 +2,7 @@
 
 use crate::batch::Batch;
 use crate::consumer::BATCH;
-use crate::fact::Fact;
+use crate::decision::Decision;
 use crate::reading::Reading;
 use catalog::{Bookmark, CatalogError, CatalogWriter, EventMark, LossCause, Restored};
 use completion::Senders;
@@ -44,21 +44,21 @@ impl Report {
     /// What it says to a person: how much there is in the catalogue at `path`, and what is missing and
     /// why. Lines with their ends.
     #[must_use]
-    pub fn told(&self, path: &Path) -> String {
+    pub fn summary(&self, path: &Path) -> String {
         let Self { events, completions, deletions, studies, .. } = self;
-        let mut told = format!(
+        let mut summary = format!(
             "{}: {events} events, {completions} completions, {deletions} deletions, {studies} \
              completions of studies\n",
             path.display()
         );
         if self.is_complete() {
-            return told;
+            return summary;
         }
         if !self.partial.is_empty() {
-            told += "series that are marked partial, since INSTANCES no longer has all that led up to \
+            summary += "series that are marked partial, since INSTANCES no longer has all that led up to \
                      their completion (what SERIES says of them is there):\n";
             for series in &self.partial {
-                told += &format!("  {series}\n");
+                summary += &format!("  {series}\n");
             }
         }
         let reasons = [
@@ -68,9 +68,9 @@ impl Report {
             (self.unreadable, "messages of SERIES can't be read and were passed over"),
         ];
         for (count, what) in reasons.into_iter().filter(|(count, _)| *count > 0) {
-            told += &format!("{count} {what}\n");
+            summary += &format!("{count} {what}\n");
         }
-        told + "the catalogue is partial\n"
+        summary + "the catalogue is partial\n"
     }
 }
 
@@ -147,35 +147,35 @@ impl Rebuilding {
     ///
     /// # Errors
     /// When the catalogue can't be written.
-    pub async fn fact(&mut self, fact: &Fact) -> anyhow::Result<()> {
+    pub async fn decision(&mut self, decision: &Decision) -> anyhow::Result<()> {
         if self.events > 0 {
             self.commit().await?;
         }
-        let fact = match fact {
-            Fact::Completed(fact) => fact,
-            Fact::Deleted(fact) => {
-                if self.catalog.restore_deletion(fact).await? != Restored::Known {
-                    self.debouncer.close(&fact.series_instance_uid);
+        let decision = match decision {
+            Decision::Completed(decision) => decision,
+            Decision::Deleted(decision) => {
+                if self.catalog.restore_deletion(decision).await? != Restored::Known {
+                    self.debouncer.close(&decision.series_instance_uid);
                     // Nothing of it is left that could be incomplete.
-                    self.report.partial.remove(&fact.series_instance_uid);
+                    self.report.partial.remove(&decision.series_instance_uid);
                     self.report.deletions += 1;
                 }
                 return Ok(());
             }
-            Fact::Study(fact) => {
-                let restored = self.catalog.restore_study(fact).await?;
+            Decision::Study(decision) => {
+                let restored = self.catalog.restore_study(decision).await?;
                 self.report.studies += u64::from(restored != Restored::Known);
                 return Ok(());
             }
         };
-        let restored = self.catalog.restore(fact).await?;
+        let restored = self.catalog.restore(decision).await?;
         if restored == Restored::Known {
             return Ok(());
         }
-        self.debouncer.close(&fact.series_instance_uid);
+        self.debouncer.close(&decision.series_instance_uid);
         self.report.completions += 1;
         if restored == Restored::Partial {
-            self.report.partial.insert(fact.series_instance_uid.clone());
+            self.report.partial.insert(decision.series_instance_uid.clone());
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use super::place::Place;
 use super::playing::Playing;
 use super::rebuilding::Rebuilding;
 use super::tape::{Facts, Found};
-use crate::fact::Fact;
+use crate::decision::Decision;
 use async_nats::Client;
 use catalog::{Bookmark, CatalogError, CatalogWriter, SeriesBookmark};
 use completion::Senders;
@@ -73,9 +73,9 @@ async fn play(
     let last_sequence = bookmark.last_sequence;
     let mut facts = Facts::after(nats, known).await?;
     let (mut playing, mut noted) = (None, 0);
-    while let Some(Found { at, fact, .. }) = facts.next().await? {
-        let Some(fact) = fact else { continue };
-        if is_known(catalog, &fact).await? {
+    while let Some(Found { at, decision, .. }) = facts.next().await? {
+        let Some(decision) = decision else { continue };
+        if is_known(catalog, &decision).await? {
             continue;
         }
         let playing = match &mut playing {
@@ -90,7 +90,7 @@ async fn play(
                 none.insert(Playing::after(nats, rebuilding, last_sequence).await?)
             }
         };
-        let place = Place::of(&fact, at, position);
+        let place = Place::of(&decision, at, position);
         let is_passed = match place {
             Place::FormerStream => playing.played() > 0,
             Place::After(sequence) => sequence < playing.played(),
@@ -98,10 +98,10 @@ async fn play(
         };
         if is_passed {
             // The rows have what came afterwards too, so they are not what it says.
-            note(catalog, &fact).await?;
+            note(catalog, &decision).await?;
             noted += 1;
         } else {
-            playing.fact(fact, place, position).await?;
+            playing.decision(decision, place, position).await?;
         }
     }
     let Some(playing) = playing else { return Ok((bookmark, noted)) };
@@ -121,18 +121,18 @@ async fn play(
     Ok((bookmark, noted))
 }
 
-async fn is_known(catalog: &CatalogWriter, fact: &Fact) -> Result<bool, CatalogError> {
-    match fact {
-        Fact::Completed(fact) => catalog.has_completion(fact).await,
-        Fact::Deleted(fact) => catalog.has_deletion(fact).await,
-        Fact::Study(fact) => catalog.has_study_completion(fact).await,
+async fn is_known(catalog: &CatalogWriter, decision: &Decision) -> Result<bool, CatalogError> {
+    match decision {
+        Decision::Completed(decision) => catalog.has_completion(decision).await,
+        Decision::Deleted(decision) => catalog.has_deletion(decision).await,
+        Decision::Study(decision) => catalog.has_study_completion(decision).await,
     }
 }
 
-async fn note(catalog: &CatalogWriter, fact: &Fact) -> Result<(), CatalogError> {
-    match fact {
-        Fact::Completed(fact) => catalog.note_completion(fact).await,
-        Fact::Deleted(fact) => catalog.note_deletion(fact).await,
-        Fact::Study(fact) => catalog.note_study(fact).await,
+async fn note(catalog: &CatalogWriter, decision: &Decision) -> Result<(), CatalogError> {
+    match decision {
+        Decision::Completed(decision) => catalog.note_completion(decision).await,
+        Decision::Deleted(decision) => catalog.note_deletion(decision).await,
+        Decision::Study(decision) => catalog.note_study(decision).await,
     }
 }

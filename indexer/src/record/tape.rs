@@ -1,6 +1,6 @@
 //! One stream from a sequence to where it ends at the moment.
 
-use crate::fact::Fact;
+use crate::decision::Decision;
 use crate::reading::{Reading, read};
 use anyhow::Context as _;
 use async_nats::Client;
@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 /// How long the broker may take for the next message of a stream that has one.
-const PATIENCE: Duration = Duration::from_secs(30);
+const MESSAGE_TIMEOUT: Duration = Duration::from_secs(30);
 
 struct Tape {
     messages: pull::Ordered,
@@ -48,7 +48,8 @@ impl Tape {
         if self.left == 0 {
             return Ok(None);
         }
-        let message = timeout(PATIENCE, self.messages.next()).await.context("NATS is silent")?;
+        let message =
+            timeout(MESSAGE_TIMEOUT, self.messages.next()).await.context("NATS is silent")?;
         let message = message.context("the record broke off")?.context("reading the record")?;
         let info = message.info().map_err(|error| anyhow::anyhow!("a message: {error}"))?;
         let at = Timestamp::from_nanosecond(info.published.unix_timestamp_nanos())?;
@@ -104,7 +105,7 @@ pub struct Found {
     /// When the broker stored it.
     pub at: Timestamp,
     /// What was decided; `None` where it can't be read.
-    pub fact: Option<Fact>,
+    pub decision: Option<Decision>,
 }
 
 impl Facts {
@@ -122,9 +123,9 @@ impl Facts {
     /// When the broker does not give it.
     pub async fn next(&mut self) -> anyhow::Result<Option<Found>> {
         while let Some((message, Delivered { sequence, at })) = self.tape.next().await? {
-            match Fact::read(&message.subject, &message.payload) {
+            match Decision::read(&message.subject, &message.payload) {
                 Ok(None) => {}
-                Ok(fact) => return Ok(Some(Found { sequence, at, fact })),
+                Ok(decision) => return Ok(Some(Found { sequence, at, decision })),
                 Err(error) => {
                     // Its text may repeat a value, and that a patient's name.
                     let (line, column) = (error.line(), error.column());
@@ -132,7 +133,7 @@ impl Facts {
                         "SERIES has something at {sequence} that is not what its subject says: line \
                          {line} column {column}; passed over"
                     );
-                    return Ok(Some(Found { sequence, at, fact: None }));
+                    return Ok(Some(Found { sequence, at, decision: None }));
                 }
             }
         }

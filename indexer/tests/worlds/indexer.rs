@@ -8,7 +8,7 @@ use completion::{Completion, OpenSeries, Senders};
 use contract::event::Reason;
 use contract::uid::SeriesInstanceUid;
 use indexer::batch::Batch;
-use indexer::consumer::{Order, Place, resume_after};
+use indexer::consumer::{Arrival, Order, resume_after};
 use jiff::Timestamp;
 use std::time::Duration;
 
@@ -110,7 +110,7 @@ impl<'a> Indexer<'a> {
             self.deliveries += 1;
             let mark = self.stream.mark(sequence);
             match self.order.place(sequence, self.deliveries, mark.at) {
-                Place::Next { .. } => {
+                Arrival::Next { .. } => {
                     let entry = self.stream.get(sequence);
                     if !batch.takes(&entry.reading) {
                         store.record(&batch, &mut self.debouncer);
@@ -120,9 +120,9 @@ impl<'a> Indexer<'a> {
                     }
                     batch.push(sequence, mark, entry.reading.clone(), self.senders);
                 }
-                Place::Again => {}
-                Place::Other => panic!("{sequence} is another event"),
-                Place::Early { missing } => panic!("{missing} missing before {sequence}"),
+                Arrival::Again => {}
+                Arrival::Other => panic!("{sequence} is another event"),
+                Arrival::Early { missing } => panic!("{missing} missing before {sequence}"),
             }
         }
         if batch.rows.bookmark != self.bookmark {

@@ -98,7 +98,7 @@ impl Store for Memory {
             .filter_map(|series| self.completed(&series).map(|completed| (series, completed)))
             .collect();
         let effects = self.write(batch);
-        let bereft = effects.iter().filter_map(|effect| match effect {
+        let losing = effects.iter().filter_map(|effect| match effect {
             Effect::MovedFrom(series) => Some(series),
             _ => None,
         });
@@ -106,7 +106,7 @@ impl Store for Memory {
             .rows
             .counted
             .iter()
-            .chain(bereft)
+            .chain(losing)
             .map(|series| (series.clone(), self.series[series].instances.len() as u64));
         let recorded = Recorded {
             counts: counts.collect(),

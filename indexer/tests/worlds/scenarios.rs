@@ -18,7 +18,7 @@ use jiff::SignedDuration;
 struct Play(Vec<Entry>);
 
 /// A completion: of which series, its revision and count, why, and when it was decided.
-type Told = (u32, u32, u64, Reason, Millis);
+type Summary = (u32, u32, u64, Reason, Millis);
 
 impl Play {
     fn at(&mut self, at: Millis, reading: Reading) {
@@ -43,7 +43,7 @@ impl Play {
         watch(&Stream::new(self.0), senders, &mut Memory::default())
     }
 
-    fn told_with(self, senders: &Senders) -> Vec<Told> {
+    fn completions_with(self, senders: &Senders) -> Vec<Summary> {
         let number = |uid: &str| uid.trim_start_matches("2.25.").parse().unwrap();
         self.announced_with(senders)
             .into_iter()
@@ -54,8 +54,8 @@ impl Play {
             .collect()
     }
 
-    fn told(self) -> Vec<Told> {
-        self.told_with(&senders())
+    fn completions(self) -> Vec<Summary> {
+        self.completions_with(&senders())
     }
 }
 
@@ -81,7 +81,7 @@ fn an_association_for_each_series_is_complete_as_soon_as_it_is_released() {
         let at = Millis::from(number) * MINUTE + 2 * SECOND;
         (number, 1, 20, Reason::Released, after(at))
     };
-    assert_eq!(play.told(), [complete(0), complete(1), complete(2)]);
+    assert_eq!(play.completions(), [complete(0), complete(1), complete(2)]);
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn an_association_for_each_instance_loses_the_rule_with_its_first_series() {
         (0, 2, 5, Quiet, after(22 * SECOND)),
         (1, 1, 5, Quiet, after(37 * SECOND)),
     ];
-    assert_eq!(play.told(), expected);
+    assert_eq!(play.completions(), expected);
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn a_sender_is_believed_again_when_an_operator_says_so() {
     let mut a = association("later");
     play.stores(&mut a, 1, 10..15, (2 * MINUTE, 10));
     play.at(2 * MINUTE + SECOND, a.close(Released));
-    let last = *play.told().last().unwrap();
+    let last = *play.completions().last().unwrap();
     assert_eq!(last, (1, 1, 5, Reason::Released, after(2 * MINUTE + 2 * SECOND)));
 }
 
@@ -127,9 +127,9 @@ fn one_association_for_a_week_completes_each_of_its_series_by_quiet_period() {
         play.stores(&mut a, hour, hour * 100..hour * 100 + 20, (from, SECOND));
     }
     play.at(7 * DAY, a.close(Released));
-    let told = play.told();
-    assert_eq!(told.len(), hours as usize);
-    for (number, revision, count, reason, at) in told {
+    let completions = play.completions();
+    assert_eq!(completions.len(), hours as usize);
+    for (number, revision, count, reason, at) in completions {
         let last = Millis::from(number) * HOUR + 19 * SECOND;
         assert_eq!((revision, count, reason, at), (1, 20, Quiet, after(last + 10 * SECOND)));
     }
@@ -144,7 +144,7 @@ fn four_associations_that_feed_one_series_complete_it_once_when_the_last_is_rele
         play.stores(&mut a, 0, lane * 10..lane * 10 + 10, (from, 500));
         play.at(from + 6 * SECOND + Millis::from(lane) * SECOND, a.close(Released));
     }
-    assert_eq!(play.told(), [(0, 1, 40, Reason::Released, after(300 + 10 * SECOND))]);
+    assert_eq!(play.completions(), [(0, 1, 40, Reason::Released, after(300 + 10 * SECOND))]);
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn a_link_that_drops_in_the_middle_is_waited_for_and_the_resend_completes_it_onc
     let mut second = association("second");
     play.stores(&mut second, 0, 0..20, (55 * SECOND, 100));
     play.at(58 * SECOND, second.close(Released));
-    assert_eq!(play.told(), [(0, 1, 20, Reason::Released, after(59 * SECOND))]);
+    assert_eq!(play.completions(), [(0, 1, 20, Reason::Released, after(59 * SECOND))]);
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn a_link_that_drops_and_never_comes_back_leaves_an_interrupted_series() {
     let mut a = association("only");
     play.stores(&mut a, 0, 0..10, (0, 100));
     play.at(SECOND, a.close(Aborted));
-    assert_eq!(play.told(), [(0, 1, 10, Interrupted, after(61 * SECOND))]);
+    assert_eq!(play.completions(), [(0, 1, 10, Interrupted, after(61 * SECOND))]);
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn what_a_dead_receiver_left_open_is_interrupted_when_it_starts_again() {
     let mut second = association("second");
     play.stores(&mut second, 0, 5..20, (40 * SECOND, 100));
     play.at(42 * SECOND, second.close(Released));
-    assert_eq!(play.told(), [(0, 1, 20, Reason::Released, after(43 * SECOND))]);
+    assert_eq!(play.completions(), [(0, 1, 20, Reason::Released, after(43 * SECOND))]);
 }
 
 #[test]
@@ -191,9 +191,9 @@ fn three_series_interleaved_in_one_association_are_complete_with_its_release() {
     play.at(30 * SECOND, a.close(Released));
     let at = after(31 * SECOND);
     let released = Reason::Released;
-    let told = play.told();
+    let completions = play.completions();
     assert_eq!(
-        told,
+        completions,
         [(0, 1, 10, released, at), (1, 1, 10, released, at), (2, 1, 10, released, at)]
     );
 }
@@ -205,7 +205,7 @@ fn a_pause_shorter_than_the_quiet_period_in_an_open_association_does_not_complet
     play.stores(&mut a, 0, 0..5, (0, 6 * SECOND));
     play.at(HOUR / 2, a.close(Released));
     // The association stays open, which holds nothing back.
-    assert_eq!(play.told(), [(0, 1, 5, Quiet, after(34 * SECOND))]);
+    assert_eq!(play.completions(), [(0, 1, 5, Quiet, after(34 * SECOND))]);
 }
 
 #[test]
@@ -220,8 +220,9 @@ fn a_heartbeat_keeps_its_series_open_and_opens_none() {
     play.at(200 * SECOND, a.store(0, 1, 0));
     play.at(200 * SECOND, a.store(0, 2, 0));
     let quiet_period = SignedDuration::from_secs(3);
-    let told = play.told_with(&Senders::new(Rules { quiet_period, ..Rules::default() }));
-    assert_eq!(told, [(0, 1, 3, Quiet, after(203 * SECOND))]);
+    let completions =
+        play.completions_with(&Senders::new(Rules { quiet_period, ..Rules::default() }));
+    assert_eq!(completions, [(0, 1, 3, Quiet, after(203 * SECOND))]);
 }
 
 #[test]
@@ -235,7 +236,7 @@ fn an_instance_that_is_arriving_in_another_association_holds_back_a_release() {
     play.at(2_600, large.receiving(0));
     play.at(3_000, large.store(0, 5, 0));
     play.at(3_100, large.close(Released));
-    assert_eq!(play.told(), [(0, 1, 6, Reason::Released, after(4_100))]);
+    assert_eq!(play.completions(), [(0, 1, 6, Reason::Released, after(4_100))]);
 }
 
 /// The clock of a receiver is in the events, that of the indexer nowhere.
@@ -255,7 +256,7 @@ fn clock_steps_change_nothing() {
                 event.received_at = time(entry.at + stepped);
             }
         }
-        play.told()
+        play.completions()
     };
     assert_eq!(play(0), play(365 * DAY));
     assert_eq!(play(0), [(0, 1, 20, Reason::Released, after(52 * SECOND))]);
@@ -272,9 +273,9 @@ fn a_series_that_grows_after_a_day_gets_a_revision_and_its_sender_is_still_belie
     play.stores(&mut second, 0, 0..11, (DAY, 10));
     play.at(DAY + SECOND, second.close(Released));
     let announced = play.announced_with(&senders());
-    let told: Vec<_> =
+    let completions: Vec<_> =
         announced.iter().map(|a| (a.revision, a.count, a.added, a.corrected, a.reason)).collect();
-    assert_eq!(told, [(1, 10, 10, 0, Reason::Released), (2, 11, 1, 0, Reason::Released)]);
+    assert_eq!(completions, [(1, 10, 10, 0, Reason::Released), (2, 11, 1, 0, Reason::Released)]);
 }
 
 #[test]
@@ -285,7 +286,7 @@ fn resends_of_a_complete_series_are_passed_over() {
         play.stores(&mut a, 0, 0..10, (at, 10));
         play.at(at + SECOND, a.close(Released));
     }
-    assert_eq!(play.told(), [(0, 1, 10, Reason::Released, after(2 * SECOND))]);
+    assert_eq!(play.completions(), [(0, 1, 10, Reason::Released, after(2 * SECOND))]);
 }
 
 #[test]
@@ -300,10 +301,10 @@ fn corrections_get_a_revision_that_says_how_many_there_are() {
     }
     play.at(4 * SECOND, second.close(Released));
     let announced = play.announced_with(&senders());
-    let told: Vec<_> =
+    let completions: Vec<_> =
         announced.iter().map(|a| (a.revision, a.count, a.added, a.corrected, a.reason)).collect();
     // Nothing grew, so nothing was proved wrong.
-    assert_eq!(told, [(1, 10, 10, 0, Reason::Released), (2, 10, 0, 3, Reason::Released)]);
+    assert_eq!(completions, [(1, 10, 10, 0, Reason::Released), (2, 10, 0, 3, Reason::Released)]);
 }
 
 #[test]
@@ -316,11 +317,12 @@ fn an_instance_that_moves_changes_both_series() {
     let mut second = association("second");
     play.at(DAY, second.store(1, 0, 0));
     play.at(DAY, second.close(Released));
-    let told: Vec<_> = play.told().into_iter().map(|t| (t.0, t.1, t.2, t.3)).collect();
+    let completions: Vec<_> =
+        play.completions().into_iter().map(|t| (t.0, t.1, t.2, t.3)).collect();
     let released = Reason::Released;
     // The one that lost it was brought nothing by any association.
     assert_eq!(
-        told,
+        completions,
         [(0, 1, 3, released), (1, 1, 2, released), (1, 2, 3, released), (0, 2, 2, Quiet)]
     );
 }
@@ -337,7 +339,7 @@ fn a_failed_store_takes_the_meaning_out_of_a_release() {
         play.stores(&mut a, 0, 0..5, (0, 10));
         fail(&mut a);
         play.at(SECOND, a.close(Released));
-        assert_eq!(play.told(), [(0, 1, 5, Quiet, after(11 * SECOND))]);
+        assert_eq!(play.completions(), [(0, 1, 5, Quiet, after(11 * SECOND))]);
     }
 }
 
@@ -348,7 +350,7 @@ fn an_acknowledged_instance_that_is_not_there_takes_the_meaning_out_of_a_release
     play.stores(&mut a, 0, 0..5, (0, 10));
     let _in_no_stream = a.store(0, 5, 0);
     play.at(SECOND, a.close(Released));
-    assert_eq!(play.told(), [(0, 1, 5, Quiet, after(11 * SECOND))]);
+    assert_eq!(play.completions(), [(0, 1, 5, Quiet, after(11 * SECOND))]);
 }
 
 #[test]
@@ -358,7 +360,7 @@ fn the_expected_number_completes_a_series_only_for_a_sender_that_is_trusted_with
         let mut a = Association::new("a", sender, "node");
         a.images = Some(5);
         play.stores(&mut a, 0, 0..5, (0, 100));
-        assert_eq!(play.told(), [(0, 1, 5, reason, after(at))], "{sender}");
+        assert_eq!(play.completions(), [(0, 1, 5, reason, after(at))], "{sender}");
     }
 }
 
@@ -371,8 +373,8 @@ fn less_than_expected_blocks_no_other_rule_and_both_numbers_are_told() {
     play.at(SECOND, a.close(Released));
     let announced = play.announced_with(&senders());
     assert_eq!(announced.len(), 1);
-    let told = (announced[0].count, announced[0].expected, announced[0].reason);
-    assert_eq!(told, (5, Some(9), Reason::Released));
+    let completions = (announced[0].count, announced[0].expected, announced[0].reason);
+    assert_eq!(completions, (5, Some(9), Reason::Released));
 }
 
 #[test]
@@ -385,8 +387,9 @@ fn an_expected_number_that_proves_wrong_is_not_believed_again() {
         let from = Millis::from(number) * HOUR;
         play.stores(&mut a, number, number * 100..number * 100 + 10, (from, 2 * SECOND));
     }
-    let told: Vec<_> = play.told().into_iter().map(|t| (t.0, t.1, t.2, t.3)).collect();
-    assert_eq!(told, [(0, 1, 5, Expected), (0, 2, 10, Quiet), (1, 1, 10, Quiet)]);
+    let completions: Vec<_> =
+        play.completions().into_iter().map(|t| (t.0, t.1, t.2, t.3)).collect();
+    assert_eq!(completions, [(0, 1, 5, Expected), (0, 2, 10, Quiet), (1, 1, 10, Quiet)]);
 }
 
 #[test]
@@ -394,8 +397,8 @@ fn a_series_that_never_ends_is_overdue_once_an_hour() {
     let mut play = Play::default();
     let mut a = association("monitor");
     play.stores(&mut a, 0, 0..1000, (0, 9 * SECOND));
-    let told: Vec<_> = play.told().into_iter().map(|t| (t.1, t.2, t.3)).collect();
-    assert_eq!(told, [(1, 401, Overdue), (2, 802, Overdue), (3, 1000, Quiet)]);
+    let completions: Vec<_> = play.completions().into_iter().map(|t| (t.1, t.2, t.3)).collect();
+    assert_eq!(completions, [(1, 401, Overdue), (2, 802, Overdue), (3, 1000, Quiet)]);
 }
 
 #[test]
@@ -405,7 +408,7 @@ fn a_series_is_complete_at_once_when_an_operator_asks_for_it() {
     play.stores(&mut a, 0, 0..5, (0, 100));
     play.at(2 * SECOND, complete(0));
     play.at(2 * SECOND, complete(1));
-    assert_eq!(play.told(), [(0, 1, 5, Requested, after(2 * SECOND))]);
+    assert_eq!(play.completions(), [(0, 1, 5, Requested, after(2 * SECOND))]);
 }
 
 #[test]
@@ -417,8 +420,11 @@ fn each_sender_has_its_own_periods() {
         let mut a = Association::new(sender, sender, "node");
         play.stores(&mut a, number, number * 10..number * 10 + 5, (0, 10));
     }
-    let told = play.told_with(&senders);
-    assert_eq!(told, [(1, 1, 5, Quiet, after(10_040)), (0, 1, 5, Quiet, after(2 * MINUTE + 40))]);
+    let completions = play.completions_with(&senders);
+    assert_eq!(
+        completions,
+        [(1, 1, 5, Quiet, after(10_040)), (0, 1, 5, Quiet, after(2 * MINUTE + 40))]
+    );
 }
 
 #[test]
@@ -443,9 +449,9 @@ fn a_series_that_is_deleted_among_its_instances_begins_again_and_a_rebuilt_catal
 
     let mut live = Sqlite::new();
     let announced = watch(&stream, &senders(), &mut live);
-    let told: Vec<_> =
+    let completions: Vec<_> =
         announced.iter().map(|a| (a.series.as_str(), a.revision, a.count, a.added)).collect();
-    assert_eq!(told, [("2.25.0", 1, 20, 20), ("2.25.1", 1, 5, 5), ("2.25.0", 2, 15, 15)]);
+    assert_eq!(completions, [("2.25.0", 1, 20, 20), ("2.25.1", 1, 5, 5), ("2.25.0", 2, 15, 15)]);
     assert_eq!(watch(&stream, &senders(), &mut Memory::default()), announced);
     let (rebuilt, report) = live.replayed(&stream, &senders(), 1);
     assert_eq!(rebuilt, live.rows());
@@ -471,8 +477,8 @@ fn what_is_read_at_once_is_deleted_in_its_place() {
     let mut indexer = Indexer::start(&stream, &senders, &live, MINUTE);
     indexer.read(&mut live, MINUTE, (0, 1000), None).unwrap();
     let announced = indexer.ask(&mut live, MINUTE);
-    let told: Vec<_> = announced.iter().map(|a| (a.revision, a.count, a.reason)).collect();
-    assert_eq!(told, [(1, 4, Reason::Released)]);
+    let completions: Vec<_> = announced.iter().map(|a| (a.revision, a.count, a.reason)).collect();
+    assert_eq!(completions, [(1, 4, Reason::Released)]);
     assert_eq!(live.replayed(&stream, &senders, 1).0, live.rows());
 }
 

@@ -9,7 +9,7 @@ use completion::{Completion, OpenSeries};
 use contract::event::Reason;
 use contract::uid::SeriesInstanceUid;
 use indexer::batch::Batch;
-use indexer::fact::Fact;
+use indexer::decision::Decision;
 use indexer::record::{Rebuilding, Report};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -18,7 +18,7 @@ pub struct Sqlite {
     runtime: Runtime,
     catalog: CatalogWriter,
     /// What was announced: the SERIES stream of the world.
-    facts: Vec<Fact>,
+    facts: Vec<Decision>,
     folder: TempDir,
 }
 
@@ -49,15 +49,15 @@ impl Sqlite {
             let mut facts = self.facts.iter().peekable();
             let last = stream.events.len() as u64;
             for sequence in from..=last {
-                let decided = |fact: &&Fact| fact.sequence() < Some(sequence);
-                while let Some(fact) = facts.next_if(decided) {
-                    replay.fact(fact).await.unwrap();
+                let decided = |decision: &&Decision| decision.sequence() < Some(sequence);
+                while let Some(decision) = facts.next_if(decided) {
+                    replay.decision(decision).await.unwrap();
                 }
                 let entry = stream.get(sequence);
                 replay.event(sequence, stream.mark(sequence), entry.reading.clone()).await.unwrap();
             }
-            for fact in facts {
-                replay.fact(fact).await.unwrap();
+            for decision in facts {
+                replay.decision(decision).await.unwrap();
             }
             let report = replay.finish(last).await.unwrap();
             (rows(&self.folder, &name).await, report)
@@ -90,14 +90,14 @@ impl Store for Sqlite {
     fn record(&mut self, batch: &Batch, debouncer: &mut Debouncer) {
         let conclude = |recorded: &_| batch.conclude(debouncer, recorded);
         let committed = self.runtime.block_on(self.catalog.record(&batch.rows, conclude)).unwrap();
-        self.facts.extend(committed.deleted.into_iter().map(Fact::Deleted));
+        self.facts.extend(committed.deleted.into_iter().map(Decision::Deleted));
         let registered = committed.registered.into_iter();
-        self.facts.extend(registered.map(|event| Fact::Completed(Box::new(event))));
+        self.facts.extend(registered.map(|event| Decision::Completed(Box::new(event))));
     }
 
     fn complete(&mut self, completions: &[Completion]) -> Vec<Announced> {
         let events = self.runtime.block_on(self.catalog.complete(completions)).unwrap();
-        self.facts.extend(events.iter().cloned().map(|event| Fact::Completed(Box::new(event))));
+        self.facts.extend(events.iter().cloned().map(|event| Decision::Completed(Box::new(event))));
         let announced = events.into_iter().map(|event| Announced {
             series: event.series_instance_uid,
             revision: event.revision,

@@ -38,7 +38,7 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long the broker may take for what is in flight: longer than async-nats waits for an
 /// acknowledgement.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long the last messages of a service may take after it has ended. There is some of
 /// `SHUTDOWN_GRACE` left for the others then.
@@ -65,7 +65,7 @@ struct Trail {
     metrics: AuditMessages,
     /// Makes keys of events, which nobody can make equal to those of others.
     keys: RandomState,
-    said: Mutex<Said>,
+    backlog: Mutex<Backlog>,
     /// Something waits, or is to be looked at later.
     filled: Notify,
     /// What was on its way has arrived, or not.
@@ -73,7 +73,7 @@ struct Trail {
 }
 
 #[derive(Debug, Default)]
-struct Said {
+struct Backlog {
     repeats: Repeats,
     waiting: VecDeque<Message>,
     /// Those, and those in flight.
@@ -84,7 +84,7 @@ struct Said {
     lost: u64,
 }
 
-impl Said {
+impl Backlog {
     fn keep(&mut self, message: &Message) {
         self.unstored += 1;
         self.bytes += message.payload.len();
@@ -105,7 +105,7 @@ impl Auditor {
             source: AuditSourceIdentification::new(service, node),
             metrics: metrics.audit(),
             keys: RandomState::new(),
-            said: Mutex::default(),
+            backlog: Mutex::default(),
             filled: Notify::new(),
             tried: Notify::new(),
         };
@@ -144,7 +144,7 @@ impl Auditor {
     pub fn counts(&self, key: impl Hash) -> bool {
         let Some(trail) = &self.0 else { return true };
         let key = trail.keys.hash_one(key);
-        trail.said().repeats.count(key, Timestamp::now())
+        trail.backlog().repeats.count(key, Timestamp::now())
     }
 
     /// Says what may happen again and again: what has the same key as something within the last second
@@ -152,14 +152,15 @@ impl Auditor {
     pub fn say_as(&self, key: impl Hash, draft: impl FnOnce() -> Draft) {
         let Some(trail) = &self.0 else { return };
         let (key, now) = (trail.keys.hash_one(key), Timestamp::now());
-        if trail.said().repeats.count(key, now) {
+        if trail.backlog().repeats.count(key, now) {
             return;
         }
         let draft = draft();
         {
-            let mut said = trail.said();
+            let mut backlog = trail.backlog();
             // Another may have said it meanwhile.
-            if said.repeats.count(key, now) || !said.repeats.begin(key, &draft, Instant::now(), now)
+            if backlog.repeats.count(key, now)
+                || !backlog.repeats.begin(key, &draft, Instant::now(), now)
             {
                 return;
             }
@@ -169,7 +170,7 @@ impl Auditor {
 
     /// Publishes what is said while `service` runs: its start first, its stop last. Gives what it ended
     /// with, when the last message is stored or has had its time.
-    pub async fn attend<T>(
+    pub async fn run_audited<T>(
         &self,
         jetstream: impl Future<Output = Context>,
         service: impl Future<Output = T>,
@@ -201,8 +202,8 @@ impl Auditor {
 }
 
 impl Trail {
-    fn said(&self) -> MutexGuard<'_, Said> {
-        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    fn backlog(&self) -> MutexGuard<'_, Backlog> {
+        self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn say(&self, draft: Draft, at: Timestamp, repeated: Option<u64>) {
@@ -234,14 +235,14 @@ impl Trail {
             subject: subject.to_string(),
             payload: payload.into(),
         };
-        let mut said = self.said();
-        if said.bytes + message.payload.len() > MAX_WAITING {
-            drop(said);
+        let mut backlog = self.backlog();
+        if backlog.bytes + message.payload.len() > MAX_WAITING {
+            drop(backlog);
             return self.lose("too many wait");
         }
-        said.keep(&message);
-        said.waiting.push_back(message);
-        drop(said);
+        backlog.keep(&message);
+        backlog.waiting.push_back(message);
+        drop(backlog);
         self.filled.notify_one();
     }
 
@@ -260,7 +261,7 @@ impl Trail {
     }
 
     fn say_rest(&self) {
-        let rest = self.said().repeats.end(Instant::now());
+        let rest = self.backlog().repeats.end(Instant::now());
         self.say_due(rest);
     }
 
@@ -268,9 +269,9 @@ impl Trail {
     fn lose(&self, why: &str) {
         self.metrics.count(&AuditOutcome::LOST);
         let lost = {
-            let mut said = self.said();
-            said.lost += 1;
-            said.lost
+            let mut backlog = self.backlog();
+            backlog.lost += 1;
+            backlog.lost
         };
         if lost == 1 {
             tracing::error!(
@@ -282,29 +283,29 @@ impl Trail {
 
     fn lose_rest(&self) {
         // Those in flight too: they may be stored, but nobody knows.
-        let rest = self.said().unstored;
+        let rest = self.backlog().unstored;
         for _ in 0..rest {
             self.lose("the service stops, and NATS does not take them");
         }
     }
 
     fn is_drained(&self) -> bool {
-        self.said().unstored == 0
+        self.backlog().unstored == 0
     }
 
     /// Publishes what is said, for ever.
     async fn publish(&self, jetstream: &Context) -> std::convert::Infallible {
         loop {
             let (due, next_due) = {
-                let mut said = self.said();
-                let due = said.repeats.due(Instant::now());
-                (due, said.repeats.next_due())
+                let mut backlog = self.backlog();
+                let due = backlog.repeats.due(Instant::now());
+                (due, backlog.repeats.next_due())
             };
             self.say_due(due);
             let batch: Vec<_> = {
-                let mut said = self.said();
-                let most = said.waiting.len().min(IN_FLIGHT);
-                said.waiting.drain(..most).collect()
+                let mut backlog = self.backlog();
+                let most = backlog.waiting.len().min(IN_FLIGHT);
+                backlog.waiting.drain(..most).collect()
             };
             if batch.is_empty() {
                 let wait = next_due.map(|due| due.saturating_duration_since(Instant::now()));
@@ -322,7 +323,7 @@ impl Trail {
     /// Publishes messages together; those that the broker did not take wait again. Whether it took all.
     async fn publish_batch(&self, jetstream: &Context, batch: Vec<Message>) -> bool {
         let tried = batch.into_iter().map(async |message| {
-            let tried = timeout(PATIENCE, try_once(jetstream, &message)).await;
+            let tried = timeout(PUBLISH_TIMEOUT, try_once(jetstream, &message)).await;
             (message, tried)
         });
         let mut untaken = Vec::new();
@@ -330,10 +331,10 @@ impl Trail {
             match tried {
                 Ok(Ok(())) => {
                     self.metrics.count(&AuditOutcome::STORED);
-                    self.said().let_go(&message);
+                    self.backlog().let_go(&message);
                 }
                 Ok(Err(Some(error))) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {
-                    self.said().let_go(&message);
+                    self.backlog().let_go(&message);
                     self.lose("one does not fit a NATS message");
                 }
                 untried => {
@@ -344,11 +345,11 @@ impl Trail {
         }
         let is_taken = untaken.is_empty();
         let lost = {
-            let mut said = self.said();
+            let mut backlog = self.backlog();
             // In the order in which they were said.
-            untaken.into_iter().rev().for_each(|message| said.waiting.push_front(message));
+            untaken.into_iter().rev().for_each(|message| backlog.waiting.push_front(message));
             match is_taken {
-                true => std::mem::take(&mut said.lost),
+                true => std::mem::take(&mut backlog.lost),
                 false => 0,
             }
         };

@@ -27,10 +27,10 @@ const OTHERS: u64 = 0;
 
 /// What was said within the last second.
 #[derive(Debug, Default)]
-pub(super) struct Repeats(HashMap<u64, Said>);
+pub(super) struct Repeats(HashMap<u64, Repeated>);
 
 #[derive(Debug)]
-struct Said {
+struct Repeated {
     draft: Draft,
     /// When its window began.
     since: Instant,
@@ -74,7 +74,7 @@ impl Repeats {
             }
         }
         let window = if is_refusal { WINDOW_OF_REFUSALS } else { WINDOW };
-        let said = Said { draft: draft.clone(), since: now, window, more: 0, latest: at };
+        let said = Repeated { draft: draft.clone(), since: now, window, more: 0, latest: at };
         self.0.insert(key, said);
         true
     }
@@ -109,7 +109,7 @@ impl Repeats {
     }
 }
 
-impl Said {
+impl Repeated {
     fn take(&mut self, now: Instant) -> Due {
         self.since = now;
         let events = std::mem::take(&mut self.more);

@@ -252,9 +252,9 @@ async fn each_patient_of_a_series_is_found_with_what_is_theirs() {
             );
         }
         let path = format!("/dicom-web/studies?StudyInstanceUID={study}");
-        let told = &json(&feed.api.client, &path).await[0];
+        let study = &json(&feed.api.client, &path).await[0];
         assert_eq!(
-            (&told["00201206"]["Value"][0], &told["00201208"]["Value"][0]),
+            (&study["00201206"]["Value"][0], &study["00201208"]["Value"][0]),
             (&1.into(), &1.into())
         );
         let path = format!("/dicom-web/studies/{study}/series");

@@ -17,7 +17,7 @@ mod tests;
 pub use contract::attributes::Tag;
 use flate2::{Decompress, FlushDecompress, Status};
 use nesting::MAX_DEPTH;
-pub use overlong::{Overlong, Place};
+pub use overlong::{Overlong, Slot};
 use scanner::Scanner;
 use std::collections::BTreeMap;
 

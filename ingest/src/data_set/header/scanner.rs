@@ -5,7 +5,7 @@ use super::element::{
     self, Head, ITEM, ITEM_DELIMITATION, SEQUENCE_DELIMITATION, SHORT_HEAD, UNDEFINED_LENGTH, Vr,
 };
 use super::nesting::{Kind, Level, Nesting};
-use super::{Encoding, Header, HeaderError, MAX_VALUE_LENGTH, Place, Tag, Wanted};
+use super::{Encoding, Header, HeaderError, MAX_VALUE_LENGTH, Slot, Tag, Wanted};
 use std::collections::BTreeMap;
 
 /// Items kept of one sequence.
@@ -84,7 +84,7 @@ fn is_first(tags: &[Tag], tag: Tag, begun: &mut u64) -> bool {
 }
 
 /// The place of what is left out of a sequence.
-fn left_out(sequence: Tag, tag: Tag) -> Place {
+fn left_out(sequence: Tag, tag: Tag) -> Slot {
     (Some((sequence, MAX_ITEMS)), tag)
 }
 

@@ -114,7 +114,7 @@ impl Debouncer {
 
     /// An instance of a series turned up in another one: the one that it left has a new count to
     /// tell.
-    pub fn bereft(
+    pub fn lost_instance(
         &mut self,
         series: &SeriesInstanceUid,
         at: Timestamp,

@@ -400,7 +400,7 @@ proptest! {
 #[test]
 fn the_watermark_never_goes_back_and_due_is_strictly_before_it() {
     let mut debouncer = Debouncer::new(Senders::new(rules()));
-    debouncer.bereft(&series(1), second(5), None);
+    debouncer.lost_instance(&series(1), second(5), None);
     assert_eq!(debouncer.next_due(), Some(second(15)));
     debouncer.advance(second(15));
     assert_eq!(debouncer.poll(), None);

@@ -59,13 +59,13 @@ mod tests {
     }
 
     /// What the stream has, and when.
-    type Told = (RangeInclusive<u64>, Timestamp);
+    type Answered = (RangeInclusive<u64>, Timestamp);
 
-    fn at(first: u64, last: u64, now: i64) -> Told {
+    fn at(first: u64, last: u64, now: i64) -> Answered {
         (first..=last, second(now))
     }
 
-    fn asked(watermark: &mut Watermark, (stream, now): Told) {
+    fn asked(watermark: &mut Watermark, (stream, now): Answered) {
         let (asked, answered) = (Duration::ZERO, Duration::ZERO);
         watermark.asked(stream, Answer { now, asked, answered });
     }
@@ -74,9 +74,9 @@ mod tests {
         watermark.reached(read).map(|reached| reached.answer.now)
     }
 
-    fn reached(told: Told, read: u64) -> Option<Timestamp> {
+    fn reached(answered: Answered, read: u64) -> Option<Timestamp> {
         let mut watermark = Watermark::default();
-        asked(&mut watermark, told);
+        asked(&mut watermark, answered);
         come(&mut watermark, read)
     }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Values of an attribute that are told at most, those of most instances.
-const VALUES_TOLD: usize = 8;
+const MAX_VALUES: usize = 8;
 
 /// An attribute that identifies the patient or the study, and in which instances differ.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,7 +67,7 @@ impl Disagreement {
 
     /// What is disagreed on, in a sentence that says nothing of anybody.
     #[must_use]
-    pub fn told(all: &[Self]) -> String {
+    pub fn summary(all: &[Self]) -> String {
         let keywords: Vec<_> = all.iter().map(|it| it.keyword.as_str()).collect();
         format!("instances disagree on {}", keywords.join(", "))
     }
@@ -91,10 +91,10 @@ impl Disagreement {
         values.sort_by(|one, other| {
             (other.instances, &one.value).cmp(&(one.instances, &other.value))
         });
-        values.truncate(VALUES_TOLD);
-        let told: u64 = values.iter().map(|value| value.instances).sum();
+        values.truncate(MAX_VALUES);
+        let listed: u64 = values.iter().map(|value| value.instances).sum();
         let all = identities.first().map_or(0, |Identity(.., all)| *all);
-        let other_instances = all.saturating_sub(told);
+        let other_instances = all.saturating_sub(listed);
         Some(Self { keyword: keyword.to_owned(), values, other_instances })
     }
 }
@@ -111,7 +111,7 @@ mod tests {
     fn what_differs_is_told_with_how_many_instances_say_so() {
         let one = identity(["1.1", "A", "", "Roe^Anna", "19800101", "F"], 3, 12);
         let other = identity(["1.1", "B", "", "Doe^Ben", "", "F"], 5, 12);
-        let told = Disagreement::among(&[
+        let listed = Disagreement::among(&[
             one.clone(),
             other,
             identity(["1.1", "A", "", "", "", ""], 4, 12),
@@ -123,7 +123,7 @@ mod tests {
                 {"Value": "Doe^Ben", "Instances": 5}, {"Value": "", "Instances": 4},
                 {"Value": "Roe^Anna", "Instances": 3}]},
         ]);
-        assert_eq!(serde_json::to_value(told).unwrap(), json);
+        assert_eq!(serde_json::to_value(listed).unwrap(), json);
         assert_eq!(Disagreement::among(&[one]), []);
     }
 
@@ -132,8 +132,8 @@ mod tests {
         let many: Vec<_> = (0..1000)
             .map(|number| identity(["1.1", &number.to_string(), "", "Roe", "", ""], 2, 3000))
             .collect();
-        let told = Disagreement::among(&many);
-        assert_eq!((told.len(), told[0].values.len()), (1, VALUES_TOLD));
-        assert_eq!(told[0].other_instances, 3000 - 2 * VALUES_TOLD as u64);
+        let listed = Disagreement::among(&many);
+        assert_eq!((listed.len(), listed[0].values.len()), (1, MAX_VALUES));
+        assert_eq!(listed[0].other_instances, 3000 - 2 * MAX_VALUES as u64);
     }
 }

@@ -164,9 +164,9 @@ fn is_false(flag: &bool) -> bool {
 impl SeriesCompleted {
     /// The studies that it is of: one, or none, and where its instances disagree those that they name.
     pub fn studies(&self) -> impl Iterator<Item = &str> {
-        let told = self.study_instance_uid.as_str();
-        let others = Disagreement::studies(&self.disagrees).filter(move |study| *study != told);
-        std::iter::once(told).chain(others).filter(|study| !study.is_empty())
+        let named = self.study_instance_uid.as_str();
+        let others = Disagreement::studies(&self.disagrees).filter(move |study| *study != named);
+        std::iter::once(named).chain(others).filter(|study| !study.is_empty())
     }
 }
 

@@ -276,7 +276,7 @@ async fn find(
     effects: &[Effect],
 ) -> Result<Found, CatalogError> {
     let of_instances = instances.iter().map(|instance| &instance.event.series_instance_uid);
-    let touched: HashSet<&SeriesInstanceUid> = of_instances.chain(bereft(effects)).collect();
+    let touched: HashSet<&SeriesInstanceUid> = of_instances.chain(losing_series(effects)).collect();
     let rows: Vec<FoundRow> = sqlx::query_as(
         "select series_instance_uid, state = 'complete' as is_complete, reason, last_activity_at,
                 calling_ae_title, studies.face as study_face, series.face as series_face,
@@ -310,7 +310,7 @@ async fn find(
 }
 
 /// The series that lost an instance to another one: each has a new count to announce.
-fn bereft(effects: &[Effect]) -> impl Iterator<Item = &SeriesInstanceUid> {
+fn losing_series(effects: &[Effect]) -> impl Iterator<Item = &SeriesInstanceUid> {
     effects.iter().filter_map(|effect| match effect {
         Effect::MovedFrom(series) => Some(series),
         _ => None,
@@ -323,7 +323,7 @@ async fn counts(
     counted: &[SeriesInstanceUid],
     effects: &[Effect],
 ) -> Result<HashMap<SeriesInstanceUid, u64>, CatalogError> {
-    let counted: HashSet<_> = counted.iter().chain(bereft(effects)).collect();
+    let counted: HashSet<_> = counted.iter().chain(losing_series(effects)).collect();
     if counted.is_empty() {
         return Ok(HashMap::new());
     }

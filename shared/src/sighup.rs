@@ -8,7 +8,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// Receives the signal. There may be any number of these in one process; each receives all.
 #[derive(Debug)]
-pub struct Hangup(Signal);
+pub struct Sighup(Signal);
 
 /// Files are read again until this is dropped.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub struct Rereading {
     _task: AbortOnDropHandle<()>,
 }
 
-impl Hangup {
+impl Sighup {
     /// Listens from now on, and keeps the signal from ending the process for the rest of its life. Whoever
     /// reads files again listens before reading them for the first time, so that a change in between is
     /// not missed.

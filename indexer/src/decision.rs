@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 /// What was decided.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Fact {
+pub enum Decision {
     /// A series was complete.
     Completed(Box<SeriesCompleted>),
     /// A series was taken out of the catalogue.
@@ -15,7 +15,7 @@ pub enum Fact {
     Study(Box<StudyCompleted>),
 }
 
-impl Fact {
+impl Decision {
     /// Reads what was announced; `None` for what decides nothing, as far as this version knows.
     ///
     /// # Errors
@@ -40,9 +40,9 @@ impl Fact {
     #[must_use]
     pub fn sequence(&self) -> Option<u64> {
         match self {
-            Self::Completed(fact) => fact.instances_sequence,
-            Self::Deleted(fact) => Some(fact.instances_sequence),
-            Self::Study(fact) => Some(fact.instances_sequence),
+            Self::Completed(decision) => decision.instances_sequence,
+            Self::Deleted(decision) => Some(decision.instances_sequence),
+            Self::Study(decision) => Some(decision.instances_sequence),
         }
     }
 
@@ -51,10 +51,10 @@ impl Fact {
     #[must_use]
     pub fn decided_at(&self) -> Option<Timestamp> {
         match self {
-            Self::Completed(fact) if fact.source == Source::Api => None,
-            Self::Completed(fact) => Some(fact.completed_at),
-            Self::Deleted(fact) => Some(fact.deleted_at),
-            Self::Study(fact) => Some(fact.completed_at),
+            Self::Completed(decision) if decision.source == Source::Api => None,
+            Self::Completed(decision) => Some(decision.completed_at),
+            Self::Deleted(decision) => Some(decision.deleted_at),
+            Self::Study(decision) => Some(decision.completed_at),
         }
     }
 
@@ -63,8 +63,8 @@ impl Fact {
     #[must_use]
     pub fn of_no_sequence(mut self) -> Self {
         match &mut self {
-            Self::Completed(fact) => fact.instances_sequence = None,
-            Self::Study(fact) => fact.instances_sequence = 0,
+            Self::Completed(decision) => decision.instances_sequence = None,
+            Self::Study(decision) => decision.instances_sequence = 0,
             Self::Deleted(_) => {}
         }
         self
@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn what_this_version_does_not_know_decides_nothing() {
-        assert_eq!(Fact::read("dicom.series.archived.MR.1.2", b"{}").unwrap(), None);
-        assert!(Fact::read("dicom.series.completed.MR.1.2", b"{}").is_err());
+        assert_eq!(Decision::read("dicom.series.archived.MR.1.2", b"{}").unwrap(), None);
+        assert!(Decision::read("dicom.series.completed.MR.1.2", b"{}").is_err());
     }
 }

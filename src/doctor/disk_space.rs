@@ -31,7 +31,10 @@ pub(super) fn examine(settings: &PipelineSettings) -> Vec<Finding> {
     let folder = existing(&settings.data_dir);
     let advice = "set DATA_DIR to a folder that can be written, on a disk with room";
     let failed = |error: anyhow::Error| Finding::trouble("disk", format!("{error:#}"), advice);
-    vec![room(settings, &folder).unwrap_or_else(failed), syncs(&folder).unwrap_or_else(failed)]
+    vec![
+        free_space(settings, &folder).unwrap_or_else(failed),
+        syncs(&folder).unwrap_or_else(failed),
+    ]
 }
 
 /// The folder itself, or the one in which it will be made.
@@ -41,7 +44,7 @@ fn existing(folder: &Path) -> PathBuf {
     found.map_or_else(|| PathBuf::from("/"), Path::to_owned)
 }
 
-fn room(settings: &PipelineSettings, folder: &Path) -> anyhow::Result<Finding> {
+fn free_space(settings: &PipelineSettings, folder: &Path) -> anyhow::Result<Finding> {
     let what = || folder.display().to_string();
     let free = ByteSize(disk::free(folder).with_context(what)?);
     let named = format!("{} has {} free", folder.display(), free.display().iec());

@@ -16,17 +16,17 @@ use tokio::time::{error::Elapsed, timeout};
 use url::Url;
 
 /// How long a connection may take to come about.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long an answer may pause. `GET /events` says every few seconds that it still stands.
-const READ_PATIENCE: Duration = Duration::from_secs(30);
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The longest body that is read whole. A page of 500 series is some hundred times shorter.
 const MAX_WHOLE: usize = 64 << 20;
 
 /// Asks by GET.
 #[derive(Debug, Clone)]
-pub(crate) struct Asking {
+pub(crate) struct HttpClient {
     client: Client,
 }
 
@@ -48,13 +48,13 @@ impl From<Elapsed> for NoAnswer {
     }
 }
 
-impl Asking {
+impl HttpClient {
     /// With the certificates that are good.
     ///
     /// # Errors
     /// As [`http_client::client`].
     pub(crate) fn new(trust: Trust) -> anyhow::Result<Self> {
-        Ok(Self { client: http_client::client(trust, Some(CONNECT_PATIENCE))? })
+        Ok(Self { client: http_client::client(trust, Some(CONNECT_TIMEOUT))? })
     }
 
     /// Asks for what is at a URL.
@@ -64,7 +64,7 @@ impl Asking {
             .map_err(|error| NoAnswer::Lost(error.to_string()))?;
         *request.headers_mut() = headers;
         request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(AGENT));
-        let answer = timeout(READ_PATIENCE, self.client.request(request)).await?;
+        let answer = timeout(READ_TIMEOUT, self.client.request(request)).await?;
         answer.map(Answer).map_err(|error| no_answer(&error))
     }
 }
@@ -84,7 +84,7 @@ impl Answer {
 
     /// The next piece of the body; nothing at its end.
     pub(crate) async fn piece(&mut self) -> Result<Option<Bytes>, NoAnswer> {
-        while let Some(frame) = timeout(READ_PATIENCE, self.0.body_mut().frame()).await? {
+        while let Some(frame) = timeout(READ_TIMEOUT, self.0.body_mut().frame()).await? {
             // What is no data are trailers, which say nothing to us.
             if let Ok(data) = frame.map_err(|error| no_answer(&error))?.into_data() {
                 return Ok(Some(data));
