@@ -80,7 +80,7 @@ fn main() -> ExitCode {
 
 impl Args {
     /// What answers a question says what it has to say on standard output, and logs no more than what
-    /// goes wrong, unless told to.
+    /// goes wrong, unless a setting asks for more.
     fn common(&self) -> CommonSettings {
         let mut common = self.common.clone();
         let runs = self.serves() || matches!(self.command, Some(Command::Send(_)));

@@ -44,11 +44,11 @@ pub struct PipelineSettings {
     #[arg(long, env = "NATS_URL", hide_env_values = true)]
     pub nats_url: Option<NatsUrl>,
 
-    /// As whom.
+    /// The NATS user.
     #[command(flatten)]
     pub nats_user: NatsUser,
 
-    /// How old it may be.
+    /// How old the server may be.
     #[command(flatten)]
     pub old_nats: OldNats,
 
@@ -72,27 +72,27 @@ pub struct PipelineSettings {
     #[arg(long, env = "DATABASE_URL")]
     pub database_url: Option<String>,
 
-    /// What is known of the senders.
+    /// Settings of the senders file.
     #[command(flatten)]
     pub senders: SendersSettings,
 
-    /// Of the receiver.
+    /// Settings of the receiver.
     #[command(flatten)]
     pub ingest: ingest::Settings,
 
-    /// Of the indexer.
+    /// Settings of the indexer.
     #[command(flatten)]
     pub indexer: indexer::Settings,
 
-    /// Of the streams.
+    /// Settings of the streams.
     #[command(flatten)]
     pub streams: StreamSettings,
 
-    /// Of the audit trail.
+    /// Settings of the audit trail.
     #[command(flatten)]
     pub audit: AuditSettings,
 
-    /// Of the HTTP API.
+    /// Settings of the HTTP API.
     #[command(flatten)]
     pub api: api::Settings,
 }

@@ -59,7 +59,7 @@ async fn each_service_does_all_of_its_work_as_its_own_user() {
     let mut completions = tap.nats.subscribe("dicom.series.completed.>").await.unwrap();
     let mut everything = tap.nats.subscribe("dicom.>").await.unwrap();
     tap.nats.flush().await.unwrap();
-    ingest.says("who it is", |line| line.contains("this receiver's name").then_some(())).await;
+    ingest.says("who it is", |line| line.contains("ingest starting").then_some(())).await;
     let mut events = eventually("the API to tell of events", async || {
         let answer = reqwest::get(format!("{}/events", ends.api)).await.unwrap();
         (answer.status() == 200).then_some(answer)

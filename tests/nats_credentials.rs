@@ -117,7 +117,7 @@ async fn the_whole_flow_works_with_a_file_of_credentials_for_each_service() {
     indexer.says("that it indexes", |line| line.contains("indexing").then_some(())).await;
     let (mut ingest, mut api) = (start("ingest").await, start("api").await);
     let dicom = ingest.says("where it receives", |line| address(line, "ingest listens")).await;
-    ingest.says("who it is", |line| line.contains("this receiver's name").then_some(())).await;
+    ingest.says("who it is", |line| line.contains("ingest starting").then_some(())).await;
     let api_addr = api.says("where it is", |line| address(line, "api listens")).await;
     let admin = Account::told(account.user("admin"), "admin");
     let options = admin.introduce(ConnectOptions::new()).unwrap();

@@ -33,7 +33,7 @@ async fn a_service_without_files_to_read_again_goes_on_and_says_so() {
     let settings = with(test_settings(folder.path()), &[("NATS_URL", &broker.url().to_string())]);
     let catalog = format!("sqlite://{}", folder.path().join("catalog.db").display());
     let settings = with(settings, &[("DATABASE_URL", &catalog)]);
-    let log = [("indexer", "indexing"), ("ingest", "this receiver's name"), ("api", "api listens")];
+    let log = [("indexer", "indexing"), ("ingest", "ingest starting"), ("api", "api listens")];
     for (name, works) in log {
         let mut process = Process::start(&service(name).await, folder.path(), &settings);
         process.says("that it works", |line| line.contains(works).then_some(())).await;

@@ -1,4 +1,4 @@
-//! The HTTP API over the catalogue: a folder for each resource, and what stands around all of them.
+//! The HTTP API over the catalogue: a folder for each resource, and the middleware around all of them.
 
 pub mod auth;
 pub mod broker;

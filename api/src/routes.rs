@@ -1,4 +1,4 @@
-//! Everything that is served, and the order of what stands around it.
+//! All routes, and the order of the middleware around them.
 
 use crate::auth::guard::Guard;
 use crate::broker::BrokerHandle;

@@ -1,4 +1,4 @@
-//! What the API can be told. Each is also an environment variable of the same name.
+//! Settings of the API. Each is also an environment variable of the same name.
 
 use crate::auth::guard::Guard;
 use crate::auth::settings::AuthSettings;
@@ -37,8 +37,8 @@ pub struct Settings {
     #[arg(long, env = "MAX_HTTP_CONNECTIONS_PER_ADDRESS", default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub max_http_connections_per_address: u32,
 
-    /// Who may listen to `GET /events` at one time; further ones are told to come again. Each holds
-    /// one of the HTTP connections
+    /// Listeners to `GET /events` at one time; further ones get 503 and `Retry-After`. Each holds one of
+    /// the HTTP connections
     #[arg(long, env = "MAX_EVENT_SUBSCRIBERS", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub max_event_subscribers: u32,
 
@@ -46,15 +46,15 @@ pub struct Settings {
     #[arg(long, env = "HTTP_IDLE_TIMEOUT", default_value = "60s", value_parser = duration)]
     pub http_idle_timeout: Duration,
 
-    /// Of who may ask.
+    /// Settings of authentication.
     #[command(flatten)]
     pub auth: AuthSettings,
 
-    /// A TOML file of those that are told of completions by HTTP [default: none]
+    /// A TOML file of webhooks: the receivers of completions by HTTP [default: none]
     #[arg(long, env = "WEBHOOKS_FILE")]
     pub webhooks_file: Option<PathBuf>,
 
-    /// Of the Audit Record Repository.
+    /// Settings of the Audit Record Repository.
     #[command(flatten)]
     pub syslog: SyslogSettings,
 }

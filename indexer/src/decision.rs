@@ -1,4 +1,4 @@
-//! What was decided, as the SERIES stream keeps it: each says up to which sequence of INSTANCES.
+//! Decisions, as the SERIES stream keeps them: each names the sequence of INSTANCES up to which it was made.
 
 use contract::event::{SeriesCompleted, SeriesDeleted, Source, StudyCompleted};
 use contract::subject::Subject;

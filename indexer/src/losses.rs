@@ -1,4 +1,4 @@
-//! Acknowledged events that INSTANCES no longer has: said in the log, counted, and a part of readiness
+//! Acknowledged events that INSTANCES no longer has: logged, counted, and a part of readiness
 //! until the next start.
 
 use crate::metrics::IndexerMetrics;

@@ -1,4 +1,4 @@
-//! What the indexer counts, and how far behind the stream it is.
+//! Metrics of the indexer, and how far it is behind the stream.
 
 use crate::consumer::BATCH;
 use crate::dead::REFUSED_ANNOUNCEMENT;

@@ -1,4 +1,4 @@
-//! What the indexer can be told. Each is also an environment variable of the same name.
+//! Settings of the indexer. Each is also an environment variable of the same name.
 
 use crate::senders::senders_of;
 use clap::Args;

@@ -81,7 +81,7 @@ impl Ingest {
         settings.check(&allow)?;
         let pseudonyms = settings.pseudonyms.read()?;
         if pseudonyms.is_some() {
-            tracing::info!("patients are called by pseudonyms");
+            tracing::info!("pseudonymisation is on");
         }
         let mut ports = Ports::default();
         if let Some(addr) = settings.dicom_addr.0 {
@@ -152,7 +152,7 @@ impl Ingest {
             return Ok(());
         }
         let node_name = self.settings.node_name();
-        tracing::info!(node_name, "this receiver's name");
+        tracing::info!(node_name, "ingest starting");
         let (settings, reports) = (Arc::new(self.settings), self.reports);
         let (auditor, audited) = (reports.auditor.clone(), jetstream.clone());
         let publisher = Arc::new(Publisher::new(

@@ -89,7 +89,7 @@ pub struct Settings {
     #[arg(long, env = "PUBLISH_TIMEOUT", value_parser = duration)]
     pub publish_timeout: Option<Duration>,
 
-    /// How patients are called.
+    /// Settings of pseudonyms.
     #[command(flatten)]
     pub pseudonyms: PseudonymSettings,
 }

@@ -13,7 +13,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// What every program of the pipeline can be told.
+/// Settings of every program of the pipeline.
 #[derive(Debug, Clone, Args)]
 pub struct CommonSettings {
     /// What to log: `error`, `warn`, `info`, `debug`, `trace`, or directives such as
@@ -39,7 +39,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// Where the broker is, for a service that is told.
+/// Where the broker is, for a service that does not run its own.
 #[derive(Debug, Clone, Args)]
 pub struct NatsSettings {
     /// Where the NATS server is, such as nats://HOST:4222 or tls://HOST:4222; the servers of a cluster with
@@ -47,11 +47,11 @@ pub struct NatsSettings {
     #[arg(long, env = "NATS_URL", hide_env_values = true, default_value = "nats://127.0.0.1:4222")]
     pub nats_url: NatsUrl,
 
-    /// As whom.
+    /// The NATS user.
     #[command(flatten)]
     pub user: NatsUser,
 
-    /// How old it may be.
+    /// How old the server may be.
     #[command(flatten)]
     pub old: OldNats,
 }
@@ -170,8 +170,8 @@ pub fn positive_size(text: &str) -> Result<ByteSize, String> {
 /// Reads the program's settings from its flags and its environment.
 ///
 /// # Errors
-/// The exit code to end with: what was wrong has then been said in one line, or the help or
-/// version that was asked for has been printed.
+/// The exit code to end with: the error is printed in one line by then, or the help or
+/// version that was asked for.
 pub fn read<A: Parser>() -> Result<A, ExitCode> {
     if let Some(name) = empty_variable(&A::command()) {
         eprintln!("{name} is empty: give it a value, or do not set it");

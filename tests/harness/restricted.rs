@@ -144,7 +144,7 @@ impl RestrictedBroker {
             nats_url: format!("nats://{}", self.addr),
         };
         eventually("the receiver to be ready", async || {
-            ingest.printed().contains("this receiver's name").then_some(())
+            ingest.printed().contains("ingest starting").then_some(())
         })
         .await;
         RestrictedServices { ingest, indexer, api, ends }

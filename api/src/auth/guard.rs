@@ -1,5 +1,5 @@
-//! Who may ask for what: by the token that a request brings, where there are tokens, and by what a
-//! browser says of the page that it acts for.
+//! Authorises requests: by their token, where tokens are configured, and by the host and origin that a browser
+//! names.
 
 use crate::auth::allowed_origins::AllowedOrigins;
 use crate::auth::caller::{Caller, Proof};

@@ -1,4 +1,4 @@
-//! Who may ask: tokens, OpenID Connect, the hosts and origins that browsers may name, and the guard that judges by
+//! Authentication and authorisation: tokens, OpenID Connect, the hosts and origins that browsers may name, and the guard that judges by
 //! them.
 
 pub mod allowed_origins;

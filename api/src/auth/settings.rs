@@ -1,4 +1,4 @@
-//! What the settings say of who may ask.
+//! Settings of authentication.
 
 use super::oidc::OidcSettings;
 use clap::Args;

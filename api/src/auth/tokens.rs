@@ -1,5 +1,5 @@
-//! Tokens: who may ask, as `TOKENS_FILE` lists them. A token is as good as a name and a password; the
-//! file has only its hash, from which nobody can tell it.
+//! API tokens, as `TOKENS_FILE` lists them. A token is as good as a name and a password; the file has only its
+//! hash, from which it can't be recovered.
 
 use anyhow::{Context as _, ensure};
 use blake3::Hash;

@@ -1,4 +1,4 @@
-//! What is told of a dead letter. Its message is not: it may be of any length, and say anything.
+//! A dead letter as the API returns it: without its message, which may be of any length and content.
 
 use anyhow::{Context as _, anyhow};
 use async_nats::jetstream::Message;

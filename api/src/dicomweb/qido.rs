@@ -1,4 +1,4 @@
-//! QIDO-RS under `/dicom-web` (PS3.18 section 10.6): the resources, and what is answered.
+//! QIDO-RS under `/dicom-web` (PS3.18 section 10.6): the resources and their responses.
 
 use crate::dicomweb::dicom_json;
 use crate::dicomweb::query::{Query, Resource};

@@ -1,5 +1,5 @@
-//! The query of a QIDO-RS request (PS3.18 sections 8.3.4 and 10.6.1): what is searched for, and
-//! what is told of it.
+//! The query of a QIDO-RS request (PS3.18 sections 8.3.4 and 10.6.1): the search, and
+//! the attributes to return.
 
 use crate::dicomweb::dicom_json::REQUEST_ATTRIBUTES;
 use crate::http::matching::{MAX_UIDS, is_attribute, matching, with_lists};

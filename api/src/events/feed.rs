@@ -1,5 +1,5 @@
-//! The one reader of both streams for all who listen: it turns what it reads into what they are
-//! told. It reads only while somebody listens.
+//! The one reader of both streams for all listeners: it turns events into SSE frames, and reads only while
+//! somebody listens.
 
 use super::progress::{Completion, Instance, ProgressTracker};
 use super::reader::{Delivery, Reader, Stream, look};
@@ -76,7 +76,9 @@ impl Feed {
         let read = async {
             while let Err(error) = self.read(&jetstream, &mut progress).await {
                 self.reads.send_replace(false);
-                tracing::warn!("events can't be read, and are told later: {error:#}");
+                tracing::warn!(
+                    "cannot read events; they are published to listeners later: {error:#}"
+                );
                 sleep(PAUSE).await;
                 if self.ends() {
                     return;

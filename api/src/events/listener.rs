@@ -1,4 +1,4 @@
-//! One who listens, and what it is sent.
+//! One listener of `GET /events`, and the frames that it is sent.
 
 use super::filter::Filter;
 use super::reader::{ListenerPermit, Stream};
@@ -97,7 +97,7 @@ impl Listener {
                 Ok(Some(frame)) => return self.caught(&frame),
                 Ok(None) => self.replay = None,
                 Err(error) => {
-                    tracing::warn!("catching up broke off: {error:#}");
+                    tracing::warn!("replay of missed events failed: {error:#}");
                     self.ended = true;
                 }
             }

@@ -1,4 +1,4 @@
-//! `GET /events`: what happens, told as it happens (server-sent events).
+//! `GET /events`: events as they happen (server-sent events).
 //!
 //! One reader tells all who listen, through one buffer of a fixed size; only who resumes reads the
 //! streams for itself, until it has caught up. Nothing is kept for a listener: one that falls behind
@@ -123,7 +123,7 @@ impl Collector for Events {
 }
 
 fn away(reason: &str) -> Problem {
-    tracing::warn!(reason, "nobody can listen to events");
+    tracing::warn!(reason, "event stream unavailable");
     unavailable(&format!("events can't be read: {reason}; see that NATS runs, and try again"))
 }
 

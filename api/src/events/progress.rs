@@ -1,4 +1,4 @@
-//! What of each series was seen to arrive: when it is opened, and how far it has come.
+//! Progress of arriving series: when each is opened, and how many instances have arrived.
 
 use contract::event::Source;
 use serde::{Deserialize, Serialize};

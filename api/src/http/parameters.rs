@@ -1,6 +1,5 @@
-//! What can be said in a query string or a path of several resources: each value is parsed into a type of its own, and
-//! documented by the same table. What is wrong with one is told without repeating it, since it may
-//! name a patient.
+//! Query and path parameters that several resources share: each is parsed into a type of its own, and documented by the
+//! same table. An error does not repeat the value, which may name a patient.
 
 use crate::http::cursor::Cursor;
 use crate::http::example_values::{SERIES_UID, STUDY_UID};

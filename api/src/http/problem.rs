@@ -1,5 +1,5 @@
-//! What is answered when something is wrong: RFC 9457 problem details, in one table from error to
-//! status. None repeats what was sent, since that may name a patient.
+//! Error responses: RFC 9457 problem details, in one table from error to status. None repeats the request, which
+//! may name a patient.
 
 use crate::http::json_body::JsonBody;
 use catalog::CatalogError;
@@ -121,7 +121,7 @@ impl From<CatalogError> for Problem {
             | CatalogError::Replaced(_)
             | CatalogError::Unavailable(_)
             | CatalogError::Refused(_) => {
-                tracing::warn!(%error, "the catalogue is away");
+                tracing::warn!(%error, "the catalogue is unavailable");
                 let detail = "the catalogue is not available; it is made and kept by the indexer, \
                               so see that one runs, and try again";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)

@@ -1,5 +1,5 @@
-//! What the API says in the audit trail: who read or searched patients' data, who changed any, and who
-//! was refused. It stands around all routes, so that none can be forgotten.
+//! Audit middleware: records who read, searched or changed patients' data, and who was refused. It is around all
+//! routes, so that none can be forgotten.
 
 use super::documented_path::DocumentedPath;
 use crate::auth::caller::Caller;

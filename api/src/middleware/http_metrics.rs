@@ -1,4 +1,4 @@
-//! What is counted and logged of HTTP requests: by the template of the path, never by the path, which names a series
+//! Metrics and log lines of HTTP requests: by the template of the path, never by the path, which names a series
 //! or whatever somebody made up.
 
 use super::documented_path::DocumentedPath;

@@ -1,4 +1,4 @@
-//! What stands around all routes, so that no new route can be forgotten.
+//! Middleware around all routes, so that no new route can be forgotten.
 
 pub(crate) mod audit;
 pub(crate) mod authentication;

@@ -1,4 +1,4 @@
-//! Answers what went wrong before or beside the operations as a problem, as all else that goes wrong is.
+//! Turns errors outside of the operations into problem details too (RFC 9457).
 
 use super::documented_path::DocumentedPath;
 use crate::dicomweb::qido;

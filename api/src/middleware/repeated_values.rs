@@ -1,4 +1,4 @@
-//! Makes one list of what a request has several times.
+//! Joins query parameters that a request has several times into one list.
 
 use crate::http::matching::with_lists;
 use poem::http::{HeaderValue, header};

@@ -1,4 +1,4 @@
-//! What a browser may do with an answer: nothing but show it to the one who asked.
+//! Security headers: a browser may show a response to its user and nothing else.
 
 use poem::http::uri::Scheme;
 use poem::http::{HeaderValue, header};

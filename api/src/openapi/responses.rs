@@ -1,5 +1,5 @@
-//! The responses that several resources have, and the macros by which each resource declares its own. What
-//! goes wrong is a problem; its status says which of the documented ones.
+//! The responses that several resources have, and the macros by which each resource declares its own. An
+//! error is a problem; its status says which of the documented ones.
 
 use crate::http::json_body::JsonBody;
 use poem_openapi::types::Example;

@@ -1,5 +1,5 @@
-//! What the documentation says of every operation, since all of them are guarded alike: how to say who
-//! asks, and what is answered before an operation hears of it.
+//! Security in the documentation of every operation, since all are guarded alike: the security schemes, and the
+//! responses of the guard.
 
 use crate::auth::tokens::Scope;
 use crate::http::problem::PROBLEM_JSON;

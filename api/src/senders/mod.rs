@@ -1,4 +1,4 @@
-//! Senders, by calling AE title, and what their evidence is worth. Paths and names of the API call them sources.
+//! Senders, by calling AE title, and whether their evidence is trusted. Paths and names of the API call them sources.
 
 pub mod operations;
 pub mod record;

@@ -1,4 +1,4 @@
-//! `GET /sources`: who sends, and what their evidence is worth.
+//! `GET /sources`: the senders, and whether their evidence is trusted.
 
 use crate::http::example_values::SERIES_UID;
 use catalog::SenderRecord;

@@ -1,4 +1,4 @@
-//! What instances disagree on, as the API tells it.
+//! Disagreements between the instances of a series, as the API returns them.
 
 use contract::event;
 use poem_openapi::Object;

@@ -254,7 +254,7 @@ fn end_when_stuck(stream: &TcpStream, idle_timeout: Duration) {
     {
         let milliseconds = u32::try_from(idle_timeout.as_millis()).unwrap_or(u32::MAX);
         if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(stream, milliseconds) {
-            tracing::debug!(%error, "no time limit on what is not taken");
+            tracing::debug!(%error, "cannot limit the time of unacknowledged data (TCP_USER_TIMEOUT)");
         }
     }
     #[cfg(not(target_os = "linux"))]

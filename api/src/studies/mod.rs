@@ -1,4 +1,4 @@
-//! Studies: what is known of them, out of their series.
+//! Studies, made of their series.
 
 pub mod operations;
 pub mod record;

@@ -1,4 +1,4 @@
-//! `GET /studies`: what is known of studies, out of their series.
+//! `GET /studies`: a study as the API returns it, made of its series.
 
 use crate::http::example_values::{PATIENT_ID, PATIENT_NAME, STUDY_UID};
 use crate::http::paged_list::List;

@@ -1,4 +1,4 @@
-//! The webhooks file: who is told of completions by HTTP, and how.
+//! The webhooks file: the receivers of completions, and how each is sent to.
 
 use super::signature::Secret;
 use anyhow::{Context as _, anyhow, bail, ensure};

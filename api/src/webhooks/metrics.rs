@@ -1,4 +1,4 @@
-//! What is counted of webhooks, by their names, of which the file has a bounded number.
+//! Metrics of webhooks, by name: the file has a bounded number of them.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;

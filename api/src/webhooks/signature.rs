@@ -1,4 +1,4 @@
-//! What shows a receiver that a delivery comes from here, and is no old one that somebody repeats.
+//! The signature of a delivery, by which its receiver detects forged and replayed ones.
 
 use anyhow::ensure;
 use jiff::Timestamp;

@@ -111,10 +111,10 @@ pub(super) async fn keep(
         match is_at(jetstream, consumer).await {
             Ok(now) if kept != Some(now) => match catalog.keep_delivered(hook, now).await {
                 Ok(()) => kept = Some(now),
-                Err(error) => tracing::debug!(hook, %error, "how far it is was not kept"),
+                Err(error) => tracing::debug!(hook, %error, "the webhook's position was not saved"),
             },
             Ok(_) => {}
-            Err(error) => tracing::debug!(hook, "how far it is is not known: {error:#}"),
+            Err(error) => tracing::debug!(hook, "the webhook's position is unknown: {error:#}"),
         }
         sleep(KEEP_EVERY).await;
     }

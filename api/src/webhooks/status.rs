@@ -1,4 +1,4 @@
-//! `GET /webhooks`: who is told by HTTP, and how that goes.
+//! `GET /webhooks`: the webhooks, and the state of their deliveries.
 
 use super::delivery_record::DeliveryState;
 use super::{TrackedHook, Webhooks, consumers};

@@ -100,7 +100,7 @@ impl Session<'_> {
         for late in requests.filter(|it| now.duration_since(it.mark.at) > REGISTRATION_LIFETIME) {
             if let Reading::RegistrationRequested(event) = &late.reading {
                 let series = &event.series_instance_uid;
-                tracing::warn!(%series, "a request to register a series came too late to count");
+                tracing::warn!(%series, "request to register a series ignored: it came too late");
             }
             late.reading = Reading::Nothing;
         }
@@ -277,7 +277,7 @@ impl Session<'_> {
 
     /// The broker's clock was set, as its answers show: what is open moves along.
     async fn step(&mut self, step: &Step) -> anyhow::Result<()> {
-        tracing::warn!(by = %step.by, "the clock of NATS was set; what is open goes on from there");
+        tracing::warn!(by = %step.by, "the clock of NATS was set; open series are shifted by the same step");
         self.debouncer.step(step);
         self.studies.step(step);
         self.bookmark.latest = self.debouncer.latest();
@@ -330,7 +330,7 @@ impl Session<'_> {
             if !event.disagrees.is_empty() {
                 metrics.disagreed();
                 let why = Disagreement::summary(&event.disagrees);
-                tracing::warn!(series = %event.series_instance_uid, "of the series, {why}");
+                tracing::warn!(series = %event.series_instance_uid, "instances of the series disagree: {why}");
             }
             for study in event.studies() {
                 self.studies.series_completed(study, event.completed_at);

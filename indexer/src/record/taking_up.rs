@@ -1,4 +1,4 @@
-//! What SERIES has and the catalogue lacks, after a backup was put back or the file moved away. It is
+//! Plays decisions of SERIES that the catalogue lacks, after a backup was restored or the file moved away. It is
 //! played into the catalogue before anything is decided: a series goes on with the revision after the
 //! last that was announced, and nothing is announced twice.
 

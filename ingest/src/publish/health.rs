@@ -66,7 +66,7 @@ impl PublishHealth {
         }
         let detail = error.detail();
         if !self.refuses.swap(true, Ordering::Relaxed) {
-            tracing::warn!(reason = detail, "NATS stores nothing of what is received");
+            tracing::warn!(reason = detail, "NATS stores no events; senders are refused");
         }
         self.health.not_ready(detail);
         let outage = || Outage { refused_at: Timestamp::now(), cause: error.to_string() };

@@ -141,7 +141,7 @@ impl Publisher {
             Ok(true) => {}
             Ok(false) => return Err(PublishRefused::Full),
             Err(error) => {
-                tracing::debug!("NATS does not say whether there is room: {error:#}");
+                tracing::debug!("cannot check the free space of INSTANCES: {error:#}");
                 return Err(PublishRefused::Nobody("nobody answers"));
             }
         }
@@ -154,7 +154,7 @@ impl Publisher {
     pub(crate) async fn publish_unacknowledged<E: Event>(&self, event: &E) -> bool {
         let said = self.hand_over(event).await;
         if let Err(error) = &said {
-            tracing::debug!(subject = %event.subject(), "an event went unsaid: {error:#}");
+            tracing::debug!(subject = %event.subject(), "event not published: {error:#}");
         }
         said.is_ok()
     }

@@ -106,7 +106,7 @@ impl Relay {
                 %repository,
                 "audit messages do not reach the repository, and wait in {AUDIT}: {error:#}"
             ),
-            false => tracing::debug!(%repository, "audit messages wait: {error:#}"),
+            false => tracing::debug!(%repository, "audit messages not sent yet: {error:#}"),
         }
     }
 

@@ -113,7 +113,7 @@ pub async fn guard_streams(
                 // The broker is away, which others say.
                 Err(error) if is_passing(&error) => {}
                 Err(error) => {
-                    tracing::error!("the streams are not kept as they have to be: {error:#}");
+                    tracing::error!("the streams have the wrong settings: {error:#}");
                     part.not_ready(format!("{error:#}"));
                 }
             }

@@ -1,4 +1,4 @@
-//! What the API can be told of the issuer whose JSON Web Tokens it takes.
+//! Settings of the OpenID Connect issuer whose JSON Web Tokens the API accepts.
 
 use clap::Args;
 use std::path::PathBuf;
