@@ -313,11 +313,11 @@ async fn no_attribute_of_a_qido_search_is_more_than_a_value() {
             above.flat_map(|(above, _)| attributes_of(above)).collect();
         let named = attributes.iter().enumerate().map(|(number, attribute)| match number % 3 {
             // They are one and the same.
-            0 => (attribute.tag, attribute.keyword),
-            _ => (attribute.keyword, attribute.keyword),
+            0 => (attribute.hex_tag(), attribute.keyword),
+            _ => (attribute.keyword.to_owned(), attribute.keyword),
         });
-        let named = named.chain([("PatientID", "PatientID"), ("PatientName", "PatientName")]);
-        for (name, keyword) in named.chain(parameters.map(|name| (name, name))) {
+        let others = ["PatientID", "PatientName"].into_iter().chain(parameters);
+        for (name, keyword) in named.chain(others.map(|name| (name.to_owned(), name))) {
             for payload in payloads() {
                 let path = format!("/dicom-web/{resource}?{name}={}", percent(&payload));
                 let answer = target.asks("GET", &path, &[]).await;

@@ -1,6 +1,7 @@
 //! The DICOM JSON model (PS3.18 annex F) of what the catalogue has by keyword.
 
 use catalog::{Attribute, Details};
+use contract::attributes::{REQUEST_ATTRIBUTES, Vr};
 use serde_json::{Map, Value, json};
 
 /// Where an instance can be had from: not here, since its pixel data is not kept.
@@ -17,33 +18,33 @@ pub fn result(details: &Details, attributes: &[&Attribute]) -> Value {
     result.insert("00081190".to_owned(), json!({ "vr": "UR" }));
     for attribute in attributes {
         let element = element(attribute.vr, details.get(attribute.keyword));
-        result.insert(attribute.tag.to_owned(), element);
+        result.insert(attribute.hex_tag(), element);
     }
     // Tags come in ascending order (section F.2.2): the map is sorted by its keys.
     Value::Object(result)
 }
 
-fn element(vr: &str, value: Option<&Value>) -> Value {
+fn element(vr: Vr, value: Option<&Value>) -> Value {
     let values: Vec<Value> = match value {
         None => Vec::new(),
-        Some(Value::String(text)) if vr == "PN" => vec![person_name(text)],
+        Some(Value::String(text)) if vr == Vr::PN => vec![person_name(text)],
         Some(Value::String(text)) => text.split('\\').map(|text| single(vr, text)).collect(),
         Some(Value::Array(items)) => items.iter().map(item).collect(),
         Some(other) => vec![other.clone()],
     };
     if values.iter().all(Value::is_null) {
-        return json!({ "vr": vr });
+        return json!({ "vr": vr.as_str() });
     }
-    json!({ "vr": vr, "Value": values })
+    json!({ "vr": vr.as_str(), "Value": values })
 }
 
 /// One value; an empty one among others is null (section F.2.5).
-fn single(vr: &str, text: &str) -> Value {
+fn single(vr: Vr, text: &str) -> Value {
     match vr {
         _ if text.is_empty() => Value::Null,
         // An IS has 32 bits (PS3.5 section 6.2). Text that is no such number stays as it was sent.
-        "IS" => text.trim().parse::<i32>().map_or_else(|_| text.into(), Into::into),
-        "US" => text.trim().parse::<u16>().map_or_else(|_| text.into(), Into::into),
+        Vr::IS => text.trim().parse::<i32>().map_or_else(|_| text.into(), Into::into),
+        Vr::US => text.trim().parse::<u16>().map_or_else(|_| text.into(), Into::into),
         _ => text.into(),
     }
 }
@@ -60,17 +61,13 @@ fn person_name(text: &str) -> Value {
 /// An item of the Request Attributes Sequence.
 fn item(item: &Value) -> Value {
     let mut elements = Map::new();
-    for (keyword, tag) in REQUEST_ATTRIBUTES {
-        if let Some(value) = item.get(keyword) {
-            elements.insert(tag.to_owned(), element("SH", Some(value)));
+    for attribute in REQUEST_ATTRIBUTES {
+        if let Some(value) = item.get(attribute.keyword) {
+            elements.insert(attribute.hex_tag(), element(attribute.vr, Some(value)));
         }
     }
     Value::Object(elements)
 }
-
-/// What items of the Request Attributes Sequence (0040,0275) have, and their tags.
-pub const REQUEST_ATTRIBUTES: [(&str, &str); 2] =
-    [("ScheduledProcedureStepID", "00400009"), ("RequestedProcedureID", "00401001")];
 
 #[cfg(test)]
 mod tests {
@@ -79,7 +76,7 @@ mod tests {
 
     fn told(value: Value, attribute: &'static Attribute) -> Value {
         let details = Details::from_iter([(attribute.keyword.to_owned(), value)]);
-        result(&details, &[attribute])[attribute.tag].clone()
+        result(&details, &[attribute])[attribute.hex_tag()].clone()
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! The query of a QIDO-RS request (PS3.18 sections 8.3.4 and 10.6.1): the search, and
 //! the attributes to return.
 
-use crate::dicomweb::dicom_json::REQUEST_ATTRIBUTES;
 use crate::http::matching::{MAX_UIDS, is_attribute, matching, with_lists};
 use catalog::{Attribute, Level, LevelSearch, Matching, attributes_of, keyword};
+use contract::attributes::{Qido, REQUEST_ATTRIBUTES};
 use std::collections::HashSet;
 
 /// The most results of one answer; the rest can be asked for by `offset`.
@@ -38,53 +38,9 @@ pub struct Query {
 /// What is wrong with a query: the parameter, and why.
 pub type Wrong = (String, &'static str);
 
-/// The attributes that are told at a level, asked for or not (PS3.18 tables 10.6.3-3 to -5).
-fn always(level: Level) -> &'static [&'static Attribute] {
-    match level {
-        Level::Study => {
-            static STUDY: [&Attribute; 13] = [
-                keyword::StudyDate,
-                keyword::StudyTime,
-                keyword::AccessionNumber,
-                keyword::ModalitiesInStudy,
-                keyword::ReferringPhysicianName,
-                keyword::PatientName,
-                keyword::PatientID,
-                keyword::PatientBirthDate,
-                keyword::PatientSex,
-                keyword::StudyInstanceUID,
-                keyword::StudyID,
-                keyword::NumberOfStudyRelatedSeries,
-                keyword::NumberOfStudyRelatedInstances,
-            ];
-            &STUDY
-        }
-        Level::Series => {
-            static SERIES: [&Attribute; 8] = [
-                keyword::Modality,
-                keyword::SeriesDescription,
-                keyword::SeriesInstanceUID,
-                keyword::SeriesNumber,
-                keyword::NumberOfSeriesRelatedInstances,
-                keyword::PerformedProcedureStepStartDate,
-                keyword::PerformedProcedureStepStartTime,
-                keyword::RequestAttributesSequence,
-            ];
-            &SERIES
-        }
-        Level::Instance => {
-            static INSTANCE: [&Attribute; 7] = [
-                keyword::SOPClassUID,
-                keyword::SOPInstanceUID,
-                keyword::InstanceNumber,
-                keyword::NumberOfFrames,
-                keyword::Rows,
-                keyword::Columns,
-                keyword::BitsAllocated,
-            ];
-            &INSTANCE
-        }
-    }
+/// The attributes that are returned at a level, asked for or not.
+fn always(level: Level) -> impl Iterator<Item = &'static Attribute> {
+    attributes_of(level).filter(|attribute| attribute.qido == Qido::Always)
 }
 
 /// A resource: what is listed, and the study and series that its path names.
@@ -150,8 +106,7 @@ impl Query {
         }
         // Of the levels above, what the path does not name already.
         let named = [resource.study.is_some(), resource.series.is_some(), false];
-        for (level, named) in [Level::Study, Level::Series, Level::Instance].into_iter().zip(named)
-        {
+        for (level, named) in Level::ALL.into_iter().zip(named) {
             if level <= resource.level && (!named || level == resource.level) {
                 attributes.extend(always(level));
             }
@@ -184,14 +139,14 @@ impl Query {
     fn include(&mut self, name: &str) {
         let level = self.search.level;
         if name == "all" {
-            for level in [Level::Study, Level::Series, Level::Instance] {
+            for level in Level::ALL {
                 if level <= self.search.level {
                     attributes_of(level).for_each(|attribute| self.tell(attribute));
                 }
             }
             return;
         }
-        match Attribute::find(name).filter(|attribute| attribute.level <= level) {
+        match Attribute::find(name).filter(|attribute| Level::of(attribute) <= level) {
             Some(attribute) => self.tell(attribute),
             // It is always told, or not known.
             None => self.warn(PASSED_OVER),
@@ -215,7 +170,9 @@ impl Query {
             Level::Study if attribute == keyword::Modality => keyword::ModalitiesInStudy,
             _ => attribute,
         });
-        let Some(attribute) = found.filter(|found| found.level <= level && is_key(found)) else {
+        let Some(attribute) =
+            found.filter(|found| Level::of(found) <= level && found.is_matching_key())
+        else {
             self.warn(PASSED_OVER);
             return Ok(());
         };
@@ -229,16 +186,17 @@ impl Query {
     /// Searches by an attribute of the items of a sequence.
     fn requested(&mut self, sequence: &str, inner: &str, value: &str) -> Result<(), &'static str> {
         let is_ours = Attribute::find(sequence) == Some(keyword::RequestAttributesSequence);
-        let known =
-            REQUEST_ATTRIBUTES.iter().find(|(keyword, tag)| inner == *keyword || inner == *tag);
-        let (true, true, Some((keyword, _))) = (is_ours, self.search.level >= Level::Series, known)
+        let known = REQUEST_ATTRIBUTES
+            .iter()
+            .find(|attribute| inner == attribute.keyword || inner == attribute.hex_tag());
+        let (true, true, Some(attribute)) = (is_ours, self.search.level >= Level::Series, known)
         else {
             self.warn(PASSED_OVER);
             return Ok(());
         };
         // An item's are text of a single value, as that of the request itself is.
         if let Some(matching) = matching(keyword::StudyID, value)? {
-            self.search.requested.push((keyword, matching));
+            self.search.requested.push((attribute.keyword, matching));
         }
         Ok(())
     }
@@ -246,11 +204,6 @@ impl Query {
 
 fn number(value: &str) -> Result<u32, &'static str> {
     value.parse().map_err(|_| "must be a number that is not negative")
-}
-
-/// Whether an attribute can be searched by: those that are counted, and sequences, can't.
-fn is_key(attribute: &Attribute) -> bool {
-    !attribute.keyword.starts_with("NumberOfS") && attribute.vr != "SQ"
 }
 
 /// The name of a parameter, where it looks like one.

@@ -2,6 +2,7 @@
 //! PS3.18 section 8.3.4): one text, a range, or several of them of which any may match.
 
 use catalog::{Attribute, Kind, Matching};
+use contract::attributes::Vr;
 
 /// The longest list of UIDs to search for, in characters: several hundred of them.
 pub const MAX_UIDS: usize = 32 * 1024;
@@ -21,7 +22,7 @@ pub const DELIMITER: char = '\\';
 /// # Errors
 /// When it is no value of such an attribute, with the reason.
 pub fn matching(attribute: &Attribute, value: &str) -> Result<Option<Matching>, &'static str> {
-    let (kind, longest) = match attribute.kind {
+    let (kind, longest) = match attribute.vr.kind() {
         Kind::Uid => (Kind::Uid, MAX_UIDS),
         kind => (kind, MAX_VALUE),
     };
@@ -29,7 +30,7 @@ pub fn matching(attribute: &Attribute, value: &str) -> Result<Option<Matching>, 
         return Err("is too long");
     }
     // A UID or a code string has no comma, and viewers put one between several; any other text may have it.
-    let by_comma = matches!(attribute.vr, "UI" | "CS");
+    let by_comma = matches!(attribute.vr, Vr::UI | Vr::CS);
     let values = value.split(|c| c == DELIMITER || c == ',' && by_comma).map(unpadded);
     let mut values: Vec<&str> = values.filter(|value| !value.is_empty()).collect();
     if values.is_empty() && !unpadded(value).is_empty() {

@@ -1,5 +1,6 @@
 //! The documentation of the API: responses that several resources have, security, and examples.
 
+pub mod attributes;
 mod completion_rules;
 mod examples;
 pub mod responses;

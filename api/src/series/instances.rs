@@ -1,11 +1,26 @@
 //! `GET /series/{SeriesInstanceUID}/instances`: the instances of a series.
 
 use crate::http::paged_list::List;
+use crate::openapi::attributes::{Attributes, Body};
 use catalog::{CatalogError, CatalogReader, InstanceRecord, Page, Position};
+use contract::attributes::{Attribute, Table, columns};
 use contract::uid::SeriesInstanceUid;
 use poem_openapi::Object;
 use poem_openapi::types::Example;
 use serde::Serialize;
+use std::sync::LazyLock;
+
+/// The attributes of an instance that the catalogue keeps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstanceAttributes;
+
+impl Body for InstanceAttributes {
+    fn attributes() -> &'static [&'static Attribute] {
+        static ALL: LazyLock<Vec<&Attribute>> =
+            LazyLock::new(|| columns(Table::Instances).map(|column| column.attribute).collect());
+        &ALL
+    }
+}
 
 /// An instance
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Object)]
@@ -24,43 +39,10 @@ pub struct Instance {
     #[serde(rename = "TransferSyntaxUID")]
     #[oai(rename = "TransferSyntaxUID")]
     pub transfer_syntax_uid: String,
-    /// Instance Number (0020,0013)
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub instance_number: Option<String>,
-    /// Rows (0028,0010)
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rows: Option<i64>,
-    /// Columns (0028,0011)
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub columns: Option<i64>,
-    /// Bits Allocated (0028,0100)
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub bits_allocated: Option<i64>,
-    /// Number of Frames (0028,0008)
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub number_of_frames: Option<i64>,
-    /// Image Type (0008,0008), its values parted by `\`
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub image_type: Option<String>,
-    /// Acquisition Number (0020,0012)
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub acquisition_number: Option<String>,
-    /// Acquisition Date (0008,0022), YYYYMMDD
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub acquisition_date: Option<String>,
-    /// Acquisition Time (0008,0032)
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub acquisition_time: Option<String>,
-    /// Content Date (0008,0023), YYYYMMDD
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub content_date: Option<String>,
-    /// Content Time (0008,0033)
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub content_time: Option<String>,
-    /// Frame of Reference UID (0020,0052)
-    #[serde(rename = "FrameOfReferenceUID", skip_serializing_if = "Option::is_none")]
-    #[oai(rename = "FrameOfReferenceUID")]
-    pub frame_of_reference_uid: Option<String>,
+    /// What the instance says of itself
+    #[serde(flatten)]
+    #[oai(flatten)]
+    pub attributes: Attributes<InstanceAttributes>,
     /// Length of its data set in bytes, as it was received
     pub bytes: i64,
     /// The association it came through
@@ -79,18 +61,7 @@ impl From<InstanceRecord> for Instance {
             sop_instance_uid: record.sop_instance_uid,
             sop_class_uid: record.sop_class_uid,
             transfer_syntax_uid: record.transfer_syntax_uid,
-            instance_number: record.instance_number,
-            rows: record.rows,
-            columns: record.columns,
-            bits_allocated: record.bits_allocated,
-            number_of_frames: record.number_of_frames,
-            image_type: record.image_type,
-            acquisition_number: record.acquisition_number,
-            acquisition_date: record.acquisition_date,
-            acquisition_time: record.acquisition_time,
-            content_date: record.content_date,
-            content_time: record.content_time,
-            frame_of_reference_uid: record.frame_of_reference_uid,
+            attributes: Attributes::new(record.attributes),
             bytes: record.bytes,
             association_id: record.association_id,
             received_at,
@@ -129,18 +100,7 @@ impl Example for Instance {
             sop_instance_uid: "2.25.333591566235927317971870175858346028177".into(),
             sop_class_uid: "1.2.840.10008.5.1.4.1.1.4".into(),
             transfer_syntax_uid: "1.2.840.10008.1.2.1".into(),
-            instance_number: Some("1".into()),
-            rows: Some(512),
-            columns: Some(512),
-            bits_allocated: Some(16),
-            number_of_frames: None,
-            image_type: Some("ORIGINAL\\PRIMARY\\M".into()),
-            acquisition_number: Some("1".into()),
-            acquisition_date: Some("20260203".into()),
-            acquisition_time: Some("040501.25".into()),
-            content_date: Some("20260203".into()),
-            content_time: Some("040502".into()),
-            frame_of_reference_uid: Some("2.25.12".into()),
+            attributes: Attributes::example(),
             bytes: 526_336,
             association_id: "6068d025-768f-4560-a895-e8b9d034968f".into(),
             received_at: Some("2026-02-03T04:05:06.5Z".into()),

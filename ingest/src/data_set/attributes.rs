@@ -8,7 +8,7 @@ use crate::data_set::text::{CharacterSets, Decoded, TextKind};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use contract::attributes::{
-    ATTRIBUTES, Attribute, Form, MODALITY, REQUEST_ATTRIBUTES, REQUEST_ATTRIBUTES_SEQUENCE,
+    Attribute, CARRIED, Form, MODALITY, REQUEST_ATTRIBUTES, REQUEST_ATTRIBUTES_SEQUENCE,
     SPECIFIC_CHARACTER_SET, Vr,
 };
 use contract::bounded::{bounded, mark};
@@ -68,15 +68,15 @@ pub const WANTED: Wanted = Wanted {
     sequences: &[(REQUEST_ATTRIBUTES_SEQUENCE, &tags::<2>(REQUEST_ATTRIBUTES))],
 };
 
-const WANTED_TAGS: [Tag; ATTRIBUTES.len() + IDENTITY.len()] = {
-    let mut wanted = [0; ATTRIBUTES.len() + IDENTITY.len()];
+const WANTED_TAGS: [Tag; CARRIED.len() + IDENTITY.len()] = {
+    let mut wanted = [0; CARRIED.len() + IDENTITY.len()];
     let mut at = 0;
     while at < IDENTITY.len() {
         wanted[at] = IDENTITY[at];
         at += 1;
     }
     while at < wanted.len() {
-        wanted[at] = ATTRIBUTES[at - IDENTITY.len()].tag;
+        wanted[at] = CARRIED[at - IDENTITY.len()].tag;
         at += 1;
     }
     wanted
@@ -106,8 +106,8 @@ pub fn decode(header: &Header) -> (Attributes, Remarks) {
     let mut decoder =
         Decoder { character_sets, alternative: None, header, remarks: Remarks::default() };
     decoder.look_for_alternative();
-    let mut attributes = decoder.attributes(ATTRIBUTES, &header.values, None);
-    for Attribute { tag, keyword, form, .. } in ATTRIBUTES {
+    let mut attributes = decoder.attributes(&CARRIED, &header.values, None);
+    for Attribute { tag, keyword, form, .. } in &CARRIED {
         if let (Form::Items(rows), Some(items)) = (form, header.items.get(tag)) {
             let items = items.iter().enumerate();
             let items = items
@@ -176,7 +176,7 @@ impl Decoder<'_> {
                 kinds.filter(|(kind, raw)| !raw.is_ascii() && sets.decode(*kind, raw).is_doubtful);
             doubtful.map(|(kind, raw)| (kind, raw.clone())).collect()
         };
-        let mut doubtful = texts(ATTRIBUTES, &self.header.values);
+        let mut doubtful = texts(&CARRIED, &self.header.values);
         for item in self.header.items.values().flatten() {
             doubtful.extend(texts(REQUEST_ATTRIBUTES, item));
         }
@@ -388,7 +388,7 @@ mod tests {
 
     #[test]
     fn the_attributes_ascend_so_that_the_limit_knows_the_last_one() {
-        assert!(ATTRIBUTES.is_sorted_by_key(|attribute| attribute.tag));
+        assert!(CARRIED.is_sorted_by_key(|attribute| attribute.tag));
         assert!(IDENTITY.iter().all(|tag| tag < WANTED.tags.last().unwrap()));
     }
 

@@ -17,11 +17,12 @@ mod settings;
 mod sqlite;
 
 pub use announcements::{Announcement, Delivered, Held};
-pub use attributes::{ATTRIBUTES, Attribute, Kind, Level, keyword};
+pub use attributes::{Level, attributes_in, attributes_of};
 pub use batch::{
     Batch, Bookmark, Committed, EventMark, Received, Recorded, Registration, RegistrationOutcome,
     Restored, SeriesBookmark, StudiesDecided,
 };
+pub use contract::attributes::{Attribute, Kind, keyword};
 pub use error::CatalogError;
 pub use lease::{Lease, RENEW_EVERY};
 pub use losses::{Contradicted, Loss, LossCause, Witness};
@@ -30,7 +31,6 @@ pub use records::{
 };
 pub use search::{
     LevelSearch, Listed, Matching, Page, Position, SeriesOrder, SeriesSearch, StudySearch,
-    attributes_of,
 };
 pub use settings::CatalogSettings;
 pub use sqlite::{

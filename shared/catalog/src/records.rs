@@ -142,30 +142,9 @@ pub struct InstanceRecord {
     pub sop_class_uid: String,
     /// Transfer Syntax UID of the presentation context it came through.
     pub transfer_syntax_uid: String,
-    /// Instance Number (0020,0013).
-    pub instance_number: Option<String>,
-    /// Rows (0028,0010).
-    pub rows: Option<i64>,
-    /// Columns (0028,0011).
-    pub columns: Option<i64>,
-    /// Bits Allocated (0028,0100).
-    pub bits_allocated: Option<i64>,
-    /// Number of Frames (0028,0008).
-    pub number_of_frames: Option<i64>,
-    /// Image Type (0008,0008), its values parted by `\`.
-    pub image_type: Option<String>,
-    /// Acquisition Number (0020,0012).
-    pub acquisition_number: Option<String>,
-    /// Acquisition Date (0008,0022).
-    pub acquisition_date: Option<String>,
-    /// Acquisition Time (0008,0032).
-    pub acquisition_time: Option<String>,
-    /// Content Date (0008,0023).
-    pub content_date: Option<String>,
-    /// Content Time (0008,0033).
-    pub content_time: Option<String>,
-    /// Frame of Reference UID (0020,0052).
-    pub frame_of_reference_uid: Option<String>,
+    /// The values of the columns that keep its attributes, in the order of [`contract::attributes::columns`];
+    /// null where one is absent.
+    pub attributes: Vec<Value>,
     /// Length of the data set in bytes, as it came over the wire.
     pub bytes: i64,
     /// The association it came through.

@@ -1,6 +1,7 @@
 //! What is searched for, and how lists are parted.
 
-use crate::attributes::{ATTRIBUTES, Attribute, Level};
+use crate::attributes::Level;
+use contract::attributes::Attribute;
 use contract::event::Source;
 use jiff::Timestamp;
 
@@ -109,11 +110,6 @@ pub struct LevelSearch {
     pub offset: u32,
     /// How many are told at most.
     pub limit: u32,
-}
-
-/// The attributes of a level.
-pub fn attributes_of(level: Level) -> impl Iterator<Item = &'static Attribute> {
-    ATTRIBUTES.iter().filter(move |attribute| attribute.level == level)
 }
 
 /// What the value of an attribute has to be. Blanks around it count no more than those around what is

@@ -1,28 +1,33 @@
 //! The expression that gives an attribute's value.
 
-use crate::attributes::Attribute;
 use crate::sqlite::filings::{filings_of_patient, instances_of_filing};
+use contract::attributes::{Attribute, Form};
+use std::borrow::Cow;
 
-/// The Request Attributes Sequence of a series, as a JSON list of the items that are such. It is kept
-/// as it was published, and anybody can publish anything.
-macro_rules! request_attributes {
-    () => {
-        "(select json(nullif(json_group_array(json_patch('{}', json_object(
-             'RequestedProcedureID', cast(value ->> '$.RequestedProcedureID' as text),
-             'ScheduledProcedureStepID', cast(value ->> '$.ScheduledProcedureStepID' as text)))),
-             '[]'))
-         from json_each(iif(json_valid(series.request_attributes), series.request_attributes, '[]'))
-         where type = 'object')"
-    };
+/// The items of a sequence, as a JSON list of those that are such. It is kept as it was published, and anybody can
+/// publish anything.
+fn items(column: &str, attributes: &[Attribute]) -> String {
+    let values: Vec<_> = attributes
+        .iter()
+        .map(|Attribute { keyword, .. }| {
+            format!("'{keyword}', cast(value ->> '$.{keyword}' as text)")
+        })
+        .collect();
+    let values = values.join(", ");
+    format!(
+        "(select json(nullif(json_group_array(json_patch('{{}}', json_object({values}))), '[]'))
+         from json_each(iif(json_valid({column}), {column}, '[]')) where type = 'object')"
+    )
 }
-pub(in crate::sqlite) use request_attributes;
 
 /// The expression that gives the value of an attribute.
-pub(in crate::sqlite) fn expression(attribute: &Attribute) -> &'static str {
-    if let Some(column) = attribute.column {
-        return column;
+pub(in crate::sqlite) fn expression(attribute: &Attribute) -> Cow<'static, str> {
+    match (attribute.qualified_column(), attribute.form) {
+        (Some(column), Form::Items(attributes)) => return Cow::Owned(items(&column, attributes)),
+        (Some(column), _) => return Cow::Owned(column),
+        (None, _) => {}
     }
-    match attribute.keyword {
+    Cow::Borrowed(match attribute.keyword {
         "ModalitiesInStudy" => concat!(
             "(select group_concat(modality, '\\') from (select distinct member.modality from ",
             filings_of_patient!(),
@@ -43,19 +48,18 @@ pub(in crate::sqlite) fn expression(attribute: &Attribute) -> &'static str {
         from instances where instances.series_instance_uid = series.series_instance_uid),
         iif(source = 'api', claimed_count, 0))"
         }
-        "RequestAttributesSequence" => request_attributes!(),
         _ => "null",
-    }
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attributes::ATTRIBUTES;
+    use contract::attributes::{ATTRIBUTES, Qido};
 
     #[test]
     fn each_attribute_is_kept_or_worked_out() {
-        for attribute in ATTRIBUTES {
+        for attribute in ATTRIBUTES.iter().filter(|attribute| attribute.qido != Qido::Hidden) {
             assert_ne!(expression(attribute), "null", "{}", attribute.keyword);
         }
     }

@@ -1,13 +1,14 @@
 //! Who waits for whom at the connections of a process that reads.
 
 use crate::announcements::Delivered;
-use crate::attributes::{Attribute, Level, keyword};
+use crate::attributes::Level;
 use crate::batch::{Batch, Bookmark, Registration};
 use crate::search::{LevelSearch, Matching, SeriesSearch, StudySearch};
 use crate::settings::CatalogSettings;
 use crate::sqlite::connect::reader::{LONG_READS, READERS};
 use crate::sqlite::{CatalogReader, CatalogWriter};
 use completion::Consequences;
+use contract::attributes::{Attribute, keyword};
 use contract::event::RegistrationRequested;
 use contract::uid::{SeriesInstanceUid, StudyInstanceUid};
 use futures_util::FutureExt as _;

@@ -4,7 +4,7 @@
 //! own first and looks at those again. Of a backlog, that was most of the time of reading.
 
 use super::{AttributeValue, Attributes, InstanceStored, Remarks};
-use crate::attributes::ATTRIBUTES;
+use crate::attributes::{ATTRIBUTES, Attribute, carried_in};
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
@@ -13,11 +13,13 @@ use std::fmt;
 use std::sync::LazyLock;
 
 /// The keywords of the attributes, in ascending order: these take no memory for each event.
-static KEYWORDS: LazyLock<Vec<&str>> = LazyLock::new(|| {
-    let mut keywords: Vec<_> = ATTRIBUTES.iter().map(|attribute| attribute.keyword).collect();
+static KEYWORDS: LazyLock<Vec<&str>> = LazyLock::new(|| keywords(ATTRIBUTES));
+
+fn keywords(table: &'static [Attribute]) -> Vec<&'static str> {
+    let mut keywords: Vec<_> = carried_in(table).map(|attribute| attribute.keyword).collect();
     keywords.sort_unstable();
     keywords
-});
+}
 
 impl<'de> Deserialize<'de> for InstanceStored {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

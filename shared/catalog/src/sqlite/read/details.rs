@@ -4,49 +4,38 @@ use crate::error::CatalogError;
 use crate::records::{Details, InstanceRecord};
 use crate::search::{Page, Position};
 use crate::sqlite::CatalogReader;
-use crate::sqlite::columns::request_attributes;
+use crate::sqlite::columns::expression;
 use crate::sqlite::identities::identities_of_series;
 use crate::sqlite::read::paging::COLLECT;
+use contract::attributes::{ATTRIBUTES, Attribute, Form, Table, columns_in};
 use contract::uid::SeriesInstanceUid;
 use sqlx::QueryBuilder;
+use std::sync::LazyLock;
 
-const INSTANCE: &str = "json_array(sop_instance_uid, sop_class_uid, transfer_syntax_uid,
-    instance_number, rows, columns, bits_allocated, number_of_frames, image_type,
-    acquisition_number, acquisition_date, acquisition_time, content_date, content_time,
-    frame_of_reference_uid, bytes, association_id, received_at)";
+/// All that is known of a series, by the keywords and the names that the API has. Of what studies and series both
+/// keep it is what the series says.
+static SERIES: LazyLock<String> = LazyLock::new(|| series(ATTRIBUTES));
 
-impl CatalogReader {
-    /// All that is known of a series, in whatever state; `None` if there is no such series.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
-    pub async fn series_details(
-        &self,
-        series: &SeriesInstanceUid,
-    ) -> Result<Option<Details>, CatalogError> {
-        let found: Option<String> = sqlx::query_scalar(concat!(
+fn series(attributes: &'static [Attribute]) -> String {
+    let tables = [Table::Patients, Table::Studies, Table::Series];
+    let kept = tables.into_iter().flat_map(|table| {
+        let own = columns_in(attributes, table)
+            .filter(move |column| column.attribute.tables().last() == Some(&table));
+        own.map(move |column| {
+            let value = match column.attribute.form {
+                Form::Items(_) => expression(column.attribute),
+                _ => format!("{}.{}", table.name(), column.name).into(),
+            };
+            format!("'{}', {value}", column.keyword)
+        })
+    });
+    let attributes = kept.collect::<Vec<_>>().join(", ");
+    format!(
+        concat!(
             "select json_object(
-                'SeriesInstanceUID', series_instance_uid, 'PatientID', patient_id,
-                'PatientName', patient_name, 'StudyInstanceUID', series.study_instance_uid,
-                'InstancesCount', instances_count, 'IssuerOfPatientID', issuer_of_patient_id,
-                'PatientBirthDate', patient_birth_date, 'PatientSex', patient_sex,
-                'StudyDate', study_date, 'StudyTime', study_time,
-                'AccessionNumber', accession_number,
-                'ReferringPhysicianName', referring_physician_name, 'StudyID', study_id,
-                'StudyDescription', study_description, 'Modality', modality,
-                'SeriesNumber', series_number, 'SeriesDescription', series_description,
-                'SeriesDate', series_date, 'SeriesTime', series_time,
-                'BodyPartExamined', body_part_examined, 'ProtocolName', protocol_name,
-                'Manufacturer', manufacturer, 'ManufacturerModelName', manufacturer_model_name,
-                'StationName', station_name, 'InstitutionName', institution_name,
-                'TimezoneOffsetFromUTC', series.timezone_offset_from_utc,
-                'SpecificCharacterSet', series.specific_character_set,
-                'PerformedProcedureStepStartDate', performed_procedure_step_start_date,
-                'PerformedProcedureStepStartTime', performed_procedure_step_start_time,
-                'RequestAttributesSequence', ",
-            request_attributes!(),
-            ",
-                'ImagesInAcquisition', images_in_acquisition,
+                'SeriesInstanceUID', series_instance_uid,
+                'StudyInstanceUID', series.study_instance_uid,
+                'InstancesCount', instances_count, {attributes},
                 'CallingAETitle', calling_ae_title, 'Source', source, 'State', state,
                 'InstancesReceived', (select count(*) from instances
                     where instances.series_instance_uid = series.series_instance_uid),
@@ -63,10 +52,37 @@ impl CatalogReader {
              join patients on patients.id = series.patient
              join studies on studies.study_instance_uid = series.study_instance_uid
              where series_instance_uid = ?"
-        ))
-        .bind(series.as_str())
-        .fetch_optional(&self.pool)
-        .await?;
+        ),
+        attributes = attributes
+    )
+}
+
+/// An instance as a JSON list, in the order of the fields of its record.
+static INSTANCE: LazyLock<String> = LazyLock::new(|| instance(ATTRIBUTES));
+
+fn instance(attributes: &'static [Attribute]) -> String {
+    let columns: Vec<_> =
+        columns_in(attributes, Table::Instances).map(|column| column.name).collect();
+    let columns = columns.join(", ");
+    format!(
+        "json_array(sop_instance_uid, sop_class_uid, transfer_syntax_uid, json_array({columns}),
+         bytes, association_id, received_at)"
+    )
+}
+
+impl CatalogReader {
+    /// All that is known of a series, in whatever state; `None` if there is no such series.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn series_details(
+        &self,
+        series: &SeriesInstanceUid,
+    ) -> Result<Option<Details>, CatalogError> {
+        let found: Option<String> = sqlx::query_scalar(SERIES.as_str())
+            .bind(series.as_str())
+            .fetch_optional(&self.pool)
+            .await?;
         found.as_deref().map(details).transpose()
     }
 
@@ -103,8 +119,9 @@ impl CatalogReader {
         let after = after.unwrap_or(Position::before_all(false));
         let mut query = QueryBuilder::new(COLLECT);
         query.push(format_args!(
-            "select json_array(added_sequence, 0, {INSTANCE}) as row
-             from instances where series_instance_uid = "
+            "select json_array(added_sequence, 0, {}) as row
+             from instances where series_instance_uid = ",
+            *INSTANCE
         ));
         query.push_bind(series.as_str().to_owned());
         query.push(" and added_sequence > ").push_bind(after.key);

@@ -1,12 +1,13 @@
 //! What a search asks of an attribute, and the condition that it becomes (PS3.4 section C.2.2.2). A
 //! value is bound to its statement and never part of the text.
 
-use crate::attributes::{Attribute, Kind, MODALITIES_IN_STUDY};
+use crate::attributes::MODALITIES_IN_STUDY;
 use crate::encoding::json;
 use crate::search::Matching;
 use crate::sqlite::columns::expression;
 use crate::sqlite::filings::filings_of_patient;
 use crate::sqlite::read::names;
+use contract::attributes::{Attribute, Kind};
 use sqlx::{QueryBuilder, Sqlite};
 
 impl Matching {
@@ -16,7 +17,7 @@ impl Matching {
         match (attribute.keyword, self) {
             (MODALITIES_IN_STUDY, _) => {
                 query.push(concat!("(select 1 from ", filings_of_patient!(), " and "));
-                self.push_on(query, "member.modality", attribute.kind);
+                self.push_on(query, "member.modality", attribute.vr.kind());
                 query.push(" limit 1) is not null");
             }
             ("PatientID", one) if one.has_a_beginning() => {
@@ -25,7 +26,7 @@ impl Matching {
             ("AccessionNumber", one) if one.has_a_beginning() => {
                 one.push_indexed(query, "studies", "accession_number", "odd_accession_numbers");
             }
-            _ => self.push_on(query, expression(attribute), attribute.kind),
+            _ => self.push_on(query, &expression(attribute), attribute.vr.kind()),
         }
     }
 

@@ -1,16 +1,17 @@
 //! What QIDO-RS asks for (PS3.18 section 10.6): attributes of studies, series or instances, by any
 //! attribute of their own level or one above it.
 
-use crate::attributes::{Attribute, Kind, Level};
+use crate::attributes::Level;
 use crate::error::CatalogError;
 use crate::records::Details;
 use crate::search::LevelSearch;
 use crate::sqlite::CatalogReader;
 use crate::sqlite::columns::expression;
-use crate::sqlite::columns::request_attributes;
 use crate::sqlite::filings::{HAS_INSTANCE, HAS_SERIES, filings_in_study};
 use crate::sqlite::read::paging::COLLECT;
+use contract::attributes::{Attribute, Kind, keyword};
 use sqlx::{QueryBuilder, Sqlite};
+use std::borrow::Cow;
 
 /// Where results are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,11 +81,11 @@ impl Where {
     }
 
     /// The expression that gives an attribute's value.
-    fn column(self, attribute: &Attribute) -> &'static str {
+    fn column(self, attribute: &Attribute) -> Cow<'static, str> {
         match (attribute.keyword, self) {
-            ("NumberOfSeriesRelatedInstances", Self::Disagreeing) => {
-                "(select count(*) from instances where instances.identity = identities.id)"
-            }
+            ("NumberOfSeriesRelatedInstances", Self::Disagreeing) => Cow::Borrowed(
+                "(select count(*) from instances where instances.identity = identities.id)",
+            ),
             _ => expression(attribute),
         }
     }
@@ -101,14 +102,11 @@ impl LevelSearch {
         for (attribute, matching) in &self.matching {
             matching.push(query, attribute);
         }
-        for (keyword, matching) in &self.requested {
-            query.push(concat!(
-                " and (select 1 from json_each(",
-                request_attributes!(),
-                ") as item where "
-            ));
+        for (requested, matching) in &self.requested {
+            let items = expression(keyword::RequestAttributesSequence);
+            query.push(format_args!(" and (select 1 from json_each({items}) as item where "));
             // The keyword is one of ours, never what somebody sent.
-            matching.push_on(query, &format!("item.value ->> '$.{keyword}'"), Kind::Text);
+            matching.push_on(query, &format!("item.value ->> '$.{requested}'"), Kind::Text);
             query.push(" limit 1) is not null");
         }
     }

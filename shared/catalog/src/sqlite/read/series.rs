@@ -1,6 +1,5 @@
 //! Series as they are listed.
 
-use crate::attributes::{Attribute, keyword};
 use crate::encoding::nanoseconds;
 use crate::error::CatalogError;
 use crate::records::SeriesRecord;
@@ -9,6 +8,7 @@ use crate::sqlite::CatalogReader;
 use crate::sqlite::filings::HAS_INSTANCE;
 use crate::sqlite::identities::identities_of_series;
 use crate::sqlite::read::paging::COLLECT;
+use contract::attributes::{Attribute, keyword};
 use sqlx::{QueryBuilder, Sqlite};
 
 /// The columns of a record, in its order. A list, not an object: it is read by place.
