@@ -577,12 +577,7 @@ pub fn carried_in(table: &'static [Attribute]) -> impl Iterator<Item = &'static 
     table.iter().filter(|attribute| attribute.origin == Origin::DataSet)
 }
 
-/// The attributes of the data set that describe one level, and how its text is to be read.
-pub fn describing(level: Level) -> impl Iterator<Item = &'static Attribute> {
-    describing_in(ATTRIBUTES, level)
-}
-
-/// The same of another table.
+/// The attributes of the data set in a table that describe one level, and how its text is to be read.
 pub fn describing_in(
     table: &'static [Attribute],
     level: Level,

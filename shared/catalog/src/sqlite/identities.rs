@@ -7,6 +7,7 @@ use crate::error::CatalogError;
 use contract::event::{AttributeValue, Disagreement, Identity, InstanceStored};
 use contract::uid::SeriesInstanceUid;
 use sqlx::SqliteConnection;
+use std::array;
 use std::borrow::Cow;
 use std::collections::HashSet;
 
@@ -24,7 +25,8 @@ pub(in crate::sqlite) struct Said<'a> {
 impl<'a> Said<'a> {
     pub(in crate::sqlite) fn by(event: &'a InstanceStored) -> Self {
         let study = event.study_instance_uid.as_ref().map_or("", |uid| uid.as_str());
-        Self { study, patient: event.attributes.pick(&PATIENT) }
+        let mut patient = event.attributes.pick(&PATIENT);
+        Self { study, patient: array::from_fn(|_| patient.next().flatten()) }
     }
 
     /// As the columns have it.

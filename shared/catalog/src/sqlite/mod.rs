@@ -1,6 +1,8 @@
 //! The catalogue in one SQLite file: `connect/` opens, guards, copies and looks at the file, `write/` has what the
 //! indexer writes, `read/` what the API reads. There is no SQL outside this folder.
 
+#[cfg(test)]
+mod added_attributes;
 mod bookmark;
 mod columns;
 mod connect;

@@ -45,12 +45,14 @@ impl Attributes {
     }
 
     /// The values of several attributes, which are named in the order of their keywords.
-    #[must_use]
-    pub fn pick<const N: usize>(&self, keywords: &[&str; N]) -> [Option<&AttributeValue>; N] {
+    pub fn pick<'a>(
+        &'a self,
+        keywords: &'a [&str],
+    ) -> impl Iterator<Item = Option<&'a AttributeValue>> {
         let mut all = self.0.iter().peekable();
-        keywords.map(|keyword| {
-            while all.next_if(|(other, _)| **other < *keyword).is_some() {}
-            all.next_if(|(other, _)| *other == keyword).map(|(_, value)| value)
+        keywords.iter().map(move |keyword| {
+            while all.next_if(|(other, _)| **other < **keyword).is_some() {}
+            all.next_if(|(other, _)| *other == *keyword).map(|(_, value)| value)
         })
     }
 
@@ -167,7 +169,8 @@ mod tests {
         assert_eq!(attributes["Rows"], AttributeValue::Number(1));
         assert_eq!(attributes.get("Modality"), None);
         let number = |number| AttributeValue::Number(number);
-        let picked = attributes.pick(&["Bytes", "Columns", "Modality", "StudyID", "StudyTime"]);
+        let picked: Vec<_> =
+            attributes.pick(&["Bytes", "Columns", "Modality", "StudyID", "StudyTime"]).collect();
         assert_eq!(picked, [None, Some(&number(4)), None, Some(&number(3)), None]);
         attributes.remove("Modality");
         attributes.remove("Rows");

@@ -16,7 +16,7 @@ use std::sync::LazyLock;
 /// keep it is what the series says.
 static SERIES: LazyLock<String> = LazyLock::new(|| series(ATTRIBUTES));
 
-fn series(attributes: &'static [Attribute]) -> String {
+pub(in crate::sqlite) fn series(attributes: &'static [Attribute]) -> String {
     let tables = [Table::Patients, Table::Studies, Table::Series];
     let kept = tables.into_iter().flat_map(|table| {
         let own = columns_in(attributes, table)
@@ -60,7 +60,7 @@ fn series(attributes: &'static [Attribute]) -> String {
 /// An instance as a JSON list, in the order of the fields of its record.
 static INSTANCE: LazyLock<String> = LazyLock::new(|| instance(ATTRIBUTES));
 
-fn instance(attributes: &'static [Attribute]) -> String {
+pub(in crate::sqlite) fn instance(attributes: &'static [Attribute]) -> String {
     let columns: Vec<_> =
         columns_in(attributes, Table::Instances).map(|column| column.name).collect();
     let columns = columns.join(", ");

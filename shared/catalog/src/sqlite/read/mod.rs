@@ -1,7 +1,7 @@
 //! What the API reads, and the little that it writes.
 
 mod comparison;
-mod details;
+pub(in crate::sqlite) mod details;
 mod history;
 mod matching;
 mod names;

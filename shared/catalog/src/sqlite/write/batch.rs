@@ -98,12 +98,18 @@ async fn effects(
     };
     let mut effects = Vec::with_capacity(instances.len());
     for Received { event, .. } in instances {
+        let sop_instance_uid = event.sop_instance_uid.as_str();
         let now = (event.series_instance_uid.as_str(), event.digest.as_str());
-        effects.push(match known.insert(event.sop_instance_uid.as_str(), now) {
+        let effect = match known.get(sop_instance_uid) {
             // As nearly all are.
             None => Effect::Added,
-            Some(before) => Effect::of(Some(owned(before)?), &owned(now)?),
-        });
+            Some(before) => Effect::of(Some(owned(*before)?), &owned(now)?),
+        };
+        // A resend is not written: what follows is compared with the row, whose digest may be of another version.
+        if effect != Effect::Resent {
+            known.insert(sop_instance_uid, now);
+        }
+        effects.push(effect);
     }
     Ok(effects)
 }
@@ -138,7 +144,7 @@ async fn write_rows(
     let suspects = suspects(&new, &same, found);
     if !new.is_empty() {
         let new = json(&new);
-        for statement in [UPSERT_PATIENTS, UPSERT_STUDIES, UPSERT_SERIES] {
+        for statement in [UPSERT_PATIENTS, &UPSERT_STUDIES, &UPSERT_SERIES] {
             sqlx::query(statement).bind(&new).execute(&mut *connection).await?;
         }
     }

@@ -2,7 +2,7 @@
 //! not written again. All instances of a series mostly say the same.
 
 use crate::encoding::json;
-use contract::attributes::{Level, describing};
+use contract::attributes::{ATTRIBUTES, Attribute, Level, describing_in};
 use contract::event::{AttributeValue, InstanceStored};
 
 /// What an instance says, or what was last written.
@@ -16,19 +16,24 @@ pub(in crate::sqlite) struct Fingerprints {
 
 impl Fingerprints {
     pub(in crate::sqlite) fn of(event: &InstanceStored) -> Self {
+        Self::by(ATTRIBUTES, event)
+    }
+
+    /// By another table of attributes.
+    pub(in crate::sqlite) fn by(attributes: &'static [Attribute], event: &InstanceStored) -> Self {
         let study = event.study_instance_uid.as_ref().map_or("", |uid| uid.as_str());
         let mut hasher = blake3::Hasher::new();
-        for attribute in describing(Level::Patient) {
+        for attribute in describing_in(attributes, Level::Patient) {
             update(&mut hasher, attribute.keyword, event);
         }
         let mut of_series = hasher.clone();
-        for attribute in describing(Level::Study) {
+        for attribute in describing_in(attributes, Level::Study) {
             update(&mut hasher, attribute.keyword, event);
         }
         for text in [study, &event.calling_ae_title] {
             of_series.update(text.as_bytes()).update(b"\0");
         }
-        for attribute in describing(Level::Series) {
+        for attribute in describing_in(attributes, Level::Series) {
             update(&mut of_series, attribute.keyword, event);
         }
         Self { study: number(&hasher), series: number(&of_series) }

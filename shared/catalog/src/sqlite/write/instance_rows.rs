@@ -6,6 +6,7 @@
 use crate::batch::Received;
 use crate::encoding::{json, nanoseconds};
 use crate::error::CatalogError;
+use contract::attributes::{ATTRIBUTES, Attribute, Column, ColumnType, Table, columns_in};
 use contract::event::AttributeValue;
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
@@ -20,44 +21,68 @@ use std::task::Poll;
 /// save most of what a statement costs; the largest has a sixth of the parameters that SQLite allows.
 const ROWS: [usize; 3] = [256, 16, 1];
 
-/// The key is the SOP Instance UID: however often an instance comes, it is one row.
-static UPSERTS: LazyLock<[String; 3]> =
-    LazyLock::new(|| ROWS.map(|rows| format!("{INSERT} {} {UPDATE}", vec![ROW; rows].join(", "))));
+/// The statements, and the columns of attributes among their parameters.
+pub(in crate::sqlite) struct Upserts {
+    /// In the order of the keywords, as an event has them.
+    columns: Vec<Column>,
+    /// The keywords of these.
+    keywords: Vec<&'static str>,
+    /// For as many rows as in [`ROWS`].
+    statements: [String; ROWS.len()],
+}
 
-const INSERT: &str = "
-insert into instances
-    (sop_instance_uid, series_instance_uid, sop_class_uid, transfer_syntax_uid,
-     acquisition_date, acquisition_number, acquisition_time, bits_allocated, columns,
-     content_date, content_time, frame_of_reference_uid, image_type, instance_number,
-     number_of_frames, rows,
+static UPSERTS: LazyLock<Upserts> = LazyLock::new(|| Upserts::of(ATTRIBUTES));
+
+impl Upserts {
+    /// The key is the SOP Instance UID: however often an instance comes, it is one row.
+    pub(in crate::sqlite) fn of(attributes: &'static [Attribute]) -> Self {
+        let mut columns: Vec<_> = columns_in(attributes, Table::Instances).collect();
+        columns.sort_unstable_by_key(|column| column.keyword);
+        let list = |part: fn(&Column) -> String, delimiter: &str| {
+            columns.iter().map(part).collect::<Vec<_>>().join(delimiter)
+        };
+        let names = list(|column| column.name.to_owned(), ", ");
+        let row = list(
+            |column| match column.column_type {
+                ColumnType::Text => "cast(? as text)".to_owned(),
+                ColumnType::Integer => "cast(? as integer)".to_owned(),
+            },
+            ", ",
+        );
+        let row = format!("(?, ?, ?, ?, {row}, cast(? as integer), ?, ?, ?, ?, ?)");
+        let updates = list(|Column { name, .. }| format!("{name} = excluded.{name}"), ",\n    ");
+        let statement = |rows| {
+            let rows = vec![row.as_str(); rows].join(", ");
+            format!(
+                "insert into instances
+    (sop_instance_uid, series_instance_uid, sop_class_uid, transfer_syntax_uid, {names},
      bytes, digest, association_id, received_at, added_sequence, stream_sequence)
-values";
+values {rows}
+on conflict (sop_instance_uid) do update set
+    added_sequence = case when series_instance_uid = excluded.series_instance_uid
+        then added_sequence else excluded.added_sequence end,
+    series_instance_uid = excluded.series_instance_uid,
+    sop_class_uid = excluded.sop_class_uid,
+    transfer_syntax_uid = excluded.transfer_syntax_uid,
+    {updates},
+    bytes = excluded.bytes,
+    digest = excluded.digest,
+    association_id = excluded.association_id,
+    received_at = excluded.received_at,
+    stream_sequence = excluded.stream_sequence,
+    identity = null"
+            )
+        };
+        let statements = ROWS.map(statement);
+        let keywords = columns.iter().map(|column| column.keyword).collect();
+        Self { columns, keywords, statements }
+    }
 
-const ROW: &str = "(
-    ?, ?, ?, ?,
-    cast(? as text), cast(? as text), cast(? as text), cast(? as integer), cast(? as integer),
-    cast(? as text), cast(? as text), cast(? as text), cast(? as text), cast(? as text),
-    cast(? as integer), cast(? as integer),
-    cast(? as integer), ?, ?, ?, ?, ?)";
-
-/// The attributes among the parameters, in the order of their keywords.
-const ATTRIBUTES: [&str; 12] = [
-    "AcquisitionDate",
-    "AcquisitionNumber",
-    "AcquisitionTime",
-    "BitsAllocated",
-    "Columns",
-    "ContentDate",
-    "ContentTime",
-    "FrameOfReferenceUID",
-    "ImageType",
-    "InstanceNumber",
-    "NumberOfFrames",
-    "Rows",
-];
-
-/// Those of them whose columns are numbers.
-const NUMBERS: [&str; 4] = ["BitsAllocated", "Columns", "NumberOfFrames", "Rows"];
+    /// Values of one row.
+    fn values(&self) -> usize {
+        self.columns.len() + 10
+    }
+}
 
 /// The value as a number of 32 bits, if it is one: a cast would make one of any text.
 fn number(value: &AttributeValue) -> Option<i64> {
@@ -68,38 +93,20 @@ fn number(value: &AttributeValue) -> Option<i64> {
     }
 }
 
-const UPDATE: &str = "
-on conflict (sop_instance_uid) do update set
-    added_sequence = case when series_instance_uid = excluded.series_instance_uid
-        then added_sequence else excluded.added_sequence end,
-    series_instance_uid = excluded.series_instance_uid,
-    sop_class_uid = excluded.sop_class_uid,
-    transfer_syntax_uid = excluded.transfer_syntax_uid,
-    instance_number = excluded.instance_number,
-    rows = excluded.rows,
-    columns = excluded.columns,
-    bits_allocated = excluded.bits_allocated,
-    number_of_frames = excluded.number_of_frames,
-    image_type = excluded.image_type,
-    acquisition_number = excluded.acquisition_number,
-    acquisition_date = excluded.acquisition_date,
-    acquisition_time = excluded.acquisition_time,
-    content_date = excluded.content_date,
-    content_time = excluded.content_time,
-    frame_of_reference_uid = excluded.frame_of_reference_uid,
-    bytes = excluded.bytes,
-    digest = excluded.digest,
-    association_id = excluded.association_id,
-    received_at = excluded.received_at,
-    stream_sequence = excluded.stream_sequence,
-    identity = null";
-
 /// Writes the instances, in order.
 pub(in crate::sqlite) async fn upsert(
     connection: &mut SqliteConnection,
     instances: &[&Received],
 ) -> Result<(), CatalogError> {
-    let mut statements = statements(instances);
+    upsert_by(&UPSERTS, connection, instances).await
+}
+
+pub(in crate::sqlite) async fn upsert_by(
+    upserts: &'static Upserts,
+    connection: &mut SqliteConnection,
+    instances: &[&Received],
+) -> Result<(), CatalogError> {
+    let mut statements = statements(upserts, instances);
     let mut next = statements.next();
     while let Some(statement) = next {
         let mut execution = pin!(statement.execute(&mut *connection));
@@ -115,43 +122,43 @@ pub(in crate::sqlite) async fn upsert(
 }
 
 /// The statements with their values, each made when it is asked for.
-fn statements<'q>(mut instances: &'q [&'q Received]) -> impl Iterator<Item = Statement> {
-    let mut texts = Texts::default();
+fn statements<'q>(
+    upserts: &'static Upserts,
+    mut instances: &'q [&'q Received],
+) -> impl Iterator<Item = Statement> {
+    let mut texts = Texts::new(upserts);
     iter::from_fn(move || {
-        let mut sizes = ROWS.into_iter().zip(UPSERTS.iter());
+        let mut sizes = ROWS.into_iter().zip(&upserts.statements);
         let (these, rest, statement) = sizes.find_map(|(rows, statement)| {
             let (these, rest) = instances.split_at_checked(rows)?;
             Some((these, rest, statement))
         })?;
         instances = rest;
         let mut values = Values(SqliteArguments::default());
-        values.0.reserve(these.len() * VALUES, 0);
-        these.iter().for_each(|instance| values.push_row(instance, &mut texts));
+        values.0.reserve(these.len() * upserts.values(), 0);
+        these.iter().for_each(|instance| values.push_row(upserts, instance, &mut texts));
         Some(sqlx::query_with(statement.as_str(), values.0))
     })
 }
 
 type Statement = Query<'static, Sqlite, SqliteArguments>;
 
-/// Values of one row.
-const VALUES: usize = 22;
-
 /// The values of a statement.
 struct Values(SqliteArguments);
 
 impl Values {
-    fn push_row(&mut self, instance: &Received, texts: &mut Texts) {
+    fn push_row(&mut self, upserts: &Upserts, instance: &Received, texts: &mut Texts) {
         let event = &instance.event;
-        let [series, sop_class, transfer_syntax, association, attributes @ ..] = &mut texts.0;
+        let Texts { series, sop_class, transfer_syntax, association, attributes } = texts;
         self.push(event.sop_instance_uid.as_str());
         self.push(again(series, event.series_instance_uid.as_str()));
         self.push(again(sop_class, &event.sop_class_uid));
         self.push(again(transfer_syntax, &event.transfer_syntax_uid));
-        let values = event.attributes.pick(&ATTRIBUTES).into_iter().zip(ATTRIBUTES);
-        for ((value, keyword), before) in values.zip(attributes) {
-            match NUMBERS.contains(&keyword) {
-                true => self.push(value.and_then(number)),
-                false => self.push_attribute(value, before),
+        let values = event.attributes.pick(&upserts.keywords).zip(&upserts.columns);
+        for ((value, column), before) in values.zip(attributes) {
+            match column.column_type {
+                ColumnType::Integer => self.push(value.and_then(number)),
+                ColumnType::Text => self.push_attribute(value, before),
             }
         }
         // More is not true of any instance: it is the nearest that there is.
@@ -186,8 +193,26 @@ impl Values {
 type Text = Option<Arc<str>>;
 
 /// Texts of the row before: those of most rows of a series are the same, and need not be copied.
-#[derive(Default)]
-struct Texts([Text; 4 + ATTRIBUTES.len()]);
+struct Texts {
+    series: Text,
+    sop_class: Text,
+    transfer_syntax: Text,
+    association: Text,
+    /// Of the columns that keep attributes.
+    attributes: Vec<Text>,
+}
+
+impl Texts {
+    fn new(upserts: &Upserts) -> Self {
+        Self {
+            series: None,
+            sop_class: None,
+            transfer_syntax: None,
+            association: None,
+            attributes: vec![None; upserts.columns.len()],
+        }
+    }
+}
 
 /// The text, as it was before if it is the same again.
 fn again(before: &mut Text, text: &str) -> Arc<str> {

@@ -4,8 +4,8 @@ mod batch;
 mod completions;
 mod deletions;
 mod facts;
-mod fingerprints;
-mod instance_rows;
+pub(in crate::sqlite) mod fingerprints;
+pub(in crate::sqlite) mod instance_rows;
 pub(in crate::sqlite) mod losses;
 mod open_series;
 mod outbox;
@@ -16,4 +16,4 @@ mod study_completions;
 #[cfg(feature = "synthetic")]
 mod synthetic;
 mod taken_up;
-mod upserts;
+pub(in crate::sqlite) mod upserts;

@@ -6,7 +6,11 @@
 //! statement fail and hold up the stream. And every value comes from a materialised row: `json_each`
 //! writes an object out anew each time that its value is asked for.
 
-/// Makes sure of the patients as the events identify them.
+use contract::attributes::{ATTRIBUTES, Attribute, Column, ColumnType, Table, columns_in};
+use std::sync::LazyLock;
+
+/// Makes sure of the patients as the events identify them. What identifies a patient is their key, so that it is no
+/// list that follows from the table of attributes.
 pub(in crate::sqlite) const UPSERT_PATIENTS: &str = "
 with told as materialized (select value from json_each(?))
 insert into patients
@@ -36,24 +40,20 @@ macro_rules! patient_of_event {
 
 /// A study's attributes come from its latest instance. Two patients are two by their IDs: of one patient
 /// some series tell less than others, or write the name otherwise.
-pub(in crate::sqlite) const UPSERT_STUDIES: &str = concat!(
-    "with told as materialized (select value from json_each(?))
-insert into studies
-    (study_instance_uid, patient, study_date, study_time, accession_number,
-     referring_physician_name, study_id, study_description, timezone_offset_from_utc,
-     specific_character_set, face)
+pub(in crate::sqlite) static UPSERT_STUDIES: LazyLock<String> =
+    LazyLock::new(|| upsert_studies(ATTRIBUTES));
+
+pub(in crate::sqlite) fn upsert_studies(attributes: &'static [Attribute]) -> String {
+    let Lists { names, values, updates } = Lists::of(attributes, Table::Studies);
+    format!(
+        concat!(
+            "with told as materialized (select value from json_each(?))
+insert into studies (study_instance_uid, patient, {names}, face)
 select
     coalesce(cast(value ->> '$.event.StudyInstanceUID' as text), ''),",
-    patient_of_event!(),
-    ",
-    cast(value ->> '$.event.StudyDate' as text),
-    cast(value ->> '$.event.StudyTime' as text),
-    cast(value ->> '$.event.AccessionNumber' as text),
-    cast(value ->> '$.event.ReferringPhysicianName' as text),
-    cast(value ->> '$.event.StudyID' as text),
-    cast(value ->> '$.event.StudyDescription' as text),
-    cast(value ->> '$.event.TimezoneOffsetFromUTC' as text),
-    cast(value ->> '$.event.SpecificCharacterSet' as text),
+            patient_of_event!(),
+            ",
+    {values},
     value ->> '$.fingerprints.study'
 from told where true
 on conflict (study_instance_uid) do update set
@@ -64,52 +64,35 @@ on conflict (study_instance_uid) do update set
                     or one.issuer_of_patient_id <> other.issuer_of_patient_id
                     or one.patient_id = '' and one.patient_name <> other.patient_name))),
     patient = excluded.patient,
-    study_date = excluded.study_date,
-    study_time = excluded.study_time,
-    accession_number = excluded.accession_number,
-    referring_physician_name = excluded.referring_physician_name,
-    study_id = excluded.study_id,
-    study_description = excluded.study_description,
-    timezone_offset_from_utc = excluded.timezone_offset_from_utc,
-    specific_character_set = excluded.specific_character_set,
+    {updates},
     face = excluded.face"
-);
+        ),
+        names = names,
+        values = values,
+        updates = updates
+    )
+}
 
 /// A series with a changing instance is open. One that was only claimed by `POST /store` becomes
 /// one of DICOM; its claim stays beside.
-pub(in crate::sqlite) const UPSERT_SERIES: &str = concat!(
-    "with told as materialized (select value from json_each(?))
+pub(in crate::sqlite) static UPSERT_SERIES: LazyLock<String> =
+    LazyLock::new(|| upsert_series(ATTRIBUTES));
+
+pub(in crate::sqlite) fn upsert_series(attributes: &'static [Attribute]) -> String {
+    let Lists { names, values, updates } = Lists::of(attributes, Table::Series);
+    format!(
+        concat!(
+            "with told as materialized (select value from json_each(?))
 insert into series
-    (series_instance_uid, study_instance_uid, patient, modality, series_number,
-     series_description, series_date, series_time, body_part_examined, protocol_name,
-     manufacturer, manufacturer_model_name, station_name, institution_name,
-     timezone_offset_from_utc, specific_character_set, performed_procedure_step_start_date,
-     performed_procedure_step_start_time, request_attributes, images_in_acquisition,
+    (series_instance_uid, study_instance_uid, patient, {names},
      calling_ae_title, source, state, last_activity_at, first_received_at, last_received_at,
      face)
 select
     cast(value ->> '$.event.SeriesInstanceUID' as text),
     coalesce(cast(value ->> '$.event.StudyInstanceUID' as text), ''),",
-    patient_of_event!(),
-    ",
-    cast(value ->> '$.event.Modality' as text),
-    cast(value ->> '$.event.SeriesNumber' as text),
-    cast(value ->> '$.event.SeriesDescription' as text),
-    cast(value ->> '$.event.SeriesDate' as text),
-    cast(value ->> '$.event.SeriesTime' as text),
-    cast(value ->> '$.event.BodyPartExamined' as text),
-    cast(value ->> '$.event.ProtocolName' as text),
-    cast(value ->> '$.event.Manufacturer' as text),
-    cast(value ->> '$.event.ManufacturerModelName' as text),
-    cast(value ->> '$.event.StationName' as text),
-    cast(value ->> '$.event.InstitutionName' as text),
-    cast(value ->> '$.event.TimezoneOffsetFromUTC' as text),
-    cast(value ->> '$.event.SpecificCharacterSet' as text),
-    cast(value ->> '$.event.PerformedProcedureStepStartDate' as text),
-    cast(value ->> '$.event.PerformedProcedureStepStartTime' as text),
-    cast(value ->> '$.event.RequestAttributesSequence' as text),
-    iif(json_type(value, '$.event.ImagesInAcquisition') = 'integer',
-        value ->> '$.event.ImagesInAcquisition', null),
+            patient_of_event!(),
+            ",
+    {values},
     cast(value ->> '$.event.CallingAETitle' as text),
     'dicom', 'receiving', value ->> 'at', value ->> 'first_received',
     value ->> 'received', value ->> '$.fingerprints.series'
@@ -120,23 +103,7 @@ on conflict (series_instance_uid) do update set
             or patient <> excluded.patient)),
     study_instance_uid = excluded.study_instance_uid,
     patient = excluded.patient,
-    modality = excluded.modality,
-    series_number = excluded.series_number,
-    series_description = excluded.series_description,
-    series_date = excluded.series_date,
-    series_time = excluded.series_time,
-    body_part_examined = excluded.body_part_examined,
-    protocol_name = excluded.protocol_name,
-    manufacturer = excluded.manufacturer,
-    manufacturer_model_name = excluded.manufacturer_model_name,
-    station_name = excluded.station_name,
-    institution_name = excluded.institution_name,
-    timezone_offset_from_utc = excluded.timezone_offset_from_utc,
-    specific_character_set = excluded.specific_character_set,
-    performed_procedure_step_start_date = excluded.performed_procedure_step_start_date,
-    performed_procedure_step_start_time = excluded.performed_procedure_step_start_time,
-    request_attributes = excluded.request_attributes,
-    images_in_acquisition = excluded.images_in_acquisition,
+    {updates},
     calling_ae_title = excluded.calling_ae_title,
     source = 'dicom',
     state = 'receiving',
@@ -144,7 +111,42 @@ on conflict (series_instance_uid) do update set
     first_received_at = coalesce(first_received_at, excluded.first_received_at),
     last_received_at = excluded.last_received_at,
     face = excluded.face"
-);
+        ),
+        names = names,
+        values = values,
+        updates = updates
+    )
+}
+
+/// The columns of a table that keep attributes, as the parts of its statement list them.
+struct Lists {
+    names: String,
+    values: String,
+    updates: String,
+}
+
+impl Lists {
+    fn of(attributes: &'static [Attribute], table: Table) -> Self {
+        let list = |part: fn(Column) -> String| {
+            columns_in(attributes, table).map(part).collect::<Vec<_>>().join(",\n    ")
+        };
+        Self {
+            names: list(|column| column.name.to_owned()),
+            values: list(value),
+            updates: list(|Column { name, .. }| format!("{name} = excluded.{name}")),
+        }
+    }
+}
+
+/// The value of a column out of an event.
+fn value(Column { keyword, column_type, .. }: Column) -> String {
+    match column_type {
+        ColumnType::Text => format!("cast(value ->> '$.event.{keyword}' as text)"),
+        ColumnType::Integer => format!(
+            "iif(json_type(value, '$.event.{keyword}') = 'integer', value ->> '$.event.{keyword}', null)"
+        ),
+    }
+}
 
 /// The same of a series whose attributes are what they were.
 pub(in crate::sqlite) const TOUCH_SERIES: &str = "
