@@ -12,6 +12,7 @@ use contract::attributes::{
     SPECIFIC_CHARACTER_SET, Vr,
 };
 use contract::bounded::{bounded, mark};
+use contract::digest::{DELIMITER, DigestParts, PARTS};
 use contract::event::{AttributeValue, Attributes, Remarks};
 use contract::uid::SeriesInstanceUid;
 use std::borrow::Cow;
@@ -335,29 +336,40 @@ fn list(text: &str, delimiter: char, most: usize, part: impl Fn(&str) -> String)
 
 /// Digest of what an instance says, as decoded, and of what its event has no room for. The same instance in
 /// another transfer syntax or character set has the same digest; one with another patient's name has another.
-/// 32 hex digits.
+/// 32 hex digits for each version of the digest (see `contract::digest`).
 #[must_use]
 pub(crate) fn digest(uids: [&str; 4], attributes: &Attributes, header: &Header) -> String {
-    let mut hasher = blake3::Hasher::new();
+    digest_by(&PARTS, uids, attributes, header)
+}
+
+fn digest_by(
+    parts: &DigestParts,
+    uids: [&str; 4],
+    attributes: &Attributes,
+    header: &Header,
+) -> String {
+    let mut hashers = vec![blake3::Hasher::new(); parts.count()];
     for uid in uids {
-        hasher.update(uid.as_bytes()).update(b"\0");
+        hashers[0].update(uid.as_bytes()).update(b"\0");
     }
-    let told = attributes.iter().filter(|(keyword, _)| *keyword != "SpecificCharacterSet");
-    for (keyword, value) in told {
+    for (keyword, value) in attributes.iter() {
+        let Some(part) = parts.part(keyword) else { continue };
         // JSON is one text for one value, and no value of another keyword can look like it.
         let value = serde_json::to_vec(value).unwrap_or_default();
-        hasher.update(keyword.as_bytes()).update(b"\0").update(&value).update(b"\0");
+        hashers[part].update(keyword.as_bytes()).update(b"\0").update(&value).update(b"\0");
     }
+    // There was a sequence in the first version, and there is no other.
     for (sequence, items) in &header.items_left_out {
-        hasher.update(&sequence.to_be_bytes()).update(&items.to_be_bytes());
+        hashers[0].update(&sequence.to_be_bytes()).update(&items.to_be_bytes());
         for ((place, tag), hash) in header.overlong.hashes() {
             // What is cut of a value that is told shows in its mark.
             if place.is_some_and(|(of, item)| of == *sequence && item >= header.items[&of].len()) {
-                hasher.update(&tag.to_be_bytes()).update(hash.as_bytes());
+                hashers[0].update(&tag.to_be_bytes()).update(hash.as_bytes());
             }
         }
     }
-    digits(&hasher.finalize())
+    let parts = hashers.iter().map(|hasher| digits(&hasher.finalize()));
+    parts.collect::<Vec<_>>().join(DELIMITER)
 }
 
 /// The first 32 hex digits of a hash: as many as it takes that no two are ever the same by chance.
@@ -369,6 +381,8 @@ pub(crate) fn digits(hash: &blake3::Hash) -> String {
 mod tests {
     use super::*;
     use crate::data_set::header::{Encoding, Limits};
+    use contract::attributes::{ATTRIBUTES, keyword};
+    use contract::digest::agree;
     use contract::event::InstanceStored;
     use contract::uid::{SopInstanceUid, StudyInstanceUid};
 
@@ -523,6 +537,64 @@ mod tests {
         assert_eq!(kept.len(), 16);
         assert!(kept.iter().all(|item| text(item, "RequestedProcedureID") == "R1"));
         assert_eq!(remarks.items_left_out, [("RequestAttributesSequence".to_owned(), 3)].into());
+    }
+
+    #[test]
+    fn the_digest_of_what_the_first_version_knew_never_changes() {
+        let header = |name: &[u8]| {
+            let mut reader = reader();
+            for (tag, value) in [
+                (SPECIFIC_CHARACTER_SET, &b"ISO_IR 100"[..]),
+                (MODALITY, b"MR"),
+                (0x0010_0010, name),
+                (0x0010_0020, b"4711"),
+                (0x0028_0010, &[0x40, 1]),
+                (
+                    REQUEST_ATTRIBUTES_SEQUENCE,
+                    &element(0xfffe_e000, &element(0x0040_1001, b"RP-9")),
+                ),
+            ] {
+                reader.push(&element(tag, value)).unwrap();
+            }
+            reader.push(&element(0x7fe0_0010, &[0; 8])).unwrap();
+            reader.finish().unwrap()
+        };
+        let uids = ["1.2.840.10008.5.1.4.1.1.4", "2.25.3", "2.25.1", "2.25.2"];
+        let roe = header(b"Roe^Jane");
+        // Recorded by the version that had no other: with another, each instance that is sent again is a correction.
+        let recorded = "b65e0d2d5e86737fb14979b4794b7c20";
+        assert_eq!(digest(uids, &decode(&roe).0, &roe), recorded);
+        assert_eq!(PARTS.count(), 1, "test the first part alone from now on");
+
+        // A later version has one more attribute, and one more part.
+        let laterality = Attribute {
+            tag: 0x0020_0060,
+            keyword: "Laterality",
+            ..keyword::BodyPartExamined.in_digest_since(2)
+        };
+        let later = DigestParts::of([ATTRIBUTES, &[laterality]].concat().leak());
+        let of_later = |header: &Header, laterality: &str| {
+            let mut attributes = decode(header).0;
+            attributes.insert("Laterality", AttributeValue::Text(laterality.into()));
+            digest_by(&later, uids, &attributes, header)
+        };
+        let left = of_later(&roe, "L");
+        assert!(left.starts_with(&format!("{recorded}{DELIMITER}")), "{left}");
+        assert!(agree(recorded, &left), "an unchanged instance is sent again after the upgrade");
+        assert!(!agree(&left, &of_later(&roe, "R")), "what was added is corrected");
+        let doe = header(b"Doe^Jane");
+        assert!(!agree(recorded, &of_later(&doe, "L")), "the name is corrected");
+    }
+
+    #[test]
+    fn the_header_reader_keeps_each_attribute_of_the_table() {
+        for attribute in &CARRIED {
+            assert!(WANTED.tags.contains(&attribute.tag), "{}", attribute.keyword);
+            let Form::Items(items) = attribute.form else { continue };
+            let of_sequence = |(tag, _): &&(Tag, &[Tag])| *tag == attribute.tag;
+            let (_, tags) = WANTED.sequences.iter().find(of_sequence).expect(attribute.keyword);
+            assert!(items.iter().map(|item| &item.tag).eq(*tags), "{}", attribute.keyword);
+        }
     }
 
     #[test]

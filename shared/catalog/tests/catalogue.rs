@@ -200,6 +200,26 @@ async fn a_resend_changes_nothing_and_reopens_nothing() {
 }
 
 #[tokio::test]
+async fn a_resend_is_compared_by_the_attributes_that_both_versions_of_its_digest_know() {
+    let mut feed = Feed::new().await;
+    let digest = |digest: &str| changed("2.1", "3.1", |e| e["Digest"] = json!(digest));
+    assert_eq!(feed.receive([digest("d1")]).await, [Effect::Added]);
+    feed.complete("2.1").await.unwrap();
+    let resent = [Effect::Resent, Effect::Resent];
+    assert_eq!(feed.receive([digest("d1.e1"), digest("d1.e2")]).await, resent);
+    assert_eq!(feed.complete("2.1").await, None, "an upgrade reopens nothing");
+    assert_eq!(feed.receive([digest("d2.e1")]).await, [Effect::Corrected]);
+    assert_eq!(feed.complete("2.1").await.unwrap().revision, 2);
+    // An earlier receiver between two later ones, in one batch or in several: its digest does not stand for what
+    // it does not know.
+    let resent = [Effect::Resent, Effect::Corrected];
+    assert_eq!(feed.receive([digest("d2"), digest("d2.e3")]).await, resent);
+    assert_eq!(feed.receive([digest("d2")]).await, [Effect::Resent]);
+    assert_eq!(feed.receive([digest("d2.e4")]).await, [Effect::Corrected]);
+    assert_eq!(feed.receive([digest("d3")]).await, [Effect::Corrected]);
+}
+
+#[tokio::test]
 async fn a_late_instance_reopens_its_series_and_brings_the_next_revision() {
     let mut feed = Feed::new().await;
     feed.receive([instance("2.1", "3.1")]).await;

@@ -1,5 +1,6 @@
 //! What an instance changes, by what is known of it already.
 
+use contract::digest;
 use contract::uid::SeriesInstanceUid;
 
 /// What an event of an instance changes.
@@ -20,7 +21,7 @@ pub enum Effect {
 pub struct Known {
     /// The series that it is in.
     pub series: SeriesInstanceUid,
-    /// Of its attributes.
+    /// Of its attributes; see [`contract::digest`].
     pub digest: String,
 }
 
@@ -31,8 +32,31 @@ impl Effect {
         match before {
             None => Self::Added,
             Some(before) if before.series != now.series => Self::MovedFrom(before.series),
-            Some(before) if before.digest != now.digest => Self::Corrected,
+            Some(before) if !digest::agree(&before.digest, &now.digest) => Self::Corrected,
             Some(_) => Self::Resent,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resend_after_an_upgrade_that_adds_an_attribute_is_no_correction() {
+        let known = |digest: &str| Known {
+            series: SeriesInstanceUid::parse("2.1").unwrap(),
+            digest: digest.to_owned(),
+        };
+        for (before, now, effect) in [
+            ("a", "a.c", Effect::Resent),
+            ("a", "b.c", Effect::Corrected),
+            ("a.c", "a.d", Effect::Corrected),
+            // A receiver of the earlier version, beside a later one or after a downgrade.
+            ("a.c", "a", Effect::Resent),
+            ("a.c", "b", Effect::Corrected),
+        ] {
+            assert_eq!(Effect::of(Some(known(before)), &known(now)), effect, "{before} {now}");
         }
     }
 }

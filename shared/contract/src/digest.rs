@@ -9,7 +9,7 @@ use crate::attributes::{ATTRIBUTES, Attribute};
 use std::sync::LazyLock;
 
 /// What is between two parts.
-pub const DELIMITER: char = '.';
+pub const DELIMITER: &str = ".";
 
 /// Which part of the digest each attribute is in.
 #[derive(Debug)]
