@@ -35,7 +35,7 @@ pub fn attributes_of(level: Level) -> impl Iterator<Item = &'static Attribute> {
 }
 
 /// The same of another table.
-pub fn attributes_in(
+fn attributes_in(
     table: &'static [Attribute],
     level: Level,
 ) -> impl Iterator<Item = &'static Attribute> {
@@ -46,3 +46,26 @@ pub fn attributes_in(
 
 /// Where an attribute is that belongs to the series of a study: asked of any of them.
 pub(crate) const MODALITIES_IN_STUDY: &str = "ModalitiesInStudy";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use contract::attributes::keyword;
+
+    #[test]
+    fn an_attribute_that_is_added_is_known_at_its_level() {
+        let laterality = Attribute {
+            tag: 0x0020_0060,
+            keyword: "Laterality",
+            qido: Qido::Always,
+            ..*keyword::BodyPartExamined
+        };
+        let table: &'static [Attribute] = [ATTRIBUTES, &[laterality]].concat().leak();
+        for (level, known) in Level::ALL.into_iter().zip([false, true, false]) {
+            assert_eq!(attributes_in(table, level).any(|it| *it == laterality), known, "{level:?}");
+        }
+        for name in ["Laterality", "00200060"] {
+            assert_eq!(Attribute::find_in(table, name), Some(&laterality));
+        }
+    }
+}

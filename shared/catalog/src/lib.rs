@@ -17,7 +17,7 @@ mod settings;
 mod sqlite;
 
 pub use announcements::{Announcement, Delivered, Held};
-pub use attributes::{Level, attributes_in, attributes_of};
+pub use attributes::{Level, attributes_of};
 pub use batch::{
     Batch, Bookmark, Committed, EventMark, Received, Recorded, Registration, RegistrationOutcome,
     Restored, SeriesBookmark, StudiesDecided,

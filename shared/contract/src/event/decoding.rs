@@ -301,6 +301,18 @@ mod tests {
     }
 
     #[test]
+    fn the_keywords_are_those_of_the_data_set_in_order() {
+        use crate::attributes::keyword;
+        let laterality = Attribute { keyword: "Laterality", ..*keyword::BodyPartExamined };
+        let keywords = keywords([ATTRIBUTES, &[laterality]].concat().leak());
+        assert!(keywords.is_sorted());
+        for known in ["Laterality", "Rows", "StudyID", "SpecificCharacterSet"] {
+            assert!(keywords.contains(&known), "{known}");
+        }
+        assert!(!keywords.contains(&"SOPInstanceUID"), "the event has a field of its own for it");
+    }
+
+    #[test]
     fn an_event_says_each_thing_once_and_all_that_it_must() {
         let golden = include_str!("../../golden/instance_stored.json");
         let golden: Value = serde_json::from_str(golden).unwrap();

@@ -34,7 +34,8 @@ pub struct InstanceStored {
     /// Length of the data set in bytes, as it came over the wire.
     pub bytes: u64,
     /// Hex digest of the attributes as decoded: the same instance in another transfer syntax or
-    /// character set has the same digest, a corrected one has another.
+    /// character set has the same digest, a corrected one has another. It has a part for each of its versions; see
+    /// [`crate::digest`].
     pub digest: String,
     /// AE title of the sender.
     #[serde(rename = "CallingAETitle")]
