@@ -129,8 +129,9 @@ impl IndexerMetrics {
             ),
             outbox: metrics.gauge("outbox_announcements", "Announcements that NATS has not stored"),
             dead_letters: metrics.gauge("dead_letters", "Messages in DEAD"),
-            disk_free: metrics.gauge("disk_free_bytes", "What is free where the catalogue is"),
-            disk_size: metrics.gauge("disk_size_bytes", "The file system where the catalogue is"),
+            disk_free: metrics
+                .gauge("disk_free_bytes", "Free space on the file system of the catalogue"),
+            disk_size: metrics.gauge("disk_size_bytes", "Size of the file system of the catalogue"),
             progress: Arc::default(),
         };
         metrics.refusals().begin(Refused::Event, &DEAD_REASONS);

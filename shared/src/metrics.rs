@@ -62,11 +62,11 @@ impl Default for Metrics {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Process::begun_now()));
         let version = [("version", env!("CARGO_PKG_VERSION"))];
-        registry.register("collimator_build", "What runs", Info::new(version));
+        registry.register("collimator_build", "Version of the running program", Info::new(version));
         let registry = Arc::new(Mutex::new(registry));
         let (refusals, audit) = (Refusals::default(), AuditMessages::default());
         let metrics = Self { registry, refusals, audit };
-        metrics.register("refusals", "What was refused, by cause", metrics.refusals.0.clone());
+        metrics.register("refusals", "Refusals, by cause", metrics.refusals.0.clone());
         let help = "Messages of the audit trail, by what became of them";
         metrics.register("audit_messages", help, metrics.audit.0.clone());
         metrics.audit.begin();

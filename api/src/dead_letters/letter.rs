@@ -20,7 +20,7 @@ pub struct DeadLetter {
     /// What it is filed under: `unreadable`, `unknown_subject`, `held` for a completion that waits for
     /// a person, or `webhook.` and the name of one
     pub reason: String,
-    /// What was wrong, with nothing out of the message
+    /// The error, without any part of the message
     pub error: String,
     /// The subject of the message
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -176,7 +176,7 @@ broker_problems!(NotDropped {
 broker_problems!(NotReplayed {
     /// There is no such letter
     404 Missing,
-    /// The letter has not all of its message, or nobody is there any more who would take it
+    /// The letter does not have its whole message, or its webhook no longer exists
     409 Never,
     /// The sequence is none
     422 Wrong,

@@ -26,7 +26,7 @@ pub struct Problem {
     pub title: String,
     /// The HTTP status
     pub status: u16,
-    /// What went wrong this time
+    /// The error of this try
     pub detail: String,
     /// Each field of the request that is wrong
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -6,7 +6,7 @@ use poem_openapi::types::Example;
 use poem_openapi::{ApiResponse, Object};
 use serde::Serialize;
 
-/// What became of a request
+/// The outcome of a request
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Object)]
 #[oai(example)]
 pub struct RequestMessage {
@@ -77,7 +77,7 @@ macro_rules! conditional_response {
                 #[oai(header = "ETag")]
                 String,
             ),
-            /// It is still what the entity tag of `If-None-Match` stands for
+            /// Unchanged since the entity tag of `If-None-Match`
             #[oai(status = 304)]
             Known(
                 /// The entity tag
@@ -156,7 +156,7 @@ macro_rules! catalog_problems {
             $($(#[doc = $doc])* $status $variant,)*
             /// The catalogue can't be read
             500 Broken;
-            /// What this needs is not there at the moment; try again after `Retry-After` seconds
+            /// A part that this request needs is unavailable; try again after `Retry-After` seconds
         });
 
         impl From<$crate::http::problem::Problem> for $name {

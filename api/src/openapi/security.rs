@@ -95,15 +95,13 @@ fn guard(operation: &mut MetaOperation, needed: Scope) {
 /// Why an operation that needs this scope is refused.
 fn forbidden(needed: Scope) -> &'static str {
     match needed {
-        Scope::Read => {
-            "The token has not the scope `read`, or the `Host` is not in `ALLOWED_HOSTS`"
-        }
+        Scope::Read => "The token lacks the scope `read`, or the `Host` is not in `ALLOWED_HOSTS`",
         Scope::Write => {
-            "The token has not the scope `write`, or the `Host` or the origin of the page is not in \
+            "The token lacks the scope `write`, or the `Host` or the origin of the page is not in \
              `ALLOWED_HOSTS` or `ALLOWED_ORIGINS`"
         }
         Scope::Admin => {
-            "The token has not the scope `admin`, or the `Host` or the origin of the page is not in \
+            "The token lacks the scope `admin`, or the `Host` or the origin of the page is not in \
              `ALLOWED_HOSTS` or `ALLOWED_ORIGINS`"
         }
     }

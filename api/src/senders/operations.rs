@@ -24,7 +24,7 @@ pub struct SenderOperations {
 
 #[derive(Tags)]
 enum Group {
-    /// Who sends, by calling AE title, and what their evidence is worth.
+    /// Senders by calling AE title, and whether their evidence is trusted.
     Sources,
 }
 
@@ -73,10 +73,7 @@ impl SenderOperations {
     ) -> Result<Requested, TrustRefused> {
         let known = self.catalog.senders().await?;
         if !known.iter().any(|sender| sender.calling_ae_title == calling_ae_title.0.0) {
-            return Err(Problem::not_found(
-                "no such sender was ever heard of; /sources lists them",
-            )
-            .into());
+            return Err(Problem::not_found("unknown sender; GET /sources lists them").into());
         }
         let (request_id, requested_at) = (request_id(), Timestamp::now());
         let calling_ae_title = calling_ae_title.0.0;
@@ -101,7 +98,7 @@ enum ListedSenders {
 }
 
 catalog_problems!(TrustRefused {
-    /// No such sender was ever heard of
+    /// Unknown sender
     404 Missing,
     /// The path names no sender
     422 Wrong,

@@ -23,7 +23,7 @@ pub struct Sender {
     pub expected: Evidence,
 }
 
-/// What a kind of evidence of a sender is worth
+/// Whether a kind of evidence of a sender is trusted
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Object)]
 #[serde(rename_all = "PascalCase")]
 #[oai(rename_all = "PascalCase")]

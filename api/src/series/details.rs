@@ -56,7 +56,7 @@ pub struct SeriesDetails {
     pub study_instance_uid: String,
     /// Instances when it was last complete, each counted once; 0 before
     pub instances_count: i64,
-    /// `dicom` when its instances were received, `api` when it was told by `POST /store`
+    /// `dicom` when its instances were received, `api` when it was registered by `POST /store`
     pub source: String,
     /// `complete`, or `receiving` when it is not complete yet, or more instances came after it was
     pub state: String,
@@ -82,10 +82,10 @@ pub struct SeriesDetails {
     /// {rules 3..}, or `stored` by `POST /store`
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// How many instances there were to be, if that was known
+    /// The expected number of instances, if it was known
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expected_count: Option<i64>,
-    /// How many instances `POST /store` said that it has
+    /// The number of instances that `POST /store` claimed
     #[serde(skip_serializing_if = "Option::is_none")]
     pub claimed_count: Option<i64>,
     /// When its first instance was received, UTC
@@ -106,7 +106,7 @@ pub struct SeriesDetails {
     /// Sequence of the stream INSTANCES up to which that was decided
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instances_sequence: Option<i64>,
-    /// What its instances disagree on: what lists and events tell as `Disagrees`
+    /// What its instances disagree on: `Disagrees` in lists and events
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disagreements: Option<Vec<Disagreement>>,
     /// Whether its last completion was not announced but is a dead letter, since they disagree

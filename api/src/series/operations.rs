@@ -120,7 +120,7 @@ impl SeriesOperations {
         limit: Query<Option<Limit>>,
         /// Where the page begins: out of `Link`
         cursor: Query<Option<Cursor>>,
-        /// Whether to tell in `X-Total-Count` how many there are in all, which takes a look at each, for example `true`
+        /// Whether to return the total number in `X-Total-Count`, which takes a look at each, for example `true`
         count: Query<Option<parameters::Counted>>,
         /// What they are sorted by, with `-` the greatest first. By default `FirstCompletedAt`;
         /// `CompletedAt` with `CompletedAfter` or `CompletedBefore`; else `Arrival`, when the first
@@ -237,7 +237,7 @@ impl SeriesOperations {
     /// List the instances of a series
     ///
     /// In the order in which they came into it, those too that came since it was last complete. A
-    /// series that was told by `POST /store` has none.
+    /// series that was registered by `POST /store` has none.
     #[oai(
         path = "/series/:SeriesInstanceUID/instances",
         method = "get",
@@ -254,7 +254,7 @@ impl SeriesOperations {
         limit: Query<Option<Limit>>,
         /// Where the page begins: out of `Link`
         cursor: Query<Option<Cursor>>,
-        /// Whether to tell in `X-Total-Count` how many there are in all, for example `true`
+        /// Whether to return the total number in `X-Total-Count`, for example `true`
         count: Query<Option<parameters::Counted>>,
     ) -> Result<InstancesFound, SeriesMissing> {
         let page = PageRequest::new(request, limit.0, cursor.0, count.0)?;

@@ -45,7 +45,7 @@ pub struct Series {
     /// Study Date (0008,0020), YYYYMMDD
     #[serde(skip_serializing_if = "Option::is_none")]
     pub study_date: Option<String>,
-    /// `dicom` when its instances were received, `api` when it was told by `POST /store`
+    /// `dicom` when its instances were received, `api` when it was registered by `POST /store`
     pub source: String,
     /// `complete`, or `receiving` when it is not complete yet, or more instances came after it was
     pub state: String,
@@ -61,7 +61,7 @@ pub struct Series {
     /// When it was last complete, RFC 3339 in UTC
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<String>,
-    /// What its instances disagree on: then some are of another patient or study than is told here
+    /// What its instances disagree on: then some are of another patient or study than this record
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disagrees: Option<Vec<Disagreement>>,
 }

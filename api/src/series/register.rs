@@ -56,7 +56,7 @@ pub struct StoreRequest {
     pub instances_count: u32,
 }
 
-/// What became of a series to store
+/// The outcome of storing a series
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Object)]
 #[oai(example)]
 pub struct StoreMessage {

@@ -22,7 +22,7 @@ pub struct Revision {
     pub instances_added: i64,
     /// Of these, how many came again with other attributes
     pub instances_corrected: i64,
-    /// How many there were to be, if that was known
+    /// The expected number of instances, if it was known
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expected_count: Option<i64>,
     /// AE title of the sender of the latest instance

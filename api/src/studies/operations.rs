@@ -48,8 +48,8 @@ pub(crate) const RULES: [OperationRules; 2] = [
 impl StudyOperations {
     /// List studies
     ///
-    /// All studies of which there is a series, in the order in which the catalogue first heard of
-    /// them. With `limit` a page: follow `Link` to the next.
+    /// All studies of which there is a series, in the order in which the catalogue first learned
+    /// of them. With `limit` a page: follow `Link` to the next.
     #[oai(path = "/studies", method = "get", operation_id = "listStudies", tag = "Group::Studies")]
     #[allow(clippy::too_many_arguments, reason = "each is a documented parameter")]
     async fn studies(
@@ -59,9 +59,9 @@ impl StudyOperations {
         limit: Query<Option<Limit>>,
         /// Where the page begins: out of `Link`
         cursor: Query<Option<Cursor>>,
-        /// Whether to tell in `X-Total-Count` how many there are in all, which takes a look at each, for example `true`
+        /// Whether to return the total number in `X-Total-Count`, which takes a look at each, for example `true`
         count: Query<Option<parameters::Counted>>,
-        /// `-Arrival`: the one that the catalogue heard of last comes first, for example `-Arrival`
+        /// `-Arrival`: the study that the catalogue learned of last comes first, for example `-Arrival`
         sort: Query<Option<StudySort>>,
         /// Patient ID (0010,0020); `*` stands for any characters, `?` for one. Of several, with `\`
         /// between them or each as a parameter of its own, any may match, as of each attribute, for example `1`

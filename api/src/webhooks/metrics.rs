@@ -41,10 +41,8 @@ impl WebhookMetrics {
     /// With no webhook so far, to be told among `metrics`.
     pub(super) fn registered(metrics: &Metrics) -> Self {
         Self {
-            deliveries: metrics.counters(
-                "webhook_deliveries",
-                "Tries to deliver to webhooks, and what was given up",
-            ),
+            deliveries: metrics
+                .counters("webhook_deliveries", "Deliveries to webhooks, by outcome"),
             failing: metrics.register(
                 "webhook_failing",
                 "Whether the latest delivery failed",

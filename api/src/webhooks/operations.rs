@@ -16,7 +16,7 @@ pub struct WebhookOperations {
 
 #[derive(Tags)]
 enum Group {
-    /// Who is told of completions by HTTP, as `WEBHOOKS_FILE` says.
+    /// Receivers of completions by HTTP, from `WEBHOOKS_FILE`.
     Webhooks,
 }
 

@@ -15,20 +15,20 @@ use serde::Serialize;
 use shared::stream::{DEAD, SERIES};
 use std::collections::HashMap;
 
-/// Who is told of completions by HTTP
+/// The webhooks and the state of their deliveries
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Object)]
 #[serde(rename_all = "PascalCase")]
 #[oai(rename_all = "PascalCase", example)]
 pub struct Webhook {
-    /// What it is called in the webhooks file
+    /// Its name in the webhooks file
     pub name: String,
     /// Where to, without the query
     #[serde(rename = "URL")]
     #[oai(rename = "URL")]
     pub url: String,
-    /// Only of series of these modalities; `[]` stands for all
+    /// Only series of these modalities; `[]` stands for all
     pub modalities: Vec<String>,
-    /// Only of series of these senders; `[]` stands for all
+    /// Only series of these senders; `[]` stands for all
     #[serde(rename = "CallingAETitles")]
     #[oai(rename = "CallingAETitles")]
     pub calling_ae_titles: Vec<String>,
@@ -44,7 +44,7 @@ pub struct Webhook {
     /// When a delivery last failed, UTC, since the API started
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_failure_at: Option<String>,
-    /// What was wrong then
+    /// The error then
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<String>,
 }

@@ -453,7 +453,7 @@ pub const REQUEST_ATTRIBUTES_SEQUENCE: Tag = 0x0040_0275;
 
 attributes! {
     SpecificCharacterSet = text(SPECIFIC_CHARACTER_SET, CS, DataSet, "Specific Character Set")
-        .column("specific_character_set").hidden().not_in_digest().note(" of the sender; what is told here is UTF-8").example("ISO_IR 100");
+        .column("specific_character_set").hidden().not_in_digest().note(" of the sender; text in this record is UTF-8").example("ISO_IR 100");
     ImageType = text(0x0008_0008, CS, Instance, "Image Type")
         .column("image_type").note(", its values parted by `\\`").example("ORIGINAL\\PRIMARY\\M");
     SOPClassUID = field(0x0008_0016, UI, Instance, "SOP Class UID").column("sop_class_uid").always();
