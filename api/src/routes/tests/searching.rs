@@ -252,9 +252,9 @@ async fn each_patient_of_a_series_is_found_with_what_is_theirs() {
             );
         }
         let path = format!("/dicom-web/studies?StudyInstanceUID={study}");
-        let study = &json(&feed.api.client, &path).await[0];
+        let found = &json(&feed.api.client, &path).await[0];
         assert_eq!(
-            (&study["00201206"]["Value"][0], &study["00201208"]["Value"][0]),
+            (&found["00201206"]["Value"][0], &found["00201208"]["Value"][0]),
             (&1.into(), &1.into())
         );
         let path = format!("/dicom-web/studies/{study}/series");
