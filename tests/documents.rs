@@ -106,6 +106,15 @@ fn every_path_of_the_api_is_in_its_page() {
 }
 
 #[test]
+fn the_toolchain_is_that_of_the_image() {
+    let read = |path: &str| fs::read_to_string(Path::new(ROOT).join(path)).unwrap();
+    let toolchain = read("rust-toolchain.toml");
+    let channel = toolchain.lines().find_map(|line| line.strip_prefix("channel = ")).unwrap();
+    let image = format!("FROM rust:{}-slim", channel.trim_matches('"'));
+    assert!(read("Dockerfile").contains(&image), "Dockerfile and rust-toolchain.toml differ");
+}
+
+#[test]
 fn readme_is_a_first_look_and_no_manual() {
     let length = fs::metadata(Path::new(ROOT).join("README.md")).unwrap().len();
     assert!(length <= README_LIMIT as u64, "{length} bytes");
