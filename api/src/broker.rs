@@ -4,16 +4,17 @@
 use crate::http::problem::Problem;
 use anyhow::Context as _;
 use async_nats::Client;
-use async_nats::jetstream::{self, Context};
+use async_nats::jetstream::Context;
 use contract::event::Event;
 use poem::http::StatusCode;
+use shared::election::{self, ELECTION_TIMEOUT, is_cluster};
 use shared::message::Message;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::SetOnce;
-use tokio::time::timeout;
+use tokio::time::Instant;
 
-/// How long the broker may take.
+/// How long NATS may take, where it is one server.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What it comes to when a request is not published.
@@ -29,7 +30,7 @@ impl BrokerHandle {
     /// From now on requests go through this connection.
     pub fn connect(&self, nats: Client) {
         // A second connection changes nothing: the first reconnects by itself.
-        let _ = self.jetstream.set(jetstream::new(nats));
+        let _ = self.jetstream.set(election::jetstream(nats));
     }
 
     /// The connection, once there is one.
@@ -50,12 +51,34 @@ impl BrokerHandle {
         self.jetstream.wait().await
     }
 
+    /// How long NATS may take: in a cluster the election of a leader too.
+    pub(crate) fn timeout(&self) -> Duration {
+        match self.jetstream.get().is_some_and(|it| is_cluster(&it.client())) {
+            true => ELECTION_TIMEOUT,
+            false => ANSWER_TIMEOUT,
+        }
+    }
+
+    /// Asks NATS for something, and again while there is an election; `trouble` is what it comes to if there is no
+    /// answer. `ask` may be called several times, and has to have the same effect then.
+    ///
+    /// # Errors
+    /// 503 when NATS does not answer in time, or not with that.
+    pub(crate) async fn ask<T, F: Future<Output = anyhow::Result<T>>>(
+        &self,
+        trouble: &str,
+        ask: impl FnMut() -> F,
+    ) -> Result<T, Problem> {
+        let answered = election::until(Instant::now() + self.timeout(), ask).await;
+        answered.map_err(|error| unavailable(trouble, &error))
+    }
+
     /// Publishes a request, and waits until the broker has stored it. Gives its sequence in INSTANCES.
     ///
     /// # Errors
     /// 503 when it did not.
     pub async fn publish<E: Event>(&self, request: &E) -> Result<u64, Problem> {
-        answered(NOT_STORED, async { store(self.connection()?, request).await }).await
+        self.ask(NOT_STORED, || async { store(self.connection()?, request).await }).await
     }
 
     /// The same, and waits for the first connection too.
@@ -63,28 +86,18 @@ impl BrokerHandle {
     /// # Errors
     /// 503 when the broker did not store it in time.
     pub async fn publish_once_connected<E: Event>(&self, request: &E) -> Result<u64, Problem> {
-        answered(NOT_STORED, async { store(self.connected().await, request).await }).await
+        self.ask(NOT_STORED, || async { store(self.connected().await, request).await }).await
     }
 }
 
-/// What came of asking the broker for something.
-///
-/// # Errors
-/// 503 when it does not answer in time, or not with that; `trouble` is what it comes to.
-pub(crate) async fn answered<T>(
-    trouble: &str,
-    asked: impl Future<Output = anyhow::Result<T>>,
-) -> Result<T, Problem> {
-    let answered = timeout(ANSWER_TIMEOUT, asked).await.context("NATS does not answer in time");
-    answered.flatten().map_err(|error| {
-        tracing::warn!("{trouble}: {error:#}");
-        // Who has no right to ask gets no answer from NATS either.
-        let detail = format!(
-            "{trouble}: {error:#}; see that NATS and an indexer run, and that NATS lets this user do it, \
-             and try again"
-        );
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
-    })
+fn unavailable(trouble: &str, error: &anyhow::Error) -> Problem {
+    tracing::warn!("{trouble}: {error:#}");
+    // Who has no right to ask gets no answer from NATS either.
+    let detail = format!(
+        "{trouble}: {error:#}; see that NATS and an indexer run, and that NATS lets this user do it, and try \
+         again"
+    );
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
 }
 
 /// An id for a request to the indexer.
@@ -92,6 +105,7 @@ pub(crate) fn request_id() -> String {
     uuid::Uuid::new_v4().to_string()
 }
 
+/// The event has the same `Nats-Msg-Id` each time, so it is stored once.
 async fn store<E: Event>(jetstream: &Context, request: &E) -> anyhow::Result<u64> {
     Ok(Message::of(request)?.store(jetstream).await?.sequence)
 }

@@ -4,14 +4,14 @@ use crate::dead::{self, HELD, REFUSED_ANNOUNCEMENT};
 use crate::duplicates::renumber_unless_announced;
 use crate::metrics::IndexerMetrics;
 use async_nats::jetstream::context::{PublishAckFuture, PublishError, PublishErrorKind};
-use async_nats::jetstream::{self, Context, ErrorCode};
+use async_nats::jetstream::{Context, ErrorCode};
 use catalog::{Announcement, CatalogWriter};
 use contract::event::INDEXER;
-use shared::acknowledgements::{Acknowledgements, is_silence};
+use shared::acknowledgements::{Acknowledgements, is_passing, is_silence, jetstream_error};
+use shared::election::{is_cluster, outlast};
 use shared::health::Part;
 use shared::metrics::{Refusals, Refused};
 use shared::stream::headers;
-use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -74,6 +74,7 @@ impl Announcer {
 
     async fn announce_all(&self) -> anyhow::Result<()> {
         let Self { catalog, jetstream, .. } = self;
+        let client = jetstream.client();
         loop {
             let waiting = catalog.waiting_announcements(BATCH).await?;
             let all = match waiting.len() < BATCH as usize {
@@ -97,6 +98,15 @@ impl Announcer {
                     Err(error) => Err(error),
                 };
                 let stored = match stored {
+                    // It has the same id each time, so it is stored once.
+                    Err(error) if is_passing(&error) && is_cluster(&client) => {
+                        let announce =
+                            || async { Ok(announce(jetstream, announcement).await?.await?) };
+                        outlast(&client, announce).await
+                    }
+                    stored => stored.map_err(anyhow::Error::new),
+                };
+                let stored = match stored {
                     Ok(stored) => Some(stored),
                     // It would hold up all that follow, for ever.
                     Err(error) if is_for_good(&error) => {
@@ -107,7 +117,7 @@ impl Announcer {
                     }
                     Err(error) => {
                         let what = format!("announcing {}", announcement.message_id);
-                        return Err(anyhow::Error::new(error).context(what));
+                        return Err(error.context(what));
                     }
                 };
                 if let Some(stored) = stored.filter(|stored| stored.duplicate) {
@@ -137,12 +147,12 @@ async fn announce(
 
 /// Whether the broker will never take a message, however often it is tried: it is too long for it or for the
 /// stream.
-fn is_for_good(error: &PublishError) -> bool {
+fn is_for_good(error: &anyhow::Error) -> bool {
+    let Some(error) = error.downcast_ref::<PublishError>() else { return false };
     if error.kind() == PublishErrorKind::MaxPayloadExceeded {
         return true;
     }
-    let answer = error.source().and_then(|source| source.downcast_ref::<jetstream::Error>());
-    answer.is_some_and(|answer| {
+    jetstream_error(error).is_some_and(|answer| {
         matches!(
             answer.error_code(),
             ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM | ErrorCode::STREAM_HEADER_EXCEEDS_MAXIMUM

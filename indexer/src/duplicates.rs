@@ -6,6 +6,7 @@ use async_nats::jetstream::Context;
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use catalog::{Announcement, CatalogWriter};
 use serde_json::Value;
+use shared::election::outlast;
 use shared::stream::SERIES;
 
 /// Numbers an announcement anew, to wait again, if SERIES has another one under its id, at the sequence that
@@ -20,12 +21,15 @@ pub async fn renumber_unless_announced(
     sequence: u64,
 ) -> anyhow::Result<()> {
     let stream = jetstream.get_stream_no_info(SERIES).await.context("SERIES")?;
-    let is_same = match stream.get_raw_message(sequence).await {
-        Ok(stored) => is_same(&stored.payload, announcement.payload.as_bytes()),
-        // Deleted since, so nobody gets it any more.
-        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => false,
-        Err(error) => return Err(error).with_context(|| format!("SERIES at {sequence}")),
-    };
+    let is_same = outlast(&jetstream.client(), || async {
+        match stream.get_raw_message(sequence).await {
+            Ok(stored) => Ok(is_same(&stored.payload, announcement.payload.as_bytes())),
+            // Deleted since, so nobody gets it any more.
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(false),
+            Err(error) => Err(error).with_context(|| format!("SERIES at {sequence}")),
+        }
+    })
+    .await?;
     // Of a deletion the id says all that matters: of what, and up to where.
     if !is_same && catalog.renumber(announcement).await? {
         tracing::warn!(

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use async_nats::jetstream::stream::Stream;
 use async_nats::{Client, jetstream};
 use jiff::Timestamp;
+use shared::election::outlast;
 use shared::stream::{self, INSTANCES, Position};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -30,7 +31,8 @@ pub async fn run(
             () = tokio::time::sleep(LOOK_EVERY) => {}
             () = stop.cancelled() => return,
         }
-        if let Err(error) = trim(&nats, &jetstream, history).await {
+        let trimmed = outlast(&nats, || trim(&nats, &jetstream, history));
+        if let Err(error) = trimmed.await {
             tracing::warn!("INSTANCES could not be trimmed: {error:#}");
         }
     }

@@ -10,6 +10,7 @@ use completion::clock::Answer;
 use contract::event::ClockTicked;
 use jiff::Timestamp;
 use shared::acknowledgements::is_passing;
+use shared::election::outlast;
 use shared::message::Message;
 use shared::settings::host_name;
 use std::time::Duration;
@@ -69,15 +70,19 @@ impl Ticks {
     }
 }
 
-/// Stores a tick, which proves that the servers that we reach have a leader with a majority behind it. Gives its
-/// sequence.
+/// Stores a tick, which proves that the servers that we reach have a leader with a majority behind it; waits for
+/// the end of an election. Gives its sequence.
 ///
 /// # Errors
 /// When it is not stored.
 pub async fn confirm_leader(jetstream: &Context) -> anyhow::Result<u64> {
     const NO_LEADER: &str = "INSTANCES has no leader";
-    let stored = timeout(STORE_TIMEOUT, Message::of(&tick())?.store(jetstream)).await;
-    Ok(stored.context(NO_LEADER)?.context(NO_LEADER)?.sequence)
+    let tick = Message::of(&tick())?;
+    outlast(&jetstream.client(), || async {
+        let stored = timeout(STORE_TIMEOUT, tick.clone().store(jetstream)).await;
+        Ok(stored.context(NO_LEADER)?.context(NO_LEADER)?.sequence)
+    })
+    .await
 }
 
 fn tick() -> ClockTicked {

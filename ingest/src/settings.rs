@@ -5,6 +5,7 @@ use anyhow::{Context as _, anyhow, ensure};
 use bytesize::ByteSize;
 use clap::Args;
 use dimse::negotiation::MAX_PDU_LENGTH;
+use shared::election::ELECTION_TIMEOUT;
 use shared::pem::Named;
 use shared::senders::AllowList;
 use shared::settings::{StreamSettings, duration, host_name, positive_size};
@@ -17,10 +18,6 @@ use std::time::Duration;
 
 /// How long the broker may take to acknowledge an instance, if nobody says otherwise.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The same where streams have replicas: longer than the longest election (5 to 8 s), and shorter than senders wait
-/// (30 s).
-const ELECTION_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Settings of the C-STORE and C-ECHO SCP.
 #[derive(Debug, Clone, Args)]

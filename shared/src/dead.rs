@@ -1,6 +1,7 @@
 //! Dead letters: messages that can't be processed, kept with what is wrong with them, and whole unless they
 //! are as long as a message may be.
 
+use crate::election::outlast;
 use anyhow::Context as _;
 use async_nats::header::{HeaderMap, HeaderName, HeaderValue};
 use async_nats::jetstream::Context;
@@ -83,9 +84,14 @@ impl Dead<'_> {
             headers.insert(TRUNCATED_FROM, whole.len().to_string().as_str());
             headers.insert(DIGEST, blake3::hash(whole).to_hex().as_str());
         }
-        let stored = jetstream.publish_with_headers(subject.to_string(), headers, payload).await;
-        stored.context("publishing a dead letter")?.await.context("storing a dead letter")?;
-        Ok(())
+        let subject = subject.to_string();
+        outlast(&jetstream.client(), || async {
+            let (subject, headers) = (subject.clone(), headers.clone());
+            let stored = jetstream.publish_with_headers(subject, headers, payload.clone()).await;
+            stored.context("publishing a dead letter")?.await.context("storing a dead letter")?;
+            Ok(())
+        })
+        .await
     }
 }
 

@@ -9,6 +9,7 @@ pub mod dead;
 #[cfg(feature = "http-client")]
 pub mod durability;
 pub mod durable;
+pub mod election;
 pub mod ephemeral;
 pub mod health;
 #[cfg(feature = "http-client")]

@@ -4,13 +4,15 @@
 mod letter;
 pub mod operations;
 
-use crate::broker::{self, BrokerHandle};
+use crate::broker::BrokerHandle;
 use crate::http::problem::Problem;
 use crate::webhooks::Webhooks;
 use anyhow::{Context as _, anyhow};
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use async_nats::jetstream::message::StreamMessage;
-use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
+use async_nats::jetstream::stream::{
+    DeleteMessageError, DeleteMessageErrorKind, LastRawMessageErrorKind, Stream,
+};
 use catalog::{CatalogReader, Held};
 use contract::subject::Subject;
 use futures_util::TryStreamExt as _;
@@ -18,8 +20,10 @@ use jiff::Timestamp;
 pub use letter::DeadLetter;
 use poem::http::StatusCode;
 use shared::dead;
+use shared::election::is_passing;
 use shared::ephemeral;
 use shared::stream::{DEAD, INSTANCES, SERIES};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// How long it remembers a listing that was cut off.
@@ -52,7 +56,7 @@ impl DeadLetters {
 
     /// The letters after one, at most so many.
     async fn after(&self, sequence: u64, limit: u32) -> Result<LetterPage, Problem> {
-        answer(async {
+        self.ask(|| async {
             let stream = self.stream().await?;
             let state = &stream.cached_info().state;
             let letters = match state.last_sequence > sequence {
@@ -116,15 +120,15 @@ impl DeadLetters {
         };
         // The broker takes it once, however often somebody asks.
         let id = format!("{DEAD}:{}:{}", letter.time.unix_timestamp_nanos(), letter.sequence);
-        let message = (&letter.headers, letter.payload.clone());
-        answer(async {
+        self.ask(|| async {
+            let message = (&letter.headers, letter.payload.clone());
             dead::send_again(self.broker.connection()?, INSTANCES, subject, &id, message).await
         })
         .await
     }
 
     async fn find(&self, sequence: u64) -> Result<(Stream, StreamMessage), Problem> {
-        let found = answer(async {
+        let found = self.ask(|| async {
             let stream = self.stream().await?;
             match stream.get_raw_message(sequence).await {
                 Ok(letter) => Ok(Some((stream, letter))),
@@ -138,11 +142,26 @@ impl DeadLetters {
     }
 
     async fn remove(&self, stream: &Stream, sequence: u64) -> Result<(), Problem> {
-        answer(async {
-            stream.delete_message(sequence).await.context("removing the letter")?;
-            Ok(())
+        let is_tried = AtomicBool::new(false);
+        self.ask(|| async {
+            match stream.delete_message(sequence).await {
+                // A try whose answer was lost has removed it.
+                Err(error) if is_tried.load(Ordering::Relaxed) && is_gone(&error) => Ok(()),
+                removed => {
+                    is_tried.store(true, Ordering::Relaxed);
+                    removed.context("removing the letter").map(drop)
+                }
+            }
         })
         .await
+    }
+
+    /// What came of asking the broker, or 503.
+    async fn ask<T, F: Future<Output = anyhow::Result<T>>>(
+        &self,
+        ask: impl FnMut() -> F,
+    ) -> Result<T, Problem> {
+        self.broker.ask("the dead letters can't be reached", ask).await
     }
 
     async fn stream(&self) -> anyhow::Result<Stream> {
@@ -167,9 +186,12 @@ fn is_whole(letter: &StreamMessage) -> Result<(), Problem> {
     }
 }
 
-/// What came of asking the broker, or 503.
-async fn answer<T>(asked: impl Future<Output = anyhow::Result<T>>) -> Result<T, Problem> {
-    broker::answered("the dead letters can't be reached", asked).await
+/// Whether the stream does not have the message that was to be removed.
+fn is_gone(error: &DeleteMessageError) -> bool {
+    match error.kind() {
+        DeleteMessageErrorKind::JetStream(error) => !is_passing(&error.into()),
+        _ => false,
+    }
 }
 
 /// Letters from `sequence` on, without their messages.

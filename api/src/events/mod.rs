@@ -16,7 +16,6 @@ mod sse_frame;
 use crate::broker::BrokerHandle;
 use crate::http::problem::Problem;
 use crate::settings::Settings;
-use anyhow::Context as _;
 use feed::Feed;
 use filter::Filter;
 use listener::Listener;
@@ -27,21 +26,19 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 use reader::ListenerPermit;
 use replay::{Missed, Replay};
+use shared::election;
 use sse_frame::EventPosition;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// How often a listener hears that the connection still stands: proxies end one that is silent for
 /// a minute. A listener that is gone is noticed by the second write that it does not take, and holds
 /// its place until then. `HTTP_IDLE_TIMEOUT` may be short, and this is a third of it at most.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
-
-/// How long it may take until a listener is listening.
-const LISTEN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Those who listen, and what they listen to. Clones are one.
 #[derive(Debug, Clone)]
@@ -84,7 +81,9 @@ impl Events {
             return Err(unavailable(&format!("{most} are listening, as many as may")));
         };
         let jetstream = self.broker.connection().map_err(|error| away(&error.to_string()))?;
-        let listen = async {
+        // In a cluster it waits for the end of an election.
+        let deadline = Instant::now() + self.broker.timeout();
+        let listen = election::until(deadline, || async {
             // Asked first, and each time: a reader notices only later that the broker is away.
             reader::look(jetstream, reader::Stream::Series).await?;
             let frames = self.feed.listen(jetstream).await;
@@ -94,12 +93,11 @@ impl Events {
                 None => None,
             };
             anyhow::Ok((frames, missed))
-        };
+        });
         let listening = tokio::select! {
-            listening = timeout(LISTEN_TIMEOUT, listen) => listening,
+            listening = listen => listening,
             () = self.stop.cancelled() => return Err(unavailable("the service is stopping")),
         };
-        let listening = listening.context("NATS does not answer").flatten();
         let (frames, missed) = listening.map_err(|error| away(&format!("{error:#}")))?;
         let mut listener =
             Listener::new(frames, filter, self.keep_alive, self.stop.clone(), permit);

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use async_nats::datetime::DateTime;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::DeliverPolicy;
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -60,8 +61,12 @@ impl Replay {
         }
         // The event itself tells when it was; without it nobody knows what else is gone.
         let asked = timeout(BROKER_TIMEOUT, stream.get_raw_message(last.sequence)).await;
-        let Ok(event) = asked.context("NATS does not answer")? else {
-            return Ok(Missed::Unknown("the event of that id is no longer kept"));
+        let event = match asked.context("NATS does not answer")? {
+            Ok(event) => event,
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => {
+                return Ok(Missed::Unknown("the event of that id is no longer kept"));
+            }
+            Err(error) => return Err(error).context("the event of that id"),
         };
         let since = event.time - OVERLAP;
         let mut missed = Vec::new();

@@ -5,14 +5,17 @@ use super::post::{Post, Refusal};
 use super::start_position::{keep, start_position};
 use super::{TrackedHook, cloud_event, consumers, retry_delay};
 use anyhow::{Context as _, anyhow};
+use async_nats::client::Request;
 use async_nats::jetstream::consumer::{Consumer, pull};
 use async_nats::jetstream::message::AckKind;
 use async_nats::jetstream::{Context, Message};
+use bytes::Bytes;
 use catalog::CatalogReader;
 use contract::subject::Subject;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use shared::dead::Dead;
+use shared::election::{self, TRY_TIMEOUT};
 use shared::stream::{SERIES, is_stream_not_found};
 use std::sync::Arc;
 use std::time::Duration;
@@ -98,11 +101,18 @@ impl Deliveries {
     async fn deliver_from(&self, consumer: &Consumer<pull::Config>) -> anyhow::Result<()> {
         while !self.stop.is_cancelled() {
             let next = tokio::select! {
-                next = next(consumer) => next?,
+                next = next(consumer) => next,
                 () = self.stop.cancelled() => return Ok(()),
             };
-            if let Some(message) = next {
-                self.deliver(&message).await?;
+            let delivered = match next {
+                Ok(Some(message)) => self.deliver(&message).await,
+                Ok(None) => Ok(()),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = delivered {
+                // While there is an election, the consumer is there all the same: the other lanes go on, too.
+                consumer.get_info().await.map_err(|_| error)?;
+                sleep(PAUSE).await;
             }
         }
         Ok(())
@@ -170,6 +180,15 @@ async fn next(consumer: &Consumer<pull::Config>) -> anyhow::Result<Option<Messag
     message.map_err(|error| anyhow!("reading {SERIES}: {error}"))
 }
 
+/// Has the broker confirm what became of a delivery, so that an election does not make it forget that. What is not
+/// confirmed is delivered again.
 async fn acknowledge(message: &Message, kind: AckKind) -> anyhow::Result<()> {
-    message.ack_with(kind).await.map_err(|error| anyhow!("acknowledging: {error}"))
+    let reply = message.reply.clone().context("a message without a delivery")?;
+    let (client, kind) = (message.context.client(), Bytes::from(kind));
+    election::outlast(&client, || async {
+        let request = Request::new().payload(kind.clone()).timeout(Some(TRY_TIMEOUT));
+        let confirmed = client.send_request(reply.clone(), request).await;
+        confirmed.context("acknowledging").map(drop)
+    })
+    .await
 }

@@ -2,7 +2,6 @@
 
 use super::delivery_record::DeliveryState;
 use super::{TrackedHook, Webhooks, consumers};
-use crate::broker;
 use crate::http::problem::Problem;
 use anyhow::Context as _;
 use async_nats::jetstream::Context;
@@ -75,9 +74,10 @@ impl Webhooks {
         let Some(all) = self.all.as_deref().filter(|all| !all.is_empty()) else {
             return Ok(Vec::new());
         };
-        let asked = async { ask(self.broker.connection()?).await };
-        let (mut consumer_infos, dead) =
-            broker::answered("how the webhooks are is not known", asked).await?;
+        let asked = self.broker.ask("how the webhooks are is not known", || async {
+            ask(self.broker.connection()?).await
+        });
+        let (mut consumer_infos, dead) = asked.await?;
         let state = |tracked: &TrackedHook| {
             let hook = &tracked.hook;
             let letters = dead.get(&Subject::undelivered(&hook.name).to_string()).copied();

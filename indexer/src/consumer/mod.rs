@@ -13,9 +13,11 @@ use account::End;
 use anyhow::Context as _;
 use async_nats::jetstream;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
+use async_nats::jetstream::context::ConsumerInfoErrorKind;
 use catalog::Bookmark;
 use requests::Requests;
 use shared::durable;
+use shared::election::outlast;
 use shared::stream::{INSTANCES, Position};
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,7 +74,8 @@ pub fn resume_after(bookmark: Option<&Bookmark>, position: &Position) -> u64 {
 /// When the broker does not answer, or has no such consumer.
 pub async fn has_read_all(jetstream: &jetstream::Context) -> anyhow::Result<bool> {
     let stream = jetstream.get_stream_no_info(INSTANCES).await.context("INSTANCES")?;
-    let consumer = stream.consumer_info(NAME).await.context("the consumer")?;
+    let asked = || async { stream.consumer_info(NAME).await.context("the consumer") };
+    let consumer = outlast(&jetstream.client(), asked).await?;
     Ok(consumer.num_pending == 0 && consumer.num_ack_pending == 0)
 }
 
@@ -89,10 +92,6 @@ impl Consumer {
         last: u64,
         ack_wait: Duration,
     ) -> anyhow::Result<Self> {
-        let stream = jetstream.get_stream(INSTANCES).await.context("INSTANCES")?;
-        if stream.consumer_info(NAME).await.is_ok() {
-            stream.delete_consumer(NAME).await.context("the old consumer")?;
-        }
         let config = pull::Config {
             durable_name: Some(NAME.to_owned()),
             description: Some("writes the catalogue".to_owned()),
@@ -105,7 +104,18 @@ impl Consumer {
             max_ack_pending: MAX_ACK_PENDING as i64,
             ..pull::Config::default()
         };
-        let consumer = durable::create(&stream, config).await.context("the consumer")?;
+        let made = || async {
+            let stream = jetstream.get_stream(INSTANCES).await.context("INSTANCES")?;
+            match stream.consumer_info(NAME).await {
+                Ok(_) => {
+                    stream.delete_consumer(NAME).await.context("the old consumer")?;
+                }
+                Err(error) if error.kind() == ConsumerInfoErrorKind::NotFound => {}
+                Err(error) => return Err(error).context("the old consumer"),
+            }
+            durable::create(&stream, config.clone()).await.context("the consumer")
+        };
+        let consumer = outlast(&jetstream.client(), made).await?;
         let requests = Requests::start(jetstream, consumer).await.context("reading INSTANCES")?;
         let (sender, batches) = mpsc::channel(1);
         let hurry = Arc::new(Notify::new());

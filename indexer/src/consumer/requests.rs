@@ -12,8 +12,9 @@ use async_nats::jetstream::consumer::pull::BatchConfig;
 use async_nats::jetstream::{self, Message};
 use async_nats::{StatusCode, Subject, Subscriber};
 use futures_util::StreamExt as _;
+use shared::election::{ELECTION_TIMEOUT, is_cluster, is_passing};
 use std::time::Duration;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// Bytes of events in one request, if a message may not be longer: ordinary events have 1 or 2 KiB. The
 /// broker cuts the connection of a client that has 64 MiB before it.
@@ -32,7 +33,8 @@ const SILENCE: Duration = Duration::from_secs(3);
 const SILENCES: u32 = 3;
 
 /// How often in a row, and after what pause each, the broker may end requests without a single event
-/// before everything begins again. A new leader is there sooner.
+/// before it is asked whether the consumer is still there, and in a cluster for how long in all: until then a
+/// new leader is there.
 const REFUSALS: u32 = 30;
 const REFUSED_PAUSE: Duration = Duration::from_millis(100);
 
@@ -98,13 +100,21 @@ impl Requests {
         };
         let looked = self.ask(what_is_there, deliveries, order).await?;
         let (mut end, mut silences, mut refusals) = (looked, 0, 0);
+        let mut election_ends = Instant::now() + ELECTION_TIMEOUT;
         while deliveries.are_empty() {
             silences = if end == End::Silent { silences + 1 } else { 0 };
             ensure!(silences < SILENCES, "the broker is silent");
-            refusals = if end == End::Refused { refusals + 1 } else { 0 };
-            ensure!(refusals < REFUSALS, "the broker refuses to be asked: {}", self.refusal);
             if end == End::Refused {
+                refusals += 1;
+                if refusals >= REFUSALS {
+                    let is_election = Instant::now() < election_ends && self.is_there().await;
+                    ensure!(is_election, "the broker refuses to be asked: {}", self.refusal);
+                    refusals = 0;
+                }
                 sleep(REFUSED_PAUSE).await;
+            } else {
+                refusals = 0;
+                election_ends = Instant::now() + ELECTION_TIMEOUT;
             }
             let one = BatchConfig {
                 batch: 1,
@@ -115,6 +125,17 @@ impl Requests {
             end = self.ask(one, deliveries, order).await?;
         }
         Ok(looked)
+    }
+
+    /// Whether nobody leads the consumer for the moment, but it exists.
+    async fn is_there(&self) -> bool {
+        if !is_cluster(&self.jetstream.client()) {
+            return false;
+        }
+        match self.consumer.get_info().await {
+            Ok(_) => true,
+            Err(error) => is_passing(&error.into()),
+        }
     }
 
     /// Makes one request and takes what comes until it ends.

@@ -22,6 +22,7 @@ use completion::debounce::{Debouncer, Watermark};
 use completion::studies::Studies;
 use jiff::SignedDuration;
 use session::Session;
+use shared::election::{is_passing, outlast};
 use shared::health::Part;
 use shared::metrics::Refusals;
 use shared::stream::{self, Position};
@@ -44,6 +45,9 @@ const KEEP_SERIES_BOOKMARK: Duration = Duration::from_secs(60);
 
 /// First and longest pause before beginning again after a failure.
 const RECOVERY_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+
+/// Longest pause where nothing failed but that NATS did not answer, or had no leader.
+const ELECTION_PAUSE: Duration = Duration::from_secs(1);
 
 /// What the loop works with.
 pub struct Driver {
@@ -86,6 +90,10 @@ impl Driver {
             };
             if began.elapsed() > RECOVERY_PAUSE.1 {
                 pause = RECOVERY_PAUSE.0;
+            }
+            // An election is soon over.
+            if is_passing(&error) {
+                pause = pause.min(ELECTION_PAUSE);
             }
             self.health.not_ready(format!("{error:#}"));
             tracing::warn!("indexing stopped and will go on: {error:#}");
@@ -177,8 +185,10 @@ impl Driver {
         let mut bookmark = self.catalog.bookmark().await?;
         if let Some(kept) = &mut bookmark
             && kept.stream_created == position.created
-            && let Some(parting) =
-                continuity::parting(jetstream, &self.catalog, kept, position).await?
+            && let Some(parting) = outlast(&self.nats, || async {
+                continuity::parting(jetstream, &self.catalog, kept, position).await
+            })
+            .await?
         {
             self.catalog.go_back(parting.common, &parting.loss).await?;
             self.losses.report(&parting.loss);

@@ -10,6 +10,7 @@ use async_nats::jetstream::{self, Message};
 use catalog::EventMark;
 use futures_util::StreamExt;
 use jiff::Timestamp;
+use shared::election::outlast;
 use shared::ephemeral;
 use shared::stream::{INSTANCES, SERIES};
 use std::time::Duration;
@@ -32,14 +33,18 @@ struct Delivered {
 
 impl Tape {
     async fn after(nats: &Client, name: &str, last: u64) -> anyhow::Result<Self> {
-        let stream = jetstream::new(nats.clone()).get_stream(name).await;
-        let stream = stream.with_context(|| format!("stream {name}"))?;
-        let config = pull::OrderedConfig {
-            name: Some(ephemeral::name("replay")),
-            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: last + 1 },
-            ..pull::OrderedConfig::default()
-        };
-        let consumer = stream.create_consumer(config).await.context("reading the record")?;
+        let jetstream = jetstream::new(nats.clone());
+        let consumer = outlast(nats, || async {
+            let stream = jetstream.get_stream(name).await;
+            let stream = stream.with_context(|| format!("stream {name}"))?;
+            let config = pull::OrderedConfig {
+                name: Some(ephemeral::name("replay")),
+                deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: last + 1 },
+                ..pull::OrderedConfig::default()
+            };
+            stream.create_consumer(config).await.context("reading the record")
+        });
+        let consumer = consumer.await?;
         let left = consumer.cached_info().num_pending;
         Ok(Self { messages: consumer.messages().await?, left })
     }

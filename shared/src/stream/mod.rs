@@ -6,17 +6,19 @@ mod inspection;
 pub use connection::connect;
 pub use inspection::{Kept, inspect};
 
+use crate::election::{self, TRY_TIMEOUT, is_cluster, is_passing, outlast};
 use crate::health::Part;
 use crate::nats_version::OLDEST;
 use crate::settings::StreamSettings;
 use anyhow::{Context as _, bail, ensure};
+use async_nats::client::Request;
 use async_nats::jetstream::context::{
     CreateStreamError, CreateStreamErrorKind, GetStreamError, GetStreamErrorKind,
 };
 use async_nats::jetstream::stream::{
     Config, DiscardPolicy, PersistenceMode, RetentionPolicy, StorageType,
 };
-use async_nats::jetstream::{Context, ErrorCode};
+use async_nats::jetstream::{self, Context, ErrorCode};
 use async_nats::{Client, HeaderMap};
 use connection::CONNECT_PAUSE;
 use contract::event;
@@ -120,31 +122,6 @@ pub async fn guard_streams(
         }
     };
     stop.run_until_cancelled(guarding).await;
-}
-
-/// Whether a later try may succeed where this one failed: the broker did not answer, or said that it
-/// can't at the moment.
-fn is_passing(error: &anyhow::Error) -> bool {
-    /// HTTP's "service unavailable", which JetStream says while it comes up or chooses a leader.
-    const UNAVAILABLE: usize = 503;
-    error.chain().any(|cause| {
-        if let Some(error) = cause.downcast_ref::<GetStreamError>() {
-            return match error.kind() {
-                GetStreamErrorKind::Request => true,
-                GetStreamErrorKind::JetStream(error) => error.code() == UNAVAILABLE,
-                _ => false,
-            };
-        }
-        match cause.downcast_ref::<CreateStreamError>().map(|error| error.kind()) {
-            Some(
-                CreateStreamErrorKind::TimedOut
-                | CreateStreamErrorKind::Response
-                | CreateStreamErrorKind::JetStreamUnavailable,
-            ) => true,
-            Some(CreateStreamErrorKind::JetStream(error)) => error.code() == UNAVAILABLE,
-            _ => false,
-        }
-    })
 }
 
 /// Makes the streams, or brings them up to what this version wants, and reads back that they are:
@@ -354,7 +331,7 @@ impl Position {
     }
 }
 
-/// Asks the broker where the INSTANCES stream stands.
+/// Asks the broker where the INSTANCES stream stands, in a cluster until the end of an election.
 ///
 /// The reply is read raw: it carries the broker's own time, which async-nats drops.
 ///
@@ -367,7 +344,7 @@ pub async fn position(client: &Client) -> anyhow::Result<Position> {
         config: Option<Config>,
         state: Option<State>,
         ts: Option<Timestamp>,
-        error: Option<serde_json::Value>,
+        error: Option<jetstream::Error>,
     }
     #[derive(Deserialize)]
     struct Config {
@@ -381,10 +358,23 @@ pub async fn position(client: &Client) -> anyhow::Result<Position> {
         last_seq: u64,
     }
 
-    let subject = format!("$JS.API.STREAM.INFO.{INSTANCES}");
-    let reply = client.request(subject, "".into()).await.context("asking for INSTANCES")?;
-    let reply: Reply =
-        serde_json::from_slice(&reply.payload).context("stream info of INSTANCES")?;
+    let reply = outlast(client, || async {
+        let subject = format!("$JS.API.STREAM.INFO.{INSTANCES}");
+        let mut request = Request::new();
+        if is_cluster(client) {
+            request = request.timeout(Some(TRY_TIMEOUT));
+        }
+        let reply = client.send_request(subject, request).await.context("asking for INSTANCES")?;
+        let reply: Reply =
+            serde_json::from_slice(&reply.payload).context("stream info of INSTANCES")?;
+        match reply.error {
+            Some(error) => {
+                Err(anyhow::Error::new(error).context("the broker has no INSTANCES stream"))
+            }
+            None => Ok(reply),
+        }
+    })
+    .await?;
     match reply {
         Reply {
             created: Some(created),
@@ -403,7 +393,6 @@ pub async fn position(client: &Client) -> anyhow::Result<Position> {
                 now,
             })
         }
-        Reply { error: Some(error), .. } => bail!("the broker has no INSTANCES stream: {error}"),
         _ => bail!("the broker's stream info lacks its time; use nats-server {OLDEST} or newer"),
     }
 }
@@ -413,8 +402,11 @@ pub async fn position(client: &Client) -> anyhow::Result<Position> {
 /// # Errors
 /// When the broker does not answer, or has no such stream.
 pub async fn extent(client: &Client, name: &str) -> anyhow::Result<(Timestamp, u64)> {
-    let stream = async_nats::jetstream::new(client.clone()).get_stream(name).await;
-    let stream = stream.with_context(|| format!("stream {name}"))?;
+    let jetstream = election::jetstream(client.clone());
+    let stream = outlast(client, || async {
+        jetstream.get_stream(name).await.with_context(|| format!("stream {name}"))
+    });
+    let stream = stream.await?;
     let info = stream.cached_info();
     let created = Timestamp::from_nanosecond(info.created.unix_timestamp_nanos())?;
     Ok((created, info.state.last_sequence))

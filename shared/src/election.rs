@@ -1,0 +1,288 @@
+//! Elections in a NATS cluster, and how long whoever asks NATS for something waits for their end.
+//!
+//! When a server dies, the streams and consumers that it led have no leader until the others have elected
+//! one. Meanwhile NATS answers "no responders" or "no leader", or not at all. None of that is a refusal:
+//! the same question gets its answer from the new leader.
+
+use crate::acknowledgements;
+use async_nats::jetstream::consumer::pull::{BatchError, MessagesError};
+use async_nats::jetstream::context::{
+    self, ConsumerInfoError, ConsumerInfoErrorKind, CreateStreamError, CreateStreamErrorKind,
+    GetStreamError, GetStreamErrorKind, PublishError,
+};
+use async_nats::jetstream::stream::{
+    ConsumerCreateStrictError, ConsumerCreateStrictErrorKind, ConsumerError, ConsumerErrorKind,
+    ConsumerUpdateError, ConsumerUpdateErrorKind, DeleteMessageError, DeleteMessageErrorKind,
+    DirectGetError, DirectGetErrorKind, LastRawMessageError, LastRawMessageErrorKind, PurgeError,
+    PurgeErrorKind,
+};
+use async_nats::jetstream::{self, Context};
+use async_nats::{Client, RequestError, RequestErrorKind, StatusCode};
+use std::error::Error;
+use std::time::Duration;
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+/// How long an election may take, and what follows it: 5 to 8 s were measured on busy machines.
+pub const ELECTION_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long NATS may take for one of several tries. Whoever was asked may have died with the question.
+pub const TRY_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Pause between two tries: as long as an election lasts, many are made.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+
+/// Whether NATS is a cluster, in which there are elections.
+#[must_use]
+pub fn is_cluster(client: &Client) -> bool {
+    client.server_info().cluster.is_some()
+}
+
+/// JetStream, for questions that are asked again by [`until`] or [`outlast`].
+#[must_use]
+pub fn jetstream(client: Client) -> Context {
+    let mut jetstream = jetstream::new(client);
+    jetstream.set_timeout(TRY_TIMEOUT);
+    jetstream
+}
+
+/// Asks NATS for something, again after each failure that [passes](is_passing), until the deadline. Whatever
+/// `ask` does has to have the same effect once or several times: a try without an answer may have succeeded.
+///
+/// # Errors
+/// What the latest try failed with.
+pub async fn until<T, F: Future<Output = anyhow::Result<T>>>(
+    deadline: Instant,
+    mut ask: impl FnMut() -> F,
+) -> anyhow::Result<T> {
+    let mut failed = None;
+    loop {
+        let error = match timeout_at(deadline, ask()).await {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(error)) => error,
+            Err(elapsed) => {
+                let silent = || anyhow::Error::new(elapsed).context("NATS does not answer in time");
+                return Err(failed.unwrap_or_else(silent));
+            }
+        };
+        let again = Instant::now() + RETRY_PAUSE;
+        if again >= deadline || !is_passing(&error) {
+            return Err(error);
+        }
+        tracing::debug!("asking NATS again: {error:#}");
+        failed = Some(error);
+        sleep_until(again).await;
+    }
+}
+
+/// Asks NATS for something: where NATS is a cluster, as [`until`] the end of an election, else once.
+///
+/// # Errors
+/// What the latest try failed with.
+pub async fn outlast<T, F: Future<Output = anyhow::Result<T>>>(
+    client: &Client,
+    mut ask: impl FnMut() -> F,
+) -> anyhow::Result<T> {
+    match is_cluster(client) {
+        true => until(Instant::now() + ELECTION_TIMEOUT, ask).await,
+        false => ask().await,
+    }
+}
+
+/// Whether the same question may be answered a moment later, without anybody doing anything: nobody leads what
+/// was asked, the one who was asked is gone, or the connection is.
+#[must_use]
+pub fn is_passing(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| is_passing_cause(cause).unwrap_or(false))
+}
+
+/// `None` of an error that is none of NATS's.
+fn is_passing_cause(cause: &(dyn Error + 'static)) -> Option<bool> {
+    if cause.is::<Elapsed>() || cause.is::<BatchError>() {
+        return Some(true);
+    }
+    if let Some(error) = cause.downcast_ref::<PublishError>() {
+        return Some(acknowledgements::is_passing(error));
+    }
+    if let Some(error) = cause.downcast_ref::<jetstream::Error>() {
+        return Some(is_leaderless(error));
+    }
+    if let Some(error) = cause.downcast_ref::<RequestError>() {
+        use RequestErrorKind::{NoResponders, Other, TimedOut};
+        return Some(matches!(error.kind(), NoResponders | TimedOut | Other));
+    }
+    if let Some(error) = cause.downcast_ref::<context::RequestError>() {
+        use context::RequestErrorKind::{NoResponders, TimedOut};
+        return Some(matches!(error.kind(), NoResponders | TimedOut));
+    }
+    if let Some(error) = cause.downcast_ref::<MessagesError>() {
+        use jetstream::consumer::pull::MessagesErrorKind::{MissingHeartbeat, NoResponders, Pull};
+        return Some(matches!(error.kind(), MissingHeartbeat | NoResponders | Pull));
+    }
+    if let Some(error) = cause.downcast_ref::<GetStreamError>() {
+        return Some(match error.kind() {
+            GetStreamErrorKind::Request => true,
+            GetStreamErrorKind::JetStream(error) => is_leaderless(&error),
+            _ => false,
+        });
+    }
+    if let Some(error) = cause.downcast_ref::<CreateStreamError>() {
+        use CreateStreamErrorKind::{JetStream, JetStreamUnavailable, Response, TimedOut};
+        return Some(match error.kind() {
+            TimedOut | Response | JetStreamUnavailable => true,
+            JetStream(error) => is_leaderless(&error),
+            _ => false,
+        });
+    }
+    if let Some(error) = cause.downcast_ref::<ConsumerInfoError>() {
+        use ConsumerInfoErrorKind::{JetStream, NoResponders, Offline, Request, TimedOut};
+        return Some(match error.kind() {
+            TimedOut | Request | NoResponders | Offline => true,
+            JetStream(error) => is_leaderless(&error),
+            _ => false,
+        });
+    }
+    if let Some(error) = cause.downcast_ref::<ConsumerError>() {
+        return Some(match error.kind() {
+            ConsumerErrorKind::TimedOut | ConsumerErrorKind::Request => true,
+            ConsumerErrorKind::JetStream(error) => is_leaderless(&error),
+            _ => false,
+        });
+    }
+    if let Some(error) = cause.downcast_ref::<ConsumerUpdateError>() {
+        return Some(match error.kind() {
+            ConsumerUpdateErrorKind::TimedOut | ConsumerUpdateErrorKind::Request => true,
+            ConsumerUpdateErrorKind::JetStream(error) => is_leaderless(&error),
+            _ => false,
+        });
+    }
+    if let Some(error) = cause.downcast_ref::<ConsumerCreateStrictError>() {
+        use ConsumerCreateStrictErrorKind::{JetStream, Request, TimedOut};
+        return Some(match error.kind() {
+            TimedOut | Request => true,
+            JetStream(error) => is_leaderless(&error),
+            _ => false,
+        });
+    }
+    if let Some(error) = cause.downcast_ref::<PurgeError>() {
+        return Some(match error.kind() {
+            PurgeErrorKind::TimedOut | PurgeErrorKind::Request => true,
+            PurgeErrorKind::JetStream(error) => is_leaderless(&error),
+        });
+    }
+    if let Some(error) = cause.downcast_ref::<DeleteMessageError>() {
+        return Some(match error.kind() {
+            DeleteMessageErrorKind::TimedOut | DeleteMessageErrorKind::Request => true,
+            DeleteMessageErrorKind::JetStream(error) => is_leaderless(&error),
+        });
+    }
+    if let Some(error) = cause.downcast_ref::<LastRawMessageError>() {
+        return match error.kind() {
+            LastRawMessageErrorKind::JetStream(error) => Some(is_leaderless(&error)),
+            // Its source says why.
+            _ => None,
+        };
+    }
+    let error = cause.downcast_ref::<DirectGetError>()?;
+    Some(match error.kind() {
+        DirectGetErrorKind::TimedOut | DirectGetErrorKind::Request => true,
+        DirectGetErrorKind::ErrorResponse(status, _) => status == StatusCode::NO_RESPONDERS,
+        _ => false,
+    })
+}
+
+/// Whether JetStream answered that nobody leads what was asked. It says so with HTTP's "service unavailable",
+/// also while it comes up.
+fn is_leaderless(error: &jetstream::Error) -> bool {
+    const UNAVAILABLE: usize = 503;
+    error.code() == UNAVAILABLE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::{Context as _, anyhow, bail};
+    use async_nats::jetstream::context::PublishErrorKind;
+    use std::cell::Cell;
+
+    fn of_jetstream(code: usize, error: u64) -> jetstream::Error {
+        let json = serde_json::json!({"code": code, "err_code": error, "description": "said"});
+        serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn no_answer_and_no_leader_pass_and_a_refusal_does_not() {
+        let leaderless = || of_jetstream(503, 10008);
+        let refusal = || of_jetstream(404, 10059);
+        let passing = [
+            anyhow!(PublishError::new(PublishErrorKind::StreamNotFound)),
+            anyhow!(PublishError::new(PublishErrorKind::TimedOut)),
+            anyhow!(PublishError::with_source(PublishErrorKind::Other, leaderless())),
+            anyhow!(GetStreamError::new(GetStreamErrorKind::JetStream(leaderless()))),
+            anyhow!(CreateStreamError::new(CreateStreamErrorKind::TimedOut)),
+            anyhow!(ConsumerInfoError::new(ConsumerInfoErrorKind::NoResponders)),
+            anyhow!(ConsumerError::new(ConsumerErrorKind::JetStream(leaderless()))),
+            anyhow!(ConsumerUpdateError::new(ConsumerUpdateErrorKind::TimedOut)),
+            anyhow!(PurgeError::new(PurgeErrorKind::JetStream(leaderless()))),
+            anyhow!(DeleteMessageError::new(DeleteMessageErrorKind::TimedOut)),
+            anyhow!(context::RequestError::new(context::RequestErrorKind::NoResponders)),
+            anyhow!(RequestError::new(RequestErrorKind::TimedOut)),
+            anyhow!(LastRawMessageError::with_source(
+                LastRawMessageErrorKind::Other,
+                context::RequestError::new(context::RequestErrorKind::TimedOut),
+            )),
+        ];
+        for error in passing {
+            assert!(is_passing(&error.context("asking")), "no refusal");
+        }
+        let refusals = [
+            anyhow!("of the catalogue"),
+            anyhow!(PublishError::new(PublishErrorKind::MaxPayloadExceeded)),
+            anyhow!(PublishError::with_source(PublishErrorKind::Other, refusal())),
+            anyhow!(GetStreamError::new(GetStreamErrorKind::JetStream(refusal()))),
+            anyhow!(CreateStreamError::new(CreateStreamErrorKind::JetStream(refusal()))),
+            anyhow!(ConsumerInfoError::new(ConsumerInfoErrorKind::NotFound)),
+            anyhow!(ConsumerError::new(ConsumerErrorKind::JetStream(refusal()))),
+            anyhow!(PurgeError::new(PurgeErrorKind::JetStream(refusal()))),
+            anyhow!(LastRawMessageError::new(LastRawMessageErrorKind::NoMessageFound)),
+        ];
+        for error in refusals {
+            assert!(!is_passing(&error), "{error:#}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_passes_is_asked_again_and_what_does_not_is_an_answer() {
+        let timed_out = || PublishError::new(PublishErrorKind::TimedOut);
+        let tries = Cell::new(0);
+        let deadline = Instant::now() + ELECTION_TIMEOUT;
+        let answer = until(deadline, || async {
+            tries.set(tries.get() + 1);
+            match tries.get() {
+                1..5 => Err(timed_out().into()),
+                tries => Ok(tries),
+            }
+        });
+        assert_eq!(answer.await.unwrap(), 5);
+        let refused: anyhow::Result<()> = until(deadline, || async {
+            tries.set(tries.get() + 1);
+            bail!("no such series")
+        })
+        .await;
+        assert_eq!((refused.unwrap_err().to_string(), tries.get()), ("no such series".into(), 6));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn at_the_deadline_the_latest_failure_is_told() {
+        let deadline = Instant::now() + ELECTION_TIMEOUT;
+        let fails = || async { Err::<(), _>(PublishError::new(PublishErrorKind::TimedOut).into()) };
+        let error = until(deadline, fails).await.unwrap_err();
+        assert!(error.is::<PublishError>() && Instant::now() <= deadline, "{error:#}");
+        let deadline = Instant::now() + ELECTION_TIMEOUT;
+        let hangs =
+            || async { std::future::pending::<anyhow::Result<()>>().await.context("never") };
+        let error = until(deadline, hangs).await.unwrap_err();
+        assert_eq!(error.to_string(), "NATS does not answer in time");
+        assert_eq!(Instant::now(), deadline);
+    }
+}
