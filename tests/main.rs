@@ -26,6 +26,7 @@ mod doctor_command;
 mod documents;
 mod dripping;
 mod durability;
+mod elections;
 mod encrypting;
 mod events;
 mod evidence;

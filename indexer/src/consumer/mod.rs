@@ -3,6 +3,7 @@
 
 mod account;
 mod deliveries;
+mod exchange;
 mod order;
 mod requests;
 

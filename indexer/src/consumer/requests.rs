@@ -3,8 +3,9 @@
 //! request is left standing only where there is nothing.
 
 use super::BATCH;
-use super::account::{Account, End, Next, Status};
+use super::account::{End, Next, Status};
 use super::deliveries::Deliveries;
+use super::exchange::Exchange;
 use super::order::Order;
 use anyhow::{Context as _, bail, ensure};
 use async_nats::jetstream::consumer::PullConsumer;
@@ -49,8 +50,7 @@ pub(super) struct Requests {
     /// are of.
     answers: Subscriber,
     inbox: String,
-    /// How many were made.
-    number: u64,
+    exchange: Exchange,
     /// Bytes in one at the most.
     bytes: usize,
     /// What the broker said last as it ended one.
@@ -76,7 +76,7 @@ impl Requests {
             consumer,
             answers,
             inbox,
-            number: 0,
+            exchange: Exchange::new(),
             bytes,
             refusal,
         })
@@ -145,25 +145,27 @@ impl Requests {
         deliveries: &mut Deliveries,
         order: &mut Order,
     ) -> anyhow::Result<End> {
-        self.number += 1;
-        let this = Subject::from(format!("{}.{}", self.inbox, self.number));
-        let mut account = Account::new(request.batch, request.max_bytes);
-        self.consumer.request_batch(request, this.clone()).await.context("asking")?;
+        let number = self.exchange.begin(request.batch, request.max_bytes);
+        let answers_to = Subject::from(format!("{}.{number}", self.inbox));
+        self.consumer.request_batch(request, answers_to).await.context("asking")?;
         loop {
             let next = match timeout(SILENCE, self.answers.next()).await {
-                Err(_elapsed) => account.silence(),
+                Err(_elapsed) => self.exchange.silence(),
                 Ok(answer) => {
                     let message = answer.context("the connection to NATS is closed")?;
                     match message.status {
                         None | Some(StatusCode::OK) => {
-                            let next = account.event(message.length);
+                            let next = self.exchange.event(message.length);
                             let context = self.jetstream.clone();
                             deliveries.take(Message { message, context }, order)?;
                             next
                         }
-                        // Of a request that was given up, or one that ended with its last event.
-                        Some(_) if message.subject != this => Next::Wait,
-                        Some(code) => account.status(self.said(code, &message)),
+                        Some(code) => {
+                            let request = message.subject.rsplit('.').next();
+                            let request = request.and_then(|number| number.parse().ok());
+                            let status = self.said(code, &message);
+                            self.exchange.status(request.unwrap_or(0), status)
+                        }
                     }
                 }
             };
