@@ -10,6 +10,7 @@ use async_nats::jetstream;
 use bytesize::ByteSize;
 use catalog::{CatalogReader, CatalogSettings};
 use clap::Args;
+use contract::subject::Service;
 use indexer::Indexer;
 use ingest::Ingest;
 use shared::audit::AuditSettings;
@@ -19,6 +20,7 @@ use shared::metrics::Metrics;
 use shared::nats_url::NatsUrl;
 use shared::nats_user::NatsUser;
 use shared::nats_version::OldNats;
+use shared::nodes::Node;
 use shared::senders::SendersSettings;
 use shared::settings::{NatsSettings, StreamSettings};
 use shared::stream;
@@ -208,12 +210,13 @@ pub async fn run(
                 Watchdog { broker, folder, publishers, jetstream, streams }.run(&stop).await;
             }
         };
+        let node = Node::new(&Service::ALL, env!("CARGO_PKG_VERSION"), health.clone());
         // Whatever ends one of them ends all, in order. Each is in memory of its own: together they are
         // more than the stack takes.
         let (ingest, indexer, api, ready, ()) = tokio::join!(
             stopping(&stop, Box::pin(ingest.run(&nats, &streams, stop.clone()))),
             stopping(&stop, Box::pin(indexer.run(&nats, &streams, stop.clone()))),
-            stopping(&stop, Box::pin(api.run(stop.clone()))),
+            stopping(&stop, Box::pin(node.attend(&nats, api.run(stop.clone())))),
             stopping(&stop, when_ready(&health, &stop, ready(addresses))),
             watchdog,
         );

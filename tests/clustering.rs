@@ -43,6 +43,47 @@ async fn all_is_indexed_of_replicated_streams_though_the_connected_follower_is_k
     indexing.is(200, "ready").await;
 }
 
+/// A backlog that takes a while: of 51,000 in three parts.
+const LARGE_BACKLOG: u64 = 17_000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_backlog_is_indexed_while_a_follower_the_connected_server_and_the_leader_die() {
+    let mut cluster = Cluster::start().await;
+    let mut indexing = Indexing::start_with(&cluster.urls(), &[("STREAM_REPLICAS", "3")]).await;
+    for stream in ["INSTANCES", "SERIES"] {
+        cluster.has(stream, 3).await;
+    }
+    let mut sender = Published::new("one", "2.25.1");
+    let mut sent = 0;
+    for dies in ["a follower", "the connected server", "the leader"] {
+        indexing.kill();
+        sender.sends(&cluster.url(0), LARGE_BACKLOG).await;
+        let leader = cluster.leader("INSTANCES").await;
+        let connected = cluster.follower("INSTANCES").await;
+        let victim = match dies {
+            "the leader" => leader,
+            "the connected server" => connected,
+            _ => (0..3).find(|number| ![connected, leader].contains(number)).unwrap(),
+        };
+        // It connects to the first that it is told of, and to the others once that is dead.
+        indexing.moves_to(&cluster.url(connected));
+        indexing.start_again().await;
+        // In the middle of it.
+        indexing.has_more_than(sent).await;
+        cluster.kill(victim);
+        sent += LARGE_BACKLOG;
+        indexing.has(sent).await;
+        cluster.start_again(victim);
+        cluster.has("INSTANCES", 3).await;
+    }
+    sender.releases(&cluster.url(0)).await;
+    let series = crate::harness::eventually("the series to be complete", async || {
+        let revisions = indexing.revisions().await;
+        revisions.into_iter().find(|revision| revision["instances_count"] == sent)
+    });
+    assert_eq!(series.await["series_instance_uid"], "2.25.1");
+}
+
 /// What the doctor says of the streams on a broker.
 fn doctor(url: &str, replicas: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
@@ -64,7 +105,9 @@ async fn streams_are_kept_on_as_many_servers_as_is_said() {
         cluster.has(stream, 3).await;
     }
     let told = doctor(&cluster.url(0), "3");
-    assert!(told.contains("SERIES has 0 B on 3 servers"), "{told}");
+    assert!(told.contains("SERIES has 0 B on 3 servers (leader server"), "{told}");
+    // They are three processes on one machine.
+    assert!(told.contains("servers of NATS have the address 127.0.0.1 in common"), "{told}");
 
     // Whoever says nothing leaves them, and whoever says less has less.
     for (setting, replicas) in [(None, 3), (Some("1"), 1), (Some("3"), 3)] {

@@ -141,8 +141,10 @@ async fn nobody_is_refused_and_nothing_is_lost_while_the_leaders_of_the_streams_
     let mut receiver = Receiver::start().await;
     let folder = tempfile::tempdir().unwrap();
     let webhooks = folder.path().join("webhooks.toml");
-    let hook =
-        format!("[[webhook]]\nname = 'ai'\nurl = '{}'\nsecret = 'open sesame'\n", receiver.url);
+    let hook = format!(
+        "[[webhook]]\nname = 'ai'\nurl = '{}'\nsecret = 'correct horse battery'\n",
+        receiver.url
+    );
     std::fs::write(&webhooks, hook).unwrap();
     let mut settings = test_settings(folder.path());
     settings.extend([

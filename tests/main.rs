@@ -43,6 +43,7 @@ mod metrics;
 mod module_circles;
 mod nats_credentials;
 mod nats_tls;
+mod nodes;
 mod oidc;
 mod old_nats;
 mod orthanc;

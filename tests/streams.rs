@@ -4,7 +4,7 @@ use crate::harness::pipeline::{COLLIMATOR, nats_server_of};
 use async_nats::jetstream;
 use bytesize::ByteSize;
 use collimator::embedded_nats::{EmbeddedNats, NATS_SERVER, Pin};
-use jetstream::stream::{DiscardPolicy, PersistenceMode, StorageType};
+use jetstream::stream::{Compression, DiscardPolicy, PersistenceMode, StorageType};
 use shared::durability::{self, MonitorSettings};
 use shared::nats_version::{self, NatsVersion};
 use shared::settings::StreamSettings;
@@ -54,6 +54,21 @@ async fn streams_are_made_and_kept(pin: Pin) {
     assert_eq!(stream(SERIES).await.subjects, ["dicom.series.>", "dicom.study.>"]);
     for name in [SERIES, DEAD] {
         assert_eq!(stream(name).await.max_age, Duration::from_secs(30 * 24 * 60 * 60));
+    }
+
+    // What keeps more than it has to stays as well, and what keeps less does not.
+    let (month, day) = (Duration::from_secs(30 * 24 * 60 * 60), Duration::from_secs(24 * 60 * 60));
+    for (max_age, kept) in
+        [(month * 12, month * 12), (Duration::ZERO, Duration::ZERO), (day, month)]
+    {
+        let mut config = stream(SERIES).await;
+        (config.max_age, config.compression) = (max_age, Some(Compression::S2));
+        config.duplicate_window = if max_age == day { day } else { day * 2 };
+        jetstream.update_stream(&config).await.unwrap();
+        ensure_streams(&jetstream, &settings).await.unwrap();
+        let series = stream(SERIES).await;
+        assert_eq!((series.max_age, series.compression), (kept, Some(Compression::S2)));
+        assert_eq!(series.duplicate_window, config.duplicate_window);
     }
 
     // What would drop or refuse events that are acknowledged or could be is changed back.

@@ -3,9 +3,11 @@
 use api::{Api, Settings};
 use catalog::{CatalogReader, CatalogSettings};
 use clap::Parser;
+use contract::subject::Service;
 use shared::audit::AuditSettings;
 use shared::health::Health;
 use shared::metrics::Metrics;
+use shared::nodes::Node;
 use shared::settings::{CommonSettings, NatsSettings};
 use shared::{shutdown, stream};
 use std::process::ExitCode;
@@ -38,14 +40,18 @@ fn main() -> ExitCode {
 async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
     let catalog = CatalogReader::open(&args.catalog)?;
     args.nats.user.check()?;
+    let health = Health::default();
     let api =
-        Api::bind(&args.api, &args.audit, catalog, Health::default(), Metrics::default()).await?;
+        Api::bind(&args.api, &args.audit, catalog, health.clone(), Metrics::default()).await?;
     tracing::info!(addr = %api.addr()?, scheme = api.scheme(), "api listens");
     // Reading does without NATS, so it is no condition for being ready.
     let (broker, nats_health) = (api.broker(), Health::default().part("nats"));
     let connect = async {
-        let nats = stream::connect(&args.nats, "api", nats_health, &stop).await?;
-        nats.into_iter().for_each(|nats| broker.connect(nats));
+        if let Some(nats) = stream::connect(&args.nats, "api", nats_health, &stop).await? {
+            broker.connect(nats.clone());
+            let node = Node::new(&[Service::Api], env!("CARGO_PKG_VERSION"), health);
+            node.attend(&nats, stop.cancelled()).await;
+        }
         Ok(())
     };
     tokio::try_join!(api.run(stop.clone()), connect)?;

@@ -4,6 +4,7 @@ use crate::auth::guard::Guard;
 use crate::broker::BrokerHandle;
 use crate::dead_letters::DeadLetters;
 use crate::dead_letters::operations::DeadLetterOperations;
+use crate::deployment::deployment;
 use crate::dicomweb::qido;
 use crate::events::Events;
 use crate::events::operations::EventOperations;
@@ -25,6 +26,7 @@ use crate::webhooks::operations::WebhookOperations;
 use crate::{dashboard, dead_letters, events, senders, series, statistics, studies, webhooks};
 use catalog::CatalogReader;
 use poem::endpoint::make_sync;
+use poem::http::Method;
 use poem::web::Html;
 use poem::{Endpoint, EndpointExt, Request, Response, Route};
 use poem_openapi::{LicenseObject, OpenApiService};
@@ -106,6 +108,7 @@ pub fn routes(
     metrics.collect(events.clone());
     metrics.collect(health.clone());
     let http_metrics = HttpMetrics::registered(&metrics);
+    let asked = broker.clone();
     let service = service(catalog.clone(), broker, events, webhooks);
     let dicom_web = qido::routes(&catalog);
     let documented_paths = DocumentedPaths::of(&service.spec(), &Documented::rules());
@@ -122,6 +125,15 @@ pub fn routes(
                 health.set("catalogue", wrong.map(|error| error.to_string()));
             }
             Ok(request)
+        }
+    });
+    let health = health.around(move |endpoint, request| {
+        let broker = asked.clone();
+        async move {
+            match (request.method(), request.uri().path()) {
+                (&Method::GET, "/") => Ok(deployment(&broker).await),
+                _ => endpoint.call(request).await,
+            }
         }
     });
     Route::new()

@@ -49,6 +49,9 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+/// What the indexer tells of itself beside its readiness: whether it is the one that writes, `active`, or a `standby`.
+const ROLE: &str = "role";
+
 /// The indexer, not yet at work.
 #[derive(Debug)]
 pub struct Indexer {
@@ -58,6 +61,7 @@ pub struct Indexer {
     history: Duration,
     retention: Option<SignedDuration>,
     catalog: CatalogSettings,
+    health: Health,
     indexer_health: Part,
     streams_health: Part,
     announcer_health: Part,
@@ -99,6 +103,7 @@ impl Indexer {
             history,
             retention,
             catalog,
+            health: health.clone(),
             indexer_health,
             streams_health: health.part("streams"),
             announcer_health,
@@ -134,6 +139,7 @@ impl Indexer {
         let parts = [&self.indexer_health, &self.announcer_health, &self.streams_health];
         loop {
             self.metrics.stands_by();
+            self.health.describe(ROLE, "standby");
             let taken = standby::take_over(&self.catalog, &parts, &stop).await;
             let Some(catalog) = taken.with_context(what)? else { return Ok(()) };
             let indexed = self.index(nats, streams, &catalog, &stop).await;
@@ -167,6 +173,7 @@ impl Indexer {
         let Some(lease) = Lease::acquire(nats, owner, health, stop).await? else {
             return Ok(Ended::Stopped);
         };
+        self.health.describe(ROLE, "active");
 
         self.metrics.active.set(1);
         let max_bytes = streams.instances_max_bytes.0;

@@ -3,12 +3,14 @@
 use anyhow::{Context as _, ensure};
 use catalog::{CatalogReader, CatalogSettings};
 use clap::{Parser, Subcommand};
+use contract::subject::Service;
 use indexer::replay::{self, ReplaySettings};
 use indexer::restore::{self, RestoreSettings};
 use indexer::{Indexer, Settings};
 use shared::audit::AuditSettings;
 use shared::health::Health;
 use shared::metrics::Metrics;
+use shared::nodes::Node;
 use shared::senders::SendersSettings;
 use shared::settings::{CommonSettings, NatsSettings, StreamSettings};
 use shared::sighup::Sighup;
@@ -93,11 +95,16 @@ async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
         Indexer::new(&args.indexer, &args.senders, &args.audit, args.catalog, &health, &metrics)?;
     let serve = async {
         match stream::connect(&args.nats, "indexer", nats_health, &stop).await? {
-            Some(nats) => Box::pin(indexer.run(&nats, &args.streams, stop.clone())).await,
+            Some(nats) => {
+                let node =
+                    Node::new(&[Service::Indexer], env!("CARGO_PKG_VERSION"), health.clone());
+                let run = Box::pin(indexer.run(&nats, &args.streams, stop.clone()));
+                node.attend(&nats, run).await
+            }
             None => Ok(()),
         }
     };
-    tokio::try_join!(admin::serve(args.admin_addr, health, metrics, stop.clone()), serve)?;
+    tokio::try_join!(admin::serve(args.admin_addr, health.clone(), metrics, stop.clone()), serve)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,11 +1,13 @@
 //! `ingest`: the receiver as a service of its own.
 
 use clap::Parser;
+use contract::subject::Service;
 use ingest::{Ingest, Settings};
 use shared::audit::AuditSettings;
 use shared::durability::{MonitorSettings, verify};
 use shared::health::Health;
 use shared::metrics::Metrics;
+use shared::nodes::Node;
 use shared::senders::SendersSettings;
 use shared::settings::{CommonSettings, NatsSettings, StreamSettings};
 use shared::{admin, shutdown, stream};
@@ -54,11 +56,13 @@ async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
         match stream::connect(&args.nats, "ingest", nats_health, &stop).await? {
             Some(nats) => {
                 let verified = verify(&args.monitor, &nats);
-                tokio::join!(ingest.run(&nats, &args.streams, stop.clone()), verified).0
+                let node = Node::new(&[Service::Ingest], env!("CARGO_PKG_VERSION"), health.clone());
+                let run = Box::pin(ingest.run(&nats, &args.streams, stop.clone()));
+                tokio::join!(node.attend(&nats, run), verified).0
             }
             None => Ok(()),
         }
     };
-    tokio::try_join!(admin::serve(args.admin_addr, health, metrics, stop.clone()), serve)?;
+    tokio::try_join!(admin::serve(args.admin_addr, health.clone(), metrics, stop.clone()), serve)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -2,7 +2,7 @@
 //! only its monitoring port tells.
 
 use crate::http_client::{self, Trust, get_json};
-use crate::stream::INSTANCES;
+use crate::stream::{INSTANCES, shared_hosts};
 use crate::web_url::base_url;
 use anyhow::Context as _;
 use async_nats::jetstream::stream::PersistenceMode;
@@ -37,6 +37,8 @@ pub struct Durability {
     pub replicas: usize,
     /// Whether it is on disk there.
     pub sync: Sync,
+    /// Addresses that several servers have in common, which may be one machine.
+    pub hosts: Vec<String>,
 }
 
 /// Whether an acknowledgement of the broker means "on disk".
@@ -55,6 +57,12 @@ pub enum Sync {
 }
 
 impl Durability {
+    /// The addresses that several servers have in common, where replicas are to be on several.
+    #[must_use]
+    pub fn shared_hosts(&self) -> Option<String> {
+        (self.replicas > 1 && !self.hosts.is_empty()).then(|| self.hosts.join(", "))
+    }
+
     /// What to do about it, where it is not safe or not known to be.
     #[must_use]
     pub fn advice(&self) -> Option<&'static str> {
@@ -109,6 +117,12 @@ pub async fn verify(settings: &MonitorSettings, nats: &Client) {
         None => tracing::info!("{durability}"),
         Some(advice) => tracing::warn!("{durability}; {advice}"),
     }
+    if let Some(hosts) = durability.shared_hosts() {
+        tracing::warn!(
+            "servers of NATS have the address {hosts} in common: if they are on one machine, its replicas of \
+             INSTANCES are lost together"
+        );
+    }
 }
 
 /// Looks whether a C-STORE Success is safe from a power cut.
@@ -129,7 +143,7 @@ pub async fn look(settings: &MonitorSettings, nats: &Client) -> Durability {
             Err(error) => Sync::Unanswered(error),
         },
     };
-    Durability { replicas, sync }
+    Durability { replicas, sync, hosts: shared_hosts(nats) }
 }
 
 async fn syncs_always(url: &Url) -> anyhow::Result<bool> {
@@ -160,15 +174,17 @@ mod tests {
 
     #[test]
     fn replicas_promise_nothing_that_only_a_sync_does() {
-        let shown = |replicas, sync| Durability { replicas, sync }.to_string();
+        let of = |replicas, sync| Durability { replicas, sync, hosts: vec!["::1".to_owned()] };
         for sync in [Sync::NotSynced, Sync::Unasked, Sync::Asynchronous] {
-            let durability = Durability { replicas: 3, sync };
+            let durability = of(3, sync);
             assert!(durability.advice().is_some(), "{durability}");
             assert!(durability.to_string().contains("loses what was answered with Success"));
         }
         let three =
             "NATS syncs each event to disk before it acknowledges it (INSTANCES has 3 replicas)";
-        assert_eq!(shown(3, Sync::Synced), three);
-        assert!(!shown(1, Sync::Synced).contains("replicas"));
+        assert_eq!(of(3, Sync::Synced).to_string(), three);
+        assert!(!of(1, Sync::Synced).to_string().contains("replicas"));
+        assert_eq!(of(3, Sync::Synced).shared_hosts().as_deref(), Some("::1"));
+        assert_eq!(of(1, Sync::Synced).shared_hosts(), None);
     }
 }

@@ -12,9 +12,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What a service needs in order to do its work, each part with its state. Clones share it.
+/// What a service needs in order to do its work, each part with its state, and what else there is to tell of it.
+/// Clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Health(Arc<Mutex<BTreeMap<&'static str, State>>>);
+pub struct Health {
+    parts: Arc<Mutex<BTreeMap<&'static str, State>>>,
+    descriptions: Arc<Mutex<BTreeMap<&'static str, &'static str>>>,
+}
 
 /// The state of a part.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +60,7 @@ impl Health {
     /// The parts that are not ready, with the reason of each. Ready is when there are none.
     #[must_use]
     pub fn not_ready(&self) -> Vec<(&'static str, String)> {
-        let parts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
         let missing =
             |(name, state): (&&'static str, &State)| Some((*name, state.reason()?.to_owned()));
         parts.iter().filter_map(missing).collect()
@@ -68,11 +72,24 @@ impl Health {
     }
 
     fn put(&self, name: &'static str, state: State) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name, state);
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner).insert(name, state);
+    }
+
+    /// Tells something of the service that has nothing to do with readiness, such as its `role`.
+    pub fn describe(&self, what: &'static str, as_this: &'static str) {
+        let mut descriptions = self.descriptions.lock().unwrap_or_else(PoisonError::into_inner);
+        descriptions.insert(what, as_this);
+    }
+
+    /// All that is told by [`describe`](Self::describe).
+    #[must_use]
+    pub fn descriptions(&self) -> BTreeMap<String, String> {
+        let descriptions = self.descriptions.lock().unwrap_or_else(PoisonError::into_inner);
+        descriptions.iter().map(|(what, this)| ((*what).to_owned(), (*this).to_owned())).collect()
     }
 
     fn report(&self) -> Value {
-        let parts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
         let parts: Map<String, Value> =
             parts.iter().map(|(name, state)| ((*name).to_owned(), state.report().into())).collect();
         json!(parts)
@@ -82,7 +99,7 @@ impl Health {
 /// Whether each part is ready; the reasons are told by `/health/ready` and the log.
 impl Collector for Health {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let parts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
         let help = "Whether a part of the service is ready (1) or not (0).";
         let name = "collimator_ready";
         let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;

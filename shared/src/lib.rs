@@ -20,6 +20,7 @@ mod nats_tls;
 pub mod nats_url;
 pub mod nats_user;
 pub mod nats_version;
+pub mod nodes;
 pub mod pem;
 mod process;
 pub mod senders;

@@ -56,6 +56,7 @@ pub(super) async fn examine(settings: &PipelineSettings, broker: &Broker) -> Vec
         let sizes: Vec<_> = there.iter().map(|kept| size(kept)).collect();
         findings.push(Finding::ok("streams", sizes.join(", ")));
     }
+    findings.extend(together(&there, broker));
     for kept in there {
         match kept.name.as_str() {
             INSTANCES => {
@@ -90,20 +91,35 @@ fn size(kept: &Kept) -> String {
         }
         None => format!("{} has {used}", kept.name),
     };
-    match kept.replicas {
-        1 => size,
-        replicas => format!("{size} on {replicas} servers"),
+    if kept.replicas == 1 {
+        return size;
     }
+    let leader = kept.leader.as_deref().unwrap_or("none");
+    let followers: Vec<_> = kept.followers.iter().map(ToString::to_string).collect();
+    let (replicas, followers) = (kept.replicas, followers.join(", "));
+    format!("{size} on {replicas} servers (leader {leader}; {followers})")
 }
 
 /// Servers that do not have all of a stream: it is on fewer than it says.
 fn behind(kept: &Kept) -> Option<Finding> {
-    let (name, replicas, behind) = (&kept.name, kept.replicas, kept.behind.len());
-    let servers = kept.behind.join(", ");
+    let behind = kept.followers.iter().filter(|follower| follower.is_behind);
+    let behind: Vec<_> = behind.map(ToString::to_string).collect();
+    let (name, replicas, count) = (&kept.name, kept.replicas, behind.len());
+    let servers = behind.join(", ");
     let says =
-        format!("{name}: {behind} of its {replicas} replicas do not have all of it: {servers}");
+        format!("{name}: {count} of its {replicas} replicas do not have all of it: {servers}");
     let advice = "see that these servers run and reach the others; they catch up by themselves";
-    (behind > 0).then(|| Finding::warning("replicas", says, advice))
+    (count > 0).then(|| Finding::warning("replicas", says, advice))
+}
+
+/// Servers that seem to be on one machine.
+fn together(kept: &[&Kept], broker: &Broker) -> Option<Finding> {
+    let hosts = stream::shared_hosts(&broker.client);
+    let is_together = !hosts.is_empty() && kept.iter().any(|kept| kept.replicas > 1);
+    let says = format!("servers of NATS have the address {} in common", hosts.join(", "));
+    let advice =
+        "if they are on one machine, give each one of its own: replicas on one are lost together";
+    is_together.then(|| Finding::warning("replicas", says, advice))
 }
 
 /// Settings that somebody changed.

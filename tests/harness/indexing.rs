@@ -116,6 +116,16 @@ impl Indexing {
         .await;
     }
 
+    /// Waits until its catalogue has more instances than these; gives how many.
+    pub async fn has_more_than(&self, instances: u64) -> u64 {
+        let catalog = self.catalog();
+        eventually(&format!("more than {instances} instances in the catalogue"), async || {
+            let found = catalog.statistics().await.ok()?.instances;
+            (found > instances).then_some(found)
+        })
+        .await
+    }
+
     /// Waits for an answer about its readiness that has this in it.
     pub async fn is(&self, status: u16, why: &str) {
         let ready = format!("http://{}/health/ready", self.admin);

@@ -4,7 +4,7 @@ mod connection;
 mod inspection;
 
 pub use connection::connect;
-pub use inspection::{Kept, inspect};
+pub use inspection::{Follower, Kept, inspect, shared_hosts};
 
 use crate::election::{self, TRY_TIMEOUT, is_cluster, is_passing, outlast};
 use crate::health::Part;
@@ -261,10 +261,14 @@ fn impose(config: &mut Config, wanted: &Config) {
     if wanted.num_replicas > 0 {
         config.num_replicas = wanted.num_replicas;
     }
-    config.max_age = wanted.max_age;
+    // Whoever keeps what was decided for longer may.
+    let keeps_more = config.max_age.is_zero() || config.max_age > wanted.max_age;
+    if wanted.max_age != KEPT || !keeps_more {
+        config.max_age = wanted.max_age;
+    }
     config.allow_direct = wanted.allow_direct;
     if !wanted.duplicate_window.is_zero() {
-        config.duplicate_window = wanted.duplicate_window;
+        config.duplicate_window = config.duplicate_window.max(wanted.duplicate_window);
     }
 }
 
