@@ -47,7 +47,7 @@ impl Exchange {
 
 #[cfg(test)]
 mod tests {
-    use super::super::order::{Order, Place};
+    use super::super::order::{Arrival, Order};
     use super::*;
     use async_nats::StatusCode;
     use jiff::Timestamp;
@@ -137,17 +137,17 @@ mod tests {
                 Event(sequence, delivery) => {
                     let at = Timestamp::from_second(sequence as i64).unwrap();
                     match self.order.place(sequence, delivery, at) {
-                        Place::Next { gone } => {
+                        Arrival::Next { gone } => {
                             assert_eq!(gone, 0, "nothing was ever deleted from the stream");
                             assert_eq!(sequence, self.last + 1, "each once, and in order");
                             self.last = sequence;
                         }
-                        Place::Again => assert!(sequence <= self.last, "{sequence} is left out"),
-                        Place::Early { .. } => {
+                        Arrival::Again => assert!(sequence <= self.last, "{sequence} is left out"),
+                        Arrival::Early { .. } => {
                             self.begin_again();
                             return false;
                         }
-                        Place::Other => panic!("{sequence} never was another event"),
+                        Arrival::Other => panic!("{sequence} never was another event"),
                     }
                     self.exchange.event(LENGTH)
                 }
