@@ -4,15 +4,22 @@
 use serde_yaml::{Mapping, Value};
 use std::path::Path;
 
-fn read(name: &str) -> String {
+pub fn read(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
 }
 
-/// The services, with what they take over from others.
+/// The services of docker-compose.yml, with what they take over from others.
 fn services() -> Vec<(String, Mapping)> {
-    let mut compose: Value = serde_yaml::from_str(&read("docker-compose.yml")).unwrap();
-    compose.apply_merge().unwrap();
-    compose.apply_merge().unwrap(); // once more for what was taken over together with its own `<<`
+    services_of("docker-compose.yml")
+}
+
+/// The same of another compose file.
+pub fn services_of(file: &str) -> Vec<(String, Mapping)> {
+    let mut compose: Value = serde_yaml::from_str(&read(file)).unwrap();
+    // Again for what was taken over together with its own `<<`, three deep at most.
+    for _ in 0..4 {
+        compose.apply_merge().unwrap();
+    }
     let services = compose["services"].as_mapping().unwrap().clone();
     let service = |(name, it): (Value, Value)| {
         (name.as_str().unwrap().to_owned(), it.as_mapping().unwrap().clone())
@@ -20,7 +27,7 @@ fn services() -> Vec<(String, Mapping)> {
     services.into_iter().map(service).collect()
 }
 
-fn strings(value: Option<&Value>) -> Vec<String> {
+pub fn strings(value: Option<&Value>) -> Vec<String> {
     let values = value.and_then(Value::as_sequence).into_iter().flatten();
     values.map(|value| value.as_str().unwrap().to_owned()).collect()
 }
@@ -46,22 +53,26 @@ fn each_package_of_the_workspace_is_in_the_dockerfile() {
     }
 }
 
-/// What an image's tag has to have in it: `2.15.0-alpine`, `v3.5.0`, and of Debian, which has two numbers,
-/// `12.14-slim`.
-fn has_an_exact_version(image: &str) -> bool {
+/// What an image's tag has to have in it: `2.15.0-alpine`, `v3.5.0`, and of Debian and PostgreSQL, which have two
+/// numbers, `12.14-slim`.
+pub fn has_an_exact_version(image: &str) -> bool {
     let image = image.split_once('@').map_or(image, |(image, _)| image);
     let Some((name, tag)) = image.rsplit_once(':') else { return false };
     let numbers = tag.trim_start_matches('v').split('-').next().unwrap_or_default();
     let numbers: Vec<_> = numbers.split('.').collect();
     let all = numbers.iter().all(|number| number.parse::<u32>().is_ok());
-    all && numbers.len() >= if name == "debian" { 2 } else { 3 }
+    all && numbers.len() >= if ["debian", "postgres"].contains(&name) { 2 } else { 3 }
 }
 
 #[test]
 fn a_version_is_told_from_what_floats() {
-    for exact in
-        ["nats:2.15.0-alpine", "prom/prometheus:v3.5.0", "debian:12.14-slim", "a:1.2.3@b:c"]
-    {
+    for exact in [
+        "nats:2.15.0-alpine",
+        "prom/prometheus:v3.5.0",
+        "debian:12.14-slim",
+        "postgres:17.6",
+        "a:1.2.3@b:c",
+    ] {
         assert!(has_an_exact_version(exact), "{exact}");
     }
     for floats in
@@ -92,9 +103,13 @@ fn each_image_has_an_exact_version() {
 
 #[test]
 fn each_container_is_hardened() {
-    // The one that gives away what belongs to root, and ends.
-    const PREPARES: &str = "nats-passwords";
-    for (name, service) in services() {
+    assert_hardened(&services(), "nats-passwords", "ingest");
+}
+
+/// That no container may do more than it needs. `prepares` gives away what belongs to root, and ends; only `receives`
+/// may be reached from other machines.
+pub fn assert_hardened(services: &[(String, Mapping)], prepares: &str, receives: &str) {
+    for (name, service) in services {
         assert_eq!(service.get("read_only"), Some(&Value::Bool(true)), "{name}: read_only");
         assert_eq!(strings(service.get("cap_drop")), ["ALL"], "{name}: cap_drop");
         let options = strings(service.get("security_opt"));
@@ -103,7 +118,7 @@ fn each_container_is_hardened() {
         assert!(service.contains_key("logging"), "{name}: logging without a bound");
         let added = strings(service.get("cap_add"));
         let user = service.get("user").and_then(Value::as_str);
-        if name == PREPARES {
+        if name == prepares {
             assert_eq!(added, ["CHOWN", "DAC_OVERRIDE"]);
             assert_eq!(service["network_mode"], "none");
             assert!(!service.contains_key("restart"), "it does not stay");
@@ -119,12 +134,25 @@ fn each_container_is_hardened() {
             "{name}: {user:?}"
         );
         for port in strings(service.get("ports")) {
-            assert!(port.starts_with("127.0.0.1:") || name == "ingest", "{name} publishes {port}");
+            assert!(port.starts_with("127.0.0.1:") || name == receives, "{name} publishes {port}");
         }
         for unwanted in ["privileged", "devices", "pid", "ipc", "userns_mode"] {
             assert!(!service.contains_key(unwanted), "{name}: {unwanted}");
         }
     }
+}
+
+/// The settings of docs/settings.md, and whose each is. `src/main.rs` and `tests/starting.rs` hold that page to the programs.
+pub fn settings() -> Vec<(String, String)> {
+    let page = read("docs/settings.md");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `")).filter_map(|row| {
+        let cells: Vec<_> = row.split(" | ").collect();
+        let [setting, _, whose, _] = cells.try_into().ok()?;
+        Some((setting.trim_end_matches('`').to_owned(), whose.to_owned()))
+    });
+    let settings: Vec<(String, String)> = rows.collect();
+    assert!(settings.len() > 40, "{settings:?}");
+    settings
 }
 
 #[test]
@@ -144,14 +172,7 @@ fn each_setting_of_a_service_can_be_given_to_its_container() {
         "API_ADDR",
         "SHUTDOWN_GRACE",
     ];
-    let page = read("docs/settings.md");
-    let rows = page.lines().filter_map(|line| line.strip_prefix("| `")).filter_map(|row| {
-        let cells: Vec<_> = row.split(" | ").collect();
-        let [setting, _, whose, _] = cells.try_into().ok()?;
-        Some((setting.trim_end_matches('`').to_owned(), whose.to_owned()))
-    });
-    let settings: Vec<(String, String)> = rows.collect();
-    assert!(settings.len() > 40, "{settings:?}");
+    let settings = settings();
     for (name, service) in services() {
         let named = |whose: &str| whose.split(", ").any(|it| it == name || it == "all");
         if !service.contains_key("build") {

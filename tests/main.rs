@@ -20,6 +20,7 @@ mod damaged_consumers;
 mod dcmdump;
 mod dead_letters;
 mod deleting;
+mod deploying;
 mod dicomweb;
 mod disagreeing;
 mod doctor_command;
