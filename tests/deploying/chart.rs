@@ -19,7 +19,7 @@ const SCRIPT: &str = r#"
 import json, sys
 import helm_python, kubernetes_validate, yaml
 
-folder, versions, all_values = sys.argv[1], sys.argv[2].split(","), json.loads(sys.argv[3])
+folder, versions, all_values = sys.argv[1], sys.argv[2].split(), json.loads(sys.argv[3])
 lint = helm_python.lint(folder)
 rendered = []
 with helm_python.Chart.load(folder) as chart:
@@ -85,18 +85,23 @@ fn values(name: &str) -> Value {
     serde_yaml::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// What Helm makes of each of these values; `None` where Helm can't be had (which is said).
-async fn render(all: &[Value]) -> Option<Outcome> {
+/// What Helm makes of each of these values, with each object held against the schemas of these versions of Kubernetes;
+/// `None` where Helm can't be had (which is said).
+async fn render(all: &[Value], kubernetes: &[&str]) -> Option<Outcome> {
     let packages = python::packages("helm", &PACKAGES).await?;
     let (chart, all) = (chart(), json!(all).to_string());
-    let arguments = [chart.to_str().unwrap(), &KUBERNETES.join(","), &all];
+    let arguments = [chart.to_str().unwrap(), &kubernetes.join(" "), &all];
     Some(serde_json::from_str(&python::run(&packages, SCRIPT, &arguments).await).unwrap())
 }
 
 /// The outcome of the values that are there for tests: the defaults, a cluster, SQLite.
 async fn three() -> Option<[Rendered; 3]> {
+    three_for(&[]).await
+}
+
+async fn three_for(kubernetes: &[&str]) -> Option<[Rendered; 3]> {
     let all = [json!({}), values("cluster-values.yaml"), values("sqlite-values.yaml")];
-    let outcome = render(&all).await?;
+    let outcome = render(&all, kubernetes).await?;
     assert_eq!(outcome.lint["errors"], json!([]), "{:?}", outcome.lint);
     // 1 is advice: a chart might have an icon.
     let messages = outcome.lint["messages"].as_array().unwrap().iter();
@@ -110,6 +115,14 @@ async fn three() -> Option<[Rendered; 3]> {
 
 fn text(it: &Value) -> &str {
     it.as_str().unwrap_or_else(|| panic!("{it}"))
+}
+
+#[tokio::test]
+async fn helm_finds_no_fault_and_kubernetes_takes_each_object() {
+    let Some(all) = three_for(&KUBERNETES).await else { return };
+    for rendered in all {
+        assert!(rendered.objects.len() > 5, "{:?}", rendered.objects);
+    }
 }
 
 #[tokio::test]
@@ -258,7 +271,7 @@ async fn values_that_mean_nothing_are_refused() {
         json!({ "ingest": { "settings": { "MAX_ASSOCIATIONS": 5 } } }),
         json!({ "ingest": { "service": { "externalTrafficPolicy": "local" } } }),
     ];
-    let Some(outcome) = render(&wrong).await else { return };
+    let Some(outcome) = render(&wrong, &[]).await else { return };
     for (values, rendered) in wrong.iter().zip(outcome.rendered) {
         assert!(rendered.error.is_some(), "{values}");
     }
