@@ -54,10 +54,10 @@ async fn a_large_backlog_is_indexed_while_a_follower_the_connected_server_and_th
         cluster.has(stream, 3).await;
     }
     let mut sender = Published::new("one", "2.25.1");
-    let mut sent = 0;
+    let (mut sent, mut alive) = (0, cluster.url(0));
     for dies in ["a follower", "the connected server", "the leader"] {
         indexing.kill();
-        sender.sends(&cluster.url(0), LARGE_BACKLOG).await;
+        sender.sends(&alive, LARGE_BACKLOG).await;
         let leader = cluster.leader("INSTANCES").await;
         let connected = cluster.follower("INSTANCES").await;
         let victim = match dies {
@@ -71,12 +71,13 @@ async fn a_large_backlog_is_indexed_while_a_follower_the_connected_server_and_th
         // In the middle of it.
         indexing.has_more_than(sent).await;
         cluster.kill(victim);
+        alive = cluster.other(victim);
         sent += LARGE_BACKLOG;
         indexing.has(sent).await;
         cluster.start_again(victim);
         cluster.has("INSTANCES", 3).await;
     }
-    sender.releases(&cluster.url(0)).await;
+    sender.releases(&alive).await;
     let series = crate::harness::eventually("the series to be complete", async || {
         let revisions = indexing.revisions().await;
         revisions.into_iter().find(|revision| revision["instances_count"] == sent)
