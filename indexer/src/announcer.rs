@@ -82,7 +82,9 @@ impl Announcer {
                 false => catalog.count_waiting_announcements().await?,
             };
             self.metrics.outbox.set(all);
-            let Some(last) = waiting.last() else { return Ok(()) };
+            if waiting.is_empty() {
+                return Ok(());
+            }
             // All are on their way before the first is waited for; the broker keeps their order.
             let mut acknowledgements = Vec::with_capacity(waiting.len());
             for announcement in &waiting {
@@ -125,7 +127,8 @@ impl Announcer {
                     renumber_unless_announced(jetstream, catalog, announcement, sequence).await?;
                 }
             }
-            catalog.announced(last.id).await?;
+            let ids: Vec<_> = waiting.iter().map(|announcement| announcement.id).collect();
+            catalog.announced(&ids).await?;
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What goes wrong with the catalogue, by what a caller can do about it.
 
+use crate::{postgres, sqlite};
+use sqlx::migrate::MigrateError;
 use std::error::Error;
 
 /// The catalogue can't do what was asked of it.
@@ -36,5 +38,36 @@ impl CatalogError {
     #[must_use]
     pub fn is_passing(&self) -> bool {
         matches!(self, Self::Unavailable(_))
+    }
+}
+
+impl From<sqlx::Error> for CatalogError {
+    fn from(error: sqlx::Error) -> Self {
+        match is_passing(&error) {
+            true => Self::Unavailable(error.into()),
+            false => Self::Refused(error.into()),
+        }
+    }
+}
+
+impl From<MigrateError> for CatalogError {
+    fn from(error: MigrateError) -> Self {
+        match &error {
+            MigrateError::Execute(cause) | MigrateError::ExecuteMigration(cause, _)
+                if is_passing(cause) =>
+            {
+                Self::Unavailable(error.into())
+            }
+            _ => Self::OtherVersion(error.into()),
+        }
+    }
+}
+
+/// Whether a later try may succeed: by what the database says, or since the connection to it was lost. Where that was
+/// in the middle of a commit, nobody knows whether it was made; the bookmark tells.
+fn is_passing(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::PoolTimedOut => true,
+        error => sqlite::error::is_passing(error) || postgres::error::is_passing(error),
     }
 }

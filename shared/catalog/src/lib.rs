@@ -2,15 +2,17 @@
 //!
 //! The indexer owns it: [`CatalogWriter`] is its end, and it alone migrates, decides and announces. The API has
 //! the other end, [`CatalogReader`]. What the two take and give stands here, and how it is kept in a folder of its
-//! own for each database: `sqlite/`.
+//! own for each database: `sqlite/` and `postgres/`.
 
 mod announcements;
 mod attributes;
 mod batch;
+mod dispatch;
 mod encoding;
 mod error;
 mod lease;
 mod losses;
+mod postgres;
 mod records;
 mod search;
 mod settings;
@@ -23,6 +25,9 @@ pub use batch::{
     Restored, SeriesBookmark, StudiesDecided,
 };
 pub use contract::attributes::{Attribute, Kind, keyword};
+pub use dispatch::{
+    CatalogReader, CatalogWriter, NewCatalog, inspect, is_locked, lock, restore_backup,
+};
 pub use error::CatalogError;
 pub use lease::{Lease, RENEW_EVERY};
 pub use losses::{Contradicted, Loss, LossCause, Witness};
@@ -33,7 +38,4 @@ pub use search::{
     LevelSearch, Listed, Matching, Page, Position, SeriesOrder, SeriesSearch, StudySearch,
 };
 pub use settings::CatalogSettings;
-pub use sqlite::{
-    CatalogReader, CatalogWriter, Disk, Inspected, Inspection, Lock, NewCatalog, RestoredBackup,
-    inspect, is_locked, lock, restore_backup,
-};
+pub use sqlite::{Disk, Inspected, Inspection, Lock, RestoredBackup};

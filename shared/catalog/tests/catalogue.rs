@@ -356,7 +356,7 @@ async fn announcements_wait_in_order_until_the_broker_has_them() {
     let ids: Vec<_> = waiting.iter().map(|a| a.message_id.as_str()).collect();
     assert_eq!(ids, ["2.1:1", "2.2:1"]);
     assert_eq!(waiting[0].subject.to_string(), "dicom.series.completed.MR.2.1");
-    feed.catalog.announced(waiting[0].id).await.unwrap();
+    feed.catalog.announced(&[waiting[0].id]).await.unwrap();
     assert_eq!(feed.catalog.waiting_announcements(10).await.unwrap(), waiting[1..]);
 }
 
@@ -848,7 +848,7 @@ async fn what_is_held_back_is_announced_once_a_person_says_so() {
     let [announced, held] = waiting.as_slice() else { panic!("{waiting:?}") };
     assert_eq!(announced.held, None);
     assert_eq!(held.held.as_deref(), Some("instances disagree on PatientID, PatientName"));
-    feed.catalog.announced(held.id).await.unwrap();
+    feed.catalog.announced(&[held.id]).await.unwrap();
     let (subject, message_id) = (&held.subject, held.message_id.as_str());
     let again = Held { subject, message_id, time: held.time, payload: &held.payload };
     let uid = SeriesInstanceUid::parse("2.1").unwrap();

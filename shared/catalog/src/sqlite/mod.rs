@@ -6,7 +6,7 @@ mod added_attributes;
 mod bookmark;
 mod columns;
 mod connect;
-mod error;
+pub(crate) mod error;
 mod filings;
 mod identities;
 mod read;
@@ -14,11 +14,15 @@ mod read;
 mod tests;
 mod write;
 
-pub use connect::inspection::{Inspected, Inspection, inspect};
-pub use connect::lock::{Lock, is_locked, lock};
+pub(crate) use connect::inspection::inspect;
+pub use connect::inspection::{Inspected, Inspection};
+pub(crate) use connect::location::name;
+pub use connect::lock::Lock;
+pub(crate) use connect::lock::{is_locked, lock};
 pub use connect::reader::CatalogReader;
-pub use connect::rebuild::NewCatalog;
-pub use connect::restore::{RestoredBackup, restore_backup};
+pub use connect::rebuild::NewFile;
+pub use connect::restore::RestoredBackup;
+pub(crate) use connect::restore::restore_backup;
 pub use connect::writer::{CatalogWriter, Disk};
 
 use sqlx::migrate::Migrator;

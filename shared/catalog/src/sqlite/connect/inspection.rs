@@ -4,7 +4,7 @@
 use crate::error::CatalogError;
 use crate::losses::Loss;
 use crate::settings::CatalogSettings;
-use crate::sqlite::connect::location::beside;
+use crate::sqlite::connect::location::{beside, refused};
 use crate::sqlite::write::losses;
 use crate::sqlite::{BUSY_TIMEOUT, MIGRATIONS};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -103,7 +103,7 @@ fn is_at_rest(path: &Path) -> Result<Option<bool>, CatalogError> {
     if !has("-wal") {
         return Ok(Some(true));
     }
-    let owner = std::fs::metadata(path).map_err(sqlx::Error::Io)?.uid();
+    let owner = std::fs::metadata(path).map_err(refused)?.uid();
     let is_owner = owner == rustix::process::geteuid().as_raw();
     Ok((has("-shm") || is_owner).then_some(false))
 }
@@ -112,6 +112,6 @@ fn is_at_rest(path: &Path) -> Result<Option<bool>, CatalogError> {
 /// 1.3.3).
 fn is_wal(path: &Path) -> Result<bool, CatalogError> {
     let mut header = [0; 20];
-    File::open(path).and_then(|mut file| file.read_exact(&mut header)).map_err(sqlx::Error::Io)?;
+    File::open(path).and_then(|mut file| file.read_exact(&mut header)).map_err(refused)?;
     Ok(header[19] == 2)
 }

@@ -2,6 +2,7 @@
 //! was killed is replaced at once. Without the lock the lease is taken once its holder has not touched the lock's file
 //! for a while: it is stopped, or hangs.
 
+use super::location::refused;
 use super::lock::LockFile;
 use crate::error::CatalogError;
 use crate::lease::{Lease, RENEW_EVERY};
@@ -112,7 +113,7 @@ impl FileLease {
         let Some(epoch) = epoch else { return Ok(false) };
         self.epoch.store(epoch, Ordering::Relaxed);
         if let Some(file) = &self.file {
-            file.touch().map_err(sqlx::Error::Io)?;
+            file.touch().map_err(refused)?;
         }
         Ok(true)
     }
@@ -141,12 +142,12 @@ impl FileLease {
     /// [`CatalogError::Superseded`] when another indexer has it, and what the file's disk says.
     pub(in crate::sqlite) async fn renew(&self, pool: &SqlitePool) -> Result<(), CatalogError> {
         let Some(file) = &self.file else { return Ok(()) };
-        file.touch().map_err(sqlx::Error::Io)?;
+        file.touch().map_err(refused)?;
         // A write that takes longer has looked before it began.
         let Ok(connection) = timeout(RENEW_EVERY, pool.acquire()).await else { return Ok(()) };
         let mut connection = connection?;
         self.check(&mut connection).await?;
-        if !file.lock_later().map_err(sqlx::Error::Io)? {
+        if !file.lock_later().map_err(refused)? {
             return Ok(());
         }
         // Whoever had it is gone.
@@ -190,5 +191,5 @@ impl FileLease {
 }
 
 fn is_fresh(file: &LockFile) -> Result<bool, CatalogError> {
-    Ok(file.is_fresh().map_err(sqlx::Error::Io)?)
+    Ok(file.is_fresh().map_err(refused)?)
 }

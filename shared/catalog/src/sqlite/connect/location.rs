@@ -54,14 +54,6 @@ impl CatalogSettings {
         Self { database_url: format!("sqlite://{path}") }
     }
 
-    /// What to call the catalogue in front of people.
-    ///
-    /// # Errors
-    /// When the URL names none.
-    pub fn name(&self) -> Result<String, CatalogError> {
-        Ok(self.path()?.display().to_string())
-    }
-
     /// The catalogue's file.
     ///
     /// # Errors
@@ -74,8 +66,10 @@ impl CatalogSettings {
     pub(in crate::sqlite) fn file(&self) -> Result<SqliteConnectOptions, CatalogError> {
         let url = &self.database_url;
         let no_file = || {
-            let says = "DATABASE_URL must be `sqlite://` and the path of a file, not";
-            CatalogError::Settings(format!("{says} {url:?}"))
+            let says = "DATABASE_URL must be `sqlite://` and the path of a file, or `postgres://`";
+            // Any other may have a password.
+            let named = if url.contains('@') { String::new() } else { format!(", not {url:?}") };
+            CatalogError::Settings(format!("{says}{named}"))
         };
         let rest = url.strip_prefix("sqlite:").ok_or_else(no_file)?;
         let rest = rest.strip_prefix("//").unwrap_or(rest);
@@ -92,11 +86,24 @@ impl CatalogSettings {
     }
 }
 
+/// What to call the catalogue in front of people.
+///
+/// # Errors
+/// When the URL names none.
+pub(crate) fn name(settings: &CatalogSettings) -> Result<String, CatalogError> {
+    Ok(settings.path()?.display().to_string())
+}
+
 /// What to say of a path that SQLite can't open.
 pub(in crate::sqlite) fn not_utf8(path: &Path) -> CatalogError {
     let named = path.display();
     let says = "has a name that is not in UTF-8; name another one";
     CatalogError::Settings(format!("the catalogue's file {named} {says}"))
+}
+
+/// What the disk refuses: the catalogue's file or folder can't be made.
+pub(in crate::sqlite) fn refused(error: io::Error) -> CatalogError {
+    CatalogError::Refused(error.into())
 }
 
 /// A path that SQLite takes for one: a relative one that begins like a URL or with a colon means something

@@ -1,31 +1,29 @@
 //! A catalogue that is made anew, and is there under its own name once it is whole.
 
-use super::location::{beside, remove_database};
+use super::location::{beside, refused, remove_database};
 use crate::error::CatalogError;
 use crate::settings::CatalogSettings;
 use crate::sqlite::CatalogWriter;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A catalogue in the making.
+/// The file of a catalogue in the making.
 #[derive(Debug)]
-pub struct NewCatalog {
-    /// What it is written by.
-    pub writer: CatalogWriter,
+pub struct NewFile {
     part: PathBuf,
     path: PathBuf,
 }
 
-impl NewCatalog {
-    /// Begins one that will be in the file at `path`, beside it. What an earlier try left goes.
+impl NewFile {
+    /// Begins one that will be at `path`, beside it, and gives what it is written by. What an earlier try left goes.
     ///
     /// # Errors
     /// When the file can't be made.
-    pub async fn begin(path: &Path) -> Result<Self, CatalogError> {
+    pub async fn begin(path: &Path) -> Result<(Self, CatalogWriter), CatalogError> {
         let part = beside(path, ".part");
-        remove_database(&part).map_err(|error| CatalogError::from(sqlx::Error::Io(error)))?;
+        remove_database(&part).map_err(refused)?;
         let writer = CatalogWriter::own(&CatalogSettings::at(&part)).await?;
-        Ok(Self { writer, part, path: path.to_owned() })
+        Ok((Self { part, path: path.to_owned() }, writer))
     }
 
     /// Puts it in its place. Its writer is closed.

@@ -2,6 +2,7 @@
 
 use super::lease::{Claim, FileLease};
 use super::lock::LockFile;
+use super::location::refused;
 use super::own_file::OwnFile;
 use super::pool::{BEGIN_WRITE, connections, options};
 use super::wal_checkpoint::WriteBack;
@@ -168,7 +169,7 @@ async fn open(
         .pragma("cache_size", OWNER_CACHE)
         .pragma("wal_autocheckpoint", CHECKPOINT_AFTER);
     if let Some(folder) = options.get_filename().parent() {
-        std::fs::create_dir_all(folder).map_err(sqlx::Error::Io)?;
+        std::fs::create_dir_all(folder).map_err(refused)?;
     }
     // One connection: what the owner writes is written in order.
     Ok((connections(1).connect_with(options.clone()).await?, options))

@@ -2,7 +2,7 @@
 //! acknowledged them.
 
 use crate::announcements::Announcement;
-use crate::encoding::{nanoseconds, timestamp};
+use crate::encoding::{json, nanoseconds, timestamp};
 use crate::error::CatalogError;
 use crate::sqlite::CatalogWriter;
 use contract::event::Event;
@@ -43,14 +43,14 @@ impl CatalogWriter {
         Ok(sqlx::query_scalar("select count(*) from outbox").fetch_one(&self.pool).await?)
     }
 
-    /// Forgets the announcements up to and with `id`: the broker has them.
+    /// Forgets announcements by their ids: the broker has them.
     ///
     /// # Errors
     /// When the catalogue can't be written; they will then be announced again.
-    pub async fn announced(&self, id: i64) -> Result<(), CatalogError> {
+    pub async fn announced(&self, ids: &[i64]) -> Result<(), CatalogError> {
         let mut transaction = self.begin_write().await?;
-        let forget = sqlx::query("delete from outbox where id <= ?");
-        forget.bind(id).execute(&mut *transaction).await?;
+        let forget = "delete from outbox where id in (select value from json_each(?))";
+        sqlx::query(forget).bind(json(ids)).execute(&mut *transaction).await?;
         Ok(transaction.commit().await?)
     }
 }

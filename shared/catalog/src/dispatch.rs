@@ -1,0 +1,742 @@
+//! The two ends of the catalogue, each on one of two databases. What differs between them is in `sqlite/` and
+//! `postgres/`; what has no meaning in one of them is answered here.
+
+use crate::announcements::{Announcement, Delivered, Held};
+use crate::batch::{
+    Batch, Bookmark, Committed, Recorded, RegistrationOutcome, Restored, SeriesBookmark,
+    StudiesDecided,
+};
+use crate::error::CatalogError;
+use crate::losses::{Loss, Witness};
+use crate::postgres::{self, within};
+use crate::records::{
+    Details, InstanceRecord, RevisionRecord, SeriesRecord, SourceRecord, Statistics, StudyRecord,
+};
+use crate::search::{LevelSearch, Page, Position, SeriesSearch, StudySearch};
+use crate::settings::CatalogSettings;
+use crate::sqlite::{self, Disk, Inspected, Lock, RestoredBackup};
+use completion::{Completion, Consequences, OpenSeries, StudyCompletion};
+use contract::event::{Reason, SeriesCompleted, SeriesDeleted, StudyCompleted};
+use contract::uid::{SeriesInstanceUid, StudyInstanceUid};
+use jiff::Timestamp;
+use std::io;
+use std::path::Path;
+
+/// The catalogue as the indexer has it, which owns it: it alone migrates, decides and announces. Clones share its
+/// one connection, so that what is written is written in order.
+#[derive(Debug, Clone)]
+pub enum CatalogWriter {
+    /// In one file.
+    #[doc(hidden)]
+    Sqlite(sqlite::CatalogWriter),
+    /// In a database on a server.
+    #[doc(hidden)]
+    Postgres(postgres::CatalogWriter),
+}
+
+/// The catalogue as the API has it, which reads it, and writes how far its webhooks are. Clones share its
+/// connections.
+#[derive(Debug, Clone)]
+pub enum CatalogReader {
+    /// In one file.
+    #[doc(hidden)]
+    Sqlite(sqlite::CatalogReader),
+    /// In a database on a server.
+    #[doc(hidden)]
+    Postgres(postgres::CatalogReader),
+}
+
+/// Runs a verb on the database that an end has. A server may fall silent, a file does not.
+macro_rules! on {
+    ($end:ident, $one:ident => $verb:expr) => {
+        match $end {
+            Self::Sqlite($one) => $verb.await,
+            Self::Postgres($one) => within($verb).await,
+        }
+    };
+}
+
+impl CatalogWriter {
+    /// Opens the catalogue as its owner: makes the file and its folder where they are missing, and
+    /// brings its tables up to this version.
+    ///
+    /// # Errors
+    /// When the file can't be made, opened or migrated.
+    pub async fn own(settings: &CatalogSettings) -> Result<Self, CatalogError> {
+        if settings.is_postgres() {
+            return Ok(Self::Postgres(postgres::CatalogWriter::own(settings).await?));
+        }
+        Ok(Self::Sqlite(sqlite::CatalogWriter::own(settings).await?))
+    }
+
+    /// Goes on with the file that is in the catalogue's place now, if that is another one than was
+    /// opened: a restored backup, for instance.
+    ///
+    /// # Errors
+    /// As [`CatalogWriter::own`].
+    pub async fn reopen_if_replaced(&self) -> Result<(), CatalogError> {
+        match self {
+            Self::Sqlite(one) => one.reopen_if_replaced().await,
+            Self::Postgres(_) => Ok(()),
+        }
+    }
+
+    /// The disk that the catalogue is on; `None` where that is another machine's.
+    ///
+    /// # Errors
+    /// When the disk does not answer.
+    pub async fn disk(&self) -> io::Result<Option<Disk>> {
+        match self {
+            Self::Sqlite(one) => one.disk().await,
+            Self::Postgres(_) => Ok(None),
+        }
+    }
+
+    /// Closes all connections, once what runs on them has ended.
+    pub async fn close(&self) {
+        match self {
+            Self::Sqlite(one) => one.close().await,
+            Self::Postgres(one) => one.close().await,
+        }
+    }
+
+    /// How far the stream has been read, if it ever was.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn bookmark(&self) -> Result<Option<Bookmark>, CatalogError> {
+        on!(self, one => one.bookmark())
+    }
+
+    /// Commits a batch, its bookmark and what `conclude` makes of it, or nothing at all. Gives what
+    /// will be announced.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written; the batch is then as if it had not been read.
+    pub async fn record(
+        &self,
+        batch: &Batch,
+        conclude: impl FnOnce(&Recorded) -> Consequences,
+    ) -> Result<Committed, CatalogError> {
+        on!(self, one => one.record(batch, conclude))
+    }
+
+    /// Writes down that series are complete, each with its announcement, all or none. One that is
+    /// not open (any more) is passed over. Gives what will be announced.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written.
+    pub async fn complete(
+        &self,
+        completions: &[Completion],
+    ) -> Result<Vec<SeriesCompleted>, CatalogError> {
+        on!(self, one => one.complete(completions))
+    }
+
+    /// Deletes some of the series that were last complete before a time and are so still, the oldest
+    /// first; none when there are no more. `now` is when it is done, in the broker's time. Gives what
+    /// will be announced.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written.
+    pub async fn expire(
+        &self,
+        before: Timestamp,
+        now: Timestamp,
+    ) -> Result<Vec<SeriesDeleted>, CatalogError> {
+        on!(self, one => one.expire(before, now))
+    }
+
+    /// Deletes a series because the record says that it was deleted at this point.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written.
+    pub async fn restore_deletion(&self, fact: &SeriesDeleted) -> Result<Restored, CatalogError> {
+        on!(self, one => one.restore_deletion(fact))
+    }
+
+    /// Writes down that a series was complete as the fact says. Everything in INSTANCES up to the
+    /// sequence that it names has to be recorded before, and nothing after.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written.
+    pub async fn restore(&self, fact: &SeriesCompleted) -> Result<Restored, CatalogError> {
+        on!(self, one => one.restore(fact))
+    }
+
+    /// Writes down that events are gone; gives whether that is news.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written.
+    pub async fn lose(&self, loss: &Loss) -> Result<bool, CatalogError> {
+        on!(self, one => one.lose(loss))
+    }
+
+    /// What was lost, the latest first.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn losses(&self) -> Result<Vec<Loss>, CatalogError> {
+        on!(self, one => one.losses())
+    }
+
+    /// The instance whose event has the highest sequence in `after < sequence <= to`, or the lowest. There
+    /// is no index by sequence, since this is asked only after a loss.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn witness(
+        &self,
+        after: u64,
+        to: u64,
+        highest: bool,
+    ) -> Result<Option<Witness>, CatalogError> {
+        on!(self, one => one.witness(after, to, highest))
+    }
+
+    /// Goes back to sequence `to`, after which the stream is another one than was read: its next events
+    /// have sequences that the catalogue has given to others. Those it takes for older than all that
+    /// comes, so that the next revision of a series says what was added since.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written.
+    pub async fn go_back(&self, to: u64, loss: &Loss) -> Result<(), CatalogError> {
+        match self {
+            Self::Sqlite(one) => one.go_back(to, loss).await,
+            Self::Postgres(one) => one.go_back(to, loss).await,
+        }
+    }
+
+    /// The series that are still arriving.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn open_series(&self) -> Result<Vec<(SeriesInstanceUid, OpenSeries)>, CatalogError> {
+        on!(self, one => one.open_series())
+    }
+
+    /// The oldest announcements that wait, `limit` at most.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn waiting_announcements(
+        &self,
+        limit: u32,
+    ) -> Result<Vec<Announcement>, CatalogError> {
+        on!(self, one => one.waiting_announcements(limit))
+    }
+
+    /// How many announcements wait.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn count_waiting_announcements(&self) -> Result<i64, CatalogError> {
+        on!(self, one => one.count_waiting_announcements())
+    }
+
+    /// Forgets announcements by their ids: the broker has them. Others of lower ids may have been committed since.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written; they will then be announced again.
+    pub async fn announced(&self, ids: &[i64]) -> Result<(), CatalogError> {
+        on!(self, one => one.announced(ids))
+    }
+
+    /// Gives a completion that waits to be announced the number after the last one of its series or study,
+    /// and those that wait after it the ones that follow. They are announced by these, and the history has
+    /// them so. `false` where there is nothing to number.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written.
+    pub async fn renumber(&self, announcement: &Announcement) -> Result<bool, CatalogError> {
+        on!(self, one => one.renumber(announcement))
+    }
+
+    /// Which evidence of which sender is not believed: its AE title and the rule.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn disproved(&self) -> Result<Vec<(String, Reason)>, CatalogError> {
+        on!(self, one => one.disproved())
+    }
+
+    /// The studies of which a series was complete since they were, each with when the latest of
+    /// these was; `None` when that came by `POST /store`, which knows no broker's time.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn open_studies(&self) -> Result<Vec<(String, Option<Timestamp>)>, CatalogError> {
+        on!(self, one => one.open_studies())
+    }
+
+    /// Moves when the latest series of studies were complete: the broker's clock was set.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written.
+    pub async fn move_open_studies(
+        &self,
+        studies: &[(String, Timestamp)],
+    ) -> Result<(), CatalogError> {
+        on!(self, one => one.move_open_studies(studies))
+    }
+
+    /// Leaves it at that: no study will be complete by what has come so far.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written.
+    pub async fn forget_open_studies(&self) -> Result<(), CatalogError> {
+        on!(self, one => one.forget_open_studies())
+    }
+
+    /// Writes down that studies are complete, each with its announcement, all or none. One in which
+    /// a series is receiving waits; one that has no news, or no series any more, is passed over.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written.
+    pub async fn complete_studies(
+        &self,
+        completions: &[StudyCompletion],
+    ) -> Result<StudiesDecided, CatalogError> {
+        on!(self, one => one.complete_studies(completions))
+    }
+
+    /// Writes down that a study was complete because the record says so.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written.
+    pub async fn restore_study(&self, fact: &StudyCompleted) -> Result<Restored, CatalogError> {
+        on!(self, one => one.restore_study(fact))
+    }
+
+    /// Writes so many complete series, four to a study and a patient, without their instances, into a
+    /// catalogue that has none.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written, or has such series.
+    #[cfg(feature = "synthetic")]
+    pub async fn fill(&self, series: u32) -> Result<(), CatalogError> {
+        match self {
+            Self::Sqlite(one) => one.fill(series).await,
+            Self::Postgres(_) => Err(no_file("made-up series are written to SQLite only")),
+        }
+    }
+
+    /// How far the SERIES stream is in the catalogue; `None` if that is not known.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn series_bookmark(&self) -> Result<Option<SeriesBookmark>, CatalogError> {
+        on!(self, one => one.series_bookmark())
+    }
+
+    /// Writes down how far the SERIES stream is in the catalogue.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written.
+    pub async fn has_taken_up(&self, bookmark: SeriesBookmark) -> Result<(), CatalogError> {
+        on!(self, one => one.has_taken_up(bookmark))
+    }
+
+    /// Whether the history has this completion of a series, by its number.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn has_completion(&self, fact: &SeriesCompleted) -> Result<bool, CatalogError> {
+        on!(self, one => one.has_completion(fact))
+    }
+
+    /// Whether the history has this deletion of a series.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn has_deletion(&self, fact: &SeriesDeleted) -> Result<bool, CatalogError> {
+        on!(self, one => one.has_deletion(fact))
+    }
+
+    /// Whether the history has this completion of a study, by its number.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn has_study_completion(&self, fact: &StudyCompleted) -> Result<bool, CatalogError> {
+        on!(self, one => one.has_study_completion(fact))
+    }
+
+    /// Adds a completion to the history of its series and leaves the series as it is: its next one has a
+    /// higher number.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written, or has it.
+    pub async fn note_completion(&self, fact: &SeriesCompleted) -> Result<(), CatalogError> {
+        on!(self, one => one.note_completion(fact))
+    }
+
+    /// As [`CatalogWriter::note_completion`], of a deletion.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written.
+    pub async fn note_deletion(&self, fact: &SeriesDeleted) -> Result<(), CatalogError> {
+        on!(self, one => one.note_deletion(fact))
+    }
+
+    /// As [`CatalogWriter::note_completion`], of a study.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written.
+    pub async fn note_study(&self, fact: &StudyCompleted) -> Result<(), CatalogError> {
+        on!(self, one => one.note_study(fact))
+    }
+}
+
+impl CatalogReader {
+    /// Opens the catalogue of somebody else, when it is first used.
+    ///
+    /// # Errors
+    /// When the url names no SQLite file.
+    pub fn open(settings: &CatalogSettings) -> Result<Self, CatalogError> {
+        if settings.is_postgres() {
+            return Ok(Self::Postgres(postgres::CatalogReader::open(settings)?));
+        }
+        Ok(Self::Sqlite(sqlite::CatalogReader::open(settings)?))
+    }
+
+    /// Whether the owner has brought the catalogue up to this version.
+    ///
+    /// # Errors
+    /// [`CatalogError::NotMigrated`] when not, or what is wrong with the file.
+    pub async fn check(&self) -> Result<(), CatalogError> {
+        on!(self, one => one.check())
+    }
+
+    /// Copies the catalogue as it is at this moment into a file that must not exist. Others go on
+    /// writing meanwhile.
+    ///
+    /// # Errors
+    /// When the file can't be written, or is there.
+    pub async fn backup(&self, into: &Path) -> Result<(), CatalogError> {
+        match self {
+            Self::Sqlite(one) => one.backup(into).await,
+            Self::Postgres(_) => Err(no_file("back it up with `pg_dump`")),
+        }
+    }
+
+    /// Closes all connections, once what runs on them has ended.
+    pub async fn close(&self) {
+        match self {
+            Self::Sqlite(one) => one.close().await,
+            Self::Postgres(one) => one.close().await,
+        }
+    }
+
+    /// All rows as text, by table, in an order that does not depend on when they were written. Two
+    /// catalogues that say the same give the same; announcements that wait are not among it.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn rows(&self) -> Result<Vec<String>, CatalogError> {
+        on!(self, one => one.rows())
+    }
+
+    /// All that is known of a series, in whatever state; `None` if there is no such series.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn series_details(
+        &self,
+        series: &SeriesInstanceUid,
+    ) -> Result<Option<Details>, CatalogError> {
+        on!(self, one => one.series_details(series))
+    }
+
+    /// How many instances a series has by now; `None` if there is no such series.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn count_instances(
+        &self,
+        series: &SeriesInstanceUid,
+    ) -> Result<Option<u64>, CatalogError> {
+        on!(self, one => one.count_instances(series))
+    }
+
+    /// A page of the instances of a series, in the order in which they came into it.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn instances(
+        &self,
+        series: &SeriesInstanceUid,
+        after: Option<Position>,
+        limit: u32,
+    ) -> Result<Page<InstanceRecord>, CatalogError> {
+        on!(self, one => one.instances(series, after, limit))
+    }
+
+    /// How far INSTANCES has been read, if it ever was.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn bookmark(&self) -> Result<Option<Bookmark>, CatalogError> {
+        on!(self, one => one.bookmark())
+    }
+
+    /// The completions and deletions of a series, oldest first; `None` if there never was one.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn history(
+        &self,
+        series: &SeriesInstanceUid,
+    ) -> Result<Option<Vec<RevisionRecord>>, CatalogError> {
+        on!(self, one => one.history(series))
+    }
+
+    /// `receiving` or `complete`; `None` if there is no such series.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn state_of(
+        &self,
+        series: &SeriesInstanceUid,
+    ) -> Result<Option<String>, CatalogError> {
+        on!(self, one => one.state_of(series))
+    }
+
+    /// When a series that is not in the catalogue was deleted from it; `None` if it never was.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn deleted_at(
+        &self,
+        series: &SeriesInstanceUid,
+    ) -> Result<Option<Timestamp>, CatalogError> {
+        on!(self, one => one.deleted_at(series))
+    }
+
+    /// What became of the request of this sequence; `None` as long as the indexer has not acted on it. A
+    /// series that exists otherwise is not registered.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn registration(
+        &self,
+        series: &SeriesInstanceUid,
+        sequence: u64,
+    ) -> Result<Option<RegistrationOutcome>, CatalogError> {
+        on!(self, one => one.registration(series, sequence))
+    }
+
+    /// What a search finds, each as its attributes by keyword, and whether there is more. Those
+    /// without a value are not in it. Newest first, as people look for them.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn search(&self, search: &LevelSearch) -> Result<(Vec<Details>, bool), CatalogError> {
+        on!(self, one => one.search(search))
+    }
+
+    /// How many there are that a search finds, wherever it begins. It looks at each.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn count_found(&self, search: &LevelSearch) -> Result<u64, CatalogError> {
+        on!(self, one => one.count_found(search))
+    }
+
+    /// Announces what was held back: a person has looked at it. Asked for again, it is once.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written.
+    pub async fn release(&self, held: &Held<'_>) -> Result<(), CatalogError> {
+        on!(self, one => one.release(held))
+    }
+
+    /// The senders that were heard of, by AE title.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn sources(&self) -> Result<Vec<SourceRecord>, CatalogError> {
+        on!(self, one => one.sources())
+    }
+
+    /// A page of the series that a search finds: those after a position, at most so many.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn series(
+        &self,
+        search: &SeriesSearch,
+        after: Option<Position>,
+        limit: u32,
+    ) -> Result<Page<SeriesRecord>, CatalogError> {
+        on!(self, one => one.series(search, after, limit))
+    }
+
+    /// How many series a search finds. It looks at each.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn count_series(&self, search: &SeriesSearch) -> Result<u64, CatalogError> {
+        on!(self, one => one.count_series(search))
+    }
+
+    /// Counts what there is. It looks at every series once, so ask it seldom.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn statistics(&self) -> Result<Statistics, CatalogError> {
+        on!(self, one => one.statistics())
+    }
+
+    /// A page of the studies that a search finds: those after a position, at most so many.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn studies(
+        &self,
+        search: &StudySearch,
+        after: Option<Position>,
+        limit: u32,
+    ) -> Result<Page<StudyRecord>, CatalogError> {
+        on!(self, one => one.studies(search, after, limit))
+    }
+
+    /// How many studies a search finds. It looks at each.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn count_studies(&self, search: &StudySearch) -> Result<u64, CatalogError> {
+        on!(self, one => one.count_studies(search))
+    }
+
+    /// A study; `None` if there is no such.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn study(
+        &self,
+        study: &StudyInstanceUid,
+    ) -> Result<Option<StudyRecord>, CatalogError> {
+        on!(self, one => one.study(study))
+    }
+
+    /// How far a webhook was when that was last kept; `None` of one that was never seen.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn delivered(&self, webhook: &str) -> Result<Option<Delivered>, CatalogError> {
+        on!(self, one => one.delivered(webhook))
+    }
+
+    /// Keeps how far a webhook is.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written.
+    pub async fn keep_delivered(
+        &self,
+        webhook: &str,
+        delivered: Delivered,
+    ) -> Result<(), CatalogError> {
+        on!(self, one => one.keep_delivered(webhook, delivered))
+    }
+
+    /// Forgets all webhooks but these: one of the same name later is a new one.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written.
+    pub async fn forget_other_webhooks(&self, names: &[&str]) -> Result<(), CatalogError> {
+        on!(self, one => one.forget_other_webhooks(names))
+    }
+}
+
+impl CatalogSettings {
+    /// What to call the catalogue in front of people; a URL is named without its password.
+    ///
+    /// # Errors
+    /// When the URL names none.
+    pub fn name(&self) -> Result<String, CatalogError> {
+        match self.is_postgres() {
+            true => postgres::name(&self.database_url),
+            false => sqlite::name(self),
+        }
+    }
+
+    fn is_postgres(&self) -> bool {
+        postgres::is_postgres(&self.database_url)
+    }
+}
+
+/// Takes the lock on the catalogue's file; `None` while another process has it.
+///
+/// # Errors
+/// When the settings name no catalogue or no file, or the lock can't be made.
+pub fn lock(settings: &CatalogSettings) -> Result<Option<Lock>, CatalogError> {
+    match settings.is_postgres() {
+        true => Err(no_file("restore it with `pg_restore`")),
+        false => sqlite::lock(settings),
+    }
+}
+
+/// Whether an indexer has the catalogue's file; nothing is made to find out.
+#[must_use]
+pub fn is_locked(settings: &CatalogSettings) -> bool {
+    !settings.is_postgres() && sqlite::is_locked(settings)
+}
+
+/// Looks at the catalogue without writing anything. SQLite reads all of it.
+///
+/// # Errors
+/// When it can't be read, or is none.
+pub async fn inspect(settings: &CatalogSettings) -> Result<Inspected, CatalogError> {
+    match settings.is_postgres() {
+        true => postgres::inspect(settings).await,
+        false => sqlite::inspect(settings).await,
+    }
+}
+
+/// Puts a copy of the backup at `backup` in the place of the catalogue. The caller holds the lock of
+/// the catalogue, so that no indexer has it.
+///
+/// # Errors
+/// When the backup is damaged or not one of this version, somebody has the catalogue open, the file
+/// can't be written, or the catalogue is not a file. Nothing has changed then.
+pub async fn restore_backup(
+    settings: &CatalogSettings,
+    backup: &Path,
+) -> anyhow::Result<RestoredBackup> {
+    match settings.is_postgres() {
+        true => Err(no_file("restore it with `pg_restore`").into()),
+        false => sqlite::restore_backup(settings, backup).await,
+    }
+}
+
+/// A catalogue in the making, in a file.
+#[derive(Debug)]
+pub struct NewCatalog {
+    /// What it is written by.
+    pub writer: CatalogWriter,
+    file: sqlite::NewFile,
+}
+
+impl NewCatalog {
+    /// Begins one that will be in the file at `path`, beside it. What an earlier try left goes.
+    ///
+    /// # Errors
+    /// When the file can't be made.
+    pub async fn begin(path: &Path) -> Result<Self, CatalogError> {
+        let (file, writer) = sqlite::NewFile::begin(path).await?;
+        Ok(Self { writer: CatalogWriter::Sqlite(writer), file })
+    }
+
+    /// Puts it in its place. Its writer is closed.
+    ///
+    /// # Errors
+    /// When the file can't be renamed.
+    pub fn put_in_place(self) -> io::Result<()> {
+        self.file.put_in_place()
+    }
+}
+
+/// What PostgreSQL does by itself.
+fn no_file(instead: &str) -> CatalogError {
+    CatalogError::Settings(format!("the catalogue is in PostgreSQL, not in a file: {instead}"))
+}

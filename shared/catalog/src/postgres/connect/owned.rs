@@ -1,0 +1,110 @@
+//! The one connection that writes, so that what is written is written in order. It is used again only after
+//! everything went well: after any error, and when a caller goes away in the middle, it is closed, which rolls back
+//! what was begun, and the next use finds a server anew.
+
+use super::servers::Servers;
+use crate::error::CatalogError;
+use sqlx::{Executor as _, PgConnection};
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+/// Locks the row that each transaction that writes begins with.
+const LOCK: &str = "select epoch from bookmark where shard = 0 for update";
+
+/// The connection, and where it leads.
+#[derive(Debug, Clone)]
+pub(in crate::postgres) struct OwnConnection {
+    servers: Servers,
+    idle: Arc<Mutex<Option<PgConnection>>>,
+}
+
+impl OwnConnection {
+    /// Not connected yet.
+    pub(in crate::postgres) fn new(servers: Servers) -> Self {
+        Self { servers, idle: Arc::default() }
+    }
+
+    /// The connection, once nobody else has it.
+    ///
+    /// # Errors
+    /// When no server takes writes.
+    pub(in crate::postgres) async fn acquire(&self) -> Result<Owned, CatalogError> {
+        let mut idle = self.idle.clone().lock_owned().await;
+        let connection = match idle.take() {
+            Some(connection) => connection,
+            None => self.servers.writable().await?,
+        };
+        Ok(Owned { connection, idle })
+    }
+
+    /// A transaction that writes, which nobody else does until it ends.
+    ///
+    /// # Errors
+    /// When no server takes writes, or another process writes for longer than a lock is waited for.
+    pub(in crate::postgres) async fn begin_write(&self) -> Result<Owned, CatalogError> {
+        let mut owned = self.acquire().await?;
+        owned.execute("begin").await?;
+        let row: Option<i64> = sqlx::query_scalar(LOCK).fetch_optional(&mut *owned).await?;
+        row.ok_or(CatalogError::NotMigrated)?;
+        Ok(owned)
+    }
+
+    /// Closes it, once what runs on it has ended.
+    pub(in crate::postgres) async fn close(&self) {
+        use sqlx::Connection as _;
+        if let Some(connection) = self.idle.lock().await.take() {
+            // It is gone either way.
+            let _ = connection.close().await;
+        }
+    }
+}
+
+/// The connection in use.
+#[derive(Debug)]
+pub(in crate::postgres) struct Owned {
+    connection: PgConnection,
+    idle: OwnedMutexGuard<Option<PgConnection>>,
+}
+
+impl Owned {
+    /// Commits what was begun. Where the connection is lost meanwhile nobody knows whether it was committed: the
+    /// bookmark tells, to whoever begins again from it.
+    ///
+    /// # Errors
+    /// When it is not committed, or that is not known.
+    pub(in crate::postgres) async fn commit(mut self) -> Result<(), CatalogError> {
+        self.connection.execute("commit").await?;
+        self.release();
+        Ok(())
+    }
+
+    /// Undoes what was begun.
+    ///
+    /// # Errors
+    /// When the connection is lost; it is undone all the same.
+    pub(in crate::postgres) async fn roll_back(mut self) -> Result<(), CatalogError> {
+        self.connection.execute("rollback").await?;
+        self.release();
+        Ok(())
+    }
+
+    /// All went well: the next one may use it.
+    pub(in crate::postgres) fn release(mut self) {
+        *self.idle = Some(self.connection);
+    }
+}
+
+impl Deref for Owned {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.connection
+    }
+}
+
+impl DerefMut for Owned {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.connection
+    }
+}

@@ -1,0 +1,107 @@
+//! The API's end of the catalogue.
+
+use super::owned::OwnConnection;
+use super::servers::{Servers, prepare};
+use crate::error::CatalogError;
+use crate::postgres::MIGRATIONS;
+use crate::postgres::error::has_no_tables;
+use crate::settings::CatalogSettings;
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{ConnectOptions as _, Postgres};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
+
+/// Connections of a process that reads.
+const READERS: u32 = 4;
+
+/// How many of them may do what can take seconds in a large catalogue. What looks something up finds another.
+const LONG_READS: usize = 2;
+
+/// How long such a one waits for its turn.
+const LONG_WAIT: Duration = Duration::from_secs(30);
+
+/// How long a connection is waited for.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The catalogue as the API has it, which reads it, and writes how far its webhooks are. Clones share its
+/// connections.
+#[derive(Debug, Clone)]
+pub struct CatalogReader {
+    pool: PgPool,
+    servers: Servers,
+    /// For what is written: readers can't hold it up.
+    pub(in crate::postgres) writer: OwnConnection,
+    /// Room for what may take long, so that it leaves connections to the rest.
+    long: Arc<Semaphore>,
+}
+
+impl CatalogReader {
+    /// Opens the catalogue of somebody else, when it is first used.
+    ///
+    /// # Errors
+    /// When the URL names no database.
+    pub(crate) fn open(settings: &CatalogSettings) -> Result<Self, CatalogError> {
+        let servers = Servers::of(settings)?;
+        let pool = PgPoolOptions::new()
+            .max_connections(READERS)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .after_connect(|connection, _| Box::pin(prepare(connection)))
+            // Where it leads is found when it is first used.
+            .connect_lazy_with(PgConnectOptions::new_without_pgpass());
+        let (writer, long) =
+            (OwnConnection::new(servers.clone()), Arc::new(Semaphore::new(LONG_READS)));
+        Ok(Self { pool, servers, writer, long })
+    }
+
+    /// A connection to read on.
+    ///
+    /// # Errors
+    /// When no server answers.
+    pub(in crate::postgres) async fn connection(
+        &self,
+    ) -> Result<PoolConnection<Postgres>, CatalogError> {
+        if self.pool.num_idle() == 0 {
+            // A new one is about to be made, to a server that may not be the one of before.
+            let options = self.servers.readable().await?;
+            // A long read is what somebody asked for: nothing to warn of.
+            self.pool.set_connect_options(options.disable_statement_logging());
+        }
+        Ok(self.pool.acquire().await?)
+    }
+
+    /// Whether the owner has brought the catalogue up to this version.
+    ///
+    /// # Errors
+    /// [`CatalogError::NotMigrated`] when not, or what is wrong with the database.
+    pub(crate) async fn check(&self) -> Result<(), CatalogError> {
+        let wanted = MIGRATIONS.iter().map(|migration| migration.version).max();
+        let query = "select max(version) from _sqlx_migrations where success";
+        let mut connection = self.connection().await?;
+        let applied: Result<Option<i64>, _> =
+            sqlx::query_scalar(query).fetch_one(&mut *connection).await;
+        match applied {
+            Ok(applied) if applied == wanted => Ok(()),
+            Ok(_) => Err(CatalogError::NotMigrated),
+            Err(error) if has_no_tables(&error) => Err(CatalogError::NotMigrated),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Waits for the turn of something that may look at all there is.
+    pub(in crate::postgres) async fn long_read(&self) -> Result<SemaphorePermit<'_>, CatalogError> {
+        match timeout(LONG_WAIT, self.long.acquire()).await {
+            Ok(Ok(turn)) => Ok(turn),
+            Ok(Err(_closed)) => Err(sqlx::Error::PoolClosed.into()),
+            Err(_elapsed) => Err(sqlx::Error::PoolTimedOut.into()),
+        }
+    }
+
+    /// Closes all connections, once what runs on them has ended.
+    pub(crate) async fn close(&self) {
+        self.writer.close().await;
+        self.pool.close().await;
+    }
+}

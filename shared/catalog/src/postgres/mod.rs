@@ -1,0 +1,39 @@
+//! The catalogue in a PostgreSQL database, for more than one machine: `connect/` finds and opens it, `write/` has what
+//! the indexer writes, `read/` what the API reads.
+
+mod bookmark;
+mod connect;
+pub(crate) mod error;
+mod read;
+mod write;
+
+pub(crate) use connect::inspection::inspect;
+pub(crate) use connect::location::{is_postgres, name};
+pub use connect::reader::CatalogReader;
+pub use connect::writer::CatalogWriter;
+
+use crate::error::CatalogError;
+use sqlx::migrate::Migrator;
+use std::time::Duration;
+use tokio::time::timeout;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("src/postgres/migrations");
+
+/// How long anything may take. A server that is cut off without a word would be waited for without end.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Waits for what the server does, but not without end.
+///
+/// # Errors
+/// What it ends with, or that it has not ended.
+pub(crate) async fn within<T>(
+    work: impl Future<Output = Result<T, CatalogError>>,
+) -> Result<T, CatalogError> {
+    match timeout(LIMIT, work).await {
+        Ok(done) => done,
+        Err(_elapsed) => {
+            let says = format!("PostgreSQL has not answered within {LIMIT:?}");
+            Err(CatalogError::Unavailable(says.into()))
+        }
+    }
+}
