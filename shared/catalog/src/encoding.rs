@@ -27,6 +27,11 @@ pub(crate) fn series_uid(text: &str) -> Result<SeriesInstanceUid, CatalogError> 
         .map_err(|error| CatalogError::Unreadable(format!("SeriesInstanceUID {text:?} {error}")))
 }
 
+/// A revision number, which is far below what 32 bits hold.
+pub(crate) fn revision(number: i64) -> Result<u32, CatalogError> {
+    u32::try_from(number).map_err(|_| CatalogError::Unreadable(format!("revision {number}")))
+}
+
 /// Reads an enum from its word, by the names that events use.
 pub(crate) fn word<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, CatalogError> {
     serde_json::from_value(text.into())

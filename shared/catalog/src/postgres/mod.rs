@@ -4,13 +4,17 @@
 mod bookmark;
 mod connect;
 pub(crate) mod error;
+mod filings;
+mod identities;
+mod patients;
 mod read;
+mod values;
 mod write;
 
 pub(crate) use connect::inspection::inspect;
 pub(crate) use connect::location::{is_postgres, name};
-pub use connect::reader::CatalogReader;
-pub use connect::writer::CatalogWriter;
+pub(crate) use connect::reader::CatalogReader;
+pub(crate) use connect::writer::CatalogWriter;
 
 use crate::error::CatalogError;
 use sqlx::migrate::Migrator;

@@ -4,41 +4,10 @@
 use crate::batch::Received;
 use crate::encoding::json;
 use crate::error::CatalogError;
-use contract::event::{AttributeValue, Disagreement, Identity, InstanceStored};
+use crate::identities::{OfSeries, Said};
 use contract::uid::SeriesInstanceUid;
 use sqlx::SqliteConnection;
-use std::array;
-use std::borrow::Cow;
 use std::collections::HashSet;
-
-/// What an instance says of the patient, in the order of the keywords.
-const PATIENT: [&str; 5] =
-    ["IssuerOfPatientID", "PatientBirthDate", "PatientID", "PatientName", "PatientSex"];
-
-/// What an instance says of its study and its patient: two that differ in it disagree.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(in crate::sqlite) struct Said<'a> {
-    study: &'a str,
-    patient: [Option<&'a AttributeValue>; 5],
-}
-
-impl<'a> Said<'a> {
-    pub(in crate::sqlite) fn by(event: &'a InstanceStored) -> Self {
-        let study = event.study_instance_uid.as_ref().map_or("", |uid| uid.as_str());
-        let mut patient = event.attributes.pick(&PATIENT);
-        Self { study, patient: array::from_fn(|_| patient.next().flatten()) }
-    }
-
-    /// As the columns have it.
-    fn texts(self) -> [Cow<'a, str>; 6] {
-        let [issuer, birth_date, id, name, sex] = self.patient.map(|value| match value {
-            None => Cow::Borrowed(""),
-            Some(AttributeValue::Text(text)) => Cow::Borrowed(text.as_str()),
-            Some(other) => Cow::Owned(json(other)),
-        });
-        [Cow::Borrowed(self.study), id, issuer, name, birth_date, sex]
-    }
-}
 
 /// Those of these series whose instances disagree, whatever they did before.
 pub(in crate::sqlite) async fn disagreeing(
@@ -56,14 +25,6 @@ pub(in crate::sqlite) async fn disagreeing(
     .fetch_all(connection)
     .await?;
     Ok(found.into_iter().collect())
-}
-
-/// What the row of a series says of all its instances, as long as these agree.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::sqlite) struct OfSeries {
-    pub(in crate::sqlite) study: String,
-    pub(in crate::sqlite) patient: i64,
-    pub(in crate::sqlite) disagrees: bool,
 }
 
 /// Says of the instances that a series has by now whose they are, since it disagrees from now on.
@@ -182,13 +143,3 @@ macro_rules! identities_of_study {
 }
 
 pub(in crate::sqlite) use identities_of_study;
-
-/// What a list of identities disagrees on; `None` is an empty one.
-pub(in crate::sqlite) fn disagreements(
-    identities: Option<&str>,
-) -> Result<Vec<Disagreement>, CatalogError> {
-    let Some(identities) = identities else { return Ok(Vec::new()) };
-    let identities: Vec<Identity> = serde_json::from_str(identities)
-        .map_err(|error| CatalogError::Unreadable(format!("whose instances are: {error}")))?;
-    Ok(Disagreement::among(&identities))
-}

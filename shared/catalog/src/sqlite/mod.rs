@@ -19,11 +19,12 @@ pub use connect::inspection::{Inspected, Inspection};
 pub(crate) use connect::location::name;
 pub use connect::lock::Lock;
 pub(crate) use connect::lock::{is_locked, lock};
-pub use connect::reader::CatalogReader;
-pub use connect::rebuild::NewFile;
+pub(crate) use connect::reader::CatalogReader;
+pub(crate) use connect::rebuild::NewFile;
 pub use connect::restore::RestoredBackup;
 pub(crate) use connect::restore::restore_backup;
-pub use connect::writer::{CatalogWriter, Disk};
+pub(crate) use connect::writer::CatalogWriter;
+pub use connect::writer::Disk;
 
 use sqlx::migrate::Migrator;
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! What the API reads, and the little that it writes.
 
+pub(in crate::postgres) mod senders;
+
 use crate::announcements::{Delivered, Held};
 use crate::batch::{Bookmark, RegistrationOutcome};
 use crate::error::CatalogError;

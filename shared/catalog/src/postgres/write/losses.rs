@@ -1,9 +1,154 @@
-//! What INSTANCES has lost.
+//! What INSTANCES has lost: acknowledged events that were never read, and how the catalogue goes on with
+//! a stream that has lost its end.
 
-use crate::encoding::{timestamp, word};
+use crate::encoding::{nanoseconds, series_uid, timestamp, word};
 use crate::error::CatalogError;
-use crate::losses::Loss;
+use crate::losses::{Contradicted, Loss, Witness};
+use crate::postgres::CatalogWriter;
+use crate::postgres::values::count;
+use contract::uid::{SeriesInstanceUid, SopInstanceUid};
 use sqlx::PgConnection;
+use std::collections::HashMap;
+
+/// What [`Witness`] is made of.
+type WitnessRow = (i64, String, String, i64);
+
+impl CatalogWriter {
+    /// Writes down that events are gone; gives whether that is news.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written.
+    pub(crate) async fn lose(&self, loss: &Loss) -> Result<bool, CatalogError> {
+        let mut transaction = self.begin_write().await?;
+        let is_news = keep(&mut transaction, loss).await?;
+        transaction.commit().await?;
+        Ok(is_news)
+    }
+
+    /// What was lost, the latest first.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub(crate) async fn losses(&self) -> Result<Vec<Loss>, CatalogError> {
+        let mut connection = self.acquire().await?;
+        let losses = all(&mut connection).await?;
+        connection.release();
+        Ok(losses)
+    }
+
+    /// The instance whose event has the highest sequence in `after < sequence <= to`, or the lowest. There
+    /// is no index by sequence, since this is asked only after a loss.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub(crate) async fn witness(
+        &self,
+        after: u64,
+        to: u64,
+        highest: bool,
+    ) -> Result<Option<Witness>, CatalogError> {
+        let query = match highest {
+            true => {
+                "select stream_sequence, sop_instance_uid, association_id, received_at
+                 from instances where stream_sequence > $1 and stream_sequence <= $2
+                 order by stream_sequence desc limit 1"
+            }
+            false => {
+                "select stream_sequence, sop_instance_uid, association_id, received_at
+                 from instances where stream_sequence > $1 and stream_sequence <= $2
+                 order by stream_sequence limit 1"
+            }
+        };
+        let mut connection = self.acquire().await?;
+        let row: Option<WitnessRow> = sqlx::query_as(query)
+            .bind(count(after))
+            .bind(count(to))
+            .fetch_optional(&mut *connection)
+            .await?;
+        connection.release();
+        row.map(|(sequence, uid, association_id, received_at)| {
+            let sop_instance_uid = SopInstanceUid::parse(&uid)
+                .map_err(|e| CatalogError::Unreadable(format!("SOPInstanceUID {uid:?} {e}")))?;
+            let received_at = timestamp(received_at)?;
+            let sequence = sequence.unsigned_abs();
+            Ok(Witness { sequence, sop_instance_uid, association_id, received_at })
+        })
+        .transpose()
+    }
+
+    /// Goes back to sequence `to`, after which the stream is another one than was read: its next events
+    /// have sequences that the catalogue has given to others. Those it takes for older than all that
+    /// comes, so that the next revision of a series says what was added since.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written.
+    pub(crate) async fn go_back(&self, to: u64, loss: &Loss) -> Result<(), CatalogError> {
+        let mut transaction = self.begin_write().await?;
+        for statement in [
+            "update series set completed_sequence = $1 where completed_sequence > $1",
+            "update instances set added_sequence = least(added_sequence, $1), stream_sequence = $1
+             where stream_sequence > $1",
+            "update bookmark set last_sequence = $1, last_at = null, last_message_id = null,
+             latest_at = null where shard = 0",
+        ] {
+            sqlx::query(statement).bind(count(to)).execute(&mut *transaction).await?;
+        }
+        keep(&mut transaction, loss).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+}
+
+/// The complete series of which an association has acknowledged more instances than the catalogue has and
+/// their completion said, where events were lost since they began. Without a loss a sender has sent an
+/// instance twice.
+pub(in crate::postgres) async fn contradicted(
+    connection: &mut PgConnection,
+    accounts: &[(SeriesInstanceUid, u64)],
+) -> Result<HashMap<SeriesInstanceUid, Contradicted>, CatalogError> {
+    if accounts.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let last_lost: Option<i64> = sqlx::query_scalar("select max(last_sequence) from losses")
+        .fetch_one(&mut *connection)
+        .await?;
+    let Some(last_lost) = last_lost else { return Ok(HashMap::new()) };
+    let rows: Vec<(String, i64, Option<String>)> = sqlx::query_as(
+        "select series.series_instance_uid, max(account.acknowledged) - had.instances as missing,
+                calling_ae_title
+         from unnest($1::text[], $3::bigint[]) as account (series, acknowledged)
+         join series on series.series_instance_uid = account.series and state = 'complete'
+         join (select series_instance_uid as uid, count(*) as instances, min(added_sequence) as first
+               from instances where series_instance_uid = any($1)
+               group by series_instance_uid) as had on had.uid = series.series_instance_uid
+         where had.first <= $2 and account.acknowledged > greatest(had.instances, coalesce(expected_count, 0))
+         group by series.series_instance_uid, had.instances",
+    )
+    .bind(accounts.iter().map(|(series, _)| series.as_str()).collect::<Vec<_>>())
+    .bind(last_lost)
+    .bind(accounts.iter().map(|(_, acknowledged)| count(*acknowledged)).collect::<Vec<_>>())
+    .fetch_all(connection)
+    .await?;
+    let contradicted = rows.into_iter().map(|(series, missing, source)| {
+        let source = source.unwrap_or_default();
+        Ok((series_uid(&series)?, Contradicted { missing: missing.unsigned_abs(), source }))
+    });
+    contradicted.collect()
+}
+
+async fn keep(connection: &mut PgConnection, loss: &Loss) -> Result<bool, CatalogError> {
+    let kept = sqlx::query(
+        "insert into losses (first_sequence, last_sequence, cause, noticed_at)
+         values ($1, $2, $3, $4) on conflict do nothing",
+    )
+    .bind(count(loss.first))
+    .bind(count(loss.last))
+    .bind(loss.cause.as_str())
+    .bind(nanoseconds(loss.noticed_at))
+    .execute(connection)
+    .await?;
+    Ok(kept.rows_affected() > 0)
+}
 
 /// What was lost, the latest first.
 pub(in crate::postgres) async fn all(

@@ -47,7 +47,7 @@ pub struct Inspection {
 ///
 /// # Errors
 /// When it can't be read, or is no SQLite file.
-pub async fn inspect(settings: &CatalogSettings) -> Result<Inspected, CatalogError> {
+pub(crate) async fn inspect(settings: &CatalogSettings) -> Result<Inspected, CatalogError> {
     let path = settings.path()?;
     if !path.exists() {
         return Ok(Inspected::Absent);

@@ -26,14 +26,14 @@ pub struct Lock {
 ///
 /// # Errors
 /// When the settings name no catalogue, or the lock can't be made.
-pub fn lock(settings: &CatalogSettings) -> Result<Option<Lock>, CatalogError> {
+pub(crate) fn lock(settings: &CatalogSettings) -> Result<Option<Lock>, CatalogError> {
     let file = LockFile::beside(&settings.path()?)?;
     Ok(file.is_locked().then_some(Lock { _file: file }))
 }
 
 /// Whether an indexer has the catalogue. Looking changes nothing.
 #[must_use]
-pub fn is_locked(settings: &CatalogSettings) -> bool {
+pub(crate) fn is_locked(settings: &CatalogSettings) -> bool {
     let Ok(path) = settings.path() else { return false };
     // For a moment the lock is ours, shared: one that wants it just then looks again.
     let tried = File::open(beside(&path, END)).map(|file| file.try_lock_shared());

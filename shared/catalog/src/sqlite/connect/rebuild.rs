@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// The file of a catalogue in the making.
 #[derive(Debug)]
-pub struct NewFile {
+pub(crate) struct NewFile {
     part: PathBuf,
     path: PathBuf,
 }
@@ -19,7 +19,7 @@ impl NewFile {
     ///
     /// # Errors
     /// When the file can't be made.
-    pub async fn begin(path: &Path) -> Result<(Self, CatalogWriter), CatalogError> {
+    pub(crate) async fn begin(path: &Path) -> Result<(Self, CatalogWriter), CatalogError> {
         let part = beside(path, ".part");
         remove_database(&part).map_err(refused)?;
         let writer = CatalogWriter::own(&CatalogSettings::at(&part)).await?;
@@ -30,7 +30,7 @@ impl NewFile {
     ///
     /// # Errors
     /// When the file can't be renamed.
-    pub fn put_in_place(self) -> io::Result<()> {
+    pub(crate) fn put_in_place(self) -> io::Result<()> {
         std::fs::rename(&self.part, &self.path)
     }
 }

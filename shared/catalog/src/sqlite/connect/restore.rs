@@ -31,7 +31,7 @@ pub struct RestoredBackup {
 /// # Errors
 /// When the backup is damaged or not one of this version, somebody has the catalogue open, or the file
 /// can't be written. Nothing has changed then.
-pub async fn restore_backup(
+pub(crate) async fn restore_backup(
     settings: &CatalogSettings,
     backup: &Path,
 ) -> anyhow::Result<RestoredBackup> {

@@ -1,10 +1,10 @@
 //! Completions: what is decided of series, written down with its announcement and its place in
 //! the series' history.
 
-use crate::encoding::{nanoseconds, optional_timestamp, timestamp, word};
+use crate::completed_series::{Changes, CompletedSeries};
+use crate::encoding::nanoseconds;
 use crate::error::CatalogError;
 use crate::sqlite::CatalogWriter;
-use crate::sqlite::identities;
 use crate::sqlite::identities::identities_of_series;
 use crate::sqlite::write::deletions::last_revision;
 use crate::sqlite::write::outbox;
@@ -34,16 +34,6 @@ impl CatalogWriter {
         transaction.commit().await?;
         Ok(events)
     }
-}
-
-/// What a revision brought, and what is said with it that the series' row does not tell.
-#[derive(Default)]
-pub(in crate::sqlite) struct Changes<'a> {
-    pub(in crate::sqlite) added: u64,
-    pub(in crate::sqlite) corrected: u64,
-    pub(in crate::sqlite) expected: Option<u64>,
-    pub(in crate::sqlite) retrieve_from: Option<&'a str>,
-    pub(in crate::sqlite) hold_disagreeing: bool,
 }
 
 /// Closes an open series; `None` when it is not open. Counts are counts of rows, always.
@@ -96,32 +86,6 @@ async fn close<'a>(
         retrieve_from: completion.retrieve_from.as_deref(),
         hold_disagreeing: completion.hold_disagreeing,
     }))
-}
-
-/// What the announcement of a series says of it, as the catalogue has it.
-#[derive(sqlx::FromRow)]
-struct CompletedSeries {
-    revision: u32,
-    reason: String,
-    source: String,
-    instances_count: i64,
-    study_instance_uid: String,
-    patient_id: String,
-    issuer_of_patient_id: String,
-    patient_name: String,
-    modality: Option<String>,
-    series_number: Option<String>,
-    series_description: Option<String>,
-    study_date: Option<String>,
-    study_description: Option<String>,
-    accession_number: Option<String>,
-    calling_ae_title: Option<String>,
-    first_received_at: Option<i64>,
-    last_received_at: Option<i64>,
-    completed_at: i64,
-    completed_sequence: i64,
-    partial: bool,
-    identities: Option<String>,
 }
 
 /// Puts the announcement of a series that has just been completed into the outbox, and the
@@ -189,47 +153,4 @@ pub(in crate::sqlite) async fn write_down(
         .execute(connection)
         .await?;
     Ok(())
-}
-
-impl CompletedSeries {
-    fn into_event(
-        self,
-        series: &SeriesInstanceUid,
-        changes: Changes<'_>,
-    ) -> Result<SeriesCompleted, CatalogError> {
-        let retrieve_url = changes.retrieve_from.map(|service| {
-            format!("{service}/studies/{}/series/{series}", self.study_instance_uid)
-        });
-        Ok(SeriesCompleted {
-            series_instance_uid: series.clone(),
-            revision: self.revision,
-            reason: word(&self.reason)?,
-            source: word(&self.source)?,
-            instances_count: self.instances_count.unsigned_abs(),
-            expected_count: changes.expected,
-            instances_added: changes.added,
-            instances_corrected: changes.corrected,
-            study_instance_uid: self.study_instance_uid,
-            patient_id: self.patient_id,
-            issuer_of_patient_id: Some(self.issuer_of_patient_id).filter(|it| !it.is_empty()),
-            patient_name: self.patient_name,
-            modality: self.modality,
-            series_number: self.series_number,
-            series_description: self.series_description,
-            study_date: self.study_date,
-            study_description: self.study_description,
-            accession_number: self.accession_number,
-            calling_ae_title: self.calling_ae_title,
-            retrieve_url,
-            first_received_at: optional_timestamp(self.first_received_at)?,
-            last_received_at: optional_timestamp(self.last_received_at)?,
-            completed_at: timestamp(self.completed_at)?,
-            instances_sequence: match self.completed_sequence {
-                0 => None,
-                sequence => Some(sequence.unsigned_abs()),
-            },
-            disagrees: identities::disagreements(self.identities.as_deref())?,
-            partial: self.partial,
-        })
-    }
 }

@@ -4,8 +4,8 @@
 use crate::batch::Restored;
 use crate::encoding::{nanoseconds, series_uid};
 use crate::error::CatalogError;
+use crate::identities;
 use crate::sqlite::CatalogWriter;
-use crate::sqlite::identities;
 use crate::sqlite::identities::identities_of_series;
 use crate::sqlite::write::outbox::announce;
 use crate::sqlite::write::study_completions;

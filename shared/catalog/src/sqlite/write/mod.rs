@@ -4,7 +4,6 @@ mod batch;
 mod completions;
 mod deletions;
 mod facts;
-pub(in crate::sqlite) mod fingerprints;
 pub(in crate::sqlite) mod instance_rows;
 pub(in crate::sqlite) mod losses;
 mod open_series;

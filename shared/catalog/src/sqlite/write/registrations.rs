@@ -1,9 +1,9 @@
 //! Series that did not come by DICOM: somebody vouches for them by `POST /store`.
 
 use crate::batch::Registration;
+use crate::completed_series::Changes;
 use crate::encoding::{nanoseconds, timestamp};
 use crate::error::CatalogError;
-use crate::sqlite::write::completions::Changes;
 use crate::sqlite::write::completions::announce;
 use crate::sqlite::write::deletions::last_revision;
 use contract::event::{Reason, SeriesCompleted, Source};

@@ -1,35 +1,17 @@
 //! Completions of studies, written down with their announcement.
 
 use crate::batch::{Restored, StudiesDecided};
-use crate::encoding::{json, nanoseconds, optional_timestamp, series_uid};
+use crate::completed_study::{HAS_HELD_SERIES, SeriesRow, State, StudyRow};
+use crate::encoding::{json, nanoseconds, optional_timestamp};
 use crate::error::CatalogError;
 use crate::sqlite::CatalogWriter;
 use crate::sqlite::filings::{completed_instances_of_filing, filings_in};
-use crate::sqlite::identities;
 use crate::sqlite::identities::identities_of_study;
 use crate::sqlite::write::outbox::{announce, hold};
 use completion::StudyCompletion;
-use contract::bounded::bounded;
-use contract::event::{Reason, SeriesCompleted, SeriesOfStudy, Source, StudyCompleted};
+use contract::event::{SeriesCompleted, Source, StudyCompleted};
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
-use std::borrow::Cow;
-use std::collections::BTreeSet;
-
-/// Series that one completion of a study names at most: with whatever its texts are, it has less than
-/// half of the 1 MiB that a message may have.
-const SERIES_TOLD: usize = 1000;
-
-/// Modalities that it names at most: more than the standard defines.
-const MODALITIES_TOLD: usize = 100;
-
-/// Characters of a modality, and of another text. Events of older versions had no bounds.
-const MODALITY_LENGTH: usize = 16;
-
-const TEXT_LENGTH: usize = 1024;
-
-/// Why a study is held back.
-const HAS_HELD_SERIES: &str = "a series of it is held back, since its instances disagree";
 
 impl CatalogWriter {
     /// The studies of which a series was complete since they were, each with when the latest of
@@ -158,16 +140,6 @@ pub(in crate::sqlite) async fn close(
     Ok(())
 }
 
-/// How it is with a study that it is time for.
-enum State {
-    /// No series of it was complete since it was, or it is not there.
-    NoNews,
-    /// One of its series is receiving.
-    Receiving,
-    /// None is.
-    Complete,
-}
-
 async fn state(connection: &mut SqliteConnection, study: &str) -> Result<State, CatalogError> {
     let (is_open, is_receiving): (bool, bool) = sqlx::query_as(
         "select exists (select 1 from open_studies where study_instance_uid = ?1),
@@ -180,34 +152,7 @@ async fn state(connection: &mut SqliteConnection, study: &str) -> Result<State, 
     .bind(study)
     .fetch_one(connection)
     .await?;
-    Ok(match (is_open, is_receiving) {
-        (false, _) => State::NoNews,
-        (true, true) => State::Receiving,
-        (true, false) => State::Complete,
-    })
-}
-
-/// What the announcement of a study says of it, as the catalogue has it.
-#[derive(sqlx::FromRow)]
-struct StudyRow {
-    patient_id: String,
-    issuer_of_patient_id: String,
-    patient_name: String,
-    study_date: Option<String>,
-    study_description: Option<String>,
-    accession_number: Option<String>,
-    revision: u32,
-    last_sequence: i64,
-    identities: Option<String>,
-}
-
-#[derive(sqlx::FromRow)]
-struct SeriesRow {
-    series_instance_uid: String,
-    revision: u32,
-    instances_count: i64,
-    modality: Option<String>,
-    held: bool,
+    Ok(State::of(is_open, is_receiving))
 }
 
 /// The completion of a study, and whether one of its series is held back; `None` where no series is left that could be told.
@@ -247,48 +192,7 @@ async fn completed(
     .bind(study)
     .fetch_all(connection)
     .await?;
-    if series.is_empty() {
-        return Ok(None);
-    }
-    let modality = |row: &SeriesRow| {
-        row.modality.as_deref().map(|it| bounded(it, MODALITY_LENGTH).into_owned())
-    };
-    let modalities: BTreeSet<_> = series.iter().filter_map(modality).collect();
-    let text = |text: String| match bounded(&text, TEXT_LENGTH) {
-        Cow::Borrowed(_) => text,
-        Cow::Owned(cut) => cut,
-    };
-    let of_study = |row: &SeriesRow| {
-        Ok::<_, CatalogError>(SeriesOfStudy {
-            series_instance_uid: series_uid(&row.series_instance_uid)?,
-            revision: row.revision,
-            instances_count: row.instances_count.unsigned_abs(),
-            modality: modality(row),
-        })
-    };
-    let event = StudyCompleted {
-        study_instance_uid: study.to_owned(),
-        revision: row.revision,
-        reason: Reason::Quiet,
-        patient_id: text(row.patient_id),
-        issuer_of_patient_id: Some(text(row.issuer_of_patient_id)).filter(|it| !it.is_empty()),
-        patient_name: text(row.patient_name),
-        study_date: row.study_date.map(text),
-        study_description: row.study_description.map(text),
-        accession_number: row.accession_number.map(text),
-        modalities_in_study: modalities.into_iter().take(MODALITIES_TOLD).collect(),
-        number_of_study_related_series: series.len() as u64,
-        number_of_study_related_instances: series
-            .iter()
-            .map(|series| series.instances_count.unsigned_abs())
-            .sum(),
-        series: series.iter().take(SERIES_TOLD).map(of_study).collect::<Result<_, _>>()?,
-        completed_at: completion.decided_at,
-        instances_sequence: row.last_sequence.unsigned_abs(),
-        disagrees: identities::disagreements(row.identities.as_deref())?,
-    };
-    let is_held = series.iter().any(|series| series.held);
-    Ok(Some((event, is_held)))
+    row.completed(series, completion)
 }
 
 /// Adds a completion to the history of its study; `false` if it is there already.

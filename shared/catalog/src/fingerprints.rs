@@ -7,20 +7,20 @@ use contract::event::{AttributeValue, InstanceStored};
 
 /// What an instance says, or what was last written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-pub(in crate::sqlite) struct Fingerprints {
+pub(crate) struct Fingerprints {
     /// Of its study and the patient.
-    pub(in crate::sqlite) study: i64,
+    pub(crate) study: i64,
     /// Of its series, and to which study and patient that belongs.
-    pub(in crate::sqlite) series: i64,
+    pub(crate) series: i64,
 }
 
 impl Fingerprints {
-    pub(in crate::sqlite) fn of(event: &InstanceStored) -> Self {
+    pub(crate) fn of(event: &InstanceStored) -> Self {
         Self::by(ATTRIBUTES, event)
     }
 
     /// By another table of attributes.
-    pub(in crate::sqlite) fn by(attributes: &'static [Attribute], event: &InstanceStored) -> Self {
+    pub(crate) fn by(attributes: &'static [Attribute], event: &InstanceStored) -> Self {
         let study = event.study_instance_uid.as_ref().map_or("", |uid| uid.as_str());
         let mut hasher = blake3::Hasher::new();
         for attribute in describing_in(attributes, Level::Patient) {

@@ -1,0 +1,90 @@
+//! Values as PostgreSQL takes them. No event, whoever wrote it, may make a statement fail and hold up the stream, so
+//! every text that comes from outside goes through here, and the same text always becomes the same.
+
+use crate::encoding::json;
+use contract::bounded::bounded;
+use contract::event::AttributeValue;
+use std::borrow::Cow;
+
+/// What stands where PostgreSQL can't keep U+0000.
+const REPLACEMENT: &str = "\u{fffd}";
+
+/// Characters of an AE title that is a key: an index entry has at most 2.7 KB. The standard allows 16.
+const AE_TITLE_LENGTH: usize = 256;
+
+/// The text, without U+0000.
+pub(in crate::postgres) fn text(text: &str) -> Cow<'_, str> {
+    match text.contains('\0') {
+        true => Cow::Owned(text.replace('\0', REPLACEMENT)),
+        false => Cow::Borrowed(text),
+    }
+}
+
+/// The same of a text that may be absent.
+pub(in crate::postgres) fn optional<T: AsRef<str>>(value: &Option<T>) -> Option<Cow<'_, str>> {
+    value.as_ref().map(|value| text(value.as_ref()))
+}
+
+/// An AE title as a key.
+pub(in crate::postgres) fn ae_title(title: &str) -> Cow<'_, str> {
+    match bounded(title, AE_TITLE_LENGTH) {
+        Cow::Borrowed(title) => text(title),
+        Cow::Owned(title) => Cow::Owned(text(&title).into_owned()),
+    }
+}
+
+/// An attribute as a text column has it.
+pub(in crate::postgres) fn attribute(value: Option<&AttributeValue>) -> Option<Cow<'_, str>> {
+    use serde_json::Value;
+    match value? {
+        AttributeValue::Text(value) => Some(text(value)),
+        AttributeValue::Unknown(Value::Null) => None,
+        // JSON escapes U+0000.
+        other => Some(Cow::Owned(json(other))),
+    }
+}
+
+/// An attribute as a column of 32 bits has it: what is no such number is absent.
+pub(in crate::postgres) fn number(value: Option<&AttributeValue>) -> Option<i32> {
+    match value? {
+        AttributeValue::Number(number) => i32::try_from(*number).ok(),
+        AttributeValue::Text(text) => text.trim().parse().ok(),
+        _ => None,
+    }
+}
+
+/// The items of a sequence as JSON that `jsonb` takes; what is no list is absent.
+pub(in crate::postgres) fn items(value: Option<&AttributeValue>) -> Option<String> {
+    let written = match value? {
+        AttributeValue::Text(text) => text.to_string(),
+        other => json(other),
+    };
+    let list: serde_json::Value = serde_json::from_str(&written).ok()?;
+    // Nothing else that JSON has is refused: numbers are of any size, and nesting ends at what serde reads.
+    list.is_array().then(|| json(&list).replace("\\u0000", REPLACEMENT))
+}
+
+/// Sequences are below 2^63, and sizes near enough: the nearest that there is.
+pub(in crate::postgres) fn count(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_postgresql_refuses_is_replaced_or_absent() {
+        assert_eq!(text("a\0b"), "a\u{fffd}b");
+        let read =
+            |value| serde_json::from_value::<serde_json::Value>(value).map(AttributeValue::Unknown);
+        let huge = read(serde_json::json!(1e300)).unwrap();
+        assert_eq!(attribute(Some(&huge)).as_deref(), Some("1e300"));
+        assert_eq!(number(Some(&huge)), None);
+        assert_eq!(number(Some(&AttributeValue::Number(1 << 40))), None);
+        let list = AttributeValue::Unknown(serde_json::json!([{ "a": "x\0" }]));
+        assert_eq!(items(Some(&list)).as_deref(), Some("[{\"a\":\"x\u{fffd}\"}]"));
+        assert_eq!(items(Some(&AttributeValue::Text("no list".into()))), None);
+        assert!(ae_title(&"A".repeat(5000)).len() < 600);
+    }
+}

@@ -1,0 +1,171 @@
+//! Instances as they come out of the stream: a batch of events becomes rows in one transaction.
+
+use crate::batch::{Batch, Bookmark, Committed, Received, Recorded};
+use crate::encoding::{nanoseconds, series_uid};
+use crate::error::CatalogError;
+use crate::postgres::CatalogWriter;
+use crate::postgres::bookmark;
+use crate::postgres::identities;
+use crate::postgres::values::{count, text};
+use crate::postgres::write::deletions;
+use crate::postgres::write::instance_rows;
+use crate::postgres::write::losses;
+use crate::postgres::write::open_series as open;
+use crate::postgres::write::registrations;
+use crate::postgres::write::senders as sources;
+use crate::postgres::write::upserts;
+use crate::rows_to_write::{self, Found, FoundRow, RowsToWrite, bereft, touched};
+use completion::{Consequences, Effect};
+use contract::uid::SeriesInstanceUid;
+use sqlx::PgConnection;
+use std::collections::{HashMap, HashSet};
+
+impl CatalogWriter {
+    /// How far the stream has been read, if it ever was.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub(crate) async fn bookmark(&self) -> Result<Option<Bookmark>, CatalogError> {
+        let mut connection = self.acquire().await?;
+        let bookmark = bookmark::read(&mut connection).await?;
+        connection.release();
+        Ok(bookmark)
+    }
+
+    /// Commits a batch, its bookmark and what `conclude` makes of it, or nothing at all. Gives what
+    /// will be announced.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written; the batch is then as if it had not been read. Where the connection was lost
+    /// in the middle of the commit, the bookmark tells.
+    pub(crate) async fn record(
+        &self,
+        batch: &Batch,
+        conclude: impl FnOnce(&Recorded) -> Consequences,
+    ) -> Result<Committed, CatalogError> {
+        let mut transaction = self.begin_write().await?;
+        let effects = effects(&mut transaction, &batch.instances).await?;
+        let found = find(&mut transaction, &batch.instances, &effects).await?;
+        if let Some(rows) = RowsToWrite::of(&batch.instances, &effects, &found) {
+            write_rows(&mut transaction, &rows, &found).await?;
+        }
+        let completed = found.completed;
+        let counts = counts(&mut transaction, &batch.counted, &effects).await?;
+        let contradicted = losses::contradicted(&mut transaction, &batch.accounts).await?;
+        let consequences = conclude(&Recorded { effects, completed, counts, contradicted });
+        open::keep(&mut transaction, &consequences.open).await?;
+        sources::see(&mut transaction, &batch.instances).await?;
+        sources::learn(&mut transaction, &consequences.lessons).await?;
+        keep_bookmark(&mut transaction, &batch.bookmark).await?;
+        let deleted = deletions::delete(&mut transaction, &consequences.deletions).await?;
+        let registered = registrations::register(&mut transaction, &batch.registrations).await?;
+        transaction.commit().await?;
+        Ok(Committed { deleted, registered })
+    }
+}
+
+async fn keep_bookmark(
+    connection: &mut PgConnection,
+    bookmark: &Bookmark,
+) -> Result<(), CatalogError> {
+    let event = bookmark.event.as_ref();
+    sqlx::query(
+        "update bookmark set stream_created = $1, last_sequence = $2, last_at = $3,
+             last_message_id = $4, latest_at = $5
+         where shard = 0",
+    )
+    .bind(nanoseconds(bookmark.stream_created))
+    .bind(count(bookmark.last_sequence))
+    .bind(event.map(|event| nanoseconds(event.at)))
+    .bind(event.map(|event| text(&event.message_id)))
+    .bind(bookmark.latest.map(nanoseconds))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// What each event is to the catalogue, one after the other.
+async fn effects(
+    connection: &mut PgConnection,
+    instances: &[Received],
+) -> Result<Vec<Effect>, CatalogError> {
+    if instances.is_empty() {
+        return Ok(Vec::new());
+    }
+    let uids: Vec<&str> = instances.iter().map(|i| i.event.sop_instance_uid.as_str()).collect();
+    let rows: Vec<(String, String, String)> = sqlx::query_as(
+        "select sop_instance_uid, series_instance_uid, digest from instances
+         where sop_instance_uid = any($1)",
+    )
+    .bind(uids)
+    .fetch_all(connection)
+    .await?;
+    rows_to_write::effects(&rows, instances)
+}
+
+/// Writes what changes: the instances, and where the latest of a series says something new, its series,
+/// study and patient.
+async fn write_rows(
+    connection: &mut PgConnection,
+    rows: &RowsToWrite<'_>,
+    found: &Found,
+) -> Result<(), CatalogError> {
+    let RowsToWrite { new, same, suspects, instances } = rows;
+    if !new.is_empty() {
+        upserts::upsert(connection, new).await?;
+    }
+    let disagreeing = identities::disagreeing(connection, suspects).await?;
+    for (series, said) in found.said.iter().filter(|(_, said)| !said.disagrees) {
+        if disagreeing.contains(series.as_str()) {
+            identities::attribute_earlier(connection, series.as_str(), said).await?;
+        }
+    }
+    if !same.is_empty() {
+        upserts::touch(connection, same).await?;
+    }
+    instance_rows::upsert(connection, instances).await?;
+    identities::attribute(connection, instances, &disagreeing).await
+}
+
+async fn find(
+    connection: &mut PgConnection,
+    instances: &[Received],
+    effects: &[Effect],
+) -> Result<Found, CatalogError> {
+    let touched = touched(instances, effects);
+    if touched.is_empty() {
+        return Found::of(Vec::new());
+    }
+    let rows: Vec<FoundRow> = sqlx::query_as(
+        "select series_instance_uid, state = 'complete' as is_complete, reason, last_activity_at,
+                calling_ae_title, studies.face as study_face, series.face as series_face,
+                series.study_instance_uid as study, series.patient, series.disagrees
+         from series join studies on studies.study_instance_uid = series.study_instance_uid
+         where series_instance_uid = any($1)",
+    )
+    .bind(touched.iter().map(|series| series.as_str()).collect::<Vec<_>>())
+    .fetch_all(connection)
+    .await?;
+    Found::of(rows)
+}
+
+/// Counts rows: always right, whatever was read twice.
+async fn counts(
+    connection: &mut PgConnection,
+    counted: &[SeriesInstanceUid],
+    effects: &[Effect],
+) -> Result<HashMap<SeriesInstanceUid, u64>, CatalogError> {
+    let counted: HashSet<_> = counted.iter().chain(bereft(effects)).collect();
+    if counted.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows: Vec<(String, i64)> = sqlx::query_as(
+        "select uid, (select count(*) from instances where series_instance_uid = uid)
+         from unnest($1::text[]) as counted (uid)",
+    )
+    .bind(counted.iter().map(|series| series.as_str()).collect::<Vec<_>>())
+    .fetch_all(connection)
+    .await?;
+    let count = |(series, count): (String, i64)| Ok((series_uid(&series)?, count.unsigned_abs()));
+    rows.into_iter().map(count).collect()
+}

@@ -1,0 +1,157 @@
+//! Completions: what is decided of series, written down with its announcement and its place in
+//! the series' history.
+
+use crate::completed_series::{Changes, CompletedSeries};
+use crate::encoding::nanoseconds;
+use crate::error::CatalogError;
+use crate::postgres::CatalogWriter;
+use crate::postgres::identities::identities_of_series;
+use crate::postgres::values::{count, optional};
+use crate::postgres::write::deletions::last_revision;
+use crate::postgres::write::outbox;
+use crate::postgres::write::study_completions;
+use completion::Completion;
+use contract::event::{Disagreement, SeriesCompleted};
+use contract::uid::SeriesInstanceUid;
+use sqlx::PgConnection;
+
+impl CatalogWriter {
+    /// Writes down that series are complete, each with its announcement, all or none. One that is
+    /// not open (any more) is passed over. Gives what will be announced.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written.
+    pub(crate) async fn complete(
+        &self,
+        completions: &[Completion],
+    ) -> Result<Vec<SeriesCompleted>, CatalogError> {
+        let mut events = Vec::with_capacity(completions.len());
+        let mut transaction = self.begin_write().await?;
+        for completion in completions {
+            let Some(changes) = close(&mut transaction, completion).await? else { continue };
+            let event = announce(&mut transaction, &completion.series, changes).await?;
+            events.push(event);
+        }
+        transaction.commit().await?;
+        Ok(events)
+    }
+}
+
+/// Closes an open series; `None` when it is not open. Counts are counts of rows, always.
+async fn close<'a>(
+    connection: &mut PgConnection,
+    completion: &'a Completion,
+) -> Result<Option<Changes<'a>>, CatalogError> {
+    let series = completion.series.as_str();
+    let changes: Option<(i64, i64)> = sqlx::query_as(
+        "select
+            (select count(*) from instances where series_instance_uid = series.series_instance_uid
+                and added_sequence > completed_sequence),
+            (select count(*) from instances where series_instance_uid = series.series_instance_uid
+                and added_sequence <= completed_sequence and stream_sequence > completed_sequence)
+         from series where series_instance_uid = $1 and state = 'receiving'",
+    )
+    .bind(series)
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some((added, corrected)) = changes else { return Ok(None) };
+    // Before it was deleted a series had revisions too.
+    let expected: Option<i64> = sqlx::query_scalar(concat!(
+        "update series set
+            state = 'complete', held = false, revision = 1 + greatest(revision, ",
+        last_revision!("series.series_instance_uid"),
+        "), reason = $1, completed_at = $2,
+            first_completed_at = coalesce(first_completed_at, $2),
+            completed_sequence = (select last_sequence from bookmark where shard = 0),
+            (instances_count, expected_count) = (
+                select count(*), case when $5 = 0 then $3 else greatest(count(*) + $5, coalesce($3, 0)) end
+                from instances where series_instance_uid = series.series_instance_uid)
+         where series_instance_uid = $4
+         returning expected_count"
+    ))
+    .bind(completion.reason.as_str())
+    .bind(nanoseconds(completion.decided_at))
+    .bind(completion.expected.map(count))
+    .bind(series)
+    .bind(count(completion.missing))
+    .fetch_one(&mut *connection)
+    .await?;
+    sqlx::query("delete from open_series where series_instance_uid = $1")
+        .bind(series)
+        .execute(connection)
+        .await?;
+    Ok(Some(Changes {
+        added: added.unsigned_abs(),
+        corrected: corrected.unsigned_abs(),
+        expected: expected.map(i64::unsigned_abs),
+        retrieve_from: completion.retrieve_from.as_deref(),
+        hold_disagreeing: completion.hold_disagreeing,
+    }))
+}
+
+/// Puts the announcement of a series that has just been completed into the outbox, and the
+/// completion into its history; its study is then open.
+pub(in crate::postgres) async fn announce(
+    connection: &mut PgConnection,
+    series: &SeriesInstanceUid,
+    changes: Changes<'_>,
+) -> Result<SeriesCompleted, CatalogError> {
+    let row: CompletedSeries = sqlx::query_as(concat!(
+        "select revision, reason, source, instances_count, series.study_instance_uid, patient_id,
+                issuer_of_patient_id, patient_name, modality, series_number, series_description, study_date,
+                study_description, accession_number, calling_ae_title, first_received_at,
+                last_received_at, completed_at, completed_sequence, partial,
+                case when series.disagrees then ",
+        identities_of_series!(),
+        "::text end as identities
+         from series
+         join patients on patients.id = series.patient
+         join studies on studies.study_instance_uid = series.study_instance_uid
+         where series_instance_uid = $1"
+    ))
+    .bind(series.as_str())
+    .fetch_one(&mut *connection)
+    .await?;
+    let hold = changes.hold_disagreeing;
+    let event = row.into_event(series, changes)?;
+    match hold && !event.disagrees.is_empty() {
+        true => hold_back(connection, &event).await?,
+        false => outbox::announce(connection, &event).await?,
+    }
+    write_down(connection, &event).await?;
+    study_completions::open(connection, &event).await?;
+    Ok(event)
+}
+
+/// Leaves it to a person whether a completion is announced.
+async fn hold_back(
+    connection: &mut PgConnection,
+    event: &SeriesCompleted,
+) -> Result<(), CatalogError> {
+    sqlx::query("update series set held = true where series_instance_uid = $1")
+        .bind(event.series_instance_uid.as_str())
+        .execute(&mut *connection)
+        .await?;
+    outbox::hold(connection, event, &Disagreement::told(&event.disagrees)).await
+}
+
+/// Adds a completion to the history of its series.
+pub(in crate::postgres) async fn write_down(
+    connection: &mut PgConnection,
+    event: &SeriesCompleted,
+) -> Result<(), CatalogError> {
+    sqlx::query("insert into revisions values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)")
+        .bind(event.series_instance_uid.as_str())
+        .bind(i64::from(event.revision))
+        .bind(event.reason.as_str())
+        .bind(count(event.instances_count))
+        .bind(count(event.instances_added))
+        .bind(count(event.instances_corrected))
+        .bind(event.expected_count.map(count))
+        .bind(optional(&event.calling_ae_title))
+        .bind(nanoseconds(event.completed_at))
+        .bind(count(event.instances_sequence.unwrap_or(0)))
+        .execute(connection)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,249 @@
+//! Series that are deleted: their rows go, and with the last series of a study or a patient those
+//! too. What stays is the history, and that it was deleted.
+
+use crate::batch::Restored;
+use crate::encoding::{nanoseconds, revision, series_uid};
+use crate::error::CatalogError;
+use crate::identities;
+use crate::postgres::CatalogWriter;
+use crate::postgres::identities::identities_of_series;
+use crate::postgres::values::count;
+use crate::postgres::write::outbox::announce;
+use crate::postgres::write::study_completions;
+use completion::Deletion;
+use contract::event::{DeletionReason, Disagreement, SeriesDeleted};
+use contract::uid::SeriesInstanceUid;
+use jiff::Timestamp;
+use sqlx::PgConnection;
+
+/// The last revision that a series had before, in whatever life: the next one follows it.
+macro_rules! last_revision {
+    ($series:literal) => {
+        concat!(
+            "greatest(coalesce((select max(revision) from revisions
+                 where revisions.series_instance_uid = ",
+            $series,
+            "), 0), coalesce((select max(revision) from deletions
+                 where deletions.series_instance_uid = ",
+            $series,
+            "), 0))"
+        )
+    };
+}
+
+pub(in crate::postgres) use last_revision;
+
+/// What there is of a series that is to be deleted.
+#[derive(sqlx::FromRow)]
+struct Row {
+    study_instance_uid: String,
+    modality: Option<String>,
+    revision: i64,
+    instances_count: i64,
+    last_sequence: i64,
+    identities: Option<String>,
+}
+
+/// Series that are deleted in one transaction at most, for their age, and instances after which no
+/// more series are: the indexer waits meanwhile.
+const EXPIRED_AT_ONCE: i64 = 100;
+
+const INSTANCES_AT_ONCE: i64 = 2_000;
+
+impl CatalogWriter {
+    /// Deletes some of the series that were last complete before a time and are so still, the oldest
+    /// first; none when there are no more. `now` is when it is done, in the broker's time. Gives what
+    /// will be announced.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written.
+    pub(crate) async fn expire(
+        &self,
+        before: Timestamp,
+        now: Timestamp,
+    ) -> Result<Vec<SeriesDeleted>, CatalogError> {
+        let mut transaction = self.begin_write().await?;
+        let expired: Vec<(String, i64)> = sqlx::query_as(
+            "select series_instance_uid, (select count(*) from instances
+                 where instances.series_instance_uid = series.series_instance_uid)
+             from series where revision > 0 and completed_at < $1 and state = 'complete'
+             order by completed_at limit $2",
+        )
+        .bind(nanoseconds(before))
+        .bind(EXPIRED_AT_ONCE)
+        .fetch_all(&mut *transaction)
+        .await?;
+        let mut instances = 0;
+        let mut deletions = Vec::with_capacity(expired.len());
+        for (series, count) in expired {
+            let series = series_uid(&series)?;
+            let (reason, decided_at) = (DeletionReason::Expired, now);
+            deletions.push(Deletion { series, reason, decided_at });
+            instances += count;
+            if instances >= INSTANCES_AT_ONCE {
+                break;
+            }
+        }
+        let deleted = delete(&mut transaction, &deletions).await?;
+        transaction.commit().await?;
+        Ok(deleted)
+    }
+
+    /// Deletes a series because the record says that it was deleted at this point.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written.
+    pub(crate) async fn restore_deletion(
+        &self,
+        fact: &SeriesDeleted,
+    ) -> Result<Restored, CatalogError> {
+        let mut transaction = self.begin_write().await?;
+        if !trace(&mut transaction, fact).await? {
+            transaction.roll_back().await?;
+            return Ok(Restored::Known);
+        }
+        erase(&mut transaction, &fact.series_instance_uid).await?;
+        transaction.commit().await?;
+        Ok(Restored::Whole)
+    }
+}
+
+/// Deletes series, each with its announcement; those that are not there are passed over. The
+/// bookmark says up to where it was decided. Gives what will be announced.
+pub(in crate::postgres) async fn delete(
+    connection: &mut PgConnection,
+    deletions: &[Deletion],
+) -> Result<Vec<SeriesDeleted>, CatalogError> {
+    let mut events = Vec::with_capacity(deletions.len());
+    for deletion in deletions {
+        let Some(row) = find(connection, &deletion.series).await? else { continue };
+        let event = SeriesDeleted {
+            series_instance_uid: deletion.series.clone(),
+            revision: revision(row.revision)?,
+            reason: deletion.reason,
+            instances_count: row.instances_count.unsigned_abs(),
+            study_instance_uid: row.study_instance_uid,
+            modality: row.modality,
+            deleted_at: deletion.decided_at,
+            instances_sequence: row.last_sequence.unsigned_abs(),
+            disagrees: studies(identities::disagreements(row.identities.as_deref())?),
+        };
+        trace(connection, &event).await?;
+        erase(connection, &event.series_instance_uid).await?;
+        announce(connection, &event).await?;
+        events.push(event);
+    }
+    Ok(events)
+}
+
+/// What a deletion tells of what was disagreed on: it names no patient.
+fn studies(mut disagreements: Vec<Disagreement>) -> Vec<Disagreement> {
+    disagreements.retain(Disagreement::is_of_studies);
+    disagreements
+}
+
+async fn find(
+    connection: &mut PgConnection,
+    series: &SeriesInstanceUid,
+) -> Result<Option<Row>, CatalogError> {
+    let row = sqlx::query_as(concat!(
+        "select study_instance_uid, modality, greatest(revision, ",
+        last_revision!("series.series_instance_uid"),
+        ") as revision,
+            case when source = 'api' then instances_count else (select count(*) from instances
+                where instances.series_instance_uid = series.series_instance_uid) end
+                as instances_count,
+            coalesce((select last_sequence from bookmark where shard = 0), 0) as last_sequence,
+            case when series.disagrees then ",
+        identities_of_series!(),
+        "::text end as identities
+         from series where series_instance_uid = $1"
+    ));
+    Ok(row.bind(series.as_str()).fetch_optional(connection).await?)
+}
+
+/// Leaves the trace of a deletion; `false` if it is there already.
+pub(in crate::postgres) async fn trace(
+    connection: &mut PgConnection,
+    event: &SeriesDeleted,
+) -> Result<bool, CatalogError> {
+    let written = sqlx::query(
+        "insert into deletions (series_instance_uid, revision, deleted_sequence, reason,
+             instances_count, deleted_at)
+         values ($1, $2, $3, $4, $5, $6) on conflict do nothing",
+    )
+    .bind(event.series_instance_uid.as_str())
+    .bind(i64::from(event.revision))
+    .bind(count(event.instances_sequence))
+    .bind(event.reason.as_str())
+    .bind(count(event.instances_count))
+    .bind(nanoseconds(event.deleted_at))
+    .execute(connection)
+    .await?;
+    Ok(written.rows_affected() > 0)
+}
+
+/// Takes a series out of the catalogue, and its study and patient with it if they have no other.
+async fn erase(
+    connection: &mut PgConnection,
+    series: &SeriesInstanceUid,
+) -> Result<(), CatalogError> {
+    let named: Vec<(String, i64)> = sqlx::query_as(
+        "select study_instance_uid, patient from series where series_instance_uid = $1
+         union
+         select study_instance_uid, patient from identities where series_instance_uid = $1",
+    )
+    .bind(series.as_str())
+    .fetch_all(&mut *connection)
+    .await?;
+    for statement in [
+        "delete from identities where series_instance_uid = $1",
+        "delete from instances where series_instance_uid = $1",
+        "delete from open_series where series_instance_uid = $1",
+        "delete from series where series_instance_uid = $1",
+    ] {
+        sqlx::query(statement).bind(series.as_str()).execute(&mut *connection).await?;
+    }
+    for (study, patient) in named {
+        let of_study = erase_study(connection, &study).await?;
+        // A study may be of another patient than a series of it, where instances disagree.
+        for patient in [Some(patient), of_study].into_iter().flatten() {
+            erase_patient(connection, patient).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes away a study that is left without a series; gives its patient.
+async fn erase_study(
+    connection: &mut PgConnection,
+    study: &str,
+) -> Result<Option<i64>, CatalogError> {
+    let of_study: Option<i64> = sqlx::query_scalar(
+        "delete from studies where study_instance_uid = $1
+             and not exists (select 1 from series where series.study_instance_uid = $1)
+             and not exists (select 1 from identities where identities.study_instance_uid = $1)
+         returning patient",
+    )
+    .bind(study)
+    .fetch_optional(&mut *connection)
+    .await?;
+    if of_study.is_some() {
+        study_completions::close(connection, study).await?;
+    }
+    Ok(of_study)
+}
+
+/// Takes away a patient who is left without a series.
+async fn erase_patient(connection: &mut PgConnection, patient: i64) -> Result<(), CatalogError> {
+    sqlx::query(
+        "delete from patients where id = $1
+             and not exists (select 1 from series where series.patient = $1)
+             and not exists (select 1 from identities where identities.patient = $1)
+             and not exists (select 1 from studies where studies.patient = $1)",
+    )
+    .bind(patient)
+    .execute(connection)
+    .await?;
+    Ok(())
+}

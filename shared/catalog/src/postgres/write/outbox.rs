@@ -1,0 +1,102 @@
+//! The outbox: announcements that were committed with what they announce, until the broker has
+//! acknowledged them.
+
+use crate::announcements::Announcement;
+use crate::encoding::{nanoseconds, timestamp};
+use crate::error::CatalogError;
+use crate::postgres::CatalogWriter;
+use contract::event::Event;
+use contract::subject::UnknownSubject;
+use sqlx::PgConnection;
+
+impl CatalogWriter {
+    /// The oldest announcements that wait, `limit` at most.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub(crate) async fn waiting_announcements(
+        &self,
+        limit: u32,
+    ) -> Result<Vec<Announcement>, CatalogError> {
+        let mut connection = self.acquire().await?;
+        let rows: Vec<(i64, String, String, i64, String, Option<String>)> = sqlx::query_as(
+            "select id, subject, message_id, time, payload, held from outbox order by id limit $1",
+        )
+        .bind(i64::from(limit))
+        .fetch_all(&mut *connection)
+        .await?;
+        connection.release();
+        rows.into_iter()
+            .map(|(id, subject, message_id, time, payload, held)| {
+                let time = timestamp(time)?;
+                let subject = subject
+                    .parse()
+                    .map_err(|error: UnknownSubject| CatalogError::Unreadable(error.to_string()))?;
+                Ok(Announcement { id, subject, message_id, time, payload, held })
+            })
+            .collect()
+    }
+
+    /// How many announcements wait.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub(crate) async fn count_waiting_announcements(&self) -> Result<i64, CatalogError> {
+        let mut connection = self.acquire().await?;
+        let count = sqlx::query_scalar("select count(*) from outbox");
+        let count = count.fetch_one(&mut *connection).await?;
+        connection.release();
+        Ok(count)
+    }
+
+    /// Forgets announcements by their ids: the broker has them.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written; they will then be announced again.
+    pub(crate) async fn announced(&self, ids: &[i64]) -> Result<(), CatalogError> {
+        let mut transaction = self.begin_write().await?;
+        sqlx::query("delete from outbox where id = any($1)")
+            .bind(ids)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await
+    }
+}
+
+/// Puts an event into the outbox.
+pub(in crate::postgres) async fn announce<E: Event>(
+    connection: &mut PgConnection,
+    event: &E,
+) -> Result<(), CatalogError> {
+    put(connection, event, None).await
+}
+
+/// Puts an event into the outbox that becomes a dead letter, and why.
+pub(in crate::postgres) async fn hold<E: Event>(
+    connection: &mut PgConnection,
+    event: &E,
+    why: &str,
+) -> Result<(), CatalogError> {
+    put(connection, event, Some(why)).await
+}
+
+async fn put<E: Event>(
+    connection: &mut PgConnection,
+    event: &E,
+    held: Option<&str>,
+) -> Result<(), CatalogError> {
+    let id = event.id();
+    let payload = serde_json::to_string(event)
+        .map_err(|error| CatalogError::Unreadable(format!("announcement {id}: {error}")))?;
+    sqlx::query(
+        "insert into outbox (subject, message_id, time, payload, held) values ($1, $2, $3, $4, $5)",
+    )
+    .bind(event.subject().to_string())
+    .bind(id)
+    .bind(nanoseconds(event.time()))
+    .bind(payload)
+    .bind(held)
+    .execute(connection)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,129 @@
+//! How far the SERIES stream is in the catalogue, and the numbers of what it has decided beyond that.
+
+use crate::batch::SeriesBookmark;
+use crate::encoding::{nanoseconds, timestamp};
+use crate::error::CatalogError;
+use crate::postgres::CatalogWriter;
+use crate::postgres::values::{count, text};
+use crate::postgres::write::completions::write_down;
+use crate::postgres::write::deletions;
+use crate::postgres::write::study_completions;
+use contract::event::{SeriesCompleted, SeriesDeleted, StudyCompleted};
+
+impl CatalogWriter {
+    /// How far the SERIES stream is in the catalogue; `None` if that is not known.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub(crate) async fn series_bookmark(&self) -> Result<Option<SeriesBookmark>, CatalogError> {
+        let mut connection = self.acquire().await?;
+        let row: Option<(i64, i64)> = sqlx::query_as(
+            "select stream_created, last_sequence from series_bookmark where shard = 0",
+        )
+        .fetch_optional(&mut *connection)
+        .await?;
+        connection.release();
+        row.map(|(created, last)| {
+            let stream_created = timestamp(created)?;
+            Ok(SeriesBookmark { stream_created, last_sequence: last.unsigned_abs() })
+        })
+        .transpose()
+    }
+
+    /// Writes down how far the SERIES stream is in the catalogue.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written.
+    pub(crate) async fn has_taken_up(&self, bookmark: SeriesBookmark) -> Result<(), CatalogError> {
+        let mut transaction = self.begin_write().await?;
+        sqlx::query(
+            "insert into series_bookmark values (0, $1, $2) on conflict (shard) do update
+             set stream_created = excluded.stream_created, last_sequence = excluded.last_sequence",
+        )
+        .bind(nanoseconds(bookmark.stream_created))
+        .bind(count(bookmark.last_sequence))
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await
+    }
+
+    /// Whether the history has this completion of a series, by its number.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub(crate) async fn has_completion(
+        &self,
+        fact: &SeriesCompleted,
+    ) -> Result<bool, CatalogError> {
+        let query = "select exists (select 1 from revisions
+            where series_instance_uid = $1 and revision = $2)";
+        let query = sqlx::query_scalar(query).bind(fact.series_instance_uid.as_str());
+        let mut connection = self.acquire().await?;
+        let has = query.bind(i64::from(fact.revision)).fetch_one(&mut *connection).await?;
+        connection.release();
+        Ok(has)
+    }
+
+    /// Whether the history has this deletion of a series.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub(crate) async fn has_deletion(&self, fact: &SeriesDeleted) -> Result<bool, CatalogError> {
+        let query = "select exists (select 1 from deletions
+            where series_instance_uid = $1 and revision = $2 and deleted_sequence = $3)";
+        let query = sqlx::query_scalar(query).bind(fact.series_instance_uid.as_str());
+        let query = query.bind(i64::from(fact.revision)).bind(count(fact.instances_sequence));
+        let mut connection = self.acquire().await?;
+        let has = query.fetch_one(&mut *connection).await?;
+        connection.release();
+        Ok(has)
+    }
+
+    /// Whether the history has this completion of a study, by its number.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub(crate) async fn has_study_completion(
+        &self,
+        fact: &StudyCompleted,
+    ) -> Result<bool, CatalogError> {
+        let query = "select exists (select 1 from study_revisions
+            where study_instance_uid = $1 and revision = $2)";
+        let query = sqlx::query_scalar(query).bind(text(&fact.study_instance_uid));
+        let mut connection = self.acquire().await?;
+        let has = query.bind(i64::from(fact.revision)).fetch_one(&mut *connection).await?;
+        connection.release();
+        Ok(has)
+    }
+
+    /// Adds a completion to the history of its series and leaves the series as it is: its next one has a
+    /// higher number.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written, or has it.
+    pub(crate) async fn note_completion(&self, fact: &SeriesCompleted) -> Result<(), CatalogError> {
+        let mut transaction = self.begin_write().await?;
+        write_down(&mut transaction, fact).await?;
+        transaction.commit().await
+    }
+
+    /// As [`CatalogWriter::note_completion`], of a deletion.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written.
+    pub(crate) async fn note_deletion(&self, fact: &SeriesDeleted) -> Result<(), CatalogError> {
+        let mut transaction = self.begin_write().await?;
+        deletions::trace(&mut transaction, fact).await?;
+        transaction.commit().await
+    }
+
+    /// As [`CatalogWriter::note_completion`], of a study.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written.
+    pub(crate) async fn note_study(&self, fact: &StudyCompleted) -> Result<(), CatalogError> {
+        let mut transaction = self.begin_write().await?;
+        study_completions::write_down(&mut transaction, fact).await?;
+        transaction.commit().await
+    }
+}
