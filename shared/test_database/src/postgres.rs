@@ -1,0 +1,180 @@
+//! A PostgreSQL server that lives as long as the process of the tests.
+
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::{MetadataExt as _, chown};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Where Debian has it: a folder for each version.
+const DEBIAN: &str = "/usr/lib/postgresql";
+
+/// PostgreSQL refuses to run as root, and runs as `nobody` then.
+const ROOT: u32 = 0;
+const NOBODY: u32 = 65534;
+
+/// The user of the database, who may do everything.
+const USER: &str = "collimator";
+
+/// How long a start may take. Generous: machines are shared.
+const READY_LIMIT: Duration = Duration::from_secs(60);
+
+/// How often a server that starts is looked at.
+const POLL: Duration = Duration::from_millis(20);
+
+/// How often a start is tried: somebody else may take the port that was free a moment ago.
+const TRIES: usize = 5;
+
+/// Runs a server until its own input ends, which it does with the process of the tests, however that ends. Then
+/// nothing of the server is left.
+const WATCH: &str = r#"
+folder=$1
+shift
+trap '' HUP INT TERM
+"$@" &
+server=$!
+cat > /dev/null
+kill -QUIT $server
+wait $server
+rm -rf "$folder"
+"#;
+
+/// A running server.
+#[derive(Debug)]
+pub(crate) struct Server {
+    programs: PathBuf,
+    port: u16,
+    databases: AtomicU32,
+    /// The watch over it, whose input ends with this process.
+    _watch: Child,
+}
+
+impl Server {
+    /// The one of this process, started when it is first asked for; `None` where PostgreSQL is not installed.
+    pub(crate) fn of_this_process() -> Option<&'static Self> {
+        static SERVER: OnceLock<Option<Server>> = OnceLock::new();
+        SERVER.get_or_init(|| Some(Self::start(programs()?))).as_ref()
+    }
+
+    fn start(programs: PathBuf) -> Self {
+        let mut log = String::new();
+        for _ in 0..TRIES {
+            match run(&programs) {
+                Ok((watch, port)) => {
+                    let databases = AtomicU32::new(0);
+                    return Self { programs, port, databases, _watch: watch };
+                }
+                Err(logged) => log = logged,
+            }
+        }
+        panic!("PostgreSQL does not start:\n{log}");
+    }
+
+    /// Makes an empty database and gives its name.
+    pub(crate) fn create_database(&self) -> String {
+        let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        self.run("createdb", &[&name]);
+        name
+    }
+
+    /// Removes a database, whoever still uses it.
+    pub(crate) fn drop_database(&self, name: &str) {
+        self.run("dropdb", &["--force", "--if-exists", name]);
+    }
+
+    /// The URL of a database.
+    pub(crate) fn url(&self, database: &str) -> String {
+        format!("postgres://{USER}@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Runs one of PostgreSQL's own programs on the server.
+    fn run(&self, program: &str, arguments: &[&str]) {
+        let run = Command::new(self.programs.join(program))
+            .args(["--host=127.0.0.1", "--username", USER, "--port", &self.port.to_string()])
+            .args(arguments)
+            .output()
+            .unwrap();
+        let printed = String::from_utf8_lossy(&run.stderr);
+        // A test that fails drops its database on the way.
+        if !run.status.success() && !thread::panicking() {
+            panic!("{program} {arguments:?}: {printed}");
+        }
+    }
+}
+
+/// Where the programs of the latest version are.
+fn programs() -> Option<PathBuf> {
+    let versions = fs::read_dir(DEBIAN).into_iter().flatten().flatten().filter_map(|entry| {
+        let version: u32 = entry.file_name().to_str()?.parse().ok()?;
+        Some((version, entry.path().join("bin")))
+    });
+    let debian = versions.max().map(|(_, folder)| folder);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    debian.into_iter().chain(std::env::split_paths(&path)).find(|folder| {
+        ["initdb", "postgres", "createdb", "dropdb"].iter().all(|name| folder.join(name).is_file())
+    })
+}
+
+/// Makes a cluster and starts a server on it; gives the watch over it and its port, or what it has logged.
+#[allow(clippy::zombie_processes, reason = "the watch outlives this process")]
+fn run(programs: &Path) -> Result<(Child, u16), String> {
+    // The watch removes it.
+    let folder = tempfile::Builder::new().prefix("postgres-").tempdir().unwrap().keep();
+    if fs::metadata(&folder).unwrap().uid() == ROOT {
+        chown(&folder, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    let (cluster, log) = (folder.join("cluster"), folder.join("log"));
+    let output = File::create(&log).unwrap();
+    let made = unprivileged(&programs.join("initdb"), &folder)
+        .args(["--no-sync", "--auth=trust", "--username", USER, "--encoding=UTF8"])
+        // Text is sorted as people do unless a column says otherwise: a missing `collate "C"` shows.
+        .args(["--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en-US", "--pgdata"])
+        .arg(&cluster)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+    let watch = unprivileged(Path::new("sh"), &folder)
+        .args(["-c", WATCH, "sh"])
+        .arg(&folder)
+        .arg(programs.join("postgres"))
+        .arg("-D")
+        .arg(&cluster)
+        // No test cuts the power: what a killed server wrote is in the kernel's memory.
+        .args(["-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=200"])
+        .args(["-c", "listen_addresses=127.0.0.1", "-c", &format!("port={port}")])
+        .args(["-c", &format!("unix_socket_directories={}", folder.display())])
+        .stdin(Stdio::piped())
+        .stdout(output.try_clone().unwrap())
+        .stderr(output)
+        // Ctrl-C on a terminal goes to the whole foreground group, and the watch has to outlive the tests.
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    let began = Instant::now();
+    loop {
+        let logged = fs::read_to_string(&log).unwrap();
+        if logged.contains("database system is ready to accept connections") {
+            return Ok((watch, port));
+        }
+        if logged.contains("FATAL") || began.elapsed() > READY_LIMIT {
+            return Err(logged);
+        }
+        thread::sleep(POLL);
+    }
+}
+
+/// A command of a user that PostgreSQL takes.
+fn unprivileged(program: &Path, folder: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(folder).env("HOME", folder);
+    if fs::metadata(folder).unwrap().uid() == NOBODY {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    command
+}
