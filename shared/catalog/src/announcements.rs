@@ -1,5 +1,7 @@
 //! What is announced, and to whom it was delivered.
 
+use crate::encoding::timestamp;
+use crate::error::CatalogError;
 use contract::subject::Subject;
 use jiff::Timestamp;
 
@@ -40,4 +42,14 @@ pub struct Delivered {
     pub series_created: Timestamp,
     /// Sequence of SERIES up to which everything was taken, or is a dead letter.
     pub up_to: u64,
+}
+
+impl Delivered {
+    /// Reads the row of a webhook: when SERIES was made, and the sequence.
+    pub(crate) fn of(webhook: &str, (created, up_to): (i64, i64)) -> Result<Self, CatalogError> {
+        let up_to = u64::try_from(up_to).map_err(|_| {
+            CatalogError::Unreadable(format!("webhook {webhook:?}: sequence {up_to}"))
+        })?;
+        Ok(Self { series_created: timestamp(created)?, up_to })
+    }
 }

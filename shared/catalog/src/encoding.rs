@@ -1,6 +1,7 @@
 //! How values are kept: times, words and JSON.
 
 use crate::error::CatalogError;
+use crate::records::Details;
 use contract::uid::SeriesInstanceUid;
 use jiff::Timestamp;
 
@@ -42,4 +43,12 @@ pub(crate) fn word<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, Cata
 pub(crate) fn json<T: serde::Serialize + ?Sized>(value: &T) -> String {
     // Strings, numbers and JSON that was parsed before: there is nothing in them that can fail.
     serde_json::to_string(value).unwrap_or_default()
+}
+
+/// Reads an object that the database has made of a record, and leaves out what is absent.
+pub(crate) fn details(json: &str) -> Result<Details, CatalogError> {
+    let mut details: Details = serde_json::from_str(json)
+        .map_err(|error| CatalogError::Unreadable(format!("details of a record: {error}")))?;
+    details.retain(|_, value| !value.is_null());
+    Ok(details)
 }

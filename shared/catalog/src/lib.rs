@@ -16,6 +16,7 @@ mod fingerprints;
 mod identities;
 mod lease;
 mod losses;
+mod names;
 mod postgres;
 mod records;
 mod rows_to_write;

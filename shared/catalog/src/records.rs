@@ -1,6 +1,7 @@
 //! What the catalogue says of series, studies, instances and senders.
 
 use crate::encoding::{optional_timestamp, timestamp};
+use crate::error::CatalogError;
 use contract::event::{Disagreement, Identity};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -207,6 +208,22 @@ pub struct SenderRecord {
     pub expected_disproved: Option<(Timestamp, String)>,
 }
 
+/// A sender as its row has it: its title, when it was seen, and twice when and by which series evidence was disproved.
+pub(crate) type SenderRow = (String, i64, Option<i64>, Option<String>, Option<i64>, Option<String>);
+
+impl SenderRecord {
+    /// Reads a row.
+    pub(crate) fn of(row: SenderRow) -> Result<Self, CatalogError> {
+        let (calling_ae_title, seen, released_at, released_by, expected_at, expected_by) = row;
+        Ok(Self {
+            calling_ae_title,
+            last_seen_at: timestamp(seen)?,
+            released_disproved: optional_timestamp(released_at)?.zip(released_by),
+            expected_disproved: optional_timestamp(expected_at)?.zip(expected_by),
+        })
+    }
+}
+
 /// What the catalogue holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statistics {
@@ -228,4 +245,53 @@ pub struct Statistics {
     pub unannounced: u64,
     /// The latest completion.
     pub completed_at: Option<Timestamp>,
+}
+
+/// What is counted on its own.
+#[derive(sqlx::FromRow)]
+pub(crate) struct StatisticsCounts {
+    patients: i64,
+    studies: i64,
+    unannounced: i64,
+    receiving: i64,
+}
+
+/// Series of one modality that are complete by one rule.
+#[derive(sqlx::FromRow)]
+pub(crate) struct StatisticsGroup {
+    modality: Option<String>,
+    reason: Option<String>,
+    series: i64,
+    instances: i64,
+    completed_at: Option<i64>,
+}
+
+impl Statistics {
+    /// Adds up the groups.
+    pub(crate) fn of(
+        counts: &StatisticsCounts,
+        groups: Vec<StatisticsGroup>,
+    ) -> Result<Self, CatalogError> {
+        let mut statistics = Self {
+            patients: counts.patients.unsigned_abs(),
+            studies: counts.studies.unsigned_abs(),
+            complete: 0,
+            receiving: counts.receiving.unsigned_abs(),
+            instances: 0,
+            by_modality: BTreeMap::new(),
+            by_reason: BTreeMap::new(),
+            unannounced: counts.unannounced.unsigned_abs(),
+            completed_at: None,
+        };
+        for StatisticsGroup { modality, reason, series, instances, completed_at } in groups {
+            let series = series.unsigned_abs();
+            statistics.complete += series;
+            statistics.instances += instances.unsigned_abs();
+            *statistics.by_modality.entry(modality.unwrap_or_default()).or_default() += series;
+            *statistics.by_reason.entry(reason.unwrap_or_default()).or_default() += series;
+            statistics.completed_at =
+                statistics.completed_at.max(optional_timestamp(completed_at)?);
+        }
+        Ok(statistics)
+    }
 }

@@ -1,7 +1,7 @@
 //! What is searched for, and how lists are parted.
 
 use crate::attributes::Level;
-use contract::attributes::Attribute;
+use contract::attributes::{Attribute, keyword};
 use contract::event::Source;
 use jiff::Timestamp;
 
@@ -82,6 +82,17 @@ impl SeriesSearch {
             SeriesOrder::FirstCompleted | SeriesOrder::Completed => self.listed == Listed::All,
         }
     }
+
+    /// Whether a page may look at much more than it lists.
+    pub(crate) fn is_long(&self) -> bool {
+        let found_by = [keyword::PatientID, keyword::StudyInstanceUID, keyword::AccessionNumber];
+        let is_found = |(attribute, matching): &(&Attribute, Matching)| {
+            found_by.contains(attribute) && matches!(matching, Matching::Equals(_))
+        };
+        let has_filters =
+            !self.matching.is_empty() || self.source.is_some() || self.calling_ae_title.is_some();
+        self.whole || self.sorts_all() || has_filters && !self.matching.iter().any(is_found)
+    }
 }
 
 /// Which studies are listed, and in which order. Series without a Study Instance UID are in none.
@@ -93,6 +104,13 @@ pub struct StudySearch {
     pub descending: bool,
     /// Whether all of them are read, page after page.
     pub whole: bool,
+}
+
+impl StudySearch {
+    /// Whether a page may look at much more than it lists.
+    pub(crate) fn is_long(&self) -> bool {
+        self.whole || !self.matching.is_empty()
+    }
 }
 
 /// A search at one level.
@@ -138,6 +156,18 @@ pub enum Matching {
     Any(Vec<Self>),
 }
 
+impl Matching {
+    /// Whether an index finds it, which it does by how it begins.
+    pub(crate) fn has_a_beginning(&self) -> bool {
+        match self {
+            Self::Equals(_) => true,
+            Self::Pattern(pattern) => !pattern.starts_with(['*', '?']),
+            Self::Any(alternatives) => alternatives.iter().all(Self::has_a_beginning),
+            Self::Number(_) | Self::OneOf(_) | Self::Within { .. } => false,
+        }
+    }
+}
+
 /// A place in a list: what it is sorted by, and what decides among equals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
@@ -163,4 +193,15 @@ pub struct Page<T> {
     pub records: Vec<T>,
     /// Where the next page begins, if there is more.
     pub next: Option<Position>,
+}
+
+impl<T> Page<T> {
+    /// Of rows with the key, the id and the record of each, one more than the limit if there are.
+    pub(crate) fn of(mut rows: Vec<(i64, i64, T)>, limit: u32) -> Self {
+        let more = rows.len() > limit as usize;
+        rows.truncate(limit as usize);
+        let last = rows.last().map(|(key, id, _)| Position { key: *key, id: *id });
+        let records = rows.into_iter().map(|(_, _, record)| record).collect();
+        Self { records, next: last.filter(|_| more) }
+    }
 }

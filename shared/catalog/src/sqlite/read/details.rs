@@ -1,5 +1,6 @@
 //! One series with all that is known of it, and its instances.
 
+use crate::encoding::details;
 use crate::error::CatalogError;
 use crate::records::{Details, InstanceRecord};
 use crate::search::{Page, Position};
@@ -128,12 +129,4 @@ impl CatalogReader {
         query.push(" order by added_sequence limit ").push_bind(i64::from(limit) + 1);
         self.page(query, limit).await
     }
-}
-
-/// Reads what SQLite wrote, and leaves out what is absent.
-pub(in crate::sqlite) fn details(json: &str) -> Result<Details, CatalogError> {
-    let mut details: Details = serde_json::from_str(json)
-        .map_err(|error| CatalogError::Unreadable(format!("details of a record: {error}")))?;
-    details.retain(|_, value| !value.is_null());
-    Ok(details)
 }

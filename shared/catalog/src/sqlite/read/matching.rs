@@ -87,16 +87,6 @@ impl Matching {
         }
     }
 
-    /// Whether an index finds it, which it does by how it begins.
-    fn has_a_beginning(&self) -> bool {
-        match self {
-            Self::Equals(_) => true,
-            Self::Pattern(pattern) => !pattern.starts_with(['*', '?']),
-            Self::Any(alternatives) => alternatives.iter().all(Self::has_a_beginning),
-            Self::Number(_) | Self::OneOf(_) | Self::Within { .. } => false,
-        }
-    }
-
     /// The same of text that has an index, and beside it one of those rows that are not as they should
     /// be: with padding, or several values.
     fn push_indexed(

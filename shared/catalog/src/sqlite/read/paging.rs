@@ -2,7 +2,7 @@
 //! there were before, and what comes meanwhile is neither skipped nor told twice.
 
 use crate::error::CatalogError;
-use crate::search::{Page, Position};
+use crate::search::Page;
 use crate::sqlite::CatalogReader;
 use serde::de::DeserializeOwned;
 use sqlx::{QueryBuilder, Sqlite};
@@ -15,12 +15,7 @@ impl CatalogReader {
         rows: QueryBuilder<Sqlite>,
         limit: u32,
     ) -> Result<Page<T>, CatalogError> {
-        let mut rows: Vec<(i64, i64, T)> = self.collect(rows).await?;
-        let more = rows.len() > limit as usize;
-        rows.truncate(limit as usize);
-        let last = rows.last().map(|(key, id, _)| Position { key: *key, id: *id });
-        let records = rows.into_iter().map(|(_, _, record)| record).collect();
-        Ok(Page { records, next: last.filter(|_| more) })
+        Ok(Page::of(self.collect(rows).await?, limit))
     }
 
     /// Runs a statement whose rows are JSON in a column `row`, and reads them.

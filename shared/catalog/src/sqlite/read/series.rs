@@ -3,7 +3,7 @@
 use crate::encoding::nanoseconds;
 use crate::error::CatalogError;
 use crate::records::SeriesRecord;
-use crate::search::{Listed, Matching, Page, Position, SeriesOrder, SeriesSearch};
+use crate::search::{Listed, Page, Position, SeriesOrder, SeriesSearch};
 use crate::sqlite::CatalogReader;
 use crate::sqlite::filings::HAS_INSTANCE;
 use crate::sqlite::identities::identities_of_series;
@@ -76,17 +76,6 @@ impl SeriesSearch {
     fn is_rare(&self) -> bool {
         let rare = [keyword::PatientName, keyword::StudyDate];
         self.matching.iter().any(|(attribute, _)| rare.contains(attribute))
-    }
-
-    /// Whether a page may look at much more than it lists.
-    fn is_long(&self) -> bool {
-        let found_by = [keyword::PatientID, keyword::StudyInstanceUID, keyword::AccessionNumber];
-        let is_found = |(attribute, matching): &(&Attribute, Matching)| {
-            found_by.contains(attribute) && matches!(matching, Matching::Equals(_))
-        };
-        let has_filters =
-            !self.matching.is_empty() || self.source.is_some() || self.calling_ae_title.is_some();
-        self.whole || self.sorts_all() || has_filters && !self.matching.iter().any(is_found)
     }
 
     /// The statement of a page, after its beginning.

@@ -122,7 +122,7 @@ impl CatalogReader {
         after: Option<Position>,
         limit: u32,
     ) -> Result<Page<StudyRecord>, CatalogError> {
-        let _turn = match search.whole || !search.matching.is_empty() {
+        let _turn = match search.is_long() {
             true => Some(self.long_read().await?),
             false => None,
         };

@@ -1,7 +1,7 @@
 //! How far each webhook is in SERIES: the broker knows it by the webhook's consumer, and this outlives that.
 
 use crate::announcements::Delivered;
-use crate::encoding::{json, nanoseconds, timestamp};
+use crate::encoding::{json, nanoseconds};
 use crate::error::CatalogError;
 use crate::sqlite::CatalogReader;
 
@@ -16,13 +16,7 @@ impl CatalogReader {
                 .bind(webhook.to_owned())
                 .fetch_optional(&self.pool)
                 .await?;
-        row.map(|(created, up_to)| {
-            let up_to = u64::try_from(up_to).map_err(|_| {
-                CatalogError::Unreadable(format!("webhook {webhook:?}: sequence {up_to}"))
-            })?;
-            Ok(Delivered { series_created: timestamp(created)?, up_to })
-        })
-        .transpose()
+        row.map(|row| Delivered::of(webhook, row)).transpose()
     }
 
     /// Keeps how far a webhook is.
