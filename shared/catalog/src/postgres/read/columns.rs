@@ -1,0 +1,71 @@
+//! The expression that gives an attribute's value.
+
+use super::filings::{filings_of_patient, instances_of_filing};
+use crate::attributes::Attribute;
+
+/// The Request Attributes Sequence of a series, as a JSON list of the items that are such; `null` where there are
+/// none. It is kept as it was published, and anybody can publish anything.
+macro_rules! request_attributes {
+    () => {
+        "(select json_agg(json_strip_nulls(json_build_object(
+                'RequestedProcedureID', item.value ->> 'RequestedProcedureID',
+                'ScheduledProcedureStepID', item.value ->> 'ScheduledProcedureStepID'))
+            order by item.place)
+         from jsonb_array_elements(case when jsonb_typeof(series.request_attributes) = 'array'
+             then series.request_attributes else '[]' end) with ordinality as item(value, place)
+         where jsonb_typeof(item.value) = 'object')"
+    };
+}
+pub(in crate::postgres) use request_attributes;
+
+/// The expression that gives the value of an attribute.
+pub(in crate::postgres) fn expression(attribute: &Attribute) -> &'static str {
+    if let Some(column) = attribute.column {
+        return column;
+    }
+    match attribute.keyword {
+        "ModalitiesInStudy" => concat!(
+            r"(select string_agg(modality, '\' order by modality)
+                from (select distinct member.modality from ",
+            filings_of_patient!(),
+            ") as found)"
+        ),
+        "NumberOfStudyRelatedSeries" => {
+            concat!("(select count(*) from ", filings_of_patient!(), ")")
+        }
+        "NumberOfStudyRelatedInstances" => concat!(
+            "(select coalesce(sum(",
+            instances_of_filing!(),
+            "), 0)::bigint from ",
+            filings_of_patient!(),
+            ")"
+        ),
+        "NumberOfSeriesRelatedInstances" => {
+            "greatest((select count(*)
+        from instances where instances.series_instance_uid = series.series_instance_uid),
+        case when series.source = 'api' then series.claimed_count else 0 end)"
+        }
+        "RequestAttributesSequence" => request_attributes!(),
+        _ => "null",
+    }
+}
+
+/// An object as JSON text: each value with its key, which is a DICOM keyword.
+pub(in crate::postgres) fn object<'a>(values: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    // Not a call of a function, which takes a hundred arguments.
+    let columns: Vec<_> = values.map(|(key, value)| format!("{value} as \"{key}\"")).collect();
+    format!("(select row_to_json(told) from (select {}) as told)::text", columns.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attributes::ATTRIBUTES;
+
+    #[test]
+    fn each_attribute_is_kept_or_worked_out() {
+        for attribute in ATTRIBUTES {
+            assert_ne!(expression(attribute), "null", "{}", attribute.keyword);
+        }
+    }
+}

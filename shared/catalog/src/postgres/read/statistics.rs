@@ -1,0 +1,32 @@
+//! How much there is in the catalogue.
+
+use crate::error::CatalogError;
+use crate::postgres::CatalogReader;
+use crate::records::{Statistics, StatisticsCounts, StatisticsGroup};
+
+impl CatalogReader {
+    /// Counts what there is. It looks at every series once, so ask it seldom.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub(crate) async fn statistics(&self) -> Result<Statistics, CatalogError> {
+        let _turn = self.long_read().await?;
+        let mut connection = self.connection().await?;
+        let counts: StatisticsCounts = sqlx::query_as(
+            "select (select count(*) from patients) as patients,
+                    (select count(*) from studies where study_instance_uid <> '') as studies,
+                    (select count(*) from outbox) as unannounced,
+                    (select count(*) from series where state = 'receiving') as receiving",
+        )
+        .fetch_one(&mut *connection)
+        .await?;
+        let groups: Vec<StatisticsGroup> = sqlx::query_as(
+            "select modality, reason, count(*) as series, sum(instances_count)::bigint as instances,
+                    max(completed_at) as completed_at
+             from series where revision > 0 group by modality, reason",
+        )
+        .fetch_all(&mut *connection)
+        .await?;
+        Statistics::of(&counts, groups)
+    }
+}

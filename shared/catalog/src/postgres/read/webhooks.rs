@@ -1,0 +1,60 @@
+//! How far each webhook is in SERIES: the broker knows it by the webhook's consumer, and this outlives that.
+
+use crate::announcements::Delivered;
+use crate::encoding::nanoseconds;
+use crate::error::CatalogError;
+use crate::postgres::CatalogReader;
+
+impl CatalogReader {
+    /// How far a webhook was when that was last kept; `None` of one that was never seen.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub(crate) async fn delivered(&self, webhook: &str) -> Result<Option<Delivered>, CatalogError> {
+        let mut connection = self.connection().await?;
+        let row: Option<(i64, i64)> =
+            sqlx::query_as("select series_created, delivered from webhooks where name = $1")
+                .bind(webhook)
+                .fetch_optional(&mut *connection)
+                .await?;
+        row.map(|row| Delivered::of(webhook, row)).transpose()
+    }
+
+    /// Keeps how far a webhook is.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written.
+    pub(crate) async fn keep_delivered(
+        &self,
+        webhook: &str,
+        delivered: Delivered,
+    ) -> Result<(), CatalogError> {
+        let mut connection = self.writer.acquire().await?;
+        sqlx::query(
+            "insert into webhooks (name, series_created, delivered) values ($1, $2, $3)
+             on conflict (name) do update
+             set series_created = excluded.series_created, delivered = excluded.delivered",
+        )
+        .bind(webhook)
+        .bind(nanoseconds(delivered.series_created))
+        .bind(i64::try_from(delivered.up_to).unwrap_or(i64::MAX))
+        .execute(&mut *connection)
+        .await?;
+        connection.release();
+        Ok(())
+    }
+
+    /// Forgets all webhooks but these: one of the same name later is a new one.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written.
+    pub(crate) async fn forget_other_webhooks(&self, names: &[&str]) -> Result<(), CatalogError> {
+        let mut connection = self.writer.acquire().await?;
+        sqlx::query("delete from webhooks where name <> all($1)")
+            .bind(names)
+            .execute(&mut *connection)
+            .await?;
+        connection.release();
+        Ok(())
+    }
+}
