@@ -123,7 +123,8 @@ macro_rules! identities_of_study {
             select json_build_array(json_build_array(own.study_instance_uid, patient_id,
                        issuer_of_patient_id, patient_name, patient_birth_date, patient_sex),
                        sum(own.instances), sum(sum(own.instances)) over ()) as said,
-                   row_number() over (order by sum(own.instances) desc) as place
+                   row_number() over (order by sum(own.instances) desc,
+                       own.study_instance_uid, patients.id) as place
             from (select study_instance_uid, patient, instances_count as instances from series
                   where series.study_instance_uid = studies.study_instance_uid
                         and not series.disagrees

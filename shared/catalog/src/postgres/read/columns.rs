@@ -1,7 +1,7 @@
 //! The expression that gives an attribute's value.
 
-use super::filings::{filings_of_patient, instances_of_filing};
 use crate::attributes::Attribute;
+use crate::postgres::filings::{filings_of_patient, instances_of_filing};
 
 /// The Request Attributes Sequence of a series, as a JSON list of the items that are such; `null` where there are
 /// none. It is kept as it was published, and anybody can publish anything.

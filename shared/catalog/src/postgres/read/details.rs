@@ -1,10 +1,10 @@
 //! One series with all that is known of it, and its instances.
 
 use super::columns::{object, request_attributes};
-use super::identities::identities_of_series;
 use crate::encoding::details;
 use crate::error::CatalogError;
 use crate::postgres::CatalogReader;
+use crate::postgres::identities::identities_of_series;
 use crate::records::{Details, InstanceRecord};
 use crate::search::{Page, Position};
 use contract::uid::SeriesInstanceUid;

@@ -2,10 +2,10 @@
 //! value is bound to its statement and never part of the text.
 
 use super::columns::expression;
-use super::filings::filings_of_patient;
 use super::names;
 use crate::attributes::{Attribute, Kind, MODALITIES_IN_STUDY};
 use crate::names::like;
+use crate::postgres::filings::filings_of_patient;
 use crate::search::Matching;
 use sqlx::{Postgres, QueryBuilder};
 

@@ -3,9 +3,7 @@
 mod columns;
 mod comparison;
 mod details;
-mod filings;
 mod history;
-mod identities;
 mod matching;
 mod names;
 mod paging;

@@ -2,11 +2,11 @@
 //! attribute of their own level or one above it.
 
 use super::columns::{expression, object, request_attributes};
-use super::filings::{HAS_INSTANCE, HAS_SERIES, filings_in_study};
 use super::matching::push_on;
 use crate::attributes::{Attribute, Kind, Level};
 use crate::error::CatalogError;
 use crate::postgres::CatalogReader;
+use crate::postgres::filings::{HAS_INSTANCE, HAS_SERIES, filings_in_study};
 use crate::records::Details;
 use crate::search::LevelSearch;
 use sqlx::{Postgres, QueryBuilder};

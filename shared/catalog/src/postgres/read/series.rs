@@ -1,10 +1,10 @@
 //! Series as they are listed.
 
-use super::filings::HAS_INSTANCE;
-use super::identities::identities_of_series;
 use crate::encoding::nanoseconds;
 use crate::error::CatalogError;
 use crate::postgres::CatalogReader;
+use crate::postgres::filings::HAS_INSTANCE;
+use crate::postgres::identities::identities_of_series;
 use crate::records::SeriesRecord;
 use crate::search::{Listed, Page, Position, SeriesOrder, SeriesSearch};
 use sqlx::{Postgres, QueryBuilder};

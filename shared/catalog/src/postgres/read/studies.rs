@@ -1,9 +1,9 @@
 //! Studies as they are listed.
 
-use super::filings::{HAS_SERIES, completed_instances_of_filing, filings_in_study};
-use super::identities::identities_of_study;
 use crate::error::CatalogError;
 use crate::postgres::CatalogReader;
+use crate::postgres::filings::{HAS_SERIES, completed_instances_of_filing, filings_in_study};
+use crate::postgres::identities::identities_of_study;
 use crate::records::StudyRecord;
 use crate::search::{Page, Position, StudySearch};
 use contract::uid::StudyInstanceUid;
