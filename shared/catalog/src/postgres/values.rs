@@ -79,7 +79,7 @@ mod tests {
         let read =
             |value| serde_json::from_value::<serde_json::Value>(value).map(AttributeValue::Unknown);
         let huge = read(serde_json::json!(1e300)).unwrap();
-        assert_eq!(attribute(Some(&huge)).as_deref(), Some("1e300"));
+        assert_eq!(attribute(Some(&huge)).as_deref(), Some("1e+300"));
         assert_eq!(number(Some(&huge)), None);
         assert_eq!(number(Some(&AttributeValue::Number(1 << 40))), None);
         let list = AttributeValue::Unknown(serde_json::json!([{ "a": "x\0" }]));

@@ -29,6 +29,7 @@ mod disagreeing;
 mod feed;
 mod keeping;
 mod opening;
+mod postgres_server;
 mod registering;
 mod sqlite_file;
 mod studies;

@@ -54,7 +54,7 @@ pub(in crate::postgres) async fn keep(
          on conflict (series_instance_uid) do update set state = excluded.state",
     )
     .bind(&series)
-    .bind(last.values().map(|open| json(open)).collect::<Vec<_>>())
+    .bind(last.values().map(json).collect::<Vec<_>>())
     .execute(&mut *connection)
     .await?;
     sqlx::query(

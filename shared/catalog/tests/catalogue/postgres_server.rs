@@ -1,0 +1,184 @@
+//! What is PostgreSQL's alone: a server that is elsewhere, and may go away or be another one.
+
+use crate::feed::{bookmark, instance, second};
+use catalog::{Batch, CatalogError, CatalogSettings, CatalogWriter, Inspected, Received, inspect};
+use completion::Consequences;
+use sqlx::{Connection as _, Executor as _, PgConnection};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use test_database::TestDatabase;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+/// A batch of one instance, after which INSTANCES is read up to its sequence.
+fn batch(sequence: u64) -> Batch {
+    let (at, event) = (second(sequence), instance("2.1", &format!("3.{sequence}")));
+    let instances = vec![Received { sequence, at, event: Box::new(event) }];
+    Batch { instances, ..Batch::new(bookmark(sequence)) }
+}
+
+async fn record(catalog: &CatalogWriter, sequence: u64) -> Result<(), CatalogError> {
+    catalog.record(&batch(sequence), |_| Consequences::default()).await.map(drop)
+}
+
+async fn own(url: &str) -> Result<CatalogWriter, CatalogError> {
+    CatalogWriter::own(&CatalogSettings { database_url: url.to_owned() }).await
+}
+
+async fn last_sequence(catalog: &CatalogWriter) -> u64 {
+    catalog.bookmark().await.unwrap().unwrap().last_sequence
+}
+
+/// The host and port of a database's server.
+fn authority(url: &str) -> &str {
+    let (_, rest) = url.split_once('@').unwrap();
+    rest.split_once('/').unwrap().0
+}
+
+#[tokio::test]
+async fn the_first_server_that_takes_writes_is_used() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    let server = authority(database.url());
+    // Nobody listens on port 1.
+    let url = database.url().replace(server, &format!("127.0.0.1:1,{server}"));
+    let catalog = own(&format!("{url}?target_session_attrs=read-write")).await.unwrap();
+    record(&catalog, 1).await.unwrap();
+    let nobody = own(&database.url().replace(server, "127.0.0.1:1")).await.unwrap_err();
+    assert!(nobody.is_passing(), "{nobody}");
+}
+
+#[tokio::test]
+async fn a_server_that_only_reads_is_left_until_it_writes() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    let catalog = own(database.url()).await.unwrap();
+    record(&catalog, 1).await.unwrap();
+    let mut other = PgConnection::connect(database.url()).await.unwrap();
+    let name = database.url().rsplit('/').next().unwrap();
+    let read_only =
+        |value| format!("alter database {name} set default_transaction_read_only = {value}");
+    // As a server that has become a stand-by: sessions that were there are ended.
+    other.execute(sqlx::AssertSqlSafe(read_only("on"))).await.unwrap();
+    end_other_sessions(&mut other).await;
+    for _ in 0..2 {
+        let refused = record(&catalog, 2).await.unwrap_err();
+        assert!(refused.is_passing(), "{refused}");
+    }
+    let refused = record(&catalog, 2).await.unwrap_err().to_string();
+    assert!(refused.contains("takes no writes"), "{refused}");
+    other.execute(sqlx::AssertSqlSafe(read_only("off"))).await.unwrap();
+    record(&catalog, 2).await.unwrap();
+    assert_eq!(last_sequence(&catalog).await, 2);
+}
+
+/// Ends the sessions of all others on this database.
+async fn end_other_sessions(connection: &mut PgConnection) {
+    let ended = "select pg_terminate_backend(pid, 10000) from pg_stat_activity
+        where datname = current_database() and pid <> pg_backend_pid()";
+    connection.execute(ended).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_lost_session_costs_one_try() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    let catalog = own(database.url()).await.unwrap();
+    record(&catalog, 1).await.unwrap();
+    end_other_sessions(&mut PgConnection::connect(database.url()).await.unwrap()).await;
+    let lost = record(&catalog, 2).await.unwrap_err();
+    assert!(lost.is_passing(), "{lost}");
+    assert_eq!(last_sequence(&catalog).await, 1);
+    record(&catalog, 2).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_writes_waits_for_nobody_for_long() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    let catalog = own(database.url()).await.unwrap();
+    let mut other = PgConnection::connect(database.url()).await.unwrap();
+    other.execute("begin; select from bookmark for update").await.unwrap();
+    let busy = record(&catalog, 1).await.unwrap_err();
+    assert!(busy.is_passing(), "{busy}");
+    other.execute("rollback").await.unwrap();
+    record(&catalog, 1).await.unwrap();
+}
+
+/// Stands between a client and its server. Armed, it cuts the connection off at the next commit: before the server has
+/// it, or after.
+struct Cutter {
+    is_armed: Arc<AtomicBool>,
+    port: u16,
+}
+
+impl Cutter {
+    async fn before(server: &str, forwards_commit: bool) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let is_armed = Arc::new(AtomicBool::new(false));
+        let (armed, server) = (is_armed.clone(), server.to_owned());
+        tokio::spawn(async move {
+            loop {
+                let (client, _) = listener.accept().await.unwrap();
+                let server = TcpStream::connect(&server).await.unwrap();
+                tokio::spawn(pass_on(client, server, armed.clone(), forwards_commit));
+            }
+        });
+        Self { is_armed, port }
+    }
+}
+
+async fn pass_on(client: TcpStream, server: TcpStream, armed: Arc<AtomicBool>, forwards: bool) {
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
+    let answers = tokio::spawn(async move {
+        let _ = tokio::io::copy(&mut from_server, &mut to_client).await;
+    });
+    let mut bytes = vec![0; 1 << 16];
+    while let Ok(length @ 1..) = from_client.read(&mut bytes).await {
+        let is_commit = bytes[..length].windows(7).any(|it| it == b"commit\0");
+        if is_commit && armed.swap(false, Ordering::Relaxed) {
+            // The client hears nothing any more; what is on its way still reaches the server.
+            answers.abort();
+            let _ = answers.await;
+            if forwards {
+                to_server.write_all(&bytes[..length]).await.unwrap();
+                to_server.shutdown().await.unwrap();
+            }
+            return;
+        }
+        if to_server.write_all(&bytes[..length]).await.is_err() {
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_became_of_a_commit_that_was_cut_off_is_in_the_bookmark() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    let server = authority(database.url());
+    for (forwards_commit, became) in [(true, 2), (false, 1)] {
+        let Some(database) = TestDatabase::postgres() else { return };
+        let cutter = Cutter::before(server, forwards_commit).await;
+        let through = format!("127.0.0.1:{}", cutter.port);
+        let catalog = own(&database.url().replace(server, &through)).await.unwrap();
+        record(&catalog, 1).await.unwrap();
+        cutter.is_armed.store(true, Ordering::Relaxed);
+        let unknown = record(&catalog, 2).await.unwrap_err();
+        assert!(unknown.is_passing(), "{unknown}");
+        // A session that has not ended yet still has the lock: what it does comes before.
+        let settled = "begin; select from bookmark where shard = 0 for update; rollback";
+        PgConnection::connect(database.url()).await.unwrap().execute(settled).await.unwrap();
+        assert_eq!(last_sequence(&catalog).await, became, "forwarded: {forwards_commit}");
+        record(&catalog, 3).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_inspection_makes_nothing() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    let settings = CatalogSettings { database_url: database.url().to_owned() };
+    assert_eq!(inspect(&settings).await.unwrap(), Inspected::Absent);
+    assert_eq!(inspect(&settings).await.unwrap(), Inspected::Absent);
+    let catalog = own(database.url()).await.unwrap();
+    record(&catalog, 1).await.unwrap();
+    let Inspected::Seen(seen) = inspect(&settings).await.unwrap() else { panic!("not seen") };
+    assert_eq!((seen.version, seen.is_other), (Some(seen.known), false));
+}
