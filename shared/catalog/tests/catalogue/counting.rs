@@ -1,6 +1,6 @@
 //! What is counted: each instance once, in the series in which it came last.
 
-use crate::feed::{Feed, changed, instance};
+use crate::feed::{Feed, changed, instance, second};
 use completion::Effect;
 use contract::uid::SeriesInstanceUid;
 use serde_json::json;

@@ -173,7 +173,7 @@ async fn what_is_held_back_is_announced_once_a_person_says_so(mut feed: Feed) {
     let [announced, held] = waiting.as_slice() else { panic!("{waiting:?}") };
     assert_eq!(announced.held, None);
     assert_eq!(held.held.as_deref(), Some("instances disagree on PatientID, PatientName"));
-    feed.catalog.announced(&[held.id]).await.unwrap();
+    feed.catalog.announced(&[announced.id, held.id]).await.unwrap();
     let (subject, message_id) = (&held.subject, held.message_id.as_str());
     let again = Held { subject, message_id, time: held.time, payload: &held.payload };
     let uid = SeriesInstanceUid::parse("2.1").unwrap();

@@ -23,6 +23,7 @@ macro_rules! on_both {
     };
 }
 
+mod agreement;
 mod counting;
 mod deleting;
 mod disagreeing;
