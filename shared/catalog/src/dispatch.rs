@@ -7,10 +7,11 @@ use crate::batch::{
     StudiesDecided,
 };
 use crate::error::CatalogError;
+use crate::lease::Lease;
 use crate::losses::{Loss, Witness};
 use crate::postgres::{self, within};
 use crate::records::{
-    Details, InstanceRecord, RevisionRecord, SeriesRecord, SourceRecord, Statistics, StudyRecord,
+    Details, InstanceRecord, RevisionRecord, SenderRecord, SeriesRecord, Statistics, StudyRecord,
 };
 use crate::search::{LevelSearch, Page, Position, SeriesSearch, StudySearch};
 use crate::settings::CatalogSettings;
@@ -57,16 +58,49 @@ macro_rules! on {
 }
 
 impl CatalogWriter {
-    /// Opens the catalogue as its owner: makes the file and its folder where they are missing, and
-    /// brings its tables up to this version.
+    /// Opens the catalogue as its owner, whoever has it: makes what is missing, and brings its tables up to this
+    /// version. For what nobody else writes; an indexer uses [`CatalogWriter::take`].
     ///
     /// # Errors
-    /// When the file can't be made, opened or migrated.
+    /// When it can't be made, opened or migrated.
     pub async fn own(settings: &CatalogSettings) -> Result<Self, CatalogError> {
         if settings.is_postgres() {
-            return Ok(Self::Postgres(postgres::CatalogWriter::own(settings).await?));
+            return within(postgres::CatalogWriter::own(settings)).await.map(Self::Postgres);
         }
-        Ok(Self::Sqlite(sqlite::CatalogWriter::own(settings).await?))
+        sqlite::CatalogWriter::own(settings).await.map(Self::Sqlite)
+    }
+
+    /// The same once no other indexer has it: takes the lease for `holder`, a name for people. `None` while another
+    /// one renews it.
+    ///
+    /// # Errors
+    /// As [`CatalogWriter::own`].
+    pub async fn take(
+        settings: &CatalogSettings,
+        holder: &str,
+    ) -> Result<Option<Self>, CatalogError> {
+        if settings.is_postgres() {
+            let taken = within(postgres::CatalogWriter::take(settings, holder)).await?;
+            return Ok(taken.map(Self::Postgres));
+        }
+        Ok(sqlite::CatalogWriter::take(settings, holder).await?.map(Self::Sqlite))
+    }
+
+    /// The lease that it holds.
+    #[must_use]
+    pub fn lease(&self) -> Lease {
+        match self {
+            Self::Sqlite(one) => one.lease(),
+            Self::Postgres(one) => one.lease(),
+        }
+    }
+
+    /// Renews the lease: due every [`RENEW_EVERY`](crate::RENEW_EVERY).
+    ///
+    /// # Errors
+    /// [`CatalogError::Superseded`] when another indexer has taken it.
+    pub async fn renew(&self) -> Result<(), CatalogError> {
+        on!(self, one => one.renew())
     }
 
     /// Goes on with the file that is in the catalogue's place now, if that is another one than was
@@ -92,7 +126,7 @@ impl CatalogWriter {
         }
     }
 
-    /// Closes all connections, once what runs on them has ended.
+    /// Closes all connections, once what runs on them has ended, and gives the lease back.
     pub async fn close(&self) {
         match self {
             Self::Sqlite(one) => one.close().await,
@@ -554,8 +588,8 @@ impl CatalogReader {
     ///
     /// # Errors
     /// When the catalogue can't be read.
-    pub async fn sources(&self) -> Result<Vec<SourceRecord>, CatalogError> {
-        on!(self, one => one.sources())
+    pub async fn senders(&self) -> Result<Vec<SenderRecord>, CatalogError> {
+        on!(self, one => one.senders())
     }
 
     /// A page of the series that a search finds: those after a position, at most so many.

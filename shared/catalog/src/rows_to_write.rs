@@ -44,7 +44,7 @@ pub(crate) fn effects(
 }
 
 /// The series that lost an instance to another one: each has a new count to announce.
-pub(crate) fn bereft(effects: &[Effect]) -> impl Iterator<Item = &SeriesInstanceUid> {
+pub(crate) fn losing_series(effects: &[Effect]) -> impl Iterator<Item = &SeriesInstanceUid> {
     effects.iter().filter_map(|effect| match effect {
         Effect::MovedFrom(series) => Some(series),
         _ => None,
@@ -57,7 +57,7 @@ pub(crate) fn touched<'a>(
     effects: &'a [Effect],
 ) -> HashSet<&'a SeriesInstanceUid> {
     let of_instances = instances.iter().map(|instance| &instance.event.series_instance_uid);
-    of_instances.chain(bereft(effects)).collect()
+    of_instances.chain(losing_series(effects)).collect()
 }
 
 /// What is in the catalogue of the series that a batch touches.

@@ -75,7 +75,7 @@ async fn one_that_was_stopped_for_long_and_goes_on_writes_nothing() {
     shared.pass_long();
     let other = shared.take("other").await.unwrap();
     assert!(is_superseded_by(reads_up_to(&one, 8).await, "other"));
-    assert!(is_superseded_by(one.announced(1).await, "other"));
+    assert!(is_superseded_by(one.announced(&[1]).await, "other"));
     assert!(is_superseded_by(one.renew().await, "other"));
     assert_eq!(last_sequence(&other).await, 7);
     reads_up_to(&other, 9).await.unwrap();

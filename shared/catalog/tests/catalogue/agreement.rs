@@ -395,7 +395,7 @@ async fn one_series_or_study_is_the_same_with_all_that_is_known_of_it() {
     agreed(&both, "all", async |reader| {
         (
             reader.statistics().await.unwrap(),
-            reader.sources().await.unwrap(),
+            reader.senders().await.unwrap(),
             reader.bookmark().await.unwrap(),
         )
     })

@@ -182,3 +182,39 @@ async fn an_inspection_makes_nothing() {
     let Inspected::Seen(seen) = inspect(&settings).await.unwrap() else { panic!("not seen") };
     assert_eq!((seen.version, seen.is_other), (Some(seen.known), false));
 }
+
+#[tokio::test]
+async fn one_writer_at_a_time_has_the_lease_and_the_one_before_writes_nothing() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    let settings = CatalogSettings { database_url: database.url().to_owned() };
+    let take = |holder: &'static str| CatalogWriter::take(&settings, holder);
+    let first = take("first").await.unwrap().unwrap();
+    record(&first, 1).await.unwrap();
+    assert!(take("second").await.unwrap().is_none(), "it is renewed");
+    // As if nobody had renewed it for a while.
+    let expire = "update bookmark set expires_at = clock_timestamp() - interval '1 s'";
+    PgConnection::connect(database.url()).await.unwrap().execute(expire).await.unwrap();
+    let second = take("second").await.unwrap().unwrap();
+    let (of_first, of_second) = (first.lease(), second.lease());
+    assert_eq!(of_first.catalog_id, of_second.catalog_id);
+    assert!(of_first.epoch < of_second.epoch);
+    for refused in [record(&first, 2).await.unwrap_err(), first.renew().await.unwrap_err()] {
+        assert!(matches!(&refused, CatalogError::Superseded(by) if by == "second"), "{refused}");
+    }
+    assert_eq!(last_sequence(&second).await, 1);
+    first.close().await;
+    second.renew().await.unwrap();
+    record(&second, 2).await.unwrap();
+    // What is given back is free at once.
+    second.close().await;
+    assert!(take("third").await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn no_other_database_has_the_id_of_a_catalogue() {
+    let (Some(one), Some(other)) = (TestDatabase::postgres(), TestDatabase::postgres()) else {
+        return;
+    };
+    let (one, other) = (own(one.url()).await.unwrap(), own(other.url()).await.unwrap());
+    assert_ne!(one.lease().catalog_id, other.lease().catalog_id);
+}

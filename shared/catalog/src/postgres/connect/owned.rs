@@ -9,9 +9,6 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-/// Locks the row that each transaction that writes begins with.
-const LOCK: &str = "select epoch from bookmark where shard = 0 for update";
-
 /// The connection, and where it leads.
 #[derive(Debug, Clone)]
 pub(in crate::postgres) struct OwnConnection {
@@ -38,16 +35,27 @@ impl OwnConnection {
         Ok(Owned { connection, idle })
     }
 
-    /// A transaction that writes, which nobody else does until it ends.
+    /// A transaction.
     ///
     /// # Errors
-    /// When no server takes writes, or another process writes for longer than a lock is waited for.
-    pub(in crate::postgres) async fn begin_write(&self) -> Result<Owned, CatalogError> {
+    /// When no server takes writes.
+    pub(in crate::postgres) async fn begin(&self) -> Result<Owned, CatalogError> {
         let mut owned = self.acquire().await?;
         owned.execute("begin").await?;
-        let row: Option<i64> = sqlx::query_scalar(LOCK).fetch_optional(&mut *owned).await?;
-        row.ok_or(CatalogError::NotMigrated)?;
         Ok(owned)
+    }
+
+    /// The connection, unless it is in use.
+    ///
+    /// # Errors
+    /// When no server takes writes.
+    pub(in crate::postgres) async fn try_acquire(&self) -> Result<Option<Owned>, CatalogError> {
+        let Ok(mut idle) = self.idle.clone().try_lock_owned() else { return Ok(None) };
+        let connection = match idle.take() {
+            Some(connection) => connection,
+            None => self.servers.writable().await?,
+        };
+        Ok(Some(Owned { connection, idle }))
     }
 
     /// Closes it, once what runs on it has ended.

@@ -1,29 +1,85 @@
 //! The indexer's end of the catalogue.
 
+use super::lease::RowLease;
 use super::owned::{OwnConnection, Owned};
 use super::servers::Servers;
 use crate::error::CatalogError;
-use crate::postgres::MIGRATIONS;
+use crate::lease::Lease;
+use crate::postgres::{MIGRATIONS, name};
 use crate::settings::CatalogSettings;
+use std::sync::Arc;
+
+/// What no other catalogue has: the cluster, which a stand-by shares with its primary, and the database in it.
+const ID: &str = "select (select system_identifier from pg_control_system()) || ':' || oid
+    from pg_database where datname = current_database()";
 
 /// The catalogue as the indexer has it. Clones share its one connection.
 #[derive(Debug, Clone)]
 pub struct CatalogWriter {
     connection: OwnConnection,
+    lease: Arc<RowLease>,
+    id: Arc<str>,
+    name: Arc<str>,
 }
 
 impl CatalogWriter {
-    /// Opens the catalogue as its owner, and brings its tables up to this version. Of several that do so at a time
-    /// one goes on, by the advisory lock that sqlx takes.
+    /// Opens the catalogue as its owner, whoever has it, and brings its tables up to this version.
     ///
     /// # Errors
     /// When no server takes writes, or the tables can't be made.
     pub(crate) async fn own(settings: &CatalogSettings) -> Result<Self, CatalogError> {
+        Self::open(settings, "a command", true).await?.ok_or(CatalogError::NotMigrated)
+    }
+
+    /// The same once no other indexer has it: takes the lease for `holder`. `None` while another one renews it.
+    ///
+    /// # Errors
+    /// As [`CatalogWriter::own`].
+    pub(crate) async fn take(
+        settings: &CatalogSettings,
+        holder: &str,
+    ) -> Result<Option<Self>, CatalogError> {
+        Self::open(settings, holder, false).await
+    }
+
+    async fn open(
+        settings: &CatalogSettings,
+        holder: &str,
+        anyway: bool,
+    ) -> Result<Option<Self>, CatalogError> {
         let connection = OwnConnection::new(Servers::of(settings)?);
         let mut owned = connection.acquire().await?;
+        // The tables are left to whoever has the lease.
+        if !anyway && RowLease::is_taken(&mut owned).await? {
+            return Ok(None);
+        }
+        // Of several that come here at a time one goes on, by the advisory lock that sqlx takes.
         MIGRATIONS.run(&mut *owned).await?;
+        let Some(lease) = RowLease::take(&mut owned, holder, anyway).await? else {
+            return Ok(None);
+        };
+        let id: String = sqlx::query_scalar(ID).fetch_one(&mut *owned).await?;
         owned.release();
-        Ok(Self { connection })
+        let name = name(&settings.database_url)?;
+        Ok(Some(Self { connection, lease: Arc::new(lease), id: id.into(), name: name.into() }))
+    }
+
+    /// The lease that it holds.
+    #[must_use]
+    pub(crate) fn lease(&self) -> Lease {
+        let (catalog_id, catalog) = (self.id.to_string(), self.name.to_string());
+        Lease { catalog_id, catalog, epoch: self.lease.epoch() }
+    }
+
+    /// Renews the lease. A write that is under way has renewed it as it began.
+    ///
+    /// # Errors
+    /// [`CatalogError::Superseded`] when another indexer has taken it.
+    pub(crate) async fn renew(&self) -> Result<(), CatalogError> {
+        let Some(mut owned) = self.connection.try_acquire().await? else { return Ok(()) };
+        self.lease.renew(&mut owned).await?;
+        owned.release();
+        Ok(())
     }
 
     /// The connection, for what is read.
@@ -31,13 +87,28 @@ impl CatalogWriter {
         self.connection.acquire().await
     }
 
-    /// A transaction that writes, with the lock that all writes take from its beginning.
+    /// A transaction that writes, with the lock on the bookmark's row from its beginning. Nobody can take the lease
+    /// while it runs.
+    ///
+    /// # Errors
+    /// [`CatalogError::Superseded`] when another indexer has taken the lease.
     pub(in crate::postgres) async fn begin_write(&self) -> Result<Owned, CatalogError> {
-        self.connection.begin_write().await
+        let mut owned = self.connection.begin().await?;
+        self.lease.renew(&mut owned).await?;
+        Ok(owned)
     }
 
-    /// Closes the connection, once what runs on it has ended.
+    /// Gives the lease back, and closes the connection once what runs on it has ended.
     pub(crate) async fn close(&self) {
+        let given_up = async {
+            let mut owned = self.connection.acquire().await?;
+            self.lease.give_up(&mut owned).await?;
+            owned.release();
+            Ok::<_, CatalogError>(())
+        };
+        if let Err(error) = given_up.await {
+            tracing::debug!(%error, "the lease on the catalogue ends by itself");
+        }
         self.connection.close().await;
     }
 }

@@ -11,7 +11,7 @@ impl CatalogReader {
     /// # Errors
     /// When the catalogue can't be written.
     pub(crate) async fn release(&self, held: &Held<'_>) -> Result<(), CatalogError> {
-        let mut transaction = self.writer.begin_write().await?;
+        let mut transaction = self.writer.begin().await?;
         sqlx::query(
             "insert into outbox (subject, message_id, time, payload) values ($1, $2, $3, $4)
              on conflict do nothing",

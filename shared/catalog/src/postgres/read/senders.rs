@@ -2,7 +2,7 @@
 
 use crate::error::CatalogError;
 use crate::postgres::CatalogReader;
-use crate::records::{SourceRecord, SourceRow};
+use crate::records::{SenderRecord, SenderRow};
 use sqlx::PgConnection;
 
 impl CatalogReader {
@@ -10,7 +10,7 @@ impl CatalogReader {
     ///
     /// # Errors
     /// When the catalogue can't be read.
-    pub(crate) async fn sources(&self) -> Result<Vec<SourceRecord>, CatalogError> {
+    pub(crate) async fn senders(&self) -> Result<Vec<SenderRecord>, CatalogError> {
         all(&mut *self.connection().await?).await
     }
 }
@@ -18,13 +18,13 @@ impl CatalogReader {
 /// All of them, by AE title.
 pub(in crate::postgres) async fn all(
     connection: &mut PgConnection,
-) -> Result<Vec<SourceRecord>, CatalogError> {
-    let rows: Vec<SourceRow> = sqlx::query_as(
+) -> Result<Vec<SenderRecord>, CatalogError> {
+    let rows: Vec<SenderRow> = sqlx::query_as(
         "select calling_ae_title, last_seen_at, released_disproved_at, released_disproved_by,
                 expected_disproved_at, expected_disproved_by
          from sources order by calling_ae_title",
     )
     .fetch_all(connection)
     .await?;
-    rows.into_iter().map(SourceRecord::of).collect()
+    rows.into_iter().map(SenderRecord::of).collect()
 }

@@ -12,9 +12,9 @@ use crate::postgres::write::instance_rows;
 use crate::postgres::write::losses;
 use crate::postgres::write::open_series as open;
 use crate::postgres::write::registrations;
-use crate::postgres::write::senders as sources;
+use crate::postgres::write::senders;
 use crate::postgres::write::upserts;
-use crate::rows_to_write::{self, Found, FoundRow, RowsToWrite, bereft, touched};
+use crate::rows_to_write::{self, Found, FoundRow, RowsToWrite, losing_series, touched};
 use completion::{Consequences, Effect};
 use contract::uid::SeriesInstanceUid;
 use sqlx::PgConnection;
@@ -54,8 +54,8 @@ impl CatalogWriter {
         let contradicted = losses::contradicted(&mut transaction, &batch.accounts).await?;
         let consequences = conclude(&Recorded { effects, completed, counts, contradicted });
         open::keep(&mut transaction, &consequences.open).await?;
-        sources::see(&mut transaction, &batch.instances).await?;
-        sources::learn(&mut transaction, &consequences.lessons).await?;
+        senders::see(&mut transaction, &batch.instances).await?;
+        senders::learn(&mut transaction, &consequences.lessons).await?;
         keep_bookmark(&mut transaction, &batch.bookmark).await?;
         let deleted = deletions::delete(&mut transaction, &consequences.deletions).await?;
         let registered = registrations::register(&mut transaction, &batch.registrations).await?;
@@ -155,7 +155,7 @@ async fn counts(
     counted: &[SeriesInstanceUid],
     effects: &[Effect],
 ) -> Result<HashMap<SeriesInstanceUid, u64>, CatalogError> {
-    let counted: HashSet<_> = counted.iter().chain(bereft(effects)).collect();
+    let counted: HashSet<_> = counted.iter().chain(losing_series(effects)).collect();
     if counted.is_empty() {
         return Ok(HashMap::new());
     }

@@ -132,7 +132,7 @@ async fn hold_back(
         .bind(event.series_instance_uid.as_str())
         .execute(&mut *connection)
         .await?;
-    outbox::hold(connection, event, &Disagreement::told(&event.disagrees)).await
+    outbox::hold(connection, event, &Disagreement::summary(&event.disagrees)).await
 }
 
 /// Adds a completion to the history of its series.

@@ -129,9 +129,9 @@ pub(in crate::postgres) async fn contradicted(
     .bind(accounts.iter().map(|(_, acknowledged)| count(*acknowledged)).collect::<Vec<_>>())
     .fetch_all(connection)
     .await?;
-    let contradicted = rows.into_iter().map(|(series, missing, source)| {
-        let source = source.unwrap_or_default();
-        Ok((series_uid(&series)?, Contradicted { missing: missing.unsigned_abs(), source }))
+    let contradicted = rows.into_iter().map(|(series, missing, sender)| {
+        let sender = sender.unwrap_or_default();
+        Ok((series_uid(&series)?, Contradicted { missing: missing.unsigned_abs(), sender }))
     });
     contradicted.collect()
 }

@@ -20,12 +20,12 @@ impl CatalogWriter {
     /// When the catalogue can't be read.
     pub(crate) async fn disproved(&self) -> Result<Vec<(String, Reason)>, CatalogError> {
         let mut connection = self.acquire().await?;
-        let sources = senders::all(&mut connection).await?;
+        let senders = senders::all(&mut connection).await?;
         connection.release();
-        let rules = sources.into_iter().flat_map(|source| {
-            let released = source.released_disproved.map(|_| Reason::Released);
-            let expected = source.expected_disproved.map(|_| Reason::Expected);
-            let name = source.calling_ae_title;
+        let rules = senders.into_iter().flat_map(|sender| {
+            let released = sender.released_disproved.map(|_| Reason::Released);
+            let expected = sender.expected_disproved.map(|_| Reason::Expected);
+            let name = sender.calling_ae_title;
             released.into_iter().chain(expected).map(move |rule| (name.clone(), rule))
         });
         Ok(rules.collect())
@@ -77,17 +77,17 @@ pub(in crate::postgres) async fn learn(
                 sqlx::query(statement)
                     .bind(nanoseconds(disproof.at))
                     .bind(disproof.series.as_str())
-                    .bind(ae_title(&disproof.source))
+                    .bind(ae_title(&disproof.sender))
                     .execute(&mut *connection)
                     .await?;
             }
-            Lesson::Trusted { source } => {
+            Lesson::Trusted { sender } => {
                 sqlx::query(
                     "update sources set released_disproved_at = null, released_disproved_by = null,
                                         expected_disproved_at = null, expected_disproved_by = null
                      where calling_ae_title = $1",
                 )
-                .bind(ae_title(source))
+                .bind(ae_title(sender))
                 .execute(&mut *connection)
                 .await?;
             }

@@ -191,5 +191,5 @@ impl FileLease {
 }
 
 fn is_fresh(file: &LockFile) -> Result<bool, CatalogError> {
-    Ok(file.is_fresh().map_err(refused)?)
+    file.is_fresh().map_err(refused)
 }

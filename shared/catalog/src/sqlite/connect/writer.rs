@@ -1,8 +1,8 @@
 //! The indexer's end of the catalogue.
 
 use super::lease::{Claim, FileLease};
-use super::lock::LockFile;
 use super::location::refused;
+use super::lock::LockFile;
 use super::own_file::OwnFile;
 use super::pool::{BEGIN_WRITE, connections, options};
 use super::wal_checkpoint::WriteBack;

@@ -3,7 +3,7 @@
 use crate::batch::{Batch, Bookmark, Committed, Received, Recorded};
 use crate::encoding::{json, nanoseconds, series_uid};
 use crate::error::CatalogError;
-use crate::rows_to_write::{self, Found, FoundRow, Row, RowsToWrite, bereft, touched};
+use crate::rows_to_write::{self, Found, FoundRow, Row, RowsToWrite, losing_series, touched};
 use crate::sqlite::CatalogWriter;
 use crate::sqlite::bookmark;
 use crate::sqlite::identities;
@@ -143,7 +143,7 @@ async fn counts(
     counted: &[SeriesInstanceUid],
     effects: &[Effect],
 ) -> Result<HashMap<SeriesInstanceUid, u64>, CatalogError> {
-    let counted: HashSet<_> = counted.iter().chain(bereft(effects)).collect();
+    let counted: HashSet<_> = counted.iter().chain(losing_series(effects)).collect();
     if counted.is_empty() {
         return Ok(HashMap::new());
     }

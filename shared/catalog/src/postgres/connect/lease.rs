@@ -1,0 +1,98 @@
+//! The lease on a catalogue in PostgreSQL: in the bookmark's row, by the clock of the database. Each transaction that
+//! writes updates that row first, if it still has the epoch of the writer.
+
+use crate::error::CatalogError;
+use crate::lease::LEASE;
+use sqlx::PgConnection;
+
+/// Takes the lease once it is not renewed any more.
+const TAKE: &str = "
+update bookmark set epoch = epoch + 1, holder = $1,
+    expires_at = clock_timestamp() + make_interval(secs => $2)
+where shard = 0 and (expires_at < clock_timestamp() or $3)
+returning epoch";
+
+/// Renews it, if it is ours.
+const RENEW: &str = "
+update bookmark set expires_at = clock_timestamp() + make_interval(secs => $1)
+where shard = 0 and epoch = $2";
+
+/// Ends it at once, if it is ours.
+const GIVE_UP: &str = "update bookmark set expires_at = '-infinity' where shard = 0 and epoch = $1";
+
+/// The lease of a catalogue's writer.
+#[derive(Debug)]
+pub(in crate::postgres) struct RowLease {
+    epoch: i64,
+}
+
+impl RowLease {
+    /// Takes it for `holder`, in any case where `anyway` says so. `None` while another writer renews it.
+    pub(in crate::postgres) async fn take(
+        connection: &mut PgConnection,
+        holder: &str,
+        anyway: bool,
+    ) -> Result<Option<Self>, CatalogError> {
+        let epoch: Option<i64> = sqlx::query_scalar(TAKE)
+            .bind(holder)
+            .bind(seconds())
+            .bind(anyway)
+            .fetch_optional(connection)
+            .await?;
+        Ok(epoch.map(|epoch| Self { epoch }))
+    }
+
+    /// Whether another writer renews it, or the tables are not there yet.
+    pub(in crate::postgres) async fn is_taken(
+        connection: &mut PgConnection,
+    ) -> Result<bool, CatalogError> {
+        let there: bool = sqlx::query_scalar("select to_regclass('bookmark') is not null")
+            .fetch_one(&mut *connection)
+            .await?;
+        if !there {
+            return Ok(false);
+        }
+        let query = "select exists (select 1 from bookmark
+            where shard = 0 and expires_at >= clock_timestamp())";
+        Ok(sqlx::query_scalar(query).fetch_one(connection).await?)
+    }
+
+    /// Renews it, and within a transaction keeps it until that ends.
+    ///
+    /// # Errors
+    /// [`CatalogError::Superseded`] when another writer has it.
+    pub(in crate::postgres) async fn renew(
+        &self,
+        connection: &mut PgConnection,
+    ) -> Result<(), CatalogError> {
+        let renewed =
+            sqlx::query(RENEW).bind(seconds()).bind(self.epoch).execute(&mut *connection).await?;
+        if renewed.rows_affected() > 0 {
+            return Ok(());
+        }
+        let holder: Option<String> =
+            sqlx::query_scalar("select holder from bookmark where shard = 0")
+                .fetch_optional(connection)
+                .await?
+                .flatten();
+        Err(CatalogError::Superseded(holder.unwrap_or_default()))
+    }
+
+    /// Gives it back, if it is still ours.
+    pub(in crate::postgres) async fn give_up(
+        &self,
+        connection: &mut PgConnection,
+    ) -> Result<(), CatalogError> {
+        sqlx::query(GIVE_UP).bind(self.epoch).execute(connection).await?;
+        Ok(())
+    }
+
+    /// How often the catalogue has changed hands.
+    pub(in crate::postgres) fn epoch(&self) -> u64 {
+        self.epoch.unsigned_abs()
+    }
+}
+
+fn seconds() -> f64 {
+    LEASE.as_secs_f64()
+}
