@@ -3,11 +3,11 @@
 
 use crate::attributes::Level;
 use crate::batch::Received;
+use crate::fingerprints::Fingerprints;
 use crate::records::Details;
 use crate::search::{LevelSearch, Matching};
 use crate::settings::CatalogSettings;
 use crate::sqlite::read::details;
-use crate::sqlite::write::fingerprints::Fingerprints;
 use crate::sqlite::write::instance_rows::{self, Upserts};
 use crate::sqlite::write::upserts::{UPSERT_PATIENTS, upsert_series, upsert_studies};
 use crate::sqlite::{CatalogReader, CatalogWriter};
@@ -92,7 +92,7 @@ async fn an_attribute_that_is_added_to_the_table_is_written_found_and_returned()
         .fetch_one(&mut *connection)
         .await
         .unwrap();
-    let found = details::details(&found).unwrap();
+    let found = crate::encoding::details(&found).unwrap();
     assert_eq!((&found["StudyLaterality"], &found["Laterality"]), (&json!("B"), &json!("L")));
     let row = format!("select {} from instances", details::instance(attributes));
     let row: String =

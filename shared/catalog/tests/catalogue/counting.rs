@@ -115,7 +115,9 @@ async fn two_patients_with_one_id_keep_their_names(mut feed: Feed) {
     assert_eq!(feed.complete("2.2").await.unwrap().patient_name, "Bloggs^Joe");
 }
 
-async fn a_resend_is_compared_by_the_attributes_that_both_versions_of_its_digest_know(mut feed: Feed) {
+async fn a_resend_is_compared_by_the_attributes_that_both_versions_of_its_digest_know(
+    mut feed: Feed,
+) {
     let digest = |digest: &str| changed("2.1", "3.1", |e| e["Digest"] = json!(digest));
     assert_eq!(feed.receive([digest("d1")]).await, [Effect::Added]);
     feed.complete("2.1").await.unwrap();

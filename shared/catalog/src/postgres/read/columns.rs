@@ -1,7 +1,9 @@
 //! The expression that gives an attribute's value.
 
-use crate::attributes::Attribute;
 use crate::postgres::filings::{filings_of_patient, instances_of_filing};
+use contract::attributes::{Attribute, Form};
+use std::borrow::Cow;
+use std::fmt::Display;
 
 /// The Request Attributes Sequence of a series, as a JSON list of the items that are such; `null` where there are
 /// none. It is kept as it was published, and anybody can publish anything.
@@ -19,11 +21,14 @@ macro_rules! request_attributes {
 pub(in crate::postgres) use request_attributes;
 
 /// The expression that gives the value of an attribute.
-pub(in crate::postgres) fn expression(attribute: &Attribute) -> &'static str {
-    if let Some(column) = attribute.column {
-        return column;
+pub(in crate::postgres) fn expression(attribute: &Attribute) -> Cow<'static, str> {
+    match (attribute.qualified_column(), attribute.form) {
+        // The only sequence that is kept.
+        (Some(_), Form::Items(_)) => return Cow::Borrowed(request_attributes!()),
+        (Some(column), _) => return Cow::Owned(column),
+        (None, _) => {}
     }
-    match attribute.keyword {
+    Cow::Borrowed(match attribute.keyword {
         "ModalitiesInStudy" => concat!(
             r"(select string_agg(modality, '\' order by modality)
                 from (select distinct member.modality from ",
@@ -45,13 +50,14 @@ pub(in crate::postgres) fn expression(attribute: &Attribute) -> &'static str {
         from instances where instances.series_instance_uid = series.series_instance_uid),
         case when series.source = 'api' then series.claimed_count else 0 end)"
         }
-        "RequestAttributesSequence" => request_attributes!(),
         _ => "null",
-    }
+    })
 }
 
 /// An object as JSON text: each value with its key, which is a DICOM keyword.
-pub(in crate::postgres) fn object<'a>(values: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+pub(in crate::postgres) fn object<'a, V: Display>(
+    values: impl Iterator<Item = (&'a str, V)>,
+) -> String {
     // Not a call of a function, which takes a hundred arguments.
     let columns: Vec<_> = values.map(|(key, value)| format!("{value} as \"{key}\"")).collect();
     format!("(select row_to_json(told) from (select {}) as told)::text", columns.join(", "))
@@ -60,11 +66,11 @@ pub(in crate::postgres) fn object<'a>(values: impl Iterator<Item = (&'a str, &'a
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attributes::ATTRIBUTES;
+    use contract::attributes::{ATTRIBUTES, Qido};
 
     #[test]
     fn each_attribute_is_kept_or_worked_out() {
-        for attribute in ATTRIBUTES {
+        for attribute in ATTRIBUTES.iter().filter(|attribute| attribute.qido != Qido::Hidden) {
             assert_ne!(expression(attribute), "null", "{}", attribute.keyword);
         }
     }

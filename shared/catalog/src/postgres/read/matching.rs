@@ -3,10 +3,11 @@
 
 use super::columns::expression;
 use super::names;
-use crate::attributes::{Attribute, Kind, MODALITIES_IN_STUDY};
+use crate::attributes::MODALITIES_IN_STUDY;
 use crate::names::like;
 use crate::postgres::filings::filings_of_patient;
 use crate::search::Matching;
+use contract::attributes::{Attribute, Kind};
 use sqlx::{Postgres, QueryBuilder};
 
 /// How many characters of a text its index has: an entry of an index has a bound, and the text has none.
@@ -23,7 +24,7 @@ impl Matching {
         match (attribute.keyword, self) {
             (MODALITIES_IN_STUDY, _) => {
                 query.push(concat!("exists (select 1 from ", filings_of_patient!(), " and "));
-                push_on(self, query, "member.modality", attribute.kind);
+                push_on(self, query, "member.modality", attribute.vr.kind());
                 query.push(")");
             }
             ("PatientID", one) if one.has_a_beginning() => {
@@ -32,7 +33,7 @@ impl Matching {
             ("AccessionNumber", one) if one.has_a_beginning() => {
                 push_indexed(one, query, "studies", "study_instance_uid", "accession_number");
             }
-            _ => push_on(self, query, expression(attribute), attribute.kind),
+            _ => push_on(self, query, &expression(attribute), attribute.vr.kind()),
         }
     }
 }

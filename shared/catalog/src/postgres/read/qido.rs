@@ -3,13 +3,15 @@
 
 use super::columns::{expression, object, request_attributes};
 use super::matching::push_on;
-use crate::attributes::{Attribute, Kind, Level};
+use crate::attributes::Level;
 use crate::error::CatalogError;
 use crate::postgres::CatalogReader;
 use crate::postgres::filings::{HAS_INSTANCE, HAS_SERIES, filings_in_study};
 use crate::records::Details;
 use crate::search::LevelSearch;
+use contract::attributes::{Attribute, Kind};
 use sqlx::{Postgres, QueryBuilder};
+use std::borrow::Cow;
 
 /// Where results are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,11 +81,11 @@ impl Where {
     }
 
     /// The expression that gives an attribute's value.
-    fn column(self, attribute: &Attribute) -> &'static str {
+    fn column(self, attribute: &Attribute) -> Cow<'static, str> {
         match (attribute.keyword, self) {
-            ("NumberOfSeriesRelatedInstances", Self::Disagreeing) => {
-                "(select count(*) from instances where instances.identity = identities.id)"
-            }
+            ("NumberOfSeriesRelatedInstances", Self::Disagreeing) => Cow::Borrowed(
+                "(select count(*) from instances where instances.identity = identities.id)",
+            ),
             _ => expression(attribute),
         }
     }

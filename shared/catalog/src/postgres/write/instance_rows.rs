@@ -93,8 +93,8 @@ async fn write(connection: &mut PgConnection, instances: &[&Received]) -> Result
             instances.iter().map(|$instance| $value).collect::<Vec<_>>()
         };
     }
-    let attributes: Vec<[Option<&AttributeValue>; ATTRIBUTES.len()]> =
-        column!(it => it.event.attributes.pick(&ATTRIBUTES));
+    let attributes: Vec<Vec<Option<&AttributeValue>>> =
+        column!(it => it.event.attributes.pick(&ATTRIBUTES).collect());
     let mut query = sqlx::query(UPSERT)
         .bind(column!(it => it.event.sop_instance_uid.as_str()))
         .bind(column!(it => it.event.series_instance_uid.as_str()))

@@ -8,7 +8,7 @@ use crate::sqlite::CatalogReader;
 use crate::sqlite::filings::HAS_INSTANCE;
 use crate::sqlite::identities::identities_of_series;
 use crate::sqlite::read::paging::COLLECT;
-use contract::attributes::{Attribute, keyword};
+use contract::attributes::keyword;
 use sqlx::{QueryBuilder, Sqlite};
 
 /// The columns of a record, in its order. A list, not an object: it is read by place.
