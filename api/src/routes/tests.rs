@@ -14,7 +14,7 @@ use poem::http::{Method, StatusCode, header};
 use poem::test::TestClient;
 use serde_json::Value;
 use std::collections::HashMap;
-use tempfile::TempDir;
+use test_database::TestDatabase;
 use tokio_util::sync::CancellationToken;
 
 mod guarding;
@@ -27,7 +27,7 @@ mod searching;
 struct TestApi {
     client: TestClient<Box<dyn poem::endpoint::DynEndpoint<Output = Response>>>,
     owner: Option<CatalogWriter>,
-    _folder: TempDir,
+    _database: TestDatabase,
 }
 
 async fn api(with_catalogue: bool) -> TestApi {
@@ -35,9 +35,8 @@ async fn api(with_catalogue: bool) -> TestApi {
 }
 
 async fn guarded(with_catalogue: bool, guard: Guard) -> TestApi {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("catalog.db");
-    let settings = CatalogSettings::at(&path);
+    let database = TestDatabase::new();
+    let settings = CatalogSettings { database_url: database.url().to_owned() };
     let owner = match with_catalogue {
         true => Some(CatalogWriter::own(&settings).await.unwrap()),
         false => None,
@@ -49,7 +48,7 @@ async fn guarded(with_catalogue: bool, guard: Guard) -> TestApi {
     let (health, metrics) = (Health::default(), Metrics::default());
     let routes = routes(catalog, broker, events, webhooks, guard, Auditor::off(), health, metrics);
     let client = TestClient::new(Box::new(poem::endpoint::ToDynEndpoint(routes)) as Box<_>);
-    TestApi { client, owner, _folder: folder }
+    TestApi { client, owner, _database: database }
 }
 
 /// The settings that hold when nobody says otherwise.

@@ -16,7 +16,7 @@ mod check;
 mod indexer;
 mod memory;
 mod random;
+mod real_catalogue;
 mod scenarios;
 mod senders;
-mod sqlite;
 mod stream;

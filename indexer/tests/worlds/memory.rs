@@ -1,4 +1,4 @@
-//! A catalogue in memory that does what the real one does, some thousand times as fast. `sqlite`
+//! A catalogue in memory that does what the real one does, some thousand times as fast. `real_catalogue`
 //! has the real one, and random worlds show that the two agree.
 
 use super::indexer::{Announced, Store};

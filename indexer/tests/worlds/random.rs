@@ -3,8 +3,8 @@
 use super::check::Check;
 use super::indexer::{Announced, Death, Indexer, Store, watch};
 use super::memory::Memory;
+use super::real_catalogue::RealCatalogue;
 use super::senders::world;
-use super::sqlite::Sqlite;
 use super::stream::{Entry, HOUR, Millis, SECOND, Stream, delete, senders};
 use completion::Senders;
 use completion::debounce::Debouncer;
@@ -297,8 +297,8 @@ fn what_must_be_true_is_true_in_any_world() {
 #[test]
 fn the_catalogue_in_memory_and_the_real_one_announce_the_same() {
     for seed in 0..25 {
-        let mut sqlite = Sqlite::new();
-        let (real, _) = run(seed, &mut sqlite);
+        let mut real_catalogue = RealCatalogue::new();
+        let (real, _) = run(seed, &mut real_catalogue);
         let (modelled, _) = run(seed, &mut Memory::default());
         assert_eq!(real, modelled, "seed {seed}");
     }
@@ -315,7 +315,7 @@ fn a_catalogue_that_is_rebuilt_from_the_record_says_the_same() {
         if seed % 2 == 0 {
             stream.events.truncate(stream.events.len() / 2 + 1);
         }
-        let mut live = Sqlite::new();
+        let mut live = RealCatalogue::new();
         live_in(&stream, rng, &mut live, seed % 2 == 1);
         open += live.open_series().len();
         let (rebuilt, report) = live.replayed(&stream, &senders(), 1);
@@ -341,7 +341,7 @@ fn whatever_is_deleted_a_rebuilt_catalogue_says_the_same() {
             let reading = delete(number.parse().unwrap());
             stream.events.insert(place + 1, Entry { at, reading });
         }
-        let mut live = Sqlite::new();
+        let mut live = RealCatalogue::new();
         let announced = watch(&stream, &senders(), &mut live);
         assert_eq!(watch(&stream, &senders(), &mut Memory::default()), announced, "seed {seed}");
         let (rebuilt, report) = live.replayed(&stream, &senders(), 1);
@@ -358,7 +358,7 @@ fn of_a_record_that_begins_in_the_middle_the_decisions_are_whole_and_what_is_par
     for seed in 0..25 {
         let (mut stream, rng) = stream_of(seed);
         stream.steps.clear();
-        let mut live = Sqlite::new();
+        let mut live = RealCatalogue::new();
         live_in(&stream, rng, &mut live, true);
         let from = stream.events.len() as u64 / 2 + 1;
         let (rebuilt, report) = live.replayed(&stream, &senders(), from);

@@ -2,7 +2,7 @@
 
 use super::indexer::{Announced, Indexer, watch};
 use super::memory::Memory;
-use super::sqlite::Sqlite;
+use super::real_catalogue::RealCatalogue;
 use super::stream::{
     Association, DAY, EXACT, Entry, HOUR, MINUTE, Millis, SECOND, Stream, complete, delete,
     senders, started, time, trust,
@@ -447,7 +447,7 @@ fn a_series_that_is_deleted_among_its_instances_begins_again_and_a_rebuilt_catal
     play.0.sort_by_key(|entry| entry.at);
     let stream = Stream::new(play.0);
 
-    let mut live = Sqlite::new();
+    let mut live = RealCatalogue::new();
     let announced = watch(&stream, &senders(), &mut live);
     let completions: Vec<_> =
         announced.iter().map(|a| (a.series.as_str(), a.revision, a.count, a.added)).collect();
@@ -472,7 +472,7 @@ fn what_is_read_at_once_is_deleted_in_its_place() {
     play.at(SECOND, a.close(Released));
     play.0.sort_by_key(|entry| entry.at);
     let stream = Stream::new(play.0);
-    let mut live = Sqlite::new();
+    let mut live = RealCatalogue::new();
     let senders = senders();
     let mut indexer = Indexer::start(&stream, &senders, &live, MINUTE);
     indexer.read(&mut live, MINUTE, (0, 1000), None).unwrap();

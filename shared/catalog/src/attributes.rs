@@ -3,7 +3,7 @@
 use contract::attributes::{self, ATTRIBUTES, Attribute, Qido};
 
 /// What is searched for, and the level of an attribute in a search (PS3.4 section C.6.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Level {
     /// A study, with its patient.
     Study,

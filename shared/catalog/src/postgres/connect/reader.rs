@@ -8,7 +8,7 @@ use crate::postgres::error::has_no_tables;
 use crate::settings::CatalogSettings;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions as _, Postgres};
+use sqlx::{ConnectOptions as _, Executor as _, Postgres};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -25,6 +25,10 @@ const LONG_WAIT: Duration = Duration::from_secs(30);
 
 /// How long a connection is waited for.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What holds in a session that reads. A statement whose client is gone ends by itself, a little before
+/// [`crate::postgres::LIMIT`].
+const READING: &str = "set statement_timeout = '55s'";
 
 /// The catalogue as the API has it, which reads it, and writes how far its webhooks are. Clones share its
 /// connections.
@@ -48,7 +52,13 @@ impl CatalogReader {
         let pool = PgPoolOptions::new()
             .max_connections(READERS)
             .acquire_timeout(ACQUIRE_TIMEOUT)
-            .after_connect(|connection, _| Box::pin(prepare(connection)))
+            .after_connect(|connection, _| {
+                Box::pin(async move {
+                    prepare(connection).await?;
+                    connection.execute(READING).await?;
+                    Ok(())
+                })
+            })
             // Where it leads is found when it is first used.
             .connect_lazy_with(PgConnectOptions::new_without_pgpass());
         let (writer, long) =

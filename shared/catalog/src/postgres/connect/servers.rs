@@ -13,7 +13,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What holds in each session. A transaction whose client is gone ends by itself, and who waits for a lock tries again
 /// later. What is committed is on disk: a server that is told otherwise for all its databases is told so for this one.
+/// To compile a long statement takes longer than to run it.
 const SESSION: &str = "
+set jit = off;
 set idle_in_transaction_session_timeout = '3s';
 set lock_timeout = '1s';
 select set_config('synchronous_commit', 'on', false)

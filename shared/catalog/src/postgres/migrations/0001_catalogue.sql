@@ -34,6 +34,9 @@ create table patients (
 );
 -- The beginning only, for the same reason. A search names the expression and the whole value.
 create index patients_by_patient_id on patients (left(patient_id, 128));
+-- Those that are found by that index otherwise, and have padding or several values: hardly any.
+create index odd_patients on patients (id)
+where patient_id <> btrim(patient_id) or strpos(patient_id, '\') > 0;
 
 create table studies (
     study_instance_uid        text collate "C" primary key, -- '' for data sets that have none
@@ -54,6 +57,8 @@ create index studies_of_patient on studies (patient);
 -- ACR-NEMA writes a date as `1993.12.31`.
 create index studies_by_day on studies (replace(left(study_date, 32), '.', ''));
 create index studies_by_accession_number on studies (left(accession_number, 128));
+create index odd_accession_numbers on studies (study_instance_uid)
+where accession_number <> btrim(accession_number) or strpos(accession_number, '\') > 0;
 create index disagreeing_studies on studies (study_instance_uid) where disagrees;
 
 -- Attributes come from the series' latest instance.

@@ -25,7 +25,9 @@ impl CatalogReader {
         mut rows: QueryBuilder<Postgres>,
     ) -> Result<Vec<T>, CatalogError> {
         let mut connection = self.connection().await?;
-        let rows: Vec<String> = rows.build_query_scalar().fetch_all(&mut *connection).await?;
+        // Each search is another statement, and most are asked for once.
+        let query = rows.build_query_scalar().persistent(false);
+        let rows: Vec<String> = query.fetch_all(&mut *connection).await?;
         let read = |row: &String| serde_json::from_str(row);
         rows.iter()
             .map(read)
@@ -39,7 +41,8 @@ impl CatalogReader {
         mut query: QueryBuilder<Postgres>,
     ) -> Result<u64, CatalogError> {
         let mut connection = self.connection().await?;
-        let count: i64 = query.build_query_scalar().fetch_one(&mut *connection).await?;
+        let query = query.build_query_scalar().persistent(false);
+        let count: i64 = query.fetch_one(&mut *connection).await?;
         Ok(count.unsigned_abs())
     }
 }

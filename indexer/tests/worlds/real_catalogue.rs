@@ -11,40 +11,41 @@ use contract::uid::SeriesInstanceUid;
 use indexer::batch::Batch;
 use indexer::decision::Decision;
 use indexer::record::{Rebuilding, Report};
-use tempfile::TempDir;
+use test_database::TestDatabase;
 use tokio::runtime::Runtime;
 
-pub struct Sqlite {
+/// A catalogue on the database that `TEST_DATABASE` names.
+pub struct RealCatalogue {
     runtime: Runtime,
     catalog: CatalogWriter,
     /// What was announced: the SERIES stream of the world.
     facts: Vec<Decision>,
-    folder: TempDir,
+    database: TestDatabase,
 }
 
-impl Sqlite {
+impl RealCatalogue {
     pub fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let database = TestDatabase::new();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .unwrap();
-        let catalog = runtime.block_on(catalog(&folder, "live.db"));
-        Self { runtime, catalog, facts: Vec::new(), folder }
+        let catalog = runtime.block_on(catalog(&database));
+        Self { runtime, catalog, facts: Vec::new(), database }
     }
 
     /// All that the catalogue says.
     pub fn rows(&self) -> Vec<String> {
-        self.runtime.block_on(rows(&self.folder, "live.db"))
+        self.runtime.block_on(rows(&self.database))
     }
 
     /// The same catalogue made again from the record, of which the events before sequence `from` are
     /// gone: what it says, and what of it is partial.
     pub fn replayed(&self, stream: &Stream, senders: &Senders, from: u64) -> (Vec<String>, Report) {
         self.runtime.block_on(async {
-            let name = format!("rebuilt-{from}.db");
-            let rebuilt = catalog(&self.folder, &name).await;
+            let database = TestDatabase::new();
+            let rebuilt = catalog(&database).await;
             let mut replay = Rebuilding::new(rebuilt, senders.clone(), time(0));
             let mut facts = self.facts.iter().peekable();
             let last = stream.events.len() as u64;
@@ -60,21 +61,24 @@ impl Sqlite {
                 replay.decision(decision).await.unwrap();
             }
             let report = replay.finish(last).await.unwrap();
-            (rows(&self.folder, &name).await, report)
+            (rows(&database).await, report)
         })
     }
 }
 
-async fn catalog(folder: &TempDir, name: &str) -> CatalogWriter {
-    CatalogWriter::own(&CatalogSettings::at(&folder.path().join(name))).await.unwrap()
+async fn catalog(database: &TestDatabase) -> CatalogWriter {
+    CatalogWriter::own(&settings(database)).await.unwrap()
 }
 
-async fn rows(folder: &TempDir, name: &str) -> Vec<String> {
-    let reader = CatalogReader::open(&CatalogSettings::at(&folder.path().join(name))).unwrap();
-    reader.rows().await.unwrap()
+async fn rows(database: &TestDatabase) -> Vec<String> {
+    CatalogReader::open(&settings(database)).unwrap().rows().await.unwrap()
 }
 
-impl Store for Sqlite {
+fn settings(database: &TestDatabase) -> CatalogSettings {
+    CatalogSettings { database_url: database.url().to_owned() }
+}
+
+impl Store for RealCatalogue {
     fn bookmark(&self) -> Option<Bookmark> {
         self.runtime.block_on(self.catalog.bookmark()).unwrap()
     }
