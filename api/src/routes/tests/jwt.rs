@@ -18,7 +18,7 @@ struct Opened {
     own: String,
     keys: PathBuf,
     tokens: PathBuf,
-    _folder: TempDir,
+    _folder: tempfile::TempDir,
 }
 
 impl Opened {
