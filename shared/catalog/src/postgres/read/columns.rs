@@ -3,28 +3,27 @@
 use crate::postgres::filings::{filings_of_patient, instances_of_filing};
 use contract::attributes::{Attribute, Form};
 use std::borrow::Cow;
-use std::fmt::Display;
 
-/// The Request Attributes Sequence of a series, as a JSON list of the items that are such; `null` where there are
-/// none. It is kept as it was published, and anybody can publish anything.
-macro_rules! request_attributes {
-    () => {
-        "(select json_agg(json_strip_nulls(json_build_object(
-                'RequestedProcedureID', item.value ->> 'RequestedProcedureID',
-                'ScheduledProcedureStepID', item.value ->> 'ScheduledProcedureStepID'))
-            order by item.place)
-         from jsonb_array_elements(case when jsonb_typeof(series.request_attributes) = 'array'
-             then series.request_attributes else '[]' end) with ordinality as item(value, place)
+/// The items of a sequence, as a JSON list of those that are such; `null` where there are none. It is kept as it was
+/// published, and anybody can publish anything.
+fn items(column: &str, attributes: &[Attribute]) -> String {
+    let values: Vec<_> = attributes
+        .iter()
+        .map(|Attribute { keyword, .. }| format!("'{keyword}', item.value ->> '{keyword}'"))
+        .collect();
+    let values = values.join(", ");
+    format!(
+        "(select json_agg(json_strip_nulls(json_build_object({values})) order by item.place)
+         from jsonb_array_elements(case when jsonb_typeof({column}) = 'array'
+             then {column} else '[]' end) with ordinality as item(value, place)
          where jsonb_typeof(item.value) = 'object')"
-    };
+    )
 }
-pub(in crate::postgres) use request_attributes;
 
 /// The expression that gives the value of an attribute.
 pub(in crate::postgres) fn expression(attribute: &Attribute) -> Cow<'static, str> {
     match (attribute.qualified_column(), attribute.form) {
-        // The only sequence that is kept.
-        (Some(_), Form::Items(_)) => return Cow::Borrowed(request_attributes!()),
+        (Some(column), Form::Items(attributes)) => return Cow::Owned(items(&column, attributes)),
         (Some(column), _) => return Cow::Owned(column),
         (None, _) => {}
     }
@@ -55,8 +54,8 @@ pub(in crate::postgres) fn expression(attribute: &Attribute) -> Cow<'static, str
 }
 
 /// An object as JSON text: each value with its key, which is a DICOM keyword.
-pub(in crate::postgres) fn object<'a, V: Display>(
-    values: impl Iterator<Item = (&'a str, V)>,
+pub(in crate::postgres) fn object<'a>(
+    values: impl Iterator<Item = (&'a str, Cow<'a, str>)>,
 ) -> String {
     // Not a call of a function, which takes a hundred arguments.
     let columns: Vec<_> = values.map(|(key, value)| format!("{value} as \"{key}\"")).collect();

@@ -4,6 +4,7 @@ use super::columns::object;
 use crate::error::CatalogError;
 use crate::postgres::CatalogReader;
 use sqlx::AssertSqlSafe;
+use std::borrow::Cow;
 
 /// The tables that say something, each with what orders its rows.
 const TABLES: [(&str, &str); 11] = [
@@ -63,7 +64,8 @@ impl CatalogReader {
                     (column.as_str(), value)
                 })
                 .collect();
-            let values = object(told.iter().map(|(column, value)| (*column, value.as_str())));
+            let values =
+                object(told.iter().map(|(column, value)| (*column, Cow::Borrowed(value.as_str()))));
             // Made of names that this file and the migrations give.
             let query = format!("select '{table} ' || {values} from {table} order by {order}");
             let found: Vec<String> =

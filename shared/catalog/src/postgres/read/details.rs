@@ -1,57 +1,38 @@
 //! One series with all that is known of it, and its instances.
 
-use super::columns::{object, request_attributes};
+use super::columns::{expression, object};
 use crate::encoding::details;
 use crate::error::CatalogError;
 use crate::postgres::CatalogReader;
 use crate::postgres::identities::identities_of_series;
 use crate::records::{Details, InstanceRecord};
 use crate::search::{Page, Position};
+use contract::attributes::{ATTRIBUTES, Form, Table, columns_in};
 use contract::uid::SeriesInstanceUid;
 use sqlx::QueryBuilder;
+use std::borrow::Cow;
+use std::sync::LazyLock;
 
-const INSTANCE: &str = "json_build_array(sop_instance_uid, sop_class_uid, transfer_syntax_uid,
-    instance_number, rows, columns, bits_allocated, number_of_frames, image_type,
-    acquisition_number, acquisition_date, acquisition_time, content_date, content_time,
-    frame_of_reference_uid, bytes, association_id, received_at)";
+/// An instance as a JSON list, in the order of the fields of its record.
+static INSTANCE: LazyLock<String> = LazyLock::new(|| {
+    let columns: Vec<_> =
+        columns_in(ATTRIBUTES, Table::Instances).map(|column| column.name).collect();
+    let columns = columns.join(", ");
+    format!(
+        "json_build_array(sop_instance_uid, sop_class_uid, transfer_syntax_uid,
+         json_build_array({columns}), bytes, association_id, received_at)"
+    )
+});
 
 /// How many instances the series of the statement has by now.
 const COUNT: &str = "(select count(*) from instances
     where instances.series_instance_uid = series.series_instance_uid)";
 
-/// What is known of a series, each with where it is.
+/// What is known of a series beside its attributes, each with where it is.
 const DETAILS: &[(&str, &str)] = &[
     ("SeriesInstanceUID", "series.series_instance_uid"),
-    ("PatientID", "patients.patient_id"),
-    ("PatientName", "patients.patient_name"),
     ("StudyInstanceUID", "series.study_instance_uid"),
     ("InstancesCount", "series.instances_count"),
-    ("IssuerOfPatientID", "patients.issuer_of_patient_id"),
-    ("PatientBirthDate", "patients.patient_birth_date"),
-    ("PatientSex", "patients.patient_sex"),
-    ("StudyDate", "studies.study_date"),
-    ("StudyTime", "studies.study_time"),
-    ("AccessionNumber", "studies.accession_number"),
-    ("ReferringPhysicianName", "studies.referring_physician_name"),
-    ("StudyID", "studies.study_id"),
-    ("StudyDescription", "studies.study_description"),
-    ("Modality", "series.modality"),
-    ("SeriesNumber", "series.series_number"),
-    ("SeriesDescription", "series.series_description"),
-    ("SeriesDate", "series.series_date"),
-    ("SeriesTime", "series.series_time"),
-    ("BodyPartExamined", "series.body_part_examined"),
-    ("ProtocolName", "series.protocol_name"),
-    ("Manufacturer", "series.manufacturer"),
-    ("ManufacturerModelName", "series.manufacturer_model_name"),
-    ("StationName", "series.station_name"),
-    ("InstitutionName", "series.institution_name"),
-    ("TimezoneOffsetFromUTC", "series.timezone_offset_from_utc"),
-    ("SpecificCharacterSet", "series.specific_character_set"),
-    ("PerformedProcedureStepStartDate", "series.performed_procedure_step_start_date"),
-    ("PerformedProcedureStepStartTime", "series.performed_procedure_step_start_time"),
-    ("RequestAttributesSequence", request_attributes!()),
-    ("ImagesInAcquisition", "series.images_in_acquisition"),
     ("CallingAETitle", "series.calling_ae_title"),
     ("Source", "series.source"),
     ("State", "series.state"),
@@ -71,6 +52,23 @@ const DETAILS: &[(&str, &str)] = &[
     ("InstancesSequence", "nullif(series.completed_sequence, 0)"),
 ];
 
+/// All that is known of a series. Of what studies and series both keep it is what the series says.
+static SERIES: LazyLock<String> = LazyLock::new(|| {
+    let tables = [Table::Patients, Table::Studies, Table::Series];
+    let attributes = tables.into_iter().flat_map(|table| {
+        let own = columns_in(ATTRIBUTES, table)
+            .filter(move |column| column.attribute.tables().last() == Some(&table));
+        own.map(move |column| {
+            let value = match column.attribute.form {
+                Form::Items(_) => expression(column.attribute),
+                _ => format!("{}.{}", table.name(), column.name).into(),
+            };
+            (column.keyword, value)
+        })
+    });
+    object(DETAILS.iter().map(|(key, value)| (*key, Cow::Borrowed(*value))).chain(attributes))
+});
+
 impl CatalogReader {
     /// All that is known of a series, in whatever state; `None` if there is no such series.
     ///
@@ -81,7 +79,7 @@ impl CatalogReader {
         series: &SeriesInstanceUid,
     ) -> Result<Option<Details>, CatalogError> {
         let mut query = QueryBuilder::new("select ");
-        query.push(object(DETAILS.iter().copied()));
+        query.push(SERIES.as_str());
         query.push(
             " from series
              join patients on patients.id = series.patient
@@ -128,8 +126,9 @@ impl CatalogReader {
         // No two have one sequence: each is from an event of its own.
         let after = after.unwrap_or(Position::before_all(false));
         let mut query = QueryBuilder::new(format!(
-            "select json_build_array(added_sequence, 0, {INSTANCE})::text
-             from instances where series_instance_uid = "
+            "select json_build_array(added_sequence, 0, {})::text
+             from instances where series_instance_uid = ",
+            *INSTANCE
         ));
         query.push_bind(series.as_str().to_owned());
         query.push(" and added_sequence > ").push_bind(after.key);

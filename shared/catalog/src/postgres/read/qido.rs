@@ -1,7 +1,7 @@
 //! What QIDO-RS asks for (PS3.18 section 10.6): attributes of studies, series or instances, by any
 //! attribute of their own level or one above it.
 
-use super::columns::{expression, object, request_attributes};
+use super::columns::{expression, object};
 use super::matching::push_on;
 use crate::attributes::Level;
 use crate::error::CatalogError;
@@ -9,7 +9,7 @@ use crate::postgres::CatalogReader;
 use crate::postgres::filings::{HAS_INSTANCE, HAS_SERIES, filings_in_study};
 use crate::records::Details;
 use crate::search::LevelSearch;
-use contract::attributes::{Attribute, Kind};
+use contract::attributes::{Attribute, Kind, keyword};
 use sqlx::{Postgres, QueryBuilder};
 use std::borrow::Cow;
 
@@ -83,9 +83,9 @@ impl Where {
     /// The expression that gives an attribute's value.
     fn column(self, attribute: &Attribute) -> Cow<'static, str> {
         match (attribute.keyword, self) {
-            ("NumberOfSeriesRelatedInstances", Self::Disagreeing) => Cow::Borrowed(
-                "(select count(*) from instances where instances.identity = identities.id)",
-            ),
+            ("NumberOfSeriesRelatedInstances", Self::Disagreeing) => {
+                "(select count(*) from instances where instances.identity = identities.id)".into()
+            }
             _ => expression(attribute),
         }
     }
@@ -101,14 +101,13 @@ fn push_conditions(search: &LevelSearch, query: &mut QueryBuilder<Postgres>, pla
     for (attribute, matching) in &search.matching {
         matching.push_postgres(query, attribute);
     }
-    for (keyword, matching) in &search.requested {
-        query.push(concat!(
-            " and exists (select 1 from json_array_elements(",
-            request_attributes!(),
-            ") as requested(item) where "
+    for (requested, matching) in &search.requested {
+        let items = expression(keyword::RequestAttributesSequence);
+        query.push(format_args!(
+            " and exists (select 1 from json_array_elements({items}) as requested(item) where "
         ));
         // The keyword is one of ours, never what somebody sent.
-        push_on(matching, query, &format!("(requested.item ->> '{keyword}')"), Kind::Text);
+        push_on(matching, query, &format!("(requested.item ->> '{requested}')"), Kind::Text);
         query.push(")");
     }
 }
