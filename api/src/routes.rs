@@ -84,7 +84,7 @@ pub fn service(
         SenderOperations::new(catalog.clone(), broker.clone()),
         EventOperations::new(events),
         WebhookOperations::new(webhooks.clone()),
-        DeadLetterOperations::new(DeadLetters::new(broker, webhooks, catalog)),
+        DeadLetterOperations::new(DeadLetters::new(broker, webhooks)),
     ));
     OpenApiService::new(operations, "Collimator", env!("CARGO_PKG_VERSION"))
         .description(DESCRIPTION)

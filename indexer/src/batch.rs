@@ -63,6 +63,7 @@ impl Batch {
             Reading::RegistrationRequested(event) => {
                 self.rows.registrations.push(Registration { sequence, at, event });
             }
+            Reading::ReleaseRequested(event) => self.rows.releases.push(event),
             Reading::DeletionRequested(_) => {
                 self.events.push(Event::Other(at, Box::new(reading)));
                 self.has_deletion = true;
@@ -157,6 +158,7 @@ fn observe(debouncer: &mut Debouncer, at: Timestamp, reading: &Reading) {
         Reading::TrustRequested(event) => debouncer.trusted(&event.calling_ae_title),
         Reading::Stored(_)
         | Reading::RegistrationRequested(_)
+        | Reading::ReleaseRequested(_)
         | Reading::Nothing
         | Reading::Dead { .. } => {}
     }

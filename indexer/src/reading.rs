@@ -2,7 +2,7 @@
 
 use contract::event::{
     AssociationClosed, CompletionRequested, DeletionRequested, IngestStarted, InstanceReceiving,
-    InstanceStored, RegistrationRequested, TrustRequested,
+    InstanceStored, RegistrationRequested, ReleaseRequested, TrustRequested,
 };
 use contract::subject::{AssociationChange, Subject};
 use serde::de::DeserializeOwned;
@@ -31,6 +31,8 @@ pub enum Reading {
     DeletionRequested(DeletionRequested),
     /// An operator wants a sender to be believed again.
     TrustRequested(TrustRequested),
+    /// An operator lets an announcement go out that was held back.
+    ReleaseRequested(Box<ReleaseRequested>),
     /// Nothing.
     Nothing,
     /// It can't be read.
@@ -62,6 +64,9 @@ pub fn read(subject: &str, payload: &[u8]) -> Reading {
         Subject::CompletionRequested { .. } => json(payload, Reading::CompletionRequested),
         Subject::DeletionRequested { .. } => json(payload, Reading::DeletionRequested),
         Subject::TrustRequested { .. } => json(payload, Reading::TrustRequested),
+        Subject::ReleaseRequested { .. } => {
+            json(payload, |event| Reading::ReleaseRequested(Box::new(event)))
+        }
         Subject::Association { .. }
         | Subject::Clock { .. }
         | Subject::IngestResumed { .. }

@@ -13,7 +13,7 @@ use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{
     DeleteMessageError, DeleteMessageErrorKind, LastRawMessageErrorKind, Stream,
 };
-use catalog::{CatalogReader, Held};
+use contract::event::ReleaseRequested;
 use contract::subject::Subject;
 use futures_util::TryStreamExt as _;
 use jiff::Timestamp;
@@ -25,16 +25,19 @@ use shared::ephemeral;
 use shared::stream::{DEAD, INSTANCES, SERIES};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use uuid::Uuid;
 
 /// How long it remembers a listing that was cut off.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(10);
+
+/// What is wrong with a letter of which nobody knows what to do.
+const NO_ORIGIN: &str = "the letter does not say where it came from; drop it";
 
 /// The dead letters. Clones are one.
 #[derive(Debug, Clone)]
 pub struct DeadLetters {
     broker: BrokerHandle,
     webhooks: Webhooks,
-    catalog: CatalogReader,
 }
 
 /// One page of the letters.
@@ -47,11 +50,10 @@ pub struct LetterPage {
 }
 
 impl DeadLetters {
-    /// The dead letters of this broker. Completions go to these webhooks again, and what was held back is
-    /// announced by this catalogue.
+    /// The dead letters of this broker. Completions go to these webhooks again.
     #[must_use]
-    pub fn new(broker: BrokerHandle, webhooks: Webhooks, catalog: CatalogReader) -> Self {
-        Self { broker, webhooks, catalog }
+    pub fn new(broker: BrokerHandle, webhooks: Webhooks) -> Self {
+        Self { broker, webhooks }
     }
 
     /// The letters after one, at most so many.
@@ -93,22 +95,31 @@ impl DeadLetters {
         Ok(())
     }
 
-    /// Announces what was held back. It goes by the outbox, as all that is announced.
+    /// Asks the indexer to announce what was held back.
     async fn announce(&self, letter: &StreamMessage) -> Result<(), Problem> {
         is_whole(letter)?;
         let id = format!("{}Nats-Msg-Id", dead::ORIGINAL);
         let said = (said(letter, dead::ORIGINAL_SUBJECT), said(letter, &id));
         let payload = std::str::from_utf8(&letter.payload);
         let time = said_time(letter);
-        let ((Some(subject), Some(message_id)), Ok(payload), Some(time)) = (said, payload, time)
+        let ((Some(subject), Some(message_id)), Ok(announcement), Some(decided_at)) =
+            (said, payload, time)
         else {
-            return Err(conflict("the letter does not say where it came from; drop it"));
+            return Err(conflict(NO_ORIGIN));
         };
-        let Ok(subject) = subject.parse::<Subject>() else {
-            return Err(conflict("the letter does not say where it came from; drop it"));
+        if subject.parse::<Subject>().is_err() {
+            return Err(conflict(NO_ORIGIN));
+        }
+        let request = ReleaseRequested {
+            subject: subject.to_owned(),
+            message_id: message_id.to_owned(),
+            decided_at,
+            announcement: announcement.to_owned(),
+            request_id: Uuid::new_v4().to_string(),
+            requested_at: Timestamp::now(),
         };
-        let held = Held { subject: &subject, message_id, time, payload };
-        Ok(self.catalog.release(&held).await?)
+        self.broker.publish(&request).await?;
+        Ok(())
     }
 
     async fn publish_again(&self, letter: &StreamMessage) -> Result<(), Problem> {
@@ -116,7 +127,7 @@ impl DeadLetters {
         let said = |name| said(letter, name);
         let subject = match (said(dead::ORIGINAL_STREAM), said(dead::ORIGINAL_SUBJECT)) {
             (Some(INSTANCES), Some(subject)) => subject,
-            _ => return Err(conflict("the letter does not say where it came from; drop it")),
+            _ => return Err(conflict(NO_ORIGIN)),
         };
         // The broker takes it once, however often somebody asks.
         let id = format!("{DEAD}:{}:{}", letter.time.unix_timestamp_nanos(), letter.sequence);

@@ -162,7 +162,7 @@ impl Session<'_> {
         if !registered.is_empty() {
             self.leave_studies().await?;
         }
-        if !(deleted.is_empty() && registered.is_empty()) {
+        if !(deleted.is_empty() && registered.is_empty() && batch.rows.releases.is_empty()) {
             self.driver.outbox_filled.notify_one();
         }
         // A hundred small allocations an event: the thread that reads the next ones frees them sooner.

@@ -132,7 +132,9 @@ impl Rebuilding {
     ) -> anyhow::Result<()> {
         // What came of it is in the facts.
         let reading = match reading {
-            Reading::DeletionRequested(_) | Reading::RegistrationRequested(_) => Reading::Nothing,
+            Reading::DeletionRequested(_)
+            | Reading::RegistrationRequested(_)
+            | Reading::ReleaseRequested(_) => Reading::Nothing,
             reading => reading,
         };
         self.batch.push(sequence, mark, reading, &self.senders);

@@ -22,19 +22,6 @@ pub struct Announcement {
     pub held: Option<String>,
 }
 
-/// An announcement that was held back.
-#[derive(Debug, Clone, Copy)]
-pub struct Held<'a> {
-    /// Where it is published.
-    pub subject: &'a Subject,
-    /// See [`Announcement`].
-    pub message_id: &'a str,
-    /// When it was decided.
-    pub time: Timestamp,
-    /// The event as JSON.
-    pub payload: &'a str,
-}
-
 /// How far a webhook is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Delivered {

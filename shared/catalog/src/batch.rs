@@ -3,7 +3,8 @@
 use crate::losses::Contradicted;
 use completion::{Completed, Effect};
 use contract::event::{
-    InstanceStored, RegistrationRequested, SeriesCompleted, SeriesDeleted, StudyCompleted,
+    InstanceStored, RegistrationRequested, ReleaseRequested, SeriesCompleted, SeriesDeleted,
+    StudyCompleted,
 };
 use contract::uid::SeriesInstanceUid;
 use jiff::Timestamp;
@@ -61,6 +62,8 @@ pub struct Batch {
     pub accounts: Vec<(SeriesInstanceUid, u64)>,
     /// Series that somebody vouches for. They come after all instances of the batch.
     pub registrations: Vec<Registration>,
+    /// Announcements that were held back and go out now.
+    pub releases: Vec<Box<ReleaseRequested>>,
     /// Where the stream has been read to, dead letters included.
     pub bookmark: Bookmark,
 }
@@ -74,6 +77,7 @@ impl Batch {
             counted: Vec::new(),
             accounts: Vec::new(),
             registrations: Vec::new(),
+            releases: Vec::new(),
             bookmark,
         }
     }

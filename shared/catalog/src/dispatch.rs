@@ -1,7 +1,7 @@
 //! The two ends of the catalogue, each on one of two databases. What differs between them is in `sqlite/` and
 //! `postgres/`; what has no meaning in one of them is answered here.
 
-use crate::announcements::{Announcement, Delivered, Held};
+use crate::announcements::{Announcement, Delivered};
 use crate::batch::{
     Batch, Bookmark, Committed, Recorded, RegistrationOutcome, Restored, SeriesBookmark,
     StudiesDecided,
@@ -574,14 +574,6 @@ impl CatalogReader {
     /// When the catalogue can't be read.
     pub async fn count_found(&self, search: &LevelSearch) -> Result<u64, CatalogError> {
         on!(self, one => one.count_found(search))
-    }
-
-    /// Announces what was held back: a person has looked at it. Asked for again, it is once.
-    ///
-    /// # Errors
-    /// When the catalogue can't be written.
-    pub async fn release(&self, held: &Held<'_>) -> Result<(), CatalogError> {
-        on!(self, one => one.release(held))
     }
 
     /// The senders that were heard of, by AE title.

@@ -24,7 +24,7 @@ mod search;
 mod settings;
 mod sqlite;
 
-pub use announcements::{Announcement, Delivered, Held};
+pub use announcements::{Announcement, Delivered};
 pub use attributes::{Level, attributes_of};
 pub use batch::{
     Batch, Bookmark, Committed, EventMark, Received, Recorded, Registration, RegistrationOutcome,

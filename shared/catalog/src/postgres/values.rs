@@ -61,7 +61,21 @@ pub(in crate::postgres) fn items(value: Option<&AttributeValue>) -> Option<Strin
     };
     let list: serde_json::Value = serde_json::from_str(&written).ok()?;
     // Nothing else that JSON has is refused: numbers are of any size, and nesting ends at what serde reads.
-    list.is_array().then(|| json(&list).replace("\\u0000", REPLACEMENT))
+    list.is_array().then(|| json(&without_nul(list)))
+}
+
+/// The same value, without U+0000 in its texts and keys.
+fn without_nul(value: serde_json::Value) -> serde_json::Value {
+    use serde_json::Value;
+    let clean = |dirty: String| text(&dirty).into_owned();
+    match value {
+        Value::String(dirty) => Value::String(clean(dirty)),
+        Value::Array(items) => items.into_iter().map(without_nul).collect(),
+        Value::Object(members) => {
+            members.into_iter().map(|(key, value)| (clean(key), without_nul(value))).collect()
+        }
+        other => other,
+    }
 }
 
 /// Sequences are below 2^63, and sizes near enough: the nearest that there is.
@@ -84,6 +98,9 @@ mod tests {
         assert_eq!(number(Some(&AttributeValue::Number(1 << 40))), None);
         let list = AttributeValue::Unknown(serde_json::json!([{ "a": "x\0" }]));
         assert_eq!(items(Some(&list)).as_deref(), Some("[{\"a\":\"x\u{fffd}\"}]"));
+        // The text `\\u0000` is none of it, and stays.
+        let list = AttributeValue::Unknown(serde_json::json!([{ "a\0": ["\\u0000"] }]));
+        assert_eq!(items(Some(&list)).as_deref(), Some("[{\"a\u{fffd}\":[\"\\\\u0000\"]}]"));
         assert_eq!(items(Some(&AttributeValue::Text("no list".into()))), None);
         assert!(ae_title(&"A".repeat(5000)).len() < 600);
     }

@@ -2,10 +2,10 @@
 
 use crate::feed::{Feed, changed, second};
 use catalog::{
-    Attribute, Details, Held, Level, LevelSearch, Matching, SeriesSearch, StudySearch, keyword,
+    Attribute, Details, Level, LevelSearch, Matching, SeriesSearch, StudySearch, keyword,
 };
 use completion::StudyCompletion;
-use contract::event::InstanceStored;
+use contract::event::{InstanceStored, ReleaseRequested};
 use contract::uid::SeriesInstanceUid;
 use serde_json::json;
 
@@ -174,14 +174,20 @@ async fn what_is_held_back_is_announced_once_a_person_says_so(mut feed: Feed) {
     assert_eq!(announced.held, None);
     assert_eq!(held.held.as_deref(), Some("instances disagree on PatientID, PatientName"));
     feed.catalog.announced(&[announced.id, held.id]).await.unwrap();
-    let (subject, message_id) = (&held.subject, held.message_id.as_str());
-    let again = Held { subject, message_id, time: held.time, payload: &held.payload };
+    let again = ReleaseRequested {
+        subject: held.subject.to_string(),
+        message_id: held.message_id.clone(),
+        decided_at: held.time,
+        announcement: held.payload.clone(),
+        request_id: "1".to_owned(),
+        requested_at: held.time,
+    };
     let uid = SeriesInstanceUid::parse("2.1").unwrap();
-    let is_held =
-        async || feed.reader.series_details(&uid).await.unwrap().unwrap().contains_key("Held");
+    let reader = feed.reader.clone();
+    let is_held = async || reader.series_details(&uid).await.unwrap().unwrap().contains_key("Held");
     assert!(is_held().await);
-    feed.reader.release(&again).await.unwrap();
-    feed.reader.release(&again).await.unwrap();
+    let nowhere = ReleaseRequested { subject: "nowhere".to_owned(), ..again.clone() };
+    feed.release([again.clone(), nowhere, again]).await;
     assert!(!is_held().await);
     let waiting = feed.catalog.waiting_announcements(10).await.unwrap();
     assert_eq!((waiting.len(), waiting[0].held.as_deref()), (1, None));

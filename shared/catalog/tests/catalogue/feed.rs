@@ -6,7 +6,8 @@ use catalog::{
 };
 use completion::{Completion, Consequences, Deletion, Effect, OpenSeries};
 use contract::event::{
-    DeletionReason, InstanceStored, Reason, RegistrationRequested, SeriesCompleted, SeriesDeleted,
+    DeletionReason, InstanceStored, Reason, RegistrationRequested, ReleaseRequested,
+    SeriesCompleted, SeriesDeleted,
 };
 use contract::uid::{SeriesInstanceUid, StudyInstanceUid};
 use jiff::{SignedDuration, Timestamp};
@@ -94,6 +95,14 @@ impl Feed {
         let deletions = vec![Deletion { series, reason, decided_at }];
         let consequences = Consequences { deletions, ..Consequences::default() };
         self.catalog.record(&batch, |_| consequences).await.unwrap().deleted
+    }
+
+    /// Requests to announce what was held back.
+    pub(crate) async fn release(&mut self, requests: impl IntoIterator<Item = ReleaseRequested>) {
+        self.sequence += 1;
+        let releases = requests.into_iter().map(Box::new).collect();
+        let batch = Batch { releases, ..Batch::new(bookmark(self.sequence)) };
+        self.catalog.record(&batch, |_| Consequences::default()).await.unwrap();
     }
 
     /// A request to register a series of 12 instances. Gives what became of it.

@@ -25,7 +25,9 @@ pub use clock::ClockTicked;
 pub use disagreement::{DisagreeingValue, Disagreement, Identity};
 pub use instance::{InstanceReceiving, InstanceStored};
 pub use remarks::{Remarks, Texts};
-pub use request::{CompletionRequested, DeletionRequested, RegistrationRequested, TrustRequested};
+pub use request::{
+    CompletionRequested, DeletionRequested, RegistrationRequested, ReleaseRequested, TrustRequested,
+};
 pub use series::{DeletionReason, Reason, SeriesCompleted, SeriesDeleted, Source};
 pub use study::{SeriesOfStudy, StudyCompleted};
 

@@ -81,6 +81,26 @@ pub struct TrustRequested {
     pub requested_at: Timestamp,
 }
 
+/// An operator lets an announcement go out that was held back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ReleaseRequested {
+    /// Where it is to be announced.
+    pub subject: String,
+    /// Its id, by which the broker recognises it: `SeriesInstanceUID:Revision` of a completion.
+    #[serde(rename = "MessageID")]
+    pub message_id: String,
+    /// When it was decided.
+    pub decided_at: Timestamp,
+    /// The event that is announced, as JSON.
+    pub announcement: String,
+    /// This request: a UUID.
+    #[serde(rename = "RequestID")]
+    pub request_id: String,
+    /// When, by the API's clock.
+    pub requested_at: Timestamp,
+}
+
 /// Whatever is asked for, a request is told from another by its id, and is published by the API.
 macro_rules! events {
     ($($request:ty: $subject:ident of $whose:ident;)*) => {$(
@@ -107,4 +127,5 @@ events! {
     CompletionRequested: completion_requested of series_instance_uid;
     DeletionRequested: deletion_requested of series_instance_uid;
     TrustRequested: trust_requested of calling_ae_title;
+    ReleaseRequested: release_requested of message_id;
 }

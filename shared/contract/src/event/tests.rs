@@ -283,8 +283,21 @@ fn a_request_reads_as_its_golden_file() {
         requested_at,
     };
     agrees_with(&delete, include_str!("../../golden/deletion_requested.json"));
-    let trust = TrustRequested { calling_ae_title: "MR 1".into(), request_id, requested_at };
+    let trust = TrustRequested {
+        calling_ae_title: "MR 1".into(),
+        request_id: request_id.clone(),
+        requested_at,
+    };
     agrees_with(&trust, include_str!("../../golden/trust_requested.json"));
+    let release = ReleaseRequested {
+        subject: "dicom.series.completed.MR.2.25.2".into(),
+        message_id: "2.25.2:1".into(),
+        decided_at: requested_at,
+        announcement: "{\"SeriesInstanceUID\":\"2.25.2\"}".into(),
+        request_id,
+        requested_at,
+    };
+    agrees_with(&release, include_str!("../../golden/release_requested.json"));
 }
 
 #[test]

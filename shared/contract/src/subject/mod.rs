@@ -116,6 +116,11 @@ pub enum Subject {
         /// Who calls.
         calling_ae: Token,
     },
+    /// `dicom.request.release.<message id>`: an operator lets an announcement go out.
+    ReleaseRequested {
+        /// Id of the announcement.
+        message_id: Token,
+    },
     /// `dicom.series.completed.<Modality>.<SeriesInstanceUID>`.
     SeriesCompleted {
         /// Modality (0008,0060).
@@ -223,6 +228,12 @@ impl Subject {
         Self::TrustRequested { calling_ae: Token::ae_title(calling_ae_title) }
     }
 
+    /// Subject of `dicom.request.release`.
+    #[must_use]
+    pub fn release_requested(message_id: &str) -> Self {
+        Self::ReleaseRequested { message_id: Token::new(message_id) }
+    }
+
     /// Subject of `dicom.series.completed`.
     #[must_use]
     pub fn series_completed(modality: &str, series: &SeriesInstanceUid) -> Self {
@@ -270,6 +281,7 @@ impl Subject {
             Self::CompletionRequested { .. } => "dicom.request.complete",
             Self::DeletionRequested { .. } => "dicom.request.delete",
             Self::TrustRequested { .. } => "dicom.request.trust",
+            Self::ReleaseRequested { .. } => "dicom.request.release",
             Self::SeriesCompleted { .. } => "dicom.series.completed",
             Self::SeriesDeleted { .. } => "dicom.series.deleted",
             Self::StudyCompleted { .. } => "dicom.study.completed",
@@ -299,6 +311,7 @@ impl Display for Subject {
             | Self::StudyCompleted { study: uid } => f.write_str(uid.as_str()),
             Self::Association { calling_ae: name, .. }
             | Self::TrustRequested { calling_ae: name }
+            | Self::ReleaseRequested { message_id: name }
             | Self::IngestStarted { node: name }
             | Self::IngestResumed { node: name }
             | Self::Clock { node: name }

@@ -8,7 +8,6 @@ mod matching;
 mod names;
 mod paging;
 mod qido;
-mod release;
 pub(in crate::postgres) mod senders;
 mod series;
 mod statistics;

@@ -12,6 +12,7 @@ use crate::postgres::write::instance_rows;
 use crate::postgres::write::losses;
 use crate::postgres::write::open_series as open;
 use crate::postgres::write::registrations;
+use crate::postgres::write::releases;
 use crate::postgres::write::senders;
 use crate::postgres::write::upserts;
 use crate::rows_to_write::{self, Found, FoundRow, RowsToWrite, losing_series, touched};
@@ -59,6 +60,7 @@ impl CatalogWriter {
         keep_bookmark(&mut transaction, &batch.bookmark).await?;
         let deleted = deletions::delete(&mut transaction, &consequences.deletions).await?;
         let registered = registrations::register(&mut transaction, &batch.registrations).await?;
+        releases::release(&mut transaction, &batch.releases).await?;
         transaction.commit().await?;
         Ok(Committed { deleted, registered })
     }

@@ -9,6 +9,7 @@ pub(in crate::postgres) mod losses;
 mod open_series;
 mod outbox;
 mod registrations;
+mod releases;
 mod renumbering;
 mod rounds;
 mod senders;

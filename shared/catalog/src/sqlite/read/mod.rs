@@ -7,7 +7,6 @@ mod matching;
 mod names;
 mod paging;
 mod qido;
-mod release;
 pub(in crate::sqlite) mod senders;
 mod series;
 mod statistics;

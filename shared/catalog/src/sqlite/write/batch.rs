@@ -12,6 +12,7 @@ use crate::sqlite::write::instance_rows;
 use crate::sqlite::write::losses;
 use crate::sqlite::write::open_series as open;
 use crate::sqlite::write::registrations;
+use crate::sqlite::write::releases;
 use crate::sqlite::write::senders;
 use crate::sqlite::write::upserts::{TOUCH_SERIES, UPSERT_PATIENTS, UPSERT_SERIES, UPSERT_STUDIES};
 use completion::{Consequences, Effect};
@@ -69,6 +70,7 @@ impl CatalogWriter {
         .await?;
         let deleted = deletions::delete(&mut transaction, &consequences.deletions).await?;
         let registered = registrations::register(&mut transaction, &batch.registrations).await?;
+        releases::release(&mut transaction, &batch.releases).await?;
         transaction.commit().await?;
         self.write_back.committed(batch.instances.len());
         Ok(Committed { deleted, registered })

@@ -9,6 +9,7 @@ pub(in crate::sqlite) mod losses;
 mod open_series;
 mod outbox;
 mod registrations;
+mod releases;
 mod renumbering;
 mod senders;
 mod study_completions;
