@@ -109,9 +109,12 @@ fn receivers_have_names_of_their_own_and_trust_haproxy_alone() {
     let networks = service("haproxy");
     let address = networks["networks"]["front"]["ipv4_address"].as_str().unwrap();
     let file: Value = serde_yaml::from_str(&read("docker-compose.yml")).unwrap();
-    let subnet = file["networks"]["front"]["ipam"]["config"][0]["subnet"].as_str().unwrap();
-    let start = address.rsplit_once('.').unwrap().0;
-    assert_eq!(subnet, format!("{start}.0/24"));
+    let range = &file["networks"]["front"]["ipam"]["config"][0];
+    let (start, own) = address.rsplit_once('.').unwrap();
+    assert_eq!(range["subnet"], format!("{start}.0/24"));
+    // haproxy starts last: nobody else has its address by then.
+    assert_eq!(range["ip_range"], format!("{start}.128/25"));
+    assert!(own.parse::<u8>().unwrap() < 128, "{address}");
     for (name, kind, service) in ours() {
         if kind == "ingest" {
             assert_eq!(text(&service, "NODE_NAME"), name);
