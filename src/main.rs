@@ -15,11 +15,11 @@ use collimator::series::{self, SeriesSettings};
 use collimator::synthetic::SyntheticStudy;
 use shared::senders::PasscodeHash;
 use shared::settings::CommonSettings;
-use shared::shutdown;
+use shared::shutdown::{self, Shutdown};
 use shared::sighup::Sighup;
 use std::io::{self, BufRead as _, Read as _};
 use std::process::ExitCode;
-use tokio_util::sync::CancellationToken;
+use std::time::Duration;
 
 /// Longest line with a passcode that is read, in bytes; longer ones are too long for the protocol.
 const MAX_PASSCODE_LINE: u64 = 128 * 1024;
@@ -75,7 +75,7 @@ enum TokenCommand {
 
 fn main() -> ExitCode {
     guard_if_asked();
-    shutdown::main_with(Args::common, run)
+    shutdown::main_with(Args::common, Args::drain_timeout, run)
 }
 
 impl Args {
@@ -90,19 +90,29 @@ impl Args {
         common
     }
 
+    /// How long associations may go on after the signal.
+    fn drain_timeout(&self) -> Duration {
+        match &self.command {
+            None => self.pipeline.ingest.drain_timeout,
+            Some(Command::Demo(settings)) => settings.ingest.drain_timeout,
+            Some(_) => Duration::ZERO,
+        }
+    }
+
     /// Whether it runs the pipeline, and not a command that a terminal waits for.
     fn serves(&self) -> bool {
         matches!(self.command, None | Some(Command::Demo(_)))
     }
 }
 
-async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
+async fn run(args: Args, shutdown: Shutdown) -> anyhow::Result<ExitCode> {
+    let stop = shutdown.stop.clone();
     if !args.serves() {
         Sighup::listen()?.stops(&stop);
     }
     match args.command {
         None => {
-            pipeline::run(args.pipeline, stop, async |addresses: Addresses| {
+            pipeline::run(args.pipeline, shutdown, async |addresses: Addresses| {
                 println!("{}", addresses.welcome());
                 Ok(())
             })
@@ -118,7 +128,7 @@ async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
         Some(Command::Pseudonym(command)) => {
             command.run(&mut io::stdin().lock(), &mut io::stdout().lock())?;
         }
-        Some(Command::Demo(settings)) => pipeline::run(*settings, stop, demo).await?,
+        Some(Command::Demo(settings)) => pipeline::run(*settings, shutdown, demo).await?,
         Some(Command::Completions(settings)) => {
             return manual::completions(Args::command(), settings);
         }

@@ -23,6 +23,7 @@ use shared::nats_version::OldNats;
 use shared::nodes::Node;
 use shared::senders::SendersSettings;
 use shared::settings::{NatsSettings, StreamSettings};
+use shared::shutdown::Shutdown;
 use shared::stream;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -154,10 +155,11 @@ pub struct Addresses {
 /// What could not be started, or what failed for good.
 pub async fn run(
     settings: PipelineSettings,
-    stop: CancellationToken,
+    shutdown: Shutdown,
     ready: impl AsyncFnOnce(Addresses) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     settings.check_nats()?;
+    let Shutdown { draining, stop } = shutdown.clone();
     let (health, metrics) = (Health::default(), Metrics::default());
     let nats_health = health.part("nats");
     let catalog_settings = settings.catalog();
@@ -195,7 +197,8 @@ pub async fn run(
     let ended = async {
         let (user, old) = (settings.nats_user.clone(), settings.old_nats);
         let broker_settings = NatsSettings { nats_url, user, old };
-        let connected = stream::connect(&broker_settings, "collimator", nats_health, &stop).await?;
+        let connected =
+            stream::connect(&broker_settings, "collimator", nats_health, &draining).await?;
         let Some(nats) = connected else { return Ok(()) };
         api.broker().connect(nats.clone());
         if settings.nats_url.is_some() {
@@ -214,10 +217,10 @@ pub async fn run(
         // Whatever ends one of them ends all, in order. Each is in memory of its own: together they are
         // more than the stack takes.
         let (ingest, indexer, api, ready, ()) = tokio::join!(
-            stopping(&stop, Box::pin(ingest.run(&nats, &streams, stop.clone()))),
+            stopping(&stop, Box::pin(ingest.run(&nats, &streams, shutdown))),
             stopping(&stop, Box::pin(indexer.run(&nats, &streams, stop.clone()))),
             stopping(&stop, Box::pin(node.attend(&nats, api.run(stop.clone())))),
-            stopping(&stop, when_ready(&health, &stop, ready(addresses))),
+            stopping(&stop, when_ready(&health, &draining, ready(addresses))),
             watchdog,
         );
         ingest.and(indexer).and(api).and(ready)

@@ -8,6 +8,7 @@ mod allowing;
 mod api;
 mod attacks;
 mod auditing;
+mod balancing;
 mod broker_trouble;
 mod browsing;
 mod catalogue_trouble;

@@ -1,7 +1,7 @@
 //! SIGTERM: what has begun is finished, the rest is told to come again, and the exit code is 0.
 
 use crate::harness::scu::{Kind, Received, Scu, written};
-use crate::harness::{Services, eventually};
+use crate::harness::{Collimator, Services, eventually};
 use collimator::synthetic::SyntheticStudy;
 use dicom_dictionary_std::uids;
 
@@ -53,4 +53,37 @@ async fn a_receiver_that_is_stopping_takes_no_new_association() {
     busy.send(1, Kind::DataSet, &data_set, 10_000).await;
     assert_eq!(busy.answer().await.status, 0);
     assert_eq!(services.ingest.ended().await, Some(0));
+}
+
+#[tokio::test]
+async fn associations_go_on_until_the_end_of_the_drain_and_no_longer() {
+    let mut services = Services::start_with(&[("DRAIN_TIMEOUT", "3s")]).await;
+    let study = SyntheticStudy::new().series("MR", 2).size(64, 64);
+    let images = study.instances().unwrap();
+    let mut busy = Scu::for_mr(services.dicom).await;
+    let mut idle = Scu::for_mr(services.dicom).await;
+    busy.stores(&images[0]).await;
+    services.ingest.signal("TERM");
+    let draining = |line: &str| line.contains("draining").then_some(());
+    services.ingest.says("that it drains", draining).await;
+    busy.stores(&images[1]).await;
+    busy.release().await;
+    // This one stays, and is aborted.
+    assert!(matches!(idle.next().await, Some(Received::Abort)));
+    assert_eq!(services.ingest.ended().await, Some(0));
+    let told = services.events("INSTANCES").await;
+    assert!(told.iter().any(|event| event.subject.starts_with("dicom.association.released")));
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_a_drain() {
+    let mut collimator = Collimator::start_with(&[("DRAIN_TIMEOUT", "1h")]).await;
+    let mut idle = Scu::for_mr(collimator.dicom).await;
+    collimator.process.signal("TERM");
+    let draining = |line: &str| line.contains("draining").then_some(());
+    collimator.process.says("that it drains", draining).await;
+    assert!(!collimator.is_ready().await, "the API answers meanwhile");
+    collimator.process.signal("INT");
+    assert!(matches!(idle.next().await, Some(Received::Abort)));
+    assert_eq!(collimator.process.ended().await, Some(0));
 }

@@ -32,13 +32,13 @@ use shared::health::{Health, Part};
 use shared::metrics::Metrics;
 use shared::senders::{AllowList, SendersSettings};
 use shared::settings::StreamSettings;
+use shared::shutdown::Shutdown;
 use shared::sighup::{Rereading, Sighup};
 use shared::stream;
 use sink::Sink;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 /// What `fuzz/`, `bench/` and `tests/` call of the receiver. No service uses it.
 pub mod internals {
@@ -56,7 +56,8 @@ pub struct Ingest {
     settings: Settings,
     allow: AllowList,
     pseudonyms: Option<Pseudonyms>,
-    health: Part,
+    health: Health,
+    publishing: Part,
     acknowledgements: Acknowledgements,
     reports: Reports,
 }
@@ -76,7 +77,7 @@ impl Ingest {
     ) -> anyhow::Result<Self> {
         let sighup = Sighup::listen()?;
         let auditor = Auditor::new(audit, Service::Ingest, &settings.node_name(), metrics);
-        let health = health.part("ingest");
+        let publishing = health.part("ingest");
         let allow = senders.read()?.allow;
         settings.check(&allow)?;
         let pseudonyms = settings.pseudonyms.read()?;
@@ -106,7 +107,8 @@ impl Ingest {
             settings,
             allow,
             pseudonyms,
-            health,
+            health: health.clone(),
+            publishing,
             acknowledgements,
             reports,
         })
@@ -136,8 +138,9 @@ impl Ingest {
         self.acknowledgements.clone()
     }
 
-    /// Serves associations until told to stop; then no new ones are accepted, the message that
-    /// each has begun is finished and answered, and A-ABORT ends it.
+    /// Serves associations until told to drain; then it is not ready and no new ones are accepted. Once told to stop,
+    /// the message that each has begun is finished and answered, and A-ABORT ends it. When none is left everything is
+    /// told to stop.
     ///
     /// # Errors
     /// When the broker won't keep the streams.
@@ -145,10 +148,14 @@ impl Ingest {
         self,
         nats: &Client,
         streams: &StreamSettings,
-        stop: CancellationToken,
+        shutdown: Shutdown,
     ) -> anyhow::Result<()> {
+        let Shutdown { draining, stop } = shutdown;
         let jetstream = async_nats::jetstream::new(nats.clone());
-        if !stream::ensure_streams_eventually(&jetstream, streams, &self.health, &stop).await? {
+        if !stream::ensure_streams_eventually(&jetstream, streams, &self.publishing, &draining)
+            .await?
+        {
+            stop.cancel();
             return Ok(());
         }
         let node_name = self.settings.node_name();
@@ -159,7 +166,7 @@ impl Ingest {
             jetstream,
             settings.publish_timeout(streams),
             node_name.clone(),
-            PublishHealth::new(self.health, self.acknowledgements),
+            PublishHealth::new(self.publishing, self.acknowledgements),
             reports.metrics.acknowledged_after.clone(),
         ));
         let reception = Reception {
@@ -185,7 +192,16 @@ impl Ingest {
         let started = publisher.start_eventually(&stop);
         let watched = publisher.watch(&stop);
         let served = async {
-            let listened = listener::run(self.ports, reception, stop.clone());
+            let listened = async {
+                let close = async {
+                    draining.cancelled().await;
+                    // Load balancers are told before their connections are refused.
+                    self.health.part("draining").not_ready("no new associations are accepted");
+                };
+                listener::run(self.ports, reception, close).await;
+                // What watches for outages of the broker has nobody to watch for any more.
+                stop.cancel();
+            };
             tokio::join!(listened, started, watched);
         };
         auditor.run_audited(async { audited }, served).await;

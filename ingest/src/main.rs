@@ -10,10 +10,10 @@ use shared::metrics::Metrics;
 use shared::nodes::Node;
 use shared::senders::SendersSettings;
 use shared::settings::{CommonSettings, NatsSettings, StreamSettings};
-use shared::{admin, shutdown, stream};
+use shared::shutdown::{self, Shutdown};
+use shared::{admin, stream};
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use tokio_util::sync::CancellationToken;
 
 /// Receives DICOM instances (C-STORE, C-ECHO) and publishes one durable event for each.
 #[derive(Debug, Parser)]
@@ -39,10 +39,11 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    shutdown::main(|args: &Args| &args.common, run)
+    let common = |args: &Args| args.common.clone();
+    shutdown::main_with(common, |args| args.ingest.drain_timeout, run)
 }
 
-async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
+async fn run(args: Args, shutdown: Shutdown) -> anyhow::Result<ExitCode> {
     let (health, metrics) = (Health::default(), Metrics::default());
     let nats_health = health.part("nats");
     let ingest = Ingest::bind(args.ingest, &args.senders, &args.audit, &health, &metrics).await?;
@@ -53,16 +54,21 @@ async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
         tracing::info!(%addr, "ingest listens for TLS");
     }
     let serve = async {
-        match stream::connect(&args.nats, "ingest", nats_health, &stop).await? {
+        match stream::connect(&args.nats, "ingest", nats_health, &shutdown.draining).await? {
             Some(nats) => {
                 let verified = verify(&args.monitor, &nats);
                 let node = Node::new(&[Service::Ingest], env!("CARGO_PKG_VERSION"), health.clone());
-                let run = Box::pin(ingest.run(&nats, &args.streams, stop.clone()));
+                let run = Box::pin(ingest.run(&nats, &args.streams, shutdown.clone()));
                 tokio::join!(node.attend(&nats, run), verified).0
             }
-            None => Ok(()),
+            None => {
+                shutdown.stop.cancel();
+                Ok(())
+            }
         }
     };
-    tokio::try_join!(admin::serve(args.admin_addr, health.clone(), metrics, stop.clone()), serve)?;
+    let admin =
+        admin::serve(args.admin_addr, health.clone(), metrics, shutdown.stop.clone());
+    tokio::try_join!(admin, serve)?;
     Ok(ExitCode::SUCCESS)
 }

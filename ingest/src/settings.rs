@@ -7,8 +7,8 @@ use clap::Args;
 use dimse::negotiation::MAX_PDU_LENGTH;
 use shared::election::ELECTION_TIMEOUT;
 use shared::pem::Named;
-use shared::senders::AllowList;
-use shared::settings::{StreamSettings, duration, host_name, positive_size};
+use shared::senders::{AllowList, Network};
+use shared::settings::{StreamSettings, duration, duration_or_zero, host_name, positive_size};
 use shared::tls::{Papers, Tls};
 use std::fmt;
 use std::net::SocketAddr;
@@ -40,6 +40,11 @@ pub struct Settings {
     /// [default: the host name]
     #[arg(long, env = "NODE_NAME", value_parser = node_name)]
     pub node_name: Option<String>,
+
+    /// Addresses and ranges of the load balancers whose connections begin with a PROXY header, version 1 or 2, with commas
+    /// between them [default: none]
+    #[arg(long, env = "PROXY_FROM", value_delimiter = ',')]
+    pub proxy_from: Vec<Network>,
 
     /// Reject associations that call us by another AE title
     #[arg(long, env = "CHECK_CALLED_AE")]
@@ -85,6 +90,11 @@ pub struct Settings {
     /// [default: 5s, and 15s where STREAM_REPLICAS is more than 1]
     #[arg(long, env = "PUBLISH_TIMEOUT", value_parser = duration)]
     pub publish_timeout: Option<Duration>,
+
+    /// How long open associations may go on after SIGTERM, while new ones are refused; `0s`: their next message is
+    /// not waited for
+    #[arg(long, env = "DRAIN_TIMEOUT", default_value = "0s", value_parser = duration_or_zero)]
+    pub drain_timeout: Duration,
 
     /// Settings of pseudonyms.
     #[command(flatten)]

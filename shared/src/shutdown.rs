@@ -10,6 +10,31 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+/// How a program is told to end, in two steps.
+#[derive(Debug, Clone)]
+pub struct Shutdown {
+    /// Cancelled by the signal: nothing new is begun. It is cancelled with `stop` as well.
+    pub draining: CancellationToken,
+    /// Cancelled when there was time enough for what had begun: everything ends. Whoever has nothing left to wait for
+    /// cancels it earlier.
+    pub stop: CancellationToken,
+}
+
+impl Shutdown {
+    /// Of a program that runs.
+    #[must_use]
+    pub fn new() -> Self {
+        let stop = CancellationToken::new();
+        Self { draining: stop.child_token(), stop }
+    }
+}
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// The whole life of a program: read its settings, start telemetry, run until it ends by itself
 /// or is told to, and give the exit code: 0 after an orderly stop, 2 for bad settings, 1 for
 /// everything else that went wrong, which has then been said in one line.
@@ -19,14 +44,20 @@ where
     R: FnOnce(A, CancellationToken) -> F,
     F: Future<Output = anyhow::Result<ExitCode>>,
 {
-    main_with(|args| common(args).clone(), run)
+    let run = |args, shutdown: Shutdown| run(args, shutdown.stop);
+    main_with(|args| common(args).clone(), |_| Duration::ZERO, run)
 }
 
-/// As [`main`], of a program that may take its common settings otherwise than they were given.
-pub fn main_with<A, R, F>(common: impl FnOnce(&A) -> CommonSettings, run: R) -> ExitCode
+/// As [`main`], of a program that may take its common settings otherwise than they were given, and whose work may go on
+/// for `drain` after the signal.
+pub fn main_with<A, R, F>(
+    common: impl FnOnce(&A) -> CommonSettings,
+    drain: impl FnOnce(&A) -> Duration,
+    run: R,
+) -> ExitCode
 where
     A: clap::Parser,
-    R: FnOnce(A, CancellationToken) -> F,
+    R: FnOnce(A, Shutdown) -> F,
     F: Future<Output = anyhow::Result<ExitCode>>,
 {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -46,14 +77,14 @@ where
         Err(code) => return code,
     };
     let common = common(&args);
-    let grace = common.shutdown_grace;
+    let (drain, grace) = (drain(&args), common.shutdown_grace);
     if let Err(error) = telemetry::start(&common) {
         eprintln!("error: {error:#}");
         return ExitCode::from(2);
     }
     let ended = runtime.block_on(async {
-        let stop = on_signal()?;
-        run_until_stopped(run(args, stop.clone()), &stop, grace).await
+        let shutdown = on_signal(drain)?;
+        run_until_stopped(run(args, shutdown.clone()), &shutdown.stop, grace).await
     });
     // What is left (a blocking read of a dead disk, say) must not hold the exit up.
     runtime.shutdown_background();
@@ -63,21 +94,33 @@ where
     })
 }
 
-/// A token that is cancelled by SIGINT (Ctrl-C) or SIGTERM.
-fn on_signal() -> anyhow::Result<CancellationToken> {
+/// Cancels `draining` at the first SIGINT (Ctrl-C) or SIGTERM, and `stop` after `drain` or at the second one.
+fn on_signal(drain: Duration) -> anyhow::Result<Shutdown> {
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let stop = CancellationToken::new();
-    let stopping = stop.clone();
-    tokio::spawn(async move {
+    let mut told = async move || {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
+    };
+    let shutdown = Shutdown::new();
+    let Shutdown { draining, stop } = shutdown.clone();
+    tokio::spawn(async move {
+        told().await;
+        if !drain.is_zero() {
+            tracing::info!("draining for {} at most", humantime::format_duration(drain));
+            draining.cancel();
+            tokio::select! {
+                () = tokio::time::sleep(drain) => {}
+                () = stop.cancelled() => {}
+                () = told() => {}
+            }
+        }
         tracing::info!("stopping");
-        stopping.cancel();
+        stop.cancel();
     });
-    Ok(stop)
+    Ok(shutdown)
 }
 
 /// Runs `service` to its end; once `stop` is cancelled it has `grace` left to get there.
@@ -114,6 +157,16 @@ mod tests {
         let never = std::future::pending::<anyhow::Result<()>>();
         let ended = run_until_stopped(never, &stop, Duration::from_secs(10)).await;
         assert!(ended.unwrap_err().to_string().contains("SHUTDOWN_GRACE=10s"));
+    }
+
+    #[test]
+    fn who_is_told_to_stop_takes_nothing_new() {
+        let shutdown = Shutdown::new();
+        shutdown.draining.cancel();
+        assert!(!shutdown.stop.is_cancelled());
+        let shutdown = Shutdown::new();
+        shutdown.stop.cancel();
+        assert!(shutdown.draining.is_cancelled());
     }
 
     #[tokio::test]

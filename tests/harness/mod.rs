@@ -1,6 +1,7 @@
 //! What tests do: start a pipeline of their own, send to it with real senders, and wait for what
 //! must come of it.
 
+pub mod balancer;
 pub mod browser;
 pub mod cluster;
 pub mod failing_disk;

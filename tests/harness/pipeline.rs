@@ -274,6 +274,14 @@ impl Services {
         self.ends.dicom = self.ingest.says("where it receives", listens).await;
     }
 
+    /// A second receiver on the same broker, with settings of its own, and where it receives.
+    pub async fn another_ingest(&self, more: &[(&'static str, &str)]) -> (Process, SocketAddr) {
+        let settings = with(self.settings.clone(), more);
+        let mut ingest = Process::start(&service("ingest").await, self.folder.path(), &settings);
+        let dicom = ingest.says("where it receives", |line| address(line, "ingest listens")).await;
+        (ingest, dicom)
+    }
+
     /// A command of the indexer on the same broker, with its settings; its exit code and what it
     /// printed.
     pub async fn indexer_command(&self, arguments: &[&str]) -> (Option<i32>, String) {

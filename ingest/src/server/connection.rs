@@ -1,5 +1,6 @@
 //! One connection, from its acceptance to the end of its association or its rejection.
 
+use super::proxy::{self, NoHeader, Origin};
 use super::tls;
 use crate::association::Scp;
 use crate::negotiation::negotiator::{Caller, Negotiator};
@@ -18,7 +19,8 @@ use tracing::{Instrument, Span};
 pub(crate) struct Connection {
     /// On which nothing has been read yet.
     pub socket: TcpStream,
-    /// The address at the other end; of IPv4, never in the form of IPv6.
+    /// The address of the sender, or of the proxy that it comes through and whose header is not read yet; of IPv4, never
+    /// in the form of IPv6.
     pub peer: IpAddr,
     /// What to speak it with, on the port for TLS.
     pub tls: Option<Arc<Tls>>,
@@ -38,6 +40,40 @@ pub(crate) struct Reception {
 }
 
 impl Reception {
+    /// Whether this is the address of a proxy, whose connections begin with a header.
+    #[must_use]
+    pub(crate) fn is_proxy(&self, peer: IpAddr) -> bool {
+        self.settings.proxy_from.iter().any(|network| network.contains(peer))
+    }
+
+    /// Reads the header of a connection from a proxy, within `ARTIM_TIMEOUT`, and gives it the address of its sender.
+    /// Returns nothing of a health check, and of what is refused.
+    pub(crate) async fn through_proxy(&self, mut connection: Connection) -> Option<Connection> {
+        let limit = self.settings.artim_timeout;
+        match proxy::read_header(&mut connection.socket, limit).await {
+            Ok(Origin::Sender(peer)) => Some(Connection { peer, ..connection }),
+            Ok(Origin::Proxy) => {
+                let is_used = proxy::is_used(&connection.socket, limit).await;
+                is_used.then_some(connection)
+            }
+            Err(error) => {
+                self.report_no_header(connection.peer, &error);
+                None
+            }
+        }
+    }
+
+    fn report_no_header(&self, peer: IpAddr, error: &NoHeader) {
+        let Some(cause) = error.cause() else {
+            tracing::debug!(%peer, %error, "no association was asked for");
+            return;
+        };
+        self.reports.connection_refused(peer, cause, error);
+        if let Some(troubles) = self.reports.fault() {
+            tracing::warn!(%peer, %error, troubles, "no association was asked for");
+        }
+    }
+
     /// Serves one association on a connection.
     pub(crate) async fn serve(&self, connection: Connection) {
         let (id, peer) = (new_id(), connection.peer);

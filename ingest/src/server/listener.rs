@@ -9,8 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+/// Connections from proxies whose header is awaited at one time; further ones are closed. Each takes a moment, unless
+/// the proxy hangs.
+const MAX_HEADERS: usize = 1000;
 
 /// Rejections that are answered at one time; the connections of further callers are closed without an answer.
 const MAX_REJECTIONS: usize = 100;
@@ -32,20 +35,20 @@ struct Listener {
     reception: Arc<Reception>,
     limit: ConnectionLimit,
     rejections: Arc<Semaphore>,
+    headers: Arc<Semaphore>,
     connections: TaskTracker,
-    stop: CancellationToken,
 }
 
-/// Accepts associations until told to stop, then waits for those that are open.
-pub(crate) async fn run(ports: Ports, reception: Reception, stop: CancellationToken) {
+/// Accepts associations until `close` ends, then closes the ports and waits for the associations that are open.
+pub(crate) async fn run(ports: Ports, reception: Reception, close: impl Future<Output = ()>) {
     let settings = &reception.settings;
-    let listener = Listener {
+    let listener = Arc::new(Listener {
         limit: ConnectionLimit::new(settings.max_associations, settings.max_associations_per_peer),
         rejections: Arc::new(Semaphore::new(MAX_REJECTIONS)),
+        headers: Arc::new(Semaphore::new(MAX_HEADERS)),
         connections: TaskTracker::new(),
         reception: Arc::new(reception),
-        stop,
-    };
+    });
     let plain = async {
         if let Some(port) = ports.plain {
             listener.accept(port, None).await;
@@ -56,22 +59,25 @@ pub(crate) async fn run(ports: Ports, reception: Reception, stop: CancellationTo
             listener.accept(port, Some(tls)).await;
         }
     };
-    tokio::join!(plain, tls);
+    tokio::select! {
+        _ = async { tokio::join!(plain, tls) } => {}
+        () = close => {}
+    }
     listener.connections.close();
     listener.connections.wait().await;
 }
 
 impl Listener {
-    async fn accept(&self, port: TcpListener, tls: Option<Arc<Tls>>) {
+    async fn accept(self: &Arc<Self>, port: TcpListener, tls: Option<Arc<Tls>>) {
         loop {
-            let accepted = tokio::select! {
-                accepted = port.accept() => accepted,
-                () = self.stop.cancelled() => return,
-            };
-            match accepted {
+            match port.accept().await {
                 Ok((socket, peer)) => {
                     let peer = peer.ip().to_canonical();
-                    self.receive(Connection { socket, peer, tls: tls.clone() });
+                    let connection = Connection { socket, peer, tls: tls.clone() };
+                    match self.reception.is_proxy(peer) {
+                        true => self.receive_through_proxy(connection),
+                        false => self.receive(connection),
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(%error, "an association could not be accepted");
@@ -79,6 +85,20 @@ impl Listener {
                 }
             }
         }
+    }
+
+    fn receive_through_proxy(self: &Arc<Self>, connection: Connection) {
+        let Ok(permit) = self.headers.clone().try_acquire_owned() else {
+            let peer = connection.peer;
+            return self.reception.negotiator.report_hung_up(peer, Rejection::NoRoomForPeer);
+        };
+        let listener = self.clone();
+        self.connections.spawn(async move {
+            if let Some(connection) = listener.reception.through_proxy(connection).await {
+                listener.receive(connection);
+            }
+            drop(permit);
+        });
     }
 
     fn receive(&self, connection: Connection) {

@@ -1,5 +1,6 @@
-//! The ports: connections, and the TLS hand-shake.
+//! The ports: connections, the PROXY header, and the TLS hand-shake.
 
 pub(crate) mod connection;
 pub(crate) mod listener;
+mod proxy;
 mod tls;

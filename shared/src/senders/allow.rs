@@ -2,8 +2,8 @@
 
 use super::certificate::{CertificateId, CertificateName};
 use super::entry::ae_title;
+use super::network::Network;
 use super::passcode::PasscodeHash;
-use ipnet::IpNet;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 use std::fmt;
@@ -156,8 +156,7 @@ impl Allowed {
     }
 
     fn fits_address(&self, address: IpAddr) -> bool {
-        let fits = |network: &Network| network.0.contains(&address);
-        self.addresses.is_empty() || self.addresses.iter().any(fits)
+        self.addresses.is_empty() || self.addresses.iter().any(|network| network.contains(address))
     }
 
     fn fits_certificate(&self, caller: &Caller<'_>) -> bool {
@@ -171,8 +170,7 @@ impl fmt::Display for Allowed {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut parts = Vec::new();
         parts.extend(self.ae_title.as_ref().map(|ae_title| format!("calls itself {ae_title}")));
-        let addresses: Vec<_> =
-            self.addresses.iter().map(|network| network.0.to_string()).collect();
+        let addresses: Vec<_> = self.addresses.iter().map(Network::to_string).collect();
         if !addresses.is_empty() {
             parts.push(format!("calls from {}", addresses.join(" or ")));
         }
@@ -182,36 +180,6 @@ impl fmt::Display for Allowed {
             parts.push(format!("identifies as the user {name}{by}"));
         }
         write!(to, "who {}", parts.join(" and "))
-    }
-}
-
-/// A range of addresses, or one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Network(IpNet);
-
-impl<'de> Deserialize<'de> for Network {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(from)?;
-        let one = || text.parse::<IpAddr>().ok().map(IpNet::from);
-        let Some(network) = text.parse::<IpNet>().ok().or_else(one) else {
-            let help = "write it like 10.1.2.0/24, 10.1.2.3 or fd00::/8";
-            return Err(D::Error::custom(format!(
-                "`{text}` is no address or range of them; {help}"
-            )));
-        };
-        if network != network.trunc() {
-            let help = network.trunc();
-            return Err(D::Error::custom(format!(
-                "`{text}` has bits beyond its prefix; write {help}"
-            )));
-        }
-        if let IpAddr::V6(address) = network.addr()
-            && address.to_ipv4_mapped().is_some()
-        {
-            // Such callers are known by their IPv4 address.
-            return Err(D::Error::custom(format!("`{text}`: write it as an IPv4 address")));
-        }
-        Ok(Self(network))
     }
 }
 

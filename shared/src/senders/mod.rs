@@ -4,11 +4,13 @@
 mod allow;
 mod certificate;
 mod entry;
+mod network;
 mod passcode;
 
 pub use allow::{AllowList, Allowed, Caller, Fit, NotAllowed, User};
 pub use certificate::{CertificateId, CertificateName};
 pub use entry::SenderEntry;
+pub use network::Network;
 pub use passcode::PasscodeHash;
 
 use crate::settings;
