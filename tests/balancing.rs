@@ -1,7 +1,7 @@
 //! Several receivers behind one address: who sends, what a stop does, and that a series stays one.
 
 use crate::harness::balancer::{Balancer, Check};
-use crate::harness::pipeline::{Process, address};
+use crate::harness::pipeline::{Process, address, free_addr};
 use crate::harness::scu::{Scu, conversation};
 use crate::harness::tls::{Authority, tunnel};
 use crate::harness::tools::have;
@@ -13,6 +13,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -268,4 +269,44 @@ async fn a_receiver_that_drains_is_taken_out_and_finishes_what_it_has() {
     assert_eq!(pair.other.ended().await, Some(0));
     let series = pair.services.lists(&study.series_instance_uids()[0], 4).await;
     assert_eq!(series["Reason"], "released", "{series}");
+}
+
+#[tokio::test]
+async fn an_operator_closes_what_was_open_at_a_receiver_that_is_gone_for_good() {
+    let settings = [("QUIET_PERIOD", "1h"), ("ABORT_GRACE", "200ms")];
+    let services = Services::start_with(&settings).await;
+    let (mut other, dicom) = services.another_ingest(&[("NODE_NAME", "ward 2")]).await;
+    let study = SyntheticStudy::new().series("MR", 1).size(16, 16);
+    let mut open = Scu::for_mr(dicom).await;
+    open.stores(&study.instances().unwrap()[0]).await;
+    other.kill();
+    let gone = format!("{}/receivers/ward%202/gone", services.api);
+    let answer = reqwest::Client::new().post(gone).send().await.unwrap();
+    assert_eq!(answer.status(), 202);
+    let series = services.lists(&study.series_instance_uids()[0], 1).await;
+    assert_eq!((&series["Reason"], &series["Revision"]), (&"interrupted".into(), &1.into()));
+}
+
+#[tokio::test]
+async fn two_receivers_on_one_host_are_told_apart_without_names() {
+    let (one, two) = (free_addr().to_string(), free_addr().to_string());
+    let settings = [("DICOM_ADDR", &*one), ("QUIET_PERIOD", "1h"), ("SETTLE_PERIOD", "200ms")];
+    let mut services = Services::start_with(&settings).await;
+    let (_other, dicom) = services.another_ingest(&[("DICOM_ADDR", &two)]).await;
+    let study = SyntheticStudy::new().series("MR", 3).size(16, 16);
+    let images = study.instances().unwrap();
+    let mut open = Scu::for_mr(dicom).await;
+    open.stores(&images[0]).await;
+    services.ingest.kill();
+    services.start_ingest().await;
+    let mut released = Scu::for_mr(services.dicom).await;
+    released.stores(&images[1]).await;
+    released.release().await;
+    // A mistaken start would have left only the one that is released.
+    services.pause(Duration::from_secs(2)).await;
+    assert!(services.completions().await.is_empty());
+    open.stores(&images[2]).await;
+    open.release().await;
+    let series = services.lists(&study.series_instance_uids()[0], 3).await;
+    assert_eq!((&series["Reason"], &series["Revision"]), (&"released".into(), &1.into()));
 }

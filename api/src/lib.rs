@@ -10,6 +10,7 @@ pub mod events;
 pub mod http;
 mod middleware;
 pub mod openapi;
+pub mod receivers;
 pub mod routes;
 pub mod senders;
 pub mod series;

@@ -17,13 +17,16 @@ use crate::middleware::{
 };
 use crate::openapi::rules::{OperationRules, Ruled};
 use crate::openapi::security::Guarded;
+use crate::receivers::operations::ReceiverOperations;
 use crate::senders::operations::SenderOperations;
 use crate::series::operations::SeriesOperations;
 use crate::statistics::operations::StatisticsOperations;
 use crate::studies::operations::StudyOperations;
 use crate::webhooks::Webhooks;
 use crate::webhooks::operations::WebhookOperations;
-use crate::{dashboard, dead_letters, events, senders, series, statistics, studies, webhooks};
+use crate::{
+    dashboard, dead_letters, events, receivers, senders, series, statistics, studies, webhooks,
+};
 use catalog::CatalogReader;
 use poem::endpoint::make_sync;
 use poem::http::Method;
@@ -49,6 +52,7 @@ type Documented = (
     StudyOperations,
     StatisticsOperations,
     SenderOperations,
+    ReceiverOperations,
     EventOperations,
     WebhookOperations,
     DeadLetterOperations,
@@ -56,11 +60,12 @@ type Documented = (
 
 impl Ruled for Documented {
     fn rules() -> Vec<OperationRules> {
-        let of_resources: [&[OperationRules]; 7] = [
+        let of_resources: [&[OperationRules]; 8] = [
             &series::operations::RULES,
             &studies::operations::RULES,
             &statistics::operations::RULES,
             &senders::operations::RULES,
+            &receivers::operations::RULES,
             &events::operations::RULES,
             &webhooks::operations::RULES,
             &dead_letters::operations::RULES,
@@ -82,6 +87,7 @@ pub fn service(
         StudyOperations::new(catalog.clone()),
         StatisticsOperations::new(catalog.clone(), broker.clone()),
         SenderOperations::new(catalog.clone(), broker.clone()),
+        ReceiverOperations::new(broker.clone()),
         EventOperations::new(events),
         WebhookOperations::new(webhooks.clone()),
         DeadLetterOperations::new(DeadLetters::new(broker, webhooks)),

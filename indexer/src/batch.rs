@@ -148,7 +148,8 @@ fn observe(debouncer: &mut Debouncer, at: Timestamp, reading: &Reading) {
             series: &event.series,
             failed_of_unknown_series: event.failed_of_unknown_series(),
         }),
-        Reading::Started(event) => debouncer.ingest_started(&event.node_name, at),
+        Reading::Started(event) => debouncer.receiver_ended(&event.node_name, at),
+        Reading::GoneRequested(event) => debouncer.receiver_ended(&event.node_name, at),
         Reading::CompletionRequested(event) => {
             debouncer.requested(&event.series_instance_uid, at);
         }

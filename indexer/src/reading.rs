@@ -1,8 +1,8 @@
 //! What an event of INSTANCES is to the indexer.
 
 use contract::event::{
-    AssociationClosed, CompletionRequested, DeletionRequested, IngestStarted, InstanceReceiving,
-    InstanceStored, RegistrationRequested, ReleaseRequested, TrustRequested,
+    AssociationClosed, CompletionRequested, DeletionRequested, GoneRequested, IngestStarted,
+    InstanceReceiving, InstanceStored, RegistrationRequested, ReleaseRequested, TrustRequested,
 };
 use contract::subject::{AssociationChange, Subject};
 use serde::de::DeserializeOwned;
@@ -33,6 +33,8 @@ pub enum Reading {
     TrustRequested(TrustRequested),
     /// An operator lets an announcement go out that was held back.
     ReleaseRequested(Box<ReleaseRequested>),
+    /// An operator says that a receiver does not come back.
+    GoneRequested(GoneRequested),
     /// Nothing.
     Nothing,
     /// It can't be read.
@@ -67,6 +69,7 @@ pub fn read(subject: &str, payload: &[u8]) -> Reading {
         Subject::ReleaseRequested { .. } => {
             json(payload, |event| Reading::ReleaseRequested(Box::new(event)))
         }
+        Subject::GoneRequested { .. } => json(payload, Reading::GoneRequested),
         Subject::Association { .. }
         | Subject::Clock { .. }
         | Subject::IngestResumed { .. }

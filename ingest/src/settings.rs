@@ -19,6 +19,9 @@ use std::time::Duration;
 /// How long the broker may take to acknowledge an instance, if nobody says otherwise.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The port of DICOM, as of the default of `DICOM_ADDR`.
+const USUAL_PORT: u16 = 11112;
+
 /// Settings of the C-STORE and C-ECHO SCP.
 #[derive(Debug, Clone, Args)]
 // The all-in-one has several `Settings`, and a group is named by its type.
@@ -37,7 +40,7 @@ pub struct Settings {
     pub ae_title: String,
 
     /// Name of this receiver, the same after a restart; each receiver on one NATS needs its own
-    /// [default: the host name]
+    /// [default: the host name, and DICOM_ADDR unless that is 0.0.0.0:11112]
     #[arg(long, env = "NODE_NAME", value_parser = node_name)]
     pub node_name: Option<String>,
 
@@ -102,10 +105,12 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The name of this receiver: the one that was set, else the machine's.
+    /// The name of this receiver: the one that was set, else the machine's, and where it listens unless that is the usual
+    /// address, since two receivers on one machine are two.
     #[must_use]
     pub fn node_name(&self) -> String {
-        self.node_name.clone().unwrap_or_else(host_name)
+        let port = self.dicom_addr.0.or(self.tls.dicom_tls_addr);
+        self.node_name.clone().unwrap_or_else(|| default_node_name(&host_name(), port))
     }
 
     /// How long the broker may take to acknowledge an instance.
@@ -229,6 +234,16 @@ fn node_name(text: &str) -> Result<String, String> {
     }
 }
 
+/// A name for a receiver on `host` that listens on `addr`.
+fn default_node_name(host: &str, addr: Option<SocketAddr>) -> String {
+    let is_usual = |addr: &SocketAddr| addr.ip().is_unspecified() && addr.port() == USUAL_PORT;
+    // Any free port is another one after the next start.
+    match addr.filter(|addr| !is_usual(addr) && addr.port() != 0) {
+        Some(addr) => format!("{host}/{addr}"),
+        None => host.to_owned(),
+    }
+}
+
 /// An AE title (PS3.5 section 6.2, VR AE): 1 to 16 characters of the default repertoire.
 fn ae_title(text: &str) -> Result<String, String> {
     let title = text.trim_matches(' ');
@@ -277,6 +292,16 @@ mod tests {
         let unnamed = Settings { node_name: None, ..named };
         assert_eq!(unnamed.node_name(), host_name());
         assert!(!host_name().is_empty());
+        for (addr, name) in [
+            ("0.0.0.0:11112", "host"),
+            ("[::]:11112", "host"),
+            ("127.0.0.1:0", "host"),
+            ("0.0.0.0:11113", "host/0.0.0.0:11113"),
+            ("10.0.0.1:11112", "host/10.0.0.1:11112"),
+        ] {
+            assert_eq!(default_node_name("host", addr.parse().ok()), name, "{addr}");
+        }
+        assert_eq!(default_node_name("host", None), "host");
         for bad in ["", " ", "Z\u{fc}rich", &"x".repeat(65)] {
             assert!(settings(&["--node-name", bad]).is_err(), "{bad:?}");
         }

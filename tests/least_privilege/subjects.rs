@@ -71,6 +71,7 @@ pub(super) const EVENTS: &[&str] = &[
     "dicom.request.complete.1.2",
     "dicom.request.delete.1.2",
     "dicom.request.trust.MR1",
+    "dicom.request.gone.X",
     "dicom.series.completed.MR.1.2",
     "dicom.series.deleted.MR.1.2",
     "dicom.study.completed.1.2",

@@ -151,6 +151,9 @@ impl<'a> Check<'a> {
             Reading::Started(event) if event.node_name == node => {
                 Some((sequence, Ending::Aborted as u8))
             }
+            Reading::GoneRequested(event) if event.node_name == node => {
+                Some((sequence, Ending::Aborted as u8))
+            }
             _ => None,
         })
     }

@@ -4,7 +4,7 @@ use super::indexer::{Announced, Indexer, watch};
 use super::memory::Memory;
 use super::real_catalogue::RealCatalogue;
 use super::stream::{
-    Association, DAY, EXACT, Entry, HOUR, MINUTE, Millis, SECOND, Stream, complete, delete,
+    Association, DAY, EXACT, Entry, HOUR, MINUTE, Millis, SECOND, Stream, complete, delete, gone,
     senders, started, time, trust,
 };
 use completion::{Rules, Senders};
@@ -179,6 +179,60 @@ fn what_a_dead_receiver_left_open_is_interrupted_when_it_starts_again() {
     play.stores(&mut second, 0, 5..20, (40 * SECOND, 100));
     play.at(42 * SECOND, second.close(Released));
     assert_eq!(play.completions(), [(0, 1, 20, Reason::Released, after(43 * SECOND))]);
+}
+
+/// Instances of a series at a receiver that dies and never starts again.
+fn with_a_dead_receiver() -> Play {
+    let mut play = Play::default();
+    let mut lost = Association::new("lost", "MR1", "gone for good");
+    play.stores(&mut lost, 0, 0..10, (0, 100));
+    play
+}
+
+#[test]
+fn what_a_receiver_left_open_that_is_gone_for_good_waits_for_nothing_but_quiet() {
+    let told = with_a_dead_receiver().completions();
+    assert_eq!(told, [(0, 1, 10, Quiet, after(900 + 10 * SECOND))]);
+}
+
+#[test]
+fn what_a_receiver_left_open_is_interrupted_when_an_operator_says_that_it_is_gone() {
+    let mut play = with_a_dead_receiver();
+    play.at(5 * SECOND, gone("gone for good"));
+    assert_eq!(play.completions(), [(0, 1, 10, Interrupted, after(65 * SECOND))]);
+    // The sender tries again at another receiver.
+    let mut retry = association("retry");
+    play.stores(&mut retry, 0, 5..20, (40 * SECOND, 100));
+    play.at(42 * SECOND, retry.close(Released));
+    assert_eq!(play.completions(), [(0, 1, 20, Reason::Released, after(43 * SECOND))]);
+}
+
+#[test]
+fn a_receiver_that_was_declared_gone_and_is_alive_keeps_its_series_open() {
+    let mut play = Play::default();
+    let mut open = association("open");
+    play.stores(&mut open, 0, 0..10, (0, 100));
+    play.at(2 * SECOND, gone("node"));
+    play.at(8 * SECOND, open.store(0, 10, 0));
+    play.at(12 * SECOND, open.close(Released));
+    assert_eq!(play.completions(), [(0, 1, 11, Reason::Released, after(13 * SECOND))]);
+}
+
+#[test]
+fn the_start_of_one_receiver_closes_nothing_at_another() {
+    let mut play = Play::default();
+    let mut open = association("open");
+    play.stores(&mut open, 0, 0..10, (0, 100));
+    let mut other = Association::new("elsewhere", "MR1", "another node");
+    play.stores(&mut other, 0, 10..20, (SECOND, 100));
+    play.at(3 * SECOND, started("another node"));
+    let mut later = Association::new("later", "MR1", "another node");
+    play.at(4 * SECOND, later.store(0, 20, 0));
+    play.at(4 * SECOND, later.close(Released));
+    // A settle period later the first one is still open.
+    play.at(8 * SECOND, open.store(0, 21, 0));
+    play.at(8 * SECOND, open.close(Released));
+    assert_eq!(play.completions(), [(0, 1, 22, Reason::Released, after(9 * SECOND))]);
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //! try again, and how their receivers die.
 
 use super::stream::{
-    Association, DAY, EXACT, Entry, HOUR, MINUTE, Millis, SECOND, Stream, complete, started, trust,
+    Association, DAY, EXACT, Entry, HOUR, MINUTE, Millis, SECOND, Stream, complete, gone, started,
+    trust,
 };
 use contract::event::Ending;
 use fastrand::Rng;
@@ -83,9 +84,11 @@ impl World<'_> {
     fn operators(&mut self) {
         for _ in 0..self.rng.u32(0..3) {
             let at = self.rng.i64(0..20 * MINUTE);
-            let request = match self.rng.bool() {
-                true => complete(self.rng.u32(0..8)),
-                false => trust("AE0"),
+            let request = match self.rng.u32(0..3) {
+                0 => complete(self.rng.u32(0..8)),
+                1 => trust("AE0"),
+                // Also of one that is alive: operators err.
+                _ => gone("node0"),
             };
             self.happens(at, request);
         }

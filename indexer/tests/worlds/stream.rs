@@ -4,7 +4,8 @@ use catalog::EventMark;
 use completion::{Hint, Rules, Senders};
 use contract::event::{
     AssociationClosed, AssociationIdentity, AttributeValue, CompletionRequested, DeletionRequested,
-    Ending, IngestStarted, InstanceReceiving, InstanceStored, SeriesShare, TrustRequested,
+    Ending, GoneRequested, IngestStarted, InstanceReceiving, InstanceStored, SeriesShare,
+    TrustRequested,
 };
 use contract::uid::{SeriesInstanceUid, SopInstanceUid};
 use indexer::reading::Reading;
@@ -258,6 +259,12 @@ fn images(count: &i64) -> (Cow<'static, str>, AttributeValue) {
 pub fn started(node: &str) -> Reading {
     let (node_name, start_id) = (node.to_owned(), String::new());
     Reading::Started(IngestStarted { node_name, start_id, started_at: time(0) })
+}
+
+/// An operator says that a receiver does not come back.
+pub fn gone(node: &str) -> Reading {
+    let (node_name, request_id) = (node.to_owned(), String::new());
+    Reading::GoneRequested(GoneRequested { node_name, request_id, requested_at: time(0) })
 }
 
 /// An operator wants a series to be complete.

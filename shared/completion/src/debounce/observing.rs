@@ -162,8 +162,9 @@ impl Debouncer {
         self.reschedule(series);
     }
 
-    /// A receiver has started: whatever another one of its name left open has been aborted.
-    pub fn ingest_started(&mut self, node: &str, at: Timestamp) {
+    /// A receiver has ended, as the start of the next one of its name shows or an operator says: whatever it left open
+    /// has been aborted.
+    pub fn receiver_ended(&mut self, node: &str, at: Timestamp) {
         let left_open = |open: &OpenSeries| open.associations.values().any(|s| s.node == node);
         let left_open = self.open.iter().filter(|(_, (open, _))| left_open(open));
         let left_open: Vec<_> = left_open.map(|(series, _)| series.clone()).collect();

@@ -328,7 +328,7 @@ impl Machine {
                     failed_of_unknown_series: *failed_unknown,
                 });
             }
-            Step::Started { node } => self.debouncer.ingest_started(&node.to_string(), at),
+            Step::Started { node } => self.debouncer.receiver_ended(&node.to_string(), at),
             Step::Requested { series: of } => self.debouncer.requested(&series(*of), at),
             Step::Counted { series: of, count } => self.debouncer.counted(&series(*of), *count),
             Step::Trusted { sender } => self.debouncer.trusted(&sender.to_string()),

@@ -26,7 +26,8 @@ pub use disagreement::{DisagreeingValue, Disagreement, Identity};
 pub use instance::{InstanceReceiving, InstanceStored};
 pub use remarks::{Remarks, Texts};
 pub use request::{
-    CompletionRequested, DeletionRequested, RegistrationRequested, ReleaseRequested, TrustRequested,
+    CompletionRequested, DeletionRequested, GoneRequested, RegistrationRequested, ReleaseRequested,
+    TrustRequested,
 };
 pub use series::{DeletionReason, Reason, SeriesCompleted, SeriesDeleted, Source};
 pub use study::{SeriesOfStudy, StudyCompleted};

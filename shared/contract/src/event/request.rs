@@ -101,6 +101,19 @@ pub struct ReleaseRequested {
     pub requested_at: Timestamp,
 }
 
+/// An operator says that a receiver does not come back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct GoneRequested {
+    /// Name of the receiver.
+    pub node_name: String,
+    /// This request: a UUID.
+    #[serde(rename = "RequestID")]
+    pub request_id: String,
+    /// When, by the API's clock.
+    pub requested_at: Timestamp,
+}
+
 /// Whatever is asked for, a request is told from another by its id, and is published by the API.
 macro_rules! events {
     ($($request:ty: $subject:ident of $whose:ident;)*) => {$(
@@ -128,4 +141,5 @@ events! {
     DeletionRequested: deletion_requested of series_instance_uid;
     TrustRequested: trust_requested of calling_ae_title;
     ReleaseRequested: release_requested of message_id;
+    GoneRequested: gone_requested of node_name;
 }

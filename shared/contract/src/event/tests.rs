@@ -283,6 +283,12 @@ fn a_request_reads_as_its_golden_file() {
         requested_at,
     };
     agrees_with(&delete, include_str!("../../golden/deletion_requested.json"));
+    let gone = GoneRequested {
+        node_name: "ingest 1".into(),
+        request_id: request_id.clone(),
+        requested_at,
+    };
+    agrees_with(&gone, include_str!("../../golden/gone_requested.json"));
     let trust = TrustRequested {
         calling_ae_title: "MR 1".into(),
         request_id: request_id.clone(),

@@ -121,6 +121,11 @@ pub enum Subject {
         /// Id of the announcement.
         message_id: Token,
     },
+    /// `dicom.request.gone.<NODE_NAME>`: an operator says that a receiver does not come back.
+    GoneRequested {
+        /// The receiver.
+        node: Token,
+    },
     /// `dicom.series.completed.<Modality>.<SeriesInstanceUID>`.
     SeriesCompleted {
         /// Modality (0008,0060).
@@ -234,6 +239,12 @@ impl Subject {
         Self::ReleaseRequested { message_id: Token::new(message_id) }
     }
 
+    /// Subject of `dicom.request.gone`.
+    #[must_use]
+    pub fn gone_requested(node_name: &str) -> Self {
+        Self::GoneRequested { node: Token::new(node_name) }
+    }
+
     /// Subject of `dicom.series.completed`.
     #[must_use]
     pub fn series_completed(modality: &str, series: &SeriesInstanceUid) -> Self {
@@ -282,6 +293,7 @@ impl Subject {
             Self::DeletionRequested { .. } => "dicom.request.delete",
             Self::TrustRequested { .. } => "dicom.request.trust",
             Self::ReleaseRequested { .. } => "dicom.request.release",
+            Self::GoneRequested { .. } => "dicom.request.gone",
             Self::SeriesCompleted { .. } => "dicom.series.completed",
             Self::SeriesDeleted { .. } => "dicom.series.deleted",
             Self::StudyCompleted { .. } => "dicom.study.completed",
@@ -315,6 +327,7 @@ impl Display for Subject {
             | Self::IngestStarted { node: name }
             | Self::IngestResumed { node: name }
             | Self::Clock { node: name }
+            | Self::GoneRequested { node: name }
             | Self::Undelivered { hook: name }
             | Self::Dead { reason: name } => f.write_str(name.as_str()),
         }

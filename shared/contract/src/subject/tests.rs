@@ -113,6 +113,7 @@ fn foreign_subjects_are_not_ours() {
         "dicom.series.deleted.MR",
         "dicom.study.completed.",
         "dicom.request.trust.A.B",
+        "dicom.request.gone.a.b",
         "dicom.audit.ingest",
         "dicom.audit.ingest.gossip",
         "dicom.audit.somebody.query",
@@ -157,6 +158,7 @@ proptest! {
             Subject::study_completed(&uid),
             Subject::series_deleted(&modality, &series),
             Subject::trust_requested(&ae),
+            Subject::gone_requested(&ae),
             Subject::dead(&ae),
             Subject::undelivered(&ae),
         ] {

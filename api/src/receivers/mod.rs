@@ -1,0 +1,3 @@
+//! Receivers, by `NODE_NAME`.
+
+pub mod operations;
