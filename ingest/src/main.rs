@@ -67,8 +67,7 @@ async fn run(args: Args, shutdown: Shutdown) -> anyhow::Result<ExitCode> {
             }
         }
     };
-    let admin =
-        admin::serve(args.admin_addr, health.clone(), metrics, shutdown.stop.clone());
+    let admin = admin::serve(args.admin_addr, health.clone(), metrics, shutdown.stop.clone());
     tokio::try_join!(admin, serve)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -199,7 +199,7 @@ fn what_a_receiver_left_open_that_is_gone_for_good_waits_for_nothing_but_quiet()
 fn what_a_receiver_left_open_is_interrupted_when_an_operator_says_that_it_is_gone() {
     let mut play = with_a_dead_receiver();
     play.at(5 * SECOND, gone("gone for good"));
-    assert_eq!(play.completions(), [(0, 1, 10, Interrupted, after(65 * SECOND))]);
+    assert_eq!(play.clone().completions(), [(0, 1, 10, Interrupted, after(65 * SECOND))]);
     // The sender tries again at another receiver.
     let mut retry = association("retry");
     play.stores(&mut retry, 0, 5..20, (40 * SECOND, 100));
