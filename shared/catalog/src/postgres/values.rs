@@ -53,6 +53,14 @@ pub(in crate::postgres) fn number(value: Option<&AttributeValue>) -> Option<i32>
     }
 }
 
+/// The same of a column of 64 bits, of numbers alone.
+pub(in crate::postgres) fn whole(value: Option<&AttributeValue>) -> Option<i64> {
+    match value? {
+        AttributeValue::Number(number) => Some(*number),
+        _ => None,
+    }
+}
+
 /// The items of a sequence as JSON that `jsonb` takes; what is no list is absent.
 pub(in crate::postgres) fn items(value: Option<&AttributeValue>) -> Option<String> {
     let written = match value? {

@@ -1,5 +1,6 @@
 //! What the indexer writes.
 
+mod attribute_columns;
 mod batch;
 mod completions;
 mod deletions;

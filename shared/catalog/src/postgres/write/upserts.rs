@@ -4,44 +4,14 @@
 use crate::error::CatalogError;
 use crate::identities::Said;
 use crate::postgres::patients::Patient;
-use crate::postgres::values::{attribute, items, text};
+use crate::postgres::values::text;
+use crate::postgres::write::attribute_columns::AttributeColumns;
 use crate::postgres::write::rounds::rounds;
 use crate::rows_to_write::Row;
-use contract::event::AttributeValue;
+use contract::attributes::Table;
 use sqlx::{AssertSqlSafe, PgConnection};
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
-
-/// The text columns of a study, each with the attribute that it keeps.
-const STUDY: [(&str, &str); 8] = [
-    ("study_date", "StudyDate"),
-    ("study_time", "StudyTime"),
-    ("accession_number", "AccessionNumber"),
-    ("referring_physician_name", "ReferringPhysicianName"),
-    ("study_id", "StudyID"),
-    ("study_description", "StudyDescription"),
-    ("timezone_offset_from_utc", "TimezoneOffsetFromUTC"),
-    ("specific_character_set", "SpecificCharacterSet"),
-];
-
-/// The same of a series.
-const SERIES: [(&str, &str); 15] = [
-    ("modality", "Modality"),
-    ("series_number", "SeriesNumber"),
-    ("series_description", "SeriesDescription"),
-    ("series_date", "SeriesDate"),
-    ("series_time", "SeriesTime"),
-    ("body_part_examined", "BodyPartExamined"),
-    ("protocol_name", "ProtocolName"),
-    ("manufacturer", "Manufacturer"),
-    ("manufacturer_model_name", "ManufacturerModelName"),
-    ("station_name", "StationName"),
-    ("institution_name", "InstitutionName"),
-    ("timezone_offset_from_utc", "TimezoneOffsetFromUTC"),
-    ("specific_character_set", "SpecificCharacterSet"),
-    ("performed_procedure_step_start_date", "PerformedProcedureStepStartDate"),
-    ("performed_procedure_step_start_time", "PerformedProcedureStepStartTime"),
-];
 
 /// The patients as the events identify them.
 const UPSERT_PATIENTS: &str = "
@@ -50,13 +20,21 @@ insert into patients
 select * from unnest($1::bytea[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
 on conflict do nothing";
 
+/// The columns of a study that keep attributes. Three parameters are before theirs.
+static STUDY: LazyLock<AttributeColumns> =
+    LazyLock::new(|| AttributeColumns::of(Table::Studies, 4));
+
+/// The same of a series, with eight parameters before.
+static SERIES: LazyLock<AttributeColumns> =
+    LazyLock::new(|| AttributeColumns::of(Table::Series, 9));
+
 /// A study's attributes come from its latest instance. Two patients are two by their IDs: of one patient
 /// some series tell less than others, or write the name otherwise.
 static UPSERT_STUDIES: LazyLock<String> = LazyLock::new(|| {
-    let Lists { names, arrays, updates } = Lists::of(&STUDY, 4);
+    let AttributeColumns { names, arrays, values, updates, .. } = &*STUDY;
     format!(
         "insert into studies (study_instance_uid, patient, face, {names})
-         select told.study, patients.id, told.face, {names}
+         select told.study, patients.id, told.face, {values}
          from unnest($1::text[], $2::bytea[], $3::bigint[], {arrays}) with ordinality
              as told (study, key, face, {names}, place)
          join patients on patients.key = told.key
@@ -76,19 +54,17 @@ static UPSERT_STUDIES: LazyLock<String> = LazyLock::new(|| {
 /// A series with a changing instance is open. One that was only claimed by `POST /store` becomes
 /// one of DICOM; its claim stays beside.
 static UPSERT_SERIES: LazyLock<String> = LazyLock::new(|| {
-    let Lists { names, arrays, updates } = Lists::of(&SERIES, 11);
+    let AttributeColumns { names, arrays, values, updates, .. } = &*SERIES;
     format!(
         "insert into series
-             (series_instance_uid, study_instance_uid, patient, face, request_attributes,
-              images_in_acquisition, calling_ae_title, source, state, last_activity_at,
-              first_received_at, last_received_at, {names})
-         select told.series, told.study, patients.id, told.face, told.request_attributes::jsonb,
-             told.images, told.calling_ae_title, 'dicom', 'receiving', told.at, told.first_received,
-             told.received, {names}
+             (series_instance_uid, study_instance_uid, patient, face, calling_ae_title, source, state,
+              last_activity_at, first_received_at, last_received_at, {names})
+         select told.series, told.study, patients.id, told.face, told.calling_ae_title, 'dicom',
+             'receiving', told.at, told.first_received, told.received, {values}
          from unnest($1::text[], $2::text[], $3::bytea[], $4::bigint[], $5::text[], $6::bigint[],
-                     $7::text[], $8::bigint[], $9::bigint[], $10::bigint[], {arrays}) with ordinality
-             as told (series, study, key, face, request_attributes, images, calling_ae_title, at,
-                      first_received, received, {names}, place)
+                     $7::bigint[], $8::bigint[], {arrays}) with ordinality
+             as told (series, study, key, face, calling_ae_title, at, first_received, received,
+                      {names}, place)
          join patients on patients.key = told.key
          order by place
          on conflict (series_instance_uid) do update set
@@ -99,8 +75,6 @@ static UPSERT_SERIES: LazyLock<String> = LazyLock::new(|| {
              study_instance_uid = excluded.study_instance_uid,
              patient = excluded.patient,
              face = excluded.face,
-             request_attributes = excluded.request_attributes,
-             images_in_acquisition = excluded.images_in_acquisition,
              calling_ae_title = excluded.calling_ae_title,
              source = 'dicom',
              state = 'receiving',
@@ -121,28 +95,6 @@ update series set
 from unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[])
     as touched (series, at, first_received, received)
 where series_instance_uid = touched.series";
-
-/// What a list of columns is in a statement.
-struct Lists {
-    names: String,
-    /// Their parameters, from a number on.
-    arrays: String,
-    updates: String,
-}
-
-impl Lists {
-    fn of(columns: &[(&str, &str)], first: usize) -> Self {
-        let each = |line: &dyn Fn(usize, &str) -> String| {
-            let lines = columns.iter().enumerate().map(|(place, (column, _))| line(place, column));
-            lines.collect::<Vec<_>>().join(", ")
-        };
-        Self {
-            names: each(&|_, column| column.to_owned()),
-            arrays: each(&|place, _| format!("${}::text[]", first + place)),
-            updates: each(&|_, column| format!("{column} = excluded.{column}")),
-        }
-    }
-}
 
 /// Writes patients, studies and series as these rows have them, in order.
 pub(in crate::postgres) async fn upsert(
@@ -195,16 +147,11 @@ async fn upsert_studies(
     connection: &mut PgConnection,
     rows: &[(&Row<'_>, &[u8])],
 ) -> Result<(), CatalogError> {
-    let mut query = sqlx::query(AssertSqlSafe(UPSERT_STUDIES.as_str()))
+    let query = sqlx::query(AssertSqlSafe(UPSERT_STUDIES.as_str()))
         .bind(rows.iter().map(|(row, _)| row.study()).collect::<Vec<_>>())
         .bind(rows.iter().map(|(_, key)| *key).collect::<Vec<_>>())
         .bind(rows.iter().map(|(row, _)| row.fingerprints.study).collect::<Vec<_>>());
-    for (_, keyword) in STUDY {
-        let values: Vec<_> =
-            rows.iter().map(|(row, _)| attribute(row.event.attributes.get(keyword))).collect();
-        query = query.bind(values);
-    }
-    query.execute(connection).await?;
+    STUDY.bind(query, rows.iter().map(|(row, _)| row.event)).execute(connection).await?;
     Ok(())
 }
 
@@ -212,30 +159,18 @@ async fn upsert_series(
     connection: &mut PgConnection,
     rows: &[(&Row<'_>, &[u8])],
 ) -> Result<(), CatalogError> {
-    let images = |row: &Row<'_>| match row.event.attributes.get("ImagesInAcquisition") {
-        Some(AttributeValue::Number(number)) => Some(*number),
-        _ => None,
-    };
-    let requests = |row: &Row<'_>| items(row.event.attributes.get("RequestAttributesSequence"));
-    let mut query = sqlx::query(AssertSqlSafe(UPSERT_SERIES.as_str()))
+    let query = sqlx::query(AssertSqlSafe(UPSERT_SERIES.as_str()))
         .bind(
             rows.iter().map(|(row, _)| row.event.series_instance_uid.as_str()).collect::<Vec<_>>(),
         )
         .bind(rows.iter().map(|(row, _)| row.study()).collect::<Vec<_>>())
         .bind(rows.iter().map(|(_, key)| *key).collect::<Vec<_>>())
         .bind(rows.iter().map(|(row, _)| row.fingerprints.series).collect::<Vec<_>>())
-        .bind(rows.iter().map(|(row, _)| requests(row)).collect::<Vec<_>>())
-        .bind(rows.iter().map(|(row, _)| images(row)).collect::<Vec<_>>())
         .bind(rows.iter().map(|(row, _)| text(&row.event.calling_ae_title)).collect::<Vec<_>>())
         .bind(rows.iter().map(|(row, _)| row.at).collect::<Vec<_>>())
         .bind(rows.iter().map(|(row, _)| row.first_received).collect::<Vec<_>>())
         .bind(rows.iter().map(|(row, _)| row.received).collect::<Vec<_>>());
-    for (_, keyword) in SERIES {
-        let values: Vec<_> =
-            rows.iter().map(|(row, _)| attribute(row.event.attributes.get(keyword))).collect();
-        query = query.bind(values);
-    }
-    query.execute(connection).await?;
+    SERIES.bind(query, rows.iter().map(|(row, _)| row.event)).execute(connection).await?;
     Ok(())
 }
 
