@@ -71,8 +71,9 @@ pub struct PipelineSettings {
     #[arg(long, env = "DATA_DIR", default_value = "./data")]
     pub data_dir: PathBuf,
 
-    /// The catalogue: `sqlite://` and the path of a file, with `%25` for `%`, `%3F` for `?` [default: catalog.db in DATA_DIR]
-    #[arg(long, env = "DATABASE_URL")]
+    /// The catalogue: `sqlite://` and the path of a file, with `%25` for `%`, `%3F` for `?`; or `postgres://` with
+    /// user, hosts and database [default: catalog.db in DATA_DIR]
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
 
     /// Settings of the senders file.

@@ -5,7 +5,13 @@ use clap::Args;
 /// Where the catalogue is.
 #[derive(Debug, Clone, Args)]
 pub struct CatalogSettings {
-    /// The catalogue: `sqlite://` and the path of a file, with `%25` for `%`, `%3F` for `?`
-    #[arg(long, env = "DATABASE_URL", default_value = "sqlite://data/catalog.db")]
+    /// The catalogue: `sqlite://` and the path of a file, with `%25` for `%`, `%3F` for `?`; or `postgres://` with
+    /// user, hosts and database
+    #[arg(
+        long,
+        env = "DATABASE_URL",
+        hide_env_values = true,
+        default_value = "sqlite://data/catalog.db"
+    )]
     pub database_url: String,
 }
