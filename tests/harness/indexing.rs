@@ -1,6 +1,7 @@
 //! An indexer alone, and events that are published to it without a sender: a broker may then do what no
 //! receiver would wait for.
 
+use super::database::Database;
 use super::eventually;
 use super::pipeline::{Process, free_addr, service, test_settings};
 use async_nats::jetstream;
@@ -28,6 +29,7 @@ pub struct Indexing {
     admin: String,
     process: Option<Process>,
     settings: Vec<(&'static str, String)>,
+    database: Database,
     folder: TempDir,
 }
 
@@ -40,16 +42,17 @@ impl Indexing {
     /// The same with these settings too.
     pub async fn start_with(url: &str, more: &[(&'static str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let database = Database::beside(folder.path());
         let mut settings = test_settings(folder.path());
         let admin = free_addr().to_string();
         settings.extend([
             ("NATS_URL", url.to_owned()),
             ("ADMIN_ADDR", admin.clone()),
-            ("DATABASE_URL", format!("sqlite://{}", folder.path().join("catalog.db").display())),
+            ("DATABASE_URL", database.url.clone()),
         ]);
         settings.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
         let url = url.to_owned();
-        let mut indexing = Self { url, admin, process: None, settings, folder };
+        let mut indexing = Self { url, admin, process: None, settings, database, folder };
         indexing.start_again().await;
         indexing
     }
@@ -93,12 +96,13 @@ impl Indexing {
 
     /// Its catalogue.
     pub fn catalog(&self) -> CatalogReader {
-        CatalogReader::open(&CatalogSettings::at(&self.path())).unwrap()
+        self.database.reader()
     }
 
     /// What INSTANCES has lost, as its catalogue has it.
     pub async fn losses(&self) -> Vec<Loss> {
-        match catalog::inspect(&CatalogSettings::at(&self.path())).await.unwrap() {
+        let settings = CatalogSettings { database_url: self.database.url.clone() };
+        match catalog::inspect(&settings).await.unwrap() {
             Inspected::Seen(inspection) => inspection.losses,
             other => panic!("{other:?}"),
         }

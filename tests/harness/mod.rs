@@ -4,6 +4,7 @@
 pub mod balancer;
 pub mod browser;
 pub mod cluster;
+pub mod database;
 pub mod failing_disk;
 pub mod indexing;
 pub mod issuer;

@@ -2,6 +2,7 @@
 //! store, catalogue and ports.
 
 pub use super::process::{Process, signal};
+use super::database::Database;
 use super::{DEADLINE, LOOK_EVERY, eventually};
 use async_nats::jetstream::{self, message::StreamMessage};
 use catalog::{CatalogReader, CatalogSettings};
@@ -179,6 +180,7 @@ pub struct Collimator {
     /// The process.
     pub process: Process,
     ends: Ends,
+    _database: Database,
     _folder: TempDir,
 }
 
@@ -191,7 +193,12 @@ impl Collimator {
     /// All in one process, with settings of its own.
     pub async fn start_with(settings: &[(&'static str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let settings = with(test_settings(folder.path()), settings);
+        let database = Database::beside(folder.path());
+        let mut all = test_settings(folder.path());
+        if database.is_on_a_server() {
+            all.push(("DATABASE_URL", database.url.clone()));
+        }
+        let settings = with(all, settings);
         let mut process = Process::start(Path::new(COLLIMATOR), folder.path(), &settings);
         let word_after = |start: &'static str, before: &'static str| {
             move |line: &str| {
@@ -205,7 +212,7 @@ impl Collimator {
         let api = process.says("where its API is", word_after("API", "  ")).await;
         let nats = process.says("where its broker is", word_after("NATS", "  ")).await;
         let ends = Ends::new(dicom.parse().unwrap(), api, nats).await;
-        Self { process, ends, _folder: folder }
+        Self { process, ends, _database: database, _folder: folder }
     }
 
     /// Where it receives over TLS.
@@ -229,6 +236,7 @@ pub struct Services {
     ends: Ends,
     settings: Vec<(&'static str, String)>,
     _broker: EmbeddedNats,
+    database: Database,
     folder: TempDir,
 }
 
@@ -239,8 +247,8 @@ impl Services {
         let broker = broker(&folder.path().join("nats")).await;
         let mut all = with(test_settings(folder.path()), settings);
         all.push(("NATS_URL", broker.url().to_string()));
-        let catalog = folder.path().join("catalog.db");
-        all.push(("DATABASE_URL", format!("sqlite://{}", catalog.display())));
+        let database = Database::beside(folder.path());
+        all.push(("DATABASE_URL", database.url.clone()));
         let start = async |name| Process::start(&service(name).await, folder.path(), &all);
         let (mut ingest, indexer) = (start("ingest").await, start("indexer").await);
         let mut api_service = start("api").await;
@@ -253,6 +261,7 @@ impl Services {
             api_service,
             settings: all,
             _broker: broker,
+            database,
             folder,
         };
         services.indexer_is_at_work().await;
@@ -293,7 +302,7 @@ impl Services {
 
     /// All that the catalogue says.
     pub async fn catalogue_rows(&self) -> Vec<String> {
-        rows(&self.folder.path().join("catalog.db")).await
+        self.database.reader().rows().await.unwrap()
     }
 
     /// A folder that lives as long as this.
@@ -331,7 +340,7 @@ impl Deref for Services {
     }
 }
 
-/// All that a catalogue says.
+/// All that a catalogue in a file says.
 pub async fn rows(path: &Path) -> Vec<String> {
     let settings = CatalogSettings::at(path);
     CatalogReader::open(&settings).unwrap().rows().await.unwrap()
