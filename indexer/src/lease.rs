@@ -36,11 +36,12 @@ const RENEW_EVERY: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 const TAKEOVER_TIMEOUT: Duration = Duration::from_secs(13);
 
-/// Keys of the metadata: who it is, for people; its catalogue's id, and the epoch of its lease on that; and what
-/// tells one start from the next.
+/// Keys of the metadata: who it is, for people; its catalogue's id, the epoch of its lease on that, and whether it has the
+/// catalogue's lock; and what tells one start from the next.
 const OWNER: &str = "owner";
 const CATALOG: &str = "lock";
 const EPOCH: &str = "epoch";
+const HAS_LOCK: &str = "has_lock";
 const START: &str = "start";
 
 /// The lease as a consumer.
@@ -52,6 +53,7 @@ pub struct Owner {
     name: String,
     catalog_id: String,
     epoch: u64,
+    has_lock: bool,
     start: String,
 }
 
@@ -62,15 +64,17 @@ impl Owner {
         let (host, process) = (host_name(), std::process::id());
         let name = format!("host {host}, process {process}, catalogue {}", lease.catalog);
         let start = shared::ephemeral::name("start");
-        Self { name, catalog_id: lease.catalog_id.clone(), epoch: lease.epoch, start }
+        let catalog::Lease { catalog_id, epoch, locked, .. } = lease.clone();
+        Self { name, catalog_id, epoch, has_lock: locked, start }
     }
 
     fn metadata(&self) -> HashMap<String, String> {
-        let epoch = self.epoch.to_string();
+        let (epoch, has_lock) = (self.epoch.to_string(), self.has_lock.to_string());
         let pairs = [
             (OWNER, &self.name),
             (CATALOG, &self.catalog_id),
             (EPOCH, &epoch),
+            (HAS_LOCK, &has_lock),
             (START, &self.start),
         ];
         pairs.map(|(key, value)| (key.to_owned(), value.clone())).into()
@@ -89,13 +93,16 @@ impl Owner {
         }
     }
 
-    /// Whether the lease is of one that had our catalogue before us. Whoever has it at a later epoch follows us.
+    /// Whether the lease is of one that had our catalogue before us: at an earlier epoch, or with the lock that we
+    /// have now, whatever the epoch. (A catalogue that was restored or begins anew has a low one.)
     fn follows(&self, lease: &Info) -> bool {
         let metadata = &lease.config.metadata;
         let epoch = metadata.get(EPOCH).and_then(|epoch| epoch.parse().ok()).unwrap_or(0);
+        // Earlier versions always had the lock.
+        let had_lock = metadata.get(HAS_LOCK).is_none_or(|had| had == "true");
         metadata.get(START) != Some(&self.start)
             && metadata.get(CATALOG) == Some(&self.catalog_id)
-            && epoch < self.epoch
+            && (epoch < self.epoch || self.has_lock && had_lock)
     }
 }
 

@@ -21,4 +21,6 @@ pub struct Lease {
     pub catalog: String,
     /// How often the catalogue has changed hands.
     pub epoch: u64,
+    /// Whether its holder has a lock that the kernel frees when it dies: then whoever had that lock before is gone.
+    pub locked: bool,
 }

@@ -56,7 +56,7 @@ async fn one_has_the_lease_until_it_gives_it_back() {
     let before = one.lease();
     one.close().await;
     let other = shared.take("other").await.unwrap();
-    assert_eq!(other.lease(), catalog::Lease { epoch: before.epoch + 1, ..before });
+    assert_eq!(other.lease(), catalog::Lease { epoch: before.epoch + 1, locked: true, ..before });
 }
 
 #[tokio::test]

@@ -68,7 +68,7 @@ impl CatalogWriter {
     #[must_use]
     pub(crate) fn lease(&self) -> Lease {
         let (catalog_id, catalog) = (self.id.to_string(), self.name.to_string());
-        Lease { catalog_id, catalog, epoch: self.lease.epoch() }
+        Lease { catalog_id, catalog, epoch: self.lease.epoch(), locked: false }
     }
 
     /// Renews the lease. A write that is under way has renewed it as it began.

@@ -182,7 +182,8 @@ impl FileLease {
             Some(file) => file.identity.clone(),
             None => catalog.clone(),
         };
-        Lease { catalog_id, catalog, epoch: self.epoch.load(Ordering::Relaxed).unsigned_abs() }
+        let epoch = self.epoch.load(Ordering::Relaxed).unsigned_abs();
+        Lease { catalog_id, catalog, epoch, locked: self.is_locked() }
     }
 
     fn is_locked(&self) -> bool {
