@@ -5,9 +5,10 @@
 //! bench/chaos 1 17         # that round again
 //! ```
 
+use crate::harness::database::Database;
 use crate::harness::link::Link;
 use crate::harness::pipeline::{
-    Ends, Process, free_addr, nats_conf, nats_server, rows, service, test_settings,
+    Ends, Process, free_addr, nats_conf, nats_server, service, test_settings,
 };
 use crate::harness::{DEADLINE, eventually};
 use collimator::send::{SendSettings, send};
@@ -49,6 +50,7 @@ struct Parts {
     nats: SocketAddr,
     dicom: Link,
     broker: Link,
+    database: Database,
     folder: TempDir,
 }
 
@@ -58,10 +60,10 @@ impl Parts {
         let (nats, dicom, api) = (free_addr(), free_addr(), free_addr());
         let (dicom_link, broker) = (Link::to(dicom).await, Link::to(nats).await);
         let mut settings = test_settings(folder.path());
-        let catalog = folder.path().join("catalog.db");
+        let database = Database::beside(folder.path());
         settings.extend([
             ("NATS_URL", format!("nats://{}", broker.addr)),
-            ("DATABASE_URL", format!("sqlite://{}", catalog.display())),
+            ("DATABASE_URL", database.url.clone()),
             ("DICOM_ADDR", dicom.to_string()),
             ("API_ADDR", api.to_string()),
             ("NODE_NAME", "node".to_owned()),
@@ -76,8 +78,16 @@ impl Parts {
             programs.insert(part, service(name).await);
         }
         let processes = BTreeMap::new();
-        let mut parts =
-            Self { processes, programs, settings, nats, dicom: dicom_link, broker, folder };
+        let mut parts = Self {
+            processes,
+            programs,
+            settings,
+            nats,
+            dicom: dicom_link,
+            broker,
+            database,
+            folder,
+        };
         for part in PARTS {
             parts.run(part).await;
         }
@@ -218,7 +228,7 @@ async fn recovered(parts: &Parts, studies: &[SyntheticStudy], tally: &mut Tally)
     for uid in &series {
         ends.lists(uid, INSTANCES.into()).await;
     }
-    let catalogue = rows(&parts.folder.path().join("catalog.db")).await;
+    let catalogue = parts.database.reader().rows().await.unwrap();
     let instances = catalogue.iter().filter(|row| row.starts_with("instances ")).count();
     assert_eq!(instances, series.len() * INSTANCES as usize, "each instance is one row");
 

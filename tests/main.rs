@@ -50,6 +50,7 @@ mod oidc;
 mod old_nats;
 mod orthanc;
 mod paths;
+mod postgres_trouble;
 mod pseudonyms;
 mod pydicom_files;
 mod receiving;

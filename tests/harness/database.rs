@@ -26,6 +26,11 @@ impl Database {
         Self { url, server }
     }
 
+    /// The one of this URL, which somebody else keeps.
+    pub fn at(url: String) -> Self {
+        Self { url, server: None }
+    }
+
     /// Whether it is not a file.
     pub fn is_on_a_server(&self) -> bool {
         self.server.is_some()

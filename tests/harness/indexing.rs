@@ -43,6 +43,20 @@ impl Indexing {
     pub async fn start_with(url: &str, more: &[(&'static str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let database = Database::beside(folder.path());
+        Self::start_in(folder, database, url, more).await
+    }
+
+    /// The same with its catalogue in this database.
+    pub async fn start_on(database: Database, url: &str, more: &[(&'static str, &str)]) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), database, url, more).await
+    }
+
+    async fn start_in(
+        folder: TempDir,
+        database: Database,
+        url: &str,
+        more: &[(&'static str, &str)],
+    ) -> Self {
         let mut settings = test_settings(folder.path());
         let admin = free_addr().to_string();
         settings.extend([

@@ -1,8 +1,8 @@
 //! The pipeline under test: as one process, or as its services. Each has its own nats-server,
 //! store, catalogue and ports.
 
-pub use super::process::{Process, signal};
 use super::database::Database;
+pub use super::process::{Process, signal};
 use super::{DEADLINE, LOOK_EVERY, eventually};
 use async_nats::jetstream::{self, message::StreamMessage};
 use catalog::{CatalogReader, CatalogSettings};

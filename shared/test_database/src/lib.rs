@@ -6,6 +6,7 @@
 
 mod postgres;
 
+pub use postgres::KillableServer;
 use postgres::Server;
 use std::io::Write as _;
 use tempfile::TempDir;

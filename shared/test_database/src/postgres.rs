@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 /// Where Debian has it: a folder for each version.
 const DEBIAN: &str = "/usr/lib/postgresql";
@@ -17,6 +18,9 @@ const DEBIAN: &str = "/usr/lib/postgresql";
 /// PostgreSQL refuses to run as root, and runs as `nobody` then.
 const ROOT: u32 = 0;
 const NOBODY: u32 = 65534;
+
+/// Folder of the cluster in that of a server.
+const CLUSTER: &str = "cluster";
 
 /// The user of the database, who may do everything.
 const USER: &str = "collimator";
@@ -31,7 +35,7 @@ const POLL: Duration = Duration::from_millis(20);
 const TRIES: usize = 5;
 
 /// Runs a server until its own input ends, which it does with the process of the tests, however that ends. Then
-/// nothing of the server is left.
+/// nothing of the server is left; its folder, the first argument, goes unless that is empty.
 const WATCH: &str = r#"
 folder=$1
 shift
@@ -41,7 +45,7 @@ server=$!
 cat > /dev/null
 kill -QUIT $server
 wait $server
-rm -rf "$folder"
+[ -z "$folder" ] || rm -rf "$folder"
 "#;
 
 /// A running server.
@@ -107,6 +111,86 @@ impl Server {
     }
 }
 
+/// A server of a test's own, which the test may kill.
+#[derive(Debug)]
+pub struct KillableServer {
+    programs: PathBuf,
+    folder: TempDir,
+    port: u16,
+    /// The watch over it, whose input ends with this.
+    watch: Option<Child>,
+}
+
+impl KillableServer {
+    /// Starts one; `None` where PostgreSQL is not installed.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn start() -> Option<Self> {
+        let programs = programs()?;
+        let folder = tempfile::Builder::new().prefix("postgres-").tempdir().unwrap();
+        make_cluster(&programs, folder.path());
+        let mut server = Self { programs, folder, port: free_port(), watch: None };
+        server.start_again();
+        Some(server)
+    }
+
+    /// The URL of its first database.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("postgres://{USER}@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// Kills it with SIGKILL, whatever it does at the moment.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn kill(&mut self) {
+        let file = self.folder.path().join(CLUSTER).join("postmaster.pid");
+        let text = fs::read_to_string(file).unwrap();
+        let process = text.lines().next().unwrap();
+        // Its children too: one in the middle of a statement would go on to its end.
+        for arguments in [["-KILL", "-P", process].as_slice(), &["-KILL", "-g", process]] {
+            let _ = Command::new("pkill").args(arguments).status();
+        }
+        let killed = Command::new("kill").args(["-KILL", process]).status().unwrap();
+        assert!(killed.success());
+        self.end_watch();
+    }
+
+    /// Starts it again, after it was killed.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start_again(&mut self) {
+        let began = Instant::now();
+        loop {
+            match start(&self.programs, self.folder.path(), self.port, false) {
+                Ok(watch) => {
+                    self.watch = Some(watch);
+                    return;
+                }
+                // The last of what was killed is not gone yet.
+                Err(logged) => assert!(began.elapsed() < READY_LIMIT, "{logged}"),
+            }
+        }
+    }
+
+    fn end_watch(&mut self) {
+        if let Some(mut watch) = self.watch.take() {
+            drop(watch.stdin.take());
+            let _ = watch.wait();
+        }
+    }
+}
+
+impl Drop for KillableServer {
+    fn drop(&mut self) {
+        self.end_watch();
+    }
+}
+
 /// Where the programs of the latest version are.
 fn programs() -> Option<PathBuf> {
     let versions = fs::read_dir(DEBIAN).into_iter().flatten().flatten().filter_map(|entry| {
@@ -121,30 +205,45 @@ fn programs() -> Option<PathBuf> {
 }
 
 /// Makes a cluster and starts a server on it; gives the watch over it and its port, or what it has logged.
-#[allow(clippy::zombie_processes, reason = "the watch outlives this process")]
 fn run(programs: &Path) -> Result<(Child, u16), String> {
     // The watch removes it.
     let folder = tempfile::Builder::new().prefix("postgres-").tempdir().unwrap().keep();
-    if fs::metadata(&folder).unwrap().uid() == ROOT {
-        chown(&folder, Some(NOBODY), Some(NOBODY)).unwrap();
+    make_cluster(programs, &folder);
+    let port = free_port();
+    Ok((start(programs, &folder, port, true)?, port))
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
+
+/// Makes the cluster in a folder, for a user that PostgreSQL takes.
+fn make_cluster(programs: &Path, folder: &Path) {
+    if fs::metadata(folder).unwrap().uid() == ROOT {
+        chown(folder, Some(NOBODY), Some(NOBODY)).unwrap();
     }
-    let (cluster, log) = (folder.join("cluster"), folder.join("log"));
-    let output = File::create(&log).unwrap();
-    let made = unprivileged(&programs.join("initdb"), &folder)
+    let made = unprivileged(&programs.join("initdb"), folder)
         .args(["--no-sync", "--auth=trust", "--username", USER, "--encoding=UTF8"])
         // Text is sorted as people do unless a column says otherwise: a missing `collate "C"` shows.
         .args(["--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en-US", "--pgdata"])
-        .arg(&cluster)
+        .arg(folder.join(CLUSTER))
         .output()
         .unwrap();
     assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-    let watch = unprivileged(Path::new("sh"), &folder)
+}
+
+/// Starts a server on the cluster in a folder; gives the watch over it, or what it has logged.
+#[allow(clippy::zombie_processes, reason = "the watch outlives this process")]
+fn start(programs: &Path, folder: &Path, port: u16, removes: bool) -> Result<Child, String> {
+    let log = folder.join("log");
+    let output = File::create(&log).unwrap();
+    let removed = if removes { folder } else { Path::new("") };
+    let watch = unprivileged(Path::new("sh"), folder)
         .args(["-c", WATCH, "sh"])
-        .arg(&folder)
+        .arg(removed)
         .arg(programs.join("postgres"))
         .arg("-D")
-        .arg(&cluster)
+        .arg(folder.join(CLUSTER))
         // No test cuts the power: what a killed server wrote is in the kernel's memory.
         .args(["-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=200"])
         .args(["-c", "listen_addresses=127.0.0.1", "-c", &format!("port={port}")])
@@ -160,9 +259,11 @@ fn run(programs: &Path) -> Result<(Child, u16), String> {
     loop {
         let logged = fs::read_to_string(&log).unwrap();
         if logged.contains("database system is ready to accept connections") {
-            return Ok((watch, port));
+            return Ok(watch);
         }
-        if logged.contains("FATAL") || began.elapsed() > READY_LIMIT {
+        // One that starts while connections of the one before end says FATAL and that it starts.
+        let refuses = logged.contains("FATAL") && !logged.contains("starting up");
+        if refuses || began.elapsed() > READY_LIMIT {
             return Err(logged);
         }
         thread::sleep(POLL);
