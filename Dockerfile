@@ -22,7 +22,8 @@ COPY shared/catalog/Cargo.toml shared/catalog/
 COPY shared/completion/Cargo.toml shared/completion/
 COPY shared/contract/Cargo.toml shared/contract/
 COPY shared/fake_issuer/Cargo.toml shared/fake_issuer/
-RUN for package in . api bench dimse fuzz indexer ingest shared shared/audit_export shared/catalog shared/completion shared/contract shared/fake_issuer; do \
+COPY shared/test_database/Cargo.toml shared/test_database/
+RUN for package in . api bench dimse fuzz indexer ingest shared shared/audit_export shared/catalog shared/completion shared/contract shared/fake_issuer shared/test_database; do \
         mkdir $package/src && touch $package/src/lib.rs && echo 'fn main() {}' >$package/src/main.rs; \
     done \
     && rm dimse/src/main.rs shared/src/main.rs shared/*/src/main.rs \

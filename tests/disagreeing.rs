@@ -94,7 +94,11 @@ async fn a_series_of_two_patients_waits_for_a_person_where_its_sender_is_set_to(
     let replayed = Client::new().request(Method::POST, replay).send().await.unwrap();
     assert_eq!(replayed.status(), 204);
     letters(&collimator, 0).await;
-    let completed = collimator.completions().await.remove(0);
+    let completed = eventually("its announcement", async || collimator.completions().await.pop());
+    let completed = completed.await;
     assert_eq!((completed.series_instance_uid.as_str(), completed.revision), (&*uid, 1));
     assert_eq!(get(&collimator, &path).await["Held"], Value::Null);
+    let (schemas, asked) = (Schemas::read(), collimator.events("INSTANCES").await);
+    let kinds = asked.iter().map(|event| schemas.hold(event));
+    assert_eq!(kinds.filter(|kind| kind == "dicom.request.release").count(), 1);
 }

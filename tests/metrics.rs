@@ -256,6 +256,8 @@ fn the_dashboard_and_the_alerts_ask_for_what_is_documented() {
         "collimator_heartbeats_total",
         // The alert on events lost is what somebody gets up for.
         "collimator_incomplete_completions_total",
+        // An indexer that stands by is no trouble, and one that works is seen by what it does.
+        "collimator_indexer_active",
         "process_start_time_seconds",
     ];
     assert_eq!(rest, read_when_in_doubt);

@@ -70,7 +70,7 @@ impl Account {
         (Self { key, folder }, addr, broker)
     }
 
-    /// The `.creds` file of a new user, who gets answers on its own subjects only.
+    /// The `.creds` file of a new user, who gets answers on its own subjects only, and may be asked what it is.
     fn user(&self, name: &str) -> PathBuf {
         self.user_of(&self.key, name)
     }
@@ -80,7 +80,7 @@ impl Account {
         let inbox = format!("_INBOX_{name}.>");
         let claims = json!({
             "type": "user", "version": 2, "subs": -1, "data": -1, "payload": -1,
-            "pub": {}, "sub": {"allow": [inbox]},
+            "pub": {}, "sub": {"allow": [inbox, "$SRV.>"]},
         });
         let text = format!(
             "-----BEGIN NATS USER JWT-----\n{}\n------END NATS USER JWT------\n\n\

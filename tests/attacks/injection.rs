@@ -198,11 +198,13 @@ impl Target {
         [usize::from(victim), others]
     }
 
-    /// All that the catalogue says, here and in its file.
+    /// All that the catalogue says, here and in its file, but for how far it has read: what is asked for may be an event.
     async fn all(&self) -> (String, Vec<String>) {
         let listed = reqwest::get(format!("{}/series?State=all", self.collimator.api)).await;
         let listed = listed.unwrap().text().await.unwrap();
-        (listed, rows(&self.data.path().join("catalog.db")).await)
+        let mut rows = rows(&self.data.path().join("catalog.db")).await;
+        rows.retain(|row| !row.starts_with("bookmark "));
+        (listed, rows)
     }
 
     /// The served document.
