@@ -25,6 +25,11 @@ const DOCUMENTED: Duration = Duration::from_secs(15);
 /// Pause between two requests of one kind, so that the machine does other things too.
 const PAUSE: Duration = Duration::from_millis(150);
 
+/// Whether an answer says that NATS is away, after all the time that the API waits for it.
+fn is_late(status: StatusCode, began: Instant) -> bool {
+    status == StatusCode::SERVICE_UNAVAILABLE && began.elapsed() >= DOCUMENTED
+}
+
 /// Those who use the API at the same time.
 #[derive(Clone)]
 struct Users {
@@ -56,9 +61,8 @@ impl Users {
             if answer.status() == wanted {
                 return true;
             }
-            let is_late = began.elapsed() >= DOCUMENTED;
             // What became of it nobody knows: it is asked for again.
-            if answer.status() == StatusCode::SERVICE_UNAVAILABLE && is_late {
+            if is_late(answer.status(), began) {
                 continue;
             }
             let said = format!("{method} {path}: {} {:?}", answer.status(), answer.text().await);
@@ -107,7 +111,10 @@ impl Users {
     /// Begins to listen again and again. The place of one who is gone is free only some seconds later.
     async fn begins_to_listen(self) {
         while self.stop.run_until_cancelled(sleep(5 * PAUSE)).await.is_some() {
-            if let Err(answer) = Listening::to(&self.api, "", None).await {
+            let began = Instant::now();
+            if let Err(answer) = Listening::to(&self.api, "", None).await
+                && !is_late(answer.status(), began)
+            {
                 let said = format!("GET /events: {} {:?}", answer.status(), answer.text().await);
                 self.refused.lock().unwrap().push(said);
             }
@@ -118,11 +125,16 @@ impl Users {
     async fn listens(self, told: Arc<Mutex<Vec<String>>>) {
         let mut last = None;
         loop {
-            let listening = Listening::to(&self.api, "", last.as_deref()).await;
-            let Ok(mut listening) = listening else {
-                self.refused.lock().unwrap().push("GET /events to resume".to_owned());
-                sleep(PAUSE).await;
-                continue;
+            let began = Instant::now();
+            let mut listening = match Listening::to(&self.api, "", last.as_deref()).await {
+                Ok(listening) => listening,
+                Err(answer) => {
+                    if !is_late(answer.status(), began) {
+                        self.refused.lock().unwrap().push("GET /events to resume".to_owned());
+                    }
+                    sleep(PAUSE).await;
+                    continue;
+                }
             };
             while let Some(event) = listening.next().await {
                 // One without an id was told before.
