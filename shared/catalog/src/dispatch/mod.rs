@@ -1,0 +1,41 @@
+//! The two ends of the catalogue, each on one of two databases. What differs between them is in `sqlite/` and
+//! `postgres/`.
+
+use crate::error::CatalogError;
+use crate::settings::CatalogSettings;
+use crate::{postgres, sqlite};
+
+/// Runs a verb on the database that an end has. A server may fall silent, a file does not.
+macro_rules! on {
+    ($end:ident, $one:ident => $verb:expr) => {
+        match $end {
+            Self::Sqlite($one) => $verb.await,
+            Self::Postgres($one) => within($verb).await,
+        }
+    };
+}
+
+mod file;
+mod reader;
+mod writer;
+
+pub use file::{NewCatalog, inspect, is_locked, lock, restore_backup};
+pub use reader::CatalogReader;
+pub use writer::CatalogWriter;
+
+impl CatalogSettings {
+    /// What to call the catalogue in front of people; a URL is named without its password.
+    ///
+    /// # Errors
+    /// When the URL names none.
+    pub fn name(&self) -> Result<String, CatalogError> {
+        match self.is_postgres() {
+            true => postgres::name(&self.database_url),
+            false => sqlite::name(self),
+        }
+    }
+
+    fn is_postgres(&self) -> bool {
+        postgres::is_postgres(&self.database_url)
+    }
+}
