@@ -5,6 +5,7 @@
 //! only where there is none, has in its metadata whose it is, and removes it once it has not been asked for
 //! for ten seconds: by the broker's own time, so the clocks of the machines don't matter.
 
+use crate::standby::this_process;
 use anyhow::{Context as _, bail};
 use async_nats::Client;
 use async_nats::jetstream;
@@ -13,7 +14,6 @@ use async_nats::jetstream::context::{ConsumerInfoError, ConsumerInfoErrorKind};
 use async_nats::jetstream::stream::Stream;
 use futures_util::StreamExt as _;
 use shared::health::Part;
-use shared::settings::host_name;
 use shared::stream::INSTANCES;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -61,8 +61,7 @@ impl Owner {
     /// This process, which holds the lease on its catalogue.
     #[must_use]
     pub fn of(lease: &catalog::Lease) -> Self {
-        let (host, process) = (host_name(), std::process::id());
-        let name = format!("host {host}, process {process}, catalogue {}", lease.catalog);
+        let name = format!("{}, catalogue {}", this_process(), lease.catalog);
         let start = shared::ephemeral::name("start");
         let catalog::Lease { catalog_id, epoch, locked, .. } = lease.clone();
         Self { name, catalog_id, epoch, has_lock: locked, start }

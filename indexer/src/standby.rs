@@ -13,6 +13,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Pause between two tries to open a catalogue that is locked by somebody else, or whose disk is full.
 const OPEN_PAUSE: Duration = Duration::from_secs(1);
 
+/// What to call this indexer in front of people on another machine.
+pub fn this_process() -> String {
+    format!("host {}, process {}", host_name(), std::process::id())
+}
+
 /// Waits for the lease on the catalogue and takes it; the parts of the indexer stand by meanwhile. `None` when told to
 /// stop before.
 ///
@@ -23,7 +28,7 @@ pub async fn take_over(
     parts: &[&Part],
     stop: &CancellationToken,
 ) -> Result<Option<CatalogWriter>, CatalogError> {
-    let holder = format!("host {}, process {}", host_name(), std::process::id());
+    let holder = this_process();
     let mut said = false;
     loop {
         let pause = match CatalogWriter::take(settings, &holder).await {

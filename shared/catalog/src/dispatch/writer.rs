@@ -1,6 +1,5 @@
 //! The indexer's end of the catalogue.
 
-use super::file::no_file;
 use crate::announcements::Announcement;
 use crate::batch::{
     Batch, Bookmark, Committed, Recorded, Restored, SeriesBookmark, StudiesDecided,
