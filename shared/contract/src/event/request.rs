@@ -85,7 +85,7 @@ pub struct TrustRequested {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct ReleaseRequested {
-    /// Where it is to be announced.
+    /// Subject of the announcement.
     pub subject: String,
     /// Its id, by which the broker recognises it: `SeriesInstanceUID:Revision` of a completion.
     #[serde(rename = "MessageID")]
