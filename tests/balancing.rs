@@ -13,7 +13,6 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -302,9 +301,11 @@ async fn two_receivers_on_one_host_are_told_apart_without_names() {
     let mut released = Scu::for_mr(services.dicom).await;
     released.stores(&images[1]).await;
     released.release().await;
-    // A mistaken start would have left only the one that is released.
-    services.pause(Duration::from_secs(2)).await;
-    assert!(services.completions().await.is_empty());
+    // A mistaken start would have left only the one that is released, and it would be complete before this one.
+    let fence = SyntheticStudy::new().series("CT", 1).size(16, 16);
+    services.receives(fence.write_to(&services.folder().join("fence")).unwrap()).await;
+    services.lists(&fence.series_instance_uids()[0], 1).await;
+    assert_eq!(services.completions().await.len(), 1, "that of the fence");
     open.stores(&images[2]).await;
     open.release().await;
     let series = services.lists(&study.series_instance_uids()[0], 3).await;

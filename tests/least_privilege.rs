@@ -50,7 +50,7 @@ async fn each_service_does_all_of_its_work_as_its_own_user() {
     assert!(printed.contains("does not let this user make streams"), "{printed}");
     assert!(!printed.contains("INSTANCES_MAX_BYTES"), "a hint that leads nowhere");
     let mut indexer = broker.service("indexer", &[]).await;
-    indexer.says("that it indexes", |line| line.contains("indexing").then_some(())).await;
+    indexer.indexes().await;
     let mut api = broker.service("api", &[]).await;
     let api_addr = api.says("where it is", |line| address(line, "api listens")).await;
     let ends = ends(&broker, dicom, format!("http://{api_addr}")).await;
@@ -124,7 +124,7 @@ async fn each_service_does_all_of_its_work_as_its_own_user() {
     assert_eq!(refusals(&indexer), [""; 0]);
     indexer.kill();
     let mut indexer = broker.service("indexer", &[]).await;
-    indexer.says("that it indexes", |line| line.contains("\"indexing\"").then_some(())).await;
+    indexer.indexes().await;
 
     // None has tried what it may not, but for the receiver that came before the streams.
     assert_eq!(refusals(&indexer), [""; 0]);
@@ -143,7 +143,7 @@ async fn the_api_sends_the_audit_trail_on_as_its_own_user() {
     }
     let broker = RestrictedBroker::start().await;
     let mut indexer = broker.service("indexer", &[]).await;
-    indexer.says("that it indexes", |line| line.contains("indexing").then_some(())).await;
+    indexer.indexes().await;
     let authority = Authority::new(broker.folder.path(), "hospital");
     let mut repository = Repository::new(&authority.issue("repository"), &authority, None);
     repository.comes().await;
@@ -168,7 +168,7 @@ async fn no_user_may_do_what_is_not_its_work() {
     const COMPLETION: &str = "dicom.series.completed.MR.1.2";
     let broker = RestrictedBroker::start().await;
     let mut indexer = broker.service("indexer", &[]).await;
-    indexer.says("that it indexes", |line| line.contains("indexing").then_some(())).await;
+    indexer.indexes().await;
     let refused = [
         (
             "ingest",
@@ -251,7 +251,7 @@ const AT_ONCE: usize = 32;
 async fn each_user_may_publish_what_the_table_has_and_nothing_else() {
     let broker = RestrictedBroker::start().await;
     let mut indexer = broker.service("indexer", &[]).await;
-    indexer.says("that it indexes", |line| line.contains("indexing").then_some(())).await;
+    indexer.indexes().await;
     for (user, patterns) in MAY {
         let mut intruder = intruder(&broker, user).await;
         // No JSON, so that what is let through does nothing.
@@ -272,7 +272,7 @@ async fn each_user_may_publish_what_the_table_has_and_nothing_else() {
 async fn nobody_else_changes_the_consumer_of_the_indexer_by_any_form_of_a_request() {
     let broker = RestrictedBroker::start().await;
     let mut indexer = broker.service("indexer", &[]).await;
-    indexer.says("that it indexes", |line| line.contains("indexing").then_some(())).await;
+    indexer.indexes().await;
     let admin = broker.admin().await;
     let consumer = async || {
         let stream = jetstream::new(admin.clone()).get_stream("INSTANCES").await.unwrap();
@@ -325,7 +325,7 @@ async fn no_answer_to_the_receiver_is_stored_and_none_to_others_is_taken_for_an_
     const INSTANCE: &str = "dicom.instance.stored.00.MR.1.2";
     let broker = RestrictedBroker::start().await;
     let mut indexer = broker.service("indexer", &[]).await;
-    indexer.says("that it indexes", |line| line.contains("indexing").then_some(())).await;
+    indexer.indexes().await;
     let mut api = broker.service("api", &[]).await;
     let addr = api.says("where it is", |line| address(line, "api listens")).await;
     let ends = ends(&broker, addr, format!("http://{addr}")).await;

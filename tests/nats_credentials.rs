@@ -114,7 +114,7 @@ async fn the_whole_flow_works_with_a_file_of_credentials_for_each_service() {
         Process::start(&service(name).await, folder, &settings)
     };
     let mut indexer = start("indexer").await;
-    indexer.says("that it indexes", |line| line.contains("indexing").then_some(())).await;
+    indexer.indexes().await;
     let (mut ingest, mut api) = (start("ingest").await, start("api").await);
     let dicom = ingest.says("where it receives", |line| address(line, "ingest listens")).await;
     ingest.says("who it is", |line| line.contains("ingest starting").then_some(())).await;

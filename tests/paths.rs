@@ -84,7 +84,7 @@ async fn the_services_find_their_files_and_the_catalogue_wherever_these_are() {
     );
     let start = async |name| Process::start(&service(name).await, root.path(), &settings);
     let mut indexer = start("indexer").await;
-    indexer.says("that it indexes", |line| line.contains("indexing").then_some(())).await;
+    indexer.indexes().await;
     let mut api = start("api").await;
     let addr = api.says("where it is", |line| address(line, "api listens")).await;
     api.says("that it serves", |line| line.contains("webhook is served").then_some(())).await;

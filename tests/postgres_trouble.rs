@@ -3,11 +3,9 @@
 use crate::harness::database::Database;
 use crate::harness::eventually;
 use crate::harness::indexing::{Indexing, Published};
-use crate::harness::pipeline::broker;
+use crate::harness::pipeline::{broker, events};
 use crate::harness::tools::skip;
-use async_nats::jetstream;
-use futures_util::StreamExt as _;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use test_database::KillableServer;
 
 /// Kills, unless the environment says how many.
@@ -20,23 +18,6 @@ fn kills() -> u64 {
     std::env::var("COLLIMATOR_KILLS").map_or(KILLS, |kills| kills.parse().unwrap())
 }
 
-/// The announcements in SERIES, by their ids.
-async fn announced(url: &str) -> BTreeMap<String, u32> {
-    let jetstream = jetstream::new(async_nats::connect(url).await.unwrap());
-    let stream = jetstream.get_stream("SERIES").await.unwrap();
-    let consumer =
-        stream.create_consumer(jetstream::consumer::pull::OrderedConfig::default()).await.unwrap();
-    let waiting = stream.cached_info().state.messages;
-    let mut messages = consumer.messages().await.unwrap().take(waiting as usize);
-    let mut ids = BTreeMap::new();
-    while let Some(message) = messages.next().await {
-        let message = message.unwrap();
-        let id = message.headers.as_ref().unwrap().get("Nats-Msg-Id").unwrap();
-        *ids.entry(id.to_string()).or_default() += 1;
-    }
-    ids
-}
-
 #[tokio::test]
 async fn a_server_that_is_killed_in_the_middle_of_commits_loses_and_doubles_nothing() {
     let Some(mut server) = KillableServer::start() else {
@@ -44,8 +25,8 @@ async fn a_server_that_is_killed_in_the_middle_of_commits_loses_and_doubles_noth
         return;
     };
     let folder = tempfile::tempdir().unwrap();
-    let nats = broker(folder.path()).await;
-    let url = nats.url().to_string();
+    let broker = broker(folder.path()).await;
+    let url = broker.url().to_string();
     let settings = [("QUIET_PERIOD", "1s"), ("SETTLE_PERIOD", "200ms")];
     let indexing = Indexing::start_on(Database::at(server.url()), &url, &settings).await;
     let (mut sent, mut series) = (0, 0);
@@ -77,12 +58,15 @@ async fn a_server_that_is_killed_in_the_middle_of_commits_loses_and_doubles_noth
     for revision in &revisions {
         assert_eq!(revision["instances_count"], EVENTS / 2, "{revision}");
     }
-    let ids = eventually("each to be announced", async || {
-        let ids = announced(&url).await;
-        let of_series = ids.keys().filter(|id| id.ends_with(":1")).count();
-        (of_series >= series).then_some(ids)
+    let nats = async_nats::connect(&url).await.unwrap();
+    let announced = eventually("each to be announced", async || {
+        let announced = events(&nats, "SERIES").await;
+        (announced.len() >= series).then_some(announced)
     })
     .await;
-    assert!(ids.values().all(|count| *count == 1), "announced once: {ids:?}");
+    let ids: BTreeSet<_> =
+        announced.iter().map(|event| event.headers.get("Nats-Msg-Id").unwrap().as_str()).collect();
+    assert!(ids.iter().all(|id| id.ends_with(":1")), "{ids:?}");
+    assert_eq!((announced.len(), ids.len()), (series, series), "each is announced once: {ids:?}");
     assert!(!indexing.printed().contains("ERROR"), "{}", indexing.printed());
 }

@@ -1,16 +1,7 @@
 //! Several indexers on one catalogue: one works, and another takes over when it is stopped, killed, or hangs.
 
 use crate::harness::Services;
-use crate::harness::pipeline::Process;
 use collimator::synthetic::SyntheticStudy;
-
-async fn indexes(indexer: &mut Process) {
-    indexer.says("that it indexes", |line| line.contains("\"indexing\"").then_some(())).await;
-}
-
-async fn stands_by(indexer: &mut Process) {
-    indexer.says("that it stands by", |line| line.contains("standing by").then_some(())).await;
-}
 
 /// Sends a series and waits until it is listed.
 async fn receives(services: &Services, name: &str) {
@@ -32,21 +23,21 @@ async fn announced(services: &Services, series: usize) {
 async fn an_indexer_that_is_stopped_is_replaced_and_stands_by_once_it_goes_on() {
     let services = &mut Services::start_with(&[]).await;
     let mut second = services.another_indexer().await;
-    stands_by(&mut second).await;
+    second.stands_by().await;
     receives(services, "before").await;
 
     services.indexer.signal("STOP");
-    indexes(&mut second).await;
+    second.indexes().await;
     receives(services, "meanwhile").await;
     services.indexer.signal("CONT");
     let taken = |line: &str| line.contains("another indexer has taken over").then_some(());
     services.indexer.says("that it was replaced", taken).await;
-    stands_by(&mut services.indexer).await;
+    services.indexer.stands_by().await;
     receives(services, "after").await;
     announced(services, 3).await;
 
     second.kill();
-    indexes(&mut services.indexer).await;
+    services.indexer.indexes().await;
     receives(services, "at last").await;
     announced(services, 4).await;
     let printed = [services.indexer.printed(), second.printed()].concat();
@@ -58,7 +49,7 @@ async fn one_that_stands_by_is_ready_and_says_that_it_stands_by() {
     let services = &mut Services::start_with(&[]).await;
     let admin = crate::harness::pipeline::free_addr().to_string();
     let mut second = services.another_indexer_with(&[("ADMIN_ADDR", &admin)]).await;
-    stands_by(&mut second).await;
+    second.stands_by().await;
     let ready = reqwest::get(format!("http://{admin}/health/ready")).await.unwrap();
     assert_eq!(ready.status(), 200);
     let ready: serde_json::Value = ready.json().await.unwrap();
@@ -72,6 +63,6 @@ async fn one_that_stands_by_is_ready_and_says_that_it_stands_by() {
     };
     assert_eq!(active().await, "collimator_indexer_active 0");
     services.indexer.signal("TERM");
-    indexes(&mut second).await;
+    second.indexes().await;
     assert_eq!(active().await, "collimator_indexer_active 1");
 }

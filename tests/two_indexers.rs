@@ -15,10 +15,6 @@ async fn receives(services: &Services) -> String {
     study.series_instance_uids().remove(0)
 }
 
-async fn indexes(indexer: &mut Process) {
-    indexer.says("that it indexes", |line| line.contains("\"indexing\"").then_some(())).await;
-}
-
 fn error(indexer: &Process) -> String {
     let printed = indexer.printed();
     printed.lines().rfind(|line| line.contains("ERROR")).unwrap_or(&printed).to_owned()
@@ -45,7 +41,7 @@ async fn the_lease_of_an_indexer_that_is_gone_ends() {
     let mut services = Services::start_with(&[]).await;
     services.indexer.kill();
     let other = other_catalogue(&services);
-    indexes(&mut services.another_indexer_with(&[("DATABASE_URL", &other)]).await).await;
+    services.another_indexer_with(&[("DATABASE_URL", &other)]).await.indexes().await;
 }
 
 #[tokio::test]
@@ -54,7 +50,7 @@ async fn an_indexer_whose_place_another_one_has_taken_ends_and_says_so() {
     services.indexer.signal("STOP");
     let other = other_catalogue(&services);
     let mut other = services.another_indexer_with(&[("DATABASE_URL", &other)]).await;
-    indexes(&mut other).await;
+    other.indexes().await;
     services.indexer.signal("CONT");
     assert_eq!(services.indexer.ended().await, Some(1), "{}", services.indexer.printed());
     let error = error(&services.indexer);

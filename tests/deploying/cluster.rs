@@ -4,7 +4,7 @@ use super::{assert_known, assert_setting, file};
 use crate::containers::{assert_hardened, has_an_exact_version, services_of, strings};
 use crate::harness::eventually;
 use crate::harness::pipeline::{Process, free_addr};
-use crate::harness::tools::have;
+use crate::harness::tools::{have, path_of};
 use async_nats::ConnectOptions;
 use async_nats::jetstream::{self, stream};
 use collimator::embedded_nats::Finder;
@@ -171,9 +171,7 @@ fn haproxy_takes_its_file() {
     if !have("haproxy") {
         return;
     }
-    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin";
-    let checked = Command::new("haproxy")
-        .env("PATH", path)
+    let checked = Command::new(path_of("haproxy"))
         .args(["-c", "-f"])
         .arg(file("cluster/haproxy.cfg"))
         .output()

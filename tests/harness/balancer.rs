@@ -3,6 +3,7 @@
 use super::eventually;
 use super::pipeline::free_addr;
 use super::process::Process;
+use super::tools::path_of;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -51,7 +52,7 @@ impl Balancer {
         let file = folder.join("haproxy.cfg");
         std::fs::write(&file, configuration).unwrap();
         let arguments = ["-db", "-f", file.to_str().unwrap()];
-        let process = Process::start_with(Path::new("/usr/sbin/haproxy"), &arguments, folder, &[]);
+        let process = Process::start_with(&path_of("haproxy"), &arguments, folder, &[]);
         eventually("the balancer to listen", async || TcpStream::connect(addr).await.ok()).await;
         Self { addr, _process: process }
     }

@@ -75,7 +75,7 @@ impl Indexing {
     pub async fn start_again(&mut self) {
         let program = service("indexer").await;
         let mut process = Process::start(&program, self.folder.path(), &self.settings);
-        process.says("that it indexes", |l| l.contains("\"indexing\"").then_some(())).await;
+        process.indexes().await;
         self.process = Some(process);
     }
 

@@ -4,6 +4,7 @@
 use super::database::Database;
 pub use super::process::{Process, signal};
 use super::{DEADLINE, LOOK_EVERY, eventually};
+use async_nats::Client;
 use async_nats::jetstream::{self, message::StreamMessage};
 use catalog::{CatalogReader, CatalogSettings};
 use collimator::embedded_nats::{EmbeddedNats, Finder, Pin};
@@ -119,20 +120,9 @@ impl Ends {
         .await
     }
 
-    /// All events of a stream so far. After a broker has died, what our own client asks may be lost with
-    /// the connection, so it asks again.
+    /// All events of a stream so far.
     pub async fn events(&self, stream: &str) -> Vec<StreamMessage> {
-        let jetstream = jetstream::new(self.nats.clone());
-        let mut stream = eventually(&format!("the stream {stream}"), async || {
-            jetstream.get_stream(stream).await.ok()
-        })
-        .await;
-        let state = stream.info().await.unwrap().state.clone();
-        let mut events = Vec::new();
-        for sequence in state.first_sequence.max(1)..=state.last_sequence {
-            events.push(stream.get_raw_message(sequence).await.unwrap());
-        }
-        events
+        events(&self.nats, stream).await
     }
 
     /// The events of all instances that were stored so far.
@@ -322,7 +312,7 @@ impl Services {
     }
 
     async fn indexer_is_at_work(&mut self) {
-        self.indexer.says("that it indexes", |line| line.contains("indexing").then_some(())).await;
+        self.indexer.indexes().await;
     }
 }
 
@@ -431,4 +421,20 @@ pub async fn service(name: &str) -> PathBuf {
         })
         .await;
     folder.join(name)
+}
+
+/// All events of a stream so far. After a broker has died, what our own client asks may be lost with the
+/// connection, so it asks again.
+pub async fn events(nats: &Client, stream: &str) -> Vec<StreamMessage> {
+    let jetstream = jetstream::new(nats.clone());
+    let mut stream = eventually(&format!("the stream {stream}"), async || {
+        jetstream.get_stream(stream).await.ok()
+    })
+    .await;
+    let state = stream.info().await.unwrap().state.clone();
+    let mut events = Vec::new();
+    for sequence in state.first_sequence.max(1)..=state.last_sequence {
+        events.push(stream.get_raw_message(sequence).await.unwrap());
+    }
+    events
 }

@@ -78,6 +78,16 @@ impl Process {
         .await
     }
 
+    /// Waits until it says that it indexes.
+    pub async fn indexes(&mut self) {
+        self.says("that it indexes", |line| line.contains("\"indexing\"").then_some(())).await;
+    }
+
+    /// Waits until it says that it stands by.
+    pub async fn stands_by(&mut self) {
+        self.says("that it stands by", |line| line.contains("standing by").then_some(())).await;
+    }
+
     /// The ids of the processes that it has started.
     pub fn children(&self) -> Vec<u32> {
         let mut children = Vec::new();

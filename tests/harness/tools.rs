@@ -17,6 +17,11 @@ pub fn have(program: &str) -> bool {
     folder_of(program).is_some() || skip(&format!("{program} is not installed"))
 }
 
+/// Where `program` is. [`have`] tells whether there is one.
+pub fn path_of(program: &str) -> PathBuf {
+    folder_of(program).unwrap_or_else(|| panic!("{program} is not installed")).join(program)
+}
+
 fn folder_of(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let sbin = [PathBuf::from("/usr/sbin")];
