@@ -2,6 +2,7 @@
 
 use crate::encoding::timestamp;
 use crate::error::CatalogError;
+use contract::event::ReleaseRequested;
 use contract::subject::Subject;
 use jiff::Timestamp;
 
@@ -20,6 +21,15 @@ pub struct Announcement {
     pub payload: String,
     /// Why it is not announced but becomes a dead letter, for a person to decide on.
     pub held: Option<String>,
+}
+
+/// Bytes of the id of an announcement at most. It is a key, and an entry of an index has at most 2.7 KB; an id that was
+/// made here is a UID and a number.
+const MESSAGE_ID_LENGTH: usize = 256;
+
+/// Whether an announcement can be published as somebody asks for it. One that can't would hold up what follows.
+pub(crate) fn can_be_announced(release: &ReleaseRequested) -> bool {
+    release.subject.parse::<Subject>().is_ok() && release.message_id.len() <= MESSAGE_ID_LENGTH
 }
 
 /// How far a webhook is.

@@ -1,6 +1,6 @@
 //! Series whose instances disagree on whose they are.
 
-use crate::feed::{Feed, changed, second};
+use crate::feed::{Feed, changed, second, unlike};
 use catalog::{
     Attribute, Details, Level, LevelSearch, Matching, SeriesSearch, StudySearch, keyword,
 };
@@ -187,7 +187,8 @@ async fn what_is_held_back_is_announced_once_a_person_says_so(mut feed: Feed) {
     let is_held = async || reader.series_details(&uid).await.unwrap().unwrap().contains_key("Held");
     assert!(is_held().await);
     let nowhere = ReleaseRequested { subject: "nowhere".to_owned(), ..again.clone() };
-    feed.release([again.clone(), nowhere, again]).await;
+    let by_no_id = ReleaseRequested { message_id: unlike(100_000), ..again.clone() };
+    feed.release([again.clone(), nowhere, by_no_id, again]).await;
     assert!(!is_held().await);
     let waiting = feed.catalog.waiting_announcements(10).await.unwrap();
     assert_eq!((waiting.len(), waiting[0].held.as_deref()), (1, None));

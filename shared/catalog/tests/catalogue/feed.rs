@@ -154,6 +154,13 @@ pub(crate) fn second(number: u64) -> Timestamp {
     Timestamp::UNIX_EPOCH + SignedDuration::from_secs(number as i64)
 }
 
+/// A text of this length that a database does not compress into the little that an index has room for.
+pub(crate) fn unlike(length: usize) -> String {
+    let mut digits = vec![0; length];
+    blake3::Hasher::new().finalize_xof().fill(&mut digits);
+    digits.iter().map(|digit| char::from(b'0' + digit % 10)).collect()
+}
+
 pub(crate) fn instance(series: &str, sop: &str) -> InstanceStored {
     changed(series, sop, |_| {})
 }

@@ -1,10 +1,10 @@
 //! Announcements that were held back, and that a person lets go out.
 
+use crate::announcements::can_be_announced;
 use crate::encoding::nanoseconds;
 use crate::error::CatalogError;
 use crate::postgres::values::text;
 use contract::event::ReleaseRequested;
-use contract::subject::Subject;
 use sqlx::PgConnection;
 
 /// Announces what was held back: a person has looked at it. Asked for again, it is once.
@@ -12,11 +12,7 @@ pub(in crate::postgres) async fn release(
     connection: &mut PgConnection,
     releases: &[Box<ReleaseRequested>],
 ) -> Result<(), CatalogError> {
-    for release in releases {
-        // Nothing can be announced there, and it would hold up what follows.
-        if release.subject.parse::<Subject>().is_err() {
-            continue;
-        }
+    for release in releases.iter().filter(|release| can_be_announced(release)) {
         let message_id = text(&release.message_id);
         sqlx::query(
             "insert into outbox (subject, message_id, time, payload) values ($1, $2, $3, $4)

@@ -1,9 +1,9 @@
 //! Announcements that were held back, and that a person lets go out.
 
+use crate::announcements::can_be_announced;
 use crate::encoding::nanoseconds;
 use crate::error::CatalogError;
 use contract::event::ReleaseRequested;
-use contract::subject::Subject;
 use sqlx::SqliteConnection;
 
 /// Announces what was held back: a person has looked at it. Asked for again, it is once.
@@ -11,11 +11,7 @@ pub(in crate::sqlite) async fn release(
     connection: &mut SqliteConnection,
     releases: &[Box<ReleaseRequested>],
 ) -> Result<(), CatalogError> {
-    for release in releases {
-        // Nothing can be announced there, and it would hold up what follows.
-        if release.subject.parse::<Subject>().is_err() {
-            continue;
-        }
+    for release in releases.iter().filter(|release| can_be_announced(release)) {
         sqlx::query(
             "insert into outbox (subject, message_id, time, payload) values (?, ?, ?, ?)
              on conflict do nothing",
