@@ -2,15 +2,15 @@
 //! every text that comes from outside goes through here, and the same text always becomes the same.
 
 use crate::encoding::json;
-use contract::bounded::bounded;
+use contract::bounded::{MARK, bounded};
 use contract::event::AttributeValue;
 use std::borrow::Cow;
 
 /// What stands where PostgreSQL can't keep U+0000.
 const REPLACEMENT: &str = "\u{fffd}";
 
-/// Characters of an AE title that is a key: an index entry has at most 2.7 KB. The standard allows 16.
-const AE_TITLE_LENGTH: usize = 256;
+/// Characters of a key: an index entry has at most 2.7 KB. The standard allows 64 for a UID, and 16 for an AE title.
+const KEY_LENGTH: usize = 256;
 
 /// The text, without U+0000.
 pub(in crate::postgres) fn text(text: &str) -> Cow<'_, str> {
@@ -25,11 +25,12 @@ pub(in crate::postgres) fn optional<T: AsRef<str>>(value: &Option<T>) -> Option<
     value.as_ref().map(|value| text(value.as_ref()))
 }
 
-/// An AE title as a key.
-pub(in crate::postgres) fn ae_title(title: &str) -> Cow<'_, str> {
-    match bounded(title, AE_TITLE_LENGTH) {
-        Cow::Borrowed(title) => text(title),
-        Cow::Owned(title) => Cow::Owned(text(&title).into_owned()),
+/// A text as a key. The key of a key is the same.
+pub(in crate::postgres) fn key(whole: &str) -> Cow<'_, str> {
+    let whole = text(whole);
+    match whole.chars().nth(KEY_LENGTH) {
+        None => whole,
+        Some(_) => Cow::Owned(bounded(&whole, KEY_LENGTH - MARK).into_owned()),
     }
 }
 
@@ -110,6 +111,8 @@ mod tests {
         let list = AttributeValue::Unknown(serde_json::json!([{ "a\0": ["\\u0000"] }]));
         assert_eq!(items(Some(&list)).as_deref(), Some("[{\"a\u{fffd}\":[\"\\\\u0000\"]}]"));
         assert_eq!(items(Some(&AttributeValue::Text("no list".into()))), None);
-        assert!(ae_title(&"A".repeat(5000)).len() < 600);
+        let cut = key(&"\u{fffd}".repeat(5000)).into_owned();
+        assert!(cut.len() < 1000);
+        assert_eq!(key(&cut), cut);
     }
 }

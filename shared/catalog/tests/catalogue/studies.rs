@@ -1,7 +1,10 @@
 //! When studies are complete.
 
-use crate::feed::{Feed, instance, second};
+use crate::feed::{Feed, instance, second, unlike};
+use catalog::Restored;
 use completion::StudyCompletion;
+use contract::event::StudyCompleted;
+use serde_json::json;
 
 async fn a_study_is_complete_once_none_of_its_series_is_receiving_and_only_with_news(
     mut feed: Feed,
@@ -39,4 +42,35 @@ async fn a_study_is_complete_once_none_of_its_series_is_receiving_and_only_with_
     assert_eq!(feed.catalog.complete_studies(&due).await.unwrap(), Default::default());
 }
 
-on_both!(a_study_is_complete_once_none_of_its_series_is_receiving_and_only_with_news,);
+async fn a_study_of_the_record_is_taken_whatever_its_uid_is(feed: Feed) {
+    for study in ["1.1\0".to_owned(), unlike(100_000)] {
+        let fact = json!({
+            "SeriesInstanceUID": format!("2.{}", study.len()), "Revision": 1, "Reason": "stored",
+            "Source": "api", "InstancesCount": 3, "StudyInstanceUID": study, "PatientID": "7",
+            "PatientName": "Roe^Jane", "CompletedAt": second(1), "InstancesAdded": 0,
+            "InstancesCorrected": 0, "Disagrees": [],
+        });
+        let fact = serde_json::from_value(fact).unwrap();
+        assert_eq!(feed.catalog.restore(&fact).await.unwrap(), Restored::Whole);
+        let [(open, _)] = &feed.catalog.open_studies().await.unwrap()[..] else {
+            panic!("{fact:?}")
+        };
+        feed.catalog.move_open_studies(&[(open.clone(), second(2))]).await.unwrap();
+        let due = [StudyCompletion { study: open.clone(), decided_at: second(100) }];
+        let decided = feed.catalog.complete_studies(&due).await.unwrap();
+        let [of_study] = decided.complete.as_slice() else { panic!("{decided:?}") };
+        assert_eq!(of_study.series[0].series_instance_uid, fact.series_instance_uid);
+        assert_eq!(feed.catalog.open_studies().await.unwrap(), []);
+        // As the record has it, which is where the text came from.
+        let of_study = StudyCompleted { study_instance_uid: study, ..of_study.clone() };
+        assert!(feed.catalog.has_study_completion(&of_study).await.unwrap());
+        assert_eq!(feed.catalog.restore_study(&of_study).await.unwrap(), Restored::Known);
+        let later = StudyCompleted { revision: 2, ..of_study };
+        assert_eq!(feed.catalog.restore_study(&later).await.unwrap(), Restored::Whole);
+    }
+}
+
+on_both!(
+    a_study_of_the_record_is_taken_whatever_its_uid_is,
+    a_study_is_complete_once_none_of_its_series_is_receiving_and_only_with_news,
+);

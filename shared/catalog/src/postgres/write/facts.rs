@@ -5,7 +5,7 @@ use crate::batch::Restored;
 use crate::encoding::{nanoseconds, revision};
 use crate::error::CatalogError;
 use crate::postgres::CatalogWriter;
-use crate::postgres::values::{count, optional, text};
+use crate::postgres::values::{count, key, optional};
 use crate::postgres::write::completions::write_down;
 use crate::postgres::write::deletions::last_revision;
 use crate::postgres::write::registrations::patient;
@@ -79,7 +79,7 @@ async fn insert_told(
             (study_instance_uid, patient, study_date, study_description, accession_number)
          values ($1, $2, $3, $4, $5) on conflict do nothing",
     )
-    .bind(text(&fact.study_instance_uid))
+    .bind(key(&fact.study_instance_uid))
     .bind(patient)
     .bind(optional(&fact.study_date))
     .bind(optional(&fact.study_description))
@@ -95,7 +95,7 @@ async fn insert_told(
          values ($1, $2, $3, $4, $5, $6, $7, $8, 'complete', $9, $10, $11)",
     )
     .bind(fact.series_instance_uid.as_str())
-    .bind(text(&fact.study_instance_uid))
+    .bind(key(&fact.study_instance_uid))
     .bind(patient)
     .bind(optional(&fact.modality))
     .bind(optional(&fact.series_number))

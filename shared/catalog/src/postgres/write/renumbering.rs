@@ -4,6 +4,7 @@ use crate::announcements::Announcement;
 use crate::encoding::{nanoseconds, revision};
 use crate::error::CatalogError;
 use crate::postgres::CatalogWriter;
+use crate::postgres::values::key;
 use crate::postgres::write::deletions::last_revision;
 use contract::event::{Event, SeriesCompleted, StudyCompleted};
 use contract::subject::Subject;
@@ -50,7 +51,7 @@ impl CatalogWriter {
             }
             Subject::StudyCompleted { .. } => {
                 let first: StudyCompleted = read(&announcement.payload)?;
-                let uid = first.study_instance_uid.as_str();
+                let uid = key(&first.study_instance_uid);
                 let waiting = waiting(&mut transaction, announcement).await?;
                 for (id, payload) in waiting {
                     let mut event: StudyCompleted = read(&payload)?;
@@ -62,7 +63,7 @@ impl CatalogWriter {
                              from study_revisions where study_instance_uid = $1)
                          where study_instance_uid = $1 and revision = $2 returning revision",
                     )
-                    .bind(uid)
+                    .bind(&uid)
                     .bind(i64::from(event.revision))
                     .fetch_one(&mut *transaction)
                     .await?;

@@ -6,7 +6,7 @@ use crate::encoding::nanoseconds;
 use crate::error::CatalogError;
 use crate::postgres::CatalogWriter;
 use crate::postgres::read::senders;
-use crate::postgres::values::ae_title;
+use crate::postgres::values::key;
 use completion::Lesson;
 use contract::event::Reason;
 use sqlx::PgConnection;
@@ -42,7 +42,7 @@ pub(in crate::postgres) async fn see(
     }
     let seen: HashMap<Cow<'_, str>, i64> = instances
         .iter()
-        .map(|instance| (ae_title(&instance.event.calling_ae_title), nanoseconds(instance.at)))
+        .map(|instance| (key(&instance.event.calling_ae_title), nanoseconds(instance.at)))
         .collect();
     sqlx::query(
         "insert into sources (calling_ae_title, last_seen_at)
@@ -77,7 +77,7 @@ pub(in crate::postgres) async fn learn(
                 sqlx::query(statement)
                     .bind(nanoseconds(disproof.at))
                     .bind(disproof.series.as_str())
-                    .bind(ae_title(&disproof.sender))
+                    .bind(key(&disproof.sender))
                     .execute(&mut *connection)
                     .await?;
             }
@@ -87,7 +87,7 @@ pub(in crate::postgres) async fn learn(
                                         expected_disproved_at = null, expected_disproved_by = null
                      where calling_ae_title = $1",
                 )
-                .bind(ae_title(sender))
+                .bind(key(sender))
                 .execute(&mut *connection)
                 .await?;
             }

@@ -7,12 +7,13 @@ use crate::error::CatalogError;
 use crate::postgres::CatalogWriter;
 use crate::postgres::filings::{completed_instances_of_filing, filings_in};
 use crate::postgres::identities::identities_of_study;
-use crate::postgres::values::{count, text};
+use crate::postgres::values::{count, key};
 use crate::postgres::write::outbox::{announce, hold};
 use completion::StudyCompletion;
 use contract::event::{SeriesCompleted, Source, StudyCompleted};
 use jiff::Timestamp;
 use sqlx::PgConnection;
+use std::borrow::Cow;
 
 impl CatalogWriter {
     /// The studies of which a series was complete since they were, each with when the latest of
@@ -43,8 +44,8 @@ impl CatalogWriter {
         if studies.is_empty() {
             return Ok(());
         }
-        let (uids, times): (Vec<&str>, Vec<i64>) =
-            studies.iter().map(|(study, at)| (study.as_str(), nanoseconds(*at))).unzip();
+        let (uids, times): (Vec<Cow<'_, str>>, Vec<i64>) =
+            studies.iter().map(|(study, at)| (key(study), nanoseconds(*at))).unzip();
         let mut transaction = self.begin_write().await?;
         sqlx::query(
             "update open_studies set last_completed_at = moved.at
@@ -134,7 +135,7 @@ pub(in crate::postgres) async fn open(
             "insert into open_studies values ($1, $2) on conflict (study_instance_uid) do update
              set last_completed_at = excluded.last_completed_at",
         )
-        .bind(text(study))
+        .bind(key(study))
         .bind(by_broker)
         .execute(&mut *connection)
         .await?;
@@ -148,7 +149,7 @@ pub(in crate::postgres) async fn close(
     study: &str,
 ) -> Result<(), CatalogError> {
     let statement = "delete from open_studies where study_instance_uid = $1";
-    sqlx::query(statement).bind(study).execute(connection).await?;
+    sqlx::query(statement).bind(key(study)).execute(connection).await?;
     Ok(())
 }
 
@@ -161,7 +162,7 @@ async fn state(connection: &mut PgConnection, study: &str) -> Result<State, Cata
                     join series on series.series_instance_uid = identities.series_instance_uid
                     where identities.study_instance_uid = $1 and state = 'receiving')",
     )
-    .bind(study)
+    .bind(key(study))
     .fetch_one(connection)
     .await?;
     Ok(State::of(is_open, is_receiving))
@@ -172,7 +173,7 @@ async fn completed(
     connection: &mut PgConnection,
     completion: &StudyCompletion,
 ) -> Result<Option<(StudyCompleted, bool)>, CatalogError> {
-    let study = completion.study.as_str();
+    let study = key(&completion.study);
     let row: Option<StudyRow> = sqlx::query_as(concat!(
         "select patient_id, issuer_of_patient_id, patient_name, study_date, study_description, accession_number,
                 1 + coalesce((select max(revision) from study_revisions
@@ -187,7 +188,7 @@ async fn completed(
          from studies join patients on patients.id = studies.patient
          where study_instance_uid = $1"
     ))
-    .bind(study)
+    .bind(&study)
     .fetch_optional(&mut *connection)
     .await?;
     let Some(row) = row else { return Ok(None) };
@@ -202,7 +203,7 @@ async fn completed(
          group by series_instance_uid, revision, modality, held, first_completed_at, arrival
          order by first_completed_at, arrival"
     ))
-    .bind(study)
+    .bind(&study)
     .fetch_all(connection)
     .await?;
     row.completed(series, completion)
@@ -216,7 +217,7 @@ pub(in crate::postgres) async fn write_down(
     let written = sqlx::query(
         "insert into study_revisions values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing",
     )
-    .bind(text(&event.study_instance_uid))
+    .bind(key(&event.study_instance_uid))
     .bind(i64::from(event.revision))
     .bind(event.reason.as_str())
     .bind(count(event.number_of_study_related_series))

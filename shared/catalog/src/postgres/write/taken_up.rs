@@ -4,7 +4,7 @@ use crate::batch::SeriesBookmark;
 use crate::encoding::{nanoseconds, timestamp};
 use crate::error::CatalogError;
 use crate::postgres::CatalogWriter;
-use crate::postgres::values::{count, text};
+use crate::postgres::values::{count, key};
 use crate::postgres::write::completions::write_down;
 use crate::postgres::write::deletions;
 use crate::postgres::write::study_completions;
@@ -89,7 +89,7 @@ impl CatalogWriter {
     ) -> Result<bool, CatalogError> {
         let query = "select exists (select 1 from study_revisions
             where study_instance_uid = $1 and revision = $2)";
-        let query = sqlx::query_scalar(query).bind(text(&fact.study_instance_uid));
+        let query = sqlx::query_scalar(query).bind(key(&fact.study_instance_uid));
         let mut connection = self.acquire().await?;
         let has = query.bind(i64::from(fact.revision)).fetch_one(&mut *connection).await?;
         connection.release();
