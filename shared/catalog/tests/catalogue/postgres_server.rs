@@ -6,9 +6,11 @@ use completion::Consequences;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use test_database::TestDatabase;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 
 /// A batch of one instance, after which INSTANCES is read up to its sequence.
 fn batch(sequence: u64) -> Batch {
@@ -208,6 +210,48 @@ async fn one_writer_at_a_time_has_the_lease_and_the_one_before_writes_nothing() 
     // What is given back is free at once.
     second.close().await;
     assert!(take("third").await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn nobody_takes_the_lease_from_a_writer_that_reads_or_writes_for_long() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    let settings = CatalogSettings { database_url: database.url().to_owned() };
+    let take = |holder: &'static str| CatalogWriter::take(&settings, holder);
+    let first = take("first").await.unwrap().unwrap();
+    record(&first, 1).await.unwrap();
+    let mut other = PgConnection::connect(database.url()).await.unwrap();
+    let expire = "update bookmark set expires_at = clock_timestamp() - interval '1 s'";
+
+    // A read that lasts until it is told to end.
+    let long_reads = "create table told (); alter table instances rename to all_instances;
+        create function is_told() returns boolean language plpgsql as $$ begin
+            while not exists (select from told) loop perform pg_sleep(0.01); end loop;
+            return true;
+        end $$;
+        create view instances as select * from all_instances where is_told()";
+    other.execute(long_reads).await.unwrap();
+    let renews = async {
+        let reading = "select from pg_stat_activity where datname = current_database()
+            and state = 'active' and query like '%from instances%' and pid <> pg_backend_pid()";
+        while other.fetch_optional(reading).await.unwrap().is_none() {}
+        other.execute(expire).await.unwrap();
+        first.renew().await.unwrap();
+        assert!(take("second").await.unwrap().is_none(), "it is renewed beside the read");
+        other.execute("insert into told default values").await.unwrap();
+    };
+    let both = async { tokio::join!(first.witness(0, 1, true), renews) };
+    let (witness, ()) = timeout(Duration::from_secs(60), both).await.unwrap();
+    assert_eq!(witness.unwrap().unwrap().sequence, 1);
+
+    // As if a write had begun longer ago than a lease lasts.
+    other.execute(expire).await.unwrap();
+    other.execute("begin; select from bookmark for update").await.unwrap();
+    let busy = first.renew().await.unwrap_err();
+    assert!(busy.is_passing(), "{busy}");
+    assert!(take("second").await.unwrap().is_none(), "it is not free while somebody writes");
+    other.execute("rollback").await.unwrap();
+    first.renew().await.unwrap();
+    assert!(take("second").await.unwrap().is_none());
 }
 
 #[tokio::test]

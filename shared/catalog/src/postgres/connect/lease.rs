@@ -42,7 +42,7 @@ impl RowLease {
         Ok(epoch.map(|epoch| Self { epoch }))
     }
 
-    /// Whether another writer renews it, or the tables are not there yet.
+    /// Whether another writer renews it or writes; nobody does where there are no tables yet.
     pub(in crate::postgres) async fn is_taken(
         connection: &mut PgConnection,
     ) -> Result<bool, CatalogError> {
@@ -52,8 +52,9 @@ impl RowLease {
         if !there {
             return Ok(false);
         }
-        let query = "select exists (select 1 from bookmark
-            where shard = 0 and expires_at >= clock_timestamp())";
+        // Whoever has the row locked is in the middle of a write, however long ago it was renewed.
+        let query = "select not exists (select 1 from bookmark
+            where shard = 0 and expires_at < clock_timestamp() for update skip locked)";
         Ok(sqlx::query_scalar(query).fetch_one(connection).await?)
     }
 

@@ -1,4 +1,4 @@
-//! The one connection that writes, so that what is written is written in order. It is used again only after
+//! A connection with one user at a time, so that what is written on it is written in order. It is used again only after
 //! everything went well: after any error, and when a caller goes away in the middle, it is closed, which rolls back
 //! what was begun, and the next use finds a server anew.
 
@@ -43,19 +43,6 @@ impl OwnConnection {
         let mut owned = self.acquire().await?;
         owned.execute("begin").await?;
         Ok(owned)
-    }
-
-    /// The connection, unless it is in use.
-    ///
-    /// # Errors
-    /// When no server takes writes.
-    pub(in crate::postgres) async fn try_acquire(&self) -> Result<Option<Owned>, CatalogError> {
-        let Ok(mut idle) = self.idle.clone().try_lock_owned() else { return Ok(None) };
-        let connection = match idle.take() {
-            Some(connection) => connection,
-            None => self.servers.writable().await?,
-        };
-        Ok(Some(Owned { connection, idle }))
     }
 
     /// Closes it, once what runs on it has ended.

@@ -17,6 +17,8 @@ const ID: &str = "select (select system_identifier from pg_control_system()) || 
 #[derive(Debug, Clone)]
 pub struct CatalogWriter {
     connection: OwnConnection,
+    /// For the lease alone: a read that takes long can't hold up its renewal.
+    renewal: OwnConnection,
     lease: Arc<RowLease>,
     id: Arc<str>,
     name: Arc<str>,
@@ -47,7 +49,9 @@ impl CatalogWriter {
         holder: &str,
         anyway: bool,
     ) -> Result<Option<Self>, CatalogError> {
-        let connection = OwnConnection::new(Servers::of(settings)?);
+        let servers = Servers::of(settings)?;
+        let connection = OwnConnection::new(servers.clone());
+        let renewal = OwnConnection::new(servers);
         let mut owned = connection.acquire().await?;
         // The tables are left to whoever has the lease.
         if !anyway && RowLease::is_taken(&mut owned).await? {
@@ -61,7 +65,8 @@ impl CatalogWriter {
         let id: String = sqlx::query_scalar(ID).fetch_one(&mut *owned).await?;
         owned.release();
         let name = name(&settings.database_url)?;
-        Ok(Some(Self { connection, lease: Arc::new(lease), id: id.into(), name: name.into() }))
+        let (lease, id, name) = (Arc::new(lease), id.into(), name.into());
+        Ok(Some(Self { connection, renewal, lease, id, name }))
     }
 
     /// The lease that it holds.
@@ -71,12 +76,13 @@ impl CatalogWriter {
         Lease { catalog_id, catalog, epoch: self.lease.epoch(), locked: false }
     }
 
-    /// Renews the lease. A write that is under way has renewed it as it began.
+    /// Renews the lease, at once or right after a write that is under way.
     ///
     /// # Errors
-    /// [`CatalogError::Superseded`] when another indexer has taken it.
+    /// [`CatalogError::Superseded`] when another indexer has taken it, and [`CatalogError::Unavailable`] when the write
+    /// takes longer than a lock is waited for. Nobody takes the lease while it runs.
     pub(crate) async fn renew(&self) -> Result<(), CatalogError> {
-        let Some(mut owned) = self.connection.try_acquire().await? else { return Ok(()) };
+        let mut owned = self.renewal.acquire().await?;
         self.lease.renew(&mut owned).await?;
         owned.release();
         Ok(())
@@ -98,7 +104,7 @@ impl CatalogWriter {
         Ok(owned)
     }
 
-    /// Gives the lease back, and closes the connection once what runs on it has ended.
+    /// Gives the lease back, and closes both connections once what runs on them has ended.
     pub(crate) async fn close(&self) {
         let given_up = async {
             let mut owned = self.connection.acquire().await?;
@@ -109,6 +115,7 @@ impl CatalogWriter {
         if let Err(error) = given_up.await {
             tracing::debug!(%error, "the lease on the catalogue ends by itself");
         }
+        self.renewal.close().await;
         self.connection.close().await;
     }
 }
