@@ -36,7 +36,7 @@ impl CatalogWriter {
     /// When it can't be made, opened or migrated.
     pub async fn own(settings: &CatalogSettings) -> Result<Self, CatalogError> {
         if settings.is_postgres() {
-            return within(postgres::CatalogWriter::own(settings)).await.map(Self::Postgres);
+            return postgres::CatalogWriter::own(settings).await.map(Self::Postgres);
         }
         sqlite::CatalogWriter::own(settings).await.map(Self::Sqlite)
     }
@@ -51,7 +51,7 @@ impl CatalogWriter {
         holder: &str,
     ) -> Result<Option<Self>, CatalogError> {
         if settings.is_postgres() {
-            let taken = within(postgres::CatalogWriter::take(settings, holder)).await?;
+            let taken = postgres::CatalogWriter::take(settings, holder).await?;
             return Ok(taken.map(Self::Postgres));
         }
         Ok(sqlite::CatalogWriter::take(settings, holder).await?.map(Self::Sqlite))
@@ -208,6 +208,7 @@ impl CatalogWriter {
     pub async fn go_back(&self, to: u64, loss: &Loss) -> Result<(), CatalogError> {
         match self {
             Self::Sqlite(one) => one.go_back(to, loss).await,
+            // Without a limit: it may write every row that there is, and would begin again each time.
             Self::Postgres(one) => one.go_back(to, loss).await,
         }
     }

@@ -5,11 +5,13 @@ use crate::error::CatalogError;
 use crate::lease::LEASE;
 use sqlx::PgConnection;
 
-/// Takes the lease once it is not renewed any more.
+/// Takes the lease once it is not renewed any more. Whoever has its row locked is in the middle of a write, however long
+/// ago that renewed it.
 const TAKE: &str = "
 update bookmark set epoch = epoch + 1, holder = $1,
     expires_at = clock_timestamp() + make_interval(secs => $2)
-where shard = 0 and (expires_at < clock_timestamp() or $3)
+where shard = 0 and ($3 or exists (select 1 from bookmark
+    where shard = 0 and expires_at < clock_timestamp() for update skip locked))
 returning epoch";
 
 /// Renews it, if it is ours.
@@ -42,19 +44,11 @@ impl RowLease {
         Ok(epoch.map(|epoch| Self { epoch }))
     }
 
-    /// Whether another writer renews it or writes; nobody does where there are no tables yet.
-    pub(in crate::postgres) async fn is_taken(
+    /// Whether there is a row to take it in: the first migration makes it.
+    pub(in crate::postgres) async fn has_row(
         connection: &mut PgConnection,
     ) -> Result<bool, CatalogError> {
-        let there: bool = sqlx::query_scalar("select to_regclass('bookmark') is not null")
-            .fetch_one(&mut *connection)
-            .await?;
-        if !there {
-            return Ok(false);
-        }
-        // Whoever has the row locked is in the middle of a write, however long ago it was renewed.
-        let query = "select not exists (select 1 from bookmark
-            where shard = 0 and expires_at < clock_timestamp() for update skip locked)";
+        let query = "select to_regclass('bookmark') is not null";
         Ok(sqlx::query_scalar(query).fetch_one(connection).await?)
     }
 

@@ -5,7 +5,7 @@ use super::owned::{OwnConnection, Owned};
 use super::servers::Servers;
 use crate::error::CatalogError;
 use crate::lease::Lease;
-use crate::postgres::{MIGRATIONS, name};
+use crate::postgres::{MIGRATIONS, name, within};
 use crate::settings::CatalogSettings;
 use std::sync::Arc;
 
@@ -52,17 +52,19 @@ impl CatalogWriter {
         let servers = Servers::of(settings)?;
         let connection = OwnConnection::new(servers.clone());
         let renewal = OwnConnection::new(servers);
-        let mut owned = connection.acquire().await?;
-        // The tables are left to whoever has the lease.
-        if !anyway && RowLease::is_taken(&mut owned).await? {
-            return Ok(None);
+        let mut owned = within(connection.acquire()).await?;
+        // Of several that come here at a time one goes on, by the advisory lock that sqlx takes. No migration has a
+        // limit: how long it takes depends on the rows that there are.
+        if !within(RowLease::has_row(&mut owned)).await? {
+            MIGRATIONS.run(&mut *owned).await?;
         }
-        // Of several that come here at a time one goes on, by the advisory lock that sqlx takes.
-        MIGRATIONS.run(&mut *owned).await?;
-        let Some(lease) = RowLease::take(&mut owned, holder, anyway).await? else {
+        // The tables are left to whoever has the lease: another writer may be in the middle of what they are now.
+        let Some(lease) = within(RowLease::take(&mut owned, holder, anyway)).await? else {
             return Ok(None);
         };
-        let id: String = sqlx::query_scalar(ID).fetch_one(&mut *owned).await?;
+        MIGRATIONS.run(&mut *owned).await?;
+        let id = async { Ok(sqlx::query_scalar::<_, String>(ID).fetch_one(&mut *owned).await?) };
+        let id = within(id).await?;
         owned.release();
         let name = name(&settings.database_url)?;
         let (lease, id, name) = (Arc::new(lease), id.into(), name.into());
@@ -110,9 +112,9 @@ impl CatalogWriter {
             let mut owned = self.connection.acquire().await?;
             self.lease.give_up(&mut owned).await?;
             owned.release();
-            Ok::<_, CatalogError>(())
+            Ok(())
         };
-        if let Err(error) = given_up.await {
+        if let Err(error) = within(given_up).await {
             tracing::debug!(%error, "the lease on the catalogue ends by itself");
         }
         self.renewal.close().await;
