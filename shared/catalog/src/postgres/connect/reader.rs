@@ -73,7 +73,7 @@ impl CatalogReader {
     pub(in crate::postgres) async fn connection(
         &self,
     ) -> Result<PoolConnection<Postgres>, CatalogError> {
-        if self.pool.num_idle() == 0 {
+        if self.pool.num_idle() == 0 && self.pool.size() < READERS {
             // A new one is about to be made, to a server that may not be the one of before.
             let options = self.servers.readable().await?;
             // A long read is what somebody asked for: nothing to warn of.
