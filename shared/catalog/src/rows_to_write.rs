@@ -219,6 +219,18 @@ fn by_news<'a>(
     })
 }
 
+/// Those of instances, sorted by SOP Instance UID, that are of series which disagree. Of one that comes several times the
+/// last is what is there now.
+pub(crate) fn latest_of_disagreeing<'a>(
+    instances: &'a [&'a Received],
+    disagreeing: &HashSet<String>,
+) -> impl Iterator<Item = &'a InstanceStored> {
+    instances
+        .chunk_by(|one, other| one.event.sop_instance_uid == other.event.sop_instance_uid)
+        .filter_map(|same| same.last().map(|last| &*last.event))
+        .filter(|event| disagreeing.contains(event.series_instance_uid.as_str()))
+}
+
 /// The instances that matter to patients, studies and series: a series' attributes come from its
 /// latest instance, and an earlier one counts only where it disagrees with the one that follows.
 fn latest_of_series<'a>(instances: &[&'a Received]) -> Vec<&'a Received> {

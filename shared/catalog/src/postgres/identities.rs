@@ -5,6 +5,7 @@ use crate::batch::Received;
 use crate::error::CatalogError;
 use crate::identities::{OfSeries, Said};
 use crate::postgres::patients::Patient;
+use crate::rows_to_write::latest_of_disagreeing;
 use contract::uid::SeriesInstanceUid;
 use sqlx::PgConnection;
 use std::collections::HashSet;
@@ -61,14 +62,7 @@ pub(in crate::postgres) async fn attribute(
     }
     let (mut series, mut studies, mut keys, mut sops) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    // Of those that come several times the last one is what is there now.
-    for same in
-        instances.chunk_by(|one, other| one.event.sop_instance_uid == other.event.sop_instance_uid)
-    {
-        let Some(Received { event, .. }) = same.last() else { continue };
-        if !disagreeing.contains(event.series_instance_uid.as_str()) {
-            continue;
-        }
+    for event in latest_of_disagreeing(instances, disagreeing) {
         let said = Said::by(event);
         series.push(event.series_instance_uid.as_str());
         studies.push(said.study());

@@ -5,6 +5,7 @@ use crate::batch::Received;
 use crate::encoding::json;
 use crate::error::CatalogError;
 use crate::identities::{OfSeries, Said};
+use crate::rows_to_write::latest_of_disagreeing;
 use contract::uid::SeriesInstanceUid;
 use sqlx::SqliteConnection;
 use std::collections::HashSet;
@@ -59,7 +60,7 @@ macro_rules! patient_of_texts {
     };
 }
 
-/// Says of each of these instances whose it is, as far as it is of one of these series.
+/// Says of each of these instances, sorted by SOP Instance UID, whose it is, as far as it is of one of these series.
 pub(in crate::sqlite) async fn attribute(
     connection: &mut SqliteConnection,
     instances: &[&Received],
@@ -68,10 +69,8 @@ pub(in crate::sqlite) async fn attribute(
     if disagreeing.is_empty() {
         return Ok(());
     }
-    let of_them =
-        instances.iter().filter(|it| disagreeing.contains(it.event.series_instance_uid.as_str()));
-    let said: Vec<_> = of_them
-        .map(|Received { event, .. }| {
+    let said: Vec<_> = latest_of_disagreeing(instances, disagreeing)
+        .map(|event| {
             let [study, id, issuer, name, birth_date, sex] = Said::by(event).texts();
             let (series, sop) = (&event.series_instance_uid, &event.sop_instance_uid);
             (series, study, id, issuer, name, birth_date, sex, sop)

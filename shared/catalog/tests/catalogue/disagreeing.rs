@@ -208,6 +208,26 @@ async fn an_instance_that_leaves_a_disagreeing_series_takes_its_patient_along(mu
     assert_eq!(instances_by(&feed, ("PatientID", "B")).await, []);
 }
 
+async fn an_instance_that_moves_in_the_batch_in_which_its_series_disagrees_is_only_the_others(
+    mut feed: Feed,
+) {
+    feed.receive([of_patient("2.1", "3.1", "1.1", "A", "Roe^Anna")]).await;
+    feed.receive([
+        of_patient("2.1", "3.2", "1.2", "B", "Doe^Ben"),
+        of_patient("2.1", "3.3", "1.2", "B", "Doe^Ben"),
+        of_patient("2.2", "3.3", "1.3", "C", "Poe^Cid"),
+    ])
+    .await;
+    for (patient, sop) in [("A", "3.1"), ("B", "3.2"), ("C", "3.3")] {
+        let found = instances_by(&feed, ("PatientID", patient)).await;
+        assert_eq!(found, [(sop.to_owned(), patient.to_owned())]);
+    }
+    let completed = feed.complete("2.1").await.unwrap();
+    let told = json!([{"Value": "A", "Instances": 1}, {"Value": "B", "Instances": 1}]);
+    assert_eq!(serde_json::to_value(&completed.disagrees).unwrap()[1]["Values"], told);
+    assert_eq!(feed.complete("2.2").await.unwrap().disagrees, []);
+}
+
 on_both!(
     no_instance_of_one_patient_is_told_as_anothers,
     both_studies_of_a_series_stay_and_are_complete_with_what_is_theirs,
@@ -216,4 +236,5 @@ on_both!(
     a_deletion_takes_all_that_a_disagreeing_series_named_and_names_no_patient,
     what_is_held_back_is_announced_once_a_person_says_so,
     an_instance_that_leaves_a_disagreeing_series_takes_its_patient_along,
+    an_instance_that_moves_in_the_batch_in_which_its_series_disagrees_is_only_the_others,
 );
