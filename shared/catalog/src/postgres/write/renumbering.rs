@@ -1,11 +1,12 @@
 //! Completions whose number SERIES has for another one: they get the next.
 
 use crate::announcements::Announcement;
-use crate::encoding::{nanoseconds, revision};
+use crate::encoding::revision;
 use crate::error::CatalogError;
 use crate::postgres::CatalogWriter;
 use crate::postgres::values::key;
 use crate::postgres::write::deletions::last_revision;
+use crate::postgres::write::outbox::announce;
 use contract::event::{Event, SeriesCompleted, StudyCompleted};
 use contract::subject::Subject;
 use serde::de::DeserializeOwned;
@@ -100,17 +101,8 @@ async fn replace<E: Event>(
     id: i64,
     event: &E,
 ) -> Result<(), CatalogError> {
-    let unwritable =
-        |error| CatalogError::Unreadable(format!("announcement {}: {error}", event.id()));
     sqlx::query("delete from outbox where id = $1").bind(id).execute(&mut *connection).await?;
-    sqlx::query("insert into outbox (subject, message_id, time, payload) values ($1, $2, $3, $4)")
-        .bind(event.subject().to_string())
-        .bind(event.id())
-        .bind(nanoseconds(event.time()))
-        .bind(serde_json::to_string(event).map_err(unwritable)?)
-        .execute(connection)
-        .await?;
-    Ok(())
+    announce(connection, event).await
 }
 
 fn read<E: DeserializeOwned>(payload: &str) -> Result<E, CatalogError> {

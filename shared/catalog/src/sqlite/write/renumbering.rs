@@ -1,10 +1,11 @@
 //! Completions whose number SERIES has for another one: they get the next.
 
 use crate::announcements::Announcement;
-use crate::encoding::nanoseconds;
+use crate::encoding::revision;
 use crate::error::CatalogError;
 use crate::sqlite::CatalogWriter;
 use crate::sqlite::write::deletions::last_revision;
+use crate::sqlite::write::outbox::announce;
 use contract::event::{Event, SeriesCompleted, StudyCompleted};
 use contract::subject::Subject;
 use serde::de::DeserializeOwned;
@@ -27,7 +28,7 @@ impl CatalogWriter {
                     waiting(&mut transaction, announcement, "SeriesInstanceUID", uid).await?;
                 for (id, payload) in waiting {
                     let mut event: SeriesCompleted = read(&payload)?;
-                    let next: u32 =
+                    let next: i64 =
                         sqlx::query_scalar(concat!("select 1 + ", last_revision!("?1")))
                             .bind(uid)
                             .fetch_one(&mut *transaction)
@@ -41,7 +42,7 @@ impl CatalogWriter {
                         let update = sqlx::query(statement).bind(uid).bind(event.revision);
                         update.bind(next).execute(&mut *transaction).await?;
                     }
-                    event.revision = next;
+                    event.revision = revision(next)?;
                     replace(&mut transaction, id, &event).await?;
                 }
             }
@@ -52,7 +53,7 @@ impl CatalogWriter {
                     waiting(&mut transaction, announcement, "StudyInstanceUID", uid).await?;
                 for (id, payload) in waiting {
                     let mut event: StudyCompleted = read(&payload)?;
-                    let next: u32 = sqlx::query_scalar(
+                    let next: i64 = sqlx::query_scalar(
                         "update study_revisions set revision = 1 + (select max(revision)
                              from study_revisions where study_instance_uid = ?1)
                          where study_instance_uid = ?1 and revision = ?2 returning revision",
@@ -61,7 +62,7 @@ impl CatalogWriter {
                     .bind(event.revision)
                     .fetch_one(&mut *transaction)
                     .await?;
-                    event.revision = next;
+                    event.revision = revision(next)?;
                     replace(&mut transaction, id, &event).await?;
                 }
             }
@@ -93,17 +94,8 @@ async fn replace<E: Event>(
     id: i64,
     event: &E,
 ) -> Result<(), CatalogError> {
-    let unwritable =
-        |error| CatalogError::Unreadable(format!("announcement {}: {error}", event.id()));
     sqlx::query("delete from outbox where id = ?").bind(id).execute(&mut *connection).await?;
-    sqlx::query("insert into outbox (subject, message_id, time, payload) values (?, ?, ?, ?)")
-        .bind(event.subject().to_string())
-        .bind(event.id())
-        .bind(nanoseconds(event.time()))
-        .bind(serde_json::to_string(event).map_err(unwritable)?)
-        .execute(connection)
-        .await?;
-    Ok(())
+    announce(connection, event).await
 }
 
 fn read<E: DeserializeOwned>(payload: &str) -> Result<E, CatalogError> {
