@@ -3,7 +3,7 @@
 use crate::encoding::{optional_timestamp, revision, timestamp, word};
 use crate::error::CatalogError;
 use crate::identities;
-use contract::event::SeriesCompleted;
+use contract::event::{SeriesCompleted, Source};
 use contract::uid::SeriesInstanceUid;
 
 /// What a revision brought, and what is said with it that the series' row does not tell.
@@ -83,4 +83,27 @@ impl CompletedSeries {
             partial: self.partial,
         })
     }
+}
+
+/// What the catalogue has of a series that a fact of the record names.
+#[derive(sqlx::FromRow)]
+pub(crate) struct Before {
+    state: String,
+    counted: i64,
+    partial: bool,
+}
+
+/// Whether the rows of a series lead up to a fact that follows its revision `last`.
+pub(crate) fn is_whole(before: Option<&Before>, fact: &SeriesCompleted, last: u32) -> bool {
+    let agrees = match before {
+        None => fact.source == Source::Api,
+        Some(before) => {
+            // What contradicted it is not on the record.
+            let is_corrected = fact.expected_count > Some(fact.instances_count);
+            (before.state == "receiving" || is_corrected)
+                && !before.partial
+                && fact.instances_count == before.counted.unsigned_abs()
+        }
+    };
+    agrees && fact.revision == last + 1
 }

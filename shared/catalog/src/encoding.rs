@@ -2,6 +2,7 @@
 
 use crate::error::CatalogError;
 use crate::records::Details;
+use contract::event::AttributeValue;
 use contract::uid::SeriesInstanceUid;
 use jiff::Timestamp;
 
@@ -37,6 +38,15 @@ pub(crate) fn revision(number: i64) -> Result<u32, CatalogError> {
 pub(crate) fn word<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, CatalogError> {
     serde_json::from_value(text.into())
         .map_err(|error| CatalogError::Unreadable(format!("{text:?}: {error}")))
+}
+
+/// An attribute as a column of 32 bits has it: what is no such number is absent.
+pub(crate) fn number(value: &AttributeValue) -> Option<i32> {
+    match value {
+        AttributeValue::Number(number) => i32::try_from(*number).ok(),
+        AttributeValue::Text(text) => text.trim().parse().ok(),
+        _ => None,
+    }
 }
 
 /// JSON for a statement's parameter.

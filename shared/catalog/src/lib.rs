@@ -9,6 +9,7 @@ mod attributes;
 mod batch;
 mod completed_series;
 mod completed_study;
+mod deleted_series;
 mod dispatch;
 mod encoding;
 mod error;

@@ -67,7 +67,7 @@ pub(crate) struct Found {
     /// What was last written of them.
     fingerprints: HashMap<SeriesInstanceUid, Fingerprints>,
     /// Whose they are.
-    pub(crate) said: HashMap<SeriesInstanceUid, OfSeries>,
+    said: HashMap<SeriesInstanceUid, OfSeries>,
 }
 
 /// The row of a series that a batch touches.
@@ -108,6 +108,17 @@ impl Found {
             said.insert(series, OfSeries { study, patient, disagrees });
         }
         Ok(Self { completed, fingerprints, said })
+    }
+
+    /// Those of the series which disagree that did not before.
+    pub(crate) fn newly_disagreeing(
+        &self,
+        disagreeing: &HashSet<String>,
+    ) -> impl Iterator<Item = (&SeriesInstanceUid, &OfSeries)> {
+        let is_new = |(series, said): &(&SeriesInstanceUid, &OfSeries)| {
+            !said.disagrees && disagreeing.contains(series.as_str())
+        };
+        self.said.iter().filter(is_new)
     }
 }
 

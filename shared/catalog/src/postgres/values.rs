@@ -45,16 +45,7 @@ pub(in crate::postgres) fn attribute(value: Option<&AttributeValue>) -> Option<C
     }
 }
 
-/// An attribute as a column of 32 bits has it: what is no such number is absent.
-pub(in crate::postgres) fn number(value: Option<&AttributeValue>) -> Option<i32> {
-    match value? {
-        AttributeValue::Number(number) => i32::try_from(*number).ok(),
-        AttributeValue::Text(text) => text.trim().parse().ok(),
-        _ => None,
-    }
-}
-
-/// The same of a column of 64 bits, of numbers alone.
+/// An attribute as a column of 64 bits has it: what is no number is absent.
 pub(in crate::postgres) fn whole(value: Option<&AttributeValue>) -> Option<i64> {
     match value? {
         AttributeValue::Number(number) => Some(*number),
@@ -95,6 +86,7 @@ pub(in crate::postgres) fn count(number: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::encoding::number;
 
     #[test]
     fn what_postgresql_refuses_is_replaced_or_absent() {
@@ -103,8 +95,8 @@ mod tests {
             |value| serde_json::from_value::<serde_json::Value>(value).map(AttributeValue::Unknown);
         let huge = read(serde_json::json!(1e300)).unwrap();
         assert_eq!(attribute(Some(&huge)).as_deref(), Some("1e+300"));
-        assert_eq!(number(Some(&huge)), None);
-        assert_eq!(number(Some(&AttributeValue::Number(1 << 40))), None);
+        assert_eq!(number(&huge), None);
+        assert_eq!(number(&AttributeValue::Number(1 << 40)), None);
         let list = AttributeValue::Unknown(serde_json::json!([{ "a": "x\0" }]));
         assert_eq!(items(Some(&list)).as_deref(), Some("[{\"a\":\"x\u{fffd}\"}]"));
         // The text `\\u0000` is none of it, and stays.

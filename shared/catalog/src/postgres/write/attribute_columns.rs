@@ -1,7 +1,8 @@
 //! The columns that keep attributes, as they stand in the statements and as their values are bound: an array for
 //! each column. They follow from the table of attributes.
 
-use crate::postgres::values::{attribute, items, number, whole};
+use crate::encoding::number;
+use crate::postgres::values::{attribute, items, whole};
 use contract::attributes::{Column, ColumnType, Form, Table, columns};
 use contract::event::{AttributeValue, InstanceStored};
 use sqlx::Postgres;
@@ -94,7 +95,9 @@ impl AttributeColumns {
             query = match is {
                 Type::Text => query.bind(values.map(attribute).collect::<Vec<_>>()),
                 Type::Items => query.bind(values.map(items).collect::<Vec<_>>()),
-                Type::Integer => query.bind(values.map(number).collect::<Vec<_>>()),
+                Type::Integer => {
+                    query.bind(values.map(|value| value.and_then(number)).collect::<Vec<_>>())
+                }
                 Type::Bigint => query.bind(values.map(whole).collect::<Vec<_>>()),
             };
         }

@@ -2,16 +2,16 @@
 //! too. What stays is the history, and that it was deleted.
 
 use crate::batch::Restored;
-use crate::encoding::{nanoseconds, revision, series_uid};
+use crate::deleted_series::{DeletedSeries, EXPIRED_AT_ONCE, expiring};
+use crate::encoding::nanoseconds;
 use crate::error::CatalogError;
-use crate::identities;
 use crate::postgres::CatalogWriter;
 use crate::postgres::identities::identities_of_series;
 use crate::postgres::values::count;
 use crate::postgres::write::outbox::announce;
 use crate::postgres::write::study_completions;
 use completion::Deletion;
-use contract::event::{DeletionReason, Disagreement, SeriesDeleted};
+use contract::event::SeriesDeleted;
 use contract::uid::SeriesInstanceUid;
 use jiff::Timestamp;
 use sqlx::PgConnection;
@@ -32,23 +32,6 @@ macro_rules! last_revision {
 }
 
 pub(in crate::postgres) use last_revision;
-
-/// What there is of a series that is to be deleted.
-#[derive(sqlx::FromRow)]
-struct Row {
-    study_instance_uid: String,
-    modality: Option<String>,
-    revision: i64,
-    instances_count: i64,
-    last_sequence: i64,
-    identities: Option<String>,
-}
-
-/// Series that are deleted in one transaction at most, for their age, and instances after which no
-/// more series are: the indexer waits meanwhile.
-const EXPIRED_AT_ONCE: i64 = 100;
-
-const INSTANCES_AT_ONCE: i64 = 2_000;
 
 impl CatalogWriter {
     /// Deletes some of the series that were last complete before a time and are so still, the oldest
@@ -73,17 +56,7 @@ impl CatalogWriter {
         .bind(EXPIRED_AT_ONCE)
         .fetch_all(&mut *transaction)
         .await?;
-        let mut instances = 0;
-        let mut deletions = Vec::with_capacity(expired.len());
-        for (series, count) in expired {
-            let series = series_uid(&series)?;
-            let (reason, decided_at) = (DeletionReason::Expired, now);
-            deletions.push(Deletion { series, reason, decided_at });
-            instances += count;
-            if instances >= INSTANCES_AT_ONCE {
-                break;
-            }
-        }
+        let deletions = expiring(expired, now)?;
         let deleted = delete(&mut transaction, &deletions).await?;
         transaction.commit().await?;
         Ok(deleted)
@@ -117,17 +90,7 @@ pub(in crate::postgres) async fn delete(
     let mut events = Vec::with_capacity(deletions.len());
     for deletion in deletions {
         let Some(row) = find(connection, &deletion.series).await? else { continue };
-        let event = SeriesDeleted {
-            series_instance_uid: deletion.series.clone(),
-            revision: revision(row.revision)?,
-            reason: deletion.reason,
-            instances_count: row.instances_count.unsigned_abs(),
-            study_instance_uid: row.study_instance_uid,
-            modality: row.modality,
-            deleted_at: deletion.decided_at,
-            instances_sequence: row.last_sequence.unsigned_abs(),
-            disagrees: studies(identities::disagreements(row.identities.as_deref())?),
-        };
+        let event = row.into_event(deletion)?;
         trace(connection, &event).await?;
         erase(connection, &event.series_instance_uid).await?;
         announce(connection, &event).await?;
@@ -136,16 +99,10 @@ pub(in crate::postgres) async fn delete(
     Ok(events)
 }
 
-/// What a deletion tells of what was disagreed on: it names no patient.
-fn studies(mut disagreements: Vec<Disagreement>) -> Vec<Disagreement> {
-    disagreements.retain(Disagreement::is_of_studies);
-    disagreements
-}
-
 async fn find(
     connection: &mut PgConnection,
     series: &SeriesInstanceUid,
-) -> Result<Option<Row>, CatalogError> {
+) -> Result<Option<DeletedSeries>, CatalogError> {
     let row = sqlx::query_as(concat!(
         "select study_instance_uid, modality, greatest(revision, ",
         last_revision!("series.series_instance_uid"),

@@ -2,6 +2,7 @@
 //! rebuilt from the streams. Nothing is announced again.
 
 use crate::batch::Restored;
+use crate::completed_series::{Before, is_whole};
 use crate::encoding::{nanoseconds, revision};
 use crate::error::CatalogError;
 use crate::postgres::CatalogWriter;
@@ -13,14 +14,6 @@ use crate::postgres::write::study_completions;
 use contract::event::{SeriesCompleted, Source};
 use sqlx::PgConnection;
 
-/// What the catalogue has of a series that a fact names.
-#[derive(sqlx::FromRow)]
-struct Row {
-    state: String,
-    counted: i64,
-    partial: bool,
-}
-
 impl CatalogWriter {
     /// Writes down that a series was complete as the fact says. Everything in INSTANCES up to the
     /// sequence that it names has to be recorded before, and nothing after.
@@ -29,7 +22,7 @@ impl CatalogWriter {
     /// When the catalogue can't be written.
     pub(crate) async fn restore(&self, fact: &SeriesCompleted) -> Result<Restored, CatalogError> {
         let mut transaction = self.begin_write().await?;
-        let row: Option<Row> = sqlx::query_as(
+        let before: Option<Before> = sqlx::query_as(
             "select state, partial, (select count(*) from instances
                  where series_instance_uid = series.series_instance_uid) as counted
              from series where series_instance_uid = $1",
@@ -46,18 +39,8 @@ impl CatalogWriter {
             transaction.roll_back().await?;
             return Ok(Restored::Known);
         }
-        let whole = match &row {
-            None => fact.source == Source::Api && fact.revision == last + 1,
-            Some(row) => {
-                // What contradicted it is not on the record.
-                let is_corrected = fact.expected_count > Some(fact.instances_count);
-                (row.state == "receiving" || is_corrected)
-                    && !row.partial
-                    && fact.revision == last + 1
-                    && fact.instances_count == row.counted.unsigned_abs()
-            }
-        };
-        if row.is_none() {
+        let whole = is_whole(before.as_ref(), fact, last);
+        if before.is_none() {
             insert_told(&mut transaction, fact).await?;
         }
         complete_as_told(&mut transaction, fact, !whole).await?;

@@ -108,10 +108,8 @@ async fn write_rows(
         }
     }
     let disagreeing = identities::disagreeing(connection, suspects).await?;
-    for (series, said) in found.said.iter().filter(|(_, said)| !said.disagrees) {
-        if disagreeing.contains(series.as_str()) {
-            identities::attribute_earlier(connection, series.as_str(), said).await?;
-        }
+    for (series, said) in found.newly_disagreeing(&disagreeing) {
+        identities::attribute_earlier(connection, series.as_str(), said).await?;
     }
     if !same.is_empty() {
         let same: Vec<_> = same.iter().map(Row::times).collect();

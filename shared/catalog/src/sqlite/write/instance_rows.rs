@@ -4,7 +4,7 @@
 //! it, can make a statement fail and hold up the stream.
 
 use crate::batch::Received;
-use crate::encoding::{json, nanoseconds};
+use crate::encoding::{json, nanoseconds, number};
 use crate::error::CatalogError;
 use contract::attributes::{ATTRIBUTES, Attribute, Column, ColumnType, Table, columns_in};
 use contract::event::AttributeValue;
@@ -81,15 +81,6 @@ on conflict (sop_instance_uid) do update set
     /// Values of one row.
     fn values(&self) -> usize {
         self.columns.len() + 10
-    }
-}
-
-/// The value as a number of 32 bits, if it is one: a cast would make one of any text.
-fn number(value: &AttributeValue) -> Option<i64> {
-    match value {
-        AttributeValue::Number(number) => i32::try_from(*number).ok().map(i64::from),
-        AttributeValue::Text(text) => text.trim().parse::<i32>().ok().map(i64::from),
-        _ => None,
     }
 }
 
