@@ -3,7 +3,7 @@
 use crate::encoding::timestamp;
 use crate::error::CatalogError;
 use contract::event::ReleaseRequested;
-use contract::subject::Subject;
+use contract::subject::{Subject, UnknownSubject};
 use jiff::Timestamp;
 
 /// An announcement that waits for the broker.
@@ -21,6 +21,20 @@ pub struct Announcement {
     pub payload: String,
     /// Why it is not announced but becomes a dead letter, for a person to decide on.
     pub held: Option<String>,
+}
+
+/// An announcement as its row has it: its id, subject, message id, time, payload, and why it is held.
+pub(crate) type AnnouncementRow = (i64, String, String, i64, String, Option<String>);
+
+impl Announcement {
+    /// Reads a row.
+    pub(crate) fn of(row: AnnouncementRow) -> Result<Self, CatalogError> {
+        let (id, subject, message_id, time, payload, held) = row;
+        let subject = subject
+            .parse()
+            .map_err(|error: UnknownSubject| CatalogError::Unreadable(error.to_string()))?;
+        Ok(Self { id, subject, message_id, time: timestamp(time)?, payload, held })
+    }
 }
 
 /// Bytes of the id of an announcement at most. It is a key, and an entry of an index has at most 2.7 KB; an id that was

@@ -1,5 +1,7 @@
 //! What the indexer writes in one transaction, and what came of it.
 
+use crate::encoding::{optional_timestamp, timestamp};
+use crate::error::CatalogError;
 use crate::losses::Contradicted;
 use completion::{Completed, Effect};
 use contract::event::{
@@ -23,11 +25,26 @@ pub struct Bookmark {
     pub latest: Option<Timestamp>,
 }
 
+/// A bookmark as its row has it: when the stream was made, the last sequence, when the broker stored that event, its
+/// message id, and how far the broker's clock had come.
+pub(crate) type BookmarkRow = (i64, i64, Option<i64>, Option<String>, Option<i64>);
+
 impl Bookmark {
     /// After the event of a sequence of which nothing else is known.
     #[must_use]
     pub fn new(stream_created: Timestamp, last_sequence: u64) -> Self {
         Self { stream_created, last_sequence, event: None, latest: None }
+    }
+
+    /// Reads a row.
+    pub(crate) fn of(row: BookmarkRow) -> Result<Self, CatalogError> {
+        let (created, last, at, message_id, latest) = row;
+        let event = optional_timestamp(at)?
+            .zip(message_id)
+            .map(|(at, message_id)| EventMark { at, message_id });
+        let stream_created = timestamp(created)?;
+        let (last_sequence, latest) = (last.unsigned_abs(), optional_timestamp(latest)?);
+        Ok(Self { stream_created, last_sequence, event, latest })
     }
 }
 
@@ -126,6 +143,17 @@ pub enum RegistrationOutcome {
     AlreadyExists,
 }
 
+impl RegistrationOutcome {
+    /// By whether the history has this request, and whether the catalogue has the series.
+    pub(crate) fn of(by_this: bool, is_known: bool) -> Option<Self> {
+        match (by_this, is_known) {
+            (true, _) => Some(Self::Registered),
+            (false, true) => Some(Self::AlreadyExists),
+            (false, false) => None,
+        }
+    }
+}
+
 /// How far the SERIES stream is in the catalogue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SeriesBookmark {
@@ -133,6 +161,13 @@ pub struct SeriesBookmark {
     pub stream_created: Timestamp,
     /// Sequence up to which all that was announced is in the catalogue.
     pub last_sequence: u64,
+}
+
+impl SeriesBookmark {
+    /// Reads a row: when the stream was made, and the last sequence.
+    pub(crate) fn of((created, last): (i64, i64)) -> Result<Self, CatalogError> {
+        Ok(Self { stream_created: timestamp(created)?, last_sequence: last.unsigned_abs() })
+    }
 }
 
 /// What a fact was to the catalogue.

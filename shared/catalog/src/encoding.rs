@@ -2,6 +2,7 @@
 
 use crate::error::CatalogError;
 use crate::records::Details;
+use completion::OpenSeries;
 use contract::event::AttributeValue;
 use contract::uid::SeriesInstanceUid;
 use jiff::Timestamp;
@@ -27,6 +28,15 @@ pub(crate) fn optional_timestamp(
 pub(crate) fn series_uid(text: &str) -> Result<SeriesInstanceUid, CatalogError> {
     SeriesInstanceUid::parse(text)
         .map_err(|error| CatalogError::Unreadable(format!("SeriesInstanceUID {text:?} {error}")))
+}
+
+/// Reads the row of a series that is arriving: its UID, and its state as JSON.
+pub(crate) fn open_series(
+    (uid, state): (String, String),
+) -> Result<(SeriesInstanceUid, OpenSeries), CatalogError> {
+    let open = serde_json::from_str(&state)
+        .map_err(|error| CatalogError::Unreadable(format!("open series {uid:?}: {error}")))?;
+    Ok((series_uid(&uid)?, open))
 }
 
 /// A revision number, which is far below what 32 bits hold.

@@ -1,8 +1,11 @@
 //! What INSTANCES has lost before it was read.
 
-use contract::uid::SopInstanceUid;
+use crate::encoding::{series_uid, timestamp, word};
+use crate::error::CatalogError;
+use contract::uid::{SeriesInstanceUid, SopInstanceUid};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 
 /// Why events are gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -46,7 +49,20 @@ pub struct Loss {
     pub noticed_at: Timestamp,
 }
 
+/// A loss as its row has it: the first and the last sequence, the cause, and when it was noticed.
+pub(crate) type LossRow = (i64, i64, String, i64);
+
 impl Loss {
+    /// Reads a row.
+    pub(crate) fn of((first, last, cause, noticed_at): LossRow) -> Result<Self, CatalogError> {
+        Ok(Self {
+            first: first.unsigned_abs(),
+            last: last.unsigned_abs(),
+            cause: word(&cause)?,
+            noticed_at: timestamp(noticed_at)?,
+        })
+    }
+
     /// How many events.
     #[must_use]
     pub fn events(&self) -> u64 {
@@ -67,6 +83,25 @@ pub struct Witness {
     pub received_at: Timestamp,
 }
 
+/// A witness as its row has it: the sequence, the SOP Instance UID, the association, and when it was received.
+pub(crate) type WitnessRow = (i64, String, String, i64);
+
+impl Witness {
+    /// Reads a row.
+    pub(crate) fn of(row: WitnessRow) -> Result<Self, CatalogError> {
+        let (sequence, uid, association_id, received_at) = row;
+        let sop_instance_uid = SopInstanceUid::parse(&uid)
+            .map_err(|e| CatalogError::Unreadable(format!("SOPInstanceUID {uid:?} {e}")))?;
+        let received_at = timestamp(received_at)?;
+        Ok(Self {
+            sequence: sequence.unsigned_abs(),
+            sop_instance_uid,
+            association_id,
+            received_at,
+        })
+    }
+}
+
 /// A series that was complete before an association gave its account of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contradicted {
@@ -74,4 +109,15 @@ pub struct Contradicted {
     pub missing: u64,
     /// AE title of the sender of its latest instance.
     pub sender: String,
+}
+
+/// Reads rows of a series each, with how many of its instances are missing and their sender.
+pub(crate) fn contradicted(
+    rows: Vec<(String, i64, Option<String>)>,
+) -> Result<HashMap<SeriesInstanceUid, Contradicted>, CatalogError> {
+    let contradicted = rows.into_iter().map(|(series, missing, sender)| {
+        let sender = sender.unwrap_or_default();
+        Ok((series_uid(&series)?, Contradicted { missing: missing.unsigned_abs(), sender }))
+    });
+    contradicted.collect()
 }

@@ -2,7 +2,7 @@
 
 use crate::encoding::{optional_timestamp, timestamp};
 use crate::error::CatalogError;
-use contract::event::{Disagreement, Identity};
+use contract::event::{Disagreement, Identity, Reason};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -222,6 +222,17 @@ impl SenderRecord {
             expected_disproved: optional_timestamp(expected_at)?.zip(expected_by),
         })
     }
+}
+
+/// Which evidence of which sender is not believed: its AE title and the rule.
+pub(crate) fn disproved(senders: Vec<SenderRecord>) -> Vec<(String, Reason)> {
+    let rules = senders.into_iter().flat_map(|sender| {
+        let released = sender.released_disproved.map(|_| Reason::Released);
+        let expected = sender.expected_disproved.map(|_| Reason::Expected);
+        let name = sender.calling_ae_title;
+        released.into_iter().chain(expected).map(move |rule| (name.clone(), rule))
+    });
+    rules.collect()
 }
 
 /// What the catalogue holds.

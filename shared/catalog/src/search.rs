@@ -1,6 +1,7 @@
 //! What is searched for, and how lists are parted.
 
 use crate::attributes::Level;
+use crate::records::Details;
 use contract::attributes::{Attribute, keyword};
 use contract::event::Source;
 use jiff::Timestamp;
@@ -128,6 +129,18 @@ pub struct LevelSearch {
     pub offset: u32,
     /// How many are told at most.
     pub limit: u32,
+}
+
+impl LevelSearch {
+    /// What is told of results, of which there is one more than the limit if there are more; and whether there are.
+    pub(crate) fn cut(&self, mut found: Vec<Details>) -> (Vec<Details>, bool) {
+        let more = found.len() > self.limit as usize;
+        found.truncate(self.limit as usize);
+        for details in &mut found {
+            details.retain(|_, value| !value.is_null() && value != "");
+        }
+        (found, more)
+    }
 }
 
 /// What the value of an attribute has to be. Blanks around it count no more than those around what is

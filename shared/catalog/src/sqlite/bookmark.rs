@@ -1,12 +1,8 @@
 //! How far INSTANCES is in the catalogue.
 
-use crate::batch::{Bookmark, EventMark};
-use crate::encoding::{optional_timestamp, timestamp};
+use crate::batch::{Bookmark, BookmarkRow};
 use crate::error::CatalogError;
 use sqlx::SqlitePool;
-
-/// What it is made of.
-type BookmarkRow = (i64, i64, Option<i64>, Option<String>, Option<i64>);
 
 /// How far the stream has been read, if it ever was.
 pub(in crate::sqlite) async fn read(pool: &SqlitePool) -> Result<Option<Bookmark>, CatalogError> {
@@ -15,13 +11,5 @@ pub(in crate::sqlite) async fn read(pool: &SqlitePool) -> Result<Option<Bookmark
     )
     .fetch_optional(pool)
     .await?;
-    row.map(|(created, last, at, message_id, latest)| {
-        let event = optional_timestamp(at)?
-            .zip(message_id)
-            .map(|(at, message_id)| EventMark { at, message_id });
-        let stream_created = timestamp(created)?;
-        let (last_sequence, latest) = (last.unsigned_abs(), optional_timestamp(latest)?);
-        Ok(Bookmark { stream_created, last_sequence, event, latest })
-    })
-    .transpose()
+    row.map(Bookmark::of).transpose()
 }

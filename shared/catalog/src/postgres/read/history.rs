@@ -98,10 +98,6 @@ impl CatalogReader {
         .bind(sequence as i64)
         .fetch_one(&mut *connection)
         .await?;
-        Ok(match (by_this, is_known) {
-            (true, _) => Some(RegistrationOutcome::Registered),
-            (false, true) => Some(RegistrationOutcome::AlreadyExists),
-            (false, false) => None,
-        })
+        Ok(RegistrationOutcome::of(by_this, is_known))
     }
 }

@@ -1,17 +1,14 @@
 //! What INSTANCES has lost: acknowledged events that were never read, and how the catalogue goes on with
 //! a stream that has lost its end.
 
-use crate::encoding::{nanoseconds, series_uid, timestamp, word};
+use crate::encoding::nanoseconds;
 use crate::error::CatalogError;
-use crate::losses::{Contradicted, Loss, Witness};
+use crate::losses::{self, Contradicted, Loss, LossRow, Witness, WitnessRow};
 use crate::postgres::CatalogWriter;
 use crate::postgres::values::count;
-use contract::uid::{SeriesInstanceUid, SopInstanceUid};
+use contract::uid::SeriesInstanceUid;
 use sqlx::PgConnection;
 use std::collections::HashMap;
-
-/// What [`Witness`] is made of.
-type WitnessRow = (i64, String, String, i64);
 
 impl CatalogWriter {
     /// Writes down that events are gone; gives whether that is news.
@@ -66,14 +63,7 @@ impl CatalogWriter {
             .fetch_optional(&mut *connection)
             .await?;
         connection.release();
-        row.map(|(sequence, uid, association_id, received_at)| {
-            let sop_instance_uid = SopInstanceUid::parse(&uid)
-                .map_err(|e| CatalogError::Unreadable(format!("SOPInstanceUID {uid:?} {e}")))?;
-            let received_at = timestamp(received_at)?;
-            let sequence = sequence.unsigned_abs();
-            Ok(Witness { sequence, sop_instance_uid, association_id, received_at })
-        })
-        .transpose()
+        row.map(Witness::of).transpose()
     }
 
     /// Goes back to sequence `to`, after which the stream is another one than was read: its next events
@@ -129,11 +119,7 @@ pub(in crate::postgres) async fn contradicted(
     .bind(accounts.iter().map(|(_, acknowledged)| count(*acknowledged)).collect::<Vec<_>>())
     .fetch_all(connection)
     .await?;
-    let contradicted = rows.into_iter().map(|(series, missing, sender)| {
-        let sender = sender.unwrap_or_default();
-        Ok((series_uid(&series)?, Contradicted { missing: missing.unsigned_abs(), sender }))
-    });
-    contradicted.collect()
+    losses::contradicted(rows)
 }
 
 async fn keep(connection: &mut PgConnection, loss: &Loss) -> Result<bool, CatalogError> {
@@ -154,19 +140,11 @@ async fn keep(connection: &mut PgConnection, loss: &Loss) -> Result<bool, Catalo
 pub(in crate::postgres) async fn all(
     connection: &mut PgConnection,
 ) -> Result<Vec<Loss>, CatalogError> {
-    let rows: Vec<(i64, i64, String, i64)> = sqlx::query_as(
+    let rows: Vec<LossRow> = sqlx::query_as(
         "select first_sequence, last_sequence, cause, noticed_at from losses
          order by noticed_at desc",
     )
     .fetch_all(connection)
     .await?;
-    let loss = |(first, last, cause, noticed_at): (i64, i64, String, i64)| {
-        Ok(Loss {
-            first: first.unsigned_abs(),
-            last: last.unsigned_abs(),
-            cause: word(&cause)?,
-            noticed_at: timestamp(noticed_at)?,
-        })
-    };
-    rows.into_iter().map(loss).collect()
+    rows.into_iter().map(Loss::of).collect()
 }

@@ -1,7 +1,7 @@
 //! Series that are arriving: what the completion rules know of each, kept from one start of the
 //! indexer to the next.
 
-use crate::encoding::{json, nanoseconds};
+use crate::encoding::{json, nanoseconds, open_series};
 use crate::error::CatalogError;
 use crate::postgres::CatalogWriter;
 use completion::OpenSeries;
@@ -23,16 +23,7 @@ impl CatalogWriter {
                 .fetch_all(&mut *connection)
                 .await?;
         connection.release();
-        rows.into_iter()
-            .map(|(uid, state)| {
-                let unreadable =
-                    |what: String| CatalogError::Unreadable(format!("open series {uid:?}: {what}"));
-                let series =
-                    SeriesInstanceUid::parse(&uid).map_err(|e| unreadable(e.to_string()))?;
-                let open = serde_json::from_str(&state).map_err(|e| unreadable(e.to_string()))?;
-                Ok((series, open))
-            })
-            .collect()
+        rows.into_iter().map(open_series).collect()
     }
 }
 

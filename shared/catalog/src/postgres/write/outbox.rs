@@ -1,12 +1,11 @@
 //! The outbox: announcements that were committed with what they announce, until the broker has
 //! acknowledged them.
 
-use crate::announcements::Announcement;
-use crate::encoding::{nanoseconds, timestamp};
+use crate::announcements::{Announcement, AnnouncementRow};
+use crate::encoding::nanoseconds;
 use crate::error::CatalogError;
 use crate::postgres::CatalogWriter;
 use contract::event::Event;
-use contract::subject::UnknownSubject;
 use sqlx::PgConnection;
 
 impl CatalogWriter {
@@ -19,22 +18,14 @@ impl CatalogWriter {
         limit: u32,
     ) -> Result<Vec<Announcement>, CatalogError> {
         let mut connection = self.acquire().await?;
-        let rows: Vec<(i64, String, String, i64, String, Option<String>)> = sqlx::query_as(
+        let rows: Vec<AnnouncementRow> = sqlx::query_as(
             "select id, subject, message_id, time, payload, held from outbox order by id limit $1",
         )
         .bind(i64::from(limit))
         .fetch_all(&mut *connection)
         .await?;
         connection.release();
-        rows.into_iter()
-            .map(|(id, subject, message_id, time, payload, held)| {
-                let time = timestamp(time)?;
-                let subject = subject
-                    .parse()
-                    .map_err(|error: UnknownSubject| CatalogError::Unreadable(error.to_string()))?;
-                Ok(Announcement { id, subject, message_id, time, payload, held })
-            })
-            .collect()
+        rows.into_iter().map(Announcement::of).collect()
     }
 
     /// How many announcements wait.

@@ -7,6 +7,7 @@ use crate::error::CatalogError;
 use crate::postgres::CatalogWriter;
 use crate::postgres::read::senders;
 use crate::postgres::values::key;
+use crate::records::disproved;
 use completion::Lesson;
 use contract::event::Reason;
 use sqlx::PgConnection;
@@ -22,13 +23,7 @@ impl CatalogWriter {
         let mut connection = self.acquire().await?;
         let senders = senders::all(&mut connection).await?;
         connection.release();
-        let rules = senders.into_iter().flat_map(|sender| {
-            let released = sender.released_disproved.map(|_| Reason::Released);
-            let expected = sender.expected_disproved.map(|_| Reason::Expected);
-            let name = sender.calling_ae_title;
-            released.into_iter().chain(expected).map(move |rule| (name.clone(), rule))
-        });
-        Ok(rules.collect())
+        Ok(disproved(senders))
     }
 }
 

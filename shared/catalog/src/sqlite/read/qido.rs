@@ -144,13 +144,7 @@ impl CatalogReader {
         let _turn = self.long_read().await?;
         let mut query = QueryBuilder::new(COLLECT);
         search.push_results(&mut query);
-        let mut found: Vec<Details> = self.collect(query).await?;
-        let more = found.len() > search.limit as usize;
-        found.truncate(search.limit as usize);
-        for details in &mut found {
-            details.retain(|_, value| !value.is_null() && value != "");
-        }
-        Ok((found, more))
+        Ok(search.cut(self.collect(query).await?))
     }
 
     /// How many there are that a search finds, wherever it begins. It looks at each.

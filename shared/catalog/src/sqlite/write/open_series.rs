@@ -1,7 +1,7 @@
 //! Series that are arriving: what the completion rules know of each, kept from one start of the
 //! indexer to the next.
 
-use crate::encoding::{json, nanoseconds};
+use crate::encoding::{json, nanoseconds, open_series};
 use crate::error::CatalogError;
 use crate::sqlite::CatalogWriter;
 use completion::OpenSeries;
@@ -18,16 +18,7 @@ impl CatalogWriter {
             sqlx::query_as("select series_instance_uid, state from open_series")
                 .fetch_all(&self.pool)
                 .await?;
-        rows.into_iter()
-            .map(|(uid, state)| {
-                let unreadable =
-                    |what: String| CatalogError::Unreadable(format!("open series {uid:?}: {what}"));
-                let series =
-                    SeriesInstanceUid::parse(&uid).map_err(|e| unreadable(e.to_string()))?;
-                let open = serde_json::from_str(&state).map_err(|e| unreadable(e.to_string()))?;
-                Ok((series, open))
-            })
-            .collect()
+        rows.into_iter().map(open_series).collect()
     }
 }
 

@@ -1,12 +1,11 @@
 //! The outbox: announcements that were committed with what they announce, until the broker has
 //! acknowledged them.
 
-use crate::announcements::Announcement;
-use crate::encoding::{json, nanoseconds, timestamp};
+use crate::announcements::{Announcement, AnnouncementRow};
+use crate::encoding::{json, nanoseconds};
 use crate::error::CatalogError;
 use crate::sqlite::CatalogWriter;
 use contract::event::Event;
-use contract::subject::UnknownSubject;
 use sqlx::SqliteConnection;
 
 impl CatalogWriter {
@@ -18,21 +17,13 @@ impl CatalogWriter {
         &self,
         limit: u32,
     ) -> Result<Vec<Announcement>, CatalogError> {
-        let rows: Vec<(i64, String, String, i64, String, Option<String>)> = sqlx::query_as(
+        let rows: Vec<AnnouncementRow> = sqlx::query_as(
             "select id, subject, message_id, time, payload, held from outbox order by id limit ?",
         )
         .bind(limit)
         .fetch_all(&self.pool)
         .await?;
-        rows.into_iter()
-            .map(|(id, subject, message_id, time, payload, held)| {
-                let time = timestamp(time)?;
-                let subject = subject
-                    .parse()
-                    .map_err(|error: UnknownSubject| CatalogError::Unreadable(error.to_string()))?;
-                Ok(Announcement { id, subject, message_id, time, payload, held })
-            })
-            .collect()
+        rows.into_iter().map(Announcement::of).collect()
     }
 
     /// How many announcements wait.

@@ -4,6 +4,7 @@
 use crate::batch::Received;
 use crate::encoding::{json, nanoseconds};
 use crate::error::CatalogError;
+use crate::records::disproved;
 use crate::sqlite::CatalogWriter;
 use crate::sqlite::read::senders;
 use completion::Lesson;
@@ -18,13 +19,7 @@ impl CatalogWriter {
     /// When the catalogue can't be read.
     pub async fn disproved(&self) -> Result<Vec<(String, Reason)>, CatalogError> {
         let senders = senders::all(&self.pool).await?;
-        let rules = senders.into_iter().flat_map(|sender| {
-            let released = sender.released_disproved.map(|_| Reason::Released);
-            let expected = sender.expected_disproved.map(|_| Reason::Expected);
-            let name = sender.calling_ae_title;
-            released.into_iter().chain(expected).map(move |rule| (name.clone(), rule))
-        });
-        Ok(rules.collect())
+        Ok(disproved(senders))
     }
 }
 

@@ -1,7 +1,7 @@
 //! How far the SERIES stream is in the catalogue, and the numbers of what it has decided beyond that.
 
 use crate::batch::SeriesBookmark;
-use crate::encoding::{nanoseconds, timestamp};
+use crate::encoding::nanoseconds;
 use crate::error::CatalogError;
 use crate::sqlite::CatalogWriter;
 use crate::sqlite::write::completions::write_down;
@@ -19,11 +19,7 @@ impl CatalogWriter {
             sqlx::query_as("select stream_created, last_sequence from series_bookmark")
                 .fetch_optional(&self.pool)
                 .await?;
-        row.map(|(created, last)| {
-            let stream_created = timestamp(created)?;
-            Ok(SeriesBookmark { stream_created, last_sequence: last.unsigned_abs() })
-        })
-        .transpose()
+        row.map(SeriesBookmark::of).transpose()
     }
 
     /// Writes down how far the SERIES stream is in the catalogue.
