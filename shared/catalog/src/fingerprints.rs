@@ -2,6 +2,7 @@
 //! not written again. All instances of a series mostly say the same.
 
 use crate::encoding::json;
+use crate::identities::study_of;
 use contract::attributes::{ATTRIBUTES, Attribute, Level, describing_in};
 use contract::event::{AttributeValue, InstanceStored};
 
@@ -21,7 +22,6 @@ impl Fingerprints {
 
     /// By another table of attributes.
     pub(crate) fn by(attributes: &'static [Attribute], event: &InstanceStored) -> Self {
-        let study = event.study_instance_uid.as_ref().map_or("", |uid| uid.as_str());
         let mut hasher = blake3::Hasher::new();
         for attribute in describing_in(attributes, Level::Patient) {
             update(&mut hasher, attribute.keyword, event);
@@ -30,7 +30,7 @@ impl Fingerprints {
         for attribute in describing_in(attributes, Level::Study) {
             update(&mut hasher, attribute.keyword, event);
         }
-        for text in [study, &event.calling_ae_title] {
+        for text in [study_of(event), &event.calling_ae_title] {
             of_series.update(text.as_bytes()).update(b"\0");
         }
         for attribute in describing_in(attributes, Level::Series) {

@@ -17,11 +17,15 @@ pub(crate) struct Said<'a> {
     patient: [Option<&'a AttributeValue>; 5],
 }
 
+/// The Study Instance UID of an instance, empty when absent.
+pub(crate) fn study_of(event: &InstanceStored) -> &str {
+    event.study_instance_uid.as_ref().map_or("", |uid| uid.as_str())
+}
+
 impl<'a> Said<'a> {
     pub(crate) fn by(event: &'a InstanceStored) -> Self {
-        let study = event.study_instance_uid.as_ref().map_or("", |uid| uid.as_str());
         let mut patient = event.attributes.pick(&PATIENT);
-        Self { study, patient: array::from_fn(|_| patient.next().flatten()) }
+        Self { study: study_of(event), patient: array::from_fn(|_| patient.next().flatten()) }
     }
 
     /// The Study Instance UID, empty when absent.

@@ -15,7 +15,9 @@ mod encoding;
 mod error;
 mod fingerprints;
 mod identities;
+mod inspection;
 mod lease;
+mod long_reads;
 mod losses;
 mod names;
 mod postgres;
@@ -36,6 +38,7 @@ pub use dispatch::{
     CatalogReader, CatalogWriter, NewCatalog, inspect, is_locked, lock, restore_backup,
 };
 pub use error::CatalogError;
+pub use inspection::{Inspected, Inspection};
 pub use lease::{Lease, RENEW_EVERY};
 pub use losses::{Contradicted, Loss, LossCause, Witness};
 pub use records::{
@@ -45,4 +48,4 @@ pub use search::{
     LevelSearch, Listed, Matching, Page, Position, SeriesOrder, SeriesSearch, StudySearch,
 };
 pub use settings::CatalogSettings;
-pub use sqlite::{Disk, Inspected, Inspection, Lock, RestoredBackup};
+pub use sqlite::{Disk, Lock, RestoredBackup};

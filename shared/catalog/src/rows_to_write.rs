@@ -5,7 +5,7 @@ use crate::batch::Received;
 use crate::encoding::{nanoseconds, optional_timestamp, series_uid, word};
 use crate::error::CatalogError;
 use crate::fingerprints::Fingerprints;
-use crate::identities::{OfSeries, Said};
+use crate::identities::{OfSeries, Said, study_of};
 use completion::{Completed, Effect, Known};
 use contract::event::InstanceStored;
 use contract::uid::SeriesInstanceUid;
@@ -203,7 +203,7 @@ impl<'a> Row<'a> {
     }
 
     pub(crate) fn study(&self) -> &'a str {
-        self.event.study_instance_uid.as_ref().map_or("", |uid| uid.as_str())
+        study_of(self.event)
     }
 
     pub(crate) fn times(&self) -> (&'a SeriesInstanceUid, i64, Option<i64>, i64) {

@@ -2,9 +2,10 @@
 
 use super::CatalogWriter;
 use crate::error::CatalogError;
+use crate::inspection::Inspected;
 use crate::postgres;
 use crate::settings::CatalogSettings;
-use crate::sqlite::{self, Inspected, Lock, RestoredBackup};
+use crate::sqlite::{self, Lock, RestoredBackup};
 use std::io;
 use std::path::Path;
 

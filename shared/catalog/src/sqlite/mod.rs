@@ -15,7 +15,6 @@ mod tests;
 mod write;
 
 pub(crate) use connect::inspection::inspect;
-pub use connect::inspection::{Inspected, Inspection};
 pub(crate) use connect::location::name;
 pub use connect::lock::Lock;
 pub(crate) use connect::lock::{is_locked, lock};

@@ -3,9 +3,10 @@
 use crate::announcements::Delivered;
 use crate::attributes::Level;
 use crate::batch::{Batch, Bookmark, Registration};
+use crate::long_reads::LONG_READS;
 use crate::search::{LevelSearch, Matching, SeriesSearch, StudySearch};
 use crate::settings::CatalogSettings;
-use crate::sqlite::connect::reader::{LONG_READS, READERS};
+use crate::sqlite::connect::reader::READERS;
 use crate::sqlite::{CatalogReader, CatalogWriter};
 use completion::Consequences;
 use contract::attributes::{Attribute, keyword};
@@ -64,7 +65,7 @@ async fn long_reads_leave_connections_to_what_is_looked_up() {
     let (catalog, _folder) = reader_of(&["2.25.5"]).await;
     let mut reading = Vec::new();
     for _ in 0..LONG_READS {
-        let turn = catalog.long_read().await.unwrap();
+        let turn = catalog.long_reads.turn().await.unwrap();
         reading.push((turn, catalog.pool.acquire().await.unwrap()));
     }
     let all = SeriesSearch { whole: true, ..SeriesSearch::default() };

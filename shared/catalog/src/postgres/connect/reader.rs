@@ -3,25 +3,17 @@
 use super::owned::OwnConnection;
 use super::servers::{Servers, prepare};
 use crate::error::CatalogError;
+use crate::long_reads::LongReads;
 use crate::postgres::MIGRATIONS;
 use crate::postgres::error::has_no_tables;
 use crate::settings::CatalogSettings;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions as _, Executor as _, Postgres};
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::timeout;
 
 /// Connections of a process that reads.
 const READERS: u32 = 4;
-
-/// How many of them may do what can take seconds in a large catalogue. What looks something up finds another.
-const LONG_READS: usize = 2;
-
-/// How long such a one waits for its turn.
-const LONG_WAIT: Duration = Duration::from_secs(30);
 
 /// How long a connection is waited for.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -38,8 +30,7 @@ pub struct CatalogReader {
     servers: Servers,
     /// For what is written: readers can't hold it up.
     pub(in crate::postgres) writer: OwnConnection,
-    /// Room for what may take long, so that it leaves connections to the rest.
-    long: Arc<Semaphore>,
+    pub(in crate::postgres) long_reads: LongReads,
 }
 
 impl CatalogReader {
@@ -61,9 +52,8 @@ impl CatalogReader {
             })
             // Where it leads is found when it is first used.
             .connect_lazy_with(PgConnectOptions::new_without_pgpass());
-        let (writer, long) =
-            (OwnConnection::new(servers.clone()), Arc::new(Semaphore::new(LONG_READS)));
-        Ok(Self { pool, servers, writer, long })
+        let writer = OwnConnection::new(servers.clone());
+        Ok(Self { pool, servers, writer, long_reads: LongReads::new() })
     }
 
     /// A connection to read on.
@@ -97,15 +87,6 @@ impl CatalogReader {
             Ok(_) => Err(CatalogError::NotMigrated),
             Err(error) if has_no_tables(&error) => Err(CatalogError::NotMigrated),
             Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Waits for the turn of something that may look at all there is.
-    pub(in crate::postgres) async fn long_read(&self) -> Result<SemaphorePermit<'_>, CatalogError> {
-        match timeout(LONG_WAIT, self.long.acquire()).await {
-            Ok(Ok(turn)) => Ok(turn),
-            Ok(Err(_closed)) => Err(sqlx::Error::PoolClosed.into()),
-            Err(_elapsed) => Err(sqlx::Error::PoolTimedOut.into()),
         }
     }
 

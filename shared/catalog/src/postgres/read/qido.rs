@@ -138,7 +138,7 @@ impl CatalogReader {
         &self,
         search: &LevelSearch,
     ) -> Result<(Vec<Details>, bool), CatalogError> {
-        let _turn = self.long_read().await?;
+        let _turn = self.long_reads.turn().await?;
         let mut query = QueryBuilder::new("");
         push_results(search, &mut query);
         Ok(search.cut(self.collect(query).await?))
@@ -149,7 +149,7 @@ impl CatalogReader {
     /// # Errors
     /// When the catalogue can't be read.
     pub(crate) async fn count_found(&self, search: &LevelSearch) -> Result<u64, CatalogError> {
-        let _turn = self.long_read().await?;
+        let _turn = self.long_reads.turn().await?;
         let mut query = QueryBuilder::new("select (select count(*)");
         push_conditions(search, &mut query, Where::Agreeing);
         query.push(") + (select count(*)");

@@ -144,7 +144,7 @@ impl CatalogReader {
         limit: u32,
     ) -> Result<Page<SeriesRecord>, CatalogError> {
         let _turn = match search.is_long() {
-            true => Some(self.long_read().await?),
+            true => Some(self.long_reads.turn().await?),
             false => None,
         };
         let mut query = QueryBuilder::new("");
@@ -157,7 +157,7 @@ impl CatalogReader {
     /// # Errors
     /// When the catalogue can't be read.
     pub(crate) async fn count_series(&self, search: &SeriesSearch) -> Result<u64, CatalogError> {
-        let _turn = self.long_read().await?;
+        let _turn = self.long_reads.turn().await?;
         let mut query = QueryBuilder::new("select (select count(*)");
         push_conditions(search, &mut query, true);
         query.push(") + (select count(*)");

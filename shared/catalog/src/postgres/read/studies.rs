@@ -109,7 +109,7 @@ impl CatalogReader {
         limit: u32,
     ) -> Result<Page<StudyRecord>, CatalogError> {
         let _turn = match search.is_long() {
-            true => Some(self.long_read().await?),
+            true => Some(self.long_reads.turn().await?),
             false => None,
         };
         let mut query = QueryBuilder::new("");
@@ -122,7 +122,7 @@ impl CatalogReader {
     /// # Errors
     /// When the catalogue can't be read.
     pub(crate) async fn count_studies(&self, search: &StudySearch) -> Result<u64, CatalogError> {
-        let _turn = self.long_read().await?;
+        let _turn = self.long_reads.turn().await?;
         let mut query = QueryBuilder::new("select (select count(*)");
         for (plus, (from, end)) in ["", ") + (select count(*)"].into_iter().zip(HALVES) {
             query.push(plus).push(from);

@@ -3,25 +3,16 @@
 use super::location::{as_file, not_utf8};
 use super::pool::{connections, options};
 use crate::error::CatalogError;
+use crate::long_reads::LongReads;
 use crate::settings::CatalogSettings;
 use crate::sqlite::{BUSY_TIMEOUT, MIGRATIONS};
 use sqlx::ConnectOptions as _;
 use sqlx::sqlite::SqlitePool;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::timeout;
 
 /// Connections of a process that reads. SQLite has one writer whatever this is.
 pub(in crate::sqlite) const READERS: u32 = 4;
-
-/// How many of them may do what can take seconds in a large catalogue: a search through all of it, a
-/// count, a part of a list without end. What looks something up finds another.
-pub(in crate::sqlite) const LONG_READS: usize = 2;
-
-/// How long such a one waits for its turn.
-const LONG_WAIT: Duration = Duration::from_secs(30);
 
 /// How long a reader keeps a connection: a file that was put in the place of the catalogue is read
 /// from then on.
@@ -34,8 +25,7 @@ pub struct CatalogReader {
     pub(in crate::sqlite) pool: SqlitePool,
     /// For what is written: readers can't hold it up.
     pub(in crate::sqlite) writer: SqlitePool,
-    /// Room for what may take long, so that it leaves connections to the rest.
-    long: Arc<Semaphore>,
+    pub(in crate::sqlite) long_reads: LongReads,
 }
 
 impl CatalogReader {
@@ -52,8 +42,7 @@ impl CatalogReader {
                 .max_lifetime(READ_LIFETIME)
                 .connect_lazy_with(options.clone())
         };
-        let long = Arc::new(Semaphore::new(LONG_READS));
-        Ok(Self { pool: open(READERS), writer: open(1), long })
+        Ok(Self { pool: open(READERS), writer: open(1), long_reads: LongReads::new() })
     }
 
     /// Whether the owner has brought the catalogue up to this version.
@@ -81,15 +70,6 @@ impl CatalogReader {
         let into = into.to_str().ok_or_else(|| not_utf8(&into))?;
         sqlx::query("vacuum into ?").bind(into.to_owned()).execute(&self.pool).await?;
         Ok(())
-    }
-
-    /// Waits for the turn of something that may look at all there is.
-    pub(in crate::sqlite) async fn long_read(&self) -> Result<SemaphorePermit<'_>, CatalogError> {
-        match timeout(LONG_WAIT, self.long.acquire()).await {
-            Ok(Ok(turn)) => Ok(turn),
-            Ok(Err(_closed)) => Err(sqlx::Error::PoolClosed.into()),
-            Err(_elapsed) => Err(sqlx::Error::PoolTimedOut.into()),
-        }
     }
 
     /// Closes all connections, once what runs on them has ended.

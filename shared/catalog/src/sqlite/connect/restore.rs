@@ -1,10 +1,10 @@
 //! A backup put in the place of the catalogue: looked through before, swapped in at once, and what was
 //! there before is kept beside it.
 
+use crate::inspection::{Inspected, Inspection};
 use crate::settings::CatalogSettings;
 use crate::sqlite::BUSY_TIMEOUT;
 use crate::sqlite::connect::inspection::inspect;
-use crate::sqlite::connect::inspection::{Inspected, Inspection};
 use crate::sqlite::connect::location::{ENDS, as_file, beside, remove_database};
 use crate::sqlite::error::is_busy;
 use anyhow::{Context as _, bail, ensure};

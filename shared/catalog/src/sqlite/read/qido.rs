@@ -141,7 +141,7 @@ impl CatalogReader {
     /// # Errors
     /// When the catalogue can't be read.
     pub async fn search(&self, search: &LevelSearch) -> Result<(Vec<Details>, bool), CatalogError> {
-        let _turn = self.long_read().await?;
+        let _turn = self.long_reads.turn().await?;
         let mut query = QueryBuilder::new(COLLECT);
         search.push_results(&mut query);
         Ok(search.cut(self.collect(query).await?))
@@ -152,7 +152,7 @@ impl CatalogReader {
     /// # Errors
     /// When the catalogue can't be read.
     pub async fn count_found(&self, search: &LevelSearch) -> Result<u64, CatalogError> {
-        let _turn = self.long_read().await?;
+        let _turn = self.long_reads.turn().await?;
         let mut query = QueryBuilder::new("select (select count(*)");
         search.push_conditions(&mut query, Where::Agreeing);
         query.push(") + (select count(*)");

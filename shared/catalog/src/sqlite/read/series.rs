@@ -143,7 +143,7 @@ impl CatalogReader {
         limit: u32,
     ) -> Result<Page<SeriesRecord>, CatalogError> {
         let _turn = match search.is_long() {
-            true => Some(self.long_read().await?),
+            true => Some(self.long_reads.turn().await?),
             false => None,
         };
         let mut query = QueryBuilder::new(COLLECT);
@@ -156,7 +156,7 @@ impl CatalogReader {
     /// # Errors
     /// When the catalogue can't be read.
     pub async fn count_series(&self, search: &SeriesSearch) -> Result<u64, CatalogError> {
-        let _turn = self.long_read().await?;
+        let _turn = self.long_reads.turn().await?;
         let mut query = QueryBuilder::new("select (select count(*)");
         search.push_conditions(&mut query, true);
         query.push(") + (select count(*)");

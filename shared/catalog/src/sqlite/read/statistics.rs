@@ -10,7 +10,7 @@ impl CatalogReader {
     /// # Errors
     /// When the catalogue can't be read.
     pub async fn statistics(&self) -> Result<Statistics, CatalogError> {
-        let _turn = self.long_read().await?;
+        let _turn = self.long_reads.turn().await?;
         let counts: StatisticsCounts = sqlx::query_as(
             "select (select count(*) from patients) as patients,
                     (select count(*) from studies where study_instance_uid <> '') as studies,

@@ -123,7 +123,7 @@ impl CatalogReader {
         limit: u32,
     ) -> Result<Page<StudyRecord>, CatalogError> {
         let _turn = match search.is_long() {
-            true => Some(self.long_read().await?),
+            true => Some(self.long_reads.turn().await?),
             false => None,
         };
         let mut query = QueryBuilder::new(COLLECT);
@@ -136,7 +136,7 @@ impl CatalogReader {
     /// # Errors
     /// When the catalogue can't be read.
     pub async fn count_studies(&self, search: &StudySearch) -> Result<u64, CatalogError> {
-        let _turn = self.long_read().await?;
+        let _turn = self.long_reads.turn().await?;
         let mut query = QueryBuilder::new("");
         search.push_count(&mut query);
         let count: i64 = query.build_query_scalar().fetch_one(&self.pool).await?;
