@@ -6,7 +6,7 @@ use catalog::{
     SeriesOrder, SeriesSearch, StudySearch, attributes_of, keyword,
 };
 use contract::attributes::{ATTRIBUTES, Qido, Vr};
-use contract::event::{InstanceStored, Source};
+use contract::event::{AttributeValue, InstanceStored, Source};
 use contract::uid::{SeriesInstanceUid, StudyInstanceUid};
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -117,10 +117,14 @@ fn events() -> Vec<InstanceStored> {
 
 /// Two catalogues with the same events, decisions and requests: on SQLite, and on PostgreSQL.
 async fn both() -> Option<[Feed; 2]> {
+    both_with(&events()).await
+}
+
+async fn both_with(events: &[InstanceStored]) -> Option<[Feed; 2]> {
     let postgres = TestDatabase::postgres()?;
     let mut both = [Feed::on(TestDatabase::sqlite()).await, Feed::on(postgres).await];
     for feed in &mut both {
-        for batch in events().chunks(5) {
+        for batch in events.chunks(5) {
             feed.receive(batch.to_vec()).await;
         }
         // One that nobody disagrees on, one that was complete before it grew again, and one without a study.
@@ -420,4 +424,20 @@ async fn one_series_or_study_is_the_same_with_all_that_is_known_of_it() {
         )
     })
     .await;
+}
+
+#[tokio::test]
+async fn the_rows_by_which_two_catalogues_are_compared_are_the_same() {
+    let mut events = events();
+    for event in &mut events {
+        // PostgreSQL keeps a sequence in an order of its own.
+        let absent = AttributeValue::Unknown(Value::Null);
+        event.attributes.insert("RequestAttributesSequence", absent);
+    }
+    let Some([sqlite, postgres]) = both_with(&events).await else { return };
+    let rows = sqlite.reader.rows().await.unwrap();
+    assert_eq!(rows, postgres.reader.rows().await.unwrap());
+    let tables: HashSet<&str> =
+        rows.iter().filter_map(|row| Some(row.split_once(' ')?.0)).collect();
+    assert_eq!(tables.len(), 10, "{tables:?}");
 }

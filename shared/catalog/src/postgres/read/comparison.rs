@@ -22,15 +22,15 @@ const TABLES: [(&str, &str); 11] = [
 ];
 
 /// What says nothing: numbers of rows, and who holds the lease.
-const LEFT_OUT: [&str; 5] = ["arrival", "epoch", "expires_at", "holder", "id"];
+const LEFT_OUT: [&str; 6] = ["arrival", "epoch", "expires_at", "holder", "id", "shard"];
 
 /// What a reference to a patient stands for: the number of its row is of no meaning.
-const PATIENT: &str = "(select json_build_array(patient_id, issuer_of_patient_id, patient_name,
-    patient_birth_date, patient_sex) from patients where patients.id = patient)";
+const PATIENT: &str = "(select to_json(array[patient_id, issuer_of_patient_id, patient_name,
+    patient_birth_date, patient_sex]) from patients where patients.id = patient)";
 
 /// The same of a reference to whose an instance is.
-const IDENTITY: &str = "(select json_build_array(study_instance_uid, patient_id,
-    issuer_of_patient_id, patient_name, patient_birth_date, patient_sex)
+const IDENTITY: &str = "(select to_json(array[study_instance_uid, patient_id,
+    issuer_of_patient_id, patient_name, patient_birth_date, patient_sex])
     from identities join patients on patients.id = patient where identities.id = identity)";
 
 impl CatalogReader {
@@ -45,7 +45,7 @@ impl CatalogReader {
         for (table, order) in TABLES {
             let columns: Vec<(String, String)> = sqlx::query_as(
                 "select attname::text, format_type(atttypid, null) from pg_attribute
-                 where attrelid = $1::regclass and attnum > 0 and not attisdropped order by attnum",
+                 where attrelid = $1::regclass and attnum > 0 and not attisdropped order by attname",
             )
             .bind(table)
             .fetch_all(&mut *connection)
@@ -54,10 +54,10 @@ impl CatalogReader {
                 .iter()
                 .filter(|(column, _)| !LEFT_OUT.contains(&column.as_str()))
                 .map(|(column, kind)| {
+                    // As SQLite has it, so that a file compares with a database.
                     let value = match (column.as_str(), kind.as_str()) {
                         ("identity", _) => IDENTITY.to_owned(),
                         ("patient", _) => PATIENT.to_owned(),
-                        // As SQLite has it.
                         (column, "boolean") => format!("{table}.{column}::integer"),
                         (column, _) => format!("{table}.{column}"),
                     };
@@ -67,7 +67,9 @@ impl CatalogReader {
             let values =
                 object(told.iter().map(|(column, value)| (*column, Cow::Borrowed(value.as_str()))));
             // Made of names that this file and the migrations give.
-            let query = format!("select '{table} ' || {values} from {table} order by {order}");
+            let query = format!(
+                "select ('{table} ' || {values}) collate \"C\" from {table} order by {order}"
+            );
             let found: Vec<String> =
                 sqlx::query_scalar(AssertSqlSafe(query)).fetch_all(&mut *connection).await?;
             rows.extend(found);

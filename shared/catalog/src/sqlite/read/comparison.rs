@@ -37,12 +37,13 @@ impl CatalogReader {
     pub async fn rows(&self) -> Result<Vec<String>, CatalogError> {
         let mut rows = Vec::new();
         for (table, order) in TABLES {
-            let columns: Vec<String> = sqlx::query_scalar("select name from pragma_table_info(?)")
-                .bind(table)
-                .fetch_all(&self.pool)
-                .await?;
-            let told =
-                columns.iter().filter(|column| (table, column.as_str()) != ("identities", "id"));
+            let columns: Vec<String> =
+                sqlx::query_scalar("select name from pragma_table_info(?) order by name")
+                    .bind(table)
+                    .fetch_all(&self.pool)
+                    .await?;
+            // The number of a row says nothing.
+            let told = columns.iter().filter(|column| *column != "id");
             let values = told.map(|column| match column.as_str() {
                 "identity" => format!("'identity', {IDENTITY}"),
                 "patient" => format!("'patient', {PATIENT}"),
