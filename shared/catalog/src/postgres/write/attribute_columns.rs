@@ -104,3 +104,37 @@ impl AttributeColumns {
         query
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::postgres::CatalogWriter;
+    use crate::settings::CatalogSettings;
+    use test_database::TestDatabase;
+
+    #[tokio::test]
+    async fn each_column_of_the_table_of_attributes_is_in_the_catalogue() {
+        let Some(database) = TestDatabase::postgres() else { return };
+        let settings = CatalogSettings { database_url: database.url().to_owned() };
+        let catalog = CatalogWriter::own(&settings).await.unwrap();
+        let mut connection = catalog.acquire().await.unwrap();
+        for table in Table::ALL {
+            let made: Vec<(String, String)> = sqlx::query_as(
+                "select column_name::text, data_type::text from information_schema.columns
+                 where table_schema = current_schema() and table_name = $1",
+            )
+            .bind(table.name())
+            .fetch_all(&mut *connection)
+            .await
+            .unwrap();
+            for column in columns(table) {
+                let column_type = match Type::of(&column, table) {
+                    Type::Items => "jsonb",
+                    other => other.element(),
+                };
+                let expected = (column.name.to_owned(), column_type.to_owned());
+                assert!(made.contains(&expected), "no migration makes {table:?}.{}", column.name);
+            }
+        }
+    }
+}
