@@ -69,7 +69,8 @@ impl CatalogWriter {
     /// Renews the lease: due every [`RENEW_EVERY`](crate::RENEW_EVERY).
     ///
     /// # Errors
-    /// [`CatalogError::Superseded`] when another indexer has taken it.
+    /// [`CatalogError::Superseded`] when another indexer has taken it, and [`CatalogError::Unavailable`] during a write that
+    /// takes long, during which nobody takes it.
     pub async fn renew(&self) -> Result<(), CatalogError> {
         on!(self, one => one.renew())
     }

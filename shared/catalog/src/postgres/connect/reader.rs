@@ -34,10 +34,6 @@ pub struct CatalogReader {
 }
 
 impl CatalogReader {
-    /// Opens the catalogue of somebody else, when it is first used.
-    ///
-    /// # Errors
-    /// When the URL names no database.
     pub(crate) fn open(settings: &CatalogSettings) -> Result<Self, CatalogError> {
         let servers = Servers::of(settings)?;
         let pool = PgPoolOptions::new()
@@ -72,10 +68,6 @@ impl CatalogReader {
         Ok(self.pool.acquire().await?)
     }
 
-    /// Whether the owner has brought the catalogue up to this version.
-    ///
-    /// # Errors
-    /// [`CatalogError::NotMigrated`] when not, or what is wrong with the database.
     pub(crate) async fn check(&self) -> Result<(), CatalogError> {
         let wanted = MIGRATIONS.iter().map(|migration| migration.version).max();
         let query = "select max(version) from _sqlx_migrations where success";
@@ -90,7 +82,6 @@ impl CatalogReader {
         }
     }
 
-    /// Closes all connections, once what runs on them has ended.
     pub(crate) async fn close(&self) {
         self.writer.close().await;
         self.pool.close().await;

@@ -25,18 +25,10 @@ pub struct CatalogWriter {
 }
 
 impl CatalogWriter {
-    /// Opens the catalogue as its owner, whoever has it, and brings its tables up to this version.
-    ///
-    /// # Errors
-    /// When no server takes writes, or the tables can't be made.
     pub(crate) async fn own(settings: &CatalogSettings) -> Result<Self, CatalogError> {
         Self::open(settings, "a command", true).await?.ok_or(CatalogError::NotMigrated)
     }
 
-    /// The same once no other indexer has it: takes the lease for `holder`. `None` while another one renews it.
-    ///
-    /// # Errors
-    /// As [`CatalogWriter::own`].
     pub(crate) async fn take(
         settings: &CatalogSettings,
         holder: &str,
@@ -71,7 +63,6 @@ impl CatalogWriter {
         Ok(Some(Self { connection, renewal, lease, id, name }))
     }
 
-    /// The lease that it holds.
     #[must_use]
     pub(crate) fn lease(&self) -> Lease {
         let (catalog_id, catalog) = (self.id.to_string(), self.name.to_string());
@@ -79,10 +70,6 @@ impl CatalogWriter {
     }
 
     /// Renews the lease, at once or right after a write that is under way.
-    ///
-    /// # Errors
-    /// [`CatalogError::Superseded`] when another indexer has taken it, and [`CatalogError::Unavailable`] when the write
-    /// takes longer than a lock is waited for. Nobody takes the lease while it runs.
     pub(crate) async fn renew(&self) -> Result<(), CatalogError> {
         let mut owned = self.renewal.acquire().await?;
         self.lease.renew(&mut owned).await?;
@@ -106,7 +93,6 @@ impl CatalogWriter {
         Ok(owned)
     }
 
-    /// Gives the lease back, and closes both connections once what runs on them has ended.
     pub(crate) async fn close(&self) {
         let given_up = async {
             let mut owned = self.connection.acquire().await?;

@@ -70,10 +70,6 @@ static SERIES: LazyLock<String> = LazyLock::new(|| {
 });
 
 impl CatalogReader {
-    /// All that is known of a series, in whatever state; `None` if there is no such series.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
     pub(crate) async fn series_details(
         &self,
         series: &SeriesInstanceUid,
@@ -93,10 +89,6 @@ impl CatalogReader {
         found.as_deref().map(details).transpose()
     }
 
-    /// How many instances a series has by now; `None` if there is no such series.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
     pub(crate) async fn count_instances(
         &self,
         series: &SeriesInstanceUid,
@@ -113,10 +105,6 @@ impl CatalogReader {
         Ok(count.map(i64::unsigned_abs))
     }
 
-    /// A page of the instances of a series, in the order in which they came into it.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
     pub(crate) async fn instances(
         &self,
         series: &SeriesInstanceUid,

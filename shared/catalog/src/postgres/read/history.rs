@@ -10,18 +10,10 @@ use contract::uid::SeriesInstanceUid;
 use jiff::Timestamp;
 
 impl CatalogReader {
-    /// How far INSTANCES has been read, if it ever was.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
     pub(crate) async fn bookmark(&self) -> Result<Option<Bookmark>, CatalogError> {
         bookmark::read(&mut *self.connection().await?).await
     }
 
-    /// The completions and deletions of a series, oldest first; `None` if there never was one.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
     pub(crate) async fn history(
         &self,
         series: &SeriesInstanceUid,
@@ -48,10 +40,6 @@ impl CatalogReader {
         Ok(Some(revisions))
     }
 
-    /// `receiving` or `complete`; `None` if there is no such series.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
     pub(crate) async fn state_of(
         &self,
         series: &SeriesInstanceUid,
@@ -61,10 +49,6 @@ impl CatalogReader {
         Ok(sqlx::query_scalar(query).bind(series.as_str()).fetch_optional(&mut *connection).await?)
     }
 
-    /// When a series that is not in the catalogue was deleted from it; `None` if it never was.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
     pub(crate) async fn deleted_at(
         &self,
         series: &SeriesInstanceUid,
@@ -76,11 +60,6 @@ impl CatalogReader {
         deleted_at.map(timestamp).transpose()
     }
 
-    /// What became of the request of this sequence; `None` as long as the indexer has not acted on it. A
-    /// series that exists otherwise is not registered.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
     pub(crate) async fn registration(
         &self,
         series: &SeriesInstanceUid,

@@ -129,11 +129,6 @@ pub(super) fn push_results(search: &LevelSearch, query: &mut QueryBuilder<Postgr
 }
 
 impl CatalogReader {
-    /// What a search finds, each as its attributes by keyword, and whether there is more. Those
-    /// without a value are not in it. Newest first, as people look for them.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
     pub(crate) async fn search(
         &self,
         search: &LevelSearch,
@@ -144,10 +139,6 @@ impl CatalogReader {
         Ok(search.cut(self.collect(query).await?))
     }
 
-    /// How many there are that a search finds, wherever it begins. It looks at each.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
     pub(crate) async fn count_found(&self, search: &LevelSearch) -> Result<u64, CatalogError> {
         let _turn = self.long_reads.turn().await?;
         let mut query = QueryBuilder::new("select (select count(*)");

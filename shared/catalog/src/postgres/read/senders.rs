@@ -6,10 +6,6 @@ use crate::records::{SenderRecord, SenderRow};
 use sqlx::PgConnection;
 
 impl CatalogReader {
-    /// The senders that were heard of, by AE title.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
     pub(crate) async fn senders(&self) -> Result<Vec<SenderRecord>, CatalogError> {
         all(&mut *self.connection().await?).await
     }

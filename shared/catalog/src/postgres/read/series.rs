@@ -133,10 +133,6 @@ fn push_conditions(search: &SeriesSearch, query: &mut QueryBuilder<Postgres>, ag
 }
 
 impl CatalogReader {
-    /// A page of the series that a search finds: those after a position, at most so many.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
     pub(crate) async fn series(
         &self,
         search: &SeriesSearch,
@@ -152,10 +148,6 @@ impl CatalogReader {
         self.page(query, limit).await
     }
 
-    /// How many series a search finds. It looks at each.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
     pub(crate) async fn count_series(&self, search: &SeriesSearch) -> Result<u64, CatalogError> {
         let _turn = self.long_reads.turn().await?;
         let mut query = QueryBuilder::new("select (select count(*)");

@@ -5,10 +5,6 @@ use crate::postgres::CatalogReader;
 use crate::records::{Statistics, StatisticsCounts, StatisticsGroup};
 
 impl CatalogReader {
-    /// Counts what there is. It looks at every series once, so ask it seldom.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
     pub(crate) async fn statistics(&self) -> Result<Statistics, CatalogError> {
         let _turn = self.long_reads.turn().await?;
         let mut connection = self.connection().await?;

@@ -98,10 +98,6 @@ fn push_conditions(search: &StudySearch, query: &mut QueryBuilder<Postgres>) {
 }
 
 impl CatalogReader {
-    /// A page of the studies that a search finds: those after a position, at most so many.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
     pub(crate) async fn studies(
         &self,
         search: &StudySearch,
@@ -117,10 +113,6 @@ impl CatalogReader {
         self.page(query, limit).await
     }
 
-    /// How many studies a search finds. It looks at each.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
     pub(crate) async fn count_studies(&self, search: &StudySearch) -> Result<u64, CatalogError> {
         let _turn = self.long_reads.turn().await?;
         let mut query = QueryBuilder::new("select (select count(*)");
@@ -133,10 +125,6 @@ impl CatalogReader {
         self.count(query).await
     }
 
-    /// A study; `None` if there is no such.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
     pub(crate) async fn study(
         &self,
         study: &StudyInstanceUid,

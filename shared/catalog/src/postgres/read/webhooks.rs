@@ -6,10 +6,6 @@ use crate::error::CatalogError;
 use crate::postgres::CatalogReader;
 
 impl CatalogReader {
-    /// How far a webhook was when that was last kept; `None` of one that was never seen.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
     pub(crate) async fn delivered(&self, webhook: &str) -> Result<Option<Delivered>, CatalogError> {
         let mut connection = self.connection().await?;
         let row: Option<(i64, i64)> =
@@ -20,10 +16,6 @@ impl CatalogReader {
         row.map(|row| Delivered::of(webhook, row)).transpose()
     }
 
-    /// Keeps how far a webhook is.
-    ///
-    /// # Errors
-    /// When the catalogue can't be written.
     pub(crate) async fn keep_delivered(
         &self,
         webhook: &str,
@@ -44,10 +36,6 @@ impl CatalogReader {
         Ok(())
     }
 
-    /// Forgets all webhooks but these: one of the same name later is a new one.
-    ///
-    /// # Errors
-    /// When the catalogue can't be written.
     pub(crate) async fn forget_other_webhooks(&self, names: &[&str]) -> Result<(), CatalogError> {
         let mut connection = self.writer.acquire().await?;
         sqlx::query("delete from webhooks where name <> all($1)")

@@ -22,10 +22,6 @@ use sqlx::PgConnection;
 use std::collections::{HashMap, HashSet};
 
 impl CatalogWriter {
-    /// How far the stream has been read, if it ever was.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
     pub(crate) async fn bookmark(&self) -> Result<Option<Bookmark>, CatalogError> {
         let mut connection = self.acquire().await?;
         let bookmark = bookmark::read(&mut connection).await?;
@@ -33,12 +29,6 @@ impl CatalogWriter {
         Ok(bookmark)
     }
 
-    /// Commits a batch, its bookmark and what `conclude` makes of it, or nothing at all. Gives what
-    /// will be announced.
-    ///
-    /// # Errors
-    /// When the catalogue can't be written; the batch is then as if it had not been read. Where the connection was lost
-    /// in the middle of the commit, the bookmark tells.
     pub(crate) async fn record(
         &self,
         batch: &Batch,

@@ -16,11 +16,6 @@ use contract::uid::SeriesInstanceUid;
 use sqlx::PgConnection;
 
 impl CatalogWriter {
-    /// Writes down that series are complete, each with its announcement, all or none. One that is
-    /// not open (any more) is passed over. Gives what will be announced.
-    ///
-    /// # Errors
-    /// When the catalogue can't be written.
     pub(crate) async fn complete(
         &self,
         completions: &[Completion],

@@ -34,12 +34,6 @@ macro_rules! last_revision {
 pub(in crate::postgres) use last_revision;
 
 impl CatalogWriter {
-    /// Deletes some of the series that were last complete before a time and are so still, the oldest
-    /// first; none when there are no more. `now` is when it is done, in the broker's time. Gives what
-    /// will be announced.
-    ///
-    /// # Errors
-    /// When the catalogue can't be written.
     pub(crate) async fn expire(
         &self,
         before: Timestamp,
@@ -62,10 +56,6 @@ impl CatalogWriter {
         Ok(deleted)
     }
 
-    /// Deletes a series because the record says that it was deleted at this point.
-    ///
-    /// # Errors
-    /// When the catalogue can't be written.
     pub(crate) async fn restore_deletion(
         &self,
         fact: &SeriesDeleted,

@@ -15,11 +15,6 @@ use contract::event::{SeriesCompleted, Source};
 use sqlx::PgConnection;
 
 impl CatalogWriter {
-    /// Writes down that a series was complete as the fact says. Everything in INSTANCES up to the
-    /// sequence that it names has to be recorded before, and nothing after.
-    ///
-    /// # Errors
-    /// When the catalogue can't be written.
     pub(crate) async fn restore(&self, fact: &SeriesCompleted) -> Result<Restored, CatalogError> {
         let mut transaction = self.begin_write().await?;
         let before: Option<Before> = sqlx::query_as(

@@ -11,10 +11,6 @@ use sqlx::PgConnection;
 use std::collections::HashMap;
 
 impl CatalogWriter {
-    /// Writes down that events are gone; gives whether that is news.
-    ///
-    /// # Errors
-    /// When the catalogue can't be written.
     pub(crate) async fn lose(&self, loss: &Loss) -> Result<bool, CatalogError> {
         let mut transaction = self.begin_write().await?;
         let is_news = keep(&mut transaction, loss).await?;
@@ -22,10 +18,6 @@ impl CatalogWriter {
         Ok(is_news)
     }
 
-    /// What was lost, the latest first.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
     pub(crate) async fn losses(&self) -> Result<Vec<Loss>, CatalogError> {
         let mut connection = self.acquire().await?;
         let losses = all(&mut connection).await?;
@@ -33,11 +25,6 @@ impl CatalogWriter {
         Ok(losses)
     }
 
-    /// The instance whose event has the highest sequence in `after < sequence <= to`, or the lowest. There
-    /// is no index by sequence, since this is asked only after a loss.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
     pub(crate) async fn witness(
         &self,
         after: u64,
@@ -66,12 +53,6 @@ impl CatalogWriter {
         row.map(Witness::of).transpose()
     }
 
-    /// Goes back to sequence `to`, after which the stream is another one than was read: its next events
-    /// have sequences that the catalogue has given to others. Those it takes for older than all that
-    /// comes, so that the next revision of a series says what was added since.
-    ///
-    /// # Errors
-    /// When the catalogue can't be written.
     pub(crate) async fn go_back(&self, to: u64, loss: &Loss) -> Result<(), CatalogError> {
         let mut transaction = self.begin_write().await?;
         for statement in [

@@ -10,10 +10,6 @@ use sqlx::PgConnection;
 use std::collections::HashMap;
 
 impl CatalogWriter {
-    /// The series that are still arriving.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
     pub(crate) async fn open_series(
         &self,
     ) -> Result<Vec<(SeriesInstanceUid, OpenSeries)>, CatalogError> {

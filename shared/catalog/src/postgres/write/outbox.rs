@@ -9,10 +9,6 @@ use contract::event::Event;
 use sqlx::PgConnection;
 
 impl CatalogWriter {
-    /// The oldest announcements that wait, `limit` at most.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
     pub(crate) async fn waiting_announcements(
         &self,
         limit: u32,
@@ -28,10 +24,6 @@ impl CatalogWriter {
         rows.into_iter().map(Announcement::of).collect()
     }
 
-    /// How many announcements wait.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
     pub(crate) async fn count_waiting_announcements(&self) -> Result<i64, CatalogError> {
         let mut connection = self.acquire().await?;
         let count = sqlx::query_scalar("select count(*) from outbox");
@@ -40,10 +32,6 @@ impl CatalogWriter {
         Ok(count)
     }
 
-    /// Forgets announcements by their ids: the broker has them.
-    ///
-    /// # Errors
-    /// When the catalogue can't be written; they will then be announced again.
     pub(crate) async fn announced(&self, ids: &[i64]) -> Result<(), CatalogError> {
         let mut transaction = self.begin_write().await?;
         sqlx::query("delete from outbox where id = any($1)")

@@ -13,12 +13,6 @@ use serde::de::DeserializeOwned;
 use sqlx::PgConnection;
 
 impl CatalogWriter {
-    /// Gives a completion that waits to be announced the number after the last one of its series or study,
-    /// and those that wait after it the ones that follow. They are announced by these, and the history has
-    /// them so. `false` where there is nothing to number.
-    ///
-    /// # Errors
-    /// When the catalogue can't be written.
     pub(crate) async fn renumber(&self, announcement: &Announcement) -> Result<bool, CatalogError> {
         let mut transaction = self.begin_write().await?;
         match announcement.subject {

@@ -15,10 +15,6 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 impl CatalogWriter {
-    /// Which evidence of which sender is not believed: its AE title and the rule.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
     pub(crate) async fn disproved(&self) -> Result<Vec<(String, Reason)>, CatalogError> {
         let mut connection = self.acquire().await?;
         let senders = senders::all(&mut connection).await?;

@@ -16,11 +16,6 @@ use sqlx::PgConnection;
 use std::borrow::Cow;
 
 impl CatalogWriter {
-    /// The studies of which a series was complete since they were, each with when the latest of
-    /// these was; `None` when that came by `POST /store`, which knows no broker's time.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
     pub(crate) async fn open_studies(
         &self,
     ) -> Result<Vec<(String, Option<Timestamp>)>, CatalogError> {
@@ -33,10 +28,6 @@ impl CatalogWriter {
         rows.into_iter().map(|(study, at)| Ok((study, optional_timestamp(at)?))).collect()
     }
 
-    /// Moves when the latest series of studies were complete: the broker's clock was set.
-    ///
-    /// # Errors
-    /// When the catalogue can't be written.
     pub(crate) async fn move_open_studies(
         &self,
         studies: &[(String, Timestamp)],
@@ -59,21 +50,12 @@ impl CatalogWriter {
         transaction.commit().await
     }
 
-    /// Leaves it at that: no study will be complete by what has come so far.
-    ///
-    /// # Errors
-    /// When the catalogue can't be written.
     pub(crate) async fn forget_open_studies(&self) -> Result<(), CatalogError> {
         let mut transaction = self.begin_write().await?;
         sqlx::query("delete from open_studies").execute(&mut *transaction).await?;
         transaction.commit().await
     }
 
-    /// Writes down that studies are complete, each with its announcement, all or none. One in which
-    /// a series is receiving waits; one that has no news, or no series any more, is passed over.
-    ///
-    /// # Errors
-    /// When the catalogue can't be written.
     pub(crate) async fn complete_studies(
         &self,
         completions: &[StudyCompletion],
@@ -104,10 +86,6 @@ impl CatalogWriter {
         Ok(decided)
     }
 
-    /// Writes down that a study was complete because the record says so.
-    ///
-    /// # Errors
-    /// When the catalogue can't be written.
     pub(crate) async fn restore_study(
         &self,
         fact: &StudyCompleted,

@@ -11,10 +11,6 @@ use crate::postgres::write::study_completions;
 use contract::event::{SeriesCompleted, SeriesDeleted, StudyCompleted};
 
 impl CatalogWriter {
-    /// How far the SERIES stream is in the catalogue; `None` if that is not known.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
     pub(crate) async fn series_bookmark(&self) -> Result<Option<SeriesBookmark>, CatalogError> {
         let mut connection = self.acquire().await?;
         let row: Option<(i64, i64)> = sqlx::query_as(
@@ -26,10 +22,6 @@ impl CatalogWriter {
         row.map(SeriesBookmark::of).transpose()
     }
 
-    /// Writes down how far the SERIES stream is in the catalogue.
-    ///
-    /// # Errors
-    /// When the catalogue can't be written.
     pub(crate) async fn has_taken_up(&self, bookmark: SeriesBookmark) -> Result<(), CatalogError> {
         let mut transaction = self.begin_write().await?;
         sqlx::query(
@@ -43,10 +35,6 @@ impl CatalogWriter {
         transaction.commit().await
     }
 
-    /// Whether the history has this completion of a series, by its number.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
     pub(crate) async fn has_completion(
         &self,
         fact: &SeriesCompleted,
@@ -60,10 +48,6 @@ impl CatalogWriter {
         Ok(has)
     }
 
-    /// Whether the history has this deletion of a series.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
     pub(crate) async fn has_deletion(&self, fact: &SeriesDeleted) -> Result<bool, CatalogError> {
         let query = "select exists (select 1 from deletions
             where series_instance_uid = $1 and revision = $2 and deleted_sequence = $3)";
@@ -75,10 +59,6 @@ impl CatalogWriter {
         Ok(has)
     }
 
-    /// Whether the history has this completion of a study, by its number.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
     pub(crate) async fn has_study_completion(
         &self,
         fact: &StudyCompleted,
@@ -92,31 +72,18 @@ impl CatalogWriter {
         Ok(has)
     }
 
-    /// Adds a completion to the history of its series and leaves the series as it is: its next one has a
-    /// higher number.
-    ///
-    /// # Errors
-    /// When the catalogue can't be written, or has it.
     pub(crate) async fn note_completion(&self, fact: &SeriesCompleted) -> Result<(), CatalogError> {
         let mut transaction = self.begin_write().await?;
         write_down(&mut transaction, fact).await?;
         transaction.commit().await
     }
 
-    /// As [`CatalogWriter::note_completion`], of a deletion.
-    ///
-    /// # Errors
-    /// When the catalogue can't be written.
     pub(crate) async fn note_deletion(&self, fact: &SeriesDeleted) -> Result<(), CatalogError> {
         let mut transaction = self.begin_write().await?;
         deletions::trace(&mut transaction, fact).await?;
         transaction.commit().await
     }
 
-    /// As [`CatalogWriter::note_completion`], of a study.
-    ///
-    /// # Errors
-    /// When the catalogue can't be written.
     pub(crate) async fn note_study(&self, fact: &StudyCompleted) -> Result<(), CatalogError> {
         let mut transaction = self.begin_write().await?;
         study_completions::write_down(&mut transaction, fact).await?;

@@ -29,11 +29,7 @@ pub struct CatalogReader {
 }
 
 impl CatalogReader {
-    /// Opens the catalogue of somebody else, when it is first used.
-    ///
-    /// # Errors
-    /// When the url names no SQLite file.
-    pub fn open(settings: &CatalogSettings) -> Result<Self, CatalogError> {
+    pub(crate) fn open(settings: &CatalogSettings) -> Result<Self, CatalogError> {
         // A long read is what somebody asked for: nothing to warn of.
         let options = options(settings)?.disable_statement_logging();
         let open = |most| {
@@ -45,11 +41,7 @@ impl CatalogReader {
         Ok(Self { pool: open(READERS), writer: open(1), long_reads: LongReads::new() })
     }
 
-    /// Whether the owner has brought the catalogue up to this version.
-    ///
-    /// # Errors
-    /// [`CatalogError::NotMigrated`] when not, or what is wrong with the file.
-    pub async fn check(&self) -> Result<(), CatalogError> {
+    pub(crate) async fn check(&self) -> Result<(), CatalogError> {
         let wanted = MIGRATIONS.iter().map(|migration| migration.version).max();
         let query = "select max(version) from _sqlx_migrations where success";
         let applied: Result<Option<i64>, _> = sqlx::query_scalar(query).fetch_one(&self.pool).await;
@@ -60,20 +52,14 @@ impl CatalogReader {
         }
     }
 
-    /// Copies the catalogue as it is at this moment into a file that must not exist. Others go on
-    /// writing meanwhile.
-    ///
-    /// # Errors
-    /// When the file can't be written, or is there.
-    pub async fn backup(&self, into: &Path) -> Result<(), CatalogError> {
+    pub(crate) async fn backup(&self, into: &Path) -> Result<(), CatalogError> {
         let into = as_file(into.to_owned());
         let into = into.to_str().ok_or_else(|| not_utf8(&into))?;
         sqlx::query("vacuum into ?").bind(into.to_owned()).execute(&self.pool).await?;
         Ok(())
     }
 
-    /// Closes all connections, once what runs on them has ended.
-    pub async fn close(&self) {
+    pub(crate) async fn close(&self) {
         self.writer.close().await;
         self.pool.close().await;
     }

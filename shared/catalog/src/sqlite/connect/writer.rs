@@ -45,12 +45,7 @@ pub struct Disk {
 }
 
 impl CatalogWriter {
-    /// Opens the catalogue as its owner, whoever has it: makes the file and its folder where they are missing, and
-    /// brings its tables up to this version. For what nobody else writes; an indexer uses [`CatalogWriter::take`].
-    ///
-    /// # Errors
-    /// When the file can't be made, opened or migrated.
-    pub async fn own(settings: &CatalogSettings) -> Result<Self, CatalogError> {
+    pub(crate) async fn own(settings: &CatalogSettings) -> Result<Self, CatalogError> {
         let (pool, options) = open(settings).await?;
         let lease = FileLease::new(None, "a command");
         loop {
@@ -61,12 +56,7 @@ impl CatalogWriter {
         }
     }
 
-    /// The same once no other indexer has it: takes the lease for `holder`, a name for people. `None` while another
-    /// one renews it.
-    ///
-    /// # Errors
-    /// As [`CatalogWriter::own`].
-    pub async fn take(
+    pub(crate) async fn take(
         settings: &CatalogSettings,
         holder: &str,
     ) -> Result<Option<Self>, CatalogError> {
@@ -91,26 +81,16 @@ impl CatalogWriter {
         Self { pool, file: Arc::new(file), lease: Arc::new(lease), write_back }
     }
 
-    /// The lease that it holds.
     #[must_use]
-    pub fn lease(&self) -> Lease {
+    pub(crate) fn lease(&self) -> Lease {
         self.lease.lease(self.file.path())
     }
 
-    /// Renews the lease: due every [`RENEW_EVERY`](crate::RENEW_EVERY).
-    ///
-    /// # Errors
-    /// [`CatalogError::Superseded`] when another indexer has taken it.
-    pub async fn renew(&self) -> Result<(), CatalogError> {
+    pub(crate) async fn renew(&self) -> Result<(), CatalogError> {
         self.lease.renew(&self.pool).await
     }
 
-    /// Goes on with the file that is in the catalogue's place now, if that is another one than was
-    /// opened: a restored backup, for instance.
-    ///
-    /// # Errors
-    /// As [`CatalogWriter::own`].
-    pub async fn reopen_if_replaced(&self) -> Result<(), CatalogError> {
+    pub(crate) async fn reopen_if_replaced(&self) -> Result<(), CatalogError> {
         if !self.file.is_replaced() {
             return Ok(());
         }
@@ -139,11 +119,7 @@ impl CatalogWriter {
         Ok(transaction)
     }
 
-    /// The disk that the catalogue is on; `None` where that is another machine's.
-    ///
-    /// # Errors
-    /// When the disk does not answer.
-    pub async fn disk(&self) -> io::Result<Option<Disk>> {
+    pub(crate) async fn disk(&self) -> io::Result<Option<Disk>> {
         let folder = self.file.path().parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or(Path::new(".")).to_owned();
         let disk = spawn_blocking(move || rustix::fs::statvfs(folder)).await??;
@@ -153,8 +129,7 @@ impl CatalogWriter {
         }))
     }
 
-    /// Closes all connections, once what runs on them has ended, and gives the lease back.
-    pub async fn close(&self) {
+    pub(crate) async fn close(&self) {
         self.lease.give_up(&self.pool).await;
         self.pool.close().await;
     }

@@ -29,12 +29,7 @@ const IDENTITY: &str = "(select json_array(study_instance_uid, patient_id, issue
     from identities join patients on patients.id = patient where identities.id = identity)";
 
 impl CatalogReader {
-    /// All rows as text, by table, in an order that does not depend on when they were written. Two
-    /// catalogues that say the same give the same; announcements that wait are not among it.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
-    pub async fn rows(&self) -> Result<Vec<String>, CatalogError> {
+    pub(crate) async fn rows(&self) -> Result<Vec<String>, CatalogError> {
         let mut rows = Vec::new();
         for (table, order) in TABLES {
             let columns: Vec<String> =

@@ -72,11 +72,7 @@ pub(in crate::sqlite) fn instance(attributes: &'static [Attribute]) -> String {
 }
 
 impl CatalogReader {
-    /// All that is known of a series, in whatever state; `None` if there is no such series.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
-    pub async fn series_details(
+    pub(crate) async fn series_details(
         &self,
         series: &SeriesInstanceUid,
     ) -> Result<Option<Details>, CatalogError> {
@@ -87,11 +83,7 @@ impl CatalogReader {
         found.as_deref().map(details).transpose()
     }
 
-    /// How many instances a series has by now; `None` if there is no such series.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
-    pub async fn count_instances(
+    pub(crate) async fn count_instances(
         &self,
         series: &SeriesInstanceUid,
     ) -> Result<Option<u64>, CatalogError> {
@@ -106,11 +98,7 @@ impl CatalogReader {
         Ok(count.map(i64::unsigned_abs))
     }
 
-    /// A page of the instances of a series, in the order in which they came into it.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
-    pub async fn instances(
+    pub(crate) async fn instances(
         &self,
         series: &SeriesInstanceUid,
         after: Option<Position>,

@@ -11,19 +11,11 @@ use contract::uid::SeriesInstanceUid;
 use jiff::Timestamp;
 
 impl CatalogReader {
-    /// How far INSTANCES has been read, if it ever was.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
-    pub async fn bookmark(&self) -> Result<Option<Bookmark>, CatalogError> {
+    pub(crate) async fn bookmark(&self) -> Result<Option<Bookmark>, CatalogError> {
         bookmark::read(&self.pool).await
     }
 
-    /// The completions and deletions of a series, oldest first; `None` if there never was one.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
-    pub async fn history(
+    pub(crate) async fn history(
         &self,
         series: &SeriesInstanceUid,
     ) -> Result<Option<Vec<RevisionRecord>>, CatalogError> {
@@ -47,11 +39,7 @@ impl CatalogReader {
         Ok(Some(revisions))
     }
 
-    /// `receiving` or `complete`; `None` if there is no such series.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
-    pub async fn state_of(
+    pub(crate) async fn state_of(
         &self,
         series: &SeriesInstanceUid,
     ) -> Result<Option<String>, CatalogError> {
@@ -59,11 +47,7 @@ impl CatalogReader {
         Ok(sqlx::query_scalar(query).bind(series.as_str()).fetch_optional(&self.pool).await?)
     }
 
-    /// When a series that is not in the catalogue was deleted from it; `None` if it never was.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
-    pub async fn deleted_at(
+    pub(crate) async fn deleted_at(
         &self,
         series: &SeriesInstanceUid,
     ) -> Result<Option<Timestamp>, CatalogError> {
@@ -73,12 +57,7 @@ impl CatalogReader {
         deleted_at.map(timestamp).transpose()
     }
 
-    /// What became of the request of this sequence; `None` as long as the indexer has not acted on it. A
-    /// series that exists otherwise is not registered.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
-    pub async fn registration(
+    pub(crate) async fn registration(
         &self,
         series: &SeriesInstanceUid,
         sequence: u64,

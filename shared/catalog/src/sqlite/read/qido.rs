@@ -135,23 +135,17 @@ impl LevelSearch {
 }
 
 impl CatalogReader {
-    /// What a search finds, each as its attributes by keyword, and whether there is more. Those
-    /// without a value are not in it. Newest first, as people look for them.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
-    pub async fn search(&self, search: &LevelSearch) -> Result<(Vec<Details>, bool), CatalogError> {
+    pub(crate) async fn search(
+        &self,
+        search: &LevelSearch,
+    ) -> Result<(Vec<Details>, bool), CatalogError> {
         let _turn = self.long_reads.turn().await?;
         let mut query = QueryBuilder::new(COLLECT);
         search.push_results(&mut query);
         Ok(search.cut(self.collect(query).await?))
     }
 
-    /// How many there are that a search finds, wherever it begins. It looks at each.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
-    pub async fn count_found(&self, search: &LevelSearch) -> Result<u64, CatalogError> {
+    pub(crate) async fn count_found(&self, search: &LevelSearch) -> Result<u64, CatalogError> {
         let _turn = self.long_reads.turn().await?;
         let mut query = QueryBuilder::new("select (select count(*)");
         search.push_conditions(&mut query, Where::Agreeing);

@@ -6,11 +6,7 @@ use crate::sqlite::CatalogReader;
 use sqlx::SqlitePool;
 
 impl CatalogReader {
-    /// The senders that were heard of, by AE title.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
-    pub async fn senders(&self) -> Result<Vec<SenderRecord>, CatalogError> {
+    pub(crate) async fn senders(&self) -> Result<Vec<SenderRecord>, CatalogError> {
         all(&self.pool).await
     }
 }

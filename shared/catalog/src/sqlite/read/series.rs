@@ -132,11 +132,7 @@ impl SeriesSearch {
 }
 
 impl CatalogReader {
-    /// A page of the series that a search finds: those after a position, at most so many.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
-    pub async fn series(
+    pub(crate) async fn series(
         &self,
         search: &SeriesSearch,
         after: Option<Position>,
@@ -151,11 +147,7 @@ impl CatalogReader {
         self.page(query, limit).await
     }
 
-    /// How many series a search finds. It looks at each.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
-    pub async fn count_series(&self, search: &SeriesSearch) -> Result<u64, CatalogError> {
+    pub(crate) async fn count_series(&self, search: &SeriesSearch) -> Result<u64, CatalogError> {
         let _turn = self.long_reads.turn().await?;
         let mut query = QueryBuilder::new("select (select count(*)");
         search.push_conditions(&mut query, true);

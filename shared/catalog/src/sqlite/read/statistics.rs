@@ -5,11 +5,7 @@ use crate::records::{Statistics, StatisticsCounts, StatisticsGroup};
 use crate::sqlite::CatalogReader;
 
 impl CatalogReader {
-    /// Counts what there is. It looks at every series once, so ask it seldom.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
-    pub async fn statistics(&self) -> Result<Statistics, CatalogError> {
+    pub(crate) async fn statistics(&self) -> Result<Statistics, CatalogError> {
         let _turn = self.long_reads.turn().await?;
         let counts: StatisticsCounts = sqlx::query_as(
             "select (select count(*) from patients) as patients,

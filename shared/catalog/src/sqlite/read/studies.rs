@@ -112,11 +112,7 @@ impl StudySearch {
 }
 
 impl CatalogReader {
-    /// A page of the studies that a search finds: those after a position, at most so many.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
-    pub async fn studies(
+    pub(crate) async fn studies(
         &self,
         search: &StudySearch,
         after: Option<Position>,
@@ -131,11 +127,7 @@ impl CatalogReader {
         self.page(query, limit).await
     }
 
-    /// How many studies a search finds. It looks at each.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
-    pub async fn count_studies(&self, search: &StudySearch) -> Result<u64, CatalogError> {
+    pub(crate) async fn count_studies(&self, search: &StudySearch) -> Result<u64, CatalogError> {
         let _turn = self.long_reads.turn().await?;
         let mut query = QueryBuilder::new("");
         search.push_count(&mut query);
@@ -143,11 +135,7 @@ impl CatalogReader {
         Ok(count.unsigned_abs())
     }
 
-    /// A study; `None` if there is no such.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
-    pub async fn study(
+    pub(crate) async fn study(
         &self,
         study: &StudyInstanceUid,
     ) -> Result<Option<StudyRecord>, CatalogError> {

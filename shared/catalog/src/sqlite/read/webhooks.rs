@@ -6,11 +6,7 @@ use crate::error::CatalogError;
 use crate::sqlite::CatalogReader;
 
 impl CatalogReader {
-    /// How far a webhook was when that was last kept; `None` of one that was never seen.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
-    pub async fn delivered(&self, webhook: &str) -> Result<Option<Delivered>, CatalogError> {
+    pub(crate) async fn delivered(&self, webhook: &str) -> Result<Option<Delivered>, CatalogError> {
         let row: Option<(i64, i64)> =
             sqlx::query_as("select series_created, delivered from webhooks where name = ?")
                 .bind(webhook.to_owned())
@@ -19,11 +15,7 @@ impl CatalogReader {
         row.map(|row| Delivered::of(webhook, row)).transpose()
     }
 
-    /// Keeps how far a webhook is.
-    ///
-    /// # Errors
-    /// When the catalogue can't be written.
-    pub async fn keep_delivered(
+    pub(crate) async fn keep_delivered(
         &self,
         webhook: &str,
         delivered: Delivered,
@@ -41,11 +33,7 @@ impl CatalogReader {
         Ok(())
     }
 
-    /// Forgets all webhooks but these: one of the same name later is a new one.
-    ///
-    /// # Errors
-    /// When the catalogue can't be written.
-    pub async fn forget_other_webhooks(&self, names: &[&str]) -> Result<(), CatalogError> {
+    pub(crate) async fn forget_other_webhooks(&self, names: &[&str]) -> Result<(), CatalogError> {
         sqlx::query("delete from webhooks where name not in (select value from json_each(?))")
             .bind(json(names))
             .execute(&self.writer)

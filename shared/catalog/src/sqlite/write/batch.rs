@@ -21,20 +21,11 @@ use sqlx::SqliteConnection;
 use std::collections::{HashMap, HashSet};
 
 impl CatalogWriter {
-    /// How far the stream has been read, if it ever was.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
-    pub async fn bookmark(&self) -> Result<Option<Bookmark>, CatalogError> {
+    pub(crate) async fn bookmark(&self) -> Result<Option<Bookmark>, CatalogError> {
         bookmark::read(&self.pool).await
     }
 
-    /// Commits a batch, its bookmark and what `conclude` makes of it, or nothing at all. Gives what
-    /// will be announced.
-    ///
-    /// # Errors
-    /// When the catalogue can't be written; the batch is then as if it had not been read.
-    pub async fn record(
+    pub(crate) async fn record(
         &self,
         batch: &Batch,
         conclude: impl FnOnce(&Recorded) -> Consequences,

@@ -33,13 +33,7 @@ macro_rules! last_revision {
 pub(in crate::sqlite) use last_revision;
 
 impl CatalogWriter {
-    /// Deletes some of the series that were last complete before a time and are so still, the oldest
-    /// first; none when there are no more. `now` is when it is done, in the broker's time. Gives what
-    /// will be announced.
-    ///
-    /// # Errors
-    /// When the catalogue can't be written.
-    pub async fn expire(
+    pub(crate) async fn expire(
         &self,
         before: Timestamp,
         now: Timestamp,
@@ -61,11 +55,10 @@ impl CatalogWriter {
         Ok(deleted)
     }
 
-    /// Deletes a series because the record says that it was deleted at this point.
-    ///
-    /// # Errors
-    /// When the catalogue can't be written.
-    pub async fn restore_deletion(&self, fact: &SeriesDeleted) -> Result<Restored, CatalogError> {
+    pub(crate) async fn restore_deletion(
+        &self,
+        fact: &SeriesDeleted,
+    ) -> Result<Restored, CatalogError> {
         let mut transaction = self.begin_write().await?;
         if !trace(&mut transaction, fact).await? {
             return Ok(Restored::Known);

@@ -10,32 +10,19 @@ use sqlx::SqliteConnection;
 use std::collections::HashMap;
 
 impl CatalogWriter {
-    /// Writes down that events are gone; gives whether that is news.
-    ///
-    /// # Errors
-    /// When the catalogue can't be written.
-    pub async fn lose(&self, loss: &Loss) -> Result<bool, CatalogError> {
+    pub(crate) async fn lose(&self, loss: &Loss) -> Result<bool, CatalogError> {
         let mut transaction = self.begin_write().await?;
         let is_news = keep(&mut transaction, loss).await?;
         transaction.commit().await?;
         Ok(is_news)
     }
 
-    /// What was lost, the latest first.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
-    pub async fn losses(&self) -> Result<Vec<Loss>, CatalogError> {
+    pub(crate) async fn losses(&self) -> Result<Vec<Loss>, CatalogError> {
         let mut connection = self.pool.acquire().await?;
         all(&mut connection).await
     }
 
-    /// The instance whose event has the highest sequence in `after < sequence <= to`, or the lowest. There
-    /// is no index by sequence, since this is asked only after a loss.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
-    pub async fn witness(
+    pub(crate) async fn witness(
         &self,
         after: u64,
         to: u64,
@@ -61,13 +48,7 @@ impl CatalogWriter {
         row.map(Witness::of).transpose()
     }
 
-    /// Goes back to sequence `to`, after which the stream is another one than was read: its next events
-    /// have sequences that the catalogue has given to others. Those it takes for older than all that
-    /// comes, so that the next revision of a series says what was added since.
-    ///
-    /// # Errors
-    /// When the catalogue can't be written.
-    pub async fn go_back(&self, to: u64, loss: &Loss) -> Result<(), CatalogError> {
+    pub(crate) async fn go_back(&self, to: u64, loss: &Loss) -> Result<(), CatalogError> {
         let mut transaction = self.begin_write().await?;
         for statement in [
             "update series set completed_sequence = ?1 where completed_sequence > ?1",

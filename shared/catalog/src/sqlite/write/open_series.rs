@@ -9,11 +9,9 @@ use contract::uid::SeriesInstanceUid;
 use sqlx::SqliteConnection;
 
 impl CatalogWriter {
-    /// The series that are still arriving.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
-    pub async fn open_series(&self) -> Result<Vec<(SeriesInstanceUid, OpenSeries)>, CatalogError> {
+    pub(crate) async fn open_series(
+        &self,
+    ) -> Result<Vec<(SeriesInstanceUid, OpenSeries)>, CatalogError> {
         let rows: Vec<(String, String)> =
             sqlx::query_as("select series_instance_uid, state from open_series")
                 .fetch_all(&self.pool)

@@ -9,11 +9,7 @@ use contract::event::Event;
 use sqlx::SqliteConnection;
 
 impl CatalogWriter {
-    /// The oldest announcements that wait, `limit` at most.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
-    pub async fn waiting_announcements(
+    pub(crate) async fn waiting_announcements(
         &self,
         limit: u32,
     ) -> Result<Vec<Announcement>, CatalogError> {
@@ -26,19 +22,11 @@ impl CatalogWriter {
         rows.into_iter().map(Announcement::of).collect()
     }
 
-    /// How many announcements wait.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
-    pub async fn count_waiting_announcements(&self) -> Result<i64, CatalogError> {
+    pub(crate) async fn count_waiting_announcements(&self) -> Result<i64, CatalogError> {
         Ok(sqlx::query_scalar("select count(*) from outbox").fetch_one(&self.pool).await?)
     }
 
-    /// Forgets announcements by their ids: the broker has them.
-    ///
-    /// # Errors
-    /// When the catalogue can't be written; they will then be announced again.
-    pub async fn announced(&self, ids: &[i64]) -> Result<(), CatalogError> {
+    pub(crate) async fn announced(&self, ids: &[i64]) -> Result<(), CatalogError> {
         let mut transaction = self.begin_write().await?;
         let forget = "delete from outbox where id in (select value from json_each(?))";
         sqlx::query(forget).bind(json(ids)).execute(&mut *transaction).await?;

@@ -13,11 +13,7 @@ use sqlx::SqliteConnection;
 use std::collections::HashMap;
 
 impl CatalogWriter {
-    /// Which evidence of which sender is not believed: its AE title and the rule.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
-    pub async fn disproved(&self) -> Result<Vec<(String, Reason)>, CatalogError> {
+    pub(crate) async fn disproved(&self) -> Result<Vec<(String, Reason)>, CatalogError> {
         let senders = senders::all(&self.pool).await?;
         Ok(disproved(senders))
     }

@@ -14,12 +14,9 @@ use jiff::Timestamp;
 use sqlx::SqliteConnection;
 
 impl CatalogWriter {
-    /// The studies of which a series was complete since they were, each with when the latest of
-    /// these was; `None` when that came by `POST /store`, which knows no broker's time.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
-    pub async fn open_studies(&self) -> Result<Vec<(String, Option<Timestamp>)>, CatalogError> {
+    pub(crate) async fn open_studies(
+        &self,
+    ) -> Result<Vec<(String, Option<Timestamp>)>, CatalogError> {
         let rows: Vec<(String, Option<i64>)> =
             sqlx::query_as("select study_instance_uid, last_completed_at from open_studies")
                 .fetch_all(&self.pool)
@@ -27,11 +24,7 @@ impl CatalogWriter {
         rows.into_iter().map(|(study, at)| Ok((study, optional_timestamp(at)?))).collect()
     }
 
-    /// Moves when the latest series of studies were complete: the broker's clock was set.
-    ///
-    /// # Errors
-    /// When the catalogue can't be written.
-    pub async fn move_open_studies(
+    pub(crate) async fn move_open_studies(
         &self,
         studies: &[(String, Timestamp)],
     ) -> Result<(), CatalogError> {
@@ -50,22 +43,13 @@ impl CatalogWriter {
         Ok(transaction.commit().await?)
     }
 
-    /// Leaves it at that: no study will be complete by what has come so far.
-    ///
-    /// # Errors
-    /// When the catalogue can't be written.
-    pub async fn forget_open_studies(&self) -> Result<(), CatalogError> {
+    pub(crate) async fn forget_open_studies(&self) -> Result<(), CatalogError> {
         let mut transaction = self.begin_write().await?;
         sqlx::query("delete from open_studies").execute(&mut *transaction).await?;
         Ok(transaction.commit().await?)
     }
 
-    /// Writes down that studies are complete, each with its announcement, all or none. One in which
-    /// a series is receiving waits; one that has no news, or no series any more, is passed over.
-    ///
-    /// # Errors
-    /// When the catalogue can't be written.
-    pub async fn complete_studies(
+    pub(crate) async fn complete_studies(
         &self,
         completions: &[StudyCompletion],
     ) -> Result<StudiesDecided, CatalogError> {
@@ -95,11 +79,10 @@ impl CatalogWriter {
         Ok(decided)
     }
 
-    /// Writes down that a study was complete because the record says so.
-    ///
-    /// # Errors
-    /// When the catalogue can't be written.
-    pub async fn restore_study(&self, fact: &StudyCompleted) -> Result<Restored, CatalogError> {
+    pub(crate) async fn restore_study(
+        &self,
+        fact: &StudyCompleted,
+    ) -> Result<Restored, CatalogError> {
         let mut transaction = self.begin_write().await?;
         if !write_down(&mut transaction, fact).await? {
             return Ok(Restored::Known);

@@ -44,12 +44,7 @@ const INSERTS: [&str; 4] = [
 ];
 
 impl CatalogWriter {
-    /// Writes so many complete series, four to a study and a patient, without their instances, into a
-    /// catalogue that has none.
-    ///
-    /// # Errors
-    /// When the catalogue can't be written, or has such series.
-    pub async fn fill(&self, series: u32) -> Result<(), CatalogError> {
+    pub(crate) async fn fill(&self, series: u32) -> Result<(), CatalogError> {
         for begin in (0..series).step_by(CHUNK as usize) {
             let mut transaction = self.begin_write().await?;
             for insert in INSERTS {

@@ -10,11 +10,7 @@ use crate::sqlite::write::study_completions;
 use contract::event::{SeriesCompleted, SeriesDeleted, StudyCompleted};
 
 impl CatalogWriter {
-    /// How far the SERIES stream is in the catalogue; `None` if that is not known.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
-    pub async fn series_bookmark(&self) -> Result<Option<SeriesBookmark>, CatalogError> {
+    pub(crate) async fn series_bookmark(&self) -> Result<Option<SeriesBookmark>, CatalogError> {
         let row: Option<(i64, i64)> =
             sqlx::query_as("select stream_created, last_sequence from series_bookmark")
                 .fetch_optional(&self.pool)
@@ -22,11 +18,7 @@ impl CatalogWriter {
         row.map(SeriesBookmark::of).transpose()
     }
 
-    /// Writes down how far the SERIES stream is in the catalogue.
-    ///
-    /// # Errors
-    /// When the catalogue can't be written.
-    pub async fn has_taken_up(&self, bookmark: SeriesBookmark) -> Result<(), CatalogError> {
+    pub(crate) async fn has_taken_up(&self, bookmark: SeriesBookmark) -> Result<(), CatalogError> {
         let mut transaction = self.begin_write().await?;
         sqlx::query(
             "insert into series_bookmark values (1, ?, ?) on conflict (id) do update
@@ -39,22 +31,17 @@ impl CatalogWriter {
         Ok(transaction.commit().await?)
     }
 
-    /// Whether the history has this completion of a series, by its number.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
-    pub async fn has_completion(&self, fact: &SeriesCompleted) -> Result<bool, CatalogError> {
+    pub(crate) async fn has_completion(
+        &self,
+        fact: &SeriesCompleted,
+    ) -> Result<bool, CatalogError> {
         let query = "select exists (select 1 from revisions
             where series_instance_uid = ? and revision = ?)";
         let query = sqlx::query_scalar(query).bind(fact.series_instance_uid.as_str());
         Ok(query.bind(fact.revision).fetch_one(&self.pool).await?)
     }
 
-    /// Whether the history has this deletion of a series.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
-    pub async fn has_deletion(&self, fact: &SeriesDeleted) -> Result<bool, CatalogError> {
+    pub(crate) async fn has_deletion(&self, fact: &SeriesDeleted) -> Result<bool, CatalogError> {
         let query = "select exists (select 1 from deletions
             where series_instance_uid = ? and revision = ? and deleted_sequence = ?)";
         let query = sqlx::query_scalar(query).bind(fact.series_instance_uid.as_str());
@@ -62,43 +49,29 @@ impl CatalogWriter {
         Ok(query.fetch_one(&self.pool).await?)
     }
 
-    /// Whether the history has this completion of a study, by its number.
-    ///
-    /// # Errors
-    /// When the catalogue can't be read.
-    pub async fn has_study_completion(&self, fact: &StudyCompleted) -> Result<bool, CatalogError> {
+    pub(crate) async fn has_study_completion(
+        &self,
+        fact: &StudyCompleted,
+    ) -> Result<bool, CatalogError> {
         let query = "select exists (select 1 from study_revisions
             where study_instance_uid = ? and revision = ?)";
         let query = sqlx::query_scalar(query).bind(&fact.study_instance_uid);
         Ok(query.bind(fact.revision).fetch_one(&self.pool).await?)
     }
 
-    /// Adds a completion to the history of its series and leaves the series as it is: its next one has a
-    /// higher number.
-    ///
-    /// # Errors
-    /// When the catalogue can't be written, or has it.
-    pub async fn note_completion(&self, fact: &SeriesCompleted) -> Result<(), CatalogError> {
+    pub(crate) async fn note_completion(&self, fact: &SeriesCompleted) -> Result<(), CatalogError> {
         let mut transaction = self.begin_write().await?;
         write_down(&mut transaction, fact).await?;
         Ok(transaction.commit().await?)
     }
 
-    /// As [`CatalogWriter::note_completion`], of a deletion.
-    ///
-    /// # Errors
-    /// When the catalogue can't be written.
-    pub async fn note_deletion(&self, fact: &SeriesDeleted) -> Result<(), CatalogError> {
+    pub(crate) async fn note_deletion(&self, fact: &SeriesDeleted) -> Result<(), CatalogError> {
         let mut transaction = self.begin_write().await?;
         deletions::trace(&mut transaction, fact).await?;
         Ok(transaction.commit().await?)
     }
 
-    /// As [`CatalogWriter::note_completion`], of a study.
-    ///
-    /// # Errors
-    /// When the catalogue can't be written.
-    pub async fn note_study(&self, fact: &StudyCompleted) -> Result<(), CatalogError> {
+    pub(crate) async fn note_study(&self, fact: &StudyCompleted) -> Result<(), CatalogError> {
         let mut transaction = self.begin_write().await?;
         study_completions::write_down(&mut transaction, fact).await?;
         Ok(transaction.commit().await?)
