@@ -94,16 +94,16 @@ impl CatalogWriter {
     }
 
     pub(crate) async fn close(&self) {
-        let given_up = async {
+        let closed = async {
+            self.renewal.close().await;
             let mut owned = self.connection.acquire().await?;
             self.lease.give_up(&mut owned).await?;
             owned.release();
+            self.connection.close().await;
             Ok(())
         };
-        if let Err(error) = within(given_up).await {
+        if let Err(error) = within(closed).await {
             tracing::debug!(%error, "the lease on the catalogue ends by itself");
         }
-        self.renewal.close().await;
-        self.connection.close().await;
     }
 }
