@@ -324,7 +324,9 @@ impl CatalogWriter {
     pub async fn fill(&self, series: u32) -> Result<(), CatalogError> {
         match self {
             Self::Sqlite(one) => one.fill(series).await,
-            Self::Postgres(_) => Err(no_file("made-up series are written to SQLite only")),
+            Self::Postgres(_) => {
+                Err(super::file::no_file("made-up series are written to SQLite only"))
+            }
         }
     }
 
