@@ -111,7 +111,11 @@ impl Deliveries {
             };
             if let Err(error) = delivered {
                 // While there is an election, the consumer is there all the same: the other lanes go on, too.
-                consumer.get_info().await.map_err(|_| error)?;
+                if consumer.get_info().await.is_err() {
+                    return Err(error);
+                }
+                let hook = self.tracked().hook.name.as_str();
+                tracing::warn!(hook, "the delivery failed and will be tried again: {error:#}");
                 sleep(PAUSE).await;
             }
         }
