@@ -47,10 +47,11 @@ pub struct Announcer {
 }
 
 impl Announcer {
-    /// Announces what is in the outbox until told to stop.
+    /// Announces what is in the outbox until told to stop. What is cut off by that is published again at the next
+    /// start, under the same ids.
     pub async fn run(&self, stop: CancellationToken) {
-        while !stop.is_cancelled() {
-            match self.announce_all().await {
+        while let Some(announced) = stop.run_until_cancelled(self.announce_all()).await {
+            match announced {
                 Ok(()) => {
                     self.acknowledgements.arrived();
                     self.health.ready();

@@ -26,16 +26,16 @@ pub async fn run(
     history: Duration,
     stop: CancellationToken,
 ) {
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(LOOK_EVERY) => {}
-            () = stop.cancelled() => return,
+    let trimming = async {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let trimmed = outlast(&nats, || trim(&nats, &jetstream, history));
+            if let Err(error) = trimmed.await {
+                tracing::warn!("INSTANCES could not be trimmed: {error:#}");
+            }
         }
-        let trimmed = outlast(&nats, || trim(&nats, &jetstream, history));
-        if let Err(error) = trimmed.await {
-            tracing::warn!("INSTANCES could not be trimmed: {error:#}");
-        }
-    }
+    };
+    stop.run_until_cancelled(trimming).await;
 }
 
 async fn trim(

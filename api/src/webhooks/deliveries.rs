@@ -15,7 +15,7 @@ use contract::subject::Subject;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use shared::dead::Dead;
-use shared::election::{self, TRY_TIMEOUT};
+use shared::election::{TRY_TIMEOUT, outlast};
 use shared::stream::{SERIES, is_stream_not_found};
 use std::sync::Arc;
 use std::time::Duration;
@@ -131,20 +131,20 @@ impl Deliveries {
         let tries = u32::try_from(tries).unwrap_or(u32::MAX);
         let name = hook.name.as_str();
         let refusal = match cloud_event::of(hook, &message.payload, message.headers.as_ref()) {
-            Ok(None) => return acknowledge(message, AckKind::Ack).await,
+            Ok(None) => return self.acknowledge(message, AckKind::Ack).await,
             Ok(Some(event)) => {
                 let posted = tokio::select! {
                     posted = self.post.deliver(hook, event) => posted,
                     // Whoever comes next tries at once, and needs not wait for our silence to end.
                     () = self.stop.cancelled() => {
-                        return acknowledge(message, AckKind::Nak(None)).await;
+                        return self.acknowledge(message, AckKind::Nak(None)).await;
                     }
                 };
                 match posted {
                     Ok(()) => {
                         tracked.succeeded();
                         tracing::debug!(hook = name, sequence, tries, "delivered");
-                        return acknowledge(message, AckKind::Ack).await;
+                        return self.acknowledge(message, AckKind::Ack).await;
                     }
                     Err(refusal) => refusal,
                 }
@@ -161,7 +161,7 @@ impl Deliveries {
             return self.bury(message, &format!("{cause}; tried {tries} times")).await;
         }
         let pause = retry_delay::after(tries, asked, fastrand::f64());
-        acknowledge(message, AckKind::Nak(Some(pause))).await
+        self.acknowledge(message, AckKind::Nak(Some(pause))).await
     }
 
     async fn bury(&self, message: &Message, error: &str) -> anyhow::Result<()> {
@@ -171,9 +171,31 @@ impl Deliveries {
         let id = format!("{SERIES}:{at}:{sequence}:{name}");
         let letter =
             Dead { message: &message.message, stream: SERIES, sequence: Some(sequence), error };
-        letter.bury(&self.jetstream, &Subject::undelivered(name), &id).await?;
+        let subject = Subject::undelivered(name);
+        let buried = letter.bury(&self.jetstream, &subject, &id);
+        match self.stop.run_until_cancelled(buried).await {
+            Some(buried) => buried?,
+            None => return self.acknowledge(message, AckKind::Nak(None)).await,
+        }
         self.tracked().gave_up(sequence, error);
-        acknowledge(message, AckKind::Ack).await
+        self.acknowledge(message, AckKind::Ack).await
+    }
+
+    /// Has the broker confirm what became of a delivery, so that an election does not make it forget that. What is
+    /// not confirmed is delivered again.
+    async fn acknowledge(&self, message: &Message, kind: AckKind) -> anyhow::Result<()> {
+        let reply = message.reply.clone().context("a message without a delivery")?;
+        let (client, kind) = (message.context.client(), Bytes::from(kind));
+        let confirm = || async {
+            let request = Request::new().payload(kind.clone()).timeout(Some(TRY_TIMEOUT));
+            let confirmed = client.send_request(reply.clone(), request).await;
+            confirmed.context("acknowledging").map(drop)
+        };
+        match self.stop.run_until_cancelled(outlast(&client, confirm)).await {
+            Some(confirmed) => confirmed,
+            // There is no time for an election, only for one try.
+            None => confirm().await,
+        }
     }
 }
 
@@ -182,17 +204,4 @@ async fn next(consumer: &Consumer<pull::Config>) -> anyhow::Result<Option<Messag
     let batch = consumer.batch().max_messages(1).expires(PULL_EXPIRES).messages().await;
     let message = batch.context("asking for a completion")?.next().await.transpose();
     message.map_err(|error| anyhow!("reading {SERIES}: {error}"))
-}
-
-/// Has the broker confirm what became of a delivery, so that an election does not make it forget that. What is not
-/// confirmed is delivered again.
-async fn acknowledge(message: &Message, kind: AckKind) -> anyhow::Result<()> {
-    let reply = message.reply.clone().context("a message without a delivery")?;
-    let (client, kind) = (message.context.client(), Bytes::from(kind));
-    election::outlast(&client, || async {
-        let request = Request::new().payload(kind.clone()).timeout(Some(TRY_TIMEOUT));
-        let confirmed = client.send_request(reply.clone(), request).await;
-        confirmed.context("acknowledging").map(drop)
-    })
-    .await
 }
