@@ -47,20 +47,24 @@ pub fn jetstream_error(error: &PublishError) -> Option<&jetstream::Error> {
     error.source()?.downcast_ref()
 }
 
+/// The numbers of JetStream's answers that nobody leads what was asked, or that it is being restored.
+pub(crate) const LEADERLESS: [ErrorCode; 5] = [
+    ErrorCode::CLUSTER_NOT_AVAILABLE,
+    ErrorCode::CLUSTER_NOT_LEADER,
+    ErrorCode::CLUSTER_NOT_ACTIVE,
+    ErrorCode::STREAM_OFFLINE,
+    ErrorCode::STREAM_OFFLINE_REASON,
+];
+
 /// Whether the same publish may succeed a moment later, without anybody doing anything: the stream has no
-/// leader or is being restored, the connection is being made anew, an earlier try is still being stored.
+/// leader or is being restored, the connection is being made anew, an earlier try is still being stored. An answer
+/// of 503 alone means less than it does of a question: that is also what a disk that can't be written to gives.
 #[must_use]
 pub fn is_passing(error: &PublishError) -> bool {
-    const PASSING: [ErrorCode; 6] = [
-        ErrorCode::CLUSTER_NOT_AVAILABLE,
-        ErrorCode::CLUSTER_NOT_LEADER,
-        ErrorCode::CLUSTER_NOT_ACTIVE,
-        ErrorCode::STREAM_OFFLINE,
-        ErrorCode::STREAM_OFFLINE_REASON,
-        ErrorCode::STREAM_DUPLICATE_MESSAGE_CONFLICT,
-    ];
     is_silence(error)
-        || jetstream_error(error).is_some_and(|error| PASSING.contains(&error.error_code()))
+        || jetstream_error(error).map(jetstream::Error::error_code).is_some_and(|code| {
+            LEADERLESS.contains(&code) || code == ErrorCode::STREAM_DUPLICATE_MESSAGE_CONFLICT
+        })
 }
 
 #[cfg(test)]

@@ -4,21 +4,20 @@
 //! one. Meanwhile NATS answers "no responders" or "no leader", or not at all. None of that is a refusal:
 //! the same question gets its answer from the new leader.
 
-use crate::acknowledgements;
-use async_nats::jetstream::consumer::pull::{BatchError, MessagesError};
+use crate::acknowledgements::{self, LEADERLESS};
+use async_nats::jetstream::consumer::pull::{BatchError, MessagesErrorKind};
 use async_nats::jetstream::context::{
-    self, ConsumerInfoError, ConsumerInfoErrorKind, CreateStreamError, CreateStreamErrorKind,
-    GetStreamError, GetStreamErrorKind, PublishError,
+    ConsumerInfoErrorKind, CreateStreamErrorKind, GetStreamErrorKind,
+    RequestErrorKind as JetStreamRequestErrorKind,
 };
 use async_nats::jetstream::stream::{
-    ConsumerCreateStrictError, ConsumerCreateStrictErrorKind, ConsumerError, ConsumerErrorKind,
-    ConsumerUpdateError, ConsumerUpdateErrorKind, DeleteMessageError, DeleteMessageErrorKind,
-    DirectGetError, DirectGetErrorKind, LastRawMessageError, LastRawMessageErrorKind, PurgeError,
-    PurgeErrorKind,
+    ConsumerCreateStrictErrorKind, ConsumerErrorKind, ConsumerUpdateErrorKind,
+    DeleteMessageErrorKind, DirectGetErrorKind, LastRawMessageErrorKind, PurgeErrorKind,
 };
 use async_nats::jetstream::{self, Context};
-use async_nats::{Client, RequestError, RequestErrorKind, StatusCode};
+use async_nats::{Client, RequestErrorKind, StatusCode};
 use std::error::Error;
+use std::fmt::{Debug, Display};
 use std::time::Duration;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -93,116 +92,76 @@ pub async fn outlast<T, F: Future<Output = anyhow::Result<T>>>(
 /// was asked, the one who was asked is gone, or the connection is.
 #[must_use]
 pub fn is_passing(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| is_passing_cause(cause).unwrap_or(false))
+    error.chain().any(is_passing_cause)
 }
 
-/// `None` of an error that is none of NATS's.
-fn is_passing_cause(cause: &(dyn Error + 'static)) -> Option<bool> {
-    if cause.is::<Elapsed>() || cause.is::<BatchError>() {
-        return Some(true);
-    }
-    if let Some(error) = cause.downcast_ref::<PublishError>() {
-        return Some(acknowledgements::is_passing(error));
-    }
-    if let Some(error) = cause.downcast_ref::<jetstream::Error>() {
-        return Some(is_leaderless(error));
-    }
-    if let Some(error) = cause.downcast_ref::<RequestError>() {
-        use RequestErrorKind::{NoResponders, Other, TimedOut};
-        return Some(matches!(error.kind(), NoResponders | TimedOut | Other));
-    }
-    if let Some(error) = cause.downcast_ref::<context::RequestError>() {
-        use context::RequestErrorKind::{NoResponders, TimedOut};
-        return Some(matches!(error.kind(), NoResponders | TimedOut));
-    }
-    if let Some(error) = cause.downcast_ref::<MessagesError>() {
-        use jetstream::consumer::pull::MessagesErrorKind::{MissingHeartbeat, NoResponders, Pull};
-        return Some(matches!(error.kind(), MissingHeartbeat | NoResponders | Pull));
-    }
-    if let Some(error) = cause.downcast_ref::<GetStreamError>() {
-        return Some(match error.kind() {
-            GetStreamErrorKind::Request => true,
-            GetStreamErrorKind::JetStream(error) => is_leaderless(&error),
-            _ => false,
-        });
-    }
-    if let Some(error) = cause.downcast_ref::<CreateStreamError>() {
-        use CreateStreamErrorKind::{JetStream, JetStreamUnavailable, Response, TimedOut};
-        return Some(match error.kind() {
-            TimedOut | Response | JetStreamUnavailable => true,
-            JetStream(error) => is_leaderless(&error),
-            _ => false,
-        });
-    }
-    if let Some(error) = cause.downcast_ref::<ConsumerInfoError>() {
-        use ConsumerInfoErrorKind::{JetStream, NoResponders, Offline, Request, TimedOut};
-        return Some(match error.kind() {
-            TimedOut | Request | NoResponders | Offline => true,
-            JetStream(error) => is_leaderless(&error),
-            _ => false,
-        });
-    }
-    if let Some(error) = cause.downcast_ref::<ConsumerError>() {
-        return Some(match error.kind() {
-            ConsumerErrorKind::TimedOut | ConsumerErrorKind::Request => true,
-            ConsumerErrorKind::JetStream(error) => is_leaderless(&error),
-            _ => false,
-        });
-    }
-    if let Some(error) = cause.downcast_ref::<ConsumerUpdateError>() {
-        return Some(match error.kind() {
-            ConsumerUpdateErrorKind::TimedOut | ConsumerUpdateErrorKind::Request => true,
-            ConsumerUpdateErrorKind::JetStream(error) => is_leaderless(&error),
-            _ => false,
-        });
-    }
-    if let Some(error) = cause.downcast_ref::<ConsumerCreateStrictError>() {
-        use ConsumerCreateStrictErrorKind::{JetStream, Request, TimedOut};
-        return Some(match error.kind() {
-            TimedOut | Request => true,
-            JetStream(error) => is_leaderless(&error),
-            _ => false,
-        });
-    }
-    if let Some(error) = cause.downcast_ref::<PurgeError>() {
-        return Some(match error.kind() {
-            PurgeErrorKind::TimedOut | PurgeErrorKind::Request => true,
-            PurgeErrorKind::JetStream(error) => is_leaderless(&error),
-        });
-    }
-    if let Some(error) = cause.downcast_ref::<DeleteMessageError>() {
-        return Some(match error.kind() {
-            DeleteMessageErrorKind::TimedOut | DeleteMessageErrorKind::Request => true,
-            DeleteMessageErrorKind::JetStream(error) => is_leaderless(&error),
-        });
-    }
-    if let Some(error) = cause.downcast_ref::<LastRawMessageError>() {
-        return match error.kind() {
-            LastRawMessageErrorKind::JetStream(error) => Some(is_leaderless(&error)),
-            // Its source says why.
-            _ => None,
+fn is_passing_cause(cause: &(dyn Error + 'static)) -> bool {
+    /// Whether the cause is of one of these kinds, or an answer of JetStream that nobody leads.
+    macro_rules! is_one_of {
+        ($kind:ident: $($passing:ident)|+) => {
+            matches!(kind(cause), Some($($kind::$passing)|+))
+        };
+        ($kind:ident: $($passing:ident)|+ or JetStream) => {
+            match kind(cause) {
+                Some($kind::JetStream(error)) => is_leaderless(&error),
+                kind => matches!(kind, Some($($kind::$passing)|+)),
+            }
         };
     }
-    let error = cause.downcast_ref::<DirectGetError>()?;
-    Some(match error.kind() {
-        DirectGetErrorKind::TimedOut | DirectGetErrorKind::Request => true,
-        DirectGetErrorKind::ErrorResponse(status, _) => status == StatusCode::NO_RESPONDERS,
-        _ => false,
-    })
+    cause.is::<Elapsed>()
+        || cause.is::<BatchError>()
+        || cause.downcast_ref().is_some_and(acknowledgements::is_passing)
+        || cause.downcast_ref().is_some_and(is_leaderless)
+        || is_one_of!(RequestErrorKind: NoResponders | TimedOut | Other)
+        || is_one_of!(JetStreamRequestErrorKind: NoResponders | TimedOut)
+        || is_one_of!(MessagesErrorKind: MissingHeartbeat | NoResponders | Pull)
+        || is_one_of!(GetStreamErrorKind: Request or JetStream)
+        || is_one_of!(CreateStreamErrorKind: TimedOut | Response | JetStreamUnavailable or JetStream)
+        || is_one_of!(ConsumerInfoErrorKind: TimedOut | Request | NoResponders | Offline or JetStream)
+        || is_one_of!(ConsumerErrorKind: TimedOut | Request or JetStream)
+        || is_one_of!(ConsumerUpdateErrorKind: TimedOut | Request or JetStream)
+        || is_one_of!(ConsumerCreateStrictErrorKind: TimedOut | Request or JetStream)
+        || is_one_of!(PurgeErrorKind: TimedOut | Request or JetStream)
+        || is_one_of!(DeleteMessageErrorKind: TimedOut | Request or JetStream)
+        || is_one_of!(DirectGetErrorKind: TimedOut | Request)
+        || match kind(cause) {
+            Some(DirectGetErrorKind::ErrorResponse(status, _)) => {
+                status == StatusCode::NO_RESPONDERS
+            }
+            _ => false,
+        }
+        || match kind(cause) {
+            Some(LastRawMessageErrorKind::JetStream(error)) => is_leaderless(&error),
+            // The source of others says why.
+            _ => false,
+        }
+}
+
+/// What kind of NATS's errors it is, if it is one of this type.
+fn kind<K: Clone + Debug + Display + PartialEq + 'static>(
+    cause: &(dyn Error + 'static),
+) -> Option<K> {
+    cause.downcast_ref::<async_nats::error::Error<K>>().map(|error| error.kind())
 }
 
 /// Whether JetStream answered that nobody leads what was asked. It says so with HTTP's "service unavailable",
-/// also while it comes up.
+/// also while it comes up, or with a number of its own.
 fn is_leaderless(error: &jetstream::Error) -> bool {
     const UNAVAILABLE: usize = 503;
-    error.code() == UNAVAILABLE
+    error.code() == UNAVAILABLE || LEADERLESS.contains(&error.error_code())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use anyhow::{Context as _, anyhow, bail};
-    use async_nats::jetstream::context::PublishErrorKind;
+    use async_nats::RequestError;
+    use async_nats::jetstream::context::{
+        self, ConsumerInfoError, CreateStreamError, GetStreamError, PublishError, PublishErrorKind,
+    };
+    use async_nats::jetstream::stream::{
+        ConsumerError, ConsumerUpdateError, DeleteMessageError, LastRawMessageError, PurgeError,
+    };
     use std::cell::Cell;
 
     fn of_jetstream(code: usize, error: u64) -> jetstream::Error {
@@ -213,12 +172,15 @@ mod tests {
     #[test]
     fn no_answer_and_no_leader_pass_and_a_refusal_does_not() {
         let leaderless = || of_jetstream(503, 10008);
+        let offline = || of_jetstream(500, 10118);
         let refusal = || of_jetstream(404, 10059);
         let passing = [
             anyhow!(PublishError::new(PublishErrorKind::StreamNotFound)),
             anyhow!(PublishError::new(PublishErrorKind::TimedOut)),
             anyhow!(PublishError::with_source(PublishErrorKind::Other, leaderless())),
             anyhow!(GetStreamError::new(GetStreamErrorKind::JetStream(leaderless()))),
+            anyhow!(GetStreamError::new(GetStreamErrorKind::JetStream(offline()))),
+            anyhow!(PublishError::with_source(PublishErrorKind::Other, offline())),
             anyhow!(CreateStreamError::new(CreateStreamErrorKind::TimedOut)),
             anyhow!(ConsumerInfoError::new(ConsumerInfoErrorKind::NoResponders)),
             anyhow!(ConsumerError::new(ConsumerErrorKind::JetStream(leaderless()))),
