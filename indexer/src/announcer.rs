@@ -10,6 +10,7 @@ use contract::event::INDEXER;
 use shared::acknowledgements::{Acknowledgements, is_passing, is_silence, jetstream_error};
 use shared::election::{is_cluster, outlast};
 use shared::health::Part;
+use shared::message::Message;
 use shared::metrics::{Refusals, Refused};
 use shared::stream::headers;
 use std::sync::Arc;
@@ -141,12 +142,12 @@ async fn announce(
     announcement: &Announcement,
 ) -> Result<PublishAckFuture, PublishError> {
     let Announcement { subject, message_id, time, payload, .. } = announcement;
-    let headers = headers(subject, INDEXER, message_id, *time);
-    let subject = subject.to_string();
-    if subject.len() > MAX_SUBJECT {
+    let to = subject.to_string();
+    if to.len() > MAX_SUBJECT {
         return Err(PublishError::new(PublishErrorKind::MaxPayloadExceeded));
     }
-    jetstream.publish_with_headers(subject, headers, payload.clone().into()).await
+    let headers = headers(subject, INDEXER, message_id, *time);
+    Message { subject: to, headers, payload: payload.clone().into() }.publish(jetstream).await
 }
 
 /// Whether the broker will never take a message, however often it is tried: it is too long for it or for the

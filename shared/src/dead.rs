@@ -2,6 +2,7 @@
 //! are as long as a message may be.
 
 use crate::election::outlast;
+use crate::message::Message;
 use anyhow::Context as _;
 use async_nats::header::{HeaderMap, HeaderName, HeaderValue};
 use async_nats::jetstream::Context;
@@ -84,12 +85,9 @@ impl Dead<'_> {
             headers.insert(TRUNCATED_FROM, whole.len().to_string().as_str());
             headers.insert(DIGEST, blake3::hash(whole).to_hex().as_str());
         }
-        let subject = subject.to_string();
+        let letter = Message { subject: subject.to_string(), headers, payload };
         outlast(&jetstream.client(), || async {
-            let (subject, headers) = (subject.clone(), headers.clone());
-            let stored = jetstream.publish_with_headers(subject, headers, payload.clone()).await;
-            stored.context("publishing a dead letter")?.await.context("storing a dead letter")?;
-            Ok(())
+            letter.clone().store(jetstream).await.context("storing a dead letter").map(drop)
         })
         .await
     }

@@ -4,7 +4,7 @@
 mod letter;
 pub mod operations;
 
-use crate::broker::BrokerHandle;
+use crate::broker::{BrokerHandle, request_id};
 use crate::http::problem::Problem;
 use crate::webhooks::Webhooks;
 use anyhow::{Context as _, anyhow};
@@ -25,7 +25,6 @@ use shared::ephemeral;
 use shared::stream::{DEAD, INSTANCES, SERIES};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use uuid::Uuid;
 
 /// How long it remembers a listing that was cut off.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(10);
@@ -115,7 +114,7 @@ impl DeadLetters {
             message_id: message_id.to_owned(),
             decided_at,
             announcement: announcement.to_owned(),
-            request_id: Uuid::new_v4().to_string(),
+            request_id: request_id(),
             requested_at: Timestamp::now(),
         };
         self.broker.publish(&request).await?;
