@@ -4,10 +4,10 @@
 use crate::http::problem::Problem;
 use anyhow::Context as _;
 use async_nats::Client;
-use async_nats::jetstream::Context;
+use async_nats::jetstream::{self, Context};
 use contract::event::Event;
 use poem::http::StatusCode;
-use shared::election::{self, ELECTION_TIMEOUT, is_cluster};
+use shared::election::{self, ELECTION_TIMEOUT, TRY_TIMEOUT, is_cluster};
 use shared::message::Message;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,8 +29,11 @@ pub struct BrokerHandle {
 impl BrokerHandle {
     /// From now on requests go through this connection.
     pub fn connect(&self, nats: Client) {
+        let mut jetstream = jetstream::new(nats);
+        // Of one server too something is asked again, until `timeout`.
+        jetstream.set_timeout(TRY_TIMEOUT);
         // A second connection changes nothing: the first reconnects by itself.
-        let _ = self.jetstream.set(election::jetstream(nats));
+        let _ = self.jetstream.set(jetstream);
     }
 
     /// The connection, once there is one.

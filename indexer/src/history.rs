@@ -6,7 +6,6 @@ use anyhow::Context as _;
 use async_nats::jetstream::stream::Stream;
 use async_nats::{Client, jetstream};
 use jiff::Timestamp;
-use shared::election::outlast;
 use shared::stream::{self, INSTANCES, Position};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -29,8 +28,7 @@ pub async fn run(
     let trimming = async {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
-            let trimmed = outlast(&nats, || trim(&nats, &jetstream, history));
-            if let Err(error) = trimmed.await {
+            if let Err(error) = trim(&nats, &jetstream, history).await {
                 tracing::warn!("INSTANCES could not be trimmed: {error:#}");
             }
         }

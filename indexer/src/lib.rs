@@ -26,7 +26,7 @@ pub mod ticks;
 
 use announcer::Announcer;
 use anyhow::Context as _;
-use async_nats::{Client, jetstream};
+use async_nats::Client;
 use catalog::{CatalogSettings, CatalogWriter};
 use completion::Senders;
 use contract::subject::Service;
@@ -38,6 +38,7 @@ use metrics::IndexerMetrics;
 pub use settings::Settings;
 use shared::acknowledgements::Acknowledgements;
 use shared::audit::{AuditSettings, Auditor};
+use shared::election;
 use shared::health::{Health, Part};
 use shared::metrics::{Metrics, Refusals};
 use shared::senders::SendersSettings;
@@ -161,7 +162,7 @@ impl Indexer {
         catalog: &CatalogWriter,
         stop: &CancellationToken,
     ) -> anyhow::Result<Ended> {
-        let jetstream = jetstream::new(nats.clone());
+        let jetstream = election::jetstream(nats.clone());
         let health = &self.indexer_health;
         for part in [health, &self.announcer_health, &self.streams_health] {
             part.not_ready("starting");

@@ -37,11 +37,15 @@ pub fn is_cluster(client: &Client) -> bool {
     client.server_info().cluster.is_some()
 }
 
-/// JetStream, for questions that are asked again by [`until`] or [`outlast`].
+/// JetStream, for questions that are asked again by [`outlast`]: in a cluster it answers within [`TRY_TIMEOUT`] or
+/// not at all.
 #[must_use]
 pub fn jetstream(client: Client) -> Context {
+    let is_asked_again = is_cluster(&client);
     let mut jetstream = jetstream::new(client);
-    jetstream.set_timeout(TRY_TIMEOUT);
+    if is_asked_again {
+        jetstream.set_timeout(TRY_TIMEOUT);
+    }
     jetstream
 }
 

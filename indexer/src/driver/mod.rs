@@ -22,7 +22,7 @@ use completion::debounce::{Debouncer, Watermark};
 use completion::studies::Studies;
 use jiff::SignedDuration;
 use session::Session;
-use shared::election::{is_passing, outlast};
+use shared::election::{self, is_passing, outlast};
 use shared::health::Part;
 use shared::metrics::Refusals;
 use shared::stream::{self, Position};
@@ -108,7 +108,7 @@ impl Driver {
     /// is rolled back and read again at the next start.
     async fn read_on(&self) -> anyhow::Result<std::convert::Infallible> {
         self.catalog.reopen_if_replaced().await?;
-        let jetstream = jetstream::new(self.nats.clone());
+        let jetstream = election::jetstream(self.nats.clone());
         let connects = self.connects();
         // The consumer of another one is not ours to delete.
         self.lease.check().await?;

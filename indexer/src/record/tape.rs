@@ -5,12 +5,12 @@ use crate::reading::{Reading, read};
 use anyhow::Context as _;
 use async_nats::Client;
 use async_nats::header::NATS_MESSAGE_ID;
+use async_nats::jetstream::Message;
 use async_nats::jetstream::consumer::{DeliverPolicy, pull};
-use async_nats::jetstream::{self, Message};
 use catalog::EventMark;
 use futures_util::StreamExt;
 use jiff::Timestamp;
-use shared::election::outlast;
+use shared::election::{self, outlast};
 use shared::ephemeral;
 use shared::stream::{INSTANCES, SERIES};
 use std::time::Duration;
@@ -33,7 +33,7 @@ struct Delivered {
 
 impl Tape {
     async fn after(nats: &Client, name: &str, last: u64) -> anyhow::Result<Self> {
-        let jetstream = jetstream::new(nats.clone());
+        let jetstream = election::jetstream(nats.clone());
         let consumer = outlast(nats, || async {
             let stream = jetstream.get_stream(name).await;
             let stream = stream.with_context(|| format!("stream {name}"))?;
