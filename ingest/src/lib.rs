@@ -195,7 +195,7 @@ impl Ingest {
             let listened = async {
                 let close = async {
                     draining.cancelled().await;
-                    // Load balancers are told before their connections are refused.
+                    // So answers /health/ready while the associations that are open end; the ports close at once.
                     self.health.part("draining").not_ready("no new associations are accepted");
                 };
                 listener::run(self.ports, reception, close).await;

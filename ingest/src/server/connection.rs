@@ -12,6 +12,7 @@ use shared::tls::{NoTls, Tls};
 use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
 /// A connection that was just accepted.
@@ -47,13 +48,18 @@ impl Reception {
     }
 
     /// Reads the header of a connection from a proxy, within `ARTIM_TIMEOUT`, and gives it the address of its sender.
-    /// Returns nothing of a health check, and of what is refused.
-    pub(crate) async fn through_proxy(&self, mut connection: Connection) -> Option<Connection> {
+    /// Returns nothing of a health check, and of what is refused; nor once told to stop.
+    pub(crate) async fn through_proxy(&self, connection: Connection) -> Option<Connection> {
+        self.scp.stop.run_until_cancelled(self.read_proxy_header(connection)).await?
+    }
+
+    async fn read_proxy_header(&self, mut connection: Connection) -> Option<Connection> {
         let limit = self.settings.artim_timeout;
+        let deadline = Instant::now() + limit;
         match proxy::read_header(&mut connection.socket, limit).await {
             Ok(Origin::Sender(peer)) => Some(Connection { peer, ..connection }),
             Ok(Origin::Proxy) => {
-                let is_used = proxy::is_used(&connection.socket, limit).await;
+                let is_used = proxy::is_used(&connection.socket, deadline).await;
                 is_used.then_some(connection)
             }
             Err(error) => {

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::net::TcpStream;
-use tokio::time::{error::Elapsed, timeout};
+use tokio::time::{Instant, error::Elapsed, timeout, timeout_at};
 
 /// The first byte of a header of version 2. One of version 1 begins with `P`, a PDU or TLS with neither.
 const VERSION_2: u8 = b'\r';
@@ -66,9 +66,9 @@ pub(crate) async fn read_header(
     timeout(limit, receive(from)).await.map_err(|_: Elapsed| NoHeader::Silent(limit))?
 }
 
-/// Whether anything comes within `limit`.
-pub(crate) async fn is_used(socket: &TcpStream, limit: Duration) -> bool {
-    matches!(timeout(limit, socket.peek(&mut [0])).await, Ok(Ok(1..)))
+/// Whether anything comes until `deadline`.
+pub(crate) async fn is_used(socket: &TcpStream, deadline: Instant) -> bool {
+    matches!(timeout_at(deadline, socket.peek(&mut [0])).await, Ok(Ok(1..)))
 }
 
 async fn receive(from: &mut (impl AsyncRead + Unpin)) -> Result<Origin, NoHeader> {
