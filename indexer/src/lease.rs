@@ -223,6 +223,9 @@ impl Lease {
     pub async fn check(&self) -> anyhow::Result<()> {
         match self.take().await? {
             Ok(_) => Ok(()),
+            Err(taken) if taken.same_catalog => {
+                bail!("another indexer has taken over ({})", taken.by)
+            }
             Err(taken) => bail!("{}", refusal(&taken.by)),
         }
     }

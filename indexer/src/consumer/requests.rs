@@ -53,7 +53,7 @@ pub(super) struct Requests {
     exchange: Exchange,
     /// Bytes in one at the most.
     bytes: usize,
-    /// What the broker said last as it ended one.
+    /// What the broker said last as it ended the one that stood.
     refusal: String,
 }
 
@@ -163,7 +163,10 @@ impl Requests {
                         Some(code) => {
                             let request = message.subject.rsplit('.').next();
                             let request = request.and_then(|number| number.parse().ok());
-                            let status = self.said(code, &message);
+                            let status = said(code, &message);
+                            if request == Some(number) && code != StatusCode::IDLE_HEARTBEAT {
+                                self.refusal = format!("{code} {}", status.description);
+                            }
                             self.exchange.status(request.unwrap_or(0), status)
                         }
                     }
@@ -176,14 +179,11 @@ impl Requests {
             }
         }
     }
+}
 
-    fn said<'a>(&mut self, code: StatusCode, message: &'a async_nats::Message) -> Status<'a> {
-        let description = message.description.as_deref().unwrap_or_default();
-        if code != StatusCode::IDLE_HEARTBEAT {
-            self.refusal = format!("{code} {description}");
-        }
-        let headers = message.headers.as_ref();
-        let pending = headers.and_then(|h| h.get(PENDING_MESSAGES)?.as_str().parse().ok());
-        Status { code, description, pending }
-    }
+fn said(code: StatusCode, message: &async_nats::Message) -> Status<'_> {
+    let description = message.description.as_deref().unwrap_or_default();
+    let headers = message.headers.as_ref();
+    let pending = headers.and_then(|h| h.get(PENDING_MESSAGES)?.as_str().parse().ok());
+    Status { code, description, pending }
 }

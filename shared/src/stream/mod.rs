@@ -373,7 +373,7 @@ pub async fn position(client: &Client) -> anyhow::Result<Position> {
             serde_json::from_slice(&reply.payload).context("stream info of INSTANCES")?;
         match reply.error {
             Some(error) => {
-                Err(anyhow::Error::new(error).context("the broker has no INSTANCES stream"))
+                Err(anyhow::Error::new(error).context("NATS does not give the state of INSTANCES"))
             }
             None => Ok(reply),
         }
