@@ -88,7 +88,7 @@ impl Watchdog<'_> {
 
     /// Whether streams were gone and are there again. A server that does not answer is another matter.
     async fn makes_missing_streams(&self) -> bool {
-        let kept = timeout(ANSWER_LIMIT, stream::inspect(&self.jetstream, self.streams)).await;
+        let kept = timeout(ANSWER_LIMIT, stream::inspect(&self.jetstream)).await;
         let Ok(Ok(kept)) = kept else { return false };
         let missing: Vec<_> =
             kept.iter().filter(|(_, kept)| kept.is_none()).map(|(name, _)| *name).collect();

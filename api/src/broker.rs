@@ -93,7 +93,8 @@ impl BrokerHandle {
     }
 }
 
-fn unavailable(trouble: &str, error: &anyhow::Error) -> Problem {
+/// 503: what could not be done, and why.
+pub(crate) fn unavailable(trouble: &str, error: &anyhow::Error) -> Problem {
     tracing::warn!("{trouble}: {error:#}");
     // Who has no right to ask gets no answer from NATS either.
     let detail = format!(

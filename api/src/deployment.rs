@@ -1,11 +1,11 @@
 //! `GET /health`: the nodes of the deployment, and the streams with the servers that keep them.
 
-use crate::broker::BrokerHandle;
+use crate::broker::{BrokerHandle, unavailable};
+use futures_util::future::join_all;
 use poem::web::Json;
 use poem::{IntoResponse as _, Response};
 use serde::Serialize;
 use shared::nodes::{self, Answer};
-use shared::settings::StreamSettings;
 use shared::stream::{self, Kept};
 
 /// All of it.
@@ -40,11 +40,15 @@ struct Node {
 #[serde(rename_all = "PascalCase")]
 struct Stream {
     name: String,
-    replicas: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replicas: Option<usize>,
     /// The server that leads it, in a cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
     leader: Option<String>,
     followers: Vec<Follower>,
+    /// Why no more is known of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
 }
 
 /// Another server that keeps it.
@@ -83,27 +87,47 @@ impl From<Kept> for Stream {
         });
         Self {
             name: kept.name,
-            replicas: kept.replicas,
+            replicas: Some(kept.replicas),
             leader: kept.leader,
             followers: followers.collect(),
+            reason: None,
         }
     }
 }
 
-/// Asks all nodes who and how they are.
-pub(crate) async fn deployment(broker: &BrokerHandle) -> Response {
-    let asked = broker.ask("the nodes can't be asked", || async {
-        let jetstream = broker.connection()?;
-        let nats = jetstream.client();
-        // What the streams should be like is not known here, nor asked for.
-        let settings = StreamSettings::default();
-        let (answers, kept) =
-            tokio::join!(nodes::all(&nats), stream::inspect(jetstream, &settings));
-        let streams = kept?.into_iter().filter_map(|(_, kept)| kept.map(Stream::from)).collect();
-        Ok(Deployment { nodes: answers?.iter().filter_map(Node::of).collect(), streams })
-    });
-    match asked.await {
-        Ok(deployment) => Json(deployment).into_response(),
-        Err(problem) => problem.into_response(),
+impl Stream {
+    /// One that NATS does not tell of, such as one without a leader.
+    fn not_read(name: &str, error: &anyhow::Error) -> Self {
+        let (name, reason) = (name.to_owned(), Some(format!("{error:#}")));
+        Self { name, replicas: None, leader: None, followers: Vec::new(), reason }
     }
+}
+
+/// Asks all nodes who and how they are, and for each stream once: one without a leader must not hold up what there is
+/// to tell of the rest.
+pub(crate) async fn deployment(broker: &BrokerHandle) -> Response {
+    match read(broker).await {
+        Ok(deployment) => Json(deployment).into_response(),
+        Err(error) => {
+            unavailable("the state of the deployment can't be read", &error).into_response()
+        }
+    }
+}
+
+async fn read(broker: &BrokerHandle) -> anyhow::Result<Deployment> {
+    let jetstream = broker.connection()?;
+    let nats = jetstream.client();
+    let streams = join_all(stream::ALL.map(|name| stream::look(jetstream, name)));
+    let (answers, kept) = tokio::join!(nodes::all(&nats), streams);
+    let nodes: Vec<_> = answers?.iter().filter_map(Node::of).collect();
+    let mut streams = Vec::new();
+    for (name, kept) in stream::ALL.into_iter().zip(kept) {
+        match kept {
+            Ok(kept) => streams.extend(kept.map(Stream::from)),
+            // Not even this process has answered: it is NATS that does not.
+            Err(error) if nodes.is_empty() => return Err(error),
+            Err(error) => streams.push(Stream::not_read(name, &error)),
+        }
+    }
+    Ok(Deployment { nodes, streams })
 }

@@ -10,6 +10,7 @@ use async_nats::jetstream::{self, consumer};
 use bytesize::ByteSize;
 use jiff::Timestamp;
 use shared::nats_version::OLDEST;
+use shared::settings::StreamSettings;
 use shared::stream::{self, DEAD, INSTANCES, Kept};
 use std::time::Duration;
 
@@ -32,7 +33,7 @@ const LOOK_PAUSE: Duration = Duration::from_millis(100);
 /// Looks at all of it.
 pub(super) async fn examine(settings: &PipelineSettings, broker: &Broker) -> Vec<Finding> {
     let jetstream = jetstream::new(broker.client.clone());
-    let kept = match stream::inspect(&jetstream, &settings.streams).await {
+    let kept = match stream::inspect(&jetstream).await {
         Ok(kept) => kept,
         Err(error) => {
             let advice = format!("see the log of nats-server, and that it is {OLDEST} or newer");
@@ -50,7 +51,7 @@ pub(super) async fn examine(settings: &PipelineSettings, broker: &Broker) -> Vec
         ));
     }
     let there: Vec<&Kept> = kept.iter().filter_map(|(_, kept)| kept.as_ref()).collect();
-    findings.extend(there.iter().filter_map(|kept| changed(kept)));
+    findings.extend(there.iter().filter_map(|kept| changed(kept, &settings.streams)));
     findings.extend(there.iter().filter_map(|kept| behind(kept)));
     if findings.is_empty() {
         let sizes: Vec<_> = there.iter().map(|kept| size(kept)).collect();
@@ -123,11 +124,12 @@ fn together(kept: &[&Kept], broker: &Broker) -> Option<Finding> {
 }
 
 /// Settings that somebody changed.
-fn changed(kept: &Kept) -> Option<Finding> {
-    let differs = kept.differs.join(", ");
+fn changed(kept: &Kept, settings: &StreamSettings) -> Option<Finding> {
+    let differs = kept.differs(settings);
     let advice = "start the pipeline again, which sets them";
-    let says = || format!("{} is not kept as it should be, by its {differs}", kept.name);
-    (!kept.differs.is_empty()).then(|| Finding::trouble("streams", says(), advice))
+    let says =
+        || format!("{} is not kept as it should be, by its {}", kept.name, differs.join(", "));
+    (!differs.is_empty()).then(|| Finding::trouble("streams", says(), advice))
 }
 
 fn fullness(kept: &Kept) -> Option<Finding> {

@@ -1,6 +1,6 @@
-//! How the broker keeps the streams, for `doctor`.
+//! How the broker keeps the streams, for `doctor` and `GET /health`.
 
-use super::{AUDIT, DEAD, INSTANCES, SERIES, impose, is_stream_not_found, wanted};
+use super::{ALL, impose, is_stream_not_found, wanted};
 use crate::settings::StreamSettings;
 use anyhow::Context as _;
 use async_nats::Client;
@@ -14,8 +14,6 @@ use std::fmt::{self, Display, Formatter};
 pub struct Kept {
     /// Its name.
     pub name: String,
-    /// What the promises rest on and is not so: names of its settings.
-    pub differs: Vec<&'static str>,
     /// On how many servers it is kept.
     pub replicas: usize,
     /// The name of the server that leads it, where NATS is a cluster and one does.
@@ -28,40 +26,51 @@ pub struct Kept {
     pub bytes: u64,
     /// The size that they may have, if there is a limit.
     pub max_bytes: Option<u64>,
+    config: Config,
 }
 
-/// Looks how the streams are kept, and changes nothing; `None` is one that is not there.
+impl Kept {
+    /// What the promises rest on and is not so: names of its settings.
+    #[must_use]
+    pub fn differs(&self, settings: &StreamSettings) -> Vec<&'static str> {
+        let wanted = wanted(settings).into_iter().find(|wanted| wanted.name == self.name);
+        wanted.map(|wanted| differences(&self.config, &wanted)).unwrap_or_default()
+    }
+}
+
+/// Looks how all streams are kept, and changes nothing; `None` is one that is not there.
 ///
 /// # Errors
 /// When the broker does not answer.
-pub async fn inspect(
-    jetstream: &Context,
-    settings: &StreamSettings,
-) -> anyhow::Result<Vec<(&'static str, Option<Kept>)>> {
+pub async fn inspect(jetstream: &Context) -> anyhow::Result<Vec<(&'static str, Option<Kept>)>> {
     let mut kept = Vec::new();
-    for (name, wanted) in [INSTANCES, SERIES, DEAD, AUDIT].into_iter().zip(wanted(settings)) {
-        let stream = match jetstream.get_stream(name).await {
-            Ok(stream) => stream,
-            Err(error) if is_stream_not_found(&error) => {
-                kept.push((name, None));
-                continue;
-            }
-            Err(error) => return Err(error).with_context(|| format!("asking for {name}")),
-        };
-        let info = stream.cached_info();
-        let of_stream = Kept {
-            name: name.to_owned(),
-            differs: differences(&info.config, &wanted),
-            replicas: info.config.num_replicas.max(1),
-            leader: info.cluster.as_ref().and_then(|cluster| cluster.leader.clone()),
-            followers: info.cluster.iter().flat_map(|it| &it.replicas).map(Follower::of).collect(),
-            messages: info.state.messages,
-            bytes: info.state.bytes,
-            max_bytes: u64::try_from(info.config.max_bytes).ok().filter(|bytes| *bytes > 0),
-        };
-        kept.push((name, Some(of_stream)));
+    for name in ALL {
+        kept.push((name, look(jetstream, name).await?));
     }
     Ok(kept)
+}
+
+/// Looks how one is kept.
+///
+/// # Errors
+/// When the broker does not answer.
+pub async fn look(jetstream: &Context, name: &str) -> anyhow::Result<Option<Kept>> {
+    let stream = match jetstream.get_stream(name).await {
+        Ok(stream) => stream,
+        Err(error) if is_stream_not_found(&error) => return Ok(None),
+        Err(error) => return Err(error).with_context(|| format!("asking for {name}")),
+    };
+    let info = stream.cached_info();
+    Ok(Some(Kept {
+        name: name.to_owned(),
+        replicas: info.config.num_replicas.max(1),
+        leader: info.cluster.as_ref().and_then(|cluster| cluster.leader.clone()),
+        followers: info.cluster.iter().flat_map(|it| &it.replicas).map(Follower::of).collect(),
+        messages: info.state.messages,
+        bytes: info.state.bytes,
+        max_bytes: u64::try_from(info.config.max_bytes).ok().filter(|bytes| *bytes > 0),
+        config: info.config.clone(),
+    }))
 }
 
 /// A server that keeps a stream and does not lead it.

@@ -4,7 +4,7 @@ mod connection;
 mod inspection;
 
 pub use connection::connect;
-pub use inspection::{Follower, Kept, inspect, shared_hosts};
+pub use inspection::{Follower, Kept, inspect, look, shared_hosts};
 
 use crate::election::{self, TRY_TIMEOUT, is_cluster, is_passing, outlast};
 use crate::health::Part;
@@ -47,6 +47,8 @@ const SERIES_SUBJECTS: [&str; 2] = ["dicom.series.>", "dicom.study.>"];
 pub const DEAD: &str = "DEAD";
 /// The audit trail: who sent, read, searched or was refused.
 pub const AUDIT: &str = "AUDIT";
+/// All of them.
+pub const ALL: [&str; 4] = [INSTANCES, SERIES, DEAD, AUDIT];
 
 /// How long completions and dead letters are kept.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
