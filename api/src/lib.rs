@@ -29,6 +29,7 @@ use contract::subject::Service;
 use events::Events;
 use poem::Server;
 use poem::listener::TcpAcceptor;
+use routes::{CATALOGUE, check_catalogue};
 use server::connections::LimitedAcceptor;
 pub use settings::Settings;
 use shared::audit::{AuditSettings, Auditor};
@@ -42,12 +43,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use webhooks::Webhooks;
 
 /// How long answers that have begun may take after a stop. Without a limit, one slow reader would
 /// hold the process up for ever.
 const DRAIN: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether the catalogue can be read.
+const CHECK_EVERY: Duration = Duration::from_secs(2);
 
 /// The HTTP API, with its port open and nobody served yet.
 #[derive(Debug)]
@@ -150,10 +155,11 @@ impl Api {
     /// When the port fails.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let acceptor = TcpAcceptor::from_tokio(self.listener).context("cannot serve HTTP")?;
+        self.health.set(CATALOGUE, Some("starting".to_owned()));
         let events = Events::new(self.broker.clone(), &self.settings, stop.clone());
         let (webhooks, guard, tls) = (self.webhooks.clone(), self.guard.clone(), self.tls);
         let (auditor, broker) = (self.auditor.clone(), self.broker.clone());
-        let catalog = self.catalog.clone();
+        let (catalog, health) = (self.catalog.clone(), self.health.clone());
         let server = async {
             // Whatever ends the one ends the other.
             let _ended = stop.clone().drop_guard();
@@ -189,7 +195,14 @@ impl Api {
             }
         };
         let webhooks = self.webhooks.run(&catalog, &stop);
-        let served = async { tokio::join!(server, webhooks, keeping, relaying).0 };
+        // Whoever asks another way than at /health/ready is told of this.
+        let checking = stop.run_until_cancelled(async {
+            loop {
+                check_catalogue(&catalog, &health).await;
+                sleep(CHECK_EVERY).await;
+            }
+        });
+        let served = async { tokio::join!(server, webhooks, keeping, relaying, checking).0 };
         auditor.run_audited(async { broker.connected().await.clone() }, served).await
     }
 }

@@ -46,6 +46,9 @@ DICOMweb clients search the same catalogue by QIDO-RS under `/dicom-web`.";
 /// expression.
 const LICENSE: &str = "https://spdx.org/licenses/";
 
+/// The part of the health that is the catalogue.
+pub(crate) const CATALOGUE: &str = "catalogue";
+
 /// All documented operations.
 type Documented = (
     SeriesOperations,
@@ -127,8 +130,7 @@ pub fn routes(
         async move {
             // Whether it is alive has nothing to do with the catalogue, which may keep one waiting.
             if request.uri().path() != "/live" {
-                let wrong = catalog.check().await.err();
-                health.set("catalogue", wrong.map(|error| error.to_string()));
+                check_catalogue(&catalog, &health).await;
             }
             Ok(request)
         }
@@ -164,6 +166,12 @@ pub fn routes(
         .around(security_headers::add)
         .around(move |next, request| cors::share(next, request, guard.clone()))
         .around(move |next, request| documented_paths.clone().attach(next, request))
+}
+
+/// Sets the state of the catalogue as it is now.
+pub(crate) async fn check_catalogue(catalog: &CatalogReader, health: &Health) {
+    let wrong = catalog.check().await.err();
+    health.set(CATALOGUE, wrong.map(|error| error.to_string()));
 }
 
 /// The paths of the committed document.
