@@ -143,6 +143,9 @@ impl Indexer {
             self.health.describe(ROLE, "standby");
             let taken = standby::take_over(&self.catalog, &parts, &stop).await;
             let Some(catalog) = taken.with_context(what)? else { return Ok(()) };
+            for part in parts {
+                part.not_ready("starting");
+            }
             let indexed = self.index(nats, streams, &catalog, &stop).await;
             catalog.close().await;
             match indexed? {
@@ -164,9 +167,6 @@ impl Indexer {
     ) -> anyhow::Result<Ended> {
         let jetstream = election::jetstream(nats.clone());
         let health = &self.indexer_health;
-        for part in [health, &self.announcer_health, &self.streams_health] {
-            part.not_ready("starting");
-        }
         if !stream::ensure_streams_eventually(&jetstream, streams, health, stop).await? {
             return Ok(Ended::Stopped);
         }
