@@ -4,7 +4,7 @@
 //! record, not decided again: a completion or a deletion names the sequence of INSTANCES up to which it was
 //! decided, and that is where it is written down.
 
-use crate::record::{Facts, Found, Place, Playing, Rebuilding, Report};
+use crate::record::{Decisions, Found, Place, Playing, Rebuilding, Report};
 use crate::settings::Settings;
 use anyhow::{Context as _, ensure};
 use async_nats::Client;
@@ -41,7 +41,7 @@ pub async fn run(settings: &ReplaySettings, nats: &Client) -> anyhow::Result<Rep
     ensure!(!path.exists(), "{} exists; name a file that does not", path.display());
     let senders = settings.indexer.senders(settings.senders.read()?)?;
     let end = stream::position(nats).await?;
-    let mut facts = Facts::after(nats, 0).await?;
+    let mut decisions = Decisions::after(nats, 0).await?;
     let what = || format!("cannot write {}", path.display());
     let new = NewCatalog::begin(path).await.with_context(what)?;
     let catalog = new.writer.clone();
@@ -49,7 +49,7 @@ pub async fn run(settings: &ReplaySettings, nats: &Client) -> anyhow::Result<Rep
     let mut playing = Playing::after(nats, rebuilding, 0).await?;
 
     let (mut known, mut unreadable) = (0, 0);
-    while let Some(Found { sequence, at, decision }) = facts.next().await? {
+    while let Some(Found { sequence, at, decision }) = decisions.next().await? {
         match decision.map(|decision| (Place::of(&decision, at, &end), decision)) {
             // An indexer is at work, and has decided this since.
             Some((Place::Later, _)) => break,

@@ -39,7 +39,7 @@ struct Taken {
 
 /// A place for one, until it is dropped.
 #[derive(Debug)]
-pub struct Slot {
+pub struct Place {
     limit: ConnectionLimit,
     peer: IpAddr,
 }
@@ -56,7 +56,7 @@ impl ConnectionLimit {
     ///
     /// # Errors
     /// When there is none: in all, or for this peer.
-    pub fn take(&self, peer: IpAddr) -> Result<Slot, Full> {
+    pub fn take(&self, peer: IpAddr) -> Result<Place, Full> {
         let mut taken = self.taken();
         let of_peer = taken.by_peer.get(&peer).copied().unwrap_or(0);
         if taken.in_all >= self.0.in_all {
@@ -67,11 +67,11 @@ impl ConnectionLimit {
         }
         taken.in_all += 1;
         taken.by_peer.insert(peer, of_peer + 1);
-        Ok(Slot { limit: self.clone(), peer })
+        Ok(Place { limit: self.clone(), peer })
     }
 
     /// The same once there is one.
-    pub async fn wait(&self, peer: IpAddr) -> Slot {
+    pub async fn wait(&self, peer: IpAddr) -> Place {
         loop {
             let freed = self.0.freed.notified();
             tokio::pin!(freed);
@@ -89,7 +89,7 @@ impl ConnectionLimit {
     }
 }
 
-impl Drop for Slot {
+impl Drop for Place {
     fn drop(&mut self) {
         let mut taken = self.limit.taken();
         taken.in_all -= 1;

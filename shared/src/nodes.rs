@@ -113,7 +113,9 @@ impl Node {
     pub async fn attend<T>(&self, nats: &Client, service: impl Future<Output = T>) -> T {
         let answering = async {
             if let Err(error) = self.answer(nats).await {
-                tracing::warn!("this node does not answer who it is: {error:#}");
+                tracing::warn!(
+                    "this service can't answer status requests on NATS, and is missing from GET /health: {error:#}"
+                );
             }
             pending::<Infallible>().await
         };

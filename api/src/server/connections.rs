@@ -10,7 +10,7 @@ use poem::http::StatusCode;
 use poem::http::uri::Scheme;
 use poem::listener::{Acceptor, TcpAcceptor};
 use poem::web::{LocalAddr, RemoteAddr};
-use shared::connection_limit::{ConnectionLimit, Slot, block};
+use shared::connection_limit::{ConnectionLimit, Place, block};
 use shared::tls::{NoTls, Tls, TlsStream};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -158,15 +158,16 @@ impl Acceptor for LimitedAcceptor {
 
 impl Arrived {
     /// In plain text.
-    fn at_once(self, place: Slot) -> Accepted {
-        let connection = Connection::new(Either::Left(self.stream), self.limits, Seat::Slot(place));
+    fn at_once(self, place: Place) -> Accepted {
+        let connection =
+            Connection::new(Either::Left(self.stream), self.limits, Seat::Place(place));
         (connection, self.local, self.remote, Scheme::HTTP)
     }
 
-    async fn after_hand_shake(self, place: Slot) -> Option<Accepted> {
+    async fn after_hand_shake(self, place: Place) -> Option<Accepted> {
         let Self { stream, local, remote, tls, idle_timeout, limits } = self;
         let (stream, scheme) = opened(stream, tls, &remote, idle_timeout).await?;
-        Some((Connection::new(stream, limits, Seat::Slot(place)), local, remote, scheme))
+        Some((Connection::new(stream, limits, Seat::Place(place)), local, remote, scheme))
     }
 
     /// Reads what it asks for; then it is answered if that is health, or else waits for a place.
@@ -183,7 +184,7 @@ impl Arrived {
         let (seat, received) = match request_head::last_for_health(&bytes[..end]) {
             Some(last) => (Seat::Health(health.try_acquire_owned().ok()?), last),
             None => {
-                (Seat::Slot(timeout(idle_timeout, connection_limit.wait(peer)).await.ok()?), bytes)
+                (Seat::Place(timeout(idle_timeout, connection_limit.wait(peer)).await.ok()?), bytes)
             }
         };
         Some((Connection::new(stream, limits, seat).with(received), local, remote, scheme))
@@ -263,7 +264,7 @@ fn end_when_stuck(stream: &TcpStream, idle_timeout: Duration) {
 
 /// Until when a connection counts.
 enum Seat {
-    Slot(#[expect(dead_code, reason = "held")] Slot),
+    Place(#[expect(dead_code, reason = "held")] Place),
     Health(#[expect(dead_code, reason = "held")] OwnedSemaphorePermit),
 }
 
@@ -373,14 +374,14 @@ mod tests {
             LimitedAcceptor::new(acceptor, ConnectionLimit::new(1, 1), Duration::from_millis(500));
         let _deaf = TcpStream::connect(addr).await.unwrap();
         let (mut connection, ..) = limited.accept().await.unwrap();
-        let answer_text = async {
+        let writing = async {
             loop {
                 if let Err(error) = connection.write_all(&[b'x'; 64 * 1024]).await {
                     break error;
                 }
             }
         };
-        let error = timeout(Duration::from_secs(30), answer_text).await.expect("it waits for ever");
+        let error = timeout(Duration::from_secs(30), writing).await.expect("it waits for ever");
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 
@@ -388,11 +389,11 @@ mod tests {
     #[handler]
     async fn answers(body: Option<Json<Value>>) -> Body {
         let _ = body;
-        let answer_text = futures_util::stream::unfold(0, async |answer_text| {
+        let answer = futures_util::stream::unfold(0, async |sent| {
             sleep(Duration::from_millis(300)).await;
-            (answer_text < 5).then_some((Ok::<_, io::Error>(":\n"), answer_text + 1))
+            (sent < 5).then_some((Ok::<_, io::Error>(":\n"), sent + 1))
         });
-        Body::from_bytes_stream(answer_text)
+        Body::from_bytes_stream(answer)
     }
 
     /// A server with one place, in which there may be silence for a second.
@@ -445,13 +446,13 @@ mod tests {
                 sleep(Duration::from_millis(50)).await;
             }
         };
-        let (answer_text, ()) = tokio::join!(answer(addr), drips);
-        assert!(answer_text.starts_with("HTTP/1.1 200"));
+        let (answer, ()) = tokio::join!(answer(addr), drips);
+        assert!(answer.starts_with("HTTP/1.1 200"));
     }
 
     #[tokio::test]
     async fn an_answer_that_takes_its_time_is_told_to_its_end() {
-        let answer_text = answer(server().await).await;
-        assert_eq!(answer_text.matches(":\n").count(), 5, "{answer_text}");
+        let answer = answer(server().await).await;
+        assert_eq!(answer.matches(":\n").count(), 5, "{answer}");
     }
 }

@@ -31,10 +31,10 @@ const TICK_PAUSE: Duration = Duration::from_millis(50);
 /// what is decided must not be older than that, since instances that came later are not read yet.
 const ANSWER_LIFETIME: Duration = Duration::from_secs(1);
 
-/// The same with one that is, and ends before what was read of it.
+/// Why it begins again with a stream that ends before what was read of it.
 const LOST_ITS_END: &str = "INSTANCES has lost its end";
 
-/// Pause between two such transactions. SQLite has no queue of writers: one that waits tries again every
+/// Pause between two transactions with decisions. SQLite has no queue of writers: one that waits tries again every
 /// 100 ms at the latest, and has to find the catalogue free.
 const BETWEEN: Duration = Duration::from_millis(50);
 

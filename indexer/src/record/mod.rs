@@ -11,4 +11,4 @@ pub use place::Place;
 pub use playing::Playing;
 pub use rebuilding::{Rebuilding, Report};
 pub use taking_up::{has_taken_up_all, take_up};
-pub use tape::{Facts, Found};
+pub use tape::{Decisions, Found};

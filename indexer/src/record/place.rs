@@ -18,7 +18,7 @@ pub enum Place {
 }
 
 impl Place {
-    /// Where a fact belongs that the broker stored in SERIES at this time, in an INSTANCES that stood
+    /// Where a decision belongs that the broker stored in SERIES at this time, in an INSTANCES that stood
     /// at `end`.
     #[must_use]
     pub fn of(decision: &Decision, stored_at: Timestamp, end: &Position) -> Self {

@@ -1,4 +1,4 @@
-//! Events and facts put into the order in which they were: before a fact come the events up to the
+//! Events and decisions put into the order in which they were: before a decision come the events up to the
 //! sequence that it names.
 
 use super::place::Place;
@@ -43,7 +43,7 @@ impl Playing {
         Ok(&mut self.rebuilding)
     }
 
-    /// Plays a fact that belongs to this place of an INSTANCES that stood at `end`.
+    /// Plays a decision that belongs to this place of an INSTANCES that stood at `end`.
     ///
     /// # Errors
     /// When the broker does not give the events before it, or the catalogue can't be written.

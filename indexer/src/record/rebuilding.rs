@@ -1,4 +1,4 @@
-//! A catalogue into which events and facts are written as they were. Nothing is decided again.
+//! A catalogue into which events and decisions are written as they were. Nothing is decided again.
 
 use crate::batch::Batch;
 use crate::consumer::BATCH;
@@ -74,7 +74,7 @@ impl Report {
     }
 }
 
-/// A catalogue that is being made of the record, or brought up to it. Events and facts come in the order
+/// A catalogue that is being made of the record, or brought up to it. Events and decisions come in the order
 /// in which they were.
 #[derive(Debug)]
 pub struct Rebuilding {
@@ -130,7 +130,7 @@ impl Rebuilding {
         mark: EventMark,
         reading: Reading,
     ) -> anyhow::Result<()> {
-        // What came of it is in the facts.
+        // What came of it is in the decisions.
         let reading = match reading {
             Reading::DeletionRequested(_)
             | Reading::RegistrationRequested(_)

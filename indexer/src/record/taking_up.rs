@@ -5,7 +5,7 @@
 use super::place::Place;
 use super::playing::Playing;
 use super::rebuilding::Rebuilding;
-use super::tape::{Facts, Found};
+use super::tape::{Decisions, Found};
 use crate::decision::Decision;
 use async_nats::Client;
 use catalog::{Bookmark, CatalogError, CatalogWriter, SeriesBookmark};
@@ -71,9 +71,9 @@ async fn play(
     known: u64,
 ) -> anyhow::Result<(Bookmark, u64)> {
     let last_sequence = bookmark.last_sequence;
-    let mut facts = Facts::after(nats, known).await?;
+    let mut decisions = Decisions::after(nats, known).await?;
     let (mut playing, mut noted) = (None, 0);
-    while let Some(Found { at, decision, .. }) = facts.next().await? {
+    while let Some(Found { at, decision, .. }) = decisions.next().await? {
         let Some(decision) = decision else { continue };
         if is_known(catalog, &decision).await? {
             continue;

@@ -98,7 +98,7 @@ impl Events {
 }
 
 /// What SERIES says, one after the other.
-pub struct Facts {
+pub struct Decisions {
     tape: Tape,
 }
 
@@ -113,7 +113,7 @@ pub struct Found {
     pub decision: Option<Decision>,
 }
 
-impl Facts {
+impl Decisions {
     /// What comes after sequence `last` of SERIES.
     ///
     /// # Errors

@@ -19,7 +19,7 @@ pub struct RealCatalogue {
     runtime: Runtime,
     catalog: CatalogWriter,
     /// What was announced: the SERIES stream of the world.
-    facts: Vec<Decision>,
+    decisions: Vec<Decision>,
     database: TestDatabase,
 }
 
@@ -32,7 +32,7 @@ impl RealCatalogue {
             .build()
             .unwrap();
         let catalog = runtime.block_on(catalog(&database));
-        Self { runtime, catalog, facts: Vec::new(), database }
+        Self { runtime, catalog, decisions: Vec::new(), database }
     }
 
     /// All that the catalogue says.
@@ -47,17 +47,17 @@ impl RealCatalogue {
             let database = TestDatabase::new();
             let rebuilt = catalog(&database).await;
             let mut replay = Rebuilding::new(rebuilt, senders.clone(), time(0));
-            let mut facts = self.facts.iter().peekable();
+            let mut decisions = self.decisions.iter().peekable();
             let last = stream.events.len() as u64;
             for sequence in from..=last {
                 let decided = |decision: &&Decision| decision.sequence() < Some(sequence);
-                while let Some(decision) = facts.next_if(decided) {
+                while let Some(decision) = decisions.next_if(decided) {
                     replay.decision(decision).await.unwrap();
                 }
                 let entry = stream.get(sequence);
                 replay.event(sequence, stream.mark(sequence), entry.reading.clone()).await.unwrap();
             }
-            for decision in facts {
+            for decision in decisions {
                 replay.decision(decision).await.unwrap();
             }
             let report = replay.finish(last).await.unwrap();
@@ -94,14 +94,15 @@ impl Store for RealCatalogue {
     fn record(&mut self, batch: &Batch, debouncer: &mut Debouncer) {
         let conclude = |recorded: &_| batch.conclude(debouncer, recorded);
         let committed = self.runtime.block_on(self.catalog.record(&batch.rows, conclude)).unwrap();
-        self.facts.extend(committed.deleted.into_iter().map(Decision::Deleted));
+        self.decisions.extend(committed.deleted.into_iter().map(Decision::Deleted));
         let registered = committed.registered.into_iter();
-        self.facts.extend(registered.map(|event| Decision::Completed(Box::new(event))));
+        self.decisions.extend(registered.map(|event| Decision::Completed(Box::new(event))));
     }
 
     fn complete(&mut self, completions: &[Completion]) -> Vec<Announced> {
         let events = self.runtime.block_on(self.catalog.complete(completions)).unwrap();
-        self.facts.extend(events.iter().cloned().map(|event| Decision::Completed(Box::new(event))));
+        self.decisions
+            .extend(events.iter().cloned().map(|event| Decision::Completed(Box::new(event))));
         let announced = events.into_iter().map(|event| Announced {
             series: event.series_instance_uid,
             revision: event.revision,
