@@ -125,6 +125,20 @@ async fn health_checks_are_no_associations_and_no_reason_to_warn() {
 }
 
 #[tokio::test]
+async fn a_proxy_that_sends_nothing_holds_no_stop_up() {
+    let settings = [("PROXY_FROM", "127.0.0.8"), ("ARTIM_TIMEOUT", "10m")];
+    let mut collimator = Collimator::start_with(&settings).await;
+    let _silent = connect(collimator.dicom, "127.0.0.8").await;
+    let mut unused = connect(collimator.dicom, "127.0.0.8").await;
+    unused.write_all(LOCAL).await.unwrap();
+    // Connections are accepted in their order.
+    let mut last = connect(collimator.dicom, "127.0.0.8").await;
+    assert_eq!(asks(&mut last, FROM_192_0_2_7).await, ACCEPTED);
+    collimator.process.signal("TERM");
+    assert_eq!(collimator.process.ended().await, Some(0), "{}", collimator.process.printed());
+}
+
+#[tokio::test]
 async fn tls_begins_behind_the_header() {
     if !have("haproxy") {
         return;

@@ -3,6 +3,8 @@
 use crate::harness::restricted::{RestrictedBroker, refusals};
 use crate::harness::{Collimator, eventually};
 use serde_json::Value;
+use sqlx::ConnectOptions as _;
+use sqlx::sqlite::SqliteConnectOptions;
 
 /// The nodes, once there are as many of these services; each with whether it is ready.
 async fn nodes(api: &str, services: &[&str]) -> Vec<Value> {
@@ -30,6 +32,27 @@ async fn one_process_is_three_services() {
     let names: Vec<_> = streams.iter().map(|stream| stream["Name"].as_str().unwrap()).collect();
     assert_eq!(names, ["INSTANCES", "SERIES", "DEAD", "AUDIT"]);
     assert!(streams.iter().all(|stream| stream["Replicas"] == 1), "{streams:?}");
+}
+
+#[tokio::test]
+async fn an_api_that_can_not_use_its_catalogue_is_listed_so_without_being_asked_for_readiness() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("catalog.db");
+    let url = format!("sqlite://{}", path.display());
+    let collimator = Collimator::start_with(&[("DATABASE_URL", &url)]).await;
+    nodes(&collimator.api, &["api", "indexer", "ingest"]).await;
+    let mut catalog = SqliteConnectOptions::new().filename(path).connect().await.unwrap();
+    let other_version = "update _sqlx_migrations set success = false";
+    sqlx::raw_sql(other_version).execute(&mut catalog).await.unwrap();
+    eventually("the API to be not ready", async || {
+        let answer = reqwest::get(format!("{}/health", collimator.api)).await.ok()?;
+        let deployment: Value = answer.json().await.ok()?;
+        let mut nodes = deployment["Nodes"].as_array()?.iter();
+        let api = nodes.find(|node| node["Service"] == "api")?;
+        let is_so = api["Ready"] == false && api["Reason"].as_str()?.contains("catalogue: ");
+        is_so.then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
