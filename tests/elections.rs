@@ -121,21 +121,10 @@ impl Users {
         }
     }
 
-    /// Listens all the time, and resumes where an answer ends. Gives the completions that it was told of to `told`.
-    async fn listens(self, told: Arc<Mutex<Vec<String>>>) {
+    /// Goes on listening, and resumes where an answer ends. Gives the completions that it was told of to `told`.
+    async fn listens(self, mut listening: Listening, told: Arc<Mutex<Vec<String>>>) {
         let mut last = None;
         loop {
-            let began = Instant::now();
-            let mut listening = match Listening::to(&self.api, "", last.as_deref()).await {
-                Ok(listening) => listening,
-                Err(answer) => {
-                    if !is_late(answer.status(), began) {
-                        self.refused.lock().unwrap().push("GET /events to resume".to_owned());
-                    }
-                    sleep(PAUSE).await;
-                    continue;
-                }
-            };
             while let Some(event) = listening.next().await {
                 // One without an id was told before.
                 if event.name == "series.completed" && !event.id.is_empty() {
@@ -146,6 +135,19 @@ impl Users {
                     last = Some(event.id);
                 }
             }
+            listening = self.resumes(last.as_deref()).await;
+        }
+    }
+
+    async fn resumes(&self, last: Option<&str>) -> Listening {
+        loop {
+            let began = Instant::now();
+            match Listening::to(&self.api, "", last).await {
+                Ok(listening) => return listening,
+                Err(answer) if is_late(answer.status(), began) => {}
+                Err(_) => self.refused.lock().unwrap().push("GET /events to resume".to_owned()),
+            }
+            sleep(PAUSE).await;
         }
     }
 }
@@ -214,7 +216,9 @@ async fn nobody_is_refused_before_the_documented_time_and_nothing_is_lost_while_
             }
         }
     });
-    let listening = tokio::spawn(users.clone().listens(told.clone()));
+    // Before anything is completed: nobody is told what was before.
+    let first = Listening::to(&users.api, "", None).await.expect("a place among the listeners");
+    let listening = tokio::spawn(users.clone().listens(first, told.clone()));
     let mut asking = JoinSet::new();
     asking.spawn(users.clone().stores_series(1));
     asking.spawn(users.clone().stores_series(2));
