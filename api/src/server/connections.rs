@@ -184,7 +184,9 @@ impl Arrived {
         let (seat, received) = match request_head::last_for_health(&bytes[..end]) {
             Some(last) => (Seat::Health(health.try_acquire_owned().ok()?), last),
             None => {
-                (Seat::Place(timeout(idle_timeout, connection_limit.wait(peer)).await.ok()?), bytes)
+                // For longer than those that are idle by now keep theirs.
+                let place = timeout(2 * idle_timeout, connection_limit.wait(peer)).await;
+                (Seat::Place(place.ok()?), bytes)
             }
         };
         Some((Connection::new(stream, limits, seat).with(received), local, remote, scheme))
