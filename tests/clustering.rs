@@ -159,6 +159,8 @@ async fn no_sender_is_refused_while_one_server_after_the_other_dies() {
         ("NATS_URL", cluster.urls()),
         ("DATABASE_URL", format!("sqlite://{}", catalogue.display())),
         ("STREAM_REPLICAS", "3".to_owned()),
+        // On a machine that is busy with other tests an election can take longer than by default.
+        ("PUBLISH_TIMEOUT", "50s".to_owned()),
     ]);
     let start = async |name| Process::start(&service(name).await, folder.path(), &settings);
     let (mut indexer, mut ingest) = (start("indexer").await, start("ingest").await);

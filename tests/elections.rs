@@ -20,7 +20,7 @@ const OPEN: u64 = 1000;
 
 /// How long the API waits for the end of an election before it answers 503, as `docs/limits.md` says. On a machine that is
 /// busy with other tests two elections can take longer.
-const DOCUMENTED: Duration = Duration::from_secs(15);
+const DOCUMENTED: Duration = Duration::from_secs(20);
 
 /// Pause between two requests of one kind, so that the machine does other things too.
 const PAUSE: Duration = Duration::from_millis(150);

@@ -90,7 +90,7 @@ pub struct Settings {
     pub pdu_timeout: Duration,
 
     /// How long the broker may take to acknowledge an instance before its sender is refused
-    /// [default: 5s, and 15s where STREAM_REPLICAS is more than 1]
+    /// [default: 5s, and 20s where STREAM_REPLICAS is more than 1]
     #[arg(long, env = "PUBLISH_TIMEOUT", value_parser = duration)]
     pub publish_timeout: Option<Duration>,
 

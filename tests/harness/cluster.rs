@@ -80,21 +80,15 @@ impl Cluster {
 
     /// Keeps three replicas of a stream from now on, and waits until they are there.
     pub async fn replicates(&self, name: &str) {
-        let jetstream = self.jetstream().await;
-        let stream = jetstream.get_stream(name).await.unwrap();
-        let mut config = stream.cached_info().config.clone();
-        config.num_replicas = SERVERS;
         eventually("the replicas to be asked for", async || {
+            let jetstream = self.jetstream().await?;
+            let stream = jetstream.get_stream(name).await.ok()?;
+            let mut config = stream.cached_info().config.clone();
+            config.num_replicas = SERVERS;
             jetstream.update_stream(&config).await.ok()
         })
         .await;
-        eventually(&format!("the replicas of {name}"), async || {
-            let stream = jetstream.get_stream(name).await.ok()?;
-            let cluster = stream.cached_info().cluster.clone()?;
-            let current = cluster.replicas.iter().filter(|peer| peer.current).count();
-            (current == SERVERS - 1 && cluster.leader.is_some()).then_some(())
-        })
-        .await;
+        self.has(name, SERVERS).await;
     }
 
     /// Where all of them are, as NATS_URL has it.
@@ -111,15 +105,18 @@ impl Cluster {
 
     /// The one that leads the stream.
     pub async fn leader(&self, stream: &str) -> usize {
-        let stream = self.jetstream().await.get_stream(stream).await.unwrap();
-        let leader = stream.cached_info().cluster.clone().unwrap().leader.unwrap();
-        self.servers.iter().position(|server| server.name == leader).unwrap()
+        eventually(&format!("a leader of {stream}"), async || {
+            let stream = self.jetstream().await?.get_stream(stream).await.ok()?;
+            let leader = stream.cached_info().cluster.clone()?.leader?;
+            self.servers.iter().position(|server| server.name == leader)
+        })
+        .await
     }
 
     /// The last message of a stream with such a subject.
     pub async fn last(&self, stream: &str, subject: &str) -> StreamMessage {
         eventually(&format!("a message {subject}"), async || {
-            let stream = self.jetstream().await.get_stream(stream).await.ok()?;
+            let stream = self.jetstream().await?.get_stream(stream).await.ok()?;
             stream.get_last_raw_message_by_subject(subject).await.ok()
         })
         .await
@@ -127,9 +124,8 @@ impl Cluster {
 
     /// When the messages of a stream were stored that have such a subject, in nanoseconds since 1970.
     pub async fn stored_at(&self, stream: &str, such: impl Fn(&str) -> bool) -> Vec<i64> {
-        // A server that has just come back may be asked, and has nobody to ask itself yet.
         eventually("the stream to be read", async || {
-            let stream = self.jetstream().await.get_stream(stream).await.ok()?;
+            let stream = self.jetstream().await?.get_stream(stream).await.ok()?;
             let state = &stream.cached_info().state;
             let mut times = Vec::new();
             for sequence in state.first_sequence..=state.last_sequence {
@@ -146,7 +142,7 @@ impl Cluster {
     /// Waits until a stream has so many replicas, all of them with all of it.
     pub async fn has(&self, name: &str, replicas: usize) {
         eventually(&format!("{replicas} replicas of {name}"), async || {
-            let stream = self.jetstream().await.get_stream(name).await.ok()?;
+            let stream = self.jetstream().await?.get_stream(name).await.ok()?;
             let info = stream.cached_info();
             let cluster = info.cluster.clone()?;
             let current = cluster.replicas.iter().filter(|peer| peer.current && !peer.offline);
@@ -190,19 +186,19 @@ impl Cluster {
 
     /// Waits until events are stored again after this server was killed.
     pub async fn still_stores(&self, killed: usize) {
-        let client = async_nats::connect(self.other(killed)).await.unwrap();
         let mut first = None;
         eventually("events to be stored after a death", async || {
+            let client = async_nats::connect(self.other(killed)).await.ok()?;
             let last = shared::stream::position(&client).await.ok()?.last;
             (last > *first.get_or_insert(last)).then_some(())
         })
         .await;
     }
 
-    /// By any server that lives.
-    async fn jetstream(&self) -> jetstream::Context {
+    /// By any server that lives. One that has just come back may be asked, and has nobody to ask itself yet.
+    async fn jetstream(&self) -> Option<jetstream::Context> {
         let servers: Vec<ServerAddr> =
             (0..SERVERS).map(|number| self.url(number).parse().unwrap()).collect();
-        jetstream::new(async_nats::connect(servers).await.unwrap())
+        Some(jetstream::new(async_nats::connect(servers).await.ok()?))
     }
 }

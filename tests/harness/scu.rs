@@ -1,5 +1,6 @@
 //! The ordinary sender of the tests, and what it takes to send what no well-behaved one does.
 
+use super::DEADLINE;
 use dicom_dictionary_std::uids;
 use dicom_object::mem::InMemElement;
 use dicom_object::{FileDicomObject, InMemDicomObject};
@@ -18,7 +19,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// How long an answer may take.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+const ANSWER_TIMEOUT: Duration = DEADLINE;
 
 /// What an association asks for.
 pub struct Proposal<'a> {
