@@ -39,6 +39,11 @@ pub(crate) fn open_series(
     Ok((series_uid(&uid)?, open))
 }
 
+/// A number as the catalogue keeps it. Sequences are below 2^63, and sizes near enough: the nearest that there is.
+pub(crate) fn count(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
 /// A revision number, which is far below what 32 bits hold.
 pub(crate) fn revision(number: i64) -> Result<u32, CatalogError> {
     u32::try_from(number).map_err(|_| CatalogError::Unreadable(format!("revision {number}")))

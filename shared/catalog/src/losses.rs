@@ -111,9 +111,11 @@ pub struct Contradicted {
     pub sender: String,
 }
 
-/// Reads rows of a series each, with how many of its instances are missing and their sender.
+/// A series, how many of its instances are missing, and their sender.
+pub(crate) type ContradictedRow = (String, i64, Option<String>);
+
 pub(crate) fn contradicted(
-    rows: Vec<(String, i64, Option<String>)>,
+    rows: Vec<ContradictedRow>,
 ) -> Result<HashMap<SeriesInstanceUid, Contradicted>, CatalogError> {
     let contradicted = rows.into_iter().map(|(series, missing, sender)| {
         let sender = sender.unwrap_or_default();

@@ -1,7 +1,9 @@
 //! Patients by the whole of what identifies them.
 
+use crate::error::CatalogError;
 use crate::identities::Said;
 use crate::postgres::values::text;
+use sqlx::PgConnection;
 
 /// What a sender says of a patient, as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -35,4 +37,26 @@ impl Patient {
         }
         hasher.finalize().as_bytes().to_vec()
     }
+}
+
+/// The row of a patient of whom no more is known than this, made if need be.
+pub(in crate::postgres) async fn named(
+    connection: &mut PgConnection,
+    patient_id: &str,
+    patient_name: &str,
+) -> Result<i64, CatalogError> {
+    let patient = Patient::named(patient_id, patient_name);
+    // The update that changes nothing makes the row that is there answer with its id.
+    let id = sqlx::query_scalar(
+        "insert into patients
+            (key, patient_id, issuer_of_patient_id, patient_name, patient_birth_date, patient_sex)
+         values ($1, $2, '', $3, '', '')
+         on conflict (key) do update set key = excluded.key returning id",
+    )
+    .bind(patient.key())
+    .bind(&patient.id)
+    .bind(&patient.name)
+    .fetch_one(connection)
+    .await?;
+    Ok(id)
 }

@@ -6,6 +6,8 @@ use contract::bounded::{MARK, bounded};
 use contract::event::AttributeValue;
 use std::borrow::Cow;
 
+pub(in crate::postgres) use crate::encoding::count;
+
 /// What stands where PostgreSQL can't keep U+0000.
 const REPLACEMENT: &str = "\u{fffd}";
 
@@ -78,9 +80,9 @@ fn without_nul(value: serde_json::Value) -> serde_json::Value {
     }
 }
 
-/// Sequences are below 2^63, and sizes near enough: the nearest that there is.
-pub(in crate::postgres) fn count(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
+/// Several values for one parameter.
+pub(in crate::postgres) fn list<T>(values: &[T]) -> &[T] {
+    values
 }
 
 #[cfg(test)]

@@ -1,6 +1,10 @@
 //! The catalogue in one SQLite file: `connect/` opens, guards, copies and looks at the file, `write/` has what the
 //! indexer writes, `read/` what the API reads. There is no SQL outside this folder.
 
+// First, for its macros.
+#[macro_use]
+mod dialect;
+
 #[cfg(test)]
 mod added_attributes;
 mod bookmark;
@@ -9,9 +13,14 @@ mod connect;
 pub(crate) mod error;
 mod filings;
 mod identities;
+mod patients;
 mod read;
+#[allow(clippy::duplicate_mod, reason = "compiled for each database")]
+#[path = "../sql/mod.rs"]
+mod sql;
 #[cfg(test)]
 mod tests;
+mod values;
 mod write;
 
 pub(crate) use connect::inspection::inspect;

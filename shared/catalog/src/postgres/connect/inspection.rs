@@ -4,7 +4,7 @@ use super::servers::Servers;
 use crate::error::CatalogError;
 use crate::inspection::{APPLIED, Inspected, Inspection};
 use crate::postgres::MIGRATIONS;
-use crate::postgres::write::losses;
+use crate::postgres::sql::losses;
 use crate::settings::CatalogSettings;
 use sqlx::Connection as _;
 

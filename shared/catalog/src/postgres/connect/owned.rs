@@ -78,7 +78,7 @@ impl Owned {
     ///
     /// # Errors
     /// When the connection is lost; it is undone all the same.
-    pub(in crate::postgres) async fn roll_back(mut self) -> Result<(), CatalogError> {
+    pub(in crate::postgres) async fn rollback(mut self) -> Result<(), CatalogError> {
         self.connection.execute("rollback").await?;
         self.release();
         Ok(())

@@ -4,16 +4,15 @@ use crate::batch::{Batch, Bookmark, Committed, Received, Recorded};
 use crate::encoding::{nanoseconds, series_uid};
 use crate::error::CatalogError;
 use crate::postgres::CatalogWriter;
-use crate::postgres::bookmark;
 use crate::postgres::identities;
+use crate::postgres::sql::deletions;
+use crate::postgres::sql::losses;
+use crate::postgres::sql::registrations;
+use crate::postgres::sql::releases;
+use crate::postgres::sql::senders;
 use crate::postgres::values::{count, text};
-use crate::postgres::write::deletions;
 use crate::postgres::write::instance_rows;
-use crate::postgres::write::losses;
-use crate::postgres::write::open_series as open;
-use crate::postgres::write::registrations;
-use crate::postgres::write::releases;
-use crate::postgres::write::senders;
+use crate::postgres::write::many_rows;
 use crate::postgres::write::upserts;
 use crate::rows_to_write::{self, Found, FoundRow, RowsToWrite, losing_series, touched};
 use completion::{Consequences, Effect};
@@ -22,13 +21,6 @@ use sqlx::PgConnection;
 use std::collections::{HashMap, HashSet};
 
 impl CatalogWriter {
-    pub(crate) async fn bookmark(&self) -> Result<Option<Bookmark>, CatalogError> {
-        let mut connection = self.acquire().await?;
-        let bookmark = bookmark::read(&mut connection).await?;
-        connection.release();
-        Ok(bookmark)
-    }
-
     pub(crate) async fn record(
         &self,
         batch: &Batch,
@@ -44,8 +36,8 @@ impl CatalogWriter {
         let counts = counts(&mut transaction, &batch.counted, &effects).await?;
         let contradicted = losses::contradicted(&mut transaction, &batch.accounts).await?;
         let consequences = conclude(&Recorded { effects, completed, counts, contradicted });
-        open::keep(&mut transaction, &consequences.open).await?;
-        senders::see(&mut transaction, &batch.instances).await?;
+        many_rows::keep_open_series(&mut transaction, &consequences.open).await?;
+        many_rows::see_senders(&mut transaction, &batch.instances).await?;
         senders::learn(&mut transaction, &consequences.lessons).await?;
         keep_bookmark(&mut transaction, &batch.bookmark).await?;
         let deleted = deletions::delete(&mut transaction, &consequences.deletions).await?;

@@ -5,7 +5,7 @@ use crate::error::CatalogError;
 use crate::inspection::{APPLIED, Inspected, Inspection};
 use crate::settings::CatalogSettings;
 use crate::sqlite::connect::location::{beside, refused};
-use crate::sqlite::write::losses;
+use crate::sqlite::sql::losses;
 use crate::sqlite::{BUSY_TIMEOUT, MIGRATIONS};
 use sqlx::Connection as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};

@@ -6,8 +6,9 @@ use crate::error::CatalogError;
 use crate::long_reads::LongReads;
 use crate::settings::CatalogSettings;
 use crate::sqlite::{BUSY_TIMEOUT, MIGRATIONS};
-use sqlx::ConnectOptions as _;
+use sqlx::pool::PoolConnection;
 use sqlx::sqlite::SqlitePool;
+use sqlx::{ConnectOptions as _, Sqlite};
 use std::path::Path;
 use std::time::Duration;
 
@@ -39,6 +40,16 @@ impl CatalogReader {
                 .connect_lazy_with(options.clone())
         };
         Ok(Self { pool: open(READERS), writer: open(1), long_reads: LongReads::new() })
+    }
+
+    /// A connection to read on.
+    ///
+    /// # Errors
+    /// When the file can't be opened.
+    pub(in crate::sqlite) async fn connection(
+        &self,
+    ) -> Result<PoolConnection<Sqlite>, CatalogError> {
+        Ok(self.pool.acquire().await?)
     }
 
     pub(crate) async fn check(&self) -> Result<(), CatalogError> {

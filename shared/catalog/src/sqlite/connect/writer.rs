@@ -10,6 +10,7 @@ use crate::error::CatalogError;
 use crate::lease::Lease;
 use crate::settings::CatalogSettings;
 use crate::sqlite::MIGRATIONS;
+use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 use sqlx::{Sqlite, Transaction};
 use std::io;
@@ -101,6 +102,11 @@ impl CatalogWriter {
         take(&self.pool, &self.lease, claim).await?;
         self.file.reopened();
         Ok(())
+    }
+
+    /// The connection, for what is read.
+    pub(in crate::sqlite) async fn acquire(&self) -> Result<PoolConnection<Sqlite>, CatalogError> {
+        Ok(self.pool.acquire().await?)
     }
 
     /// A transaction that writes, with the write lock from its beginning. Nobody can take the lease while it runs.

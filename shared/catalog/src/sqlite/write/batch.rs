@@ -1,19 +1,18 @@
 //! Instances as they come out of the stream: a batch of events becomes rows in one transaction.
 
-use crate::batch::{Batch, Bookmark, Committed, Received, Recorded};
+use crate::batch::{Batch, Committed, Received, Recorded};
 use crate::encoding::{json, nanoseconds, series_uid};
 use crate::error::CatalogError;
 use crate::rows_to_write::{self, Found, FoundRow, Row, RowsToWrite, losing_series, touched};
 use crate::sqlite::CatalogWriter;
-use crate::sqlite::bookmark;
 use crate::sqlite::identities;
-use crate::sqlite::write::deletions;
+use crate::sqlite::sql::deletions;
+use crate::sqlite::sql::losses;
+use crate::sqlite::sql::registrations;
+use crate::sqlite::sql::releases;
+use crate::sqlite::sql::senders;
 use crate::sqlite::write::instance_rows;
-use crate::sqlite::write::losses;
-use crate::sqlite::write::open_series as open;
-use crate::sqlite::write::registrations;
-use crate::sqlite::write::releases;
-use crate::sqlite::write::senders;
+use crate::sqlite::write::many_rows;
 use crate::sqlite::write::upserts::{TOUCH_SERIES, UPSERT_PATIENTS, UPSERT_SERIES, UPSERT_STUDIES};
 use completion::{Consequences, Effect};
 use contract::uid::SeriesInstanceUid;
@@ -21,10 +20,6 @@ use sqlx::SqliteConnection;
 use std::collections::{HashMap, HashSet};
 
 impl CatalogWriter {
-    pub(crate) async fn bookmark(&self) -> Result<Option<Bookmark>, CatalogError> {
-        bookmark::read(&self.pool).await
-    }
-
     pub(crate) async fn record(
         &self,
         batch: &Batch,
@@ -40,8 +35,8 @@ impl CatalogWriter {
         let counts = counts(&mut transaction, &batch.counted, &effects).await?;
         let contradicted = losses::contradicted(&mut transaction, &batch.accounts).await?;
         let consequences = conclude(&Recorded { effects, completed, counts, contradicted });
-        open::keep(&mut transaction, &consequences.open).await?;
-        senders::see(&mut transaction, &batch.instances).await?;
+        many_rows::keep_open_series(&mut transaction, &consequences.open).await?;
+        many_rows::see_senders(&mut transaction, &batch.instances).await?;
         senders::learn(&mut transaction, &consequences.lessons).await?;
         sqlx::query(
             "insert into bookmark

@@ -1,19 +1,8 @@
 //! What the indexer writes.
 
 mod batch;
-mod completions;
-mod deletions;
-mod facts;
 pub(in crate::sqlite) mod instance_rows;
-pub(in crate::sqlite) mod losses;
-mod open_series;
-mod outbox;
-mod registrations;
-mod releases;
-mod renumbering;
-mod senders;
-mod study_completions;
+pub(in crate::sqlite) mod many_rows;
 #[cfg(feature = "synthetic")]
 mod synthetic;
-mod taken_up;
 pub(in crate::sqlite) mod upserts;

@@ -1,16 +1,19 @@
 //! How far each webhook is in SERIES: the broker knows it by the webhook's consumer, and this outlives that.
 
+use super::database::CatalogReader;
+use super::database::dialect::release;
+use super::database::values::list;
 use crate::announcements::Delivered;
-use crate::encoding::{json, nanoseconds};
+use crate::encoding::{count, nanoseconds};
 use crate::error::CatalogError;
-use crate::sqlite::CatalogReader;
 
 impl CatalogReader {
     pub(crate) async fn delivered(&self, webhook: &str) -> Result<Option<Delivered>, CatalogError> {
+        let mut connection = self.connection().await?;
         let row: Option<(i64, i64)> =
-            sqlx::query_as("select series_created, delivered from webhooks where name = ?")
-                .bind(webhook.to_owned())
-                .fetch_optional(&self.pool)
+            sqlx::query_as("select series_created, delivered from webhooks where name = $1")
+                .bind(webhook)
+                .fetch_optional(&mut *connection)
                 .await?;
         row.map(|row| Delivered::of(webhook, row)).transpose()
     }
@@ -20,24 +23,28 @@ impl CatalogReader {
         webhook: &str,
         delivered: Delivered,
     ) -> Result<(), CatalogError> {
+        let mut connection = self.writer.acquire().await?;
         sqlx::query(
-            "insert into webhooks (name, series_created, delivered) values (?, ?, ?)
+            "insert into webhooks (name, series_created, delivered) values ($1, $2, $3)
              on conflict (name) do update
              set series_created = excluded.series_created, delivered = excluded.delivered",
         )
-        .bind(webhook.to_owned())
+        .bind(webhook)
         .bind(nanoseconds(delivered.series_created))
-        .bind(i64::try_from(delivered.up_to).unwrap_or(i64::MAX))
-        .execute(&self.writer)
+        .bind(count(delivered.up_to))
+        .execute(&mut *connection)
         .await?;
+        release(connection);
         Ok(())
     }
 
     pub(crate) async fn forget_other_webhooks(&self, names: &[&str]) -> Result<(), CatalogError> {
-        sqlx::query("delete from webhooks where name not in (select value from json_each(?))")
-            .bind(json(names))
-            .execute(&self.writer)
+        let mut connection = self.writer.acquire().await?;
+        sqlx::query(concat!("delete from webhooks where not name ", one_of!("$1")))
+            .bind(list(names))
+            .execute(&mut *connection)
             .await?;
+        release(connection);
         Ok(())
     }
 }

@@ -1,9 +1,10 @@
 //! How far the catalogue is, what was decided of a series, and what state it is in.
 
+use super::super::bookmark;
+use super::database::CatalogReader;
 use crate::batch::{Bookmark, RegistrationOutcome};
-use crate::encoding::timestamp;
+use crate::encoding::{count, timestamp};
 use crate::error::CatalogError;
-use crate::postgres::{CatalogReader, bookmark};
 use crate::records::RevisionRecord;
 use contract::event::Reason;
 use contract::uid::SeriesInstanceUid;
@@ -74,7 +75,7 @@ impl CatalogReader {
         )
         .bind(series.as_str())
         .bind(Reason::Stored.as_str())
-        .bind(sequence as i64)
+        .bind(count(sequence))
         .fetch_one(&mut *connection)
         .await?;
         Ok(RegistrationOutcome::of(by_this, is_known))

@@ -1,50 +1,60 @@
 //! The outbox: announcements that were committed with what they announce, until the broker has
 //! acknowledged them.
 
+use super::database::CatalogWriter;
+use super::database::dialect::{Connection, release};
+use super::database::values::list;
 use crate::announcements::{Announcement, AnnouncementRow};
-use crate::encoding::{json, nanoseconds};
+use crate::encoding::nanoseconds;
 use crate::error::CatalogError;
-use crate::sqlite::CatalogWriter;
 use contract::event::Event;
-use sqlx::SqliteConnection;
 
 impl CatalogWriter {
     pub(crate) async fn waiting_announcements(
         &self,
         limit: u32,
     ) -> Result<Vec<Announcement>, CatalogError> {
+        let mut connection = self.acquire().await?;
         let rows: Vec<AnnouncementRow> = sqlx::query_as(
-            "select id, subject, message_id, time, payload, held from outbox order by id limit ?",
+            "select id, subject, message_id, time, payload, held from outbox order by id limit $1",
         )
-        .bind(limit)
-        .fetch_all(&self.pool)
+        .bind(i64::from(limit))
+        .fetch_all(&mut *connection)
         .await?;
+        release(connection);
         rows.into_iter().map(Announcement::of).collect()
     }
 
     pub(crate) async fn count_waiting_announcements(&self) -> Result<i64, CatalogError> {
-        Ok(sqlx::query_scalar("select count(*) from outbox").fetch_one(&self.pool).await?)
+        let mut connection = self.acquire().await?;
+        let count = sqlx::query_scalar("select count(*) from outbox");
+        let count = count.fetch_one(&mut *connection).await?;
+        release(connection);
+        Ok(count)
     }
 
     pub(crate) async fn announced(&self, ids: &[i64]) -> Result<(), CatalogError> {
         let mut transaction = self.begin_write().await?;
-        let forget = "delete from outbox where id in (select value from json_each(?))";
-        sqlx::query(forget).bind(json(ids)).execute(&mut *transaction).await?;
-        Ok(transaction.commit().await?)
+        sqlx::query(concat!("delete from outbox where id ", one_of!("$1")))
+            .bind(list(ids))
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(())
     }
 }
 
 /// Puts an event into the outbox.
-pub(in crate::sqlite) async fn announce<E: Event>(
-    connection: &mut SqliteConnection,
+pub(crate) async fn announce<E: Event>(
+    connection: &mut Connection,
     event: &E,
 ) -> Result<(), CatalogError> {
     put(connection, event, None).await
 }
 
 /// Puts an event into the outbox that becomes a dead letter, and why.
-pub(in crate::sqlite) async fn hold<E: Event>(
-    connection: &mut SqliteConnection,
+pub(crate) async fn hold<E: Event>(
+    connection: &mut Connection,
     event: &E,
     why: &str,
 ) -> Result<(), CatalogError> {
@@ -52,7 +62,7 @@ pub(in crate::sqlite) async fn hold<E: Event>(
 }
 
 async fn put<E: Event>(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     event: &E,
     held: Option<&str>,
 ) -> Result<(), CatalogError> {
@@ -60,7 +70,7 @@ async fn put<E: Event>(
     let payload = serde_json::to_string(event)
         .map_err(|error| CatalogError::Unreadable(format!("announcement {id}: {error}")))?;
     sqlx::query(
-        "insert into outbox (subject, message_id, time, payload, held) values (?, ?, ?, ?, ?)",
+        "insert into outbox (subject, message_id, time, payload, held) values ($1, $2, $3, $4, $5)",
     )
     .bind(event.subject().to_string())
     .bind(id)

@@ -1,22 +1,21 @@
 //! Series that did not come by DICOM: somebody vouches for them by `POST /store`.
 
+use super::completions::announce;
+use super::database::dialect::Connection;
+use super::database::patients;
+use super::deletions::last_revision;
 use crate::batch::Registration;
 use crate::completed_series::Changes;
-use crate::encoding::{nanoseconds, timestamp};
+use crate::encoding::{count, nanoseconds, timestamp};
 use crate::error::CatalogError;
-use crate::postgres::patients::Patient;
-use crate::postgres::values::count;
-use crate::postgres::write::completions::announce;
-use crate::postgres::write::deletions::last_revision;
 use contract::event::{Reason, SeriesCompleted, Source};
 use contract::uid::SeriesInstanceUid;
 use jiff::Timestamp;
-use sqlx::PgConnection;
 
 /// Writes down the series that somebody vouches for, each with its announcement; those that are known
 /// in any state stay as they are. Gives what will be announced.
-pub(in crate::postgres) async fn register(
-    connection: &mut PgConnection,
+pub(crate) async fn register(
+    connection: &mut Connection,
     registrations: &[Registration],
 ) -> Result<Vec<SeriesCompleted>, CatalogError> {
     let mut events = Vec::new();
@@ -34,7 +33,7 @@ pub(in crate::postgres) async fn register(
 }
 
 async fn is_known(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     series: &SeriesInstanceUid,
 ) -> Result<bool, CatalogError> {
     let query = "select exists (select 1 from series where series_instance_uid = $1)";
@@ -43,24 +42,26 @@ async fn is_known(
 
 /// This time, or the next one after every completion, if that is later: whoever asks for what came after
 /// the last that it has seen is not to miss one.
-async fn after_all(
-    connection: &mut PgConnection,
-    at: Timestamp,
-) -> Result<Timestamp, CatalogError> {
+async fn after_all(connection: &mut Connection, at: Timestamp) -> Result<Timestamp, CatalogError> {
     // Two questions, for an index each.
-    let query = "select greatest(coalesce((select max(completed_at) from series where revision > 0), $1),
-                            coalesce((select max(first_completed_at) from series where revision > 0), $1))";
+    let query = concat!(
+        "select ",
+        greatest!(
+            "coalesce((select max(completed_at) from series where revision > 0), $1)",
+            "coalesce((select max(first_completed_at) from series where revision > 0), $1)"
+        )
+    );
     let latest: i64 = sqlx::query_scalar(query).bind(i64::MIN).fetch_one(connection).await?;
     timestamp(nanoseconds(at).max(latest.saturating_add(1)))
 }
 
 async fn insert(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     registration: &Registration,
     at: Timestamp,
 ) -> Result<(), CatalogError> {
     let Registration { sequence, event, .. } = registration;
-    let patient = patient(connection, &event.patient_id, &event.patient_name).await?;
+    let patient = patients::named(connection, &event.patient_id, &event.patient_name).await?;
     sqlx::query(
         "insert into studies (study_instance_uid, patient) values ($1, $2) on conflict do nothing",
     )
@@ -87,26 +88,4 @@ async fn insert(
     .execute(connection)
     .await?;
     Ok(())
-}
-
-/// The row of a patient of whom no more is known than this, made if need be.
-pub(in crate::postgres) async fn patient(
-    connection: &mut PgConnection,
-    patient_id: &str,
-    patient_name: &str,
-) -> Result<i64, CatalogError> {
-    let patient = Patient::named(patient_id, patient_name);
-    // The update that changes nothing makes the row that is there answer with its id.
-    let id = sqlx::query_scalar(
-        "insert into patients
-            (key, patient_id, issuer_of_patient_id, patient_name, patient_birth_date, patient_sex)
-         values ($1, $2, '', $3, '', '')
-         on conflict (key) do update set key = excluded.key returning id",
-    )
-    .bind(patient.key())
-    .bind(&patient.id)
-    .bind(&patient.name)
-    .fetch_one(connection)
-    .await?;
-    Ok(id)
 }

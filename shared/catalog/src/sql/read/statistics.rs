@@ -1,7 +1,7 @@
 //! How much there is in the catalogue.
 
+use super::database::CatalogReader;
 use crate::error::CatalogError;
-use crate::postgres::CatalogReader;
 use crate::records::{Statistics, StatisticsCounts, StatisticsGroup};
 
 impl CatalogReader {
@@ -17,7 +17,7 @@ impl CatalogReader {
         .fetch_one(&mut *connection)
         .await?;
         let groups: Vec<StatisticsGroup> = sqlx::query_as(
-            "select modality, reason, count(*) as series, sum(instances_count)::bigint as instances,
+            "select modality, reason, count(*) as series, cast(sum(instances_count) as bigint) as instances,
                     max(completed_at) as completed_at
              from series where revision > 0 group by modality, reason",
         )

@@ -1,15 +1,16 @@
 //! Completions whose number SERIES has for another one: they get the next.
 
+use super::database::CatalogWriter;
+use super::database::dialect::Connection;
+use super::database::values::key;
+use super::deletions::last_revision;
+use super::outbox::announce;
 use crate::announcements::Announcement;
 use crate::encoding::revision;
 use crate::error::CatalogError;
-use crate::sqlite::CatalogWriter;
-use crate::sqlite::write::deletions::last_revision;
-use crate::sqlite::write::outbox::announce;
 use contract::event::{Event, SeriesCompleted, StudyCompleted};
 use contract::subject::Subject;
 use serde::de::DeserializeOwned;
-use sqlx::SqliteConnection;
 
 impl CatalogWriter {
     pub(crate) async fn renumber(&self, announcement: &Announcement) -> Result<bool, CatalogError> {
@@ -18,22 +19,25 @@ impl CatalogWriter {
             Subject::SeriesCompleted { .. } => {
                 let first: SeriesCompleted = read(&announcement.payload)?;
                 let uid = first.series_instance_uid.as_str();
-                let waiting =
-                    waiting(&mut transaction, announcement, "SeriesInstanceUID", uid).await?;
+                let waiting = waiting(&mut transaction, announcement).await?;
                 for (id, payload) in waiting {
                     let mut event: SeriesCompleted = read(&payload)?;
+                    if event.series_instance_uid != first.series_instance_uid {
+                        continue;
+                    }
                     let next: i64 =
-                        sqlx::query_scalar(concat!("select 1 + ", last_revision!("?1")))
+                        sqlx::query_scalar(concat!("select 1 + ", last_revision!("$1")))
                             .bind(uid)
                             .fetch_one(&mut *transaction)
                             .await?;
                     for statement in [
-                        "update revisions set revision = ?3
-                         where series_instance_uid = ?1 and revision = ?2",
-                        "update series set revision = ?3
-                         where series_instance_uid = ?1 and revision = ?2",
+                        "update revisions set revision = $3
+                         where series_instance_uid = $1 and revision = $2",
+                        "update series set revision = $3
+                         where series_instance_uid = $1 and revision = $2",
                     ] {
-                        let update = sqlx::query(statement).bind(uid).bind(event.revision);
+                        let before = i64::from(event.revision);
+                        let update = sqlx::query(statement).bind(uid).bind(before);
                         update.bind(next).execute(&mut *transaction).await?;
                     }
                     event.revision = revision(next)?;
@@ -42,53 +46,56 @@ impl CatalogWriter {
             }
             Subject::StudyCompleted { .. } => {
                 let first: StudyCompleted = read(&announcement.payload)?;
-                let uid = first.study_instance_uid.as_str();
-                let waiting =
-                    waiting(&mut transaction, announcement, "StudyInstanceUID", uid).await?;
+                let uid = key(&first.study_instance_uid);
+                let waiting = waiting(&mut transaction, announcement).await?;
                 for (id, payload) in waiting {
                     let mut event: StudyCompleted = read(&payload)?;
+                    if event.study_instance_uid != first.study_instance_uid {
+                        continue;
+                    }
                     let next: i64 = sqlx::query_scalar(
                         "update study_revisions set revision = 1 + (select max(revision)
-                             from study_revisions where study_instance_uid = ?1)
-                         where study_instance_uid = ?1 and revision = ?2 returning revision",
+                             from study_revisions where study_instance_uid = $1)
+                         where study_instance_uid = $1 and revision = $2 returning revision",
                     )
-                    .bind(uid)
-                    .bind(event.revision)
+                    .bind(&uid)
+                    .bind(i64::from(event.revision))
                     .fetch_one(&mut *transaction)
                     .await?;
                     event.revision = revision(next)?;
                     replace(&mut transaction, id, &event).await?;
                 }
             }
-            _ => return Ok(false),
+            _ => {
+                transaction.rollback().await?;
+                return Ok(false);
+            }
         }
         transaction.commit().await?;
         Ok(true)
     }
 }
 
-/// The announcements from this one on that are of the same kind and the same series or study.
+/// The announcements from this one on that have the same subject, and may be of the same series or study.
 async fn waiting(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     from: &Announcement,
-    key: &str,
-    uid: &str,
 ) -> Result<Vec<(i64, String)>, CatalogError> {
     let waiting = sqlx::query_as(
         "select id, payload from outbox
-         where id >= ? and subject = ? and payload ->> ? = ? and held is null order by id",
+         where id >= $1 and subject = $2 and held is null order by id",
     );
-    let waiting = waiting.bind(from.id).bind(from.subject.to_string()).bind(key).bind(uid);
+    let waiting = waiting.bind(from.id).bind(from.subject.to_string());
     Ok(waiting.fetch_all(connection).await?)
 }
 
 /// Puts an announcement behind all that wait, in the place of the one that it was.
 async fn replace<E: Event>(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     id: i64,
     event: &E,
 ) -> Result<(), CatalogError> {
-    sqlx::query("delete from outbox where id = ?").bind(id).execute(&mut *connection).await?;
+    sqlx::query("delete from outbox where id = $1").bind(id).execute(&mut *connection).await?;
     announce(connection, event).await
 }
 

@@ -1,19 +1,19 @@
 //! Completions: what is decided of series, written down with its announcement and its place in
 //! the series' history.
 
+use super::database::CatalogWriter;
+use super::database::dialect::Connection;
+use super::database::identities::identities_of_series;
+use super::database::values::optional;
+use super::deletions::last_revision;
+use super::outbox;
+use super::study_completions;
 use crate::completed_series::{Changes, CompletedSeries};
-use crate::encoding::nanoseconds;
+use crate::encoding::{count, nanoseconds};
 use crate::error::CatalogError;
-use crate::postgres::CatalogWriter;
-use crate::postgres::identities::identities_of_series;
-use crate::postgres::values::{count, optional};
-use crate::postgres::write::deletions::last_revision;
-use crate::postgres::write::outbox;
-use crate::postgres::write::study_completions;
 use completion::Completion;
 use contract::event::{Disagreement, SeriesCompleted};
 use contract::uid::SeriesInstanceUid;
-use sqlx::PgConnection;
 
 impl CatalogWriter {
     pub(crate) async fn complete(
@@ -34,7 +34,7 @@ impl CatalogWriter {
 
 /// Closes an open series; `None` when it is not open. Counts are counts of rows, always.
 async fn close<'a>(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     completion: &'a Completion,
 ) -> Result<Option<Changes<'a>>, CatalogError> {
     let series = completion.series.as_str();
@@ -53,13 +53,17 @@ async fn close<'a>(
     // Before it was deleted a series had revisions too.
     let expected: Option<i64> = sqlx::query_scalar(concat!(
         "update series set
-            state = 'complete', held = false, revision = 1 + greatest(revision, ",
-        last_revision!("series.series_instance_uid"),
-        "), reason = $1, completed_at = $2,
+            state = 'complete', held = false, revision = 1 + ",
+        greatest!("revision", last_revision!("series.series_instance_uid")),
+        ", reason = $1, completed_at = $2,
             first_completed_at = coalesce(first_completed_at, $2),
-            completed_sequence = (select last_sequence from bookmark where shard = 0),
+            completed_sequence = (select last_sequence from bookmark where ",
+        our_row!(),
+        "),
             (instances_count, expected_count) = (
-                select count(*), case when $5 = 0 then $3 else greatest(count(*) + $5, coalesce($3, 0)) end
+                select count(*), case when $5 = 0 then $3 else ",
+        greatest!("count(*) + $5", "coalesce($3, 0)"),
+        " end
                 from instances where series_instance_uid = series.series_instance_uid)
          where series_instance_uid = $4
          returning expected_count"
@@ -86,8 +90,8 @@ async fn close<'a>(
 
 /// Puts the announcement of a series that has just been completed into the outbox, and the
 /// completion into its history; its study is then open.
-pub(in crate::postgres) async fn announce(
-    connection: &mut PgConnection,
+pub(crate) async fn announce(
+    connection: &mut Connection,
     series: &SeriesInstanceUid,
     changes: Changes<'_>,
 ) -> Result<SeriesCompleted, CatalogError> {
@@ -96,9 +100,9 @@ pub(in crate::postgres) async fn announce(
                 issuer_of_patient_id, patient_name, modality, series_number, series_description, study_date,
                 study_description, accession_number, calling_ae_title, first_received_at,
                 last_received_at, completed_at, completed_sequence, partial,
-                case when series.disagrees then ",
+                case when series.disagrees then cast(",
         identities_of_series!(),
-        "::text end as identities
+        " as text) end as identities
          from series
          join patients on patients.id = series.patient
          join studies on studies.study_instance_uid = series.study_instance_uid
@@ -120,7 +124,7 @@ pub(in crate::postgres) async fn announce(
 
 /// Leaves it to a person whether a completion is announced.
 async fn hold_back(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     event: &SeriesCompleted,
 ) -> Result<(), CatalogError> {
     sqlx::query("update series set held = true where series_instance_uid = $1")
@@ -131,8 +135,8 @@ async fn hold_back(
 }
 
 /// Adds a completion to the history of its series.
-pub(in crate::postgres) async fn write_down(
-    connection: &mut PgConnection,
+pub(crate) async fn write_down(
+    connection: &mut Connection,
     event: &SeriesCompleted,
 ) -> Result<(), CatalogError> {
     sqlx::query("insert into revisions values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)")

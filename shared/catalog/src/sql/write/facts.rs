@@ -1,17 +1,18 @@
 //! Completions as facts of the record: written down as they were decided, for a catalogue that is
 //! rebuilt from the streams. Nothing is announced again.
 
+use super::completions::write_down;
+use super::database::CatalogWriter;
+use super::database::dialect::Connection;
+use super::database::patients;
+use super::database::values::{key, optional};
+use super::deletions::last_revision;
+use super::study_completions;
 use crate::batch::Restored;
 use crate::completed_series::{Before, is_whole};
-use crate::encoding::{nanoseconds, revision};
+use crate::encoding::{count, nanoseconds, revision};
 use crate::error::CatalogError;
-use crate::sqlite::CatalogWriter;
-use crate::sqlite::write::completions::write_down;
-use crate::sqlite::write::deletions::last_revision;
-use crate::sqlite::write::registrations::patient;
-use crate::sqlite::write::study_completions;
 use contract::event::{SeriesCompleted, Source};
-use sqlx::SqliteConnection;
 
 impl CatalogWriter {
     pub(crate) async fn restore(&self, fact: &SeriesCompleted) -> Result<Restored, CatalogError> {
@@ -19,17 +20,18 @@ impl CatalogWriter {
         let before: Option<Before> = sqlx::query_as(
             "select state, partial, (select count(*) from instances
                  where series_instance_uid = series.series_instance_uid) as counted
-             from series where series_instance_uid = ?",
+             from series where series_instance_uid = $1",
         )
         .bind(fact.series_instance_uid.as_str())
         .fetch_optional(&mut *transaction)
         .await?;
-        let last: i64 = sqlx::query_scalar(concat!("select ", last_revision!("?1")))
+        let last: i64 = sqlx::query_scalar(concat!("select ", last_revision!("$1")))
             .bind(fact.series_instance_uid.as_str())
             .fetch_one(&mut *transaction)
             .await?;
         let last = revision(last)?;
         if fact.revision <= last {
+            transaction.rollback().await?;
             return Ok(Restored::Known);
         }
         let whole = is_whole(before.as_ref(), fact, last);
@@ -46,37 +48,37 @@ impl CatalogWriter {
 
 /// A series of which nothing else is known.
 async fn insert_told(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     fact: &SeriesCompleted,
 ) -> Result<(), CatalogError> {
-    let patient = patient(connection, &fact.patient_id, &fact.patient_name).await?;
+    let patient = patients::named(connection, &fact.patient_id, &fact.patient_name).await?;
     sqlx::query(
         "insert into studies
             (study_instance_uid, patient, study_date, study_description, accession_number)
-         values (?, ?, ?, ?, ?) on conflict do nothing",
+         values ($1, $2, $3, $4, $5) on conflict do nothing",
     )
-    .bind(&fact.study_instance_uid)
+    .bind(key(&fact.study_instance_uid))
     .bind(patient)
-    .bind(&fact.study_date)
-    .bind(&fact.study_description)
-    .bind(&fact.accession_number)
+    .bind(optional(&fact.study_date))
+    .bind(optional(&fact.study_description))
+    .bind(optional(&fact.accession_number))
     .execute(&mut *connection)
     .await?;
-    let claimed = (fact.source == Source::Api).then_some(fact.instances_count as i64);
+    let claimed = (fact.source == Source::Api).then_some(count(fact.instances_count));
     sqlx::query(
         "insert into series
             (series_instance_uid, study_instance_uid, patient, modality, series_number,
              series_description, calling_ae_title, source, state, claimed_count,
              first_received_at, last_received_at)
-         values (?, ?, ?, ?, ?, ?, ?, ?, 'complete', ?, ?, ?)",
+         values ($1, $2, $3, $4, $5, $6, $7, $8, 'complete', $9, $10, $11)",
     )
     .bind(fact.series_instance_uid.as_str())
-    .bind(&fact.study_instance_uid)
+    .bind(key(&fact.study_instance_uid))
     .bind(patient)
-    .bind(&fact.modality)
-    .bind(&fact.series_number)
-    .bind(&fact.series_description)
-    .bind(&fact.calling_ae_title)
+    .bind(optional(&fact.modality))
+    .bind(optional(&fact.series_number))
+    .bind(optional(&fact.series_description))
+    .bind(optional(&fact.calling_ae_title))
     .bind(fact.source.as_str())
     .bind(claimed)
     .bind(fact.first_received_at.map(nanoseconds))
@@ -87,29 +89,29 @@ async fn insert_told(
 }
 
 async fn complete_as_told(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     fact: &SeriesCompleted,
     partial: bool,
 ) -> Result<(), CatalogError> {
     let series = fact.series_instance_uid.as_str();
     sqlx::query(
         "update series set
-            state = 'complete', revision = ?1, reason = ?2, completed_at = ?3,
-            first_completed_at = coalesce(first_completed_at, ?3), completed_sequence = ?4,
-            expected_count = ?5, instances_count = ?6, partial = ?7
-         where series_instance_uid = ?8",
+            state = 'complete', revision = $1, reason = $2, completed_at = $3,
+            first_completed_at = coalesce(first_completed_at, $3), completed_sequence = $4,
+            expected_count = $5, instances_count = $6, partial = $7
+         where series_instance_uid = $8",
     )
-    .bind(fact.revision)
+    .bind(i64::from(fact.revision))
     .bind(fact.reason.as_str())
     .bind(nanoseconds(fact.completed_at))
-    .bind(fact.instances_sequence.unwrap_or(0) as i64)
-    .bind(fact.expected_count.map(|expected| expected as i64))
-    .bind(fact.instances_count as i64)
+    .bind(count(fact.instances_sequence.unwrap_or(0)))
+    .bind(fact.expected_count.map(count))
+    .bind(count(fact.instances_count))
     .bind(partial)
     .bind(series)
     .execute(&mut *connection)
     .await?;
-    sqlx::query("delete from open_series where series_instance_uid = ?")
+    sqlx::query("delete from open_series where series_instance_uid = $1")
         .bind(series)
         .execute(connection)
         .await?;

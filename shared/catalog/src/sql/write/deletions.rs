@@ -1,36 +1,41 @@
 //! Series that are deleted: their rows go, and with the last series of a study or a patient those
 //! too. What stays is the history, and that it was deleted.
 
+use super::database::CatalogWriter;
+use super::database::dialect::Connection;
+use super::database::identities::identities_of_series;
+use super::outbox::announce;
+use super::study_completions;
 use crate::batch::Restored;
 use crate::deleted_series::{DeletedSeries, EXPIRED_AT_ONCE, expiring};
-use crate::encoding::nanoseconds;
+use crate::encoding::{count, nanoseconds};
 use crate::error::CatalogError;
-use crate::sqlite::CatalogWriter;
-use crate::sqlite::identities::identities_of_series;
-use crate::sqlite::write::outbox::announce;
-use crate::sqlite::write::study_completions;
 use completion::Deletion;
 use contract::event::SeriesDeleted;
 use contract::uid::SeriesInstanceUid;
 use jiff::Timestamp;
-use sqlx::SqliteConnection;
 
 /// The last revision that a series had before, in whatever life: the next one follows it.
 macro_rules! last_revision {
     ($series:literal) => {
-        concat!(
-            "max(coalesce((select max(revision) from revisions
-                 where revisions.series_instance_uid = ",
-            $series,
-            "), 0), coalesce((select max(revision) from deletions
-                 where deletions.series_instance_uid = ",
-            $series,
-            "), 0))"
+        greatest!(
+            concat!(
+                "coalesce((select max(revision) from revisions
+                     where revisions.series_instance_uid = ",
+                $series,
+                "), 0)"
+            ),
+            concat!(
+                "coalesce((select max(revision) from deletions
+                     where deletions.series_instance_uid = ",
+                $series,
+                "), 0)"
+            )
         )
     };
 }
 
-pub(in crate::sqlite) use last_revision;
+pub(crate) use last_revision;
 
 impl CatalogWriter {
     pub(crate) async fn expire(
@@ -42,8 +47,8 @@ impl CatalogWriter {
         let expired: Vec<(String, i64)> = sqlx::query_as(
             "select series_instance_uid, (select count(*) from instances
                  where instances.series_instance_uid = series.series_instance_uid)
-             from series where revision > 0 and completed_at < ? and state = 'complete'
-             order by completed_at limit ?",
+             from series where revision > 0 and completed_at < $1 and state = 'complete'
+             order by completed_at limit $2",
         )
         .bind(nanoseconds(before))
         .bind(EXPIRED_AT_ONCE)
@@ -61,6 +66,7 @@ impl CatalogWriter {
     ) -> Result<Restored, CatalogError> {
         let mut transaction = self.begin_write().await?;
         if !trace(&mut transaction, fact).await? {
+            transaction.rollback().await?;
             return Ok(Restored::Known);
         }
         erase(&mut transaction, &fact.series_instance_uid).await?;
@@ -71,8 +77,8 @@ impl CatalogWriter {
 
 /// Deletes series, each with its announcement; those that are not there are passed over. The
 /// bookmark says up to where it was decided. Gives what will be announced.
-pub(in crate::sqlite) async fn delete(
-    connection: &mut SqliteConnection,
+pub(crate) async fn delete(
+    connection: &mut Connection,
     deletions: &[Deletion],
 ) -> Result<Vec<SeriesDeleted>, CatalogError> {
     let mut events = Vec::with_capacity(deletions.len());
@@ -88,40 +94,41 @@ pub(in crate::sqlite) async fn delete(
 }
 
 async fn find(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     series: &SeriesInstanceUid,
 ) -> Result<Option<DeletedSeries>, CatalogError> {
     let row = sqlx::query_as(concat!(
-        "select study_instance_uid, modality, max(revision, ",
-        last_revision!("series.series_instance_uid"),
-        ") as revision,
-            iif(source = 'api', instances_count, (select count(*) from instances
-                where instances.series_instance_uid = series.series_instance_uid))
+        "select study_instance_uid, modality, ",
+        greatest!("revision", last_revision!("series.series_instance_uid")),
+        " as revision,
+            case when source = 'api' then instances_count else (select count(*) from instances
+                where instances.series_instance_uid = series.series_instance_uid) end
                 as instances_count,
-            coalesce((select last_sequence from bookmark), 0) as last_sequence,
-            iif(series.disagrees = 1, ",
+            coalesce((select last_sequence from bookmark where ",
+        our_row!(),
+        "), 0) as last_sequence, case when series.disagrees then cast(",
         identities_of_series!(),
-        ", null) as identities
-         from series where series_instance_uid = ?"
+        " as text) end as identities
+         from series where series_instance_uid = $1"
     ));
     Ok(row.bind(series.as_str()).fetch_optional(connection).await?)
 }
 
 /// Leaves the trace of a deletion; `false` if it is there already.
-pub(in crate::sqlite) async fn trace(
-    connection: &mut SqliteConnection,
+pub(crate) async fn trace(
+    connection: &mut Connection,
     event: &SeriesDeleted,
 ) -> Result<bool, CatalogError> {
     let written = sqlx::query(
         "insert into deletions (series_instance_uid, revision, deleted_sequence, reason,
              instances_count, deleted_at)
-         values (?, ?, ?, ?, ?, ?) on conflict do nothing",
+         values ($1, $2, $3, $4, $5, $6) on conflict do nothing",
     )
     .bind(event.series_instance_uid.as_str())
-    .bind(event.revision)
-    .bind(event.instances_sequence as i64)
+    .bind(i64::from(event.revision))
+    .bind(count(event.instances_sequence))
     .bind(event.reason.as_str())
-    .bind(event.instances_count as i64)
+    .bind(count(event.instances_count))
     .bind(nanoseconds(event.deleted_at))
     .execute(connection)
     .await?;
@@ -130,22 +137,22 @@ pub(in crate::sqlite) async fn trace(
 
 /// Takes a series out of the catalogue, and its study and patient with it if they have no other.
 async fn erase(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     series: &SeriesInstanceUid,
 ) -> Result<(), CatalogError> {
     let named: Vec<(String, i64)> = sqlx::query_as(
-        "select study_instance_uid, patient from series where series_instance_uid = ?1
+        "select study_instance_uid, patient from series where series_instance_uid = $1
          union
-         select study_instance_uid, patient from identities where series_instance_uid = ?1",
+         select study_instance_uid, patient from identities where series_instance_uid = $1",
     )
     .bind(series.as_str())
     .fetch_all(&mut *connection)
     .await?;
     for statement in [
-        "delete from identities where series_instance_uid = ?",
-        "delete from instances where series_instance_uid = ?",
-        "delete from open_series where series_instance_uid = ?",
-        "delete from series where series_instance_uid = ?",
+        "delete from identities where series_instance_uid = $1",
+        "delete from instances where series_instance_uid = $1",
+        "delete from open_series where series_instance_uid = $1",
+        "delete from series where series_instance_uid = $1",
     ] {
         sqlx::query(statement).bind(series.as_str()).execute(&mut *connection).await?;
     }
@@ -161,13 +168,13 @@ async fn erase(
 
 /// Takes away a study that is left without a series; gives its patient.
 async fn erase_study(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     study: &str,
 ) -> Result<Option<i64>, CatalogError> {
     let of_study: Option<i64> = sqlx::query_scalar(
-        "delete from studies where study_instance_uid = ?1
-             and not exists (select 1 from series where series.study_instance_uid = ?1)
-             and not exists (select 1 from identities where identities.study_instance_uid = ?1)
+        "delete from studies where study_instance_uid = $1
+             and not exists (select 1 from series where series.study_instance_uid = $1)
+             and not exists (select 1 from identities where identities.study_instance_uid = $1)
          returning patient",
     )
     .bind(study)
@@ -180,15 +187,12 @@ async fn erase_study(
 }
 
 /// Takes away a patient who is left without a series.
-async fn erase_patient(
-    connection: &mut SqliteConnection,
-    patient: i64,
-) -> Result<(), CatalogError> {
+async fn erase_patient(connection: &mut Connection, patient: i64) -> Result<(), CatalogError> {
     sqlx::query(
-        "delete from patients where id = ?1
-             and not exists (select 1 from series where series.patient = ?1)
-             and not exists (select 1 from identities where identities.patient = ?1)
-             and not exists (select 1 from studies where studies.patient = ?1)",
+        "delete from patients where id = $1
+             and not exists (select 1 from series where series.patient = $1)
+             and not exists (select 1 from identities where identities.patient = $1)
+             and not exists (select 1 from studies where studies.patient = $1)",
     )
     .bind(patient)
     .execute(connection)

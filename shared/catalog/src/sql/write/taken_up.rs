@@ -1,38 +1,39 @@
 //! How far the SERIES stream is in the catalogue, and the numbers of what it has decided beyond that.
 
+use super::completions::write_down;
+use super::database::CatalogWriter;
+use super::database::bookmark::KEEP_SERIES_BOOKMARK;
+use super::database::dialect::release;
+use super::database::values::key;
+use super::deletions;
+use super::study_completions;
 use crate::batch::SeriesBookmark;
-use crate::encoding::nanoseconds;
+use crate::encoding::{count, nanoseconds};
 use crate::error::CatalogError;
-use crate::postgres::CatalogWriter;
-use crate::postgres::values::{count, key};
-use crate::postgres::write::completions::write_down;
-use crate::postgres::write::deletions;
-use crate::postgres::write::study_completions;
 use contract::event::{SeriesCompleted, SeriesDeleted, StudyCompleted};
 
 impl CatalogWriter {
     pub(crate) async fn series_bookmark(&self) -> Result<Option<SeriesBookmark>, CatalogError> {
         let mut connection = self.acquire().await?;
-        let row: Option<(i64, i64)> = sqlx::query_as(
-            "select stream_created, last_sequence from series_bookmark where shard = 0",
-        )
+        let row: Option<(i64, i64)> = sqlx::query_as(concat!(
+            "select stream_created, last_sequence from series_bookmark where ",
+            our_row!()
+        ))
         .fetch_optional(&mut *connection)
         .await?;
-        connection.release();
+        release(connection);
         row.map(SeriesBookmark::of).transpose()
     }
 
     pub(crate) async fn has_taken_up(&self, bookmark: SeriesBookmark) -> Result<(), CatalogError> {
         let mut transaction = self.begin_write().await?;
-        sqlx::query(
-            "insert into series_bookmark values (0, $1, $2) on conflict (shard) do update
-             set stream_created = excluded.stream_created, last_sequence = excluded.last_sequence",
-        )
-        .bind(nanoseconds(bookmark.stream_created))
-        .bind(count(bookmark.last_sequence))
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await
+        sqlx::query(KEEP_SERIES_BOOKMARK)
+            .bind(nanoseconds(bookmark.stream_created))
+            .bind(count(bookmark.last_sequence))
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(())
     }
 
     pub(crate) async fn has_completion(
@@ -44,7 +45,7 @@ impl CatalogWriter {
         let query = sqlx::query_scalar(query).bind(fact.series_instance_uid.as_str());
         let mut connection = self.acquire().await?;
         let has = query.bind(i64::from(fact.revision)).fetch_one(&mut *connection).await?;
-        connection.release();
+        release(connection);
         Ok(has)
     }
 
@@ -55,7 +56,7 @@ impl CatalogWriter {
         let query = query.bind(i64::from(fact.revision)).bind(count(fact.instances_sequence));
         let mut connection = self.acquire().await?;
         let has = query.fetch_one(&mut *connection).await?;
-        connection.release();
+        release(connection);
         Ok(has)
     }
 
@@ -68,25 +69,28 @@ impl CatalogWriter {
         let query = sqlx::query_scalar(query).bind(key(&fact.study_instance_uid));
         let mut connection = self.acquire().await?;
         let has = query.bind(i64::from(fact.revision)).fetch_one(&mut *connection).await?;
-        connection.release();
+        release(connection);
         Ok(has)
     }
 
     pub(crate) async fn note_completion(&self, fact: &SeriesCompleted) -> Result<(), CatalogError> {
         let mut transaction = self.begin_write().await?;
         write_down(&mut transaction, fact).await?;
-        transaction.commit().await
+        transaction.commit().await?;
+        Ok(())
     }
 
     pub(crate) async fn note_deletion(&self, fact: &SeriesDeleted) -> Result<(), CatalogError> {
         let mut transaction = self.begin_write().await?;
         deletions::trace(&mut transaction, fact).await?;
-        transaction.commit().await
+        transaction.commit().await?;
+        Ok(())
     }
 
     pub(crate) async fn note_study(&self, fact: &StudyCompleted) -> Result<(), CatalogError> {
         let mut transaction = self.begin_write().await?;
         study_completions::write_down(&mut transaction, fact).await?;
-        transaction.commit().await
+        transaction.commit().await?;
+        Ok(())
     }
 }

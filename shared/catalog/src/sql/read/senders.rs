@@ -1,9 +1,9 @@
 //! Who sends, and what the evidence of each is worth.
 
+use super::database::CatalogReader;
+use super::database::dialect::Connection;
 use crate::error::CatalogError;
-use crate::postgres::CatalogReader;
 use crate::records::{SenderRecord, SenderRow};
-use sqlx::PgConnection;
 
 impl CatalogReader {
     pub(crate) async fn senders(&self) -> Result<Vec<SenderRecord>, CatalogError> {
@@ -12,9 +12,7 @@ impl CatalogReader {
 }
 
 /// All of them, by AE title.
-pub(in crate::postgres) async fn all(
-    connection: &mut PgConnection,
-) -> Result<Vec<SenderRecord>, CatalogError> {
+pub(crate) async fn all(connection: &mut Connection) -> Result<Vec<SenderRecord>, CatalogError> {
     let rows: Vec<SenderRow> = sqlx::query_as(
         "select calling_ae_title, last_seen_at, released_disproved_at, released_disproved_by,
                 expected_disproved_at, expected_disproved_by

@@ -1,12 +1,13 @@
 //! What INSTANCES has lost: acknowledged events that were never read, and how the catalogue goes on with
 //! a stream that has lost its end.
 
-use crate::encoding::{json, nanoseconds};
+use super::database::CatalogWriter;
+use super::database::dialect::{Connection, release};
+use super::database::write::many_rows;
+use crate::encoding::{count, nanoseconds};
 use crate::error::CatalogError;
 use crate::losses::{self, Contradicted, Loss, LossRow, Witness, WitnessRow};
-use crate::sqlite::CatalogWriter;
 use contract::uid::SeriesInstanceUid;
-use sqlx::SqliteConnection;
 use std::collections::HashMap;
 
 impl CatalogWriter {
@@ -18,8 +19,10 @@ impl CatalogWriter {
     }
 
     pub(crate) async fn losses(&self) -> Result<Vec<Loss>, CatalogError> {
-        let mut connection = self.pool.acquire().await?;
-        all(&mut connection).await
+        let mut connection = self.acquire().await?;
+        let losses = all(&mut connection).await?;
+        release(connection);
+        Ok(losses)
     }
 
     pub(crate) async fn witness(
@@ -31,33 +34,41 @@ impl CatalogWriter {
         let query = match highest {
             true => {
                 "select stream_sequence, sop_instance_uid, association_id, received_at
-                 from instances where stream_sequence > ? and stream_sequence <= ?
+                 from instances where stream_sequence > $1 and stream_sequence <= $2
                  order by stream_sequence desc limit 1"
             }
             false => {
                 "select stream_sequence, sop_instance_uid, association_id, received_at
-                 from instances where stream_sequence > ? and stream_sequence <= ?
+                 from instances where stream_sequence > $1 and stream_sequence <= $2
                  order by stream_sequence limit 1"
             }
         };
+        let mut connection = self.acquire().await?;
         let row: Option<WitnessRow> = sqlx::query_as(query)
-            .bind(after as i64)
-            .bind(to as i64)
-            .fetch_optional(&self.pool)
+            .bind(count(after))
+            .bind(count(to))
+            .fetch_optional(&mut *connection)
             .await?;
+        release(connection);
         row.map(Witness::of).transpose()
     }
 
     pub(crate) async fn go_back(&self, to: u64, loss: &Loss) -> Result<(), CatalogError> {
         let mut transaction = self.begin_write().await?;
         for statement in [
-            "update series set completed_sequence = ?1 where completed_sequence > ?1",
-            "update instances set added_sequence = min(added_sequence, ?1), stream_sequence = ?1
-             where stream_sequence > ?1",
-            "update bookmark set last_sequence = ?1, last_at = null, last_message_id = null,
-             latest_at = null",
+            "update series set completed_sequence = $1 where completed_sequence > $1",
+            concat!(
+                "update instances set added_sequence = ",
+                least!("added_sequence", "$1"),
+                ", stream_sequence = $1 where stream_sequence > $1"
+            ),
+            concat!(
+                "update bookmark set last_sequence = $1, last_at = null, last_message_id = null,
+                     latest_at = null where ",
+                our_row!()
+            ),
         ] {
-            sqlx::query(statement).bind(to as i64).execute(&mut *transaction).await?;
+            sqlx::query(statement).bind(count(to)).execute(&mut *transaction).await?;
         }
         keep(&mut transaction, loss).await?;
         transaction.commit().await?;
@@ -68,8 +79,8 @@ impl CatalogWriter {
 /// The complete series of which an association has acknowledged more instances than the catalogue has and
 /// their completion said, where events were lost since they began. Without a loss a sender has sent an
 /// instance twice.
-pub(in crate::sqlite) async fn contradicted(
-    connection: &mut SqliteConnection,
+pub(crate) async fn contradicted(
+    connection: &mut Connection,
     accounts: &[(SeriesInstanceUid, u64)],
 ) -> Result<HashMap<SeriesInstanceUid, Contradicted>, CatalogError> {
     if accounts.is_empty() {
@@ -79,30 +90,16 @@ pub(in crate::sqlite) async fn contradicted(
         .fetch_one(&mut *connection)
         .await?;
     let Some(last_lost) = last_lost else { return Ok(HashMap::new()) };
-    let rows: Vec<(String, i64, Option<String>)> = sqlx::query_as(
-        "select series_instance_uid, max(account.value ->> 1) - had.instances as missing, calling_ae_title
-         from json_each(?1) as account
-         join series on series_instance_uid = account.value ->> 0 and state = 'complete'
-         join (select series_instance_uid as uid, count(*) as instances, min(added_sequence) as first
-               from instances where series_instance_uid in (select value ->> 0 from json_each(?1))
-               group by series_instance_uid) as had on had.uid = series_instance_uid
-         where had.first <= ?2 and account.value ->> 1 > max(had.instances, coalesce(expected_count, 0))
-         group by series_instance_uid",
-    )
-    .bind(json(&accounts))
-    .bind(last_lost)
-    .fetch_all(connection)
-    .await?;
-    losses::contradicted(rows)
+    losses::contradicted(many_rows::contradicted(connection, accounts, last_lost).await?)
 }
 
-async fn keep(connection: &mut SqliteConnection, loss: &Loss) -> Result<bool, CatalogError> {
+async fn keep(connection: &mut Connection, loss: &Loss) -> Result<bool, CatalogError> {
     let kept = sqlx::query(
-        "insert or ignore into losses (first_sequence, last_sequence, cause, noticed_at)
-         values (?, ?, ?, ?)",
+        "insert into losses (first_sequence, last_sequence, cause, noticed_at)
+         values ($1, $2, $3, $4) on conflict do nothing",
     )
-    .bind(loss.first as i64)
-    .bind(loss.last as i64)
+    .bind(count(loss.first))
+    .bind(count(loss.last))
     .bind(loss.cause.as_str())
     .bind(nanoseconds(loss.noticed_at))
     .execute(connection)
@@ -111,9 +108,7 @@ async fn keep(connection: &mut SqliteConnection, loss: &Loss) -> Result<bool, Ca
 }
 
 /// What was lost, the latest first.
-pub(in crate::sqlite) async fn all(
-    connection: &mut SqliteConnection,
-) -> Result<Vec<Loss>, CatalogError> {
+pub(crate) async fn all(connection: &mut Connection) -> Result<Vec<Loss>, CatalogError> {
     let rows: Vec<LossRow> = sqlx::query_as(
         "select first_sequence, last_sequence, cause, noticed_at from losses
          order by noticed_at desc",
