@@ -2,6 +2,7 @@
 
 use super::connect::owned::Owned;
 
+pub(in crate::postgres) type Database = sqlx::Postgres;
 pub(in crate::postgres) type Connection = sqlx::PgConnection;
 
 /// The greater of two values.
@@ -29,6 +30,83 @@ macro_rules! one_of {
 macro_rules! our_row {
     () => {
         "shard = 0"
+    };
+}
+
+/// The order in which the rows of a table came.
+macro_rules! arrival {
+    ($table:literal) => {
+        concat!($table, ".arrival")
+    };
+}
+
+/// Of a series or a study: that its instances agree on whose they are.
+macro_rules! agrees {
+    ($table:literal) => {
+        concat!("not ", $table, ".disagrees")
+    };
+}
+
+/// That they do not. Those few have an index by this expression.
+macro_rules! disagrees {
+    ($table:literal) => {
+        concat!($table, ".disagrees")
+    };
+}
+
+/// The beginning of a condition: that there is a row.
+macro_rules! any_from {
+    () => {
+        "exists (select 1 from "
+    };
+}
+
+/// The end of that condition.
+macro_rules! any_end {
+    () => {
+        ")"
+    };
+}
+
+/// The function that finds a text in another one: where it is from 1, or 0.
+macro_rules! instr {
+    () => {
+        "strpos"
+    };
+}
+
+/// A list as JSON, before its values in brackets.
+macro_rules! json_list {
+    () => {
+        "json_build_array"
+    };
+}
+
+/// After a table: the index by which its rows are found. PostgreSQL chooses by itself.
+macro_rules! by_index {
+    ($index:literal) => {
+        ""
+    };
+}
+
+/// After a table: that its rows are read in their order. PostgreSQL chooses by itself.
+macro_rules! in_order {
+    () => {
+        ""
+    };
+}
+
+/// Before a value: that no index is used for it. PostgreSQL chooses by itself.
+macro_rules! no_index {
+    () => {
+        ""
+    };
+}
+
+/// A join that begins with the table on its left. PostgreSQL chooses by itself.
+macro_rules! then_join {
+    () => {
+        " join "
     };
 }
 

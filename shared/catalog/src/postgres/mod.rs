@@ -1,20 +1,20 @@
 //! The catalogue in a PostgreSQL database, for more than one machine: `connect/` finds and opens it, `write/` has what
 //! the indexer writes, `read/` what the API reads.
 
-// First, for its macros.
+// First, for their macros.
 #[macro_use]
 mod dialect;
+#[macro_use]
+#[allow(clippy::duplicate_mod, reason = "compiled for each database")]
+#[path = "../sql/mod.rs"]
+mod sql;
 
 mod bookmark;
 mod connect;
 pub(crate) mod error;
-mod filings;
 mod identities;
 mod patients;
 mod read;
-#[allow(clippy::duplicate_mod, reason = "compiled for each database")]
-#[path = "../sql/mod.rs"]
-mod sql;
 mod values;
 mod write;
 

@@ -7,7 +7,7 @@ use crate::fingerprints::Fingerprints;
 use crate::records::Details;
 use crate::search::{LevelSearch, Matching};
 use crate::settings::CatalogSettings;
-use crate::sqlite::read::details;
+use crate::sqlite::sql::read::details;
 use crate::sqlite::write::instance_rows::{self, Upserts};
 use crate::sqlite::write::upserts::{UPSERT_PATIENTS, upsert_series, upsert_studies};
 use crate::sqlite::{CatalogReader, CatalogWriter};

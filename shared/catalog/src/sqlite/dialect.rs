@@ -3,6 +3,7 @@
 use sqlx::Sqlite;
 use sqlx::pool::PoolConnection;
 
+pub(in crate::sqlite) type Database = sqlx::Sqlite;
 pub(in crate::sqlite) type Connection = sqlx::SqliteConnection;
 
 /// The greater of two values.
@@ -30,6 +31,84 @@ macro_rules! one_of {
 macro_rules! our_row {
     () => {
         "id = 1"
+    };
+}
+
+/// The order in which the rows of a table came.
+macro_rules! arrival {
+    ($table:literal) => {
+        concat!($table, ".rowid")
+    };
+}
+
+/// Of a series or a study: that its instances agree on whose they are.
+macro_rules! agrees {
+    ($table:literal) => {
+        concat!($table, ".disagrees = 0")
+    };
+}
+
+/// That they do not. Those few have an index by this expression.
+macro_rules! disagrees {
+    ($table:literal) => {
+        concat!($table, ".disagrees = 1")
+    };
+}
+
+/// The beginning of a condition: that there is a row. This is no `exists`: SQLite 3.51 makes a join of that, and then
+/// counts a study for `offset` once for each of its series.
+macro_rules! any_from {
+    () => {
+        "(select 1 from "
+    };
+}
+
+/// The end of that condition.
+macro_rules! any_end {
+    () => {
+        " limit 1) is not null"
+    };
+}
+
+/// The function that finds a text in another one: where it is from 1, or 0.
+macro_rules! instr {
+    () => {
+        "instr"
+    };
+}
+
+/// A list as JSON, before its values in brackets.
+macro_rules! json_list {
+    () => {
+        "json_array"
+    };
+}
+
+/// After a table: the index by which its rows are found.
+macro_rules! by_index {
+    ($index:literal) => {
+        concat!(" indexed by ", $index)
+    };
+}
+
+/// After a table: that its rows are read in their order, whatever an index finds sooner.
+macro_rules! in_order {
+    () => {
+        " not indexed"
+    };
+}
+
+/// Before a value: that no index is used for it.
+macro_rules! no_index {
+    () => {
+        "+"
+    };
+}
+
+/// A join that begins with the table on its left.
+macro_rules! then_join {
+    () => {
+        " cross join "
     };
 }
 

@@ -1,23 +1,22 @@
 //! The catalogue in one SQLite file: `connect/` opens, guards, copies and looks at the file, `write/` has what the
 //! indexer writes, `read/` what the API reads. There is no SQL outside this folder.
 
-// First, for its macros.
+// First, for their macros.
 #[macro_use]
 mod dialect;
+#[macro_use]
+#[allow(clippy::duplicate_mod, reason = "compiled for each database")]
+#[path = "../sql/mod.rs"]
+mod sql;
 
 #[cfg(test)]
 mod added_attributes;
 mod bookmark;
-mod columns;
 mod connect;
 pub(crate) mod error;
-mod filings;
 mod identities;
 mod patients;
 mod read;
-#[allow(clippy::duplicate_mod, reason = "compiled for each database")]
-#[path = "../sql/mod.rs"]
-mod sql;
 #[cfg(test)]
 mod tests;
 mod values;

@@ -7,6 +7,7 @@ use crate::long_reads::LONG_READS;
 use crate::search::{LevelSearch, Matching, SeriesSearch, StudySearch};
 use crate::settings::CatalogSettings;
 use crate::sqlite::connect::reader::READERS;
+use crate::sqlite::sql::read::{qido, series, studies};
 use crate::sqlite::{CatalogReader, CatalogWriter};
 use completion::Consequences;
 use contract::attributes::{Attribute, keyword};
@@ -109,15 +110,16 @@ async fn what_is_searched_for_most_is_found_by_an_index() {
     ] {
         let matching = by(attribute, matching);
         let search = SeriesSearch { matching: matching.clone(), ..SeriesSearch::default() };
-        let mut plans = vec![plan(&catalog, |query| search.push_page(query, None, 100)).await];
+        let mut plans =
+            vec![plan(&catalog, |query| series::push_page(&search, query, None, 100)).await];
         assert!(plans[0].contains(index), "{}:\n{}", attribute.keyword, plans[0]);
         let search = StudySearch { matching: matching.clone(), ..StudySearch::default() };
-        plans.push(plan(&catalog, |query| search.push_page(query, None, 100)).await);
+        plans.push(plan(&catalog, |query| studies::push_page(&search, query, None, 100)).await);
         for level in [Level::Study, Level::Series, Level::Instance] {
             let (attributes, requested) = (vec![keyword::PatientID], Vec::new());
             let (matching, offset, limit) = (matching.clone(), 0, 100);
             let search = LevelSearch { level, matching, requested, attributes, offset, limit };
-            plans.push(plan(&catalog, |query| search.push_results(query)).await);
+            plans.push(plan(&catalog, |query| qido::push_results(&search, query)).await);
         }
         for plan in plans {
             let looks_at_all = |step: &str| {
@@ -127,6 +129,6 @@ async fn what_is_searched_for_most_is_found_by_an_index() {
         }
     }
     let all = SeriesSearch::default();
-    let first = plan(&catalog, |query| all.push_page(query, None, 100)).await;
+    let first = plan(&catalog, |query| series::push_page(&all, query, None, 100)).await;
     assert!(first.contains("SEARCH series USING INDEX completed_series"), "{first}");
 }

@@ -1,12 +1,11 @@
-//! The expression that gives an attribute's value.
+//! What makes JSON of columns.
 
-use crate::postgres::filings::{filings_of_patient, instances_of_filing};
-use contract::attributes::{Attribute, Form};
+use contract::attributes::Attribute;
 use std::borrow::Cow;
 
 /// The items of a sequence, as a JSON list of those that are such; `null` where there are none. It is kept as it was
 /// published, and anybody can publish anything.
-fn items(column: &str, attributes: &[Attribute]) -> String {
+pub(in crate::postgres) fn items(column: &str, attributes: &[Attribute]) -> String {
     let values: Vec<_> = attributes
         .iter()
         .map(|Attribute { keyword, .. }| format!("'{keyword}', item.value ->> '{keyword}'"))
@@ -20,38 +19,27 @@ fn items(column: &str, attributes: &[Attribute]) -> String {
     )
 }
 
-/// The expression that gives the value of an attribute.
-pub(in crate::postgres) fn expression(attribute: &Attribute) -> Cow<'static, str> {
-    match (attribute.qualified_column(), attribute.form) {
-        (Some(column), Form::Items(attributes)) => return Cow::Owned(items(&column, attributes)),
-        (Some(column), _) => return Cow::Owned(column),
-        (None, _) => {}
-    }
-    Cow::Borrowed(match attribute.keyword {
-        "ModalitiesInStudy" => concat!(
-            r"(select string_agg(modality, '\' order by modality)
+/// The modalities of a study's series.
+pub(in crate::postgres) const MODALITIES_IN_STUDY: &str = concat!(
+    r"(select string_agg(modality, '\' order by modality)
+        from (select distinct member.modality from ",
+    filings_of_patient!(),
+    ") as found)"
+);
+
+/// The same as a JSON list, without those that are absent.
+macro_rules! modalities {
+    () => {
+        concat!(
+            "(select coalesce(json_agg(modality order by modality), '[]')
                 from (select distinct member.modality from ",
-            filings_of_patient!(),
-            ") as found)"
-        ),
-        "NumberOfStudyRelatedSeries" => {
-            concat!("(select count(*) from ", filings_of_patient!(), ")")
-        }
-        "NumberOfStudyRelatedInstances" => concat!(
-            "(select coalesce(sum(",
-            instances_of_filing!(),
-            "), 0)::bigint from ",
-            filings_of_patient!(),
-            ")"
-        ),
-        "NumberOfSeriesRelatedInstances" => {
-            "greatest((select count(*)
-        from instances where instances.series_instance_uid = series.series_instance_uid),
-        case when series.source = 'api' then series.claimed_count else 0 end)"
-        }
-        _ => "null",
-    })
+            filings_in_study!(),
+            " and member.modality is not null) as found)"
+        )
+    };
 }
+
+pub(in crate::postgres) use modalities;
 
 /// An object as JSON text: each value with its key, which is a DICOM keyword.
 pub(in crate::postgres) fn object<'a>(
@@ -60,17 +48,4 @@ pub(in crate::postgres) fn object<'a>(
     // Not a call of a function, which takes a hundred arguments.
     let columns: Vec<_> = values.map(|(key, value)| format!("{value} as \"{key}\"")).collect();
     format!("(select row_to_json(told) from (select {}) as told)::text", columns.join(", "))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use contract::attributes::{ATTRIBUTES, Qido};
-
-    #[test]
-    fn each_attribute_is_kept_or_worked_out() {
-        for attribute in ATTRIBUTES.iter().filter(|attribute| attribute.qido != Qido::Hidden) {
-            assert_ne!(expression(attribute), "null", "{}", attribute.keyword);
-        }
-    }
 }

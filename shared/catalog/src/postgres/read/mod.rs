@@ -1,11 +1,7 @@
-//! What the API reads, and the little that it writes.
+//! What reading needs that each database has of its own.
 
-mod columns;
+pub(in crate::postgres) mod columns;
 mod comparison;
-mod details;
-mod matching;
-mod names;
-mod paging;
-mod qido;
-mod series;
-mod studies;
+pub(in crate::postgres) mod conditions;
+pub(in crate::postgres) mod names;
+pub(in crate::postgres) mod paging;

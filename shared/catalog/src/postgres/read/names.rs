@@ -1,59 +1,26 @@
-//! How names of persons are compared (PS3.4 section C.2.2.2.1, PS3.5 section 6.2.1): whatever the case of
-//! their letters, without the delimiters that stand behind all components, by any one of their component
-//! groups or by all of them.
+//! Names of persons, as PostgreSQL compares them.
 
-use crate::names::{self, has_case_beyond_ascii, is_universal, like, other_case};
+use crate::names::{has_case_beyond_ascii, like, other_case};
 use sqlx::{Postgres, QueryBuilder};
 
-/// Adds the condition on a column of names.
-pub(in crate::postgres) fn push(query: &mut QueryBuilder<Postgres>, column: &str, name: &str) {
-    query.push("(");
-    Likeness::of(name).push(query, column);
-    let stem = names::stem(name);
-    // Most names are of one component group and end with a component.
-    query.push(format_args!(
-        " or ({column} <> btrim({column}, '^ ') or strpos({column}, '=') > 0) and "
-    ));
-    let groups: Vec<_> = name.split('=').zip(1..).collect();
-    match groups.as_slice() {
-        [_] => {
-            query.push(format_args!("exists (select 1 from {} where ", component_groups(column)));
-            Likeness::of(stem).push(query, GROUP);
-            query.push(")");
-        }
-        groups => {
-            query.push("(true");
-            for (group, place) in groups.iter().filter(|(group, _)| !is_universal(group)) {
-                let all = component_groups(column);
-                query.push(format_args!(
-                    " and exists (select 1 from {all} where place = {place} and "
-                ));
-                Likeness::of(names::stem(group)).push(query, GROUP);
-                query.push(")");
-            }
-            query.push(")");
-        }
-    }
-    if stem != name {
-        query.push(" or ");
-        Likeness::of(stem).push(query, column);
-    }
-    query.push(")");
-}
-
 /// A component group without what says nothing.
-const GROUP: &str = "rtrim(ltrim(value), '^ ')";
+pub(in crate::postgres) const GROUP: &str = "rtrim(ltrim(value), '^ ')";
 
 /// The component groups of a name, as the rows of a table.
-fn component_groups(column: &str) -> String {
+pub(in crate::postgres) fn component_groups(column: &str) -> String {
     format!(
         "unnest(string_to_array({column}, '=')) with ordinality as component_group(value, place)"
     )
 }
 
+/// That a component group stands at a place; the first is 0.
+pub(in crate::postgres) fn stands_at(place: usize) -> String {
+    format!("place = {}", place + 1)
+}
+
 /// A name with wild cards, as PostgreSQL has it.
 #[derive(Debug, PartialEq, Eq)]
-enum Likeness {
+pub(in crate::postgres) enum Likeness {
     /// By `like` of text in small letters: in the collation "C" only those of ASCII have a case.
     Like(String),
     /// By a regular expression, with both cases of each letter.
@@ -61,14 +28,14 @@ enum Likeness {
 }
 
 impl Likeness {
-    fn of(name: &str) -> Self {
+    pub(in crate::postgres) fn of(name: &str) -> Self {
         match has_case_beyond_ascii(name) {
             true => Self::Expression(expression(name)),
             false => Self::Like(like(&name.to_ascii_lowercase())),
         }
     }
 
-    fn push(self, query: &mut QueryBuilder<Postgres>, column: &str) {
+    pub(in crate::postgres) fn push(self, query: &mut QueryBuilder<Postgres>, column: &str) {
         match self {
             Self::Like(pattern) => {
                 query.push(format_args!("lower({column} collate \"C\") like ")).push_bind(pattern);

@@ -1,24 +1,11 @@
-//! Lists in pages. A page begins after a position, so that its cost does not depend on how many
-//! there were before, and what comes meanwhile is neither skipped nor told twice: all that completes or stores takes
-//! one lock, so that positions are committed in their order.
+//! How rows are read from PostgreSQL, and how it merges the halves of a list.
 
 use crate::error::CatalogError;
 use crate::postgres::CatalogReader;
-use crate::search::Page;
 use serde::de::DeserializeOwned;
 use sqlx::{Postgres, QueryBuilder};
 
 impl CatalogReader {
-    /// Runs a statement whose first column is a JSON list of key, id and record, one row more than the
-    /// limit if there are.
-    pub(in crate::postgres) async fn page<T: DeserializeOwned>(
-        &self,
-        rows: QueryBuilder<Postgres>,
-        limit: u32,
-    ) -> Result<Page<T>, CatalogError> {
-        Ok(Page::of(self.collect(rows).await?, limit))
-    }
-
     /// Runs a statement whose first column is JSON as text, and reads it.
     pub(in crate::postgres) async fn collect<T: DeserializeOwned>(
         &self,
@@ -45,4 +32,22 @@ impl CatalogReader {
         let count: i64 = query.fetch_one(&mut *connection).await?;
         Ok(count.unsigned_abs())
     }
+}
+
+/// The beginning of a statement for [`CatalogReader::collect`]; what follows has a JSON column `row`, the first.
+pub(in crate::postgres) const ROWS: &str = "";
+
+/// How each half of a list begins: of what agrees, and of what does not.
+pub(in crate::postgres) const HALVES: [&str; 2] = ["(", ") union all ("];
+
+/// What stands after both.
+pub(in crate::postgres) const HALVES_END: &str = ")";
+
+/// Ends a half, which has an order and a limit by itself, so that no record is made that is not on the page.
+pub(in crate::postgres) fn push_end_of_half(
+    query: &mut QueryBuilder<Postgres>,
+    order: &str,
+    limit: i64,
+) {
+    query.push(format_args!(" order by {order} limit ")).push_bind(limit);
 }

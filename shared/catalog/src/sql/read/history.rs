@@ -1,6 +1,6 @@
 //! How far the catalogue is, what was decided of a series, and what state it is in.
 
-use super::super::bookmark;
+use super::bookmark;
 use super::database::CatalogReader;
 use crate::batch::{Bookmark, RegistrationOutcome};
 use crate::encoding::{count, timestamp};

@@ -1,8 +1,16 @@
 //! What the API reads, and the little that it writes.
 
-use super::database;
+use super::{bookmark, database, filings};
 
+pub(crate) mod details;
+mod expressions;
 mod history;
+pub(crate) mod matching;
+mod names;
+mod paging;
+pub(crate) mod qido;
 pub(crate) mod senders;
+pub(crate) mod series;
 mod statistics;
+pub(crate) mod studies;
 mod webhooks;

@@ -2,7 +2,6 @@
 
 use super::database::CatalogWriter;
 use super::database::dialect::{Connection, release};
-use super::database::filings::{completed_instances_of_filing, filings_in};
 use super::database::identities::identities_of_study;
 use super::database::values::key;
 use super::database::write::many_rows;

@@ -1,10 +1,7 @@
-//! What the API reads, and the little that it writes.
+//! What reading needs that each database has of its own.
 
+pub(in crate::sqlite) mod columns;
 mod comparison;
-pub(in crate::sqlite) mod details;
-mod matching;
-mod names;
-mod paging;
-mod qido;
-mod series;
-mod studies;
+pub(in crate::sqlite) mod conditions;
+pub(in crate::sqlite) mod names;
+pub(in crate::sqlite) mod paging;

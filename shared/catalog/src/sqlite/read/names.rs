@@ -1,55 +1,24 @@
-//! How names of persons are compared (PS3.4 section C.2.2.2.1, PS3.5 section 6.2.1): whatever the case of
-//! their letters, without the delimiters that stand behind all components, by any one of their component
-//! groups or by all of them.
+//! Names of persons, as SQLite compares them.
 
-use crate::names::{self, has_case_beyond_ascii, is_universal, like, other_case};
+use crate::names::{has_case_beyond_ascii, like, other_case};
 use sqlx::{QueryBuilder, Sqlite};
 
-/// Adds the condition on a column of names.
-pub(in crate::sqlite) fn push(query: &mut QueryBuilder<Sqlite>, column: &str, name: &str) {
-    query.push("(");
-    Likeness::of(name).push(query, column);
-    let stem = names::stem(name);
-    // Most names are of one component group and end with a component.
-    query.push(format_args!(
-        " or ({column} <> trim({column}, '^ ') or instr({column}, '=') > 0) and "
-    ));
-    let groups: Vec<_> = name.split('=').enumerate().collect();
-    match groups.as_slice() {
-        [_] => {
-            query.push(format_args!("(select 1 from {} where ", component_groups(column)));
-            Likeness::of(stem).push(query, GROUP);
-            query.push(" limit 1) is not null");
-        }
-        groups => {
-            query.push("(true");
-            for (place, group) in groups.iter().filter(|(_, group)| !is_universal(group)) {
-                let all = component_groups(column);
-                query.push(format_args!(" and (select 1 from {all} where key = {place} and "));
-                Likeness::of(names::stem(group)).push(query, GROUP);
-                query.push(") is not null");
-            }
-            query.push(")");
-        }
-    }
-    if stem != name {
-        query.push(" or ");
-        Likeness::of(stem).push(query, column);
-    }
-    query.push(")");
-}
-
 /// A component group without what says nothing.
-const GROUP: &str = "rtrim(ltrim(value), '^ ')";
+pub(in crate::sqlite) const GROUP: &str = "rtrim(ltrim(value), '^ ')";
 
 /// The component groups of a name, as the rows of a table.
-fn component_groups(column: &str) -> String {
+pub(in crate::sqlite) fn component_groups(column: &str) -> String {
     format!("json_each('[' || replace(json_quote({column}), '=', '\",\"') || ']')")
+}
+
+/// That a component group stands at a place; the first is 0.
+pub(in crate::sqlite) fn stands_at(place: usize) -> String {
+    format!("key = {place}")
 }
 
 /// A name with wild cards, as SQLite has it.
 #[derive(Debug, PartialEq, Eq)]
-enum Likeness {
+pub(in crate::sqlite) enum Likeness {
     /// By `like`, which does not tell the case of ASCII letters apart.
     Like(String),
     /// By `glob`, with both cases of each letter: `like` knows those of ASCII only.
@@ -57,14 +26,14 @@ enum Likeness {
 }
 
 impl Likeness {
-    fn of(name: &str) -> Self {
+    pub(in crate::sqlite) fn of(name: &str) -> Self {
         match has_case_beyond_ascii(name) {
             true => Self::Glob(glob(name)),
             false => Self::Like(like(name)),
         }
     }
 
-    fn push(self, query: &mut QueryBuilder<Sqlite>, column: &str) {
+    pub(in crate::sqlite) fn push(self, query: &mut QueryBuilder<Sqlite>, column: &str) {
         match self {
             Self::Like(pattern) => {
                 query.push(column).push(" like ").push_bind(pattern).push(" escape '\\'");

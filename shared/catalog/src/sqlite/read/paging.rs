@@ -1,23 +1,11 @@
-//! Lists in pages. A page begins after a position, so that its cost does not depend on how many
-//! there were before, and what comes meanwhile is neither skipped nor told twice.
+//! How rows are read from SQLite, and how it merges the halves of a list.
 
 use crate::error::CatalogError;
-use crate::search::Page;
 use crate::sqlite::CatalogReader;
 use serde::de::DeserializeOwned;
 use sqlx::{QueryBuilder, Sqlite};
 
 impl CatalogReader {
-    /// Runs a statement that gives JSON lists of key, id and record, one more than the limit if
-    /// there are.
-    pub(in crate::sqlite) async fn page<T: DeserializeOwned>(
-        &self,
-        rows: QueryBuilder<Sqlite>,
-        limit: u32,
-    ) -> Result<Page<T>, CatalogError> {
-        Ok(Page::of(self.collect(rows).await?, limit))
-    }
-
     /// Runs a statement whose rows are JSON in a column `row`, and reads them.
     ///
     /// They come as one value: sqlx hands each row from its thread to ours, and copies each column
@@ -32,8 +20,27 @@ impl CatalogReader {
         serde_json::from_str(&collected)
             .map_err(|error| CatalogError::Unreadable(format!("a page of a list: {error}")))
     }
+
+    /// Runs a statement that counts.
+    pub(in crate::sqlite) async fn count(
+        &self,
+        mut query: QueryBuilder<Sqlite>,
+    ) -> Result<u64, CatalogError> {
+        let count: i64 = query.build_query_scalar().fetch_one(&self.pool).await?;
+        Ok(count.unsigned_abs())
+    }
 }
 
 /// The beginning of a statement for [`CatalogReader::collect`]; what follows has a JSON column `row`.
-pub(in crate::sqlite) const COLLECT: &str =
+pub(in crate::sqlite) const ROWS: &str =
     "select '[' || coalesce(group_concat(row, ','), '') || ']' from (";
+
+/// How each half of a list begins: of what agrees, and of what does not.
+pub(in crate::sqlite) const HALVES: [&str; 2] = ["", " union all "];
+
+/// What stands after both.
+pub(in crate::sqlite) const HALVES_END: &str = "";
+
+/// Ends a half: here only the whole has an order and a limit.
+pub(in crate::sqlite) fn push_end_of_half(_: &mut QueryBuilder<Sqlite>, _order: &str, _limit: i64) {
+}

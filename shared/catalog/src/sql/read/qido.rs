@@ -1,16 +1,20 @@
 //! What QIDO-RS asks for (PS3.18 section 10.6): attributes of studies, series or instances, by any
 //! attribute of their own level or one above it.
 
-use super::columns::{expression, object};
-use super::matching::push_on;
+use super::database::CatalogReader;
+use super::database::dialect::Database;
+use super::database::read::columns::object;
+use super::database::read::conditions::{HAS_SERIES, items};
+use super::database::read::paging::{HALVES, HALVES_END, ROWS, push_end_of_half};
+use super::expressions::expression;
+use super::filings::HAS_INSTANCE;
+use super::matching::{self, push_on};
 use crate::attributes::Level;
 use crate::error::CatalogError;
-use crate::postgres::CatalogReader;
-use crate::postgres::filings::{HAS_INSTANCE, HAS_SERIES, filings_in_study};
 use crate::records::Details;
 use crate::search::LevelSearch;
 use contract::attributes::{Attribute, Kind, keyword};
-use sqlx::{Postgres, QueryBuilder};
+use sqlx::QueryBuilder;
 use std::borrow::Cow;
 
 /// Where results are found.
@@ -28,54 +32,61 @@ impl Where {
 
     fn tables(self, level: Level) -> &'static str {
         match (level, self) {
-            (Level::Study, Self::Agreeing) => {
+            (Level::Study, Self::Agreeing) => concat!(
                 " from studies join patients on patients.id = studies.patient
-                 where studies.study_instance_uid <> '' and not studies.disagrees"
-            }
-            (Level::Study, Self::Disagreeing) => {
-                concat!(
-                    " from studies
-                     join patients on patients.id in (select member.patient from ",
-                    filings_in_study!(),
-                    ") where studies.study_instance_uid <> '' and studies.disagrees"
-                )
-            }
-            (Level::Series, Self::Agreeing) => {
+                 where studies.study_instance_uid <> '' and ",
+                agrees!("studies")
+            ),
+            (Level::Study, Self::Disagreeing) => concat!(
+                " from studies",
+                by_index!("disagreeing_studies"),
+                then_join!(),
+                "patients on patients.id in (select member.patient from ",
+                filings_in_study!(),
+                ") where studies.study_instance_uid <> '' and ",
+                disagrees!("studies")
+            ),
+            (Level::Series, Self::Agreeing) => concat!(
                 " from series join patients on patients.id = series.patient
                  join studies on studies.study_instance_uid = series.study_instance_uid
-                 where not series.disagrees"
-            }
-            (Level::Series, Self::Disagreeing) => {
+                 where ",
+                agrees!("series")
+            ),
+            (Level::Series, Self::Disagreeing) => concat!(
                 " from identities
                  join series on series.series_instance_uid = identities.series_instance_uid
                  join patients on patients.id = identities.patient
                  join studies on studies.study_instance_uid = identities.study_instance_uid
-                 where series.disagrees and "
-            }
-            (Level::Instance, Self::Agreeing) => {
+                 where ",
+                disagrees!("series"),
+                " and "
+            ),
+            (Level::Instance, Self::Agreeing) => concat!(
                 " from instances
                  join series on series.series_instance_uid = instances.series_instance_uid
                  join patients on patients.id = series.patient
                  join studies on studies.study_instance_uid = series.study_instance_uid
-                 where not series.disagrees"
-            }
-            (Level::Instance, Self::Disagreeing) => {
+                 where ",
+                agrees!("series")
+            ),
+            (Level::Instance, Self::Disagreeing) => concat!(
                 " from identities
                  join instances on instances.identity = identities.id
                  join series on series.series_instance_uid = instances.series_instance_uid
                  join patients on patients.id = identities.patient
                  join studies on studies.study_instance_uid = identities.study_instance_uid
-                 where series.disagrees"
-            }
+                 where ",
+                disagrees!("series")
+            ),
         }
     }
 
     /// What results are sorted by, newest first, as people look for them; and what decides among equals.
     fn order(self, level: Level) -> &'static str {
         match (level, self) {
-            (Level::Study, _) => "studies.arrival, patients.id",
-            (Level::Series, Self::Agreeing) => "series.arrival, 0::bigint",
-            (Level::Series, Self::Disagreeing) => "series.arrival, identities.id",
+            (Level::Study, _) => concat!(arrival!("studies"), ", patients.id"),
+            (Level::Series, Self::Agreeing) => concat!(arrival!("series"), ", cast(0 as bigint)"),
+            (Level::Series, Self::Disagreeing) => concat!(arrival!("series"), ", identities.id"),
             (Level::Instance, _) => "instances.series_instance_uid, instances.added_sequence",
         }
     }
@@ -91,7 +102,7 @@ impl Where {
     }
 }
 
-fn push_conditions(search: &LevelSearch, query: &mut QueryBuilder<Postgres>, place: Where) {
+fn push_conditions(search: &LevelSearch, query: &mut QueryBuilder<Database>, place: Where) {
     query.push(place.tables(search.level));
     match (search.level, place) {
         (Level::Study, _) => query.push(HAS_SERIES),
@@ -99,31 +110,30 @@ fn push_conditions(search: &LevelSearch, query: &mut QueryBuilder<Postgres>, pla
         _ => query,
     };
     for (attribute, matching) in &search.matching {
-        matching.push_postgres(query, attribute);
+        matching::push(matching, query, attribute);
     }
     for (requested, matching) in &search.requested {
-        let items = expression(keyword::RequestAttributesSequence);
-        query.push(format_args!(
-            " and exists (select 1 from json_array_elements({items}) as requested(item) where "
-        ));
+        let items = items(&expression(keyword::RequestAttributesSequence));
+        query.push(concat!(" and ", any_from!())).push(items).push(" where ");
         // The keyword is one of ours, never what somebody sent.
-        push_on(matching, query, &format!("(requested.item ->> '{requested}')"), Kind::Text);
-        query.push(")");
+        push_on(matching, query, &format!("(item.value ->> '{requested}')"), Kind::Text);
+        query.push(any_end!());
     }
 }
 
-/// The statement of the results.
-pub(super) fn push_results(search: &LevelSearch, query: &mut QueryBuilder<Postgres>) {
+/// The statement of the results, after its beginning.
+pub(crate) fn push_results(search: &LevelSearch, query: &mut QueryBuilder<Database>) {
     let direction = if search.level == Level::Instance { "" } else { " desc" };
     let up_to = i64::from(search.offset) + i64::from(search.limit) + 1;
-    // Each half ends by itself, so that no result is made of what comes later.
-    for (union, place) in ["(", ") union all ("].into_iter().zip(Where::ALL) {
+    let order = format!("2{direction}, 3");
+    for (half, place) in HALVES.into_iter().zip(Where::ALL) {
         let values = search.attributes.iter().map(|it| (it.keyword, place.column(it)));
-        query.push(format_args!("{union}select {}, {}", object(values), place.order(search.level)));
+        let object = object(values);
+        query.push(format_args!("{half}select {object} as row, {}", place.order(search.level)));
         push_conditions(search, query, place);
-        query.push(format_args!(" order by 2{direction}, 3 limit ")).push_bind(up_to);
+        push_end_of_half(query, &order, up_to);
     }
-    query.push(format_args!(") order by 2{direction}, 3 limit "));
+    query.push(format_args!("{HALVES_END} order by {order} limit "));
     query.push_bind(i64::from(search.limit) + 1);
     query.push(" offset ").push_bind(i64::from(search.offset));
 }
@@ -134,7 +144,7 @@ impl CatalogReader {
         search: &LevelSearch,
     ) -> Result<(Vec<Details>, bool), CatalogError> {
         let _turn = self.long_reads.turn().await?;
-        let mut query = QueryBuilder::new("");
+        let mut query = QueryBuilder::new(ROWS);
         push_results(search, &mut query);
         Ok(search.cut(self.collect(query).await?))
     }

@@ -1,28 +1,32 @@
 //! One series with all that is known of it, and its instances.
 
-use super::columns::{expression, object};
+use super::database::CatalogReader;
+use super::database::identities::identities_of_series;
+use super::database::read::columns::object;
+use super::database::read::paging::ROWS;
+use super::expressions::expression;
 use crate::encoding::details;
 use crate::error::CatalogError;
-use crate::postgres::CatalogReader;
-use crate::postgres::identities::identities_of_series;
 use crate::records::{Details, InstanceRecord};
 use crate::search::{Page, Position};
-use contract::attributes::{ATTRIBUTES, Form, Table, columns_in};
+use contract::attributes::{ATTRIBUTES, Attribute, Form, Table, columns_in};
 use contract::uid::SeriesInstanceUid;
 use sqlx::QueryBuilder;
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
 /// An instance as a JSON list, in the order of the fields of its record.
-static INSTANCE: LazyLock<String> = LazyLock::new(|| {
+static INSTANCE: LazyLock<String> = LazyLock::new(|| instance(ATTRIBUTES));
+
+pub(crate) fn instance(attributes: &'static [Attribute]) -> String {
     let columns: Vec<_> =
-        columns_in(ATTRIBUTES, Table::Instances).map(|column| column.name).collect();
-    let columns = columns.join(", ");
+        columns_in(attributes, Table::Instances).map(|column| column.name).collect();
+    let (list, columns) = (json_list!(), columns.join(", "));
     format!(
-        "json_build_array(sop_instance_uid, sop_class_uid, transfer_syntax_uid,
-         json_build_array({columns}), bytes, association_id, received_at)"
+        "{list}(sop_instance_uid, sop_class_uid, transfer_syntax_uid, {list}({columns}),
+         bytes, association_id, received_at)"
     )
-});
+}
 
 /// How many instances the series of the statement has by now.
 const COUNT: &str = "(select count(*) from instances
@@ -41,9 +45,12 @@ const DETAILS: &[(&str, &str)] = &[
     ("ClaimedCount", "series.claimed_count"),
     ("Revision", "series.revision"),
     ("Reason", "series.reason"),
-    ("Disagreements", concat!("case when series.disagrees then ", identities_of_series!(), " end")),
-    ("Held", "nullif(series.held::integer, 0)"),
-    ("Partial", "series.partial::integer"),
+    (
+        "Disagreements",
+        concat!("case when ", disagrees!("series"), " then ", identities_of_series!(), " end"),
+    ),
+    ("Held", "nullif(cast(series.held as integer), 0)"),
+    ("Partial", "cast(series.partial as integer)"),
     ("FirstReceivedAt", "series.first_received_at"),
     ("LastReceivedAt", "series.last_received_at"),
     ("LastActivityAt", "series.last_activity_at"),
@@ -53,10 +60,12 @@ const DETAILS: &[(&str, &str)] = &[
 ];
 
 /// All that is known of a series. Of what studies and series both keep it is what the series says.
-static SERIES: LazyLock<String> = LazyLock::new(|| {
+static SERIES: LazyLock<String> = LazyLock::new(|| series(ATTRIBUTES));
+
+pub(crate) fn series(attributes: &'static [Attribute]) -> String {
     let tables = [Table::Patients, Table::Studies, Table::Series];
-    let attributes = tables.into_iter().flat_map(|table| {
-        let own = columns_in(ATTRIBUTES, table)
+    let kept = tables.into_iter().flat_map(|table| {
+        let own = columns_in(attributes, table)
             .filter(move |column| column.attribute.tables().last() == Some(&table));
         own.map(move |column| {
             let value = match column.attribute.form {
@@ -66,26 +75,26 @@ static SERIES: LazyLock<String> = LazyLock::new(|| {
             (column.keyword, value)
         })
     });
-    object(DETAILS.iter().map(|(key, value)| (*key, Cow::Borrowed(*value))).chain(attributes))
-});
+    let object =
+        object(DETAILS.iter().map(|(key, value)| (*key, Cow::Borrowed(*value))).chain(kept));
+    format!(
+        "select {object} from series
+         join patients on patients.id = series.patient
+         join studies on studies.study_instance_uid = series.study_instance_uid
+         where series.series_instance_uid = $1"
+    )
+}
 
 impl CatalogReader {
     pub(crate) async fn series_details(
         &self,
         series: &SeriesInstanceUid,
     ) -> Result<Option<Details>, CatalogError> {
-        let mut query = QueryBuilder::new("select ");
-        query.push(SERIES.as_str());
-        query.push(
-            " from series
-             join patients on patients.id = series.patient
-             join studies on studies.study_instance_uid = series.study_instance_uid
-             where series.series_instance_uid = ",
-        );
-        query.push_bind(series.as_str().to_owned());
         let mut connection = self.connection().await?;
-        let found: Option<String> =
-            query.build_query_scalar().fetch_optional(&mut *connection).await?;
+        let found: Option<String> = sqlx::query_scalar(SERIES.as_str())
+            .bind(series.as_str())
+            .fetch_optional(&mut *connection)
+            .await?;
         found.as_deref().map(details).transpose()
     }
 
@@ -113,9 +122,11 @@ impl CatalogReader {
     ) -> Result<Page<InstanceRecord>, CatalogError> {
         // No two have one sequence: each is from an event of its own.
         let after = after.unwrap_or(Position::before_all(false));
-        let mut query = QueryBuilder::new(format!(
-            "select json_build_array(added_sequence, 0, {})::text
+        let mut query = QueryBuilder::new(ROWS);
+        query.push(format_args!(
+            "select cast({}(added_sequence, 0, {}) as text) as row
              from instances where series_instance_uid = ",
+            json_list!(),
             *INSTANCE
         ));
         query.push_bind(series.as_str().to_owned());
