@@ -1,8 +1,8 @@
 //! The catalogue: all that is known of patients, studies, series and instances.
 //!
 //! The indexer owns it: [`CatalogWriter`] is its end, and it alone migrates, decides and announces. The API has
-//! the other end, [`CatalogReader`]. What the two take and give stands here, and how it is kept in a folder of its
-//! own for each database: `sqlite/` and `postgres/`.
+//! the other end, [`CatalogReader`]. What the two take and give stands here, the statements in `sql/`, and what each
+//! database has of its own in its folder: `sqlite/` and `postgres/`.
 
 mod announcements;
 mod attributes;

@@ -1,4 +1,4 @@
-//! What PostgreSQL has under another name than the statements of `sql/`.
+//! What statements call by other words in PostgreSQL than elsewhere.
 
 use super::connect::owned::Owned;
 

@@ -3,53 +3,11 @@
 
 use crate::batch::Received;
 use crate::error::CatalogError;
-use crate::identities::{OfSeries, Said};
+use crate::identities::Said;
 use crate::postgres::patients::Patient;
 use crate::rows_to_write::latest_of_disagreeing;
-use contract::uid::SeriesInstanceUid;
 use sqlx::PgConnection;
 use std::collections::HashSet;
-
-/// Those of these series whose instances disagree, whatever they did before.
-pub(in crate::postgres) async fn disagreeing(
-    connection: &mut PgConnection,
-    series: &HashSet<&SeriesInstanceUid>,
-) -> Result<HashSet<String>, CatalogError> {
-    if series.is_empty() {
-        return Ok(HashSet::new());
-    }
-    let series: Vec<&str> = series.iter().map(|series| series.as_str()).collect();
-    let found: Vec<String> = sqlx::query_scalar(
-        "select series_instance_uid from series where disagrees and series_instance_uid = any($1)",
-    )
-    .bind(series)
-    .fetch_all(connection)
-    .await?;
-    Ok(found.into_iter().collect())
-}
-
-/// Says of the instances that a series has by now whose they are, since it disagrees from now on.
-pub(in crate::postgres) async fn attribute_earlier(
-    connection: &mut PgConnection,
-    series: &str,
-    said: &OfSeries,
-) -> Result<(), CatalogError> {
-    let identity: i64 = sqlx::query_scalar(
-        "insert into identities (series_instance_uid, study_instance_uid, patient)
-         values ($1, $2, $3) returning id",
-    )
-    .bind(series)
-    .bind(&said.study)
-    .bind(said.patient)
-    .fetch_one(&mut *connection)
-    .await?;
-    sqlx::query("update instances set identity = $1 where series_instance_uid = $2")
-        .bind(identity)
-        .bind(series)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
 
 /// Says of each of these instances, sorted by SOP Instance UID, whose it is, as far as it is of one of these series.
 pub(in crate::postgres) async fn attribute(

@@ -1,5 +1,5 @@
-//! The catalogue in a PostgreSQL database, for more than one machine: `connect/` finds and opens it, `write/` has what
-//! the indexer writes, `read/` what the API reads.
+//! The catalogue in a PostgreSQL database, for more than one machine: `connect/` finds and opens it. The statements are
+//! in `sql/`, what PostgreSQL has of its own for them is here.
 
 // First, for their macros.
 #[macro_use]

@@ -1,8 +1,11 @@
 //! How far INSTANCES is in the catalogue.
 
 use super::database::CatalogWriter;
+use super::database::bookmark::KEEP_BOOKMARK;
 use super::database::dialect::{Connection, release};
+use super::database::values::text;
 use crate::batch::{Bookmark, BookmarkRow};
+use crate::encoding::{count, nanoseconds};
 use crate::error::CatalogError;
 
 impl CatalogWriter {
@@ -24,4 +27,21 @@ pub(crate) async fn read(connection: &mut Connection) -> Result<Option<Bookmark>
     .fetch_optional(connection)
     .await?;
     row.map(Bookmark::of).transpose()
+}
+
+/// Keeps how far it has been read.
+pub(crate) async fn keep(
+    connection: &mut Connection,
+    bookmark: &Bookmark,
+) -> Result<(), CatalogError> {
+    let event = bookmark.event.as_ref();
+    sqlx::query(KEEP_BOOKMARK)
+        .bind(nanoseconds(bookmark.stream_created))
+        .bind(count(bookmark.last_sequence))
+        .bind(event.map(|event| nanoseconds(event.at)))
+        .bind(event.map(|event| text(&event.message_id)))
+        .bind(bookmark.latest.map(nanoseconds))
+        .execute(connection)
+        .await?;
+    Ok(())
 }

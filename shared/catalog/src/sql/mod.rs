@@ -1,5 +1,5 @@
-//! The statements that every database takes, and what is done with them. This folder is compiled once for each database:
-//! it is the module `sql` in the folder of each, and what differs comes from there.
+//! What is written to a catalogue and read from it, whatever database keeps it. The folder of each database has this one
+//! as its module `sql`, so that it is compiled for each; what differs comes from there, by the same names.
 
 // First, for its macros.
 #[macro_use]
@@ -9,9 +9,9 @@ mod bookmark;
 pub(crate) mod read;
 mod write;
 
-pub(crate) use write::{deletions, losses, registrations, releases, senders};
+pub(crate) use write::losses;
 
-/// What each database has of its own, by the same names.
+/// What each database has of its own.
 mod database {
     pub(super) use super::super::{
         CatalogReader, CatalogWriter, bookmark, dialect, identities, patients, read, values, write,

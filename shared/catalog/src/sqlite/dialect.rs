@@ -1,4 +1,4 @@
-//! What SQLite has under another name than the statements of `sql/`.
+//! What statements call by other words in SQLite than elsewhere.
 
 use sqlx::Sqlite;
 use sqlx::pool::PoolConnection;

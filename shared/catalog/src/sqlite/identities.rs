@@ -4,52 +4,10 @@
 use crate::batch::Received;
 use crate::encoding::json;
 use crate::error::CatalogError;
-use crate::identities::{OfSeries, Said};
+use crate::identities::Said;
 use crate::rows_to_write::latest_of_disagreeing;
-use contract::uid::SeriesInstanceUid;
 use sqlx::SqliteConnection;
 use std::collections::HashSet;
-
-/// Those of these series whose instances disagree, whatever they did before.
-pub(in crate::sqlite) async fn disagreeing(
-    connection: &mut SqliteConnection,
-    series: &HashSet<&SeriesInstanceUid>,
-) -> Result<HashSet<String>, CatalogError> {
-    if series.is_empty() {
-        return Ok(HashSet::new());
-    }
-    let found: Vec<String> = sqlx::query_scalar(
-        "select series_instance_uid from series where disagrees = 1
-             and series_instance_uid in (select value from json_each(?))",
-    )
-    .bind(json(series))
-    .fetch_all(connection)
-    .await?;
-    Ok(found.into_iter().collect())
-}
-
-/// Says of the instances that a series has by now whose they are, since it disagrees from now on.
-pub(in crate::sqlite) async fn attribute_earlier(
-    connection: &mut SqliteConnection,
-    series: &str,
-    said: &OfSeries,
-) -> Result<(), CatalogError> {
-    let identity: i64 = sqlx::query_scalar(
-        "insert into identities (series_instance_uid, study_instance_uid, patient)
-         values (?, ?, ?) returning id",
-    )
-    .bind(series)
-    .bind(&said.study)
-    .bind(said.patient)
-    .fetch_one(&mut *connection)
-    .await?;
-    sqlx::query("update instances set identity = ? where series_instance_uid = ?")
-        .bind(identity)
-        .bind(series)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
 
 /// The row of the patient that a list of texts names.
 macro_rules! patient_of_texts {

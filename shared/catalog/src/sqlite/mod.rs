@@ -1,5 +1,5 @@
-//! The catalogue in one SQLite file: `connect/` opens, guards, copies and looks at the file, `write/` has what the
-//! indexer writes, `read/` what the API reads. There is no SQL outside this folder.
+//! The catalogue in one SQLite file: `connect/` opens, guards, copies and looks at the file. The statements are in
+//! `sql/`, what SQLite has of its own for them is here.
 
 // First, for their macros.
 #[macro_use]

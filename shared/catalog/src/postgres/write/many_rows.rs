@@ -10,7 +10,9 @@ use contract::uid::SeriesInstanceUid;
 use jiff::Timestamp;
 use sqlx::PgConnection;
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+
+pub(in crate::postgres) use super::upserts::{touch, upsert};
 
 /// Keeps what has changed of the series that are arriving.
 pub(in crate::postgres) async fn keep_open_series(
@@ -109,6 +111,21 @@ pub(in crate::postgres) async fn contradicted(
     .bind(accounts.iter().map(|(series, _)| series.as_str()).collect::<Vec<_>>())
     .bind(last_lost)
     .bind(accounts.iter().map(|(_, acknowledged)| count(*acknowledged)).collect::<Vec<_>>())
+    .fetch_all(connection)
+    .await?;
+    Ok(rows)
+}
+
+/// How many instances each of these series has.
+pub(in crate::postgres) async fn count_instances(
+    connection: &mut PgConnection,
+    series: &HashSet<&SeriesInstanceUid>,
+) -> Result<Vec<(String, i64)>, CatalogError> {
+    let rows = sqlx::query_as(
+        "select uid, (select count(*) from instances where series_instance_uid = uid)
+         from unnest($1::text[]) as counted (uid)",
+    )
+    .bind(series.iter().map(|series| series.as_str()).collect::<Vec<_>>())
     .fetch_all(connection)
     .await?;
     Ok(rows)

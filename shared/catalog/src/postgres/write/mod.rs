@@ -1,8 +1,7 @@
-//! What the indexer writes.
+//! What writing needs that is written for each database: many rows at once.
 
 mod attribute_columns;
-mod batch;
-mod instance_rows;
+pub(in crate::postgres) mod instance_rows;
 pub(in crate::postgres) mod many_rows;
 mod rounds;
 mod upserts;

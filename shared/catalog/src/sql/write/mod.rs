@@ -1,16 +1,18 @@
 //! What the indexer writes.
 
-use super::database;
+use super::{bookmark, database};
 
+mod batch;
 mod completions;
-pub(crate) mod deletions;
+mod deletions;
 mod facts;
+mod identities;
 pub(crate) mod losses;
 mod open_series;
 mod outbox;
-pub(crate) mod registrations;
-pub(crate) mod releases;
+mod registrations;
+mod releases;
 mod renumbering;
-pub(crate) mod senders;
+mod senders;
 mod study_completions;
 mod taken_up;

@@ -33,7 +33,7 @@ pub struct CatalogWriter {
     pub(in crate::sqlite) pool: SqlitePool,
     file: Arc<OwnFile>,
     lease: Arc<FileLease>,
-    pub(in crate::sqlite) write_back: WriteBack,
+    write_back: WriteBack,
 }
 
 /// The disk that the catalogue is on.
@@ -123,6 +123,11 @@ impl CatalogWriter {
         let mut transaction = self.pool.begin_with(BEGIN_WRITE).await?;
         self.lease.check(&mut transaction).await?;
         Ok(transaction)
+    }
+
+    /// So many more instances are committed.
+    pub(in crate::sqlite) fn has_committed(&self, instances: usize) {
+        self.write_back.committed(instances);
     }
 
     pub(crate) async fn disk(&self) -> io::Result<Option<Disk>> {

@@ -1,14 +1,38 @@
 //! Statements about many rows at once. SQLite takes them as one JSON list.
 
+use super::upserts::{TOUCH_SERIES, UPSERT_PATIENTS, UPSERT_SERIES, UPSERT_STUDIES};
 use crate::batch::Received;
 use crate::encoding::{json, nanoseconds};
 use crate::error::CatalogError;
 use crate::losses::ContradictedRow;
+use crate::rows_to_write::Row;
 use completion::OpenSeries;
 use contract::uid::SeriesInstanceUid;
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+
+/// Writes the patients, studies and series of which these instances say something new.
+pub(in crate::sqlite) async fn upsert(
+    connection: &mut SqliteConnection,
+    new: &[Row<'_>],
+) -> Result<(), CatalogError> {
+    let new = json(new);
+    for statement in [UPSERT_PATIENTS, &UPSERT_STUDIES, &UPSERT_SERIES] {
+        sqlx::query(statement).bind(&new).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// Writes when the series of these instances were last received, of which they say nothing new.
+pub(in crate::sqlite) async fn touch(
+    connection: &mut SqliteConnection,
+    same: &[Row<'_>],
+) -> Result<(), CatalogError> {
+    let same: Vec<_> = same.iter().map(Row::times).collect();
+    sqlx::query(TOUCH_SERIES).bind(json(&same)).execute(connection).await?;
+    Ok(())
+}
 
 /// Keeps what has changed of the series that are arriving.
 pub(in crate::sqlite) async fn keep_open_series(
@@ -99,6 +123,21 @@ pub(in crate::sqlite) async fn contradicted(
     )
     .bind(json(accounts))
     .bind(last_lost)
+    .fetch_all(connection)
+    .await?;
+    Ok(rows)
+}
+
+/// How many instances each of these series has.
+pub(in crate::sqlite) async fn count_instances(
+    connection: &mut SqliteConnection,
+    series: &HashSet<&SeriesInstanceUid>,
+) -> Result<Vec<(String, i64)>, CatalogError> {
+    let rows = sqlx::query_as(
+        "select value, (select count(*) from instances where series_instance_uid = value)
+         from json_each(?)",
+    )
+    .bind(json(series))
     .fetch_all(connection)
     .await?;
     Ok(rows)

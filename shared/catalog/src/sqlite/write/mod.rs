@@ -1,6 +1,5 @@
-//! What the indexer writes.
+//! What writing needs that is written for each database: many rows at once.
 
-mod batch;
 pub(in crate::sqlite) mod instance_rows;
 pub(in crate::sqlite) mod many_rows;
 #[cfg(feature = "synthetic")]

@@ -1,23 +1,18 @@
 //! Instances as they come out of the stream: a batch of events becomes rows in one transaction.
 
-use crate::batch::{Batch, Bookmark, Committed, Received, Recorded};
-use crate::encoding::{nanoseconds, series_uid};
+use super::bookmark;
+use super::database::CatalogWriter;
+use super::database::dialect::Connection;
+use super::database::identities::attribute;
+use super::database::values::list;
+use super::database::write::{instance_rows, many_rows};
+use super::{deletions, identities, losses, registrations, releases, senders};
+use crate::batch::{Batch, Committed, Received, Recorded};
+use crate::encoding::series_uid;
 use crate::error::CatalogError;
-use crate::postgres::CatalogWriter;
-use crate::postgres::identities;
-use crate::postgres::sql::deletions;
-use crate::postgres::sql::losses;
-use crate::postgres::sql::registrations;
-use crate::postgres::sql::releases;
-use crate::postgres::sql::senders;
-use crate::postgres::values::{count, text};
-use crate::postgres::write::instance_rows;
-use crate::postgres::write::many_rows;
-use crate::postgres::write::upserts;
 use crate::rows_to_write::{self, Found, FoundRow, RowsToWrite, losing_series, touched};
 use completion::{Consequences, Effect};
 use contract::uid::SeriesInstanceUid;
-use sqlx::PgConnection;
 use std::collections::{HashMap, HashSet};
 
 impl CatalogWriter {
@@ -39,49 +34,31 @@ impl CatalogWriter {
         many_rows::keep_open_series(&mut transaction, &consequences.open).await?;
         many_rows::see_senders(&mut transaction, &batch.instances).await?;
         senders::learn(&mut transaction, &consequences.lessons).await?;
-        keep_bookmark(&mut transaction, &batch.bookmark).await?;
+        bookmark::keep(&mut transaction, &batch.bookmark).await?;
         let deleted = deletions::delete(&mut transaction, &consequences.deletions).await?;
         let registered = registrations::register(&mut transaction, &batch.registrations).await?;
         releases::release(&mut transaction, &batch.releases).await?;
         transaction.commit().await?;
+        self.has_committed(batch.instances.len());
         Ok(Committed { deleted, registered })
     }
 }
 
-async fn keep_bookmark(
-    connection: &mut PgConnection,
-    bookmark: &Bookmark,
-) -> Result<(), CatalogError> {
-    let event = bookmark.event.as_ref();
-    sqlx::query(
-        "update bookmark set stream_created = $1, last_sequence = $2, last_at = $3,
-             last_message_id = $4, latest_at = $5
-         where shard = 0",
-    )
-    .bind(nanoseconds(bookmark.stream_created))
-    .bind(count(bookmark.last_sequence))
-    .bind(event.map(|event| nanoseconds(event.at)))
-    .bind(event.map(|event| text(&event.message_id)))
-    .bind(bookmark.latest.map(nanoseconds))
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
 /// What each event is to the catalogue, one after the other.
 async fn effects(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     instances: &[Received],
 ) -> Result<Vec<Effect>, CatalogError> {
     if instances.is_empty() {
         return Ok(Vec::new());
     }
     let uids: Vec<&str> = instances.iter().map(|i| i.event.sop_instance_uid.as_str()).collect();
-    let rows: Vec<(String, String, String)> = sqlx::query_as(
+    let rows: Vec<(String, String, String)> = sqlx::query_as(concat!(
         "select sop_instance_uid, series_instance_uid, digest from instances
-         where sop_instance_uid = any($1)",
-    )
-    .bind(uids)
+         where sop_instance_uid ",
+        one_of!("$1")
+    ))
+    .bind(list(&uids))
     .fetch_all(connection)
     .await?;
     rows_to_write::effects(&rows, instances)
@@ -90,42 +67,43 @@ async fn effects(
 /// Writes what changes: the instances, and where the latest of a series says something new, its series,
 /// study and patient.
 async fn write_rows(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     rows: &RowsToWrite<'_>,
     found: &Found,
 ) -> Result<(), CatalogError> {
     let RowsToWrite { new, same, suspects, instances } = rows;
     if !new.is_empty() {
-        upserts::upsert(connection, new).await?;
+        many_rows::upsert(connection, new).await?;
     }
     let disagreeing = identities::disagreeing(connection, suspects).await?;
     for (series, said) in found.newly_disagreeing(&disagreeing) {
         identities::attribute_earlier(connection, series.as_str(), said).await?;
     }
     if !same.is_empty() {
-        upserts::touch(connection, same).await?;
+        many_rows::touch(connection, same).await?;
     }
     instance_rows::upsert(connection, instances).await?;
-    identities::attribute(connection, instances, &disagreeing).await
+    attribute(connection, instances, &disagreeing).await
 }
 
 async fn find(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     instances: &[Received],
     effects: &[Effect],
 ) -> Result<Found, CatalogError> {
-    let touched = touched(instances, effects);
+    let touched: Vec<_> = touched(instances, effects).into_iter().map(|uid| uid.as_str()).collect();
     if touched.is_empty() {
         return Found::of(Vec::new());
     }
-    let rows: Vec<FoundRow> = sqlx::query_as(
+    let rows: Vec<FoundRow> = sqlx::query_as(concat!(
         "select series_instance_uid, state = 'complete' as is_complete, reason, last_activity_at,
                 calling_ae_title, studies.face as study_face, series.face as series_face,
                 series.study_instance_uid as study, series.patient, series.disagrees
          from series join studies on studies.study_instance_uid = series.study_instance_uid
-         where series_instance_uid = any($1)",
-    )
-    .bind(touched.iter().map(|series| series.as_str()).collect::<Vec<_>>())
+         where series_instance_uid ",
+        one_of!("$1")
+    ))
+    .bind(list(&touched))
     .fetch_all(connection)
     .await?;
     Found::of(rows)
@@ -133,7 +111,7 @@ async fn find(
 
 /// Counts rows: always right, whatever was read twice.
 async fn counts(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     counted: &[SeriesInstanceUid],
     effects: &[Effect],
 ) -> Result<HashMap<SeriesInstanceUid, u64>, CatalogError> {
@@ -141,13 +119,7 @@ async fn counts(
     if counted.is_empty() {
         return Ok(HashMap::new());
     }
-    let rows: Vec<(String, i64)> = sqlx::query_as(
-        "select uid, (select count(*) from instances where series_instance_uid = uid)
-         from unnest($1::text[]) as counted (uid)",
-    )
-    .bind(counted.iter().map(|series| series.as_str()).collect::<Vec<_>>())
-    .fetch_all(connection)
-    .await?;
+    let rows = many_rows::count_instances(connection, &counted).await?;
     let count = |(series, count): (String, i64)| Ok((series_uid(&series)?, count.unsigned_abs()));
     rows.into_iter().map(count).collect()
 }
