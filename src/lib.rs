@@ -1,6 +1,7 @@
 //! Collimator in one process: its own nats-server, the three services, and the commands around
 //! them.
 
+pub mod catalog_copy;
 pub mod check_config;
 mod disk;
 pub mod doctor;

@@ -3,6 +3,7 @@
 use anyhow::Context as _;
 use api::auth::tokens::{self, NewToken};
 use clap::{CommandFactory, Parser, Subcommand};
+use collimator::catalog_copy::{self, CatalogCommand};
 use collimator::check_config;
 use collimator::doctor::{self, DoctorSettings};
 use collimator::embedded_nats::guard_if_asked;
@@ -56,6 +57,9 @@ enum Command {
     Series(SeriesSettings),
     /// Look at all that the pipeline needs, and say what to do; changes nothing
     Doctor(Box<DoctorSettings>),
+    /// Move the catalogue to another database
+    #[command(subcommand)]
+    Catalog(CatalogCommand),
     /// Ask the API that runs with these settings whether it is ready, as a health check does
     Ready(Box<api::Settings>),
     /// Print what a shell needs to complete commands and options
@@ -136,6 +140,12 @@ async fn run(args: Args, shutdown: Shutdown) -> anyhow::Result<ExitCode> {
             return manual::man(Args::command(), &settings);
         }
         Some(Command::Doctor(settings)) => return doctor::run(*settings).await,
+        Some(Command::Catalog(command)) => {
+            tokio::select! {
+                copied = Box::pin(catalog_copy::run(command)) => copied?,
+                () = stop.cancelled() => return Ok(ExitCode::FAILURE),
+            }
+        }
         Some(Command::Ready(settings)) => return readiness::run(&settings).await,
         Some(Command::Series(settings)) => return Ok(series::run(settings, stop).await),
         Some(Command::Token(TokenCommand::Create(new))) => {

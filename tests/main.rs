@@ -17,6 +17,7 @@ mod chaos;
 mod clustering;
 mod completing;
 mod containers;
+mod copying;
 mod damaged_consumers;
 mod dcmdump;
 mod dead_letters;

@@ -117,7 +117,7 @@ async fn replay(settings: &ReplaySettings, stop: CancellationToken) -> anyhow::R
         report = Box::pin(replay::run(settings, &nats)) => report?,
         () = stop.cancelled() => return Ok(ExitCode::FAILURE),
     };
-    print!("{}", report.summary(&settings.into));
+    print!("{}", report.summary(&CatalogSettings::named(&settings.into).name()?));
     Ok(if report.is_complete() { ExitCode::SUCCESS } else { ExitCode::from(PARTIAL) })
 }
 

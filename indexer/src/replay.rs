@@ -6,21 +6,22 @@
 
 use crate::record::{Decisions, Found, Place, Playing, Rebuilding, Report};
 use crate::settings::Settings;
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use async_nats::Client;
-use catalog::{NewCatalog, SeriesBookmark};
+use catalog::{CatalogSettings, NewCatalog, SeriesBookmark};
 use clap::Args;
 use shared::senders::SendersSettings;
 use shared::settings::NatsSettings;
 use shared::stream::{self, SERIES};
-use std::path::PathBuf;
+use std::ffi::OsString;
 
 /// What `indexer replay` is told.
 #[derive(Debug, Clone, Args)]
 pub struct ReplaySettings {
-    /// The file to rebuild the catalogue into; it must not exist
-    #[arg(long)]
-    pub into: PathBuf,
+    /// Where to rebuild the catalogue: a file, which must not exist, or an empty database, as `postgres://` and user,
+    /// hosts and database
+    #[arg(long, value_name = "FILE or URL")]
+    pub into: OsString,
     /// Those of the indexer whose catalogue it is
     #[command(flatten)]
     pub indexer: Settings,
@@ -32,18 +33,18 @@ pub struct ReplaySettings {
     pub nats: NatsSettings,
 }
 
-/// Rebuilds a catalogue from the streams as they stand.
+/// Rebuilds a catalogue from the streams as they stand. Nobody uses it before it is whole.
 ///
 /// # Errors
-/// When the file is there already or can't be made, or the broker does not give its streams.
+/// When there is a catalogue already or it can't be made, or the broker does not give its streams.
 pub async fn run(settings: &ReplaySettings, nats: &Client) -> anyhow::Result<Report> {
-    let path = &settings.into;
-    ensure!(!path.exists(), "{} exists; name a file that does not", path.display());
+    let place = CatalogSettings::named(&settings.into);
+    let named = place.name()?;
     let senders = settings.indexer.senders(settings.senders.read()?)?;
     let end = stream::position(nats).await?;
     let mut decisions = Decisions::after(nats, 0).await?;
-    let what = || format!("cannot write {}", path.display());
-    let new = NewCatalog::begin(path).await.with_context(what)?;
+    let what = || format!("cannot write {named}");
+    let new = NewCatalog::begin(&place).await.with_context(what)?;
     let catalog = new.writer.clone();
     let rebuilding = Rebuilding::new(catalog.clone(), senders, end.created);
     let mut playing = Playing::after(nats, rebuilding, 0).await?;
@@ -65,6 +66,6 @@ pub async fn run(settings: &ReplaySettings, nats: &Client) -> anyhow::Result<Rep
     let (stream_created, _) = stream::extent(nats, SERIES).await?;
     catalog.has_taken_up(SeriesBookmark { stream_created, last_sequence: known }).await?;
     let report = playing.end().finish(end.last).await?;
-    new.put_in_place().with_context(what)?;
+    new.put_in_place().await.with_context(what)?;
     Ok(report)
 }

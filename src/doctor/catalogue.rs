@@ -57,7 +57,15 @@ pub(super) async fn examine(settings: &PipelineSettings) -> Finding {
 }
 
 fn verdict(check: &'static str, named: &str, inspection: &Inspection, is_open: bool) -> Finding {
-    let Inspection { damage, version, known, is_other, is_readable_meanwhile, losses } = inspection;
+    let Inspection {
+        damage,
+        version,
+        known,
+        is_other,
+        is_unfinished,
+        is_readable_meanwhile,
+        losses,
+    } = inspection;
     if let Some(first) = damage.first() {
         return Finding::trouble(check, format!("{named} is damaged: {first}"), ADVICE);
     }
@@ -78,6 +86,15 @@ fn verdict(check: &'static str, named: &str, inspection: &Inspection, is_open: b
             check,
             says,
             "run that one, or put a backup of this one in its place with `indexer restore FILE`",
+        );
+    }
+    if *is_unfinished {
+        return Finding::trouble(
+            check,
+            format!(
+                "{named} is unfinished: it is being copied or rebuilt, or that was interrupted"
+            ),
+            "wait until that has ended, or do it again",
         );
     }
     if version < known && is_open {
@@ -127,6 +144,7 @@ mod tests {
             version: Some(4),
             known: 4,
             is_other: false,
+            is_unfinished: false,
             is_readable_meanwhile: true,
             losses: Vec::new(),
         };
@@ -145,6 +163,7 @@ mod tests {
         assert_eq!(verdict(&with(|it| it.version = Some(5)), false), Verdict::Trouble, "newer");
         assert_eq!(verdict(&with(|it| it.is_other = true), false), Verdict::Trouble);
         assert_eq!(verdict(&with(|it| it.version = None), false), Verdict::Trouble);
+        assert_eq!(verdict(&with(|it| it.is_unfinished = true), false), Verdict::Trouble);
         let lossy = with(|it| {
             let (cause, noticed_at) = (LossCause::Missing, Timestamp::UNIX_EPOCH);
             it.losses.push(Loss { first: 3, last: 5, cause, noticed_at });

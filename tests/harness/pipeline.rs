@@ -265,6 +265,27 @@ impl Services {
         self.indexer_is_at_work().await;
     }
 
+    /// Stops what uses the catalogue: the indexer and the API.
+    pub async fn leaves_the_catalogue(&mut self) {
+        for process in [&mut self.indexer, &mut self.api_service] {
+            process.signal("TERM");
+            assert_eq!(process.ended().await, Some(0));
+        }
+    }
+
+    /// Starts the indexer and the API on another catalogue.
+    pub async fn goes_on_with(&mut self, database: Database) {
+        self.settings.retain(|(name, _)| *name != "DATABASE_URL");
+        self.settings.push(("DATABASE_URL", database.url.clone()));
+        self.database = database;
+        self.start_indexer().await;
+        let program = service("api").await;
+        self.api_service = Process::start(&program, self.folder.path(), &self.settings);
+        let listens = |line: &str| address(line, "api listens");
+        let api = self.api_service.says("where it is", listens).await;
+        self.ends.api = format!("http://{api}");
+    }
+
     /// Starts the receiver again, after it was killed.
     pub async fn start_ingest(&mut self) {
         let program = service("ingest").await;
@@ -288,6 +309,18 @@ impl Services {
         let folder = self.folder.path();
         let mut process = Process::start_with(&program, arguments, folder, &self.settings);
         (process.ended().await, process.printed())
+    }
+
+    /// A command of the all-in-one program, without settings; its exit code and what it printed.
+    pub async fn command(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let folder = self.folder.path();
+        let mut process = Process::start_with(Path::new(COLLIMATOR), arguments, folder, &[]);
+        (process.ended().await, process.printed())
+    }
+
+    /// Where the catalogue is.
+    pub fn database_url(&self) -> &str {
+        &self.database.url
     }
 
     /// All that the catalogue says.

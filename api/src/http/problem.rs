@@ -116,6 +116,7 @@ impl From<CatalogError> for Problem {
                 )
             }
             CatalogError::NotMigrated
+            | CatalogError::Unfinished
             | CatalogError::OtherVersion(_)
             | CatalogError::Superseded(_)
             | CatalogError::Replaced(_)

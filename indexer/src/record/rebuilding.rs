@@ -10,7 +10,6 @@ use completion::debounce::Debouncer;
 use contract::uid::SeriesInstanceUid;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
-use std::path::Path;
 
 /// What a rebuilt catalogue is made of.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -41,15 +40,14 @@ impl Report {
         self.partial.is_empty() && self.unreadable == 0
     }
 
-    /// What it says to a person: how much there is in the catalogue at `path`, and what is missing and
+    /// What it says to a person: how much there is in the catalogue of this name, and what is missing and
     /// why. Lines with their ends.
     #[must_use]
-    pub fn summary(&self, path: &Path) -> String {
+    pub fn summary(&self, named: &str) -> String {
         let Self { events, completions, deletions, studies, .. } = self;
         let mut summary = format!(
-            "{}: {events} events, {completions} completions, {deletions} deletions, {studies} \
-             completions of studies\n",
-            path.display()
+            "{named}: {events} events, {completions} completions, {deletions} deletions, {studies} \
+             completions of studies\n"
         );
         if self.is_complete() {
             return summary;

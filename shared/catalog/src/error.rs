@@ -25,6 +25,12 @@ pub enum CatalogError {
     /// What it holds is not what this version writes.
     #[error("catalogue: unreadable value: {0}")]
     Unreadable(String),
+    /// It is being copied or rebuilt from the record, or that was interrupted.
+    #[error(
+        "the catalogue is unfinished: it is being copied or rebuilt, or that was interrupted; wait until it is whole, \
+         or copy or rebuild it again"
+    )]
+    Unfinished,
     /// Another indexer, of this name, has taken the lease on it: nothing was written.
     #[error("another indexer has taken over the catalogue: {0}")]
     Superseded(String),

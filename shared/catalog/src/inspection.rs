@@ -26,6 +26,8 @@ pub struct Inspection {
     pub known: i64,
     /// Whether its tables were made by other migrations than ours of the same number.
     pub is_other: bool,
+    /// Whether it is being copied or rebuilt, or that was interrupted.
+    pub is_unfinished: bool,
     /// Whether others can read while the indexer writes.
     pub is_readable_meanwhile: bool,
     /// What INSTANCES had lost before it was read, the latest first.
@@ -47,6 +49,7 @@ impl Inspection {
             version: applied.iter().map(|(version, _)| *version).max(),
             known: migrations.iter().map(|migration| migration.version).max().unwrap_or(0),
             is_other: applied.iter().any(is_other),
+            is_unfinished: false,
             is_readable_meanwhile: true,
             losses: Vec::new(),
         }

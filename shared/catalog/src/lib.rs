@@ -9,6 +9,7 @@ mod attributes;
 mod batch;
 mod completed_series;
 mod completed_study;
+mod copying;
 mod deleted_series;
 mod dispatch;
 mod encoding;
@@ -35,7 +36,8 @@ pub use batch::{
 };
 pub use contract::attributes::{Attribute, Kind, keyword};
 pub use dispatch::{
-    CatalogReader, CatalogWriter, NewCatalog, inspect, is_locked, lock, restore_backup,
+    CatalogReader, CatalogWriter, CopyProgress, NewCatalog, copy, inspect, is_locked, lock,
+    restore_backup,
 };
 pub use error::CatalogError;
 pub use inspection::{Inspected, Inspection};

@@ -1,12 +1,10 @@
 //! What is done to a catalogue that is a file. PostgreSQL does it by itself, or has other programs for it.
 
-use super::CatalogWriter;
 use crate::error::CatalogError;
 use crate::inspection::Inspected;
 use crate::postgres;
 use crate::settings::CatalogSettings;
 use crate::sqlite::{self, Lock, RestoredBackup};
-use std::io;
 use std::path::Path;
 
 /// Takes the lock on the catalogue's file; `None` while another process has it.
@@ -50,33 +48,6 @@ pub async fn restore_backup(
     match settings.is_postgres() {
         true => Err(no_file("restore it with `pg_restore`").into()),
         false => sqlite::restore_backup(settings, backup).await,
-    }
-}
-
-/// A catalogue in the making, in a file.
-#[derive(Debug)]
-pub struct NewCatalog {
-    /// What it is written by.
-    pub writer: CatalogWriter,
-    file: sqlite::NewFile,
-}
-
-impl NewCatalog {
-    /// Begins one that will be in the file at `path`, beside it. What an earlier try left goes.
-    ///
-    /// # Errors
-    /// When the file can't be made.
-    pub async fn begin(path: &Path) -> Result<Self, CatalogError> {
-        let (file, writer) = sqlite::NewFile::begin(path).await?;
-        Ok(Self { writer: CatalogWriter::Sqlite(writer), file })
-    }
-
-    /// Puts it in its place. Its writer is closed.
-    ///
-    /// # Errors
-    /// When the file can't be renamed.
-    pub fn put_in_place(self) -> io::Result<()> {
-        self.file.put_in_place()
     }
 }
 

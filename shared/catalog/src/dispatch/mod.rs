@@ -4,6 +4,8 @@
 use crate::error::CatalogError;
 use crate::settings::CatalogSettings;
 use crate::{postgres, sqlite};
+use std::ffi::OsStr;
+use std::path::Path;
 
 /// Runs a verb on the database that an end has. A server may fall silent, a file does not.
 macro_rules! on {
@@ -15,15 +17,29 @@ macro_rules! on {
     };
 }
 
+mod copying;
 mod file;
+mod new_catalog;
 mod reader;
 mod writer;
 
-pub use file::{NewCatalog, inspect, is_locked, lock, restore_backup};
+pub use copying::{CopyProgress, copy};
+pub use file::{inspect, is_locked, lock, restore_backup};
+pub use new_catalog::NewCatalog;
 pub use reader::CatalogReader;
 pub use writer::CatalogWriter;
 
 impl CatalogSettings {
+    /// The catalogue that a person names: by a URL, or by the path of a file.
+    #[must_use]
+    pub fn named(place: &OsStr) -> Self {
+        let is_url = |place: &&str| postgres::is_postgres(place) || place.starts_with("sqlite:");
+        match place.to_str().filter(is_url) {
+            Some(url) => Self { database_url: url.to_owned() },
+            None => Self::at(Path::new(place)),
+        }
+    }
+
     /// What to call the catalogue in front of people; a URL is named without its password.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ mod sql;
 
 mod bookmark;
 mod connect;
+mod copying;
 pub(crate) mod error;
 mod identities;
 mod patients;
@@ -22,6 +23,7 @@ pub(crate) use connect::inspection::inspect;
 pub(crate) use connect::location::{is_postgres, name};
 pub(crate) use connect::reader::CatalogReader;
 pub(crate) use connect::writer::CatalogWriter;
+pub(crate) use copying::{Snapshot, as_kept};
 
 use crate::error::CatalogError;
 use sqlx::migrate::Migrator;

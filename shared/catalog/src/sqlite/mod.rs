@@ -13,6 +13,7 @@ mod sql;
 mod added_attributes;
 mod bookmark;
 mod connect;
+mod copying;
 pub(crate) mod error;
 mod identities;
 mod patients;
@@ -32,6 +33,7 @@ pub use connect::restore::RestoredBackup;
 pub(crate) use connect::restore::restore_backup;
 pub(crate) use connect::writer::CatalogWriter;
 pub use connect::writer::Disk;
+pub(crate) use copying::Snapshot;
 
 use sqlx::migrate::Migrator;
 use std::time::Duration;

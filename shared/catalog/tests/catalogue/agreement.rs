@@ -81,7 +81,7 @@ const NUMBERS: [&str; 15] = [
 ];
 
 /// As many instances as there are names, over a few studies and patients, each with the next value of each list.
-fn events() -> Vec<InstanceStored> {
+pub(crate) fn events() -> Vec<InstanceStored> {
     let events = NAMES.iter().enumerate().map(|(place, name)| {
         let of = |list: &[&str]| list[place % list.len()].to_owned();
         changed(&format!("2.{}", place % 9), &format!("3.{place}"), |e| {
@@ -120,7 +120,7 @@ async fn both() -> Option<[Feed; 2]> {
     both_with(&events()).await
 }
 
-async fn both_with(events: &[InstanceStored]) -> Option<[Feed; 2]> {
+pub(crate) async fn both_with(events: &[InstanceStored]) -> Option<[Feed; 2]> {
     let postgres = TestDatabase::postgres()?;
     let mut both = [Feed::on(TestDatabase::sqlite()).await, Feed::on(postgres).await];
     for feed in &mut both {

@@ -1,5 +1,7 @@
 //! The lease on a catalogue in PostgreSQL: in the bookmark's row, by the clock of the database. Each transaction that
 //! writes updates that row first, if it still has the epoch of the writer.
+//!
+//! The lease on a catalogue that is being made never ends: nobody else takes it, and what was interrupted is known by it.
 
 use crate::error::CatalogError;
 use crate::lease::LEASE;
@@ -10,17 +12,28 @@ use sqlx::PgConnection;
 const TAKE: &str = "
 update bookmark set epoch = epoch + 1, holder = $1,
     expires_at = clock_timestamp() + make_interval(secs => $2)
-where shard = 0 and ($3 or exists (select 1 from bookmark
+where shard = 0 and expires_at <> 'infinity' and ($3 or exists (select 1 from bookmark
     where shard = 0 and expires_at < clock_timestamp() for update skip locked))
+returning epoch";
+
+/// Takes it on a catalogue that is being made: one that nobody ever had, or one that was not finished.
+const TAKE_NEW: &str = "
+update bookmark set epoch = epoch + 1, holder = $1, expires_at = 'infinity'
+where shard = 0 and (epoch = 0 or expires_at = 'infinity')
 returning epoch";
 
 /// Renews it, if it is ours.
 const RENEW: &str = "
-update bookmark set expires_at = clock_timestamp() + make_interval(secs => $1)
+update bookmark set expires_at = case when expires_at = 'infinity' then expires_at
+    else clock_timestamp() + make_interval(secs => $1) end
 where shard = 0 and epoch = $2";
 
-/// Ends it at once, if it is ours.
-const GIVE_UP: &str = "update bookmark set expires_at = '-infinity' where shard = 0 and epoch = $1";
+/// Ends it at once, if it is ours and the catalogue is whole.
+const GIVE_UP: &str = "update bookmark set expires_at = '-infinity'
+where shard = 0 and epoch = $1 and expires_at <> 'infinity'";
+
+/// Ends that on a catalogue that is whole now.
+const FINISH: &str = "update bookmark set expires_at = '-infinity' where shard = 0 and epoch = $1";
 
 /// The lease of a catalogue's writer.
 #[derive(Debug)]
@@ -44,12 +57,35 @@ impl RowLease {
         Ok(epoch.map(|epoch| Self { epoch }))
     }
 
+    /// Takes it for `holder`, who makes the catalogue. `None` where there is one.
+    pub(in crate::postgres) async fn take_new(
+        connection: &mut PgConnection,
+        holder: &str,
+    ) -> Result<Option<Self>, CatalogError> {
+        let epoch: Option<i64> =
+            sqlx::query_scalar(TAKE_NEW).bind(holder).fetch_optional(connection).await?;
+        Ok(epoch.map(|epoch| Self { epoch }))
+    }
+
     /// Whether there is a row to take it in: the first migration makes it.
     pub(in crate::postgres) async fn has_row(
         connection: &mut PgConnection,
     ) -> Result<bool, CatalogError> {
         let query = "select to_regclass('bookmark') is not null";
         Ok(sqlx::query_scalar(query).fetch_one(connection).await?)
+    }
+
+    /// Whether the catalogue is whole. It has that row.
+    ///
+    /// # Errors
+    /// [`CatalogError::Unfinished`] when it is not.
+    pub(in crate::postgres) async fn check_whole(
+        connection: &mut PgConnection,
+    ) -> Result<(), CatalogError> {
+        match is_unfinished(connection).await? {
+            true => Err(CatalogError::Unfinished),
+            false => Ok(()),
+        }
     }
 
     /// Renews it, and within a transaction keeps it until that ends.
@@ -82,10 +118,27 @@ impl RowLease {
         Ok(())
     }
 
+    /// Ends it, in a transaction that has renewed it: the catalogue is whole.
+    pub(in crate::postgres) async fn finish(
+        &self,
+        connection: &mut PgConnection,
+    ) -> Result<(), CatalogError> {
+        sqlx::query(FINISH).bind(self.epoch).execute(connection).await?;
+        Ok(())
+    }
+
     /// How often the catalogue has changed hands.
     pub(in crate::postgres) fn epoch(&self) -> u64 {
         self.epoch.unsigned_abs()
     }
+}
+
+/// Whether the catalogue is being made, or that was interrupted.
+pub(in crate::postgres) async fn is_unfinished(
+    connection: &mut PgConnection,
+) -> Result<bool, CatalogError> {
+    let query = "select exists (select from bookmark where expires_at = 'infinity')";
+    Ok(sqlx::query_scalar(query).fetch_one(connection).await?)
 }
 
 fn seconds() -> f64 {

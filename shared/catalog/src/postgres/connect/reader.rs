@@ -1,5 +1,6 @@
 //! The API's end of the catalogue.
 
+use super::lease::RowLease;
 use super::owned::OwnConnection;
 use super::servers::{Servers, prepare};
 use crate::error::CatalogError;
@@ -75,7 +76,7 @@ impl CatalogReader {
         let applied: Result<Option<i64>, _> =
             sqlx::query_scalar(query).fetch_one(&mut *connection).await;
         match applied {
-            Ok(applied) if applied == wanted => Ok(()),
+            Ok(applied) if applied == wanted => RowLease::check_whole(&mut connection).await,
             Ok(_) => Err(CatalogError::NotMigrated),
             Err(error) if has_no_tables(&error) => Err(CatalogError::NotMigrated),
             Err(error) => Err(error.into()),

@@ -24,22 +24,45 @@ pub struct CatalogWriter {
     name: Arc<str>,
 }
 
+/// For what a catalogue is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// To index, once no other indexer has it.
+    Index,
+    /// Whoever has it.
+    Anyway,
+    /// To make it.
+    Make,
+}
+
 impl CatalogWriter {
     pub(crate) async fn own(settings: &CatalogSettings) -> Result<Self, CatalogError> {
-        Self::open(settings, "a command", true).await?.ok_or(CatalogError::NotMigrated)
+        let owned = Self::open(settings, "a command", Purpose::Anyway).await?;
+        owned.ok_or(CatalogError::NotMigrated)
+    }
+
+    /// Opens a catalogue that is being made, and begins it anew. It is nobody's until [`CatalogWriter::finish`]. `None`
+    /// where there is one already.
+    pub(crate) async fn make(settings: &CatalogSettings) -> Result<Option<Self>, CatalogError> {
+        let Some(made) = Self::open(settings, "a command that makes it", Purpose::Make).await?
+        else {
+            return Ok(None);
+        };
+        made.empty().await?;
+        Ok(Some(made))
     }
 
     pub(crate) async fn take(
         settings: &CatalogSettings,
         holder: &str,
     ) -> Result<Option<Self>, CatalogError> {
-        Self::open(settings, holder, false).await
+        Self::open(settings, holder, Purpose::Index).await
     }
 
     async fn open(
         settings: &CatalogSettings,
         holder: &str,
-        anyway: bool,
+        purpose: Purpose,
     ) -> Result<Option<Self>, CatalogError> {
         let servers = Servers::of(settings)?;
         let connection = OwnConnection::new(servers.clone());
@@ -50,10 +73,18 @@ impl CatalogWriter {
         if !within(RowLease::has_row(&mut owned)).await? {
             MIGRATIONS.run(&mut *owned).await?;
         }
+        if purpose != Purpose::Make {
+            within(RowLease::check_whole(&mut owned)).await?;
+        }
         // The tables are left to whoever has the lease: another writer may be in the middle of what they are now.
-        let Some(lease) = within(RowLease::take(&mut owned, holder, anyway)).await? else {
-            return Ok(None);
+        let lease = match purpose {
+            Purpose::Make => within(RowLease::take_new(&mut owned, holder)).await?,
+            _ => {
+                let anyway = purpose == Purpose::Anyway;
+                within(RowLease::take(&mut owned, holder, anyway)).await?
+            }
         };
+        let Some(lease) = lease else { return Ok(None) };
         MIGRATIONS.run(&mut *owned).await?;
         let id = async { Ok(sqlx::query_scalar::<_, String>(ID).fetch_one(&mut *owned).await?) };
         let id = within(id).await?;
@@ -95,6 +126,16 @@ impl CatalogWriter {
 
     /// So many more instances are committed: the server writes its log back by itself.
     pub(in crate::postgres) fn has_committed(&self, _instances: usize) {}
+
+    /// The catalogue that was made is whole: an indexer may take it.
+    ///
+    /// # Errors
+    /// [`CatalogError::Superseded`] when it is made by somebody else by now.
+    pub(crate) async fn finish(&self) -> Result<(), CatalogError> {
+        let mut transaction = self.begin_write().await?;
+        self.lease.finish(&mut transaction).await?;
+        transaction.commit().await
+    }
 
     pub(crate) async fn close(&self) {
         let closed = async {

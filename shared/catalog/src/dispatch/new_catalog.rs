@@ -1,0 +1,68 @@
+//! A catalogue in the making: nobody uses it before it is whole.
+
+use super::CatalogWriter;
+use crate::error::CatalogError;
+use crate::postgres;
+use crate::settings::CatalogSettings;
+use crate::sqlite;
+
+/// A catalogue in the making. In SQLite it is a file beside its place; in PostgreSQL it is in its place, and marked as
+/// unfinished.
+#[derive(Debug)]
+pub struct NewCatalog {
+    /// What it is written by.
+    pub writer: CatalogWriter,
+    place: Place,
+}
+
+#[derive(Debug)]
+enum Place {
+    File(sqlite::NewFile),
+    Database(CatalogSettings),
+}
+
+impl NewCatalog {
+    /// Begins it. What an earlier try left goes.
+    ///
+    /// # Errors
+    /// When there is a catalogue already, or it can't be made.
+    pub async fn begin(settings: &CatalogSettings) -> Result<Self, CatalogError> {
+        if !settings.is_postgres() {
+            let (file, writer) = sqlite::NewFile::begin(settings).await?;
+            return Ok(Self { writer: CatalogWriter::Sqlite(writer), place: Place::File(file) });
+        }
+        let Some(writer) = postgres::CatalogWriter::make(settings).await? else {
+            let named = settings.name()?;
+            return Err(CatalogError::Settings(format!(
+                "{named} has a catalogue already; name an empty database, which `createdb` makes"
+            )));
+        };
+        let place = Place::Database(settings.clone());
+        Ok(Self { writer: CatalogWriter::Postgres(writer), place })
+    }
+
+    /// Where it is until it is whole.
+    pub(crate) fn settings(&self) -> CatalogSettings {
+        match &self.place {
+            Place::File(file) => file.settings(),
+            Place::Database(settings) => settings.clone(),
+        }
+    }
+
+    /// Closes its writer and lets indexers have it.
+    ///
+    /// # Errors
+    /// When it can't be put in its place.
+    pub async fn put_in_place(self) -> Result<(), CatalogError> {
+        if let CatalogWriter::Postgres(writer) = &self.writer {
+            postgres::within(writer.finish()).await?;
+        }
+        self.writer.close().await;
+        match self.place {
+            Place::File(file) => {
+                file.put_in_place().map_err(|error| CatalogError::Refused(error.into()))
+            }
+            Place::Database(_) => Ok(()),
+        }
+    }
+}
