@@ -107,7 +107,7 @@ impl Driver {
     /// Goes on from the catalogue, until something fails. A transaction that is cut off by a stop
     /// is rolled back and read again at the next start.
     async fn read_on(&self) -> anyhow::Result<std::convert::Infallible> {
-        self.catalog.reopen_if_replaced().await?;
+        self.catalog.begin_again().await?;
         let jetstream = election::jetstream(self.nats.clone());
         let connects = self.connects();
         // The consumer of another one is not ours to delete.

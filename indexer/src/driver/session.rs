@@ -183,10 +183,10 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// What the stream has may be another thing once the broker was away.
+    /// What the stream has may be another thing once the broker was away, and the catalogue once its server was.
     pub(super) fn is_connected_as_before(&self) -> anyhow::Result<()> {
         ensure!(self.driver.connects() == self.connects, RECONNECTED);
-        Ok(())
+        Ok(self.driver.catalog.check_begun()?)
     }
 
     /// What is due next, a series or a study.

@@ -75,15 +75,24 @@ impl CatalogWriter {
         on!(self, one => one.renew())
     }
 
-    /// Goes on with the file that is in the catalogue's place now, if that is another one than was
-    /// opened: a restored backup, for instance.
+    /// Goes on with what is in the catalogue's place now: the file, if that is another one than was opened (a restored
+    /// backup, for instance), or the server. What was read of the catalogue before counts no more.
     ///
     /// # Errors
     /// As [`CatalogWriter::own`].
-    pub async fn reopen_if_replaced(&self) -> Result<(), CatalogError> {
+    pub async fn begin_again(&self) -> Result<(), CatalogError> {
+        on!(self, one => one.begin_again())
+    }
+
+    /// Whether what was read since [`CatalogWriter::begin_again`] is still so. A server that was connected to since may
+    /// have forgotten some of it, so nothing is written to that.
+    ///
+    /// # Errors
+    /// [`CatalogError::Unavailable`] when it is time to begin again.
+    pub fn check_begun(&self) -> Result<(), CatalogError> {
         match self {
-            Self::Sqlite(one) => one.reopen_if_replaced().await,
-            Self::Postgres(_) => Ok(()),
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(one) => one.check_begun(),
         }
     }
 

@@ -19,7 +19,9 @@ fn batch(sequence: u64) -> Batch {
     Batch { instances, ..Batch::new(bookmark(sequence)) }
 }
 
+/// Writes one, as the indexer does that begins again after each failure.
 async fn record(catalog: &CatalogWriter, sequence: u64) -> Result<(), CatalogError> {
+    catalog.begin_again().await?;
     catalog.record(&batch(sequence), |_| Consequences::default()).await.map(drop)
 }
 
@@ -89,6 +91,46 @@ async fn a_lost_session_costs_one_try() {
     assert!(lost.is_passing(), "{lost}");
     assert_eq!(last_sequence(&catalog).await, 1);
     record(&catalog, 2).await.unwrap();
+}
+
+#[tokio::test]
+async fn nothing_is_written_to_a_server_that_may_have_forgotten_what_was_read() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    let catalog = own(database.url()).await.unwrap();
+    record(&catalog, 1).await.unwrap();
+    let mut other = PgConnection::connect(database.url()).await.unwrap();
+    other
+        .execute("insert into outbox (subject, message_id, time, payload) values ('dicom.series.completed.MR.2.1', '2.1:1', 0, '{}')")
+        .await
+        .unwrap();
+    let [waiting] = &catalog.waiting_announcements(10).await.unwrap()[..] else { panic!("none") };
+    catalog.check_begun().unwrap();
+    end_other_sessions(&mut other).await;
+    // It is not the one who writes that notices.
+    catalog.count_waiting_announcements().await.unwrap_err();
+    assert_eq!(catalog.count_waiting_announcements().await.unwrap(), 1);
+    let write = |sequence| {
+        let catalog = catalog.clone();
+        async move { catalog.record(&batch(sequence), |_| Consequences::default()).await.map(drop) }
+    };
+    let refused = [
+        catalog.check_begun().unwrap_err(),
+        write(2).await.unwrap_err(),
+        catalog.announced(&[waiting.id]).await.unwrap_err(),
+    ];
+    for refused in refused {
+        assert!(refused.is_passing() && refused.to_string().contains("anew"), "{refused}");
+    }
+    assert_eq!(last_sequence(&catalog).await, 1);
+    catalog.begin_again().await.unwrap();
+    catalog.check_begun().unwrap();
+    write(2).await.unwrap();
+    // The id may be of another one by now.
+    catalog.announced(&[waiting.id]).await.unwrap_err();
+    let waiting = catalog.waiting_announcements(10).await.unwrap();
+    assert_eq!(waiting.len(), 1);
+    catalog.announced(&[waiting[0].id]).await.unwrap();
+    assert_eq!(catalog.count_waiting_announcements().await.unwrap(), 0);
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use crate::error::CatalogError;
 use sqlx::{Executor as _, PgConnection};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 /// The connection, and where it leads.
@@ -14,12 +15,14 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 pub(in crate::postgres) struct OwnConnection {
     servers: Servers,
     idle: Arc<Mutex<Option<PgConnection>>>,
+    /// How often a server was connected to.
+    connects: Arc<AtomicU64>,
 }
 
 impl OwnConnection {
     /// Not connected yet.
     pub(in crate::postgres) fn new(servers: Servers) -> Self {
-        Self { servers, idle: Arc::default() }
+        Self { servers, idle: Arc::default(), connects: Arc::default() }
     }
 
     /// The connection, once nobody else has it.
@@ -30,19 +33,19 @@ impl OwnConnection {
         let mut idle = self.idle.clone().lock_owned().await;
         let connection = match idle.take() {
             Some(connection) => connection,
-            None => self.servers.writable().await?,
+            None => {
+                let connection = self.servers.writable().await?;
+                self.connects.fetch_add(1, Ordering::Relaxed);
+                connection
+            }
         };
-        Ok(Owned { connection, idle })
+        // There is one at a time.
+        Ok(Owned { connection, idle, number: self.connects() })
     }
 
-    /// A transaction.
-    ///
-    /// # Errors
-    /// When no server takes writes.
-    pub(in crate::postgres) async fn begin(&self) -> Result<Owned, CatalogError> {
-        let mut owned = self.acquire().await?;
-        owned.execute("begin").await?;
-        Ok(owned)
+    /// How often a server was connected to, which is the number of the connection that there is.
+    pub(in crate::postgres) fn connects(&self) -> u64 {
+        self.connects.load(Ordering::Relaxed)
     }
 
     /// Closes it, once what runs on it has ended.
@@ -60,6 +63,8 @@ impl OwnConnection {
 pub(in crate::postgres) struct Owned {
     connection: PgConnection,
     idle: OwnedMutexGuard<Option<PgConnection>>,
+    /// Which connection it is: what another one has read may be of another server.
+    pub(in crate::postgres) number: u64,
 }
 
 impl Owned {

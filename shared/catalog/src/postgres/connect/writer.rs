@@ -7,7 +7,9 @@ use crate::error::CatalogError;
 use crate::lease::Lease;
 use crate::postgres::{MIGRATIONS, name, within};
 use crate::settings::CatalogSettings;
+use sqlx::Executor as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What no other catalogue has: the cluster, which a stand-by shares with its primary, and the database in it.
 const ID: &str = "select (select system_identifier from pg_control_system()) || ':' || oid
@@ -20,6 +22,10 @@ pub struct CatalogWriter {
     /// For the lease alone: a read that takes long can't hold up its renewal.
     renewal: OwnConnection,
     lease: Arc<RowLease>,
+    /// The connection on which the indexer has begun from the bookmark.
+    begun: Arc<AtomicU64>,
+    /// The connection on which the announcements that are under way were read.
+    announcing: Arc<AtomicU64>,
     id: Arc<str>,
     name: Arc<str>,
 }
@@ -88,10 +94,35 @@ impl CatalogWriter {
         MIGRATIONS.run(&mut *owned).await?;
         let id = async { Ok(sqlx::query_scalar::<_, String>(ID).fetch_one(&mut *owned).await?) };
         let id = within(id).await?;
+        let begun = Arc::new(AtomicU64::new(owned.number));
         owned.release();
         let name = name(&settings.database_url)?;
         let (lease, id, name) = (Arc::new(lease), id.into(), name.into());
-        Ok(Some(Self { connection, renewal, lease, id, name }))
+        let announcing = Arc::default();
+        Ok(Some(Self { connection, renewal, lease, begun, announcing, id, name }))
+    }
+
+    /// Goes on with the server that is connected to now: the indexer begins again from the bookmark.
+    ///
+    /// # Errors
+    /// When no server takes writes.
+    pub(crate) async fn begin_again(&self) -> Result<(), CatalogError> {
+        let owned = self.connection.acquire().await?;
+        self.begun.store(owned.number, Ordering::Relaxed);
+        owned.release();
+        Ok(())
+    }
+
+    /// Whether what was read since the indexer began is still so. The server that is connected to now may be a stand-by
+    /// of before that has not all that was committed, whoever has noticed that the other one is gone.
+    ///
+    /// # Errors
+    /// [`CatalogError::Unavailable`] when the indexer has to begin again.
+    pub(crate) fn check_begun(&self) -> Result<(), CatalogError> {
+        match self.connection.connects() == self.begun.load(Ordering::Relaxed) {
+            true => Ok(()),
+            false => Err(connected_anew()),
+        }
     }
 
     #[must_use]
@@ -117,15 +148,39 @@ impl CatalogWriter {
     /// while it runs.
     ///
     /// # Errors
-    /// [`CatalogError::Superseded`] when another indexer has taken the lease.
+    /// [`CatalogError::Superseded`] when another indexer has taken the lease, and [`CatalogError::Unavailable`] when the
+    /// indexer has to begin again, since the server may be another one.
     pub(in crate::postgres) async fn begin_write(&self) -> Result<Owned, CatalogError> {
-        let mut owned = self.connection.begin().await?;
+        let mut owned = self.connection.acquire().await?;
+        if owned.number != self.begun.load(Ordering::Relaxed) {
+            owned.release();
+            return Err(connected_anew());
+        }
+        owned.execute("begin").await?;
         self.lease.renew(&mut owned).await?;
         Ok(owned)
     }
 
     /// So many more instances are committed: the server writes its log back by itself.
     pub(in crate::postgres) fn has_committed(&self, _instances: usize) {}
+
+    /// The announcements that are read now are under way.
+    pub(in crate::postgres) fn announces(&self, owned: &Owned) {
+        self.announcing.store(owned.number, Ordering::Relaxed);
+    }
+
+    /// A transaction that writes to the outbox by what was read of it. Another server has given the ids to others.
+    ///
+    /// # Errors
+    /// As [`CatalogWriter::begin_write`].
+    pub(in crate::postgres) async fn begin_announced(&self) -> Result<Owned, CatalogError> {
+        let transaction = self.begin_write().await?;
+        if transaction.number != self.announcing.load(Ordering::Relaxed) {
+            transaction.roll_back().await?;
+            return Err(connected_anew());
+        }
+        Ok(transaction)
+    }
 
     /// The catalogue that was made is whole: an indexer may take it.
     ///
@@ -150,4 +205,8 @@ impl CatalogWriter {
             tracing::debug!(%error, "the lease on the catalogue ends by itself");
         }
     }
+}
+
+fn connected_anew() -> CatalogError {
+    CatalogError::Unavailable("PostgreSQL was connected to anew".into())
 }

@@ -21,6 +21,7 @@ impl CatalogWriter {
         .bind(i64::from(limit))
         .fetch_all(&mut *connection)
         .await?;
+        self.announces(&connection);
         release(connection);
         rows.into_iter().map(Announcement::of).collect()
     }
@@ -34,7 +35,7 @@ impl CatalogWriter {
     }
 
     pub(crate) async fn announced(&self, ids: &[i64]) -> Result<(), CatalogError> {
-        let mut transaction = self.begin_write().await?;
+        let mut transaction = self.begin_announced().await?;
         sqlx::query(concat!("delete from outbox where id ", one_of!("$1")))
             .bind(list(ids))
             .execute(&mut *transaction)

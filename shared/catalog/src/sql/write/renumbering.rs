@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 
 impl CatalogWriter {
     pub(crate) async fn renumber(&self, announcement: &Announcement) -> Result<bool, CatalogError> {
-        let mut transaction = self.begin_write().await?;
+        let mut transaction = self.begin_announced().await?;
         match announcement.subject {
             Subject::SeriesCompleted { .. } => {
                 let first: SeriesCompleted = read(&announcement.payload)?;

@@ -91,7 +91,7 @@ impl CatalogWriter {
         self.lease.renew(&self.pool).await
     }
 
-    pub(crate) async fn reopen_if_replaced(&self) -> Result<(), CatalogError> {
+    pub(crate) async fn begin_again(&self) -> Result<(), CatalogError> {
         if !self.file.is_replaced() {
             return Ok(());
         }
@@ -123,6 +123,19 @@ impl CatalogWriter {
         let mut transaction = self.pool.begin_with(BEGIN_WRITE).await?;
         self.lease.check(&mut transaction).await?;
         Ok(transaction)
+    }
+
+    /// The announcements that are read now are under way. Their ids are those of this file.
+    pub(in crate::sqlite) fn announces(&self, _connection: &PoolConnection<Sqlite>) {}
+
+    /// A transaction that writes to the outbox by what was read of it.
+    ///
+    /// # Errors
+    /// As [`CatalogWriter::begin_write`].
+    pub(in crate::sqlite) async fn begin_announced(
+        &self,
+    ) -> Result<Transaction<'static, Sqlite>, CatalogError> {
+        self.begin_write().await
     }
 
     /// So many more instances are committed.
