@@ -7,6 +7,7 @@ use super::passfile;
 use crate::error::CatalogError;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use sqlx::postgres::PgConnectOptions;
+use std::fs::File;
 use std::path::PathBuf;
 use std::str::FromStr as _;
 
@@ -54,6 +55,8 @@ pub(in crate::postgres) struct Location {
     /// A URL for each, in the order in which they are tried.
     urls: Vec<String>,
     passfile: Option<PathBuf>,
+    /// The files that TLS needs, each with its parameter.
+    tls_files: Vec<(String, PathBuf)>,
     /// Whether a server that only reads is no use for reading either.
     pub(in crate::postgres) must_write: bool,
 }
@@ -79,7 +82,7 @@ impl Location {
             None => (String::new(), authority.to_owned()),
         };
         let (mut kept, mut listed, mut ports) = (Vec::new(), None, None);
-        let (mut passfile, mut must_write) = (None, false);
+        let (mut passfile, mut tls_files, mut must_write) = (None, Vec::new(), false);
         let (mut is_verified, mut has_authority) = (false, false);
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -108,7 +111,10 @@ impl Location {
                     continue;
                 }
                 "sslmode" => is_verified = true,
-                "sslrootcert" => has_authority = true,
+                "sslrootcert" | "sslcert" | "sslkey" => {
+                    has_authority |= key == "sslrootcert";
+                    tls_files.push((key.to_owned(), PathBuf::from(&*decoded)));
+                }
                 key if PARAMETERS.contains(&key) || key.starts_with("options[") => {}
                 _ => return Err(wrong(&format!("has the unknown parameter {key:?}"))),
             }
@@ -141,9 +147,23 @@ impl Location {
                 if authority.is_empty() && !user.is_empty() { "localhost" } else { authority };
             format!("postgres://{user}{host}/{database}?{}", parameters.join("&"))
         });
-        let location = Self { urls: urls.collect(), passfile, must_write };
+        let location = Self { urls: urls.collect(), passfile, tls_files, must_write };
         location.options()?;
         Ok(location)
+    }
+
+    /// Whether the files that TLS needs can be read. A connection that fails for want of them does not say of which.
+    ///
+    /// # Errors
+    /// When one can't be read.
+    pub(in crate::postgres) fn check_files(&self) -> Result<(), CatalogError> {
+        self.tls_files.iter().try_for_each(|(parameter, file)| match File::open(file) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(CatalogError::Settings(format!(
+                "cannot read the {parameter} {} of DATABASE_URL: {error}",
+                file.display()
+            ))),
+        })
     }
 
     /// How each server is connected to. Files of passwords are read anew, so that one that was changed counts.

@@ -5,6 +5,7 @@ use crate::error::CatalogError;
 use crate::settings::CatalogSettings;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
+use std::io;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -53,6 +54,7 @@ impl Servers {
     /// # Errors
     /// When there is none; what the last one says.
     pub(in crate::postgres) async fn readable(&self) -> Result<PgConnectOptions, CatalogError> {
+        self.0.check_files()?;
         let mut options = self.0.options()?;
         if options.len() == 1 && !self.0.must_write {
             return Ok(options.remove(0));
@@ -66,6 +68,7 @@ impl Servers {
         &self,
         must_write: bool,
     ) -> Result<(PgConnectOptions, PgConnection), CatalogError> {
+        self.0.check_files()?;
         let mut refused = None;
         for options in self.0.options()? {
             match timeout(CONNECT_TIMEOUT, connect(&options, must_write)).await {
@@ -82,7 +85,7 @@ async fn connect(
     options: &PgConnectOptions,
     must_write: bool,
 ) -> Result<PgConnection, CatalogError> {
-    let mut connection = options.connect().await?;
+    let mut connection = options.connect().await.map_err(|error| refused(options, error))?;
     prepare(&mut connection).await?;
     if must_write {
         let read_only: String =
@@ -100,6 +103,19 @@ async fn connect(
 pub(in crate::postgres) async fn prepare(connection: &mut PgConnection) -> sqlx::Result<()> {
     connection.execute(sqlx::raw_sql(SESSION)).await?;
     Ok(())
+}
+
+/// What it means that a connection is not made. A certificate that is not taken is no better later.
+fn refused(options: &PgConnectOptions, error: sqlx::Error) -> CatalogError {
+    match error {
+        sqlx::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
+            let (host, port) = (options.get_host(), options.get_port());
+            CatalogError::Settings(format!(
+                "PostgreSQL on {host}:{port} is not trusted (see sslmode and sslrootcert in DATABASE_URL): {error}"
+            ))
+        }
+        other => other.into(),
+    }
 }
 
 fn silent(options: &PgConnectOptions) -> CatalogError {
