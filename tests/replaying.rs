@@ -1,13 +1,16 @@
 //! The record is enough: a catalogue that is made again from the streams says the same.
 
-use crate::harness::Services;
+use crate::harness::database::Database;
+use crate::harness::indexing::Published;
 use crate::harness::pipeline::rows;
 use crate::harness::scu::Scu;
-use crate::harness::series_to_store;
+use crate::harness::{Services, eventually, series_to_store};
+use catalog::CatalogError;
 use collimator::synthetic::SyntheticStudy;
 use dicom_core::{DataElement, PrimitiveValue, VR};
 use dicom_dictionary_std::tags;
 use std::time::Duration;
+use test_database::TestDatabase;
 
 #[tokio::test]
 async fn a_catalogue_that_is_rebuilt_says_what_the_live_one_says() {
@@ -61,7 +64,7 @@ async fn a_catalogue_that_is_rebuilt_says_what_the_live_one_says() {
     let mut scu = Scu::for_mr(services.dicom).await;
     scu.stores(&open.instances().unwrap()[0]).await;
     let last = shared::stream::position(&services.nats).await.unwrap().last;
-    crate::harness::eventually("all of it to be in the catalogue", async || {
+    eventually("all of it to be in the catalogue", async || {
         let rows = services.catalogue_rows().await;
         let read_to = format!("\"last_sequence\":{last},");
         (rows[0].contains(&read_to) && services.completions().await.len() == 7).then_some(())
@@ -80,6 +83,47 @@ async fn a_catalogue_that_is_rebuilt_says_what_the_live_one_says() {
     let (code, printed) = services.indexer_command(&["replay", "--into", into]).await;
     assert_eq!(code, Some(1), "{printed}");
     assert!(printed.contains("exists; name a file that does not"), "{printed}");
+
+    let Some(database) = TestDatabase::postgres() else { return };
+    let replay = ["replay", "--into", database.url()];
+    let (code, printed) = services.indexer_command(&replay).await;
+    assert_eq!(code, Some(0), "{printed}");
+    assert!(printed.contains("7 completions") && !printed.contains("partial"), "{printed}");
+    assert_eq!(Database::at(database.url().to_owned()).reader().rows().await.unwrap(), live);
+    let (code, printed) = services.indexer_command(&replay).await;
+    assert_eq!(code, Some(1), "{printed}");
+    assert!(printed.contains("has a catalogue already; name an empty database"), "{printed}");
+}
+
+/// Events of the record that is long enough to be interrupted.
+const LONG: u64 = 20_000;
+
+#[tokio::test]
+async fn nobody_uses_what_a_replay_into_postgresql_left_and_the_next_one_begins_anew() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    let services = Services::start_with(&[("SETTLE_PERIOD", "200ms")]).await;
+    let mut published = Published::new("2.25.8", "2.25.8");
+    published.sends(&services.nats_url, LONG).await;
+    published.releases(&services.nats_url).await;
+    services.lists("2.25.8", LONG).await;
+
+    let replay = ["replay", "--into", database.url()];
+    let mut interrupted = services.start_indexer_command(&replay).await;
+    let reader = Database::at(database.url().to_owned()).reader();
+    let is_begun = async || reader.bookmark().await.ok().flatten().map(drop);
+    eventually("the replay to have begun", is_begun).await;
+    interrupted.kill();
+    let mut refused = services.another_indexer_with(&[("DATABASE_URL", database.url())]).await;
+    assert_eq!(refused.ended().await, Some(1), "{}", refused.printed());
+    let printed = refused.printed();
+    assert!(printed.contains("the catalogue is unfinished"), "{printed}");
+    let refused = reader.check().await.unwrap_err();
+    assert!(matches!(refused, CatalogError::Unfinished), "{refused}");
+
+    let (code, printed) = services.indexer_command(&replay).await;
+    assert_eq!(code, Some(0), "{printed}");
+    reader.check().await.unwrap();
+    assert_eq!(reader.rows().await.unwrap(), services.catalogue_rows().await);
 }
 
 /// Sends a new series and waits until it is announced; gives its UID.
@@ -87,7 +131,7 @@ async fn completes(services: &Services, instances: u32) -> String {
     let study = SyntheticStudy::new().series("MR", instances).size(16, 16);
     let uid = study.series_instance_uids().remove(0);
     services.receives(study.write_to(&services.folder().join(&uid)).unwrap()).await;
-    crate::harness::eventually(&format!("the completion of {uid}"), async || {
+    eventually(&format!("the completion of {uid}"), async || {
         let completions = services.events("SERIES").await;
         completions.iter().any(|event| event.subject.ends_with(&uid)).then_some(())
     })

@@ -305,10 +305,14 @@ impl Services {
     /// A command of the indexer on the same broker, with its settings; its exit code and what it
     /// printed.
     pub async fn indexer_command(&self, arguments: &[&str]) -> (Option<i32>, String) {
-        let program = service("indexer").await;
-        let folder = self.folder.path();
-        let mut process = Process::start_with(&program, arguments, folder, &self.settings);
+        let mut process = self.start_indexer_command(arguments).await;
         (process.ended().await, process.printed())
+    }
+
+    /// Starts such a command.
+    pub async fn start_indexer_command(&self, arguments: &[&str]) -> Process {
+        let program = service("indexer").await;
+        Process::start_with(&program, arguments, self.folder.path(), &self.settings)
     }
 
     /// A command of the all-in-one program, without settings; its exit code and what it printed.

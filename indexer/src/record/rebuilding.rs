@@ -190,7 +190,6 @@ impl Rebuilding {
             (bookmark.last_sequence, bookmark.event) = (last, None);
         }
         self.commit().await?;
-        self.catalog.close().await;
         Ok(self.report)
     }
 
