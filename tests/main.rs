@@ -51,6 +51,8 @@ mod oidc;
 mod old_nats;
 mod orthanc;
 mod paths;
+mod postgres_failover;
+mod postgres_tls;
 mod postgres_trouble;
 mod pseudonyms;
 mod pydicom_files;

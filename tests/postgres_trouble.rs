@@ -1,11 +1,9 @@
 //! A PostgreSQL server that is killed while the indexer commits.
 
 use crate::harness::database::Database;
-use crate::harness::eventually;
 use crate::harness::indexing::{Indexing, Published};
-use crate::harness::pipeline::{broker, events};
+use crate::harness::pipeline::broker;
 use crate::harness::tools::skip;
-use std::collections::BTreeSet;
 use test_database::KillableServer;
 
 /// Kills, unless the environment says how many.
@@ -49,24 +47,6 @@ async fn a_server_that_is_killed_in_the_middle_of_commits_loses_and_doubles_noth
         server.start_again();
     }
     indexing.has(sent).await;
-    let revisions = eventually("each series to be complete", async || {
-        let revisions = indexing.revisions().await;
-        (revisions.len() >= series).then_some(revisions)
-    })
-    .await;
-    assert_eq!(revisions.len(), series, "each is complete once: {revisions:?}");
-    for revision in &revisions {
-        assert_eq!(revision["instances_count"], EVENTS / 2, "{revision}");
-    }
-    let nats = async_nats::connect(&url).await.unwrap();
-    let announced = eventually("each to be announced", async || {
-        let announced = events(&nats, "SERIES").await;
-        (announced.len() >= series).then_some(announced)
-    })
-    .await;
-    let ids: BTreeSet<_> =
-        announced.iter().map(|event| event.headers.get("Nats-Msg-Id").unwrap().as_str()).collect();
-    assert!(ids.iter().all(|id| id.ends_with(":1")), "{ids:?}");
-    assert_eq!((announced.len(), ids.len()), (series, series), "each is announced once: {ids:?}");
+    indexing.completes_each_once(series, EVENTS / 2).await;
     assert!(!indexing.printed().contains("ERROR"), "{}", indexing.printed());
 }

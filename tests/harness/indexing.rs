@@ -3,7 +3,7 @@
 
 use super::database::Database;
 use super::eventually;
-use super::pipeline::{Process, free_addr, service, test_settings};
+use super::pipeline::{Process, events, free_addr, service, test_settings};
 use async_nats::jetstream;
 use catalog::{CatalogReader, CatalogSettings, Inspected, Loss};
 use contract::event::{
@@ -15,6 +15,7 @@ use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use serde_json::Value;
 use shared::message::Message;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -160,6 +161,39 @@ impl Indexing {
         let rows = self.catalog().rows().await.unwrap_or_default();
         let revisions = rows.iter().filter_map(|row| row.strip_prefix("revisions "));
         revisions.map(|revision| serde_json::from_str(revision).unwrap()).collect()
+    }
+
+    /// Waits until so many series are complete, each once with so many instances, and announced once.
+    pub async fn completes_each_once(&self, series: usize, instances: u64) {
+        let revisions = eventually("each series to be complete", async || {
+            let revisions = self.revisions().await;
+            (revisions.len() >= series).then_some(revisions)
+        })
+        .await;
+        assert_eq!(revisions.len(), series, "each is complete once: {revisions:?}");
+        for revision in &revisions {
+            assert_eq!(revision["instances_count"], instances, "{revision}");
+        }
+        let ids = self.announces(series).await;
+        assert!(ids.iter().all(|id| id.ends_with(":1")), "{ids:?}");
+    }
+
+    /// Waits until so many completions are announced, each once; gives their ids.
+    pub async fn announces(&self, completions: usize) -> BTreeSet<String> {
+        let nats = async_nats::connect(&self.url).await.unwrap();
+        let announced = eventually(&format!("{completions} announcements"), async || {
+            let mut announced = events(&nats, "SERIES").await;
+            announced.retain(|event| event.subject.starts_with("dicom.series.completed."));
+            (announced.len() >= completions).then_some(announced)
+        })
+        .await;
+        let ids: BTreeSet<_> = announced
+            .iter()
+            .map(|event| event.headers.get("Nats-Msg-Id").unwrap().to_string())
+            .collect();
+        let counts = (announced.len(), ids.len());
+        assert_eq!(counts, (completions, completions), "each is announced once: {ids:?}");
+        ids
     }
 
     /// What it counts.

@@ -1,8 +1,8 @@
 //! A PostgreSQL server that lives as long as the process of the tests.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::fs::{MetadataExt as _, chown};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -30,6 +30,10 @@ const READY_LIMIT: Duration = Duration::from_secs(60);
 
 /// How often a server that starts is looked at.
 const POLL: Duration = Duration::from_millis(20);
+
+/// What a server says that can't start right now, or a stand-by whose primary is away. It goes on.
+const PASSING: [&str; 4] =
+    ["starting up", "not yet accepting", "could not connect to the primary", "walreceiver"];
 
 /// How often a start is tried: somebody else may take the port that was free a moment ago.
 const TRIES: usize = 5;
@@ -117,6 +121,8 @@ pub struct KillableServer {
     programs: PathBuf,
     folder: TempDir,
     port: u16,
+    /// Settings of its own, each `name=value`.
+    settings: Vec<String>,
     /// The watch over it, whose input ends with this.
     watch: Option<Child>,
 }
@@ -128,12 +134,104 @@ impl KillableServer {
     /// When it does not start.
     #[must_use]
     pub fn start() -> Option<Self> {
-        let programs = programs()?;
+        let server = Self::new(programs()?);
+        make_cluster(&server.programs, server.folder.path());
+        Some(server.started())
+    }
+
+    /// Starts one that speaks TLS with this certificate and key, both in PEM; `None` where PostgreSQL is not installed.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn start_with_tls(certificate: &Path, key: &Path) -> Option<Self> {
+        let mut server = Self::new(programs()?);
+        make_cluster(&server.programs, server.folder.path());
+        for (setting, file) in [("ssl_cert_file", certificate), ("ssl_key_file", key)] {
+            let own = server.folder.path().join(setting);
+            fs::copy(file, &own).unwrap();
+            // It refuses a key that others may read.
+            fs::set_permissions(&own, Permissions::from_mode(0o600)).unwrap();
+            give_away(&own, server.folder.path());
+            server.settings.push(format!("{setting}={}", own.display()));
+        }
+        server.settings.push("ssl=on".to_owned());
+        Some(server.started())
+    }
+
+    /// Starts a streaming stand-by of it, which may be read.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn standby(&self) -> Self {
+        let mut standby = Self::new(self.programs.clone());
+        standby.follow(self);
+        standby
+    }
+
+    /// Becomes a streaming stand-by of another one, after it was killed. What it had is gone.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn follow(&mut self, primary: &Self) {
+        let cluster = self.folder.path().join(CLUSTER);
+        if cluster.exists() {
+            fs::remove_dir_all(&cluster).unwrap();
+        }
+        give_away(self.folder.path(), self.folder.path());
+        let copied = unprivileged(&self.programs.join("pg_basebackup"), self.folder.path())
+            .args(["--host=127.0.0.1", "--username", USER, "--port", &primary.port.to_string()])
+            .args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync", "--pgdata"])
+            .arg(&cluster)
+            .output()
+            .unwrap();
+        assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
+        self.start_again();
+    }
+
+    /// Makes it a primary.
+    ///
+    /// # Panics
+    /// When it is none soon.
+    pub fn promote(&self) {
+        self.control(&["promote", "--wait"]);
+    }
+
+    /// Stops it in order.
+    ///
+    /// # Panics
+    /// When it does not stop.
+    pub fn stop(&mut self) {
+        self.control(&["stop", "--mode=fast", "--wait"]);
+        self.end_watch();
+    }
+
+    fn control(&self, arguments: &[&str]) {
+        let run = unprivileged(&self.programs.join("pg_ctl"), self.folder.path())
+            .args(arguments)
+            .arg("--pgdata")
+            .arg(self.folder.path().join(CLUSTER))
+            .output()
+            .unwrap();
+        let printed = String::from_utf8_lossy(&run.stderr);
+        assert!(run.status.success(), "pg_ctl {arguments:?}: {printed}");
+    }
+
+    fn new(programs: PathBuf) -> Self {
         let folder = tempfile::Builder::new().prefix("postgres-").tempdir().unwrap();
-        make_cluster(&programs, folder.path());
-        let mut server = Self { programs, folder, port: free_port(), watch: None };
-        server.start_again();
-        Some(server)
+        Self { programs, folder, port: free_port(), settings: Vec::new(), watch: None }
+    }
+
+    fn started(mut self) -> Self {
+        self.start_again();
+        self
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// The URL of its first database.
@@ -166,7 +264,7 @@ impl KillableServer {
     pub fn start_again(&mut self) {
         let began = Instant::now();
         loop {
-            match start(&self.programs, self.folder.path(), self.port, false) {
+            match start(&self.programs, self.folder.path(), self.port, &self.settings, false) {
                 Ok(watch) => {
                     self.watch = Some(watch);
                     return;
@@ -210,7 +308,7 @@ fn run(programs: &Path) -> Result<(Child, u16), String> {
     let folder = tempfile::Builder::new().prefix("postgres-").tempdir().unwrap().keep();
     make_cluster(programs, &folder);
     let port = free_port();
-    Ok((start(programs, &folder, port, true)?, port))
+    Ok((start(programs, &folder, port, &[], true)?, port))
 }
 
 fn free_port() -> u16 {
@@ -219,9 +317,7 @@ fn free_port() -> u16 {
 
 /// Makes the cluster in a folder, for a user that PostgreSQL takes.
 fn make_cluster(programs: &Path, folder: &Path) {
-    if fs::metadata(folder).unwrap().uid() == ROOT {
-        chown(folder, Some(NOBODY), Some(NOBODY)).unwrap();
-    }
+    give_away(folder, folder);
     let made = unprivileged(&programs.join("initdb"), folder)
         .args(["--no-sync", "--auth=trust", "--username", USER, "--encoding=UTF8"])
         // Text is sorted as people do unless a column says otherwise: a missing `collate "C"` shows.
@@ -234,7 +330,13 @@ fn make_cluster(programs: &Path, folder: &Path) {
 
 /// Starts a server on the cluster in a folder; gives the watch over it, or what it has logged.
 #[allow(clippy::zombie_processes, reason = "the watch outlives this process")]
-fn start(programs: &Path, folder: &Path, port: u16, removes: bool) -> Result<Child, String> {
+fn start(
+    programs: &Path,
+    folder: &Path,
+    port: u16,
+    settings: &[String],
+    removes: bool,
+) -> Result<Child, String> {
     let log = folder.join("log");
     let output = File::create(&log).unwrap();
     let removed = if removes { folder } else { Path::new("") };
@@ -248,6 +350,7 @@ fn start(programs: &Path, folder: &Path, port: u16, removes: bool) -> Result<Chi
         .args(["-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=200"])
         .args(["-c", "listen_addresses=127.0.0.1", "-c", &format!("port={port}")])
         .args(["-c", &format!("unix_socket_directories={}", folder.display())])
+        .args(settings.iter().flat_map(|setting| ["-c", setting]))
         .stdin(Stdio::piped())
         .stdout(output.try_clone().unwrap())
         .stderr(output)
@@ -258,15 +361,25 @@ fn start(programs: &Path, folder: &Path, port: u16, removes: bool) -> Result<Chi
     let began = Instant::now();
     loop {
         let logged = fs::read_to_string(&log).unwrap();
-        if logged.contains("database system is ready to accept connections") {
+        // Connections, or of a stand-by read-only ones.
+        if logged.contains("database system is ready to accept") {
             return Ok(watch);
         }
-        // One that starts while connections of the one before end says FATAL and that it starts.
-        let refuses = logged.contains("FATAL") && !logged.contains("starting up");
+        let refuses = logged.lines().any(|line| {
+            line.contains("FATAL") && !PASSING.iter().any(|passing| line.contains(passing))
+        });
         if refuses || began.elapsed() > READY_LIMIT {
             return Err(logged);
         }
         thread::sleep(POLL);
+    }
+}
+
+/// Gives a file to the user that PostgreSQL runs as: not root.
+fn give_away(file: &Path, folder: &Path) {
+    let owner = fs::metadata(folder).unwrap().uid();
+    if owner == ROOT || owner == NOBODY {
+        chown(file, Some(NOBODY), Some(NOBODY)).unwrap();
     }
 }
 
