@@ -263,7 +263,8 @@ async fn recovered(parts: &Parts, studies: &[SyntheticStudy], tally: &mut Tally)
     tally.completions += completions.len();
 }
 
-fn number(variable: &str, default: u64) -> u64 {
+/// A number in the environment.
+pub fn number(variable: &str, default: u64) -> u64 {
     std::env::var(variable).map_or(default, |text| text.parse().unwrap())
 }
 

@@ -14,6 +14,7 @@ mod browsing;
 mod catalogue_trouble;
 mod catching_up;
 mod chaos;
+mod cluster_chaos;
 mod clustering;
 mod completing;
 mod containers;

@@ -22,8 +22,8 @@ fn failovers() -> u64 {
 fn url(one: &KillableServer, other: &KillableServer) -> String {
     format!(
         "postgres://collimator@127.0.0.1:{},127.0.0.1:{}/postgres?target_session_attrs=read-write",
-        one.port(),
-        other.port()
+        one.addr().port(),
+        other.addr().port()
     )
 }
 
@@ -55,9 +55,7 @@ async fn is_caught_up(primary: &KillableServer) {
 
 /// From now on nothing is committed that the stand-by has not.
 async fn waits_for_its_standby(primary: &KillableServer) {
-    let mut connection = connect(primary).await;
-    connection.execute("alter system set synchronous_standby_names = '*'").await.unwrap();
-    connection.execute("select pg_reload_conf()").await.unwrap();
+    primary.commits_with_standby();
     let query = "select exists (select from pg_stat_replication where sync_state = 'sync')";
     eventually("the stand-by to be synchronous", async || {
         ask::<bool>(primary, query).await.then_some(())

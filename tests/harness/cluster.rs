@@ -6,12 +6,13 @@ use super::pipeline::{Process, free_addr};
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::{ServerAddr, jetstream};
 use collimator::embedded_nats::Finder;
+use jiff::Timestamp;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use tempfile::TempDir;
 
 /// How many of them.
-const SERVERS: usize = 3;
+pub const SERVERS: usize = 3;
 
 /// A cluster. Each server can be killed and started again.
 pub struct Cluster {
@@ -32,6 +33,15 @@ struct Server {
 impl Cluster {
     /// Three servers that have found each other and chosen a leader.
     pub async fn start() -> Self {
+        Self::start_with("").await
+    }
+
+    /// The same, of which clients know only where they were told to connect to.
+    pub async fn start_unadvertised() -> Self {
+        Self::start_with("no_advertise: true, ").await
+    }
+
+    async fn start_with(more: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let program = Finder::new(None, folder.path()).find_or_fetch().await.unwrap();
         let peers: Vec<_> = (0..SERVERS).map(|_| free_addr()).collect();
@@ -53,7 +63,7 @@ impl Cluster {
             let nowhere = free_addr();
             let text = format!(
                 "server_name: {name}\nlisten: \"{client}\"\njetstream {{ store_dir: \"{}\" }}\n\
-                 cluster {{ name: test, listen: \"{peer}\", advertise: \"{nowhere}\", routes: [{}] }}\n",
+                 cluster {{ {more}name: test, listen: \"{peer}\", advertise: \"{nowhere}\", routes: [{}] }}\n",
                 store.display(),
                 routes.join(", ")
             );
@@ -124,19 +134,33 @@ impl Cluster {
 
     /// When the messages of a stream were stored that have such a subject, in nanoseconds since 1970.
     pub async fn stored_at(&self, stream: &str, such: impl Fn(&str) -> bool) -> Vec<i64> {
+        let messages = self.messages(stream).await;
+        let of_subject = messages.iter().filter(|message| such(&message.subject));
+        of_subject.map(|message| message.time.unix_timestamp_nanos() as i64).collect()
+    }
+
+    /// All messages of a stream so far.
+    pub async fn messages(&self, stream: &str) -> Vec<StreamMessage> {
         eventually("the stream to be read", async || {
             let stream = self.jetstream().await?.get_stream(stream).await.ok()?;
             let state = &stream.cached_info().state;
-            let mut times = Vec::new();
-            for sequence in state.first_sequence..=state.last_sequence {
-                let message = stream.get_raw_message(sequence).await.ok()?;
-                if such(&message.subject) {
-                    times.push(message.time.unix_timestamp_nanos() as i64);
-                }
+            let mut messages = Vec::new();
+            for sequence in state.first_sequence.max(1)..=state.last_sequence {
+                messages.push(stream.get_raw_message(sequence).await.ok()?);
             }
-            Some(times)
+            Some(messages)
         })
         .await
+    }
+
+    /// Waits until a stream has stored something that is later.
+    pub async fn stores_since(&self, name: &str, moment: Timestamp) {
+        eventually(&format!("something new in {name}"), async || {
+            let stream = self.jetstream().await?.get_stream(name).await.ok()?;
+            let latest = stream.cached_info().state.last_timestamp.unix_timestamp_nanos();
+            (latest > moment.as_nanosecond()).then_some(())
+        })
+        .await;
     }
 
     /// Waits until a stream has so many replicas, all of them with all of it.
@@ -172,6 +196,16 @@ impl Cluster {
     fn links_of(&self, number: usize) -> impl Iterator<Item = &Link> {
         let its = move |(from, to): &(usize, usize)| *from == number || *to == number;
         self.links.iter().filter(move |(ends, _)| its(ends)).map(|(_, link)| link)
+    }
+
+    /// Sends a server a signal by name, such as `STOP` or `CONT`.
+    pub fn signal(&self, number: usize, name: &str) {
+        self.servers[number].process.signal(name);
+    }
+
+    /// Where a server is.
+    pub fn addr(&self, number: usize) -> SocketAddr {
+        self.servers[number].client
     }
 
     /// Kills a server.

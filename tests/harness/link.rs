@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::broadcast;
+use tokio::task::AbortHandle;
 
 /// Passes connections on to a target, until they are cut.
 pub struct Link {
@@ -13,6 +14,7 @@ pub struct Link {
     pub addr: SocketAddr,
     cut: broadcast::Sender<Fault>,
     blocked: Arc<AtomicBool>,
+    accepting: AbortHandle,
 }
 
 /// What becomes of the connections that pass through a link.
@@ -33,7 +35,7 @@ impl Link {
         let cuts = cut.clone();
         let blocked = Arc::new(AtomicBool::new(false));
         let blocks = blocked.clone();
-        tokio::spawn(async move {
+        let accepting = tokio::spawn(async move {
             loop {
                 let Ok((mut near, _)) = listener.accept().await else { continue };
                 let mut cut = cuts.subscribe();
@@ -58,7 +60,7 @@ impl Link {
                 });
             }
         });
-        Self { addr, cut, blocked }
+        Self { addr, cut, blocked, accepting: accepting.abort_handle() }
     }
 
     /// Cuts all connections that pass through it now.
@@ -82,5 +84,12 @@ impl Link {
     /// Has nothing pass any more through all connections that pass through it now. New ones work.
     pub fn die(&self) {
         let _ = self.cut.send(Fault::Dead);
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        // What passes through it ends too, since nobody can cut it any more.
+        self.accepting.abort();
     }
 }

@@ -1,7 +1,9 @@
 //! A PostgreSQL server that lives as long as the process of the tests.
 
 use std::fs::{self, File, Permissions};
-use std::net::{Ipv4Addr, TcpListener};
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::ops::Range;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -24,6 +26,9 @@ const CLUSTER: &str = "cluster";
 
 /// The user of the database, who may do everything.
 const USER: &str = "collimator";
+
+/// Ports that the kernel does not give to connections and to those who ask for any: a server may be dead for a while.
+const PORTS: Range<u16> = 20_000..32_000;
 
 /// How long a start may take. Generous: machines are shared.
 const READY_LIMIT: Duration = Duration::from_secs(60);
@@ -97,7 +102,7 @@ impl Server {
 
     /// The URL of a database.
     pub(crate) fn url(&self, database: &str) -> String {
-        format!("postgres://{USER}@127.0.0.1:{}/{database}", self.port)
+        url(self.port, database)
     }
 
     /// Runs one of PostgreSQL's own programs on the server.
@@ -190,6 +195,18 @@ impl KillableServer {
         self.start_again();
     }
 
+    /// Commits nothing from now on that its stand-by does not have.
+    pub fn commits_with_standby(&self) {
+        self.query("alter system set synchronous_standby_names = '*'");
+        self.query("select pg_reload_conf()");
+    }
+
+    /// Whether a stand-by has all that it commits.
+    #[must_use]
+    pub fn is_replicated(&self) -> bool {
+        self.query("select count(*) from pg_stat_replication where sync_state = 'sync'") == "1"
+    }
+
     /// Makes it a primary.
     ///
     /// # Panics
@@ -230,14 +247,14 @@ impl KillableServer {
 
     /// Where it listens.
     #[must_use]
-    pub fn port(&self) -> u16 {
-        self.port
+    pub fn addr(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
     /// The URL of its first database.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("postgres://{USER}@127.0.0.1:{}/postgres", self.port)
+        url(self.port, "postgres")
     }
 
     /// Kills it with SIGKILL, whatever it does at the moment.
@@ -245,16 +262,47 @@ impl KillableServer {
     /// # Panics
     /// When it does not run.
     pub fn kill(&mut self) {
+        let process = self.process();
+        // Its children too: one in the middle of a statement would go on to its end.
+        for children in ["-P", "-g"] {
+            let _ = Command::new("pkill").args(["-KILL", children, &process]).status();
+        }
+        signal("-KILL", &process);
+        self.end_watch();
+    }
+
+    /// Stops it and all of its children with SIGSTOP.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn pause(&self) {
+        let process = self.process();
+        // First, so that it starts no more of them.
+        signal("-STOP", &process);
+        let _ = Command::new("pkill").args(["-STOP", "-P", &process]).status();
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn go_on(&self) {
+        let process = self.process();
+        let _ = Command::new("pkill").args(["-CONT", "-P", &process]).status();
+        signal("-CONT", &process);
+    }
+
+    fn process(&self) -> String {
         let file = self.folder.path().join(CLUSTER).join("postmaster.pid");
         let text = fs::read_to_string(file).unwrap();
-        let process = text.lines().next().unwrap();
-        // Its children too: one in the middle of a statement would go on to its end.
-        for arguments in [["-KILL", "-P", process].as_slice(), &["-KILL", "-g", process]] {
-            let _ = Command::new("pkill").args(arguments).status();
-        }
-        let killed = Command::new("kill").args(["-KILL", process]).status().unwrap();
-        assert!(killed.success());
-        self.end_watch();
+        text.lines().next().unwrap().to_owned()
+    }
+
+    /// What the server answers; empty when it does not.
+    fn query(&self, query: &str) -> String {
+        let mut psql = Command::new(self.programs.join("psql"));
+        let asked = psql.args(["-qtAX", &self.url(), "-c", query]).output().unwrap();
+        String::from_utf8(asked.stdout).unwrap().trim().to_owned()
     }
 
     /// Starts it again, after it was killed.
@@ -289,6 +337,36 @@ impl Drop for KillableServer {
     }
 }
 
+/// Makes a cluster in an empty folder, and gives the command that runs a server on it, with the URL of its first
+/// database. For those who measure it: it syncs what it commits, and has PostgreSQL's own settings. `None` where
+/// PostgreSQL is not installed.
+///
+/// # Panics
+/// When the cluster can't be made.
+#[must_use]
+pub fn synced_server(folder: &Path) -> Option<(Command, String)> {
+    let programs = programs()?;
+    make_cluster(&programs, folder);
+    let port = free_port();
+    let mut command = unprivileged(&programs.join("postgres"), folder);
+    command
+        .arg("-D")
+        .arg(folder.join(CLUSTER))
+        .args(["-c", "listen_addresses=127.0.0.1", "-c", &format!("port={port}")])
+        .args(["-c", "unix_socket_directories="]);
+    Some((command, url(port, "postgres")))
+}
+
+fn url(port: u16, database: &str) -> String {
+    format!("postgres://{USER}@127.0.0.1:{port}/{database}")
+}
+
+/// Sends a process a signal.
+fn signal(name: &str, process: &str) {
+    let sent = Command::new("kill").args([name, process]).status().unwrap();
+    assert!(sent.success(), "kill {name} {process}");
+}
+
 /// Where the programs of the latest version are.
 fn programs() -> Option<PathBuf> {
     let versions = fs::read_dir(DEBIAN).into_iter().flatten().flatten().filter_map(|entry| {
@@ -311,8 +389,16 @@ fn run(programs: &Path) -> Result<(Child, u16), String> {
     Ok((start(programs, &folder, port, &[], true)?, port))
 }
 
+/// A port that nobody listens on at the moment.
 fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+    loop {
+        // Random numbers of the standard library.
+        let random = RandomState::new().build_hasher().finish();
+        let port = PORTS.start + (random % u64::from(PORTS.end - PORTS.start)) as u16;
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// Makes the cluster in a folder, for a user that PostgreSQL takes.
