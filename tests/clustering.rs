@@ -7,11 +7,17 @@ use crate::harness::pipeline::{
 };
 use crate::harness::schemas::Schemas;
 use crate::harness::scu::Scu;
+use async_nats::jetstream;
 use collimator::synthetic::SyntheticStudy;
+use shared::health::Health;
+use shared::settings::StreamSettings;
+use shared::stream::ensure_streams_eventually;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 /// Enough for many requests, of which each may be overtaken by its end.
 const BACKLOG: u64 = 4800;
@@ -146,6 +152,30 @@ async fn more_replicas_than_there_are_servers_are_refused_by_a_line_that_says_so
         assert_eq!(indexer.ended().await, Some(1), "{}", indexer.printed());
         let line = "STREAM_REPLICAS is more than NATS has servers that can take the stream";
         assert!(indexer.printed().contains(line), "{}", indexer.printed());
+    }
+}
+
+/// Services that start at the same time.
+const STARTING: usize = 9;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_that_several_services_make_at_the_same_time_are_made() {
+    let cluster = Cluster::start().await;
+    let settings = StreamSettings { stream_replicas: Some(3), ..StreamSettings::default() };
+    let mut making = JoinSet::new();
+    for number in 0..STARTING {
+        let client = async_nats::connect(cluster.url(number % 3)).await.unwrap();
+        let (jetstream, settings) = (jetstream::new(client), settings.clone());
+        making.spawn(async move {
+            let (part, stop) = (Health::default().part("streams"), CancellationToken::new());
+            ensure_streams_eventually(&jetstream, &settings, &part, &stop).await
+        });
+    }
+    for made in making.join_all().await {
+        assert!(made.unwrap());
+    }
+    for stream in ["INSTANCES", "SERIES", "DEAD", "AUDIT"] {
+        cluster.has(stream, 3).await;
     }
 }
 

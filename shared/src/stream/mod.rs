@@ -60,6 +60,11 @@ const SERIES_DUPLICATE_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
 /// From one look at the settings of the streams to the next.
 const GUARD_PAUSE: Duration = Duration::from_secs(60);
 
+/// A cluster answers whoever makes a stream that somebody else is making before all of its servers know the stream.
+#[derive(Debug, thiserror::Error)]
+#[error("NATS says that it was made, and does not know it yet")]
+struct Unfinished;
+
 /// The headers of an event, for async-nats.
 #[must_use]
 pub fn headers(subject: &Subject, source: &str, id: &str, time: Timestamp) -> HeaderMap {
@@ -86,7 +91,9 @@ pub async fn ensure_streams_eventually(
         let error = tokio::select! {
             ensured = ensure_streams(jetstream, settings) => match ensured {
                 Ok(()) => return Ok(true),
-                Err(error) if !is_passing(&error) => return Err(error),
+                Err(error) if !is_passing(&error) && !error.is::<Unfinished>() => {
+                    return Err(error);
+                }
                 Err(error) => error,
             },
             () = stop.cancelled() => return Ok(false),
@@ -212,7 +219,14 @@ async fn ensure_stream(jetstream: &Context, wanted: Config) -> anyhow::Result<()
         }
         Err(error) => return Err(error.into()),
     }
-    let kept = jetstream.get_stream(&wanted.name).await?.cached_info().config.clone();
+    let kept =
+        jetstream.get_stream(&wanted.name).await.map_err(|error| {
+            match is_stream_not_found(&error) {
+                true => anyhow::Error::new(Unfinished),
+                false => error.into(),
+            }
+        })?;
+    let kept = kept.cached_info().config.clone();
     let mut imposed = kept.clone();
     impose(&mut imposed, &wanted);
     ensure!(kept == imposed, "the server did not keep its configuration: {kept:?}");
