@@ -14,16 +14,13 @@ pub struct Window {
 }
 
 impl Window {
-    /// The longest of what lies between two moments that follow each other, and in the window at least in part.
+    /// The longest time in the window between two moments that follow each other.
     fn longest_pause(&self, moments: impl Iterator<Item = Timestamp>) -> SignedDuration {
-        let (mut longest, mut before) = (SignedDuration::ZERO, None);
-        for moment in moments {
-            if let Some(before) = before.replace(moment)
-                && before < self.ended
-                && moment > self.began
-            {
-                longest = longest.max(moment.duration_since(before));
-            }
+        let (mut longest, mut before) = (SignedDuration::ZERO, self.began);
+        for moment in moments.chain([self.ended]) {
+            let moment = moment.clamp(self.began, self.ended);
+            longest = longest.max(moment.duration_since(before));
+            before = moment;
         }
         longest
     }
