@@ -331,12 +331,7 @@ impl CatalogWriter {
     /// When the catalogue can't be written, or has such series.
     #[cfg(feature = "synthetic")]
     pub async fn fill(&self, series: u32) -> Result<(), CatalogError> {
-        match self {
-            Self::Sqlite(one) => one.fill(series).await,
-            Self::Postgres(_) => {
-                Err(super::file::no_file("made-up series are written to SQLite only"))
-            }
-        }
+        on!(self, one => one.fill(series))
     }
 
     /// How far the SERIES stream is in the catalogue; `None` if that is not known.

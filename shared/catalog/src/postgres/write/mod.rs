@@ -4,4 +4,6 @@ mod attribute_columns;
 pub(in crate::postgres) mod instance_rows;
 pub(in crate::postgres) mod many_rows;
 mod rounds;
+#[cfg(feature = "synthetic")]
+mod synthetic;
 mod upserts;
