@@ -1,7 +1,7 @@
 //! `all`: every measurement, and a table of what was to be reached.
 
 use crate::idle::{self, IdleSettings};
-use crate::index::{self, IndexSettings};
+use crate::index::{self, IndexSettings, On};
 use crate::lab::Lab;
 use crate::list::{self, ListSettings, Server};
 use crate::measurement::Measurement;
@@ -61,14 +61,20 @@ pub(crate) async fn run(settings: &AllSettings) -> anyhow::Result<bool> {
         }
         Err(error) => note("memory", error),
     }
-    let index = IndexSettings {
-        instances: vec![1_000_000, 5_000_000],
+    let index = |instances, on| IndexSettings {
+        instances: vec![instances],
+        on,
         series: 10_000,
         interleaved: 8,
         rounds,
         small,
     };
-    match index::measure(&lab, &index).await {
+    let indexed = async {
+        let mut drained = index::measure(&lab, &index(1_000_000, On::ALL.to_vec())).await?;
+        drained.extend(index::measure(&lab, &index(5_000_000, vec![On::Single])).await?);
+        anyhow::Ok(drained)
+    };
+    match indexed.await {
         Ok(drained) => aims.indexing(&drained),
         Err(error) => note("index", error),
     }
@@ -142,7 +148,9 @@ impl Aims {
     }
 
     fn receiving(&mut self, outcomes: &[Outcome]) {
-        use Receiver::{Collimator, CollimatorUnsynced, Ingest, Orthanc, StorescpIgnore};
+        use Receiver::{
+            Collimator, CollimatorReplicated, CollimatorUnsynced, Ingest, Orthanc, StorescpIgnore,
+        };
         for (scenario, times_ignore, times_orthanc) in [
             ("stock dcmsend, 1 association", 25.0, Some(25.0)),
             ("TCP_NODELAY dcmsend, 1 association", 0.8, Some(5.0)),
@@ -164,6 +172,11 @@ impl Aims {
             }
             if let Some(aim) = times_orthanc {
                 self.at_least(&format!("{scenario}: times Orthanc"), aim, times(own, Orthanc));
+            }
+            if scenario.starts_with("fast") {
+                let replicated = outcome.rate(CollimatorReplicated);
+                let name = format!("{scenario}: three brokers not syncing, times one that syncs");
+                self.at_least(&name, 0.5, times(replicated, Collimator));
             }
             if let (Some(copied), Some(rounds)) = (outcome.copied, outcome.rounds.get(&Collimator))
             {
@@ -196,6 +209,11 @@ impl Aims {
             megabytes(most as u64),
             most <= 150e6,
         );
+        let postgres = drained.iter().find(|drained| drained.on == On::Postgres);
+        let postgres = postgres.map(|postgres| postgres.rate);
+        self.at_least("the same into PostgreSQL: instances/s", 20_000.0, postgres);
+        let times = postgres.map(|postgres| postgres / first.rate);
+        self.at_least("the same: times the rate into SQLite", 0.4, times);
         if let [first, .., last] = drained {
             let name = format!("rate at {}: times the first", number(last.instances as f64));
             self.at_least(&name, 0.8, Some(last.rate / first.rate));
@@ -211,6 +229,13 @@ impl Aims {
             let name =
                 format!("GET /series?limit=100: times FastAPI + sqlite3 with {workers} worker(s)");
             self.at_least(&name, aim, times);
+        }
+        let postgres = of(Server::Postgres);
+        let times = own.zip(postgres).map(|(own, postgres)| postgres.rate / own.rate);
+        self.at_least("the same on PostgreSQL: times the rate on SQLite", 0.5, times);
+        if let Some(postgres) = postgres {
+            let (what, p99) = ("the same on PostgreSQL: p99, ms", postgres.p99);
+            self.row(what, "under 25", number(p99), p99 < 25.0);
         }
         if let Some(own) = own {
             self.row("its p99, ms", "under 10", number(own.p99), own.p99 < 10.0);

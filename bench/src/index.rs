@@ -1,8 +1,9 @@
 //! `index`: a backlog in the stream, and how soon the real indexer has it in the catalogue.
 
-use crate::broker::{Broker, Sync};
+use crate::broker::{Broker, REPLICAS, Sync};
 use crate::events::Backlog;
 use crate::lab::Lab;
+use crate::postgres::{self, Postgres};
 use crate::process::{Program, Usage};
 use crate::programs::build;
 use crate::table::{Table, median, megabytes, number};
@@ -10,13 +11,14 @@ use anyhow::{Context as _, ensure};
 use async_nats::jetstream;
 use bytesize::ByteSize;
 use catalog::{CatalogReader, CatalogSettings};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use shared::message::Message;
 use shared::settings::StreamSettings;
 use shared::stream::ensure_streams;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 use tokio::process::Command;
 
 /// Publishes that wait for their acknowledgement at one time.
@@ -36,6 +38,9 @@ pub(crate) struct IndexSettings {
     /// Instances in the backlog; several, separated by commas, are measured one after the other
     #[arg(long, value_delimiter = ',', default_value = "1000000")]
     pub(crate) instances: Vec<u64>,
+    /// What the indexer works on; several, separated by commas, have their turn in each round
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = On::ALL)]
+    pub(crate) on: Vec<On>,
     /// Series that they are of
     #[arg(long, default_value_t = 10_000)]
     pub(crate) series: u64,
@@ -60,14 +65,56 @@ impl IndexSettings {
     }
 }
 
+/// What the indexer works on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum On {
+    /// One nats-server, and SQLite
+    Single,
+    /// One nats-server, and PostgreSQL
+    Postgres,
+    /// Three nats-servers that replicate their streams, and PostgreSQL
+    Cluster,
+}
+
+impl On {
+    pub(crate) const ALL: [Self; 3] = [Self::Single, Self::Postgres, Self::Cluster];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Single => "one broker, SQLite",
+            Self::Postgres => "one broker, PostgreSQL",
+            Self::Cluster => "three brokers, PostgreSQL",
+        }
+    }
+
+    /// How many servers have the stream.
+    fn replicas(self) -> usize {
+        match self {
+            Self::Single | Self::Postgres => 1,
+            Self::Cluster => REPLICAS,
+        }
+    }
+
+    async fn broker(self, lab: &Lab, folder: &Path) -> anyhow::Result<Broker> {
+        // It is the fill that this hurries.
+        match self.replicas() {
+            1 => Broker::start(&lab.nats_server, folder, Sync::Sometimes).await,
+            _ => Broker::start_cluster(&lab.nats_server, folder, Sync::Sometimes).await,
+        }
+    }
+}
+
 /// What a backlog took.
 #[derive(Debug, Clone)]
 pub(crate) struct Drained {
+    pub(crate) on: On,
     pub(crate) instances: u64,
     /// From the start of the process, the medians of the rounds.
     pub(crate) rate: f64,
     /// CPU seconds.
     pub(crate) cpu: f64,
+    /// Of PostgreSQL.
+    pub(crate) database_cpu: f64,
     pub(crate) broker_cpu: f64,
     /// Bytes.
     pub(crate) peak: f64,
@@ -83,45 +130,83 @@ pub(crate) async fn run(settings: &IndexSettings) -> anyhow::Result<bool> {
 pub(crate) async fn measure(lab: &Lab, settings: &IndexSettings) -> anyhow::Result<Vec<Drained>> {
     let settings = settings.effective();
     let indexer = build("indexer").await?;
+    let mut ons = settings.on.clone();
+    if let Err(error) = postgres::install().await {
+        println!("left out: what is on PostgreSQL: {error:#}");
+        ons.retain(|on| *on == On::Single);
+    }
     let mut drained = Vec::new();
     for instances in &settings.instances {
         let (instances, series) = (*instances, settings.series.min(*instances));
         let backlog = Backlog { instances, series, interleaved: settings.interleaved.max(1) };
-        let folder = lab.folder()?;
-        let mut broker = Broker::start(&lab.nats_server, folder.path(), Sync::Sometimes).await?;
-        fill(&broker.url, backlog).await?;
+        let stores = Stores::fill(lab, &ons, backlog).await?;
         let mut rounds = Vec::new();
-        for round in 0..settings.rounds {
-            if round > 0 {
-                // The stream keeps what was indexed; the next indexer has to find no consumer of
-                // the last one.
-                drop(broker);
-                broker = Broker::start(&lab.nats_server, folder.path(), Sync::Sometimes).await?;
-                forget_consumers(&broker.url).await?;
+        for round in 0..settings.rounds as usize {
+            let mut order = ons.clone();
+            order.rotate_left(round % ons.len().max(1));
+            for on in order {
+                let broker = on.broker(lab, stores.folder(on)).await?;
+                forget_consumers(&broker).await?;
+                rounds.push(drain(lab, &indexer, &broker, on, backlog).await?);
             }
-            rounds.push(drain(lab, &indexer, &broker, backlog).await?);
         }
-        let of = |figure: fn(&Drained) -> f64| median(rounds.iter().map(figure));
-        drained.push(Drained {
-            instances,
-            rate: of(|round| round.rate),
-            cpu: of(|round| round.cpu),
-            broker_cpu: of(|round| round.broker_cpu),
-            peak: of(|round| round.peak),
-        });
+        for on in &ons {
+            let own = || rounds.iter().filter(|round: &&Drained| round.on == *on);
+            let of = |figure: fn(&Drained) -> f64| median(own().map(figure));
+            drained.push(Drained {
+                on: *on,
+                instances,
+                rate: of(|round| round.rate),
+                cpu: of(|round| round.cpu),
+                database_cpu: of(|round| round.database_cpu),
+                broker_cpu: of(|round| round.broker_cpu),
+                peak: of(|round| round.peak),
+            });
+        }
     }
     println!("{}", table(lab, &settings, &drained));
     Ok(drained)
 }
 
+/// Where the brokers keep a backlog.
+struct Stores {
+    single: TempDir,
+    cluster: TempDir,
+}
+
+impl Stores {
+    /// Publishes the backlog to one broker, and to several where somebody works on them.
+    async fn fill(lab: &Lab, ons: &[On], backlog: Backlog) -> anyhow::Result<Self> {
+        let stores = Self { single: lab.folder()?, cluster: lab.folder()? };
+        let mut filled = Vec::new();
+        for on in ons {
+            if !filled.contains(&on.replicas()) {
+                let broker = on.broker(lab, stores.folder(*on)).await?;
+                publish(&broker, on.replicas(), backlog).await?;
+                filled.push(on.replicas());
+            }
+        }
+        Ok(stores)
+    }
+
+    fn folder(&self, on: On) -> &Path {
+        match on.replicas() {
+            1 => self.single.path(),
+            _ => self.cluster.path(),
+        }
+    }
+}
+
 /// Publishes the backlog.
-async fn fill(url: &str, backlog: Backlog) -> anyhow::Result<()> {
-    let jetstream = jetstream::new(async_nats::connect(url).await?);
-    ensure_streams(
-        &jetstream,
-        &StreamSettings { instances_max_bytes: STREAM, ..StreamSettings::default() },
-    )
-    .await?;
+async fn publish(broker: &Broker, replicas: usize, backlog: Backlog) -> anyhow::Result<()> {
+    let jetstream = jetstream::new(broker.client().await?);
+    let stream_replicas = u8::try_from(replicas).ok().filter(|replicas| *replicas > 1);
+    let settings = StreamSettings {
+        instances_max_bytes: STREAM,
+        stream_replicas,
+        ..StreamSettings::default()
+    };
+    ensure_streams(&jetstream, &settings).await?;
     let began = Instant::now();
     stream::iter(backlog.events()?)
         .map(|event| {
@@ -134,13 +219,15 @@ async fn fill(url: &str, backlog: Backlog) -> anyhow::Result<()> {
         .buffer_unordered(IN_FLIGHT)
         .try_collect::<()>()
         .await?;
-    let rate = backlog.instances as f64 / began.elapsed().as_secs_f64();
-    println!("a backlog of {} instances, published at {}/s", backlog.instances, number(rate));
+    let rate = number(backlog.instances as f64 / began.elapsed().as_secs_f64());
+    let on = if replicas > 1 { " to three brokers" } else { "" };
+    println!("a backlog of {} instances, published{on} at {rate}/s", backlog.instances);
     Ok(())
 }
 
-async fn forget_consumers(url: &str) -> anyhow::Result<()> {
-    let jetstream = jetstream::new(async_nats::connect(url).await?);
+/// The stream keeps what was indexed; the next indexer has to find no consumer of the last one.
+async fn forget_consumers(broker: &Broker) -> anyhow::Result<()> {
+    let jetstream = jetstream::new(broker.client().await?);
     let stream = jetstream.get_stream(shared::stream::INSTANCES).await?;
     let names: Vec<String> = stream.consumer_names().try_collect().await?;
     for name in names {
@@ -154,10 +241,18 @@ async fn drain(
     lab: &Lab,
     indexer: &Path,
     broker: &Broker,
+    on: On,
     backlog: Backlog,
 ) -> anyhow::Result<Drained> {
     let folder = lab.folder()?;
-    let settings = CatalogSettings::at(&folder.path().join("catalog.db"));
+    let postgres = match on {
+        On::Single => None,
+        On::Postgres | On::Cluster => Some(Postgres::start(lab).await?),
+    };
+    let settings = match &postgres {
+        None => CatalogSettings::at(&folder.path().join("catalog.db")),
+        Some(postgres) => CatalogSettings { database_url: postgres.url.clone() },
+    };
     let catalog = CatalogReader::open(&settings)?;
     let mut command = Command::new(indexer);
     command
@@ -166,7 +261,10 @@ async fn drain(
         .env("ADMIN_ADDR", "127.0.0.1:0")
         .env("INSTANCES_MAX_BYTES", STREAM.as_u64().to_string())
         .env("RUST_LOG", "warn");
-    let (began, before) = (Instant::now(), broker.program.usage());
+    if on.replicas() > 1 {
+        command.env("STREAM_REPLICAS", on.replicas().to_string());
+    }
+    let (began, before) = (Instant::now(), broker.usage());
     let mut program = Program::start(&mut command, &folder.path().join("indexer.log"))?;
     let limit = Duration::from_secs(30 + backlog.instances / SLOWEST);
     loop {
@@ -185,10 +283,12 @@ async fn drain(
     let usage = program.usage();
     catalog.close().await;
     Ok(Drained {
+        on,
         instances: backlog.instances,
         rate: backlog.instances as f64 / seconds,
         cpu: sum(&usage),
-        broker_cpu: sum(&broker.program.usage()) - sum(&before),
+        database_cpu: postgres.map_or(0.0, |postgres| sum(&postgres.program.usage())),
+        broker_cpu: sum(&broker.usage()) - sum(&before),
         peak: usage.peak.values().max().copied().context("the indexer is gone")? as f64,
     })
 }
@@ -196,9 +296,11 @@ async fn drain(
 fn table(lab: &Lab, settings: &IndexSettings, drained: &[Drained]) -> String {
     let mut table = Table::new([
         "instances",
+        "on",
         "instances/s",
-        "of the first",
+        "x the first",
         "CPU us each",
+        "PostgreSQL's",
         "broker's",
         "peak MB",
         "bounded by (% of one core)",
@@ -207,28 +309,34 @@ fn table(lab: &Lab, settings: &IndexSettings, drained: &[Drained]) -> String {
     for row in drained {
         let each = |cpu: f64| number(cpu / row.instances as f64 * 1e6);
         let percent = |cpu: f64| cpu / (row.instances as f64 / row.rate) * 100.0;
-        let (indexer, broker) = (percent(row.cpu), percent(row.broker_cpu));
-        let verdict = if indexer + broker > 85.0 * lab.cores {
+        let [indexer, database, broker] = [row.cpu, row.database_cpu, row.broker_cpu].map(percent);
+        let verdict = if indexer + database + broker > 85.0 * lab.cores {
             "all cores"
         } else if indexer > 70.0 {
             "indexer"
+        } else if database > 70.0 {
+            "PostgreSQL"
         } else {
             "disk"
         };
         table.row([
             number(row.instances as f64),
+            row.on.name().to_owned(),
             number(row.rate),
             number(row.rate / first),
             each(row.cpu),
+            each(row.database_cpu),
             each(row.broker_cpu),
             megabytes(row.peak as u64),
-            format!("{verdict} (indexer {indexer:.0}, broker {broker:.0})"),
+            format!(
+                "{verdict} (indexer {indexer:.0}, PostgreSQL {database:.0}, broker {broker:.0})"
+            ),
         ]);
     }
     let IndexSettings { series, interleaved, rounds, .. } = settings;
     format!(
         "indexer: a backlog in {series} series, {interleaved} at a time, until the catalogue has it \
-         (synchronous=FULL); median of {rounds}\n\n{}",
+         (SQLite with synchronous=FULL, PostgreSQL with synchronous_commit=on); median of {rounds}\n\n{}",
         table.text()
     )
 }

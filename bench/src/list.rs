@@ -1,11 +1,12 @@
-//! `list`: `GET /series?limit=100` of a large catalogue, beside a FastAPI service over sqlite3 that
-//! does the same, and the whole list.
+//! `list`: `GET /series?limit=100` of a large catalogue, in SQLite and in PostgreSQL, beside a FastAPI service over
+//! sqlite3 that does the same, and the whole list.
 
 use crate::distribution::Distribution;
 use crate::http::Connection;
 use crate::lab::{Lab, free_port};
 use crate::peers::{debian::last_line, listening, python};
-use crate::process::Program;
+use crate::postgres::{self, Postgres};
+use crate::process::{Program, Usage};
 use crate::programs::{build, root};
 use crate::table::{Table, median, megabytes, number};
 use anyhow::{Context as _, ensure};
@@ -48,7 +49,9 @@ pub(crate) struct ListSettings {
 /// Who answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Server {
+    /// On SQLite.
     Collimator,
+    Postgres,
     FastApi(usize),
 }
 
@@ -56,6 +59,7 @@ impl Server {
     fn name(self) -> String {
         match self {
             Self::Collimator => "Collimator's api".to_owned(),
+            Self::Postgres => "Collimator's api on PostgreSQL".to_owned(),
             Self::FastApi(1) => "FastAPI + sqlite3, 1 worker".to_owned(),
             Self::FastApi(workers) => format!("FastAPI + sqlite3, {workers} workers"),
         }
@@ -111,9 +115,23 @@ pub(crate) async fn measure(lab: &Lab, settings: &ListSettings) -> anyhow::Resul
     }
     let folder = lab.folder()?;
     let api = build("api").await?;
-    let catalog = folder.path().join("catalog.db");
+    let catalog = CatalogSettings::at(&folder.path().join("catalog.db"));
     fill(&catalog, settings.series).await?;
     let mut servers = vec![Server::Collimator];
+    let postgres = match postgres::install().await {
+        Ok(()) => Some(Postgres::start(lab).await?),
+        Err(error) => {
+            println!("left out: PostgreSQL: {error:#}");
+            None
+        }
+    };
+    let on_postgres = CatalogSettings {
+        database_url: postgres.as_ref().map(|it| it.url.clone()).unwrap_or_default(),
+    };
+    if postgres.is_some() {
+        fill(&on_postgres, settings.series).await?;
+        servers.push(Server::Postgres);
+    }
     let database = folder.path().join("series.db");
     let python = match python::install(&lab.target).await {
         Ok(python) => {
@@ -135,11 +153,16 @@ pub(crate) async fn measure(lab: &Lab, settings: &ListSettings) -> anyhow::Resul
             let port = free_port()?;
             let program = match server {
                 Server::Collimator => start(&api, folder.path(), &catalog, port).await?,
+                Server::Postgres => start(&api, folder.path(), &on_postgres, port).await?,
                 Server::FastApi(workers) => {
                     python::api(&python, folder.path(), &database, port, workers).await?
                 }
             };
-            match load(&settings, server, &program, port).await {
+            let mut programs = vec![&program];
+            if server == Server::Postgres {
+                programs.extend(postgres.as_ref().map(|postgres| &postgres.program));
+            }
+            match load(&settings, server, &programs, port).await {
                 Ok(listed) => rounds.push(listed),
                 Err(error) => {
                     println!("failed: {}: {error:#}", server.name());
@@ -179,9 +202,9 @@ pub(crate) async fn measure(lab: &Lab, settings: &ListSettings) -> anyhow::Resul
 }
 
 /// A catalogue with so many series.
-async fn fill(path: &Path, series: u32) -> anyhow::Result<()> {
+async fn fill(settings: &CatalogSettings, series: u32) -> anyhow::Result<()> {
     let began = Instant::now();
-    let catalog = CatalogWriter::own(&CatalogSettings::at(path)).await?;
+    let catalog = CatalogWriter::own(settings).await?;
     catalog.fill(series).await.context("the catalogue can't be filled")?;
     catalog.close().await;
     println!("a catalogue of {series} series, made in {:.0} s", began.elapsed().as_secs_f64());
@@ -197,10 +220,15 @@ async fn fill_peer(python: &Path, database: &Path, series: u32) -> anyhow::Resul
 }
 
 /// Starts Collimator's API, which reads without NATS.
-async fn start(binary: &Path, folder: &Path, catalog: &Path, port: u16) -> anyhow::Result<Program> {
+async fn start(
+    binary: &Path,
+    folder: &Path,
+    catalog: &CatalogSettings,
+    port: u16,
+) -> anyhow::Result<Program> {
     let mut command = Command::new(binary);
     command
-        .env("DATABASE_URL", format!("sqlite://{}", catalog.display()))
+        .env("DATABASE_URL", &catalog.database_url)
         .env("API_ADDR", format!("127.0.0.1:{port}"))
         .env("NATS_URL", format!("nats://127.0.0.1:{}", free_port()?))
         .env("RUST_LOG", "error");
@@ -213,14 +241,18 @@ async fn start(binary: &Path, folder: &Path, catalog: &Path, port: u16) -> anyho
 async fn load(
     settings: &ListSettings,
     server: Server,
-    program: &Program,
+    programs: &[&Program],
     port: u16,
 ) -> anyhow::Result<Listed> {
     let path = format!("/series?limit={LIMIT}");
     let listed = first(port, &path).await?;
     let wanted = LIMIT.min(settings.series as usize);
     ensure!(listed == wanted, "it lists {listed} series where {wanted} were asked for");
-    let before = program.usage();
+    let used = || {
+        let usages = programs.iter().map(|program| program.usage());
+        usages.fold(Usage::default(), Usage::and)
+    };
+    let before = used();
     let began = Instant::now();
     let requests = (0..settings.connections).map(|_| {
         let path = path.clone();
@@ -233,7 +265,7 @@ async fn load(
     for asked in asked {
         times.extend(asked?);
     }
-    let usage = program.usage();
+    let usage = used();
     let (requests, cpu) = (times.len() as f64, usage.cpu_since(&before).values().sum::<f64>());
     let times = Distribution::new(times).context("nothing was answered")?;
     Ok(Listed {
@@ -278,7 +310,12 @@ async fn ask(port: u16, path: String, until: Instant) -> anyhow::Result<Vec<f64>
 }
 
 /// The whole list, with what it does to the memory of a new process that has answered a short one.
-async fn whole(api: &Path, folder: &Path, catalog: &Path, series: u32) -> anyhow::Result<Whole> {
+async fn whole(
+    api: &Path,
+    folder: &Path,
+    catalog: &CatalogSettings,
+    series: u32,
+) -> anyhow::Result<Whole> {
     let port = free_port()?;
     let program = start(api, folder, catalog, port).await?;
     let mut connection = Connection::open(port).await?;

@@ -16,6 +16,7 @@ mod measurement;
 mod memory;
 mod peers;
 mod pipeline;
+mod postgres;
 mod process;
 mod programs;
 mod publish;

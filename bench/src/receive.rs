@@ -61,8 +61,8 @@ pub(crate) struct Scenario {
 }
 
 use Receiver::{
-    Collimator, CollimatorUnsynced, DicomStorescp, Ingest, Orthanc, Pynetdicom, StorescpFiles,
-    StorescpIgnore, StorescpIgnoreLongPdus,
+    Collimator, CollimatorPostgres, CollimatorReplicated, CollimatorUnsynced, DicomStorescp,
+    Ingest, Orthanc, Pynetdicom, StorescpFiles, StorescpIgnore, StorescpIgnoreLongPdus,
 };
 
 const SLOWED: &[Receiver] = &[Collimator, StorescpIgnore, Orthanc, Pynetdicom];
@@ -76,8 +76,15 @@ const TUNED: &[Receiver] = &[
     Pynetdicom,
 ];
 const ALL: &[Receiver] = &Receiver::ALL;
-const RAW: &[Receiver] =
-    &[Collimator, CollimatorUnsynced, Ingest, StorescpIgnore, StorescpIgnoreLongPdus];
+const RAW: &[Receiver] = &[
+    Collimator,
+    CollimatorUnsynced,
+    CollimatorReplicated,
+    CollimatorPostgres,
+    Ingest,
+    StorescpIgnore,
+    StorescpIgnoreLongPdus,
+];
 
 pub(crate) const SCENARIOS: [Scenario; 9] = [
     dcmtk_scenario("stock dcmsend, 1 association", Sender::Stock("dcmsend"), 1, 200, SLOWED),
@@ -255,6 +262,7 @@ fn table(lab: &Lab, outcome: &Outcome) -> String {
         "receiver",
         "instances/s",
         "MB/s",
+        "x Collimator",
         "x storescp --ignore",
         "CPU ms each",
         "broker's",
@@ -262,7 +270,7 @@ fn table(lab: &Lab, outcome: &Outcome) -> String {
         "with broker",
         "bounded by (% of one core, of the time)",
     ]);
-    let base = outcome.rate(StorescpIgnore).unwrap_or(f64::NAN);
+    let base = |receiver| outcome.rate(receiver).unwrap_or(f64::NAN);
     for receiver in Receiver::ALL {
         let Some(rounds) = outcome.rounds.get(&receiver) else { continue };
         let rate = rounds.median(Measurement::rate);
@@ -273,7 +281,8 @@ fn table(lab: &Lab, outcome: &Outcome) -> String {
             receiver.name().to_owned(),
             number(rate),
             number(rounds.median(Measurement::throughput) / 1e6),
-            number(rate / base),
+            number(rate / base(Collimator)),
+            number(rate / base(StorescpIgnore)),
             number(rounds.median(Measurement::cpu_per_instance) * 1000.0),
             number(rounds.median(Measurement::broker_cpu_per_instance) * 1000.0),
             peak(|(own, _)| own),

@@ -1,11 +1,12 @@
 //! Everything that receives, under one name each: started afresh for each measurement, with its data in
 //! a folder of its own.
 
-use crate::broker::{Broker, Sync};
+use crate::broker::{Broker, REPLICAS, Sync};
 use crate::lab::{Lab, free_port};
 use crate::peers::storescp::Storing;
 use crate::peers::{debian, dicom_rs, listening, orthanc, python, storescp};
 use crate::pipeline::Pipeline;
+use crate::postgres::{self, Postgres};
 use crate::process::{Program, Usage};
 use crate::programs::build;
 use std::collections::BTreeMap;
@@ -20,6 +21,10 @@ pub(crate) enum Receiver {
     Collimator,
     /// The same on a nats-server that does not sync: what the promise costs.
     CollimatorUnsynced,
+    /// The same on three nats-servers that replicate their streams and do not sync.
+    CollimatorReplicated,
+    /// On a nats-server that syncs, with the catalogue in PostgreSQL.
+    CollimatorPostgres,
     /// `ingest` by itself on a nats-server that syncs: nobody indexes.
     Ingest,
     /// dcmtk's, which throws away what it receives.
@@ -38,9 +43,11 @@ pub(crate) enum Receiver {
 
 impl Receiver {
     /// All of them.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Collimator,
         Self::CollimatorUnsynced,
+        Self::CollimatorReplicated,
+        Self::CollimatorPostgres,
         Self::Ingest,
         Self::StorescpIgnore,
         Self::StorescpIgnoreLongPdus,
@@ -55,6 +62,8 @@ impl Receiver {
         match self {
             Self::Collimator => "Collimator",
             Self::CollimatorUnsynced => "Collimator, broker not syncing",
+            Self::CollimatorReplicated => "Collimator, three brokers not syncing",
+            Self::CollimatorPostgres => "Collimator, PostgreSQL",
             Self::Ingest => "ingest alone",
             Self::StorescpIgnore => "storescp --ignore",
             Self::StorescpIgnoreLongPdus => "storescp --ignore, 128 KiB PDUs",
@@ -67,12 +76,19 @@ impl Receiver {
 
     /// Whether it is Collimator, which has the kernel acknowledge at once.
     pub(crate) fn is_ours(self) -> bool {
-        matches!(self, Self::Collimator | Self::CollimatorUnsynced | Self::Ingest)
+        matches!(
+            self,
+            Self::Collimator
+                | Self::CollimatorUnsynced
+                | Self::CollimatorReplicated
+                | Self::CollimatorPostgres
+                | Self::Ingest
+        )
     }
 
     /// Whether what it received is on disk when it says Success.
     pub(crate) fn syncs(self) -> bool {
-        matches!(self, Self::Collimator | Self::Ingest)
+        matches!(self, Self::Collimator | Self::CollimatorPostgres | Self::Ingest)
     }
 }
 
@@ -87,7 +103,13 @@ impl Receivers {
         let mut found = BTreeMap::new();
         for receiver in wanted {
             let program = match receiver {
-                Receiver::Collimator | Receiver::CollimatorUnsynced => build("collimator").await,
+                Receiver::Collimator
+                | Receiver::CollimatorUnsynced
+                | Receiver::CollimatorReplicated => build("collimator").await,
+                Receiver::CollimatorPostgres => match postgres::install().await {
+                    Ok(()) => build("collimator").await,
+                    Err(error) => Err(error),
+                },
                 Receiver::Ingest => build("ingest").await,
                 Receiver::StorescpIgnore
                 | Receiver::StorescpIgnoreLongPdus
@@ -125,8 +147,8 @@ impl Receivers {
         receiver: Receiver,
         no_delay: bool,
     ) -> anyhow::Result<Running> {
-        let folder = lab.folder()?;
-        let (at, binary) = (folder.path(), self.0[&receiver].as_path());
+        let mut folders = vec![lab.folder()?];
+        let (at, binary) = (folders[0].path(), self.0[&receiver].as_path());
         let port = free_port()?;
         let (port, programs, pipeline) = match receiver {
             Receiver::Collimator => {
@@ -138,12 +160,27 @@ impl Receivers {
                 let broker = Broker::start(&lab.nats_server, at, Sync::Sometimes).await?;
                 let url = ("NATS_URL", broker.url.clone());
                 let pipeline = Pipeline::start(binary, at, &[url]).await?;
-                (pipeline.dicom, vec![broker.program], Some(pipeline))
+                (pipeline.dicom, broker.programs, Some(pipeline))
+            }
+            Receiver::CollimatorReplicated => {
+                let broker = Broker::start_cluster(&lab.nats_server, at, Sync::Sometimes).await?;
+                let replicas = ("STREAM_REPLICAS", REPLICAS.to_string());
+                let settings = [("NATS_URL", broker.url.clone()), replicas];
+                let pipeline = Pipeline::start(binary, at, &settings).await?;
+                (pipeline.dicom, broker.programs, Some(pipeline))
+            }
+            Receiver::CollimatorPostgres => {
+                let Postgres { program, url, folder } = Postgres::start(lab).await?;
+                let server = lab.nats_server.display().to_string();
+                let settings = [("NATS_SERVER", server), ("DATABASE_URL", url)];
+                let pipeline = Pipeline::start(binary, at, &settings).await?;
+                folders.push(folder);
+                (pipeline.dicom, vec![program], Some(pipeline))
             }
             Receiver::Ingest => {
                 let broker = Broker::start(&lab.nats_server, at, Sync::Always).await?;
                 let ingest = ingest(binary, at, &broker.url, port).await?;
-                (port, vec![broker.program, ingest], None)
+                (port, broker.programs.into_iter().chain([ingest]).collect(), None)
             }
             Receiver::StorescpIgnore => {
                 let storing = Storing::Ignore;
@@ -164,7 +201,7 @@ impl Receivers {
             Receiver::DicomStorescp => (port, vec![dicom_rs::start(binary, at, port).await?], None),
             Receiver::Pynetdicom => (port, vec![python::receiver(binary, at, port).await?], None),
         };
-        Ok(Running { port, programs, pipeline, _folder: folder })
+        Ok(Running { port, programs, pipeline, _folders: folders })
     }
 }
 
@@ -194,8 +231,8 @@ pub(crate) struct Running {
     pub(crate) port: u16,
     programs: Vec<Program>,
     pipeline: Option<Pipeline>,
-    // Last, so that it goes when nobody writes to it any more.
-    _folder: TempDir,
+    // Last, so that they go when nobody writes to them any more.
+    _folders: Vec<TempDir>,
 }
 
 impl Running {

@@ -6,8 +6,8 @@
 
 mod postgres;
 
-pub use postgres::KillableServer;
 use postgres::Server;
+pub use postgres::{KillableServer, synced_server};
 use std::io::Write as _;
 use tempfile::TempDir;
 
