@@ -294,6 +294,18 @@ async fn nobody_takes_the_lease_from_a_writer_that_reads_or_writes_for_long() {
     other.execute("rollback").await.unwrap();
     first.renew().await.unwrap();
     assert!(take("second").await.unwrap().is_none());
+
+    // A write in which the lease ends, and which goes on for longer than until it is renewed again.
+    let long_writes = "create function writes_long() returns trigger language plpgsql as $$ begin
+            update bookmark set expires_at = clock_timestamp() - interval '1 s';
+            perform pg_sleep(1.1);
+            return null;
+        end $$;
+        create trigger long after update of last_sequence on bookmark for each row
+        execute function writes_long()";
+    other.execute(long_writes).await.unwrap();
+    record(&first, 2).await.unwrap();
+    assert!(take("second").await.unwrap().is_none(), "it is renewed with the commit");
 }
 
 #[tokio::test]

@@ -2,12 +2,15 @@
 //! everything went well: after any error, and when a caller goes away in the middle, it is closed, which rolls back
 //! what was begun, and the next use finds a server anew.
 
+use super::lease::RowLease;
 use super::servers::Servers;
 use crate::error::CatalogError;
+use crate::lease::RENEW_EVERY;
 use sqlx::{Executor as _, PgConnection};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 /// The connection, and where it leads.
@@ -40,7 +43,7 @@ impl OwnConnection {
             }
         };
         // There is one at a time.
-        Ok(Owned { connection, idle, number: self.connects() })
+        Ok(Owned { connection, idle, number: self.connects(), lease: None })
     }
 
     /// How often a server was connected to, which is the number of the connection that there is.
@@ -65,15 +68,36 @@ pub(in crate::postgres) struct Owned {
     idle: OwnedMutexGuard<Option<PgConnection>>,
     /// Which connection it is: what another one has read may be of another server.
     pub(in crate::postgres) number: u64,
+    /// What has been renewed in its transaction, and when.
+    lease: Option<(Arc<RowLease>, Instant)>,
 }
 
 impl Owned {
+    /// Renews the lease, and again before the commit if that is much later: whoever waits for the end of a long
+    /// transaction would find a lease that has ended.
+    ///
+    /// # Errors
+    /// [`CatalogError::Superseded`] when another writer has it.
+    pub(in crate::postgres) async fn renew(
+        &mut self,
+        lease: &Arc<RowLease>,
+    ) -> Result<(), CatalogError> {
+        lease.renew(&mut self.connection).await?;
+        self.lease = Some((Arc::clone(lease), Instant::now()));
+        Ok(())
+    }
+
     /// Commits what was begun. Where the connection is lost meanwhile nobody knows whether it was committed: the
     /// bookmark tells, to whoever begins again from it.
     ///
     /// # Errors
     /// When it is not committed, or that is not known.
     pub(in crate::postgres) async fn commit(mut self) -> Result<(), CatalogError> {
+        if let Some((lease, renewed)) = &self.lease
+            && renewed.elapsed() > RENEW_EVERY
+        {
+            lease.renew(&mut self.connection).await?;
+        }
         self.connection.execute("commit").await?;
         self.release();
         Ok(())

@@ -157,7 +157,7 @@ impl CatalogWriter {
             return Err(connected_anew());
         }
         owned.execute("begin").await?;
-        self.lease.renew(&mut owned).await?;
+        owned.renew(&self.lease).await?;
         Ok(owned)
     }
 
