@@ -14,11 +14,15 @@ pub struct Window {
 }
 
 impl Window {
+    fn clamp(&self, moment: Timestamp) -> Timestamp {
+        moment.clamp(self.began, self.ended)
+    }
+
     /// The longest time in the window between two moments that follow each other.
     fn longest_pause(&self, moments: impl Iterator<Item = Timestamp>) -> SignedDuration {
         let (mut longest, mut before) = (SignedDuration::ZERO, self.began);
         for moment in moments.chain([self.ended]) {
-            let moment = moment.clamp(self.began, self.ended);
+            let moment = self.clamp(moment);
             longest = longest.max(moment.duration_since(before));
             before = moment;
         }
@@ -61,15 +65,18 @@ impl Pauses {
         announced: &[Timestamp],
     ) -> String {
         let successes = answers.iter().filter(|answer| answer.is_success);
-        let during =
-            |answer: &&Answer| answer.at > window.began && answer.at - answer.took < window.ended;
-        let slowest = successes.clone().filter(during).map(|answer| answer.took).max();
-        let refused = answers.iter().filter(|answer| !answer.is_success);
+        // As much of it as was in the window: what takes longer belongs to the next fault too.
+        let took = |answer: &Answer| {
+            window.clamp(answer.at).duration_since(window.clamp(answer.at - answer.took))
+        };
+        let is_refusal = |answer: &&Answer| {
+            !answer.is_success && window.began < answer.at && answer.at <= window.ended
+        };
         let seen = Seen {
             times: 1,
-            acknowledgements: window.longest_pause(successes.map(|answer| answer.at)),
-            slowest: slowest.unwrap_or_default(),
-            refused: refused.filter(during).count(),
+            acknowledgements: window.longest_pause(successes.clone().map(|answer| answer.at)),
+            slowest: successes.map(took).max().unwrap_or_default(),
+            refused: answers.iter().filter(is_refusal).count(),
             announcements: window.longest_pause(announced.iter().copied()),
         };
         let all = self.0.entry(window.fault).or_default();
