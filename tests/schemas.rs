@@ -27,6 +27,8 @@ fn each_example_is_as_its_schema_says_and_each_schema_has_one() {
     let (schemas, golden) = (Schemas::read(), golden_files());
     let mut kinds: Vec<_> = golden.iter().map(|(kind, _)| kind.as_str()).collect();
     kinds.sort_unstable();
+    // An event with an optional part has an example with it too.
+    kinds.dedup();
     assert_eq!(schemas.kinds(), kinds);
     for (kind, payload) in &golden {
         assert_eq!(schemas.errors(kind, payload), [""; 0], "{kind}");

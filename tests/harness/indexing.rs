@@ -323,6 +323,7 @@ impl Published {
             transfer_syntax_uid: "1.2.840.10008.1.2.1".to_owned(),
             bytes: 1024,
             digest: sop,
+            object: None,
             calling_ae_title: "MR1".to_owned(),
             called_ae_title: format!("COLLIMATOR{}", self.padding),
             peer_address: "192.0.2.7".to_owned(),

@@ -52,8 +52,11 @@ impl Memory {
         for received in &batch.rows.instances {
             let (event, sequence) = (&received.event, received.sequence);
             let sop = event.sop_instance_uid.to_string();
-            let now =
-                Known { series: event.series_instance_uid.clone(), digest: event.digest.clone() };
+            let now = Known {
+                series: event.series_instance_uid.clone(),
+                digest: event.digest.clone(),
+                object: event.object.as_ref().map(|object| object.blake3.clone()),
+            };
             let before = self.instances.get(&sop);
             let added_sequence = before
                 .filter(|before| before.known.series == now.series)

@@ -169,6 +169,7 @@ impl Association {
             transfer_syntax_uid: String::new(),
             bytes: 1,
             digest: digest.to_string(),
+            object: None,
             calling_ae_title: self.sender.clone(),
             called_ae_title: String::new(),
             peer_address: String::new(),

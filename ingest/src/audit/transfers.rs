@@ -137,6 +137,7 @@ mod tests {
             transfer_syntax_uid: String::new(),
             bytes: 1,
             digest: String::new(),
+            object: None,
             calling_ae_title: String::new(),
             called_ae_title: String::new(),
             peer_address: String::new(),

@@ -383,7 +383,7 @@ mod tests {
     use crate::data_set::header::{Encoding, Limits};
     use contract::attributes::{ATTRIBUTES, keyword};
     use contract::digest::agree;
-    use contract::event::InstanceStored;
+    use contract::event::{InstanceStored, StoredObject};
     use contract::uid::{SopInstanceUid, StudyInstanceUid};
 
     /// An element of implicit VR little endian.
@@ -662,6 +662,11 @@ mod tests {
                     transfer_syntax_uid: longest.clone(),
                     bytes: u64::MAX,
                     digest: longest.clone(),
+                    object: Some(StoredObject {
+                        key: longest.clone(),
+                        bytes: u64::MAX,
+                        blake3: longest.clone(),
+                    }),
                     calling_ae_title: longest.clone(),
                     called_ae_title: longest.clone(),
                     peer_address: longest.clone(),

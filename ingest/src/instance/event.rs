@@ -65,6 +65,7 @@ impl Arrival<'_> {
             transfer_syntax_uid: attributes::bounded_uid(self.transfer_syntax_uid).into_owned(),
             bytes: self.bytes,
             digest,
+            object: None,
             calling_ae_title: association.calling_ae_title,
             called_ae_title: association.called_ae_title,
             peer_address: association.peer_address,

@@ -12,23 +12,32 @@ use contract::uid::SeriesInstanceUid;
 use jiff::Timestamp;
 use std::collections::{HashMap, HashSet};
 
-/// What each event is to the catalogue, one after the other. `rows` has the SOP Instance UID, Series Instance UID and
-/// digest of those instances that are there.
+/// What an event of an instance is compared with: its SOP Instance UID, Series Instance UID and digest, and the BLAKE3
+/// hash of its object if it is kept.
+pub(crate) type KnownRow = (String, String, String, Option<String>);
+
+/// What each event is to the catalogue, one after the other. `rows` has those instances that are there.
 pub(crate) fn effects(
-    rows: &[(String, String, String)],
+    rows: &[KnownRow],
     instances: &[Received],
 ) -> Result<Vec<Effect>, CatalogError> {
-    let mut known: HashMap<&str, (&str, &str)> = HashMap::with_capacity(instances.len());
-    for (sop_instance_uid, series, digest) in rows {
-        known.insert(sop_instance_uid, (series, digest));
+    type Seen<'a> = (&'a str, &'a str, Option<&'a str>);
+    let mut known: HashMap<&str, Seen<'_>> = HashMap::with_capacity(instances.len());
+    for (sop_instance_uid, series, digest, object) in rows {
+        known.insert(sop_instance_uid, (series, digest, object.as_deref()));
     }
-    let owned = |(series, digest): (&str, &str)| {
-        Ok::<_, CatalogError>(Known { series: series_uid(series)?, digest: digest.to_owned() })
+    let owned = |(series, digest, object): Seen<'_>| {
+        Ok::<_, CatalogError>(Known {
+            series: series_uid(series)?,
+            digest: digest.to_owned(),
+            object: object.map(str::to_owned),
+        })
     };
     let mut effects = Vec::with_capacity(instances.len());
     for Received { event, .. } in instances {
         let sop_instance_uid = event.sop_instance_uid.as_str();
-        let now = (event.series_instance_uid.as_str(), event.digest.as_str());
+        let object = event.object.as_ref().map(|object| object.blake3.as_str());
+        let now = (event.series_instance_uid.as_str(), event.digest.as_str(), object);
         let effect = match known.get(sop_instance_uid) {
             // As nearly all are.
             None => Effect::Added,

@@ -10,7 +10,7 @@ pub enum Effect {
     Added,
     /// The same again: nothing changes.
     Resent,
-    /// The same instance with other attributes.
+    /// The same instance with other attributes, or with other bytes where they are kept.
     Corrected,
     /// It was in this other series until now.
     MovedFrom(SeriesInstanceUid),
@@ -23,6 +23,8 @@ pub struct Known {
     pub series: SeriesInstanceUid,
     /// Of its attributes; see [`contract::digest`].
     pub digest: String,
+    /// BLAKE3 hash of its object in the instance store, if it is kept.
+    pub object: Option<String>,
 }
 
 impl Effect {
@@ -33,6 +35,8 @@ impl Effect {
             None => Self::Added,
             Some(before) if before.series != now.series => Self::MovedFrom(before.series),
             Some(before) if !digest::agree(&before.digest, &now.digest) => Self::Corrected,
+            // Other bytes under the same attributes, or the first that are kept. One that is not kept says nothing of them.
+            Some(before) if now.object.is_some() && before.object != now.object => Self::Corrected,
             Some(_) => Self::Resent,
         }
     }
@@ -47,6 +51,7 @@ mod tests {
         let known = |digest: &str| Known {
             series: SeriesInstanceUid::parse("2.1").unwrap(),
             digest: digest.to_owned(),
+            object: None,
         };
         for (before, now, effect) in [
             ("a", "a.c", Effect::Resent),
@@ -57,6 +62,26 @@ mod tests {
             ("a.c", "b", Effect::Corrected),
         ] {
             assert_eq!(Effect::of(Some(known(before)), &known(now)), effect, "{before} {now}");
+        }
+    }
+
+    #[test]
+    fn other_bytes_that_are_kept_are_a_correction() {
+        let known = |object: Option<&str>| Known {
+            series: SeriesInstanceUid::parse("2.1").unwrap(),
+            digest: "a".to_owned(),
+            object: object.map(str::to_owned),
+        };
+        for (before, now, effect) in [
+            (Some("x"), Some("x"), Effect::Resent),
+            (Some("x"), Some("y"), Effect::Corrected),
+            // The store was turned on in between: the next revision has the instance.
+            (None, Some("x"), Effect::Corrected),
+            // It was turned off: what is kept stays.
+            (Some("x"), None, Effect::Resent),
+        ] {
+            let is = Effect::of(Some(known(before)), &known(now));
+            assert_eq!(is, effect, "{before:?} {now:?}");
         }
     }
 }

@@ -39,7 +39,8 @@ impl<'de> Visitor<'de> for InstanceVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<InstanceStored, A::Error> {
         let (mut sop_instance_uid, mut sop_class_uid) = (None, None);
         let (mut series_instance_uid, mut study_instance_uid) = (None, None);
-        let (mut transfer_syntax_uid, mut bytes, mut digest) = (None, None, None);
+        let (mut transfer_syntax_uid, mut bytes) = (None, None);
+        let (mut digest, mut object) = (None, None);
         let (mut calling_ae_title, mut called_ae_title) = (None, None);
         let (mut peer_address, mut association_id, mut node_name) = (None, None, None);
         let (mut ordinal, mut series_ordinal, mut received_at) = (None, None, None);
@@ -63,6 +64,7 @@ impl<'de> Visitor<'de> for InstanceVisitor {
                 }
                 Key::Bytes => once(&mut map, &mut bytes, "Bytes")?,
                 Key::Digest => once(&mut map, &mut digest, "Digest")?,
+                Key::Object => once(&mut map, &mut object, "Object")?,
                 Key::CallingAETitle => once(&mut map, &mut calling_ae_title, "CallingAETitle")?,
                 Key::CalledAETitle => once(&mut map, &mut called_ae_title, "CalledAETitle")?,
                 Key::PeerAddress => once(&mut map, &mut peer_address, "PeerAddress")?,
@@ -93,6 +95,7 @@ impl<'de> Visitor<'de> for InstanceVisitor {
             transfer_syntax_uid: transfer_syntax_uid.ok_or_else(|| missing("TransferSyntaxUID"))?,
             bytes: bytes.ok_or_else(|| missing("Bytes"))?,
             digest: digest.ok_or_else(|| missing("Digest"))?,
+            object,
             calling_ae_title: calling_ae_title.ok_or_else(|| missing("CallingAETitle"))?,
             called_ae_title: called_ae_title.ok_or_else(|| missing("CalledAETitle"))?,
             peer_address: peer_address.ok_or_else(|| missing("PeerAddress"))?,
@@ -127,6 +130,7 @@ enum Key {
     TransferSyntaxUID,
     Bytes,
     Digest,
+    Object,
     CallingAETitle,
     CalledAETitle,
     PeerAddress,
@@ -158,6 +162,7 @@ impl Key {
             "TransferSyntaxUID" => Self::TransferSyntaxUID,
             "Bytes" => Self::Bytes,
             "Digest" => Self::Digest,
+            "Object" => Self::Object,
             "CallingAETitle" => Self::CallingAETitle,
             "CalledAETitle" => Self::CalledAETitle,
             "PeerAddress" => Self::PeerAddress,

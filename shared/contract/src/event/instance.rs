@@ -37,6 +37,9 @@ pub struct InstanceStored {
     /// character set has the same digest, a corrected one has another. It has a part for each of its versions; see
     /// [`crate::digest`].
     pub digest: String,
+    /// Where the instance is kept; absent where its receiver keeps none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub object: Option<StoredObject>,
     /// AE title of the sender.
     #[serde(rename = "CallingAETitle")]
     pub calling_ae_title: String,
@@ -59,6 +62,21 @@ pub struct InstanceStored {
     pub series_ordinal: u64,
     /// When its last byte arrived, by the clock of the machine that received it.
     pub received_at: Timestamp,
+}
+
+/// An instance as the instance store has it: a DICOM file (PS3.10 section 7) that was on disk before its event was
+/// published.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct StoredObject {
+    /// Where it is, from the root of the store: names with `/` between them.
+    pub key: String,
+    /// Length of the file in bytes.
+    pub bytes: u64,
+    /// BLAKE3 hash of the file, 64 hex digits. The same data set in the same transfer syntax has the same, whoever
+    /// sent it and whenever.
+    #[serde(rename = "BLAKE3")]
+    pub blake3: String,
 }
 
 impl InstanceStored {

@@ -23,7 +23,7 @@ pub use association::{
 pub use attributes::{AttributeValue, Attributes};
 pub use clock::ClockTicked;
 pub use disagreement::{DisagreeingValue, Disagreement, Identity};
-pub use instance::{InstanceReceiving, InstanceStored};
+pub use instance::{InstanceReceiving, InstanceStored, StoredObject};
 pub use remarks::{Remarks, Texts};
 pub use request::{
     CompletionRequested, DeletionRequested, GoneRequested, RegistrationRequested, ReleaseRequested,

@@ -73,6 +73,7 @@ fn stored() -> InstanceStored {
         transfer_syntax_uid: "1.2.840.10008.1.2.1".into(),
         bytes: 524_288,
         digest: "9f86d081884c7d659a2feaa0c55ad015".into(),
+        object: None,
         calling_ae_title: "MR1".into(),
         called_ae_title: "COLLIMATOR".into(),
         peer_address: "192.0.2.7".into(),
@@ -87,6 +88,17 @@ fn stored() -> InstanceStored {
 #[test]
 fn a_stored_instance_reads_as_its_golden_file() {
     agrees_with(&stored(), include_str!("../../golden/instance_stored.json"));
+}
+
+#[test]
+fn a_stored_instance_that_is_kept_reads_as_its_golden_file() {
+    let object = StoredObject {
+        key: "spool/ingest-1/4f/4f5c1e9c-7f57-4f0e-a44e-2f2b40d5a3ce-17.dcm".into(),
+        bytes: 524_616,
+        blake3: "5c1e1f0ce0b4d0f1d5f0c5a87a6e1e0b1b6d0a4f3b2c19088f7e6d5c4b3a2910".into(),
+    };
+    let event = InstanceStored { object: Some(object), ..stored() };
+    agrees_with(&event, include_str!("../../golden/instance_stored_and_kept.json"));
 }
 
 #[test]

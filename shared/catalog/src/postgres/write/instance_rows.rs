@@ -10,9 +10,9 @@ use contract::attributes::Table;
 use sqlx::{AssertSqlSafe, PgConnection};
 use std::sync::LazyLock;
 
-/// The columns that keep attributes. Nine parameters are before theirs.
+/// The columns that keep attributes. Twelve parameters are before theirs.
 static ATTRIBUTES: LazyLock<AttributeColumns> =
-    LazyLock::new(|| AttributeColumns::of(Table::Instances, 10));
+    LazyLock::new(|| AttributeColumns::of(Table::Instances, 13));
 
 /// The key is the SOP Instance UID: however often an instance comes, it is one row.
 static UPSERT: LazyLock<String> = LazyLock::new(|| {
@@ -20,13 +20,16 @@ static UPSERT: LazyLock<String> = LazyLock::new(|| {
     format!(
         "insert into instances
              (sop_instance_uid, series_instance_uid, sop_class_uid, transfer_syntax_uid, bytes, digest,
-              association_id, received_at, added_sequence, stream_sequence, {names})
+              association_id, received_at, added_sequence, stream_sequence,
+              object_key, object_bytes, object_blake3, {names})
          select told.sop, told.series, told.class, told.syntax, told.bytes, told.digest,
-             told.association, told.received, told.sequence, told.sequence, {values}
+             told.association, told.received, told.sequence, told.sequence,
+             told.object_key, told.object_bytes, told.object_blake3, {values}
          from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[],
-                     $7::text[], $8::bigint[], $9::bigint[], {arrays})
+                     $7::text[], $8::bigint[], $9::bigint[], $10::text[], $11::bigint[], $12::text[],
+                     {arrays})
              as told (sop, series, class, syntax, bytes, digest, association, received, sequence,
-                      {names})
+                      object_key, object_bytes, object_blake3, {names})
          on conflict (sop_instance_uid) do update set
              added_sequence = case when instances.series_instance_uid = excluded.series_instance_uid
                  then instances.added_sequence else excluded.added_sequence end,
@@ -38,6 +41,9 @@ static UPSERT: LazyLock<String> = LazyLock::new(|| {
              association_id = excluded.association_id,
              received_at = excluded.received_at,
              stream_sequence = excluded.stream_sequence,
+             object_key = excluded.object_key,
+             object_bytes = excluded.object_bytes,
+             object_blake3 = excluded.object_blake3,
              identity = null,
              {updates}"
     )
@@ -76,7 +82,10 @@ async fn write(connection: &mut PgConnection, instances: &[&Received]) -> Result
         .bind(column!(it => text(&it.event.digest)))
         .bind(column!(it => text(&it.event.association_id)))
         .bind(column!(it => nanoseconds(it.event.received_at)))
-        .bind(column!(it => count(it.sequence)));
+        .bind(column!(it => count(it.sequence)))
+        .bind(column!(it => it.event.object.as_ref().map(|object| text(&object.key))))
+        .bind(column!(it => it.event.object.as_ref().map(|object| count(object.bytes))))
+        .bind(column!(it => it.event.object.as_ref().map(|object| text(&object.blake3))));
     let events = instances.iter().map(|instance| &*instance.event);
     ATTRIBUTES.bind(query, events).execute(connection).await?;
     Ok(())

@@ -10,7 +10,7 @@ use super::{deletions, identities, losses, registrations, releases, senders};
 use crate::batch::{Batch, Committed, Received, Recorded};
 use crate::encoding::series_uid;
 use crate::error::CatalogError;
-use crate::rows_to_write::{self, Found, FoundRow, RowsToWrite, losing_series, touched};
+use crate::rows_to_write::{self, Found, FoundRow, KnownRow, RowsToWrite, losing_series, touched};
 use completion::{Consequences, Effect};
 use contract::uid::SeriesInstanceUid;
 use std::collections::{HashMap, HashSet};
@@ -53,8 +53,8 @@ async fn effects(
         return Ok(Vec::new());
     }
     let uids: Vec<&str> = instances.iter().map(|i| i.event.sop_instance_uid.as_str()).collect();
-    let rows: Vec<(String, String, String)> = sqlx::query_as(concat!(
-        "select sop_instance_uid, series_instance_uid, digest from instances
+    let rows: Vec<KnownRow> = sqlx::query_as(concat!(
+        "select sop_instance_uid, series_instance_uid, digest, object_blake3 from instances
          where sop_instance_uid ",
         one_of!("$1")
     ))

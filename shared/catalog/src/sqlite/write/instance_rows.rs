@@ -18,7 +18,7 @@ use std::sync::{Arc, LazyLock};
 use std::task::Poll;
 
 /// Rows of the statements that there are. Each is prepared once, and many rows in one statement
-/// save most of what a statement costs; the largest has a sixth of the parameters that SQLite allows.
+/// save most of what a statement costs; the largest has a fifth of the parameters that SQLite allows.
 const ROWS: [usize; 3] = [256, 16, 1];
 
 /// The statements, and the columns of attributes among their parameters.
@@ -49,14 +49,15 @@ impl Upserts {
             },
             ", ",
         );
-        let row = format!("(?, ?, ?, ?, {row}, cast(? as integer), ?, ?, ?, ?, ?)");
+        let row = format!("(?, ?, ?, ?, {row}, cast(? as integer), ?, ?, ?, ?, ?, ?, ?, ?)");
         let updates = list(|Column { name, .. }| format!("{name} = excluded.{name}"), ",\n    ");
         let statement = |rows| {
             let rows = vec![row.as_str(); rows].join(", ");
             format!(
                 "insert into instances
     (sop_instance_uid, series_instance_uid, sop_class_uid, transfer_syntax_uid, {names},
-     bytes, digest, association_id, received_at, added_sequence, stream_sequence)
+     bytes, digest, association_id, received_at, added_sequence, stream_sequence,
+     object_key, object_bytes, object_blake3)
 values {rows}
 on conflict (sop_instance_uid) do update set
     added_sequence = case when series_instance_uid = excluded.series_instance_uid
@@ -70,6 +71,9 @@ on conflict (sop_instance_uid) do update set
     association_id = excluded.association_id,
     received_at = excluded.received_at,
     stream_sequence = excluded.stream_sequence,
+    object_key = excluded.object_key,
+    object_bytes = excluded.object_bytes,
+    object_blake3 = excluded.object_blake3,
     identity = null"
             )
         };
@@ -80,7 +84,7 @@ on conflict (sop_instance_uid) do update set
 
     /// Values of one row.
     fn values(&self) -> usize {
-        self.columns.len() + 10
+        self.columns.len() + 13
     }
 }
 
@@ -152,13 +156,16 @@ impl Values {
                 ColumnType::Text => self.push_attribute(value, before),
             }
         }
-        // More is not true of any instance: it is the nearest that there is.
-        self.push(i64::try_from(event.bytes).unwrap_or(i64::MAX));
+        self.push(length(event.bytes));
         self.push(event.digest.as_str());
         self.push(again(association, &event.association_id));
         self.push(nanoseconds(event.received_at));
         self.push(instance.sequence as i64);
         self.push(instance.sequence as i64);
+        let object = event.object.as_ref();
+        self.push(object.map(|object| object.key.as_str()));
+        self.push(object.map(|object| length(object.bytes)));
+        self.push(object.map(|object| object.blake3.as_str()));
     }
 
     /// As SQLite reads it from JSON.
@@ -178,6 +185,11 @@ impl Values {
         // Numbers and text can always be encoded.
         let _ = self.0.add(value);
     }
+}
+
+/// A length in bytes, as SQLite has numbers. More is not true of any instance: it is the nearest that there is.
+fn length(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 /// A text that one row has, and maybe the next one too.
