@@ -22,8 +22,9 @@ COPY shared/catalog/Cargo.toml shared/catalog/
 COPY shared/completion/Cargo.toml shared/completion/
 COPY shared/contract/Cargo.toml shared/contract/
 COPY shared/fake_issuer/Cargo.toml shared/fake_issuer/
+COPY shared/store/Cargo.toml shared/store/
 COPY shared/test_database/Cargo.toml shared/test_database/
-RUN for package in . api bench dimse fuzz indexer ingest shared shared/audit_export shared/catalog shared/completion shared/contract shared/fake_issuer shared/test_database; do \
+RUN for package in . api bench dimse fuzz indexer ingest shared shared/audit_export shared/catalog shared/completion shared/contract shared/fake_issuer shared/store shared/test_database; do \
         mkdir $package/src && touch $package/src/lib.rs && echo 'fn main() {}' >$package/src/main.rs; \
     done \
     && rm dimse/src/main.rs shared/src/main.rs shared/*/src/main.rs \

@@ -38,6 +38,7 @@ mod examples;
 mod filling_up;
 mod hostile;
 mod https;
+mod keeping;
 mod least_privilege;
 mod listening;
 mod loopback;

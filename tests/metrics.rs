@@ -86,10 +86,20 @@ fn webhooks_file(folder: &TempDir) -> String {
     path.display().to_string()
 }
 
+/// An instance store in `folder`, for the same reason.
+fn store_url(folder: &TempDir) -> String {
+    format!("file://{}", folder.path().join("store").display())
+}
+
+/// Whatever is free on the machine that runs the tests.
+const NO_RESERVE: (&str, &str) = ("STORE_RESERVE", "0");
+
 #[tokio::test]
 async fn all_that_is_documented_is_told_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
-    let collimator = Collimator::start_with(&[("WEBHOOKS_FILE", &webhooks_file(&folder))]).await;
+    let (file, store) = (webhooks_file(&folder), store_url(&folder));
+    let settings = [("WEBHOOKS_FILE", &*file), ("STORE_URL", &store), NO_RESERVE];
+    let collimator = Collimator::start_with(&settings).await;
     received_by(&collimator).await;
     let text = collimator.metrics().await;
     let documented: BTreeMap<_, _> =
@@ -110,7 +120,9 @@ async fn all_that_is_documented_is_told_and_nothing_else() {
 async fn each_service_tells_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let file = webhooks_file(&folder);
-    let mut services = Services::start_with(&[("WEBHOOKS_FILE", &file)]).await;
+    let store = store_url(&folder);
+    let settings = [("WEBHOOKS_FILE", &*file), ("STORE_URL", &store), NO_RESERVE];
+    let mut services = Services::start_with(&settings).await;
     let admin = |line: &str| address(line, "admin listens");
     let ingest = services.ingest.says("where its metrics are", admin).await;
     let indexer = services.indexer.says("where its metrics are", admin).await;

@@ -18,7 +18,7 @@ pub const MAX_ASSOCIATE_LENGTH: u32 = 1024 * 1024;
 pub const DICOM_APPLICATION_CONTEXT: &str = "1.2.840.10008.3.1.1.1";
 
 /// What identifies this implementation to its peers (PS3.7 section D.3.3.2).
-const IMPLEMENTATION_CLASS_UID: &str = "2.25.205469134063298372154862046173825196527";
+pub const IMPLEMENTATION_CLASS_UID: &str = "2.25.205469134063298372154862046173825196527";
 const IMPLEMENTATION_VERSION_NAME: &str = concat!("COLLIMATOR_", env!("CARGO_PKG_VERSION"));
 
 /// Protocol version 1 (PS3.8 section 9.3.2).

@@ -56,6 +56,7 @@ pub struct Ingest {
     settings: Settings,
     allow: AllowList,
     pseudonyms: Option<Pseudonyms>,
+    sink: Sink,
     health: Health,
     publishing: Part,
     acknowledgements: Acknowledgements,
@@ -66,8 +67,8 @@ impl Ingest {
     /// Opens the ports.
     ///
     /// # Errors
-    /// When one can't be listened on, or the senders file, the certificates or the key of the pseudonyms
-    /// can't be read or understood.
+    /// When one can't be listened on, the senders file, the certificates or the key of the pseudonyms can't be read or
+    /// understood, or the instance store can't be used.
     pub async fn bind(
         settings: Settings,
         senders: &SendersSettings,
@@ -84,6 +85,7 @@ impl Ingest {
         if pseudonyms.is_some() {
             tracing::info!("pseudonymisation is on");
         }
+        let sink = Sink::open(&settings.store, settings.node_name(), health, metrics).await?;
         let mut ports = Ports::default();
         if let Some(addr) = settings.dicom_addr.0 {
             ports.plain = Some(listen(addr, "DICOM_ADDR").await?);
@@ -107,6 +109,7 @@ impl Ingest {
             settings,
             allow,
             pseudonyms,
+            sink,
             health: health.clone(),
             publishing,
             acknowledgements,
@@ -162,6 +165,7 @@ impl Ingest {
         tracing::info!(node_name, "ingest starting");
         let (settings, reports) = (Arc::new(self.settings), self.reports);
         let (auditor, audited) = (reports.auditor.clone(), jetstream.clone());
+        let sink = self.sink.clone();
         let publisher = Arc::new(Publisher::new(
             jetstream,
             settings.publish_timeout(streams),
@@ -180,7 +184,7 @@ impl Ingest {
             scp: Scp {
                 settings: settings.clone(),
                 pseudonyms: self.pseudonyms,
-                sink: Sink::None,
+                sink: self.sink,
                 publisher: publisher.clone(),
                 reports: reports.clone(),
                 stop: stop.clone(),
@@ -191,6 +195,7 @@ impl Ingest {
         // Callers are let in meanwhile; what they send waits for the start to be published.
         let started = publisher.start_eventually(&stop);
         let watched = publisher.watch(&stop);
+        let store_watched = sink.watch(&stop);
         let served = async {
             let listened = async {
                 let close = async {
@@ -202,7 +207,7 @@ impl Ingest {
                 // What watches for outages of the broker has nobody to watch for any more.
                 stop.cancel();
             };
-            tokio::join!(listened, started, watched);
+            tokio::join!(listened, started, watched, store_watched);
         };
         auditor.run_audited(async { audited }, served).await;
         Ok(())

@@ -1,6 +1,6 @@
 //! What the receiver can be told. Each is also an environment variable of the same name.
 
-use crate::instance::pseudonyms::PseudonymSettings;
+use crate::instance::pseudonyms::{PseudonymSettings, Pseudonymise};
 use anyhow::{Context as _, anyhow, ensure};
 use bytesize::ByteSize;
 use clap::Args;
@@ -15,6 +15,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
+use store::{StoreSettings, StoreUrl};
 
 /// How long the broker may take to acknowledge an instance, if nobody says otherwise.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -102,6 +103,10 @@ pub struct Settings {
     /// Settings of pseudonyms.
     #[command(flatten)]
     pub pseudonyms: PseudonymSettings,
+
+    /// Settings of the instance store.
+    #[command(flatten)]
+    pub store: StoreSettings,
 }
 
 impl Settings {
@@ -120,10 +125,11 @@ impl Settings {
         self.publish_timeout.unwrap_or(default)
     }
 
-    /// Makes sure that somebody can be let in.
+    /// Makes sure that somebody can be let in, and that the settings do not contradict each other.
     ///
     /// # Errors
-    /// When there is no port, or nobody is asked for the certificates that were named.
+    /// When there is no port, nobody is asked for the certificates that were named, or what is kept would name the
+    /// patients that pseudonyms stand for.
     pub fn check(&self, allow: &AllowList) -> anyhow::Result<()> {
         ensure!(
             self.dicom_addr.0.is_some() || self.tls.dicom_tls_addr.is_some(),
@@ -133,6 +139,12 @@ impl Settings {
             !allow.names_certificates() || self.tls.dicom_tls_client_ca.is_some(),
             "SOURCES_FILE has an [[allow]] with a certificate, which nobody is asked for; set \
              DICOM_TLS_CLIENT_CA"
+        );
+        ensure!(
+            self.pseudonyms.pseudonymise != Some(Pseudonymise::Keyed)
+                || self.store.store_url == StoreUrl::None,
+            "PSEUDONYMISE=keyed and STORE_URL contradict each other: an instance is kept byte for byte, so \
+             that its file has the patient's name and ID; set STORE_URL=none, or leave PSEUDONYMISE out"
         );
         Ok(())
     }

@@ -167,6 +167,17 @@ pub fn positive_size(text: &str) -> Result<ByteSize, String> {
     }
 }
 
+/// Reads a size such as `4GiB`, which may be `0`.
+///
+/// # Errors
+/// What is wrong with `text`, for clap to show.
+pub fn size(text: &str) -> Result<ByteSize, String> {
+    match text.parse() {
+        Ok(ByteSize(0)) => Ok(ByteSize(0)),
+        _ => positive_size(text),
+    }
+}
+
 /// Reads the program's settings from its flags and its environment.
 ///
 /// # Errors
@@ -254,6 +265,13 @@ mod tests {
         assert_eq!(positive_size("1000"), Ok(ByteSize(1000)));
         for bad in ["", "0", "-1", "many", "99999999999999999999"] {
             assert!(positive_size(bad).is_err(), "{bad:?}");
+        }
+        assert_eq!(
+            (size("0"), size("0B"), size("1KiB")),
+            (Ok(ByteSize(0)), Ok(ByteSize(0)), Ok(ByteSize::kib(1)))
+        );
+        for bad in ["", "-1", "many", "99999999999999999999"] {
+            assert!(size(bad).is_err(), "{bad:?}");
         }
     }
 

@@ -8,7 +8,9 @@ use crate::instance::event::Arrival;
 use crate::instance::identity::InstanceIdentity;
 use crate::instance::receiving::{Received, Receiving};
 use crate::instance::refusal::Refusal;
+use crate::publish::publisher::NotPublished;
 use crate::publish::refused::PublishRefused;
+use crate::sink::{Announced, Object, Sink};
 use contract::event::InstanceStored;
 use contract::uid::SeriesInstanceUid;
 use dimse::Status;
@@ -16,6 +18,7 @@ use dimse::command::Request;
 use dimse::net::AssociationError;
 use jiff::Timestamp;
 use std::time::Instant;
+use store::Spooled;
 
 impl Association<'_> {
     /// Receives one instance whole and has its event stored.
@@ -28,9 +31,10 @@ impl Association<'_> {
         self.publish_opened().await;
         let (series, bytes, stored) = match request.has_data_set {
             true => {
-                let Received { header, series, bytes } = self.receive(context_id).await?;
+                let Received { header, series, bytes, object } =
+                    self.receive(context_id, request).await?;
                 let stored = match header {
-                    Ok(header) => self.publish(context_id, request, &header, bytes).await,
+                    Ok(header) => self.publish(context_id, request, &header, bytes, object).await,
                     Err(refusal) => {
                         self.transfers.fail();
                         Err(refusal)
@@ -77,18 +81,23 @@ impl Association<'_> {
     }
 
     /// Receives the data set of an instance to its end.
-    async fn receive(&mut self, context_id: u8) -> Result<Received, AssociationError> {
+    async fn receive(
+        &mut self,
+        context_id: u8,
+        request: &Request,
+    ) -> Result<Received, AssociationError> {
         let settings = &self.scp.settings;
         let limits = Limits { header: settings.header_limit.0, inflated: settings.inflate_limit.0 };
         let encoding = self.contexts[&context_id].encoding;
-        let mut receiving = Receiving::new(encoding, limits, self.scp.sink);
+        let mut receiving =
+            self.begin_keeping(Receiving::new(encoding, limits), context_id, request);
         let mut heartbeat = Heartbeat::new(Instant::now());
         loop {
             let Fragment { length, bytes, last } =
                 self.fragment(context_id, receiving.skippable()).await?;
             match bytes.len() < length {
                 true => receiving.skip(length as u64),
-                false => receiving.push(bytes),
+                false => receiving.push(bytes).await,
             }
             if last {
                 return Ok(receiving.finish());
@@ -103,17 +112,42 @@ impl Association<'_> {
         }
     }
 
-    /// Has the event of an instance stored. Returns its series.
+    /// Says where the bytes of an instance go, if it is kept.
+    fn begin_keeping(&self, receiving: Receiving, context_id: u8, request: &Request) -> Receiving {
+        let Sink::Spool(sink) = &self.scp.sink else { return receiving };
+        // What is written while the broker stores nothing would stay without an event.
+        if let Some(outage) = self.scp.publisher.outage() {
+            return receiving.refused(outage.into());
+        }
+        let announced = Announced {
+            sop_class_uid: &request.sop_class_uid,
+            sop_instance_uid: &request.sop_instance_uid,
+            transfer_syntax_uid: &self.contexts[&context_id].transfer_syntax_uid,
+            association_id: &self.identity.association_id,
+            ordinal: self.tally.stores(),
+        };
+        match Object::begin(sink, &announced) {
+            Ok(object) => receiving.kept_in(object),
+            Err(error) => receiving.refused(error.into()),
+        }
+    }
+
+    /// Has the bytes of an instance on disk, if it is kept, and then its event stored. Returns its series.
     async fn publish(
         &mut self,
         context_id: u8,
         request: &Request,
         header: &Header,
         bytes: u64,
+        object: Option<Box<Object>>,
     ) -> Result<SeriesInstanceUid, Refusal> {
         let received_at = Timestamp::now();
         let identity = InstanceIdentity::of(header, request);
         let identity = identity.inspect_err(|_| self.transfers.fail())?;
+        let object = match object {
+            Some(object) => Some(object.finish().await.inspect_err(|_| self.transfers.fail())?),
+            None => None,
+        };
         let arrival = Arrival {
             header,
             bytes,
@@ -124,7 +158,8 @@ impl Association<'_> {
             pseudonyms: self.scp.pseudonyms.as_ref(),
             received_at,
         };
-        let event = arrival.event(identity);
+        let mut event = arrival.event(identity);
+        event.object = object.map(Spooled::keep);
         self.audit_begun(&event);
         let stored = self.publish_event(&event).await;
         self.transfers.end(&event, stored.is_ok());
@@ -140,12 +175,26 @@ impl Association<'_> {
     }
 
     async fn publish_event(&mut self, event: &InstanceStored) -> Result<(), PublishRefused> {
-        if !self.opened {
-            // It can be published once the start of the receiver is stored, which the instance has to
-            // wait for as well.
-            self.scp.publisher.start().await?;
-            self.publish_opened().await;
+        let published = async {
+            if !self.opened {
+                // It can be published once the start of the receiver is stored, which the instance has to
+                // wait for as well.
+                let started = self.scp.publisher.start().await;
+                started.map_err(|refused| NotPublished { refused, may_be_stored: false })?;
+                self.publish_opened().await;
+            }
+            self.scp.publisher.publish_or_tell(event).await
+        };
+        let NotPublished { refused, may_be_stored } = match published.await {
+            Ok(()) => return Ok(()),
+            Err(not_published) => not_published,
+        };
+        // An event that may be stored names an object, which has to be there.
+        if let Some(object) = &event.object
+            && !may_be_stored
+        {
+            self.scp.sink.remove(object).await;
         }
-        self.scp.publisher.publish(event).await
+        Err(refused)
     }
 }

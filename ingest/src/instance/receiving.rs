@@ -1,18 +1,19 @@
 //! An instance that is being received: its bytes go to the header reader as they arrive, and which of them may be
-//! skipped is decided here. Bytes in, values out: no association, no socket, no clock.
+//! skipped is decided here. Bytes in, values out: no association, no socket, no clock; a sink, where there is one.
 
 use super::refusal::Refusal;
 use crate::data_set::attributes;
-use crate::data_set::header::{Encoding, Header, HeaderError, HeaderReader, Limits};
-use crate::sink::Sink;
+use crate::data_set::header::{Encoding, Header, HeaderReader, Limits};
+use crate::sink::Object;
 use contract::uid::SeriesInstanceUid;
 
 /// An instance whose data set has begun and has not ended.
 pub(crate) struct Receiving {
     reader: HeaderReader,
-    sink: Sink,
-    /// What is wrong with the data set. What comes after it is counted and dropped.
-    fault: Option<HeaderError>,
+    /// Where its bytes go beside its event, if anywhere.
+    object: Option<Box<Object>>,
+    /// Why the instance is refused. What comes after it is counted and dropped.
+    fault: Option<Refusal>,
     bytes: u64,
 }
 
@@ -25,39 +26,65 @@ pub(crate) struct Received {
     pub series: Option<SeriesInstanceUid>,
     /// Length of the data set in bytes.
     pub bytes: u64,
+    /// All of its bytes, where they are kept and the instance is not refused.
+    pub object: Option<Box<Object>>,
 }
 
 impl Receiving {
     /// An instance whose data set comes in `encoding` and is refused beyond the limits.
     #[must_use]
-    pub(crate) fn new(encoding: Encoding, limits: Limits, sink: Sink) -> Self {
+    pub(crate) fn new(encoding: Encoding, limits: Limits) -> Self {
         let reader = HeaderReader::new(encoding, attributes::WANTED, limits);
-        Self { reader, sink, fault: None, bytes: 0 }
+        Self { reader, object: None, fault: None, bytes: 0 }
+    }
+
+    /// The same, whose bytes go there as well: every one of them, and to its end.
+    #[must_use]
+    pub(crate) fn kept_in(self, object: Box<Object>) -> Self {
+        Self { reader: self.reader.to_the_end(), object: Some(object), ..self }
+    }
+
+    /// The same, which is refused whatever comes.
+    #[must_use]
+    pub(crate) fn refused(self, refusal: Refusal) -> Self {
+        Self { fault: Some(refusal), ..self }
     }
 
     /// How many of the next bytes may be skipped; any number once nothing that comes makes a difference.
     #[must_use]
     pub(crate) fn skippable(&self) -> u64 {
-        match self.fault {
-            Some(_) => u64::MAX,
-            None if self.sink.wants_every_byte() => 0,
-            None => self.reader.skippable(),
+        match (&self.fault, &self.object) {
+            (Some(_), _) => u64::MAX,
+            (None, Some(_)) => 0,
+            (None, None) => self.reader.skippable(),
         }
     }
 
-    /// Takes the next bytes of the data set.
-    pub(crate) fn push(&mut self, bytes: &[u8]) {
+    /// Takes the next bytes of the data set. It waits only where they are kept and the disk is behind.
+    pub(crate) async fn push(&mut self, bytes: &[u8]) {
         self.bytes += bytes.len() as u64;
-        if self.fault.is_none() {
-            self.fault = self.reader.push(bytes).err();
+        if self.fault.is_none()
+            && let Err(fault) = self.take(bytes).await
+        {
+            // Nothing of it is kept.
+            self.object = None;
+            self.fault = Some(fault);
         }
+    }
+
+    async fn take(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
+        self.reader.push(bytes)?;
+        if let Some(object) = &mut self.object {
+            object.write(bytes).await?;
+        }
+        Ok(())
     }
 
     /// Counts bytes that were skipped, no more than are [`skippable`](Self::skippable).
     pub(crate) fn skip(&mut self, length: u64) {
         self.bytes += length;
         if self.fault.is_none() {
-            self.fault = self.reader.skip(length).err();
+            self.fault = self.reader.skip(length).err().map(Refusal::from);
         }
     }
 
@@ -85,9 +112,10 @@ impl Receiving {
         let (series, bytes) = (self.series(), self.bytes);
         let header = match self.fault {
             Some(fault) => Err(fault),
-            None => self.reader.finish(),
+            None => self.reader.finish().map_err(Refusal::from),
         };
-        Received { header: header.map_err(Refusal::from), series, bytes }
+        let object = self.object.filter(|_| header.is_ok());
+        Received { header, series, bytes, object }
     }
 }
 
@@ -117,15 +145,15 @@ mod tests {
     }
 
     fn receiving() -> Receiving {
-        Receiving::new(Encoding::Explicit, LIMITS, Sink::None)
+        Receiving::new(Encoding::Explicit, LIMITS)
     }
 
-    #[test]
-    fn pixel_data_is_skipped_where_no_sink_wants_it() {
+    #[tokio::test]
+    async fn pixel_data_is_skipped_where_no_sink_wants_it() {
         let mut receiving = receiving();
         assert_eq!(receiving.skippable(), 0);
         let before = before_pixels();
-        receiving.push(&before);
+        receiving.push(&before).await;
         assert_eq!(receiving.skippable(), u64::MAX);
         assert_eq!(receiving.modality(), "MR");
         receiving.skip(4000);
@@ -135,25 +163,25 @@ mod tests {
         assert_eq!(received.header.unwrap().values[&attributes::SERIES_INSTANCE_UID], b"2.25.7");
     }
 
-    #[test]
-    fn a_refused_instance_is_counted_to_its_end_and_its_series_is_known() {
+    #[tokio::test]
+    async fn a_refused_instance_is_counted_to_its_end_and_its_series_is_known() {
         let mut receiving = receiving();
-        receiving.push(&element(0x0020, 0x000e, b"UI", b"2.25.7"));
+        receiving.push(&element(0x0020, 0x000e, b"UI", b"2.25.7")).await;
         let too_long = element(0x0028, 0x0010, b"US", &[0; 2]).repeat(200);
-        receiving.push(&too_long);
+        receiving.push(&too_long).await;
         assert_eq!(receiving.skippable(), u64::MAX);
         receiving.skip(10);
-        receiving.push(b"of no element");
+        receiving.push(b"of no element").await;
         let received = receiving.finish();
         assert_eq!(received.bytes, 14 + too_long.len() as u64 + 10 + 13);
         assert_eq!(received.series, SeriesInstanceUid::parse("2.25.7").ok());
         assert_eq!(received.header.unwrap_err().cause, "header_too_long");
     }
 
-    #[test]
-    fn an_instance_that_ends_in_its_pixel_data_is_refused() {
+    #[tokio::test]
+    async fn an_instance_that_ends_in_its_pixel_data_is_refused() {
         let mut receiving = receiving();
-        receiving.push(&before_pixels());
+        receiving.push(&before_pixels()).await;
         receiving.skip(3999);
         assert_eq!(receiving.finish().header.unwrap_err().cause, "truncated");
     }

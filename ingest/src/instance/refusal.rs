@@ -2,7 +2,9 @@
 
 use crate::data_set::header::HeaderError;
 use crate::publish::refused::PublishRefused;
+use crate::sink::NotKept;
 use dimse::Status;
+use store::StoreError;
 
 /// Why an instance is refused: the Status and the Error Comment of its C-STORE response.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +52,22 @@ impl From<PublishRefused> for Refusal {
             }
             PublishRefused::Duplicate => (Status::OutOfResources, "event_duplicate"),
             PublishRefused::TooLarge => (Status::CannotUnderstand, "event_too_large"),
+        };
+        Self::new(status, cause, error.to_string())
+    }
+}
+
+/// The table from why an instance can't be kept to the Status that the sender gets.
+impl From<NotKept> for Refusal {
+    fn from(error: NotKept) -> Self {
+        let (status, cause) = match &error {
+            NotKept::NoUid(_) => (Status::DataSetDoesNotMatch, "no_affected_uid"),
+            NotKept::Store(StoreError::Full) => (Status::OutOfResources, "store_full"),
+            NotKept::Store(StoreError::Reserved { .. }) => {
+                (Status::OutOfResources, "store_reserve")
+            }
+            NotKept::Store(StoreError::Slow(_)) => (Status::OutOfResources, "store_silent"),
+            NotKept::Store(StoreError::Failed(_)) => (Status::OutOfResources, "store_failed"),
         };
         Self::new(status, cause, error.to_string())
     }

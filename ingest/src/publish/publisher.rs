@@ -2,7 +2,7 @@
 //! and before any of them the start of this process.
 
 use crate::publish::health::{Outage, PublishHealth};
-use crate::publish::refused::PublishRefused;
+use crate::publish::refused::{PublishRefused, may_be_stored};
 use anyhow::ensure;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
@@ -12,6 +12,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use shared::acknowledgements::is_passing;
 use shared::message::Message;
 use shared::stream;
+use std::mem;
 use std::time::Duration;
 use tokio::sync::OnceCell;
 use tokio::time::error::Elapsed;
@@ -34,6 +35,31 @@ const TRIES: u32 = 4;
 
 /// Pause between two tries to have the start of this process stored while nobody waits for it.
 const START_PAUSE: Duration = Duration::from_secs(1);
+
+/// An event that the broker has not acknowledged.
+#[derive(Debug)]
+pub(crate) struct NotPublished {
+    /// Why.
+    pub refused: PublishRefused,
+    /// Whether it may be stored all the same.
+    pub may_be_stored: bool,
+}
+
+/// What became of the tries to have one event stored.
+#[derive(Debug, Default)]
+struct Tried {
+    /// Whether there were any.
+    ever: bool,
+    /// Whether one of them may have stored it.
+    may_be_stored: bool,
+}
+
+impl Tried {
+    /// There was one whose outcome is not known.
+    fn before() -> Self {
+        Self { ever: true, may_be_stored: true }
+    }
+}
 
 /// Publishes the events of this process through one connection, in order.
 #[derive(Debug)]
@@ -99,17 +125,35 @@ impl Publisher {
     /// # Errors
     /// When it has not. It may be stored all the same: the catalogue counts it once.
     pub(crate) async fn publish<E: Event>(&self, event: &E) -> Result<(), PublishRefused> {
+        self.publish_or_tell(event).await.map_err(|not_published| not_published.refused)
+    }
+
+    /// As [`Publisher::publish`], for whoever has to undo what an event names that is surely not stored.
+    ///
+    /// # Errors
+    /// When the broker has not acknowledged it, and whether it may be stored all the same.
+    pub(crate) async fn publish_or_tell<E: Event>(&self, event: &E) -> Result<(), NotPublished> {
         let deadline = Instant::now() + self.timeout;
+        let mut tried = Tried::default();
         let published = async {
             self.start_until(deadline).await?;
-            self.store(event, deadline, false).await
+            self.store(event, deadline, &mut tried).await
         };
-        let published = published.await;
-        match &published {
-            Ok(()) => self.health.stored(),
-            Err(error) => self.health.refused(error),
+        match published.await {
+            Ok(()) => {
+                self.health.stored();
+                Ok(())
+            }
+            Err(refused) => {
+                self.health.refused(&refused);
+                Err(NotPublished { refused, may_be_stored: tried.may_be_stored })
+            }
         }
-        published
+    }
+
+    /// Why the next event would not be stored, while an outage of the broker lasts; see [`Publisher::watch`].
+    pub(crate) fn outage(&self) -> Option<PublishRefused> {
+        self.health.refuses().then_some(PublishRefused::Nobody("the latest were not stored"))
     }
 
     /// Finds out after each outage of the broker when it stores events again, though no sender tries,
@@ -146,7 +190,7 @@ impl Publisher {
             }
         }
         self.start_until(deadline).await?;
-        self.store(event, deadline, true).await
+        self.store(event, deadline, &mut Tried::before()).await
     }
 
     /// Publishes an event without waiting until it is stored: it comes before all that is
@@ -171,32 +215,36 @@ impl Publisher {
     /// One caller tries at a time; the others wait for it, each no longer than its own deadline.
     async fn start_until(&self, deadline: Instant) -> Result<(), PublishRefused> {
         // The same event every time, so one that is there already is that of an earlier try.
-        let start = self.started.get_or_try_init(|| self.store(&self.start, deadline, true));
+        let start = self.started.get_or_try_init(async || {
+            self.store(&self.start, deadline, &mut Tried::before()).await
+        });
         match timeout_at(deadline, start).await {
             Ok(started) => started.map(|_| ()),
             Err(_elapsed) => Err(PublishRefused::TimedOut(self.timeout)),
         }
     }
 
-    /// `tried` says whether the event may be stored already, by an earlier try.
     async fn store<E: Event>(
         &self,
         event: &E,
         deadline: Instant,
-        mut tried: bool,
+        tried: &mut Tried,
     ) -> Result<(), PublishRefused> {
         let message = Message::of(event)
             .map_err(|error| PublishRefused::Refused { code: None, detail: error.to_string() })?;
         let mut refused = PublishRefused::TimedOut(self.timeout);
         loop {
             // The same id every time, so a try whose acknowledgement was lost is not stored twice.
+            let before = mem::replace(tried, Tried::before());
             let error = match timeout_at(deadline, self.try_once(message.clone())).await {
                 Err(_elapsed) => return Err(refused),
-                Ok(Ok(duplicate)) if duplicate && !tried => return Err(PublishRefused::Duplicate),
+                Ok(Ok(duplicate)) if duplicate && !before.ever => {
+                    return Err(PublishRefused::Duplicate);
+                }
                 Ok(Ok(_)) => return Ok(()),
                 Ok(Err(error)) => error,
             };
-            tried = true;
+            tried.may_be_stored = before.may_be_stored || may_be_stored(&error);
             if error.kind() == PublishErrorKind::TimedOut {
                 continue;
             }

@@ -65,3 +65,12 @@ impl PublishRefused {
         }
     }
 }
+
+/// Whether an event may be stored though its publish failed: all but where JetStream has said no for good, nobody took
+/// the message, or it was never sent.
+pub(crate) fn may_be_stored(error: &PublishError) -> bool {
+    match error.kind() {
+        PublishErrorKind::MaxPayloadExceeded | PublishErrorKind::StreamNotFound => false,
+        _ => jetstream_error(error).is_none() || is_passing(error),
+    }
+}

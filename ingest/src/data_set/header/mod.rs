@@ -131,6 +131,8 @@ struct Inflater {
     stream: Decompress,
     limit: u64,
     buffer: Box<[u8]>,
+    /// Whether it is inflated to its end, though nothing of it is of use behind the pixel data.
+    to_the_end: bool,
     ended: bool,
 }
 
@@ -142,10 +144,21 @@ impl HeaderReader {
             stream: Decompress::new(false),
             limit: limits.inflated,
             buffer: vec![0; INFLATE_BUFFER].into_boxed_slice(),
+            to_the_end: false,
             ended: false,
         });
         let inflated = if inflater.is_some() { Encoding::Explicit } else { encoding };
         Self { scanner: Scanner::new(inflated, wanted, limits.header), inflater }
+    }
+
+    /// The same reader, which refuses a deflated data set that is cut short behind its pixel data as well: whoever
+    /// inflates that as a whole could not.
+    #[must_use]
+    pub fn to_the_end(mut self) -> Self {
+        if let Some(inflater) = &mut self.inflater {
+            inflater.to_the_end = true;
+        }
+        self
     }
 
     /// Takes the next bytes of the data set.
@@ -165,7 +178,7 @@ impl HeaderReader {
     pub fn skippable(&self) -> u64 {
         match &self.inflater {
             None => self.scanner.skippable(),
-            Some(inflater) if inflater.ended || self.scanner.is_over() => u64::MAX,
+            Some(inflater) if inflater.is_done(&self.scanner) => u64::MAX,
             Some(_) => 0,
         }
     }
@@ -193,8 +206,9 @@ impl HeaderReader {
     /// # Errors
     /// When the data set ended too early.
     pub fn finish(self) -> Result<Header, HeaderError> {
-        let inflated = self.inflater.is_none_or(|inflater| inflater.ended);
-        match self.scanner.is_over() || (inflated && self.scanner.at_end()) {
+        let ended = self.inflater.as_ref().is_none_or(|inflater| inflater.ended);
+        let is_enough = ended || self.inflater.is_some_and(|inflater| !inflater.to_the_end);
+        match (is_enough && self.scanner.is_over()) || (ended && self.scanner.at_end()) {
             true => Ok(self.scanner.header),
             false => Err(HeaderError::Truncated),
         }
@@ -202,11 +216,16 @@ impl HeaderReader {
 }
 
 impl Inflater {
+    /// Whether nothing of what comes makes a difference.
+    fn is_done(&self, scanner: &Scanner) -> bool {
+        self.ended || (scanner.is_over() && !self.to_the_end)
+    }
+
     fn push(&mut self, mut bytes: &[u8], scanner: &mut Scanner) -> Result<(), HeaderError> {
         // All the bytes may be taken, and there is more to come of them until nothing comes.
         let mut gives = false;
         // Bytes after the end of the stream are padding to an even length (PS3.5 section A.5).
-        while (gives || !bytes.is_empty()) && !self.ended && !scanner.is_over() {
+        while (gives || !bytes.is_empty()) && !self.is_done(scanner) {
             let (taken, given) = (self.stream.total_in(), self.stream.total_out());
             let room = self.limit - given;
             let status = self.stream.decompress(bytes, &mut self.buffer, FlushDecompress::None);

@@ -1,0 +1,262 @@
+//! Where a receiver writes instances: `spool/<node>/<two digits>/` in the store, where an object is under its name only
+//! once it is on disk whole.
+//!
+//! Files are written on blocking threads, from one buffer while the next one fills: a slow disk slows the sender down, and
+//! memory does not grow with the instance.
+
+mod buffers;
+mod folder;
+mod part;
+
+use crate::{StoreError, StoreUrl};
+use anyhow::Context as _;
+use buffers::Buffers;
+use bytesize::ByteSize;
+use contract::event::StoredObject;
+use folder::Folder;
+use part::Part;
+use std::fs;
+use std::io;
+use std::mem;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::{error::Elapsed, timeout};
+
+/// How long the file system may take to write one buffer or to sync: as long as a busy disk or a server of files that
+/// is being restarted may need, and shorter than senders wait.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The part of the store that one receiver writes. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Spool(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    folder: Folder,
+    buffers: Buffers,
+    /// Writes that the file system has not answered in time.
+    unanswered: AtomicUsize,
+}
+
+impl Spool {
+    /// Opens the spool of the receiver `node_name` in the store at `url`, if there is one, and removes what an earlier
+    /// process of that name did not finish. It reads and writes, so it is not for an async thread.
+    ///
+    /// # Errors
+    /// When the folder can't be made, written or synced, or another process has it.
+    pub fn open(
+        url: &StoreUrl,
+        reserve: ByteSize,
+        node_name: &str,
+    ) -> anyhow::Result<Option<Self>> {
+        let StoreUrl::Folder(root) = url else { return Ok(None) };
+        let folder = Folder::open(root, reserve, node_name)
+            .with_context(|| format!("STORE_URL: {} can't be used", root.display()))?;
+        let (buffers, unanswered) = (Buffers::default(), AtomicUsize::new(0));
+        Ok(Some(Self(Arc::new(Shared { folder, buffers, unanswered }))))
+    }
+
+    /// Begins an object, whose first bytes are `head`. Nothing is written yet. Its name is made of the association, a
+    /// UUID, and the number of the C-STORE in it.
+    ///
+    /// # Errors
+    /// While the file system does not answer.
+    pub fn begin(
+        &self,
+        association: &str,
+        ordinal: u64,
+        head: &[u8],
+    ) -> Result<Writing, StoreError> {
+        if self.0.unanswered.load(Ordering::Relaxed) > 0 {
+            return Err(StoreError::Slow(ANSWER_TIMEOUT));
+        }
+        let mut buffer = self.0.buffers.take();
+        buffer.extend_from_slice(head);
+        let part = Part::new(self.clone(), association, ordinal);
+        Ok(Writing { spool: self.clone(), state: State::Idle(part, None), buffer })
+    }
+
+    /// Removes an object that no event names.
+    ///
+    /// # Errors
+    /// When the file system refuses or does not answer.
+    pub async fn remove(&self, object: &StoredObject) -> Result<(), StoreError> {
+        let path = self.0.folder.path(&object.key);
+        self.answer(spawn_blocking(move || Ok(fs::remove_file(path)?))).await
+    }
+
+    /// What is free on the file system, the reserve included.
+    ///
+    /// # Errors
+    /// When the file system refuses or does not answer.
+    pub async fn free(&self) -> Result<ByteSize, StoreError> {
+        let spool = self.clone();
+        self.answer(spawn_blocking(move || Ok(spool.0.folder.free()?))).await
+    }
+
+    /// Whether objects can be written: there is space, and what is written can be synced and removed again.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn probe(&self) -> Result<(), StoreError> {
+        let spool = self.clone();
+        self.answer(spawn_blocking(move || Ok(spool.0.folder.probe()?))).await
+    }
+
+    /// Waits for a write; no longer than [`ANSWER_TIMEOUT`], after which the store counts as one that does not answer
+    /// until the write ends.
+    async fn answer<T: Send + 'static>(
+        &self,
+        mut write: JoinHandle<Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        match timeout(ANSWER_TIMEOUT, &mut write).await {
+            Ok(Ok(written)) => written,
+            Ok(Err(error)) => Err(StoreError::Failed(io::Error::other(error))),
+            Err(Elapsed { .. }) => {
+                self.0.unanswered.fetch_add(1, Ordering::Relaxed);
+                let spool = self.clone();
+                tokio::spawn(async move {
+                    // What it wrote goes with it.
+                    drop(write.await);
+                    spool.0.unanswered.fetch_sub(1, Ordering::Relaxed);
+                });
+                Err(StoreError::Slow(ANSWER_TIMEOUT))
+            }
+        }
+    }
+}
+
+/// An object that is being written. Dropped before it is finished, nothing of it stays.
+#[derive(Debug)]
+pub struct Writing {
+    spool: Spool,
+    state: State,
+    /// What is not written yet.
+    buffer: Vec<u8>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Nothing is under way; here is a buffer for what comes next, if there was one.
+    Idle(Part, Option<Vec<u8>>),
+    /// A buffer is being written.
+    Busy(JoinHandle<Result<(Part, Vec<u8>), StoreError>>),
+    /// A write failed, and what was there is gone.
+    Failed,
+}
+
+impl Writing {
+    /// Takes the next bytes of the object. It waits only where the disk is behind by a whole buffer.
+    ///
+    /// # Errors
+    /// When an earlier write failed: then the object is gone.
+    pub async fn write(&mut self, mut bytes: &[u8]) -> Result<(), StoreError> {
+        loop {
+            let room = buffers::LENGTH - self.buffer.len();
+            let (now, later) = bytes.split_at(bytes.len().min(room));
+            self.buffer.extend_from_slice(now);
+            if later.is_empty() {
+                return Ok(());
+            }
+            let (mut part, empty) = self.settled().await?;
+            let empty = empty.unwrap_or_else(|| self.spool.0.buffers.take());
+            let mut full = mem::replace(&mut self.buffer, empty);
+            self.state = State::Busy(spawn_blocking(move || {
+                part.append(&full)?;
+                full.clear();
+                Ok((part, full))
+            }));
+            bytes = later;
+        }
+    }
+
+    /// Writes what is left, syncs the file, gives it its name and syncs the folder.
+    ///
+    /// # Errors
+    /// When any of that fails: then nothing of the object stays.
+    pub async fn finish(mut self) -> Result<Spooled, StoreError> {
+        let (mut part, spare) = self.settled().await?;
+        let buffers = self.spool.clone();
+        let last = mem::take(&mut self.buffer);
+        let finished = spawn_blocking(move || {
+            part.append(&last)?;
+            [Some(last), spare].into_iter().flatten().for_each(|it| buffers.0.buffers.give(it));
+            part.finish()
+        });
+        self.spool.answer(finished).await
+    }
+
+    /// Waits for the write that is under way.
+    async fn settled(&mut self) -> Result<(Part, Option<Vec<u8>>), StoreError> {
+        match mem::replace(&mut self.state, State::Failed) {
+            State::Idle(part, buffer) => Ok((part, buffer)),
+            State::Busy(write) => {
+                let (part, buffer) = self.spool.answer(write).await?;
+                Ok((part, Some(buffer)))
+            }
+            State::Failed => Err(StoreError::Failed(io::Error::other("an earlier write failed"))),
+        }
+    }
+}
+
+/// An object that is on disk under its name. Dropped before it is kept, it is removed.
+#[derive(Debug)]
+pub struct Spooled {
+    object: StoredObject,
+    path: Option<PathBuf>,
+}
+
+impl Spooled {
+    fn new(object: StoredObject, path: &Path) -> Self {
+        Self { object, path: Some(path.to_owned()) }
+    }
+
+    /// What an event says of it.
+    #[must_use]
+    pub fn object(&self) -> &StoredObject {
+        &self.object
+    }
+
+    /// Keeps it, whatever happens: from now on an event may name it.
+    #[must_use]
+    pub fn keep(mut self) -> StoredObject {
+        self.path = None;
+        self.object.clone()
+    }
+}
+
+impl Drop for Spooled {
+    fn drop(&mut self) {
+        if let Some(path) = self.path.take() {
+            remove(path);
+        }
+    }
+}
+
+/// Removes a file, not on an async thread if there are others: a large one takes its time.
+fn remove(path: PathBuf) {
+    let removal = Removal(path);
+    if let Ok(runtime) = Handle::try_current() {
+        runtime.spawn_blocking(move || drop(removal));
+    }
+}
+
+/// A file that is removed when this is dropped, which a runtime that ends does to what it does not do any more.
+struct Removal(PathBuf);
+
+impl Drop for Removal {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_file(&self.0)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(%error, "a file of the instance store can't be removed: {}", self.0.display());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,87 @@
+//! One object on its way to the disk. All of it is blocking.
+
+use super::{Spool, Spooled, remove};
+use crate::StoreError;
+use contract::event::StoredObject;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
+
+/// Bytes after which a file is synced in between: else the last sync of a long instance takes seconds.
+const SYNC_EVERY: u64 = 32 * 1024 * 1024;
+
+/// Who may read an object: patients' names are in it.
+const MODE: u32 = 0o640;
+
+/// A file under a temporary name, which is removed unless it is finished.
+#[derive(Debug)]
+pub(super) struct Part {
+    spool: Spool,
+    key: String,
+    /// From the first write on.
+    file: Option<File>,
+    /// Where it is until it is finished.
+    path: PathBuf,
+    hasher: Box<blake3::Hasher>,
+    bytes: u64,
+    unsynced: u64,
+}
+
+impl Part {
+    /// Of nothing yet.
+    pub(super) fn new(spool: Spool, association: &str, ordinal: u64) -> Self {
+        let key = spool.0.folder.key(association, ordinal);
+        let path = spool.0.folder.temporary(&key);
+        let hasher = Box::default();
+        Self { spool, key, file: None, path, hasher, bytes: 0, unsynced: 0 }
+    }
+
+    /// Writes the next bytes.
+    pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => {
+                self.spool.0.folder.check_reserve()?;
+                let mut options = OpenOptions::new();
+                none.insert(options.write(true).create_new(true).mode(MODE).open(&self.path)?)
+            }
+        };
+        file.write_all(bytes)?;
+        self.hasher.update(bytes);
+        self.bytes += bytes.len() as u64;
+        self.unsynced += bytes.len() as u64;
+        if self.unsynced >= SYNC_EVERY {
+            file.sync_data()?;
+            self.unsynced = 0;
+            self.spool.0.folder.check_reserve()?;
+        }
+        Ok(())
+    }
+
+    /// Syncs the file, gives it its name and syncs the folder.
+    pub(super) fn finish(mut self) -> Result<Spooled, StoreError> {
+        if let Some(file) = &self.file {
+            file.sync_data()?;
+        }
+        let path = self.spool.0.folder.path(&self.key);
+        fs::rename(&self.path, &path)?;
+        self.file = None;
+        let object = StoredObject {
+            key: self.key.clone(),
+            bytes: self.bytes,
+            blake3: self.hasher.finalize().to_hex().to_string(),
+        };
+        let spooled = Spooled::new(object, &path);
+        self.spool.0.folder.sync_folder_of(&path)?;
+        Ok(spooled)
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if self.file.take().is_some() {
+            remove(std::mem::take(&mut self.path));
+        }
+    }
+}
