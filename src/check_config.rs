@@ -56,6 +56,9 @@ pub fn check(
     if has_pseudonyms {
         writeln!(to, "Patients are called by pseudonyms, but in POST /store.")?;
     }
+    if let Some(folder) = settings.ingest.store.store_url.folder() {
+        writeln!(to, "Instances are kept in {}.", folder.display())?;
+    }
     if let Some(file) = &senders {
         describe_senders(file, to)?;
     }

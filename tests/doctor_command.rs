@@ -87,7 +87,8 @@ impl Checks {
     #[track_caller]
     fn are_well(&self) {
         for found in &self.0 {
-            let of_the_disk = matches!(found["check"].as_str(), Some("disk" | "fsync"));
+            let of_the_disk =
+                matches!(found["check"].as_str(), Some("disk" | "fsync" | "store" | "store fsync"));
             assert!(of_the_disk || found["verdict"] == "ok", "{found}");
         }
     }
@@ -104,6 +105,21 @@ fn files(folder: &Path) -> BTreeMap<PathBuf, u64> {
         }
     }
     found
+}
+
+#[test]
+fn the_disk_of_the_instance_store_is_looked_at() {
+    let machine = Machine::new();
+    let store = machine.folder.path().join("store");
+    let machine = machine.with("STORE_URL", format!("file://{}", store.display()));
+    let (_, checks) = machine.examined();
+    assert!(checks.of("store").1.contains(" free"), "{:?}", checks.0);
+    assert!(checks.of("store fsync").1.contains("a sync of"), "{:?}", checks.0);
+    let machine = machine.with("STORE_RESERVE", "4EiB");
+    let (code, checks) = machine.examined();
+    assert_eq!(code, Some(1));
+    checks.is("store", "trouble", "less than STORE_RESERVE, 4.0 EiB");
+    assert!(!store.exists(), "it leaves no trace");
 }
 
 #[tokio::test]

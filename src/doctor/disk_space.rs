@@ -1,5 +1,5 @@
-//! The disk under DATA_DIR: whether it has room for what the streams may grow to, and whether what is
-//! synced to it takes as long as that takes.
+//! The disks under DATA_DIR and STORE_URL: whether they have room for what the streams may grow to and for instances, and
+//! whether what is synced to them takes as long as that takes.
 
 use super::finding::Finding;
 use crate::disk;
@@ -31,9 +31,38 @@ pub(super) fn examine(settings: &PipelineSettings) -> Vec<Finding> {
     let folder = existing(&settings.data_dir);
     let advice = "set DATA_DIR to a folder that can be written, on a disk with room";
     let failed = |error: anyhow::Error| Finding::trouble("disk", format!("{error:#}"), advice);
-    vec![
+    let mut findings = vec![
         free_space(settings, &folder).unwrap_or_else(failed),
-        syncs(&folder).unwrap_or_else(failed),
+        syncs("fsync", "DATA_DIR", &folder).unwrap_or_else(failed),
+    ];
+    if let Some(folder) = settings.ingest.store.store_url.folder() {
+        findings.extend(store(settings, folder));
+    }
+    findings
+}
+
+/// The disk under the instance store.
+fn store(settings: &PipelineSettings, folder: &Path) -> [Finding; 2] {
+    const ADVICE: &str = "set STORE_URL to a folder that can be written";
+    let folder = existing(folder);
+    let failed =
+        |check| move |error: anyhow::Error| Finding::trouble(check, format!("{error:#}"), ADVICE);
+    let reserve = settings.ingest.store.store_reserve;
+    let free = disk::free(&folder).with_context(|| folder.display().to_string()).map(|free| {
+        let free = ByteSize(free);
+        let says = format!("{} has {} free", folder.display(), free.display().iec());
+        match free < reserve {
+            false => Finding::ok("store", says),
+            true => Finding::trouble(
+                "store",
+                format!("{says}, less than STORE_RESERVE, {}", reserve.display().iec()),
+                "make room: senders are refused",
+            ),
+        }
+    });
+    [
+        free.unwrap_or_else(failed("store")),
+        syncs("store fsync", "STORE_URL", &folder).unwrap_or_else(failed("store fsync")),
     ]
 }
 
@@ -74,28 +103,29 @@ fn free_space(settings: &PipelineSettings, folder: &Path) -> anyhow::Result<Find
     Ok(Finding::ok("disk", named))
 }
 
-/// Times how long it takes to have a little on disk, in a file without a name.
-fn syncs(folder: &Path) -> anyhow::Result<Finding> {
+/// Times how long it takes to have a little on disk, in a file without a name. `setting` names the folder.
+fn syncs(check: &'static str, setting: &str, folder: &Path) -> anyhow::Result<Finding> {
     if is_in_memory(folder) {
         let says = format!("{} is in memory, and gone with the power", folder.display());
-        return Ok(Finding::warning("fsync", says, "set DATA_DIR to a folder on a disk"));
+        let advice = format!("set {setting} to a folder on a disk");
+        return Ok(Finding::warning(check, says, advice));
     }
     let took =
         time_syncs(folder).with_context(|| format!("{} can't be written", folder.display()))?;
     let says = format!("a sync of {} takes {took:.2?}", folder.display());
     Ok(match took {
         _ if took < TOO_SOON => Finding::warning(
-            "fsync",
+            check,
             format!("{says}, which is too soon to be true"),
             "see that the disk, its driver and the virtual machine pass syncs on; else what was \
              answered with Success may go with the power",
         ),
         _ if took > TOO_LATE => Finding::warning(
-            "fsync",
+            check,
             says,
-            "each instance waits for one: set DATA_DIR to a faster disk",
+            format!("each instance waits for one: set {setting} to a faster disk"),
         ),
-        _ => Finding::ok("fsync", says),
+        _ => Finding::ok(check, says),
     })
 }
 
