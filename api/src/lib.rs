@@ -4,7 +4,7 @@ pub mod auth;
 pub mod broker;
 mod dashboard;
 pub mod dead_letters;
-mod deployment;
+pub mod deployment;
 pub mod dicomweb;
 pub mod events;
 pub mod http;

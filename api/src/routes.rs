@@ -4,7 +4,7 @@ use crate::auth::guard::Guard;
 use crate::broker::BrokerHandle;
 use crate::dead_letters::DeadLetters;
 use crate::dead_letters::operations::DeadLetterOperations;
-use crate::deployment::deployment;
+use crate::deployment::operations::DeploymentOperations;
 use crate::dicomweb::qido;
 use crate::events::Events;
 use crate::events::operations::EventOperations;
@@ -25,11 +25,11 @@ use crate::studies::operations::StudyOperations;
 use crate::webhooks::Webhooks;
 use crate::webhooks::operations::WebhookOperations;
 use crate::{
-    dashboard, dead_letters, events, receivers, senders, series, statistics, studies, webhooks,
+    dashboard, dead_letters, deployment, events, receivers, senders, series, statistics, studies,
+    webhooks,
 };
 use catalog::CatalogReader;
 use poem::endpoint::make_sync;
-use poem::http::Method;
 use poem::web::Html;
 use poem::{Endpoint, EndpointExt, Request, Response, Route};
 use poem_openapi::{LicenseObject, OpenApiService};
@@ -59,11 +59,12 @@ type Documented = (
     EventOperations,
     WebhookOperations,
     DeadLetterOperations,
+    DeploymentOperations,
 );
 
 impl Ruled for Documented {
     fn rules() -> Vec<OperationRules> {
-        let of_resources: [&[OperationRules]; 8] = [
+        let of_resources: [&[OperationRules]; 9] = [
             &series::operations::RULES,
             &studies::operations::RULES,
             &statistics::operations::RULES,
@@ -72,6 +73,7 @@ impl Ruled for Documented {
             &events::operations::RULES,
             &webhooks::operations::RULES,
             &dead_letters::operations::RULES,
+            &deployment::operations::RULES,
         ];
         of_resources.concat()
     }
@@ -93,7 +95,8 @@ pub fn service(
         ReceiverOperations::new(broker.clone()),
         EventOperations::new(events),
         WebhookOperations::new(webhooks.clone()),
-        DeadLetterOperations::new(DeadLetters::new(broker, webhooks)),
+        DeadLetterOperations::new(DeadLetters::new(broker.clone(), webhooks)),
+        DeploymentOperations::new(broker),
     ));
     OpenApiService::new(operations, "Collimator", env!("CARGO_PKG_VERSION"))
         .description(DESCRIPTION)
@@ -117,7 +120,6 @@ pub fn routes(
     metrics.collect(events.clone());
     metrics.collect(health.clone());
     let http_metrics = HttpMetrics::registered(&metrics);
-    let asked = broker.clone();
     let service = service(catalog.clone(), broker, events, webhooks);
     let dicom_web = qido::routes(&catalog);
     let documented_paths = DocumentedPaths::of(&service.spec(), &Documented::rules());
@@ -125,27 +127,16 @@ pub fn routes(
     let (judging, preflights) = (guard.clone(), guard.clone());
     let audit = Audit::new(auditor, catalog.clone());
     let checked = health.clone();
-    let health = health::routes(health).before(move |request: Request| {
+    let ready = health::ready(health).before(move |request: Request| {
         let (catalog, health) = (catalog.clone(), checked.clone());
         async move {
-            // Whether it is alive has nothing to do with the catalogue, which may keep one waiting.
-            if request.uri().path() != "/live" {
-                check_catalogue(&catalog, &health).await;
-            }
+            check_catalogue(&catalog, &health).await;
             Ok(request)
         }
     });
-    let health = health.around(move |endpoint, request| {
-        let broker = asked.clone();
-        async move {
-            match (request.method(), request.uri().path()) {
-                (&Method::GET, "/") => Ok(deployment(&broker).await),
-                _ => endpoint.call(request).await,
-            }
-        }
-    });
     Route::new()
-        .nest("/health", health)
+        .at(health::LIVE, health::live())
+        .at(health::READY, ready)
         .at("/metrics", metrics::route(metrics))
         .at("/openapi.json", service.spec_endpoint())
         .nest("/docs", documentation(&service.swagger_ui_html()))

@@ -33,7 +33,8 @@ pub async fn serve(
     metrics.collect(health.clone());
     let acceptor = TcpAcceptor::from_tokio(listener).context("cannot serve health checks")?;
     let routes = Route::new()
-        .nest("/health", health::routes(health))
+        .at(health::LIVE, health::live())
+        .at(health::READY, health::ready(health))
         .at("/metrics", metrics::route(metrics));
     Server::new_with_acceptor(acceptor)
         .run_with_graceful_shutdown(routes, stop.cancelled(), Some(DRAIN))

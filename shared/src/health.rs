@@ -2,7 +2,7 @@
 
 use poem::http::StatusCode;
 use poem::web::{Data, Json};
-use poem::{EndpointExt, IntoResponse, Response, Route, get, handler};
+use poem::{EndpointExt, IntoResponse, Response, get, handler};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
@@ -135,20 +135,31 @@ impl Part {
     }
 }
 
-/// `/health/live` (200 while the process answers) and `/health/ready` (200, or 503 with what is
-/// missing).
+/// Where a service tells that it is alive.
+pub const LIVE: &str = "/health/live";
+
+/// Where it tells whether it is ready.
+pub const READY: &str = "/health/ready";
+
+/// 200 while the process answers.
 #[must_use]
-pub fn routes(health: Health) -> impl poem::Endpoint<Output = Response> + use<> {
-    Route::new().at("/live", get(live)).at("/ready", get(ready)).data(health).map_to_response()
+pub fn live() -> impl poem::Endpoint<Output = Response> + use<> {
+    get(is_live).map_to_response()
+}
+
+/// 200, or 503 with what is missing.
+#[must_use]
+pub fn ready(health: Health) -> impl poem::Endpoint<Output = Response> + use<> {
+    get(is_ready).data(health).map_to_response()
 }
 
 #[handler]
-fn live() -> Json<Value> {
+fn is_live() -> Json<Value> {
     Json(json!({ "status": "live" }))
 }
 
 #[handler]
-fn ready(Data(health): Data<&Health>) -> Response {
+fn is_ready(Data(health): Data<&Health>) -> Response {
     let (status, word) = match health.not_ready().is_empty() {
         true => (StatusCode::OK, "ready"),
         false => (StatusCode::SERVICE_UNAVAILABLE, "not ready"),

@@ -12,12 +12,13 @@ use anyhow::{Context as _, ensure};
 use poem::http::uri::Scheme;
 use poem::http::{HeaderValue, Method, StatusCode, header};
 use poem::{IntoResponse, Request, Response};
+use shared::health;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 /// What is answered to everyone: whether it is alive and ready, which names nobody.
-const OPEN: [&str; 2] = ["/health/live", "/health/ready"];
+const OPEN: [&str; 2] = [health::LIVE, health::READY];
 
 /// How to say who asks (RFC 9110 section 11.6.1). A browser asks its user by the second one, and then
 /// says it each time, also where a page could not: for the page itself, and for an `EventSource`.

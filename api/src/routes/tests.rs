@@ -163,6 +163,17 @@ async fn without_a_catalogue_it_is_alive_not_ready_and_says_what_to_do() {
 }
 
 #[tokio::test]
+async fn without_nats_the_state_of_the_deployment_is_not_known() {
+    let api = api(true).await;
+    let answer = api.client.get("/health").send().await;
+    answer.assert_status(StatusCode::SERVICE_UNAVAILABLE);
+    answer.assert_content_type(problem::PROBLEM_JSON);
+    let answer = api.client.get("/health").query("node", &"one").send().await;
+    answer.assert_status(StatusCode::UNPROCESSABLE_ENTITY);
+    api.client.get("/health/else").send().await.assert_status(StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
 async fn the_spec_is_the_committed_one() {
     let api = api(true).await;
     let spec = api.client.get("/openapi.json").send().await.0.into_body();

@@ -1,5 +1,6 @@
 //! The head of a request (RFC 9112 section 2.1): where it ends, and whether it asks for health.
 
+use shared::health;
 use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
@@ -7,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 const MAX_HEAD: usize = 16 * 1024;
 
 /// What everybody may ask at any time.
-const HEALTH: [&str; 2] = ["/health/live", "/health/ready"];
+const HEALTH: [&str; 2] = [health::LIVE, health::READY];
 
 /// Finds the empty line after a head, in bytes that come bit by bit.
 #[derive(Debug, Clone, Copy, Default)]
