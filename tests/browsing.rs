@@ -1,6 +1,9 @@
 //! What people see in a browser: the dashboard, and the documentation.
 
 use crate::harness::browser::{Browser, LIVE};
+use crate::harness::cluster::Cluster;
+use crate::harness::database::Database;
+use crate::harness::pipeline::{Process, address, service, test_settings, with};
 use crate::harness::scu::Scu;
 use crate::harness::tools::{dcmsend, have};
 use crate::harness::{Collimator, eventually, series_to_store};
@@ -45,6 +48,13 @@ async fn the_dashboard_shows_a_series_arrive_and_become_complete_and_why() {
 
     browser.run("location.hash = '#/health'").await;
     browser.waits_for("document.querySelector('#health-word').textContent === 'ready'").await;
+    let one_process =
+        "document.querySelector('#nodes-note').textContent.startsWith('One process ')";
+    browser.waits_for(one_process).await;
+    for more in ["nodes", "brokers"] {
+        let hidden = format!("document.querySelector('#{more}-title').hidden");
+        assert_eq!(browser.run(&format!("return {hidden}")).await, true, "{more} of one process");
+    }
     browser.keeps("dashboard-health").await;
 
     browser.prefers_dark().await;
@@ -253,6 +263,79 @@ async fn a_steady_sender_is_drawn_steadily() {
     let drawn: Vec<f64> = serde_json::from_value(drawn).unwrap();
     let most = drawn.iter().copied().fold(0.0, f64::max);
     assert!(most > 0.5 && drawn.iter().all(|rate| *rate > 0.95 * most), "{drawn:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_shows_all_nodes_and_says_which_one_died() {
+    let Some(browser) = Browser::start().await else { return };
+    let mut cluster = Cluster::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::beside(folder.path());
+    let mut settings = with(test_settings(folder.path()), &[("STREAM_REPLICAS", "3")]);
+    settings.push(("NATS_URL", cluster.urls()));
+    settings.push(("DATABASE_URL", database.url.clone()));
+    let start = async |name| Process::start(&service(name).await, folder.path(), &settings);
+    let mut first = start("indexer").await;
+    first.indexes().await;
+    let mut second = start("indexer").await;
+    second.stands_by().await;
+    let _ingests = (start("ingest").await, start("ingest").await);
+    let mut api = start("api").await;
+    let addr = api.says("where it is", |line| address(line, "api listens")).await;
+
+    browser.resize(1200, 1100).await;
+    browser.open(&format!("http://{addr}/#/health")).await;
+    browser.waits_for(LIVE).await;
+    browser.run("window.isSamePage = true").await;
+    let note =
+        |what: &str| format!("document.querySelector('#nodes-note').textContent === '{what}'");
+    browser.waits_for(&note("5 nodes answer.")).await;
+    // Each with who it is.
+    let nodes = browser.run(&format!("return {}", rows("nodes"))).await;
+    let nodes: Vec<_> = nodes.as_str().unwrap().split('|').collect();
+    let (host, version) = (shared::settings::host_name(), env!("CARGO_PKG_VERSION"));
+    let states = nodes.iter().zip(["api", "indexer", "indexer", "ingest", "ingest"]);
+    let states = states.map(|(node, service)| {
+        let rest = node.strip_prefix(&format!("{service}\t{host}\t"));
+        let (state, rest) = rest.and_then(|rest| rest.split_once('\t')).expect(node);
+        assert!(rest.starts_with(&format!("{version}\t")), "{node}");
+        state
+    });
+    let mut states: Vec<_> = states.collect();
+    states.sort_unstable();
+    assert_eq!(states, ["active", "ready", "ready", "ready", "standby"], "{nodes:?}");
+    browser
+        .waits_for(&format!(
+            "/INSTANCES\\t3\\tserver.\\tserver., server.\\|/.test({})",
+            rows("brokers")
+        ))
+        .await;
+    browser.keeps("dashboard-nodes").await;
+
+    first.kill();
+    let node_rows = rows("nodes");
+    browser.waits_for(&note("4 nodes answer, 1 no longer does.")).await;
+    browser.waits_for(&format!("{node_rows}.includes('\tno answer since ')")).await;
+    browser
+        .waits_for(&format!("{node_rows}.includes('\tactive') && !{node_rows}.includes('standby')"))
+        .await;
+    let killed = cluster.follower("INSTANCES").await;
+    cluster.kill(killed);
+    let lags = format!("/INSTANCES[^|]*server{killed} \\(/.test({})", rows("brokers"));
+    browser.waits_for(&lags).await;
+    browser.keeps("dashboard-nodes-killed").await;
+    browser.prefers_dark().await;
+    browser.resize(390, 1600).await;
+    let wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth";
+    assert_eq!(browser.run(&format!("return {wide}")).await, false, "on a phone");
+    browser.keeps("dashboard-nodes-phone-dark").await;
+
+    // Started again, it is no node that was lost.
+    let mut first = start("indexer").await;
+    first.stands_by().await;
+    browser.waits_for(&note("5 nodes answer.")).await;
+    assert_eq!(browser.run("return window.isSamePage").await, true, "it was loaded again");
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ const MOST_DOTS = 1000; // instances of a timeline
 const SECONDS = 120; // of a sparkline
 const FORGOTTEN_AFTER = 30 * 60 * 1000; // an association of which nothing is heard
 const SILENT_AFTER = 10 * 1000; // a series of which nothing is heard: the catalogue is asked
+const GONE_AFTER = 10 * 60 * 1000; // a node that no longer answers is left out
 const MOST_DETAILED = 20; // series that are asked for one by one
 const TOLD_WITHIN = 1250; // after an instance was stored, its series says so
 const JUST_NOW = 300;
@@ -388,7 +389,8 @@ async function ask(path, method = "GET") {
     throw new Error("The API does not answer.");
   }
   const body = await answer.json().catch(() => ({}));
-  if (!answer.ok && !path.startsWith("/health")) {
+  // What is not ready says so with a status of its own.
+  if (!answer.ok && path !== "/health/ready") {
     throw new Error(body.detail || `The API answers ${answer.status}.`);
   }
   const next = /<([^>]+)>;\s*rel="?next"?/.exec(answer.headers.get("Link") ?? "");
@@ -582,6 +584,7 @@ addEventListener("resize", () => {
 async function showHealth() {
   const asking = shown;
   showLag(asking);
+  showDeployment(asking);
   showDead(asking);
   const word = $("health-word");
   const say = (text, look) => {
@@ -610,6 +613,113 @@ async function showLag(asking) {
     text = error.message;
   }
   if (asking === shown) note("lag", text);
+}
+
+/* All processes of the deployment, and the servers of NATS. */
+
+const nodes = new Map(); // each that answered, with when it last did
+let askingDeployment = false; // without NATS an answer takes longer than the pause between two questions
+
+async function showDeployment(asking) {
+  if (askingDeployment) return;
+  askingDeployment = true;
+  try {
+    const { body } = await ask("/health");
+    if (asking !== shown) return;
+    rememberNodes(body.Nodes);
+    showNodes();
+    showBrokers(body.Streams);
+  } catch (error) {
+    if (asking !== shown) return;
+    note("nodes-note", error.message, true);
+    reveal("nodes", false);
+    reveal("brokers", false);
+  } finally {
+    askingDeployment = false;
+  }
+}
+
+function reveal(table, is) {
+  $(`${table}-title`).hidden = $(`${table}-scroll`).hidden = !is;
+}
+
+// NATS knows only who answers now, so the page remembers who did before.
+function rememberNodes(answered) {
+  const now = Date.now();
+  for (const node of nodes.values()) node.gone = true;
+  for (const node of answered) {
+    const key = JSON.stringify([node.Service, node.Host, node.StartedAt]);
+    const before = nodes.has(key) ? undefined : [...nodes].find(([, { gone, Service, Host }]) =>
+      gone && Service === node.Service && Host === node.Host);
+    // The same node, started again.
+    if (before) nodes.delete(before[0]);
+    nodes.set(key, { ...node, at: now });
+  }
+  for (const [key, node] of nodes) if (now - node.at > GONE_AFTER) nodes.delete(key);
+}
+
+function showNodes() {
+  const order = (node) => JSON.stringify([node.Service, node.Host, node.StartedAt]);
+  const all = [...nodes.values()].sort((a, b) => order(a).localeCompare(order(b)));
+  const answering = all.filter((node) => !node.gone);
+  const missing = ["indexer", "ingest"].filter((name) => !answering.some((n) => n.Service === name));
+  const wrong = missing.map((name) => ` No ${name} answers.`);
+  if (!missing.includes("indexer") && !answering.some((n) => n.Role === "active")) wrong.push(" No indexer is active.");
+  const gone = all.length - answering.length;
+  const processes = new Set(all.map((n) => JSON.stringify([n.Host, n.StartedAt])));
+  const isOne = processes.size === 1 && !missing.length;
+  reveal("nodes", !isOne);
+  if (isOne) {
+    const { Host, Version, StartedAt } = answering[0];
+    const since = StartedAt ? `, since ${new Date(StartedAt).toLocaleString()}` : "";
+    return note("nodes-note", `One process runs all services${Host ? ` on ${Host}` : ""}: version ${Version}${since}.`);
+  }
+  const versions = [...new Set(answering.map((n) => n.Version))];
+  const several = versions.length > 1 ? ` They have the versions ${versions.join(" and ")}.` : "";
+  const lost = gone ? `, ${gone} no longer ${gone === 1 ? "does" : "do"}` : "";
+  const answer = answering.length === 1 ? "1 node answers" : `${answering.length} nodes answer`;
+  note("nodes-note", `${answer}${lost}.${several}${wrong.join("")}`, gone || wrong.length);
+  rows("nodes", all.map((n) => row([
+    [n.Service], [n.Host], [state(n), "state"], [n.Version], [time(n.StartedAt), "time"],
+  ])));
+}
+
+function state({ Ready, Reason, Role, gone, at }) {
+  if (gone) {
+    const made = element("span", "no answer since ", "bad");
+    made.append(time(at));
+    return made;
+  }
+  if (Ready) return element("span", Role ?? "ready", Role === "standby" ? undefined : "good");
+  return element("span", [Role, `not ready: ${Reason ?? "no reason given"}`].filter(Boolean).join(", "), "bad");
+}
+
+// Where NATS is one server there is nothing to tell of it.
+function showBrokers(streams) {
+  const isCluster = streams.some((s) => s.Followers.length || s.Replicas > 1 || s.Reason);
+  reveal("brokers", isCluster);
+  if (!isCluster) return;
+  rows("brokers", streams.map((s) => row([
+    [s.Name], [s.Replicas, "number"], [s.Leader ?? noLeader(s)], [followers(s.Followers)],
+  ])));
+}
+
+function noLeader({ Reason }) {
+  const made = element("span", Reason ? "no answer" : "none", "bad");
+  if (Reason) made.title = Reason;
+  return made;
+}
+
+function followers(all) {
+  const made = element("span");
+  all.forEach(({ Name, Away, Behind, Lag }, index) => {
+    if (index) made.append(", ");
+    const lag = Lag ? `${number.format(Lag)} behind` : "behind";
+    if (Away) made.append(element("span", `${Name} (away)`, "bad"));
+    else if (Behind) made.append(element("span", `${Name} (${lag})`, "wait"));
+    else made.append(Name);
+  });
+  return made;
 }
 
 async function showDead(asking) {
