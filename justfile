@@ -16,6 +16,10 @@ quick:
 test FILTER="":
     cargo nextest run --workspace {{FILTER}}
 
+# The programs of an earlier commit and these side by side
+upgrade COMMIT:
+    tests/rolling-upgrade {{COMMIT}}
+
 # What has to hold before a change lands
 ci:
     .ci/run

@@ -459,6 +459,13 @@ pub async fn service(name: &str) -> PathBuf {
         .get_or_init(|| async {
             let mut build = tokio::process::Command::new(env!("CARGO"));
             build.args(["build", "--quiet", "--workspace", "--bins"]);
+            // Cargo sets these for tests. For whom they change ring is built again, and all that needs it.
+            for (name, _) in std::env::vars_os() {
+                let text = name.to_string_lossy();
+                if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+                    build.env_remove(&name);
+                }
+            }
             if folder.ends_with("release") {
                 build.arg("--release");
             }
