@@ -6,6 +6,7 @@ use crate::settings::CatalogSettings;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -24,13 +25,13 @@ where current_setting('synchronous_commit') in ('off', 'local')";
 
 /// The servers that the settings name.
 #[derive(Debug, Clone)]
-pub(in crate::postgres) struct Servers(Location);
+pub(in crate::postgres) struct Servers(Arc<Location>);
 
 impl Servers {
     /// # Errors
     /// When the settings name none.
     pub(in crate::postgres) fn of(settings: &CatalogSettings) -> Result<Self, CatalogError> {
-        Ok(Self(Location::parse(&settings.database_url)?))
+        Ok(Self(Arc::new(Location::parse(&settings.database_url)?)))
     }
 
     /// Connects to the first that takes writes.
