@@ -5,7 +5,7 @@ use crate::harness::eventually;
 use crate::harness::indexing::{Indexing, Published};
 use crate::harness::pipeline::broker;
 use crate::harness::tools::skip;
-use sqlx::{Connection as _, Executor as _, PgConnection};
+use sqlx::{Connection as _, PgConnection};
 use test_database::KillableServer;
 
 /// Fail-overs, unless the environment says how many: there and back.

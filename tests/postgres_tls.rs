@@ -35,7 +35,7 @@ async fn a_server_is_used_that_has_a_certificate_of_our_authority_and_no_other()
     let nats = broker.url().to_string();
     // The certificate is of localhost.
     let url = |host: &str, ca: &Path| {
-        let (port, ca) = (server.port(), ca.display());
+        let (port, ca) = (server.addr().port(), ca.display());
         format!(
             "postgres://collimator:secret@{host}:{port}/postgres?sslmode=verify-full&sslrootcert={ca}"
         )

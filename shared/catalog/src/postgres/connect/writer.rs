@@ -176,7 +176,7 @@ impl CatalogWriter {
     pub(in crate::postgres) async fn begin_announced(&self) -> Result<Owned, CatalogError> {
         let transaction = self.begin_write().await?;
         if transaction.number != self.announcing.load(Ordering::Relaxed) {
-            transaction.roll_back().await?;
+            transaction.rollback().await?;
             return Err(connected_anew());
         }
         Ok(transaction)
