@@ -15,8 +15,8 @@ use serde_json::Value;
 use shared::nats_version::OldNats;
 use shared::stream::position;
 use std::collections::HashSet;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::ops::{Deref, Range};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -430,18 +430,9 @@ pub fn nats_conf() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("nats.conf")
 }
 
-/// Ports that the kernel does not give to connections and to those who ask for any: whoever is to listen there may be
-/// dead for a while.
-const PORTS: Range<u16> = 20_000..32_000;
-
 /// An address that nobody listens on at the moment.
 pub fn free_addr() -> SocketAddr {
-    loop {
-        let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, fastrand::u16(PORTS)));
-        if TcpListener::bind(addr).is_ok() {
-            return addr;
-        }
-    }
+    (Ipv4Addr::LOCALHOST, test_database::free_port()).into()
 }
 
 /// The address in a line such as `{"message":"ingest listens","addr":"127.0.0.1:4711"}`.

@@ -1,11 +1,13 @@
-//! A database of its own for each test: a SQLite file, or a database on a real PostgreSQL server. No program
+//! A database of its own for each test, a SQLite file or a database on a real PostgreSQL server, and ports. No program
 //! links it.
 //!
 //! `TEST_DATABASE` says which of the two tests use that need any: `sqlite` (the default) or `postgres`.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod port;
 mod postgres;
 
+pub use port::free_port;
 use postgres::Server;
 pub use postgres::{KillableServer, synced_server};
 use std::io::Write as _;

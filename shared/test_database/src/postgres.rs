@@ -1,9 +1,8 @@
 //! A PostgreSQL server that lives as long as the process of the tests.
 
+use crate::free_port;
 use std::fs::{self, File, Permissions};
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::ops::Range;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -26,9 +25,6 @@ const CLUSTER: &str = "cluster";
 
 /// The user of the database, who may do everything.
 const USER: &str = "collimator";
-
-/// Ports that the kernel does not give to connections and to those who ask for any: a server may be dead for a while.
-const PORTS: Range<u16> = 20_000..32_000;
 
 /// How long a start may take. Generous: machines are shared.
 const READY_LIMIT: Duration = Duration::from_secs(60);
@@ -387,18 +383,6 @@ fn run(programs: &Path) -> Result<(Child, u16), String> {
     make_cluster(programs, &folder);
     let port = free_port();
     Ok((start(programs, &folder, port, &[], true)?, port))
-}
-
-/// A port that nobody listens on at the moment.
-fn free_port() -> u16 {
-    loop {
-        // Random numbers of the standard library.
-        let random = RandomState::new().build_hasher().finish();
-        let port = PORTS.start + (random % u64::from(PORTS.end - PORTS.start)) as u16;
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return port;
-        }
-    }
 }
 
 /// Makes the cluster in a folder, for a user that PostgreSQL takes.
