@@ -47,7 +47,7 @@ pub fn jetstream_error(error: &PublishError) -> Option<&jetstream::Error> {
     error.source()?.downcast_ref()
 }
 
-/// The numbers of JetStream's answers that nobody leads what was asked, or that it is being restored.
+/// JetStream's error codes for what has no leader, or is being restored.
 pub(crate) const LEADERLESS: [ErrorCode; 5] = [
     ErrorCode::CLUSTER_NOT_AVAILABLE,
     ErrorCode::CLUSTER_NOT_LEADER,
@@ -57,8 +57,8 @@ pub(crate) const LEADERLESS: [ErrorCode; 5] = [
 ];
 
 /// Whether the same publish may succeed a moment later, without anybody doing anything: the stream has no
-/// leader or is being restored, the connection is being made anew, an earlier try is still being stored. An answer
-/// of 503 alone means less than it does of a question: that is also what a disk that can't be written to gives.
+/// leader or is being restored, the connection is being made anew, an earlier try is still being stored. Status 503
+/// alone is not enough: a full stream and a disk that can't be written have it too.
 #[must_use]
 pub fn is_passing(error: &PublishError) -> bool {
     is_silence(error)

@@ -97,7 +97,11 @@ pub async fn outlast<T, F: Future<Output = anyhow::Result<T>>>(
 /// was asked, the one who was asked is gone, or the connection is.
 #[must_use]
 pub fn is_passing(error: &anyhow::Error) -> bool {
-    error.chain().any(is_passing_cause)
+    // The cause of a publish that failed says less than the publish does.
+    match error.chain().find_map(|cause| cause.downcast_ref()) {
+        Some(publish) => acknowledgements::is_passing(publish),
+        None => error.chain().any(is_passing_cause),
+    }
 }
 
 fn is_passing_cause(cause: &(dyn Error + 'static)) -> bool {
@@ -115,7 +119,6 @@ fn is_passing_cause(cause: &(dyn Error + 'static)) -> bool {
     }
     cause.is::<Elapsed>()
         || cause.is::<BatchError>()
-        || cause.downcast_ref().is_some_and(acknowledgements::is_passing)
         || cause.downcast_ref().is_some_and(is_leaderless)
         || is_one_of!(RequestErrorKind: NoResponders | TimedOut | Other)
         || is_one_of!(JetStreamRequestErrorKind: NoResponders | TimedOut)
@@ -179,6 +182,7 @@ mod tests {
         let leaderless = || of_jetstream(503, 10008);
         let offline = || of_jetstream(500, 10118);
         let refusal = || of_jetstream(404, 10059);
+        let full = || of_jetstream(503, 10077);
         let passing = [
             anyhow!(PublishError::new(PublishErrorKind::StreamNotFound)),
             anyhow!(PublishError::new(PublishErrorKind::TimedOut)),
@@ -206,6 +210,7 @@ mod tests {
             anyhow!("of the catalogue"),
             anyhow!(PublishError::new(PublishErrorKind::MaxPayloadExceeded)),
             anyhow!(PublishError::with_source(PublishErrorKind::Other, refusal())),
+            anyhow!(PublishError::with_source(PublishErrorKind::Other, full())).context("asking"),
             anyhow!(GetStreamError::new(GetStreamErrorKind::JetStream(refusal()))),
             anyhow!(CreateStreamError::new(CreateStreamErrorKind::JetStream(refusal()))),
             anyhow!(ConsumerInfoError::new(ConsumerInfoErrorKind::NotFound)),
