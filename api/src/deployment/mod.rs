@@ -2,12 +2,14 @@
 
 use crate::broker::{BrokerHandle, unavailable};
 use crate::http::problem::Problem;
+use anyhow::Context as _;
 use futures_util::future::join_all;
 use poem_openapi::Object;
 use poem_openapi::types::Example;
 use serde::Serialize;
 use shared::nodes::{self, Answer};
 use shared::stream::{self, Kept};
+use tokio::time::timeout;
 
 pub mod operations;
 
@@ -64,7 +66,7 @@ pub struct Stream {
     pub leader: Option<String>,
     /// The other servers that keep it
     pub followers: Vec<Follower>,
-    /// Why nothing else is known of it, such as that it has no leader
+    /// Why NATS can't report on it, such as that it has no leader
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
@@ -119,7 +121,7 @@ impl From<Kept> for Stream {
 }
 
 impl Stream {
-    /// One that NATS does not tell of, such as one without a leader.
+    /// One that NATS can't report on, such as one without a leader.
     fn not_read(name: &str, error: &anyhow::Error) -> Self {
         let (name, reason) = (name.to_owned(), Some(format!("{error:#}")));
         Self { name, replicas: None, leader: None, followers: Vec::new(), reason }
@@ -133,7 +135,8 @@ impl Deployment {
     /// # Errors
     /// 503 when NATS does not answer.
     pub(crate) async fn of(broker: &BrokerHandle) -> Result<Self, Problem> {
-        let read = Self::read(broker).await;
+        let read = timeout(broker.timeout(), Self::read(broker)).await;
+        let read = read.context("NATS does not answer in time").flatten();
         read.map_err(|error| unavailable("the state of the deployment can't be read", &error))
     }
 
@@ -147,7 +150,7 @@ impl Deployment {
         for (name, kept) in stream::ALL.into_iter().zip(kept) {
             match kept {
                 Ok(kept) => streams.extend(kept.map(Stream::from)),
-                // Not even this process has answered: it is NATS that does not.
+                // No node answered, not even this process: NATS is away.
                 Err(error) if nodes.is_empty() => return Err(error),
                 Err(error) => streams.push(Stream::not_read(name, &error)),
             }
