@@ -6,7 +6,7 @@ mod inspection;
 pub use connection::connect;
 pub use inspection::{Follower, Kept, inspect, look, shared_hosts};
 
-use crate::election::{self, TRY_TIMEOUT, is_cluster, is_passing, outlast};
+use crate::election::{self, ELECTION_TIMEOUT, TRY_TIMEOUT, is_cluster, is_passing, outlast};
 use crate::health::Part;
 use crate::nats_version::OLDEST;
 use crate::settings::StreamSettings;
@@ -16,7 +16,7 @@ use async_nats::jetstream::context::{
     CreateStreamError, CreateStreamErrorKind, GetStreamError, GetStreamErrorKind,
 };
 use async_nats::jetstream::stream::{
-    Config, DiscardPolicy, PersistenceMode, RetentionPolicy, StorageType,
+    Config, DiscardPolicy, PersistenceMode, RetentionPolicy, StorageType, Stream,
 };
 use async_nats::jetstream::{self, Context, ErrorCode};
 use async_nats::{Client, HeaderMap};
@@ -27,6 +27,7 @@ use inspection::differences;
 use jiff::Timestamp;
 use serde::Deserialize;
 use std::time::Duration;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 /// What was received, instances and the associations that brought them, and what was asked for:
@@ -60,10 +61,8 @@ const SERIES_DUPLICATE_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
 /// From one look at the settings of the streams to the next.
 const GUARD_PAUSE: Duration = Duration::from_secs(60);
 
-/// A cluster answers whoever makes a stream that somebody else is making before all of its servers know the stream.
-#[derive(Debug, thiserror::Error)]
-#[error("NATS says that it was made, and does not know it yet")]
-struct Unfinished;
+/// From one look for a stream that was just made to the next.
+const MADE_PAUSE: Duration = Duration::from_millis(100);
 
 /// The headers of an event, for async-nats.
 #[must_use]
@@ -91,9 +90,7 @@ pub async fn ensure_streams_eventually(
         let error = tokio::select! {
             ensured = ensure_streams(jetstream, settings) => match ensured {
                 Ok(()) => return Ok(true),
-                Err(error) if !is_passing(&error) && !error.is::<Unfinished>() => {
-                    return Err(error);
-                }
+                Err(error) if !is_passing(&error) => return Err(error),
                 Err(error) => error,
             },
             () = stop.cancelled() => return Ok(false),
@@ -219,18 +216,25 @@ async fn ensure_stream(jetstream: &Context, wanted: Config) -> anyhow::Result<()
         }
         Err(error) => return Err(error.into()),
     }
-    let kept =
-        jetstream.get_stream(&wanted.name).await.map_err(|error| {
-            match is_stream_not_found(&error) {
-                true => anyhow::Error::new(Unfinished),
-                false => error.into(),
-            }
-        })?;
-    let kept = kept.cached_info().config.clone();
+    let kept = made(jetstream, &wanted.name).await?.cached_info().config.clone();
     let mut imposed = kept.clone();
     impose(&mut imposed, &wanted);
     ensure!(kept == imposed, "the server did not keep its configuration: {kept:?}");
     Ok(())
+}
+
+/// A stream that was just made. A cluster can confirm it before all its servers know it, when several services make it
+/// at the same time.
+async fn made(jetstream: &Context, name: &str) -> Result<Stream, GetStreamError> {
+    let deadline = Instant::now() + ELECTION_TIMEOUT;
+    loop {
+        match jetstream.get_stream(name).await {
+            Err(error) if is_stream_not_found(&error) && Instant::now() < deadline => {
+                sleep(MADE_PAUSE).await;
+            }
+            found => return found,
+        }
+    }
 }
 
 /// What may be done about a stream that could not be made, where that is known.
