@@ -8,11 +8,11 @@
 use crate::standby::this_process;
 use anyhow::{Context as _, bail};
 use async_nats::Client;
-use async_nats::jetstream;
 use async_nats::jetstream::consumer::{AckPolicy, Consumer, DeliverPolicy, Info, pull};
 use async_nats::jetstream::context::{ConsumerInfoError, ConsumerInfoErrorKind};
 use async_nats::jetstream::stream::Stream;
 use futures_util::StreamExt as _;
+use shared::election;
 use shared::health::Part;
 use shared::stream::INSTANCES;
 use std::collections::HashMap;
@@ -274,7 +274,7 @@ impl Lease {
     }
 
     async fn stream(&self) -> anyhow::Result<Stream<()>> {
-        let jetstream = jetstream::new(self.nats.clone());
+        let jetstream = election::jetstream(self.nats.clone());
         jetstream.get_stream_no_info(INSTANCES).await.context("INSTANCES")
     }
 }
