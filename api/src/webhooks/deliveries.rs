@@ -99,6 +99,7 @@ impl Deliveries {
 
     /// Delivers one after the other.
     async fn deliver_from(&self, consumer: &Consumer<pull::Config>) -> anyhow::Result<()> {
+        let mut is_known = false;
         while !self.stop.is_cancelled() {
             let next = tokio::select! {
                 next = next(consumer) => next,
@@ -109,15 +110,19 @@ impl Deliveries {
                 Ok(None) => Ok(()),
                 Err(error) => Err(error),
             };
-            if let Err(error) = delivered {
-                // While there is an election, the consumer is there all the same: the other lanes go on, too.
-                if consumer.get_info().await.is_err() {
-                    return Err(error);
-                }
-                let hook = self.tracked().hook.name.as_str();
-                tracing::warn!(hook, "the delivery failed and will be tried again: {error:#}");
-                sleep(PAUSE).await;
+            let Err(error) = delivered else {
+                is_known = false;
+                continue;
+            };
+            // While there is an election, the consumer is there all the same: the other lanes go on, too.
+            if consumer.get_info().await.is_err() {
+                return Err(error);
             }
+            let hook = self.tracked().hook.name.as_str();
+            if !std::mem::replace(&mut is_known, true) {
+                tracing::warn!(hook, "the delivery failed and will be tried again: {error:#}");
+            }
+            self.stop.run_until_cancelled(sleep(PAUSE)).await;
         }
         Ok(())
     }
