@@ -51,7 +51,7 @@ use webhooks::Webhooks;
 /// hold the process up for ever.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// How often it is looked whether the catalogue can be read.
+/// How often to check that the catalogue can be read.
 const CHECK_EVERY: Duration = Duration::from_secs(2);
 
 /// The HTTP API, with its port open and nobody served yet.
@@ -155,11 +155,11 @@ impl Api {
     /// When the port fails.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let acceptor = TcpAcceptor::from_tokio(self.listener).context("cannot serve HTTP")?;
-        self.health.set(CATALOGUE, Some("starting".to_owned()));
+        let part = self.health.part(CATALOGUE);
         let events = Events::new(self.broker.clone(), &self.settings, stop.clone());
         let (webhooks, guard, tls) = (self.webhooks.clone(), self.guard.clone(), self.tls);
         let (auditor, broker) = (self.auditor.clone(), self.broker.clone());
-        let (catalog, health) = (self.catalog.clone(), self.health.clone());
+        let catalog = self.catalog.clone();
         let server = async {
             // Whatever ends the one ends the other.
             let _ended = stop.clone().drop_guard();
@@ -195,10 +195,10 @@ impl Api {
             }
         };
         let webhooks = self.webhooks.run(&catalog, &stop);
-        // Whoever asks another way than at /health/ready is told of this.
+        // For GET /health and the metrics; /health/ready checks by itself.
         let checking = stop.run_until_cancelled(async {
             loop {
-                check_catalogue(&catalog, &health).await;
+                check_catalogue(&catalog, &part).await;
                 sleep(CHECK_EVERY).await;
             }
         });

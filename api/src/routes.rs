@@ -34,7 +34,7 @@ use poem::web::Html;
 use poem::{Endpoint, EndpointExt, Request, Response, Route};
 use poem_openapi::{LicenseObject, OpenApiService};
 use shared::audit::Auditor;
-use shared::health::{self, Health};
+use shared::health::{self, Health, Part};
 use shared::metrics::{self, Metrics};
 use std::sync::Arc;
 
@@ -126,11 +126,11 @@ pub fn routes(
     let guard = Arc::new(guard);
     let (judging, preflights) = (guard.clone(), guard.clone());
     let audit = Audit::new(auditor, catalog.clone());
-    let checked = health.clone();
+    let part = health.part(CATALOGUE);
     let ready = health::ready(health).before(move |request: Request| {
-        let (catalog, health) = (catalog.clone(), checked.clone());
+        let (catalog, part) = (catalog.clone(), part.clone());
         async move {
-            check_catalogue(&catalog, &health).await;
+            check_catalogue(&catalog, &part).await;
             Ok(request)
         }
     });
@@ -160,9 +160,11 @@ pub fn routes(
 }
 
 /// Sets the state of the catalogue as it is now.
-pub(crate) async fn check_catalogue(catalog: &CatalogReader, health: &Health) {
-    let wrong = catalog.check().await.err();
-    health.set(CATALOGUE, wrong.map(|error| error.to_string()));
+pub(crate) async fn check_catalogue(catalog: &CatalogReader, part: &Part) {
+    match catalog.check().await {
+        Ok(()) => part.ready(),
+        Err(error) => part.not_ready(error.to_string()),
+    }
 }
 
 /// The paths of the committed document.

@@ -66,11 +66,6 @@ impl Health {
         parts.iter().filter_map(missing).collect()
     }
 
-    /// Sets the state of a part from outside: `None` is ready, else the reason why not.
-    pub fn set(&self, name: &'static str, state: Option<String>) {
-        self.put(name, state.map_or(State::Ready, State::NotReady));
-    }
-
     fn put(&self, name: &'static str, state: State) {
         self.parts.lock().unwrap_or_else(PoisonError::into_inner).insert(name, state);
     }
@@ -121,7 +116,7 @@ pub struct Part {
 impl Part {
     /// The part does its work.
     pub fn ready(&self) {
-        self.health.set(self.name, None);
+        self.health.put(self.name, State::Ready);
     }
 
     /// The part is ready to take over from another process, which does its work for this reason.
@@ -131,7 +126,7 @@ impl Part {
 
     /// The part can't do its work, for this reason (which names no patient).
     pub fn not_ready(&self, reason: impl Into<String>) {
-        self.health.set(self.name, Some(reason.into()));
+        self.health.put(self.name, State::NotReady(reason.into()));
     }
 }
 
