@@ -618,11 +618,11 @@ async function showLag(asking) {
 /* All processes of the deployment, and the servers of NATS. */
 
 const nodes = new Map(); // each that answered, with when it last did
-let askingDeployment = false; // without NATS an answer takes longer than the pause between two questions
 
 async function showDeployment(asking) {
-  if (askingDeployment) return;
-  askingDeployment = true;
+  // Without NATS an answer takes longer than the pause between two questions.
+  if (asking.asksDeployment) return;
+  asking.asksDeployment = true;
   try {
     const { body } = await ask("/health");
     if (asking !== shown) return;
@@ -635,7 +635,7 @@ async function showDeployment(asking) {
     reveal("nodes", false);
     reveal("brokers", false);
   } finally {
-    askingDeployment = false;
+    asking.asksDeployment = false;
   }
 }
 
@@ -659,8 +659,7 @@ function rememberNodes(answered) {
 }
 
 function showNodes() {
-  const order = (node) => JSON.stringify([node.Service, node.Host, node.StartedAt]);
-  const all = [...nodes.values()].sort((a, b) => order(a).localeCompare(order(b)));
+  const all = [...nodes].sort(([a], [b]) => a.localeCompare(b)).map(([, node]) => node);
   const answering = all.filter((node) => !node.gone);
   const missing = ["indexer", "ingest"].filter((name) => !answering.some((n) => n.Service === name));
   const wrong = missing.map((name) => ` No ${name} answers.`);
@@ -675,7 +674,7 @@ function showNodes() {
     return note("nodes-note", `One process runs all services${Host ? ` on ${Host}` : ""}: version ${Version}${since}.`);
   }
   const versions = [...new Set(answering.map((n) => n.Version))];
-  const several = versions.length > 1 ? ` They have the versions ${versions.join(" and ")}.` : "";
+  const several = versions.length > 1 ? ` Versions: ${versions.join(" and ")}.` : "";
   const lost = gone ? `, ${gone} no longer ${gone === 1 ? "does" : "do"}` : "";
   const answer = answering.length === 1 ? "1 node answers" : `${answering.length} nodes answer`;
   note("nodes-note", `${answer}${lost}.${several}${wrong.join("")}`, gone || wrong.length);
@@ -694,7 +693,7 @@ function state({ Ready, Reason, Role, gone, at }) {
   return element("span", [Role, `not ready: ${Reason ?? "no reason given"}`].filter(Boolean).join(", "), "bad");
 }
 
-// Where NATS is one server there is nothing to tell of it.
+// Where NATS is one server there is no replication to show.
 function showBrokers(streams) {
   const isCluster = streams.some((s) => s.Followers.length || s.Replicas > 1 || s.Reason);
   reveal("brokers", isCluster);
@@ -809,4 +808,4 @@ show();
 listen();
 setInterval(tick, 1000);
 setInterval(drawNow, 300);
-setInterval(() => shown.page === "health" && showHealth(), 5000);
+setInterval(() => !document.hidden && shown.page === "health" && showHealth(), 5000);
