@@ -36,8 +36,8 @@ impl DeploymentOperations {
     /// List the nodes of the deployment
     ///
     /// Every service that answers on NATS within half a second, with its version and whether it is ready, which indexer
-    /// is active, and the servers of NATS that keep each stream. The answer takes that half second, since nobody knows
-    /// how many nodes there are. It is for people and monitoring; load balancers check `/health/ready` of each process, which
+    /// is active, and the servers of NATS that keep each stream. The answer takes that half second, because
+    /// the number of nodes is not known in advance. It is for people and monitoring; load balancers check `/health/ready` of each process, which
     /// needs no token.
     #[oai(path = "/health", method = "get", operation_id = "getHealth", tag = "Group::Deployment")]
     async fn health(&self) -> Result<Found, Unknown> {

@@ -184,7 +184,7 @@ impl Arrived {
         let (seat, received) = match request_head::last_for_health(&bytes[..end]) {
             Some(last) => (Seat::Health(health.try_acquire_owned().ok()?), last),
             None => {
-                // For longer than those that are idle by now keep theirs.
+                // Twice as long: connections that are idle now are closed by then, and their places are free.
                 let place = timeout(2 * idle_timeout, connection_limit.wait(peer)).await;
                 (Seat::Place(place.ok()?), bytes)
             }

@@ -35,7 +35,7 @@ pub struct RegistrationRequested {
 impl RegistrationRequested {
     /// How long a request counts after the broker stored it. Who asked has an answer by then or knows that
     /// there is none, so an indexer that comes to it later passes it over. In a NATS cluster the elections of the
-    /// stream's leader and of the consumer's may come between the two: 5 to 8 s each.
+    /// stream's leader and of the consumer's may come between the two, mostly 5 to 8 s each.
     pub const LIFETIME: Duration = Duration::from_secs(20);
 }
 
