@@ -245,7 +245,7 @@ async fn no_sender_is_refused_while_one_server_after_the_other_dies() {
         is_complete.then_some(())
     })
     .await;
-    assert!(!ingest.printed().contains("NATS stores nothing"), "{}", ingest.printed());
+    assert!(!ingest.printed().contains("NATS stores no events"), "{}", ingest.printed());
 }
 
 /// How often a leader is cut off: as often as you like by COLLIMATOR_PARTITIONS.
