@@ -103,11 +103,13 @@ impl Account {
 async fn the_whole_flow_works_with_a_file_of_credentials_for_each_service() {
     let (account, addr, _broker) = Account::start().await;
     let folder = account.folder.path();
+    // Nobody is at the first of them: the credentials are for whichever is connected to.
+    let nats_url = format!("nats://{},nats://{addr}", free_addr());
     let start = async |name: &str| {
         let mut settings = test_settings(folder);
         settings.extend([
             ("DATABASE_URL", format!("sqlite://{}", folder.join("catalog.db").display())),
-            ("NATS_URL", format!("nats://{addr}")),
+            ("NATS_URL", nats_url.clone()),
             ("NATS_CREDS_FILE", account.user(name).display().to_string()),
             ("NATS_INBOX_PREFIX", format!("_INBOX_{name}")),
         ]);

@@ -40,9 +40,11 @@ pub(crate) async fn run(settings: &AllSettings) -> anyhow::Result<bool> {
         receivers: Vec::new(),
         time: Duration::from_secs(3),
     };
-    match receive::measure(&lab, &receive).await {
+    let scenarios = [&receive::SCENARIOS[..], &receive::KEEPING_SCENARIOS[..]].concat();
+    match receive::measure(&lab, &receive, &scenarios).await {
         Ok(outcomes) => {
             aims.receiving(&outcomes);
+            aims.keeping(&outcomes);
             failures += outcomes.iter().map(|outcome| outcome.failed).sum::<usize>();
         }
         Err(error) => note("receive", error),
@@ -194,6 +196,23 @@ impl Aims {
                 let (what, times) =
                     ("CPU of ingest for one of 0.5 MB: times storescp --ignore", ingest / ignore);
                 self.row(what, "at most 0.75", number(times), times <= 0.75);
+            }
+        }
+    }
+
+    fn keeping(&mut self, outcomes: &[Outcome]) {
+        use Receiver::{CollimatorKeeping, Orthanc, StorescpFiles};
+        for outcome in outcomes {
+            let Some(kept) = outcome.kept else { continue };
+            let (scenario, own) = (outcome.scenario, outcome.rate(CollimatorKeeping));
+            let times = |of: Option<f64>| Some(own? / of?);
+            let name = format!("{}: times threads that write, sync and publish", scenario.name);
+            self.at_least(&name, 0.85, times(Some(kept.published)));
+            let name = format!("{}: times Orthanc", scenario.name);
+            self.at_least(&name, 3.0, times(outcome.rate(Orthanc)));
+            if scenario.associations == 16 {
+                let name = format!("{}: times storescp with files, not synced", scenario.name);
+                self.at_least(&name, 1.0, times(outcome.rate(StorescpFiles)));
             }
         }
     }

@@ -8,6 +8,7 @@ mod http;
 mod idle;
 mod index;
 mod input;
+mod keeping;
 mod lab;
 mod latency;
 mod list;
@@ -44,6 +45,8 @@ enum Command {
     All(all::AllSettings),
     /// Collimator and its peers receive the same instances, in turn
     Receive(receive::ReceiveSettings),
+    /// The same with an instance store, beside peers that write files and threads that do nothing else
+    Store(receive::ReceiveSettings),
     /// A backlog in the stream, and how soon the indexer has it in the catalogue
     Index(index::IndexSettings),
     /// `GET /series` of a large catalogue, beside FastAPI over sqlite3
@@ -79,7 +82,8 @@ async fn main() -> ExitCode {
 async fn measure(command: Command) -> anyhow::Result<bool> {
     match command {
         Command::All(settings) => all::run(&settings).await,
-        Command::Receive(settings) => receive::run(&settings).await,
+        Command::Receive(settings) => receive::run(&settings, &receive::SCENARIOS).await,
+        Command::Store(settings) => receive::run(&settings, &receive::KEEPING_SCENARIOS).await,
         Command::Index(settings) => index::run(&settings).await,
         Command::List(settings) => list::run(&settings).await,
         Command::Memory(settings) => memory::run(&settings).await,

@@ -10,7 +10,7 @@ use async_nats::HeaderMap;
 use async_nats::jetstream;
 use bytes::Bytes;
 use clap::Args;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream as futures};
 use serde_json::Value;
 use std::time::Instant;
 use uuid::Uuid;
@@ -21,7 +21,8 @@ const IN_FLIGHT: [usize; 4] = [1, 4, 16, 64];
 /// Messages of one atomic batch. Associations that wait for each other's instances would fill one.
 const BATCHES: [usize; 3] = [4, 16, 64];
 
-const SUBJECT: &str = "bench.publish";
+/// A subject of the stream.
+pub(crate) const SUBJECT: &str = "bench.publish";
 
 #[derive(Debug, Args)]
 pub(crate) struct PublishSettings {
@@ -62,8 +63,22 @@ pub(crate) async fn run(settings: &PublishSettings) -> anyhow::Result<bool> {
     Ok(true)
 }
 
+/// Makes the stream that is published to.
+pub(crate) async fn stream(broker: &Broker) -> anyhow::Result<jetstream::Context> {
+    let jetstream = jetstream::new(async_nats::connect(&broker.url).await?);
+    let config = serde_json::json!({
+        "name": "BENCH", "subjects": [SUBJECT], "storage": "file", "num_replicas": 1,
+        "retention": "limits", "discard": "new", "allow_atomic": true,
+    });
+    let made: Value = jetstream.request("STREAM.CREATE.BENCH", &config).await?;
+    if let Some(error) = made.get("error") {
+        bail!("the stream: {error}");
+    }
+    Ok(jetstream)
+}
+
 /// An event as receivers publish them.
-fn event() -> anyhow::Result<Bytes> {
+pub(crate) fn event() -> anyhow::Result<Bytes> {
     let mut events = Backlog { instances: 1, series: 1, interleaved: 1 }.events()?;
     let event = events.next().context("no event")??;
     Ok(serde_json::to_vec(&event)?.into())
@@ -80,16 +95,7 @@ async fn rates(
         for (sync, rates) in [Sync::Always, Sync::Sometimes].into_iter().zip(&mut rates) {
             let folder = lab.folder()?;
             let broker = Broker::start(&lab.nats_server, folder.path(), sync).await?;
-            let jetstream = jetstream::new(async_nats::connect(&broker.url).await?);
-            let config = serde_json::json!({
-                "name": "BENCH", "subjects": [SUBJECT], "storage": "file", "num_replicas": 1,
-                "retention": "limits", "discard": "new", "allow_atomic": true,
-            });
-            let made: Value = jetstream.request("STREAM.CREATE.BENCH", &config).await?;
-            if let Some(error) = made.get("error") {
-                bail!("the stream: {error}");
-            }
-            rates.push(measure(&jetstream).await?);
+            rates.push(measure(&stream(&broker).await?).await?);
         }
     }
     Ok(rates.map(median))
@@ -102,7 +108,7 @@ async fn one_by_one(
     at_once: usize,
 ) -> anyhow::Result<f64> {
     let began = Instant::now();
-    stream::iter(0..events)
+    futures::iter(0..events)
         .map(|_| async {
             jetstream.publish(SUBJECT, event.clone()).await?.await?;
             anyhow::Ok(())

@@ -1,6 +1,7 @@
 //! `receive`: Collimator and its peers receive the same instances, in turn, several rounds.
 
 use crate::input::Input;
+use crate::keeping::{self, Kept};
 use crate::lab::Lab;
 use crate::loopback;
 use crate::measurement::{Measurement, Rounds};
@@ -58,11 +59,14 @@ pub(crate) struct Scenario {
     /// Instances in each association, of senders that have a number of them.
     instances: u32,
     receivers: &'static [Receiver],
+    /// Whether it is compared with threads that only write files and publish.
+    keeps: bool,
 }
 
 use Receiver::{
-    Collimator, CollimatorPostgres, CollimatorReplicated, CollimatorUnsynced, DicomStorescp,
-    Ingest, Orthanc, Pynetdicom, StorescpFiles, StorescpIgnore, StorescpIgnoreLongPdus,
+    Collimator, CollimatorKeeping, CollimatorPostgres, CollimatorReplicated, CollimatorUnsynced,
+    DicomStorescp, Ingest, Orthanc, Pynetdicom, StorescpFiles, StorescpIgnore,
+    StorescpIgnoreLongPdus,
 };
 
 const SLOWED: &[Receiver] = &[Collimator, StorescpIgnore, Orthanc, Pynetdicom];
@@ -104,6 +108,22 @@ pub(crate) const SCENARIOS: [Scenario; 9] = [
     fast_scenario("fast sender, 1 association, multi-frame instances", 1, Input::MultiFrame, RAW),
 ];
 
+/// What is kept as files.
+const KEEPING: &[Receiver] = &[Collimator, CollimatorKeeping, StorescpFiles, Orthanc];
+
+/// Those of `store`.
+pub(crate) const KEEPING_SCENARIOS: [Scenario; 5] = [
+    keeping_scenario("files of 0.5 MB, 1 association", 1, Input::Mr),
+    keeping_scenario("files of 0.5 MB, 4 associations", 4, Input::Mr),
+    keeping_scenario("files of 0.5 MB, 16 associations", 16, Input::Mr),
+    keeping_scenario("files of 32 KB, 1 association", 1, Input::Tiny),
+    keeping_scenario("files of 32 KB, 4 associations", 4, Input::Tiny),
+];
+
+const fn keeping_scenario(name: &'static str, associations: usize, input: Input) -> Scenario {
+    Scenario { keeps: true, ..fast_scenario(name, associations, input, KEEPING) }
+}
+
 const fn dcmtk_scenario(
     name: &'static str,
     sender: Sender,
@@ -111,7 +131,7 @@ const fn dcmtk_scenario(
     instances: u32,
     receivers: &'static [Receiver],
 ) -> Scenario {
-    Scenario { name, sender, associations, input: Input::Mr, instances, receivers }
+    Scenario { name, sender, associations, input: Input::Mr, instances, receivers, keeps: false }
 }
 
 const fn fast_scenario(
@@ -120,7 +140,15 @@ const fn fast_scenario(
     input: Input,
     receivers: &'static [Receiver],
 ) -> Scenario {
-    Scenario { name, sender: Sender::Fast, associations, input, instances: 0, receivers }
+    Scenario {
+        name,
+        sender: Sender::Fast,
+        associations,
+        input,
+        instances: 0,
+        receivers,
+        keeps: false,
+    }
 }
 
 /// What came of a scenario.
@@ -131,6 +159,8 @@ pub(crate) struct Outcome {
     pub(crate) rounds: BTreeMap<Receiver, Rounds>,
     /// Bytes in a second of a plain copy over as many connections; of our own sender's scenarios.
     pub(crate) copied: Option<f64>,
+    /// What as many plain threads reach that keep the same bytes; of the scenarios of `store`.
+    pub(crate) kept: Option<Kept>,
     /// Measurements that failed.
     pub(crate) failed: usize,
 }
@@ -143,20 +173,27 @@ impl Outcome {
 }
 
 /// Measures and prints. Whether nothing failed.
-pub(crate) async fn run(settings: &ReceiveSettings) -> anyhow::Result<bool> {
+pub(crate) async fn run(
+    settings: &ReceiveSettings,
+    scenarios: &[Scenario],
+) -> anyhow::Result<bool> {
     let lab = Lab::enter().await?;
-    let outcomes = measure(&lab, settings).await?;
+    let outcomes = measure(&lab, settings, scenarios).await?;
     Ok(outcomes.iter().all(|outcome| outcome.failed == 0))
 }
 
 /// Measures the scenarios that were asked for, and prints a table for each.
-pub(crate) async fn measure(lab: &Lab, settings: &ReceiveSettings) -> anyhow::Result<Vec<Outcome>> {
+pub(crate) async fn measure(
+    lab: &Lab,
+    settings: &ReceiveSettings,
+    scenarios: &[Scenario],
+) -> anyhow::Result<Vec<Outcome>> {
     let named = |receiver: &Receiver| {
         let name = receiver.name();
         settings.receivers.is_empty() || settings.receivers.iter().any(|part| name.contains(part))
     };
     let scenarios: Vec<_> =
-        SCENARIOS.into_iter().filter(|scenario| scenario.name.contains(&settings.only)).collect();
+        scenarios.iter().copied().filter(|it| it.name.contains(&settings.only)).collect();
     let wanted = Receiver::ALL.into_iter().filter(|receiver| {
         named(receiver) && scenarios.iter().any(|scenario| scenario.receivers.contains(receiver))
     });
@@ -186,7 +223,7 @@ async fn contest(
     contestants: &[Receiver],
 ) -> anyhow::Result<Outcome> {
     let mut rounds: BTreeMap<Receiver, Rounds> = BTreeMap::new();
-    let (mut copies, mut failed) = (Vec::new(), 0);
+    let (mut copies, mut kept, mut failed) = (Vec::new(), Vec::new(), 0);
     for round in 0..if settings.small { 1 } else { settings.rounds } as usize {
         let mut order = contestants.to_vec();
         order.rotate_left(round % contestants.len().max(1));
@@ -207,9 +244,14 @@ async fn contest(
             let copy = move || loopback::copy(associations, input, time);
             copies.push(tokio::task::spawn_blocking(copy).await??);
         }
+        if scenario.keeps {
+            let Scenario { associations, input, .. } = scenario;
+            kept.push(keeping::keep(lab, associations, input, time(settings)).await?);
+        }
     }
     let copied = (!copies.is_empty()).then(|| crate::table::median(copies));
-    Ok(Outcome { scenario, rounds, copied, failed })
+    let kept = (!kept.is_empty()).then(|| Kept::median(&kept));
+    Ok(Outcome { scenario, rounds, copied, kept, failed })
 }
 
 async fn one(
@@ -306,6 +348,14 @@ fn table(lab: &Lab, outcome: &Outcome) -> String {
             }
         }
         text += "\n";
+    }
+    if let Some(Kept { published, named }) = outcome.kept {
+        text += &format!(
+            "as many threads that write a file, fdatasync it and await a synced publish: {} a second; \
+             that write, fsync, rename and fsync the folder: {}\n",
+            number(published),
+            number(named),
+        );
     }
     text
 }

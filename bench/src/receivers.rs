@@ -9,17 +9,21 @@ use crate::pipeline::Pipeline;
 use crate::postgres::{self, Postgres};
 use crate::process::{Program, Usage};
 use crate::programs::build;
+use anyhow::anyhow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use tokio::process::Command;
+use url::Url;
 
 /// A receiver as it is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Receiver {
     /// All in one process, with its own nats-server, as `cargo run --release` starts it.
     Collimator,
-    /// The same on a nats-server that does not sync: what the promise costs.
+    /// The same with an instance store: each instance is a file, synced before it is answered.
+    CollimatorKeeping,
+    /// The first on a nats-server that does not sync: what the promise costs.
     CollimatorUnsynced,
     /// The same on three nats-servers that replicate their streams and do not sync.
     CollimatorReplicated,
@@ -43,8 +47,9 @@ pub(crate) enum Receiver {
 
 impl Receiver {
     /// All of them.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Collimator,
+        Self::CollimatorKeeping,
         Self::CollimatorUnsynced,
         Self::CollimatorReplicated,
         Self::CollimatorPostgres,
@@ -61,6 +66,7 @@ impl Receiver {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Collimator => "Collimator",
+            Self::CollimatorKeeping => "Collimator, instance store",
             Self::CollimatorUnsynced => "Collimator, broker not syncing",
             Self::CollimatorReplicated => "Collimator, three brokers not syncing",
             Self::CollimatorPostgres => "Collimator, PostgreSQL",
@@ -79,6 +85,7 @@ impl Receiver {
         matches!(
             self,
             Self::Collimator
+                | Self::CollimatorKeeping
                 | Self::CollimatorUnsynced
                 | Self::CollimatorReplicated
                 | Self::CollimatorPostgres
@@ -88,7 +95,10 @@ impl Receiver {
 
     /// Whether what it received is on disk when it says Success.
     pub(crate) fn syncs(self) -> bool {
-        matches!(self, Self::Collimator | Self::CollimatorPostgres | Self::Ingest)
+        matches!(
+            self,
+            Self::Collimator | Self::CollimatorKeeping | Self::CollimatorPostgres | Self::Ingest
+        )
     }
 }
 
@@ -104,6 +114,7 @@ impl Receivers {
         for receiver in wanted {
             let program = match receiver {
                 Receiver::Collimator
+                | Receiver::CollimatorKeeping
                 | Receiver::CollimatorUnsynced
                 | Receiver::CollimatorReplicated => build("collimator").await,
                 Receiver::CollimatorPostgres => match postgres::install().await {
@@ -154,6 +165,17 @@ impl Receivers {
             Receiver::Collimator => {
                 let server = lab.nats_server.display().to_string();
                 let pipeline = Pipeline::start(binary, at, &[("NATS_SERVER", server)]).await?;
+                (pipeline.dicom, Vec::new(), Some(pipeline))
+            }
+            Receiver::CollimatorKeeping => {
+                let store = Url::from_file_path(at.join("store"))
+                    .map_err(|()| anyhow!("{}: no path for a URL", at.display()))?;
+                let settings = [
+                    ("NATS_SERVER", lab.nats_server.display().to_string()),
+                    ("STORE_URL", store.to_string()),
+                    ("STORE_RESERVE", "1MiB".to_owned()),
+                ];
+                let pipeline = Pipeline::start(binary, at, &settings).await?;
                 (pipeline.dicom, Vec::new(), Some(pipeline))
             }
             Receiver::CollimatorUnsynced => {
