@@ -33,10 +33,16 @@ pub(crate) async fn learn(
                         "update sources set expected_disproved_at = $1, expected_disproved_by = $2
                          where calling_ae_title = $3"
                     }
-                    _ => {
+                    Reason::Released => {
                         "update sources set released_disproved_at = $1, released_disproved_by = $2
                          where calling_ae_title = $3"
                     }
+                    // No evidence decides by these, so none is disproved.
+                    Reason::Quiet
+                    | Reason::Interrupted
+                    | Reason::Overdue
+                    | Reason::Requested
+                    | Reason::Stored => continue,
                 };
                 sqlx::query(statement)
                     .bind(nanoseconds(disproof.at))
