@@ -2,7 +2,7 @@
 
 use super::CatalogWriter;
 use crate::error::CatalogError;
-use crate::postgres;
+use crate::postgres::{self, within};
 use crate::settings::CatalogSettings;
 use crate::sqlite;
 
@@ -52,17 +52,20 @@ impl NewCatalog {
     /// Closes its writer and lets indexers have it.
     ///
     /// # Errors
-    /// When it can't be put in its place.
+    /// When it can't be put in its place, or somebody else has it open.
     pub async fn put_in_place(self) -> Result<(), CatalogError> {
-        if let CatalogWriter::Postgres(writer) = &self.writer {
-            postgres::within(writer.finish()).await?;
-        }
+        self.writer.finish().await?;
         self.writer.close().await;
         match self.place {
-            Place::File(file) => {
-                file.put_in_place().map_err(|error| CatalogError::Refused(error.into()))
-            }
+            Place::File(file) => file.put_in_place(),
             Place::Database(_) => Ok(()),
         }
+    }
+}
+
+impl CatalogWriter {
+    /// The catalogue that was made is whole.
+    async fn finish(&self) -> Result<(), CatalogError> {
+        on!(self, one => one.finish())
     }
 }

@@ -30,6 +30,7 @@ mod deleting;
 mod disagreeing;
 mod feed;
 mod keeping;
+mod new_file;
 mod objects;
 mod opening;
 mod postgres_server;

@@ -6,6 +6,7 @@ use crate::settings::CatalogSettings;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, percent_encode};
 use sqlx::sqlite::SqliteConnectOptions;
 use std::ffi::OsString;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
@@ -40,10 +41,27 @@ pub(in crate::sqlite) fn beside(path: &Path, end: &str) -> PathBuf {
 /// # Errors
 /// When a file can't be removed.
 pub(in crate::sqlite) fn remove_database(path: &Path) -> io::Result<()> {
-    ENDS.into_iter().try_for_each(|end| match std::fs::remove_file(beside(path, end)) {
+    remove(path, &ENDS)
+}
+
+fn remove(path: &Path, ends: &[&str]) -> io::Result<()> {
+    ends.iter().try_for_each(|end| match fs::remove_file(beside(path, end)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     })
+}
+
+/// Renames a database that nobody has open and that has no log, in the place of one that is gone or of its file alone.
+///
+/// # Errors
+/// When the file can't be renamed, or what is beside the two can't be removed.
+pub(in crate::sqlite) fn rename_database(from: &Path, to: &Path) -> io::Result<()> {
+    // SQLite would take the log of the one that is gone for a part of this one.
+    remove(to, &ENDS[1..])?;
+    fs::rename(from, to)?;
+    remove(from, &ENDS[1..])?;
+    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 impl CatalogSettings {
@@ -104,6 +122,13 @@ pub(in crate::sqlite) fn not_utf8(path: &Path) -> CatalogError {
 /// What the disk refuses: the catalogue's file or folder can't be made.
 pub(in crate::sqlite) fn refused(error: io::Error) -> CatalogError {
     CatalogError::Refused(error.into())
+}
+
+/// What to say of a database whose log still has some of it.
+pub(in crate::sqlite) fn has_log(path: &Path) -> CatalogError {
+    let named = path.display();
+    let says = "a part of it is still in its log; end whoever has it open, and run this again";
+    CatalogError::Unavailable(format!("{named} is in use: {says}").into())
 }
 
 /// A path that SQLite takes for one: a relative one that begins like a URL or with a colon means something

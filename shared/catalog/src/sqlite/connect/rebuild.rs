@@ -1,13 +1,12 @@
 //! A catalogue that is made anew, and is there under its own name once it is whole.
 
-use super::location::{beside, refused, remove_database};
+use super::location::{beside, has_log, refused, remove_database, rename_database};
 use super::lock::LockFile;
 use crate::error::CatalogError;
 use crate::settings::CatalogSettings;
 use crate::sqlite::CatalogWriter;
-use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The file of a catalogue in the making.
 #[derive(Debug)]
@@ -46,13 +45,37 @@ impl NewFile {
         CatalogSettings::at(&self.part)
     }
 
-    /// Puts it in its place. Its writer is closed.
+    /// Puts it in its place. Its writer has finished and is closed.
     ///
     /// # Errors
-    /// When the file can't be renamed.
-    pub(crate) fn put_in_place(self) -> io::Result<()> {
-        std::fs::rename(&self.part, &self.path)?;
-        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    /// When the file can't be renamed, or would be without what its log has.
+    pub(crate) fn put_in_place(self) -> Result<(), CatalogError> {
+        match beside(&self.part, "-wal").metadata() {
+            Ok(log) if log.len() > 0 => return Err(has_log(&self.part)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(refused(error)),
+            _ => {}
+        }
+        rename_database(&self.part, &self.path).map_err(refused)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sqlx::{Connection as _, SqliteConnection};
+
+    #[tokio::test]
+    async fn a_file_with_a_log_is_not_renamed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("catalog.db");
+        let (file, writer) = NewFile::begin(&CatalogSettings::at(&path)).await.unwrap();
+        let part = folder.path().join("catalog.db.part");
+        let mut another = SqliteConnection::connect(part.to_str().unwrap()).await.unwrap();
+        sqlx::query("select * from bookmark").execute(&mut another).await.unwrap();
+        // The writer is not the last to have it open.
+        writer.close().await;
+        let refused = file.put_in_place().unwrap_err().to_string();
+        assert!(refused.contains("in its log"), "{refused}");
+        assert!(part.exists() && !path.exists());
     }
 }

@@ -5,7 +5,7 @@ use crate::inspection::{Inspected, Inspection};
 use crate::settings::CatalogSettings;
 use crate::sqlite::BUSY_TIMEOUT;
 use crate::sqlite::connect::inspection::inspect;
-use crate::sqlite::connect::location::{ENDS, as_file, beside, remove_database};
+use crate::sqlite::connect::location::{ENDS, as_file, beside, remove_database, rename_database};
 use crate::sqlite::error::is_busy;
 use anyhow::{Context as _, bail, ensure};
 use jiff::Timestamp;
@@ -149,19 +149,14 @@ fn swap(path: &Path, part: &Path) -> io::Result<Option<PathBuf>> {
         }
         false => None,
     };
-    match &kept {
-        Some(kept) => {
-            for end in &ENDS[1..] {
-                match fs::rename(beside(path, end), beside(kept, end)) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                    _ => {}
-                }
+    if let Some(kept) = &kept {
+        for end in &ENDS[1..] {
+            match fs::rename(beside(path, end), beside(kept, end)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
             }
         }
-        None => remove_database(path)?,
     }
-    fs::rename(part, path)?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+    rename_database(part, path)?;
     Ok(kept)
 }

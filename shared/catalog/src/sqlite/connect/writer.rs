@@ -1,7 +1,7 @@
 //! The indexer's end of the catalogue.
 
 use super::lease::{Claim, FileLease};
-use super::location::refused;
+use super::location::{has_log, refused};
 use super::lock::LockFile;
 use super::own_file::OwnFile;
 use super::pool::{BEGIN_WRITE, connections, options};
@@ -153,8 +153,26 @@ impl CatalogWriter {
         }))
     }
 
+    /// The catalogue that was made is whole: all of it is in the file, and nothing in the log beside it, which would
+    /// not be renamed with the file.
+    ///
+    /// # Errors
+    /// [`CatalogError::Unavailable`] when somebody else has the file open and keeps the log from being written back.
+    pub(crate) async fn finish(&self) -> Result<(), CatalogError> {
+        let _none_begins = self.write_back.ended().await;
+        let query = "pragma wal_checkpoint(truncate)";
+        let busy: bool = sqlx::query_scalar(query).fetch_one(&self.pool).await?;
+        match busy {
+            false => Ok(()),
+            true => Err(has_log(self.file.path())),
+        }
+    }
+
+    /// Closes all connections, also the one of a write-back that is under way: the last one to be closed removes the
+    /// log.
     pub(crate) async fn close(&self) {
         self.lease.give_up(&self.pool).await;
+        let _none_begins = self.write_back.ended().await;
         self.pool.close().await;
     }
 }
@@ -192,4 +210,23 @@ async fn take(pool: &SqlitePool, lease: &FileLease, claim: Claim) -> Result<bool
         MIGRATIONS.run(pool).await?;
     }
     Ok(taken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt as _;
+
+    #[tokio::test]
+    async fn a_write_back_that_is_under_way_ends_before_the_catalogue_is_closed() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = CatalogSettings::at(&folder.path().join("catalog.db"));
+        let writer = CatalogWriter::own(&settings).await.unwrap();
+        // More than any limit.
+        writer.has_committed(1_000_000);
+        writer.close().await;
+        assert!(writer.write_back.ended().now_or_never().is_some());
+        let left = std::fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(left, 1, "the last one to close the file removes its log");
+    }
 }
