@@ -1,5 +1,6 @@
 //! What PostgreSQL's errors mean to a caller.
 
+use crate::error::CatalogError;
 use sqlx::postgres::PgDatabaseError;
 
 /// Beginnings of the SQLSTATE codes of what passes (PostgreSQL, appendix A): lost connections, rollbacks that another
@@ -9,7 +10,10 @@ const PASSING_CLASSES: [&str; 5] = ["08", "40", "53", "57", "58"];
 
 /// The same of single codes: a lock that somebody else holds, a server that has become a stand-by, and a transaction
 /// that was idle for too long.
-const PASSING: [&str; 3] = ["55P03", "25006", "25P03"];
+const PASSING: [&str; 3] = [LOCK_NOT_AVAILABLE, "25006", "25P03"];
+
+/// Somebody else holds the lock for longer than `lock_timeout`.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
 
 /// No table of that name.
 const UNDEFINED_TABLE: &str = "42P01";
@@ -24,6 +28,12 @@ pub(crate) fn is_passing(error: &sqlx::Error) -> bool {
     code(error).is_some_and(|code| {
         PASSING_CLASSES.iter().any(|class| code.starts_with(class)) || PASSING.contains(&code)
     })
+}
+
+/// Whether somebody else has locked what is written. The session is as good as before.
+pub(in crate::postgres) fn is_locked(error: &CatalogError) -> bool {
+    let CatalogError::Unavailable(cause) = error else { return false };
+    cause.downcast_ref().and_then(code) == Some(LOCK_NOT_AVAILABLE)
 }
 
 /// Whether the tables are missing.

@@ -285,7 +285,7 @@ async fn nobody_takes_the_lease_from_a_writer_that_reads_or_writes_for_long() {
     let (witness, ()) = timeout(Duration::from_secs(60), both).await.unwrap();
     assert_eq!(witness.unwrap().unwrap().sequence, 1);
 
-    // As if a write had begun longer ago than a lease lasts.
+    // As if a write had begun longer ago than a lease lasts, and went on for another one.
     other.execute(expire).await.unwrap();
     other.execute("begin; select from bookmark for update").await.unwrap();
     let busy = first.renew().await.unwrap_err();
@@ -306,6 +306,48 @@ async fn nobody_takes_the_lease_from_a_writer_that_reads_or_writes_for_long() {
     other.execute(long_writes).await.unwrap();
     record(&first, 2).await.unwrap();
     assert!(take("second").await.unwrap().is_none(), "it is renewed with the commit");
+}
+
+/// The sessions of all others on this database, and since when each runs its last statement.
+async fn other_statements(connection: &mut PgConnection) -> Vec<(i32, bool, String)> {
+    let query = "select pid, coalesce(wait_event_type = 'Lock', false), coalesce(query_start::text, '')
+        from pg_stat_activity
+        where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'
+        order by pid";
+    sqlx::query_as(query).fetch_all(connection).await.unwrap()
+}
+
+async fn other_sessions(connection: &mut PgConnection) -> Vec<i32> {
+    other_statements(connection).await.into_iter().map(|(pid, ..)| pid).collect()
+}
+
+#[tokio::test]
+async fn a_renewal_that_meets_a_long_write_is_tried_again_in_its_session() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    let settings = CatalogSettings { database_url: database.url().to_owned() };
+    let catalog = CatalogWriter::take(&settings, "one").await.unwrap().unwrap();
+    catalog.renew().await.unwrap();
+    let mut other = PgConnection::connect(database.url()).await.unwrap();
+    let mut watch = PgConnection::connect(database.url()).await.unwrap();
+    let sessions = other_sessions(&mut watch).await;
+    other.execute("begin; select from bookmark for update").await.unwrap();
+    let long_write = async {
+        let mut first_try = None;
+        // Until it waits for the lock once more.
+        loop {
+            let waiting =
+                other_statements(&mut watch).await.into_iter().find(|(_, waits, _)| *waits);
+            match (&first_try, waiting) {
+                (None, Some((.., since))) => first_try = Some(since),
+                (Some(first), Some((.., since))) if *first != since => break,
+                _ => {}
+            }
+        }
+        other.execute("rollback").await.unwrap();
+    };
+    let both = async { tokio::join!(async { catalog.renew().await.unwrap() }, long_write) };
+    timeout(Duration::from_secs(60), both).await.unwrap();
+    assert_eq!(other_sessions(&mut watch).await, sessions);
 }
 
 #[tokio::test]

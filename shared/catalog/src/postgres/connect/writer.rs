@@ -4,12 +4,14 @@ use super::lease::RowLease;
 use super::owned::{OwnConnection, Owned};
 use super::servers::Servers;
 use crate::error::CatalogError;
-use crate::lease::Lease;
+use crate::lease::{LEASE, Lease};
+use crate::postgres::error::is_locked;
 use crate::postgres::{MIGRATIONS, name, within};
 use crate::settings::CatalogSettings;
 use sqlx::Executor as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 /// What no other catalogue has: the cluster, which a stand-by shares with its primary, and the database in it.
 const ID: &str = "select (select system_identifier from pg_control_system()) || ':' || oid
@@ -131,12 +133,23 @@ impl CatalogWriter {
         Lease { catalog_id, catalog, epoch: self.lease.epoch(), locked: false }
     }
 
-    /// Renews the lease, at once or right after a write that is under way.
+    /// Renews the lease, at once or right after a write that is under way. That one has locked the row, so that nobody
+    /// takes the lease meanwhile, and has renewed it.
     pub(crate) async fn renew(&self) -> Result<(), CatalogError> {
         let mut owned = self.renewal.acquire().await?;
-        self.lease.renew(&mut owned).await?;
-        owned.release();
-        Ok(())
+        let began = Instant::now();
+        loop {
+            let renewed = self.lease.renew(&mut owned).await;
+            let is_locked = renewed.as_ref().is_err_and(is_locked);
+            if is_locked && began.elapsed() < LEASE {
+                continue;
+            }
+            // A session in which something else went wrong is closed.
+            if is_locked || renewed.is_ok() {
+                owned.release();
+            }
+            return renewed;
+        }
     }
 
     /// The connection, for what is read.
