@@ -133,7 +133,7 @@ async fn copy_held(
     new.writer.end_copy().await.with_context(writing)?;
 
     let reading = || format!("cannot read {to_named}");
-    let mut copy = Snapshot::of(&new.settings()).await.with_context(reading)?;
+    let mut copy = Snapshot::of(&new.settings).await.with_context(reading)?;
     for (table, columns, expected) in written {
         let mut rows = copy.rows(table, &columns).await.with_context(reading)?;
         let mut found = Sum::default();

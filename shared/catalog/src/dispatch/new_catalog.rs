@@ -4,7 +4,7 @@ use super::CatalogWriter;
 use crate::error::CatalogError;
 use crate::postgres::{self, within};
 use crate::settings::CatalogSettings;
-use crate::sqlite;
+use crate::sqlite::{self, NewFile};
 
 /// A catalogue in the making. In SQLite it is a file beside its place; in PostgreSQL it is in its place, and marked as
 /// unfinished.
@@ -12,13 +12,10 @@ use crate::sqlite;
 pub struct NewCatalog {
     /// What it is written by.
     pub writer: CatalogWriter,
-    place: Place,
-}
-
-#[derive(Debug)]
-enum Place {
-    File(sqlite::NewFile),
-    Database(CatalogSettings),
+    /// Where it is until it is whole.
+    pub(super) settings: CatalogSettings,
+    /// Where it is a file.
+    file: Option<NewFile>,
 }
 
 impl NewCatalog {
@@ -28,8 +25,10 @@ impl NewCatalog {
     /// When there is a catalogue already, or it can't be made.
     pub async fn begin(settings: &CatalogSettings) -> Result<Self, CatalogError> {
         if !settings.is_postgres() {
-            let (file, writer) = sqlite::NewFile::begin(settings).await?;
-            return Ok(Self { writer: CatalogWriter::Sqlite(writer), place: Place::File(file) });
+            let file = NewFile::begin(settings)?;
+            let settings = file.settings();
+            let writer = CatalogWriter::Sqlite(sqlite::CatalogWriter::own(&settings).await?);
+            return Ok(Self { writer, settings, file: Some(file) });
         }
         let Some(writer) = postgres::CatalogWriter::make(settings).await? else {
             let named = settings.name()?;
@@ -37,16 +36,8 @@ impl NewCatalog {
                 "{named} has a catalogue already; name an empty database, which `createdb` makes"
             )));
         };
-        let place = Place::Database(settings.clone());
-        Ok(Self { writer: CatalogWriter::Postgres(writer), place })
-    }
-
-    /// Where it is until it is whole.
-    pub(crate) fn settings(&self) -> CatalogSettings {
-        match &self.place {
-            Place::File(file) => file.settings(),
-            Place::Database(settings) => settings.clone(),
-        }
+        let (writer, settings) = (CatalogWriter::Postgres(writer), settings.clone());
+        Ok(Self { writer, settings, file: None })
     }
 
     /// Closes its writer and lets indexers have it.
@@ -56,10 +47,7 @@ impl NewCatalog {
     pub async fn put_in_place(self) -> Result<(), CatalogError> {
         self.writer.finish().await?;
         self.writer.close().await;
-        match self.place {
-            Place::File(file) => file.put_in_place(),
-            Place::Database(_) => Ok(()),
-        }
+        self.file.map_or(Ok(()), NewFile::put_in_place)
     }
 }
 

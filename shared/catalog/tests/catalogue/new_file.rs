@@ -97,3 +97,26 @@ async fn a_log_that_a_removed_catalogue_has_left_is_not_taken_for_its_own() {
     target.begin(9).await.put_in_place().await.unwrap();
     assert_eq!(target.last_sequence().await, 9);
 }
+
+#[tokio::test]
+async fn of_two_that_make_one_the_second_is_refused_before_and_after_it_is_there() {
+    let target = Target::new();
+    let first = target.begin(7).await;
+    let second = || async { NewCatalog::begin(&target.settings).await.unwrap_err().to_string() };
+    let refused = second().await;
+    assert!(refused.contains("is about to be made by somebody else"), "{refused}");
+    first.put_in_place().await.unwrap();
+    let refused = second().await;
+    assert!(refused.contains("exists; name a file that does not"), "{refused}");
+    assert_eq!(target.last_sequence().await, 7);
+}
+
+#[tokio::test]
+async fn a_file_that_somebody_put_there_meanwhile_stays() {
+    let target = Target::new();
+    let new = target.begin(7).await;
+    std::fs::write(target.file(""), "another").unwrap();
+    let refused = new.put_in_place().await.unwrap_err().to_string();
+    assert!(refused.contains("exists"), "{refused}");
+    assert_eq!(std::fs::read(target.file("")).unwrap(), b"another");
+}

@@ -4,9 +4,8 @@ use super::location::{beside, has_log, refused, remove_database, rename_database
 use super::lock::LockFile;
 use crate::error::CatalogError;
 use crate::settings::CatalogSettings;
-use crate::sqlite::CatalogWriter;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The file of a catalogue in the making.
 #[derive(Debug)]
@@ -18,26 +17,22 @@ pub(crate) struct NewFile {
 }
 
 impl NewFile {
-    /// Begins the one that the settings name, beside it, and gives what it is written by. What an earlier try left goes.
+    /// Begins the one that the settings name, beside it. What an earlier try left goes.
     ///
     /// # Errors
     /// When there is one, an indexer waits to make it, or the file can't be made.
-    pub(crate) async fn begin(
-        settings: &CatalogSettings,
-    ) -> Result<(Self, CatalogWriter), CatalogError> {
+    pub(crate) fn begin(settings: &CatalogSettings) -> Result<Self, CatalogError> {
         let path = settings.path()?;
-        let refusal = |why| CatalogError::Settings(format!("{} {why}", path.display()));
-        if path.exists() {
-            return Err(refusal("exists; name a file that does not"));
-        }
+        // Before anybody asks whether there is one: until then another one may be put there.
         let lock = LockFile::beside(&path)?;
+        is_free(&path)?;
         if !lock.is_locked() {
-            return Err(refusal("is about to be made by somebody else; stop that first"));
+            let says = "is about to be made by somebody else; stop that first";
+            return Err(CatalogError::Settings(format!("{} {says}", path.display())));
         }
         let part = beside(&path, ".part");
         remove_database(&part).map_err(refused)?;
-        let writer = CatalogWriter::own(&CatalogSettings::at(&part)).await?;
-        Ok((Self { part, path, _lock: lock }, writer))
+        Ok(Self { part, path, _lock: lock })
     }
 
     /// Where it is until it is whole.
@@ -48,8 +43,9 @@ impl NewFile {
     /// Puts it in its place. Its writer has finished and is closed.
     ///
     /// # Errors
-    /// When the file can't be renamed, or would be without what its log has.
+    /// When the file can't be renamed, or would be without what its log has, or somebody has put another one there.
     pub(crate) fn put_in_place(self) -> Result<(), CatalogError> {
+        is_free(&self.path)?;
         match beside(&self.part, "-wal").metadata() {
             Ok(log) if log.len() > 0 => return Err(has_log(&self.part)),
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(refused(error)),
@@ -59,16 +55,28 @@ impl NewFile {
     }
 }
 
+fn is_free(path: &Path) -> Result<(), CatalogError> {
+    match path.exists() {
+        true => {
+            let says = "exists; name a file that does not";
+            Err(CatalogError::Settings(format!("{} {says}", path.display())))
+        }
+        false => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sqlite::CatalogWriter;
     use sqlx::{Connection as _, SqliteConnection};
 
     #[tokio::test]
     async fn a_file_with_a_log_is_not_renamed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("catalog.db");
-        let (file, writer) = NewFile::begin(&CatalogSettings::at(&path)).await.unwrap();
+        let file = NewFile::begin(&CatalogSettings::at(&path)).unwrap();
+        let writer = CatalogWriter::own(&file.settings()).await.unwrap();
         let part = folder.path().join("catalog.db.part");
         let mut another = SqliteConnection::connect(part.to_str().unwrap()).await.unwrap();
         sqlx::query("select * from bookmark").execute(&mut another).await.unwrap();
