@@ -123,7 +123,8 @@ async fn copy_held(
         progress(CopyProgress::Copying { table });
         let columns = snapshot.columns(table).await.with_context(reading)?;
         let mut rows = snapshot.rows(table, &columns).await.with_context(reading)?;
-        let mut batch = Batch::new(&new.writer, table, &columns);
+        let insert = new.writer.insert_into(table, &columns).await.with_context(writing)?;
+        let mut batch = Batch::new(insert, &columns);
         while let Some(row) = within(rows.try_next()).await.with_context(reading)? {
             batch.push(row).await.with_context(writing)?;
         }
@@ -155,8 +156,7 @@ async fn copy_held(
 
 /// Rows of a table that are written together.
 struct Batch<'a> {
-    writer: &'a CatalogWriter,
-    table: &'static str,
+    insert: Insert,
     columns: &'a [Column],
     rows: Vec<Row>,
     bytes: usize,
@@ -164,12 +164,12 @@ struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    fn new(writer: &'a CatalogWriter, table: &'static str, columns: &'a [Column]) -> Self {
-        Self { writer, table, columns, rows: Vec::new(), bytes: 0, sum: Sum::default() }
+    fn new(insert: Insert, columns: &'a [Column]) -> Self {
+        Self { insert, columns, rows: Vec::new(), bytes: 0, sum: Sum::default() }
     }
 
     async fn push(&mut self, row: Row) -> Result<(), CatalogError> {
-        let row = self.writer.as_kept(self.table, self.columns, row);
+        let row = self.insert.as_kept(row);
         self.sum.add(self.columns, &row);
         self.bytes += row.iter().map(Value::size).sum::<usize>();
         self.rows.push(row);
@@ -182,7 +182,7 @@ impl<'a> Batch<'a> {
     async fn write(&mut self) -> Result<(), CatalogError> {
         self.bytes = 0;
         let rows = std::mem::take(&mut self.rows);
-        self.writer.insert(self.table, self.columns, rows).await
+        self.insert.write(rows).await
     }
 
     async fn end(mut self) -> Result<Sum, CatalogError> {
@@ -217,10 +217,7 @@ impl Snapshot {
         table: &str,
         columns: &[Column],
     ) -> Result<BoxStream<'_, Result<Row, CatalogError>>, CatalogError> {
-        match self {
-            Self::Sqlite(one) => Ok(one.rows(table, columns)),
-            Self::Postgres(one) => one.rows(table, columns).await,
-        }
+        on!(self, one => one.rows(table, columns))
     }
 
     async fn close(self) {
@@ -231,23 +228,36 @@ impl Snapshot {
     }
 }
 
-impl CatalogWriter {
+/// What writes rows of one table that are not there.
+enum Insert {
+    Sqlite(sqlite::Insert),
+    Postgres(postgres::Insert),
+}
+
+impl Insert {
     /// A row as this database keeps it.
-    fn as_kept(&self, table: &str, columns: &[Column], row: Row) -> Row {
+    fn as_kept(&self, row: Row) -> Row {
         match self {
-            Self::Sqlite(_) => row,
-            Self::Postgres(_) => postgres::as_kept(table, columns, row),
+            Self::Sqlite(one) => one.as_kept(row),
+            Self::Postgres(one) => one.as_kept(row),
         }
     }
 
-    /// Writes rows that are not there.
-    async fn insert(
+    async fn write(&self, rows: Vec<Row>) -> Result<(), CatalogError> {
+        on!(self, one => one.write(rows))
+    }
+}
+
+impl CatalogWriter {
+    async fn insert_into(
         &self,
-        table: &str,
+        table: &'static str,
         columns: &[Column],
-        rows: Vec<Row>,
-    ) -> Result<(), CatalogError> {
-        on!(self, one => one.insert(table, columns, rows))
+    ) -> Result<Insert, CatalogError> {
+        Ok(match self {
+            Self::Sqlite(one) => Insert::Sqlite(one.insert_into(table, columns).await?),
+            Self::Postgres(one) => Insert::Postgres(within(one.insert_into(table, columns)).await?),
+        })
     }
 
     /// All rows are written.

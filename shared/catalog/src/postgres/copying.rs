@@ -1,4 +1,4 @@
-//! How a copy reads and writes tables in a database on a server.
+//! What PostgreSQL has of its own for a copy: tables in a database on a server, whose rows come as arrays.
 
 use super::connect::servers::Servers;
 use super::patients::Patient;
@@ -8,10 +8,10 @@ use crate::error::CatalogError;
 use crate::postgres::CatalogWriter;
 use crate::settings::CatalogSettings;
 use contract::event::AttributeValue;
-use futures_util::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
-use sqlx::postgres::{PgConnection, PgRow};
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Row as _};
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Executor as _};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// One moment, however long it takes to read what there was.
 const BEGIN: &str = "begin isolation level repeatable read read only;
@@ -20,13 +20,16 @@ set local statement_timeout = 0";
 
 /// What follows from the other columns or is of this database alone: the key of a patient, the lease, the shard.
 const LEFT_OUT: [(&str, &str); 6] = [
-    ("patients", "key"),
+    (WITH_KEY, "key"),
     ("bookmark", "shard"),
     ("bookmark", "holder"),
     ("bookmark", "epoch"),
     ("bookmark", "expires_at"),
     ("series_bookmark", "shard"),
 ];
+
+/// The table whose rows have a key that is made of their other columns.
+const WITH_KEY: &str = "patients";
 
 /// The columns that are numbered by the database.
 const NUMBERED: [(&str, &str); 5] = [
@@ -44,52 +47,115 @@ const KEYS: [(&str, &str); 2] = [("sources", "calling_ae_title"), ("outbox", "me
 const IDENTIFYING: [&str; 5] =
     ["patient_id", "issuer_of_patient_id", "patient_name", "patient_birth_date", "patient_sex"];
 
-/// All rows as they are at one moment.
-pub(crate) struct Snapshot(PgConnection);
+/// Begins to read all rows as they are now.
+pub(in crate::postgres) async fn begin(
+    settings: &CatalogSettings,
+) -> Result<PgConnection, CatalogError> {
+    let mut connection = Servers::of(settings)?.writable().await?;
+    connection.execute(sqlx::raw_sql(BEGIN)).await?;
+    Ok(connection)
+}
 
-impl Snapshot {
-    pub(crate) async fn of(settings: &CatalogSettings) -> Result<Self, CatalogError> {
-        let mut connection = Servers::of(settings)?.writable().await?;
-        connection.execute(sqlx::raw_sql(BEGIN)).await?;
-        Ok(Self(connection))
-    }
+/// The columns of a table that are copied.
+pub(in crate::postgres) async fn columns(
+    connection: &mut PgConnection,
+    table: &str,
+) -> Result<Vec<Column>, CatalogError> {
+    let types = types(connection, table).await?;
+    let columns = types.iter().map(|(name, column_type)| {
+        Column::of(table, name, matches!(column_type.as_str(), "text" | "jsonb"))
+    });
+    Ok(columns.collect())
+}
 
-    pub(crate) async fn columns(&mut self, table: &str) -> Result<Vec<Column>, CatalogError> {
-        let types = types(&mut self.0, table).await?;
-        let columns = types.iter().map(|(name, column_type)| {
-            Column::of(table, name, matches!(column_type.as_str(), "text" | "jsonb"))
+/// What reads them.
+pub(in crate::postgres) async fn select(
+    connection: &mut PgConnection,
+    table: &str,
+    columns: &[Column],
+) -> Result<String, CatalogError> {
+    let types = types(connection, table).await?;
+    let values = columns.iter().map(|Column { name, kind }| match kind {
+        Kind::Integer if types.get(name).is_some_and(|it| it == "boolean") => {
+            format!("\"{name}\"::integer::bigint")
+        }
+        Kind::Integer => format!("\"{name}\"::bigint"),
+        Kind::Text | Kind::Items => format!("\"{name}\"::text"),
+    });
+    let values = values.collect::<Vec<_>>().join(", ");
+    // A row that says nothing yet is none.
+    let read = if table == "bookmark" { " where stream_created is not null" } else { "" };
+    Ok(format!("select {values} from {table}{read}"))
+}
+
+/// What writes them: a statement that takes an array for each column, and for the keys of patients, which the other
+/// columns make.
+pub(in crate::postgres) type Insert = Arc<str>;
+
+pub(in crate::postgres) async fn insert(
+    connection: &mut PgConnection,
+    table: &str,
+    columns: &[Column],
+) -> Result<Insert, CatalogError> {
+    let types = types(connection, table).await?;
+    let mut names: Vec<_> = columns.iter().map(|it| format!("\"{}\"", it.name)).collect();
+    let mut arrays = Vec::new();
+    let mut values = Vec::new();
+    for (place, Column { name, kind }) in columns.iter().enumerate() {
+        let element = if *kind == Kind::Integer { "bigint" } else { "text" };
+        arrays.push(format!("${}::{element}[]", place + 1));
+        let column_type = types.get(name).map_or(element, String::as_str);
+        values.push(match column_type {
+            "boolean" => format!("told.\"{name}\" <> 0"),
+            other => format!("told.\"{name}\"::{other}"),
         });
-        let mut columns: Vec<_> = columns.collect();
-        columns.sort();
-        Ok(columns)
     }
+    if table == WITH_KEY {
+        arrays.push(format!("${}::bytea[]", columns.len() + 1));
+        names.push("key".to_owned());
+        values.push("told.key".to_owned());
+    }
+    let (named, arrays, values) = (names.join(", "), arrays.join(", "), values.join(", "));
+    let statement = match OF_ONE_ROW.contains(&table) {
+        // The bookmark has its row, and the lease is in it.
+        true => format!(
+            "insert into {table} (shard, {named})
+             select 0, {values} from unnest({arrays}) as told ({named})
+             on conflict (shard) do update set ({named}) = row ({})",
+            names.iter().map(|it| format!("excluded.{it}")).collect::<Vec<_>>().join(", ")
+        ),
+        false => format!(
+            "insert into {table} ({named}) overriding system value
+             select {values} from unnest({arrays}) as told ({named})"
+        ),
+    };
+    Ok(statement.into())
+}
 
-    pub(crate) async fn rows(
-        &mut self,
-        table: &str,
-        columns: &[Column],
-    ) -> Result<BoxStream<'_, Result<Row, CatalogError>>, CatalogError> {
-        let types = types(&mut self.0, table).await?;
-        let values = columns.iter().map(|Column { name, kind }| match kind {
-            Kind::Integer if types.get(name).is_some_and(|it| it == "boolean") => {
-                format!("\"{name}\"::integer::bigint")
-            }
-            Kind::Integer => format!("\"{name}\"::bigint"),
-            Kind::Text | Kind::Items => format!("\"{name}\"::text"),
-        });
-        let values = values.collect::<Vec<_>>().join(", ");
-        // A row that says nothing yet is none.
-        let read = if table == "bookmark" { " where stream_created is not null" } else { "" };
-        let kinds: Vec<Kind> = columns.iter().map(|column| column.kind).collect();
-        let query = sqlx::query(AssertSqlSafe(format!("select {values} from {table}{read}")));
-        let rows = query.fetch(&mut self.0).map_err(CatalogError::from);
-        Ok(rows.and_then(move |row| std::future::ready(row_of(&row, &kinds))).boxed())
+pub(in crate::postgres) async fn write(
+    connection: &mut PgConnection,
+    insert: &Insert,
+    table: &str,
+    columns: &[Column],
+    rows: Vec<Row>,
+) -> Result<(), CatalogError> {
+    let mut query = sqlx::query(AssertSqlSafe(Arc::clone(insert)));
+    let keys = (table == WITH_KEY).then(|| keys(columns, &rows));
+    let mut by_column: Vec<Vec<Value>> = columns.iter().map(|_| Vec::new()).collect();
+    for row in rows {
+        by_column.iter_mut().zip(row).for_each(|(column, value)| column.push(value));
     }
-
-    pub(crate) async fn close(self) {
-        // It has read all that it was to read.
-        let _ = self.0.close().await;
+    for (Column { kind, .. }, values) in columns.iter().zip(by_column) {
+        query = match kind {
+            Kind::Integer => query.bind(values.iter().map(Value::integer).collect::<Vec<_>>()),
+            _ => query.bind(values.into_iter().map(Value::text).collect::<Vec<_>>()),
+        };
     }
+    if let Some(keys) = keys {
+        query = query.bind(keys);
+    }
+    query.execute(connection).await?;
+    Ok(())
 }
 
 /// The columns of a table that are copied, and the type of each.
@@ -108,18 +174,8 @@ async fn types(
     Ok(columns.into_iter().collect())
 }
 
-fn row_of(row: &PgRow, kinds: &[Kind]) -> Result<Row, CatalogError> {
-    let value = |(place, kind): (usize, &Kind)| {
-        Ok(match kind {
-            Kind::Integer => Value::integer_or_null(row.try_get(place)?),
-            Kind::Text | Kind::Items => Value::text_or_null(row.try_get(place)?),
-        })
-    };
-    kinds.iter().enumerate().map(value).collect()
-}
-
 /// A row as PostgreSQL keeps it: see [`values`](super::values).
-pub(crate) fn as_kept(table: &str, columns: &[Column], row: Row) -> Row {
+pub(in crate::postgres) fn as_kept(table: &str, columns: &[Column], row: Row) -> Row {
     let kept = |(Column { name, kind }, value): (&Column, Value)| {
         let Value::Text(whole) = value else { return value };
         let is_key = name == "study_instance_uid" || KEYS.contains(&(table, name));
@@ -147,64 +203,6 @@ impl CatalogWriter {
                      last_message_id = null, latest_at = null where shard = 0",
             )
             .await?;
-        transaction.commit().await
-    }
-
-    pub(crate) async fn insert(
-        &self,
-        table: &str,
-        columns: &[Column],
-        rows: Vec<Row>,
-    ) -> Result<(), CatalogError> {
-        let mut transaction = self.begin_write().await?;
-        let types = types(&mut transaction, table).await?;
-        let mut names: Vec<_> = columns.iter().map(|it| format!("\"{}\"", it.name)).collect();
-        let mut arrays = Vec::new();
-        let mut values = Vec::new();
-        for (place, Column { name, kind }) in columns.iter().enumerate() {
-            let element = if *kind == Kind::Integer { "bigint" } else { "text" };
-            arrays.push(format!("${}::{element}[]", place + 1));
-            let column_type = types.get(name).map_or(element, String::as_str);
-            values.push(match column_type {
-                "boolean" => format!("told.\"{name}\" <> 0"),
-                other => format!("told.\"{name}\"::{other}"),
-            });
-        }
-        let keys = (table == "patients").then(|| keys(columns, &rows));
-        if keys.is_some() {
-            arrays.push(format!("${}::bytea[]", columns.len() + 1));
-            names.push("key".to_owned());
-            values.push("told.key".to_owned());
-        }
-        let (named, arrays, values) = (names.join(", "), arrays.join(", "), values.join(", "));
-        let statement = match OF_ONE_ROW.contains(&table) {
-            // The bookmark has its row, and the lease is in it.
-            true => format!(
-                "insert into {table} (shard, {named})
-                 select 0, {values} from unnest({arrays}) as told ({named})
-                 on conflict (shard) do update set ({named}) = row ({})",
-                names.iter().map(|it| format!("excluded.{it}")).collect::<Vec<_>>().join(", ")
-            ),
-            false => format!(
-                "insert into {table} ({named}) overriding system value
-                 select {values} from unnest({arrays}) as told ({named})"
-            ),
-        };
-        let mut query = sqlx::query(AssertSqlSafe(statement));
-        let mut by_column: Vec<Vec<Value>> = columns.iter().map(|_| Vec::new()).collect();
-        for row in rows {
-            by_column.iter_mut().zip(row).for_each(|(column, value)| column.push(value));
-        }
-        for (Column { kind, .. }, values) in columns.iter().zip(by_column) {
-            query = match kind {
-                Kind::Integer => query.bind(values.iter().map(Value::integer).collect::<Vec<_>>()),
-                _ => query.bind(values.into_iter().map(Value::text).collect::<Vec<_>>()),
-            };
-        }
-        if let Some(keys) = keys {
-            query = query.bind(keys);
-        }
-        query.execute(&mut *transaction).await?;
         transaction.commit().await
     }
 

@@ -23,7 +23,7 @@ pub(crate) use connect::inspection::inspect;
 pub(crate) use connect::location::{is_postgres, name};
 pub(crate) use connect::reader::CatalogReader;
 pub(crate) use connect::writer::CatalogWriter;
-pub(crate) use copying::{Snapshot, as_kept};
+pub(crate) use sql::copying::{Insert, Snapshot};
 
 use crate::error::CatalogError;
 use sqlx::migrate::Migrator;

@@ -6,6 +6,7 @@
 mod filings;
 
 mod bookmark;
+pub(crate) mod copying;
 pub(crate) mod read;
 mod write;
 
@@ -14,6 +15,7 @@ pub(crate) use write::losses;
 /// What each database has of its own.
 mod database {
     pub(super) use super::super::{
-        CatalogReader, CatalogWriter, bookmark, dialect, identities, patients, read, values, write,
+        CatalogReader, CatalogWriter, bookmark, copying, dialect, identities, patients, read,
+        values, write,
     };
 }

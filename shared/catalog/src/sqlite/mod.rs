@@ -33,7 +33,7 @@ pub use connect::restore::RestoredBackup;
 pub(crate) use connect::restore::restore_backup;
 pub(crate) use connect::writer::CatalogWriter;
 pub use connect::writer::Disk;
-pub(crate) use copying::Snapshot;
+pub(crate) use sql::copying::{Insert, Snapshot};
 
 use sqlx::migrate::Migrator;
 use std::time::Duration;

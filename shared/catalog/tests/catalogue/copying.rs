@@ -214,6 +214,23 @@ async fn each_table_is_copied() {
     }
 }
 
+#[tokio::test]
+async fn more_rows_than_one_statement_writes_are_copied() {
+    let Some(postgres) = TestDatabase::postgres() else { return };
+    let mut feed = Feed::on(TestDatabase::sqlite()).await;
+    let instances = (0..2_345).map(|number| instance("2.1", &format!("3.{number}")));
+    feed.receive(instances.collect::<Vec<_>>()).await;
+    feed.catalog.close().await;
+    let said = rows(&feed.settings).await;
+    let mut from = feed.settings.clone();
+    for database in [&postgres, &TestDatabase::sqlite()] {
+        let to = settings(database);
+        assert_eq!(copied(&from, &to).await["instances"], 2_345);
+        assert_eq!(rows(&to).await, said);
+        from = to;
+    }
+}
+
 /// Copies until a table is about to be copied, and is stopped then.
 async fn interrupted(from: &CatalogSettings, to: &CatalogSettings, at: &str) {
     let reached = Notify::new();
