@@ -10,8 +10,7 @@ use crate::postgres::{self, within};
 use crate::settings::CatalogSettings;
 use crate::sqlite;
 use anyhow::{Context as _, bail, ensure};
-use futures_util::TryStreamExt as _;
-use futures_util::stream::BoxStream;
+use futures_util::stream::{BoxStream, StreamExt as _, TryStreamExt as _, try_unfold};
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
@@ -125,7 +124,7 @@ async fn copy_held(
         let mut rows = snapshot.rows(table, &columns).await.with_context(reading)?;
         let insert = new.writer.insert_into(table, &columns).await.with_context(writing)?;
         let mut batch = Batch::new(insert, &columns);
-        while let Some(row) = within(rows.try_next()).await.with_context(reading)? {
+        while let Some(row) = rows.try_next().await.with_context(reading)? {
             batch.push(row).await.with_context(writing)?;
         }
         written.push((table, columns.clone(), batch.end().await.with_context(writing)?));
@@ -138,7 +137,7 @@ async fn copy_held(
     for (table, columns, expected) in written {
         let mut rows = copy.rows(table, &columns).await.with_context(reading)?;
         let mut found = Sum::default();
-        while let Some(row) = within(rows.try_next()).await.with_context(reading)? {
+        while let Some(row) = rows.try_next().await.with_context(reading)? {
             found.add(&columns, &row);
         }
         ensure!(
@@ -217,7 +216,17 @@ impl Snapshot {
         table: &str,
         columns: &[Column],
     ) -> Result<BoxStream<'_, Result<Row, CatalogError>>, CatalogError> {
-        on!(self, one => one.rows(table, columns))
+        match self {
+            Self::Sqlite(one) => one.rows(table, columns).await,
+            Self::Postgres(one) => {
+                let rows = within(one.rows(table, columns)).await?;
+                // Each row is waited for, but not without end.
+                let rows = try_unfold(rows, async |mut rows| {
+                    Ok(within(rows.try_next()).await?.map(|row| (row, rows)))
+                });
+                Ok(rows.boxed())
+            }
+        }
     }
 
     async fn close(self) {
