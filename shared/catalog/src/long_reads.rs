@@ -33,4 +33,18 @@ impl LongReads {
             Err(_elapsed) => Err(sqlx::Error::PoolTimedOut.into()),
         }
     }
+
+    /// The same of something that may be short: that waits for nothing.
+    ///
+    /// # Errors
+    /// As [`LongReads::turn`].
+    pub(crate) async fn turn_if(
+        &self,
+        is_long: bool,
+    ) -> Result<Option<SemaphorePermit<'_>>, CatalogError> {
+        match is_long {
+            true => Ok(Some(self.turn().await?)),
+            false => Ok(None),
+        }
+    }
 }

@@ -1,9 +1,11 @@
 //! What is written to a catalogue and read from it, whatever database keeps it. The folder of each database has this one
 //! as its module `sql`, so that it is compiled for each; what differs comes from there, by the same names.
 
-// First, for its macros.
+// First, for their macros.
 #[macro_use]
 mod filings;
+#[macro_use]
+mod joins;
 
 mod bookmark;
 pub(crate) mod copying;

@@ -28,10 +28,6 @@ pub(crate) fn instance(attributes: &'static [Attribute]) -> String {
     )
 }
 
-/// How many instances the series of the statement has by now.
-const COUNT: &str = "(select count(*) from instances
-    where instances.series_instance_uid = series.series_instance_uid)";
-
 /// What is known of a series beside its attributes, each with where it is.
 const DETAILS: &[(&str, &str)] = &[
     ("SeriesInstanceUID", "series.series_instance_uid"),
@@ -40,7 +36,7 @@ const DETAILS: &[(&str, &str)] = &[
     ("CallingAETitle", "series.calling_ae_title"),
     ("Source", "series.source"),
     ("State", "series.state"),
-    ("InstancesReceived", COUNT),
+    ("InstancesReceived", count_instances!()),
     ("ExpectedCount", "series.expected_count"),
     ("ClaimedCount", "series.claimed_count"),
     ("Revision", "series.revision"),
@@ -77,12 +73,7 @@ pub(crate) fn series(attributes: &'static [Attribute]) -> String {
     });
     let object =
         object(DETAILS.iter().map(|(key, value)| (*key, Cow::Borrowed(*value))).chain(kept));
-    format!(
-        "select {object} from series
-         join patients on patients.id = series.patient
-         join studies on studies.study_instance_uid = series.study_instance_uid
-         where series.series_instance_uid = $1"
-    )
+    format!("select {object} from series {} where series.series_instance_uid = $1", join_owners!())
 }
 
 impl CatalogReader {
@@ -103,11 +94,11 @@ impl CatalogReader {
         series: &SeriesInstanceUid,
     ) -> Result<Option<u64>, CatalogError> {
         let mut connection = self.connection().await?;
-        let count: Option<i64> = sqlx::query_scalar(
-            "select (select count(*) from instances
-                 where instances.series_instance_uid = series.series_instance_uid)
-             from series where series_instance_uid = $1",
-        )
+        let count: Option<i64> = sqlx::query_scalar(concat!(
+            "select ",
+            count_instances!(),
+            " from series where series_instance_uid = $1"
+        ))
         .bind(series.as_str())
         .fetch_optional(&mut *connection)
         .await?;

@@ -25,8 +25,7 @@ pub(crate) fn expression(attribute: &Attribute) -> Cow<'static, str> {
             ")"
         ),
         "NumberOfSeriesRelatedInstances" => greatest!(
-            "(select count(*) from instances
-                where instances.series_instance_uid = series.series_instance_uid)",
+            count_instances!(),
             "case when series.source = 'api' then series.claimed_count else 0 end"
         ),
         _ => "null",

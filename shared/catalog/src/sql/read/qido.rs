@@ -46,36 +46,30 @@ impl Where {
                 ") where studies.study_instance_uid <> '' and ",
                 disagrees!("studies")
             ),
-            (Level::Series, Self::Agreeing) => concat!(
-                " from series join patients on patients.id = series.patient
-                 join studies on studies.study_instance_uid = series.study_instance_uid
-                 where ",
-                agrees!("series")
-            ),
+            (Level::Series, Self::Agreeing) => {
+                concat!(" from series", join_owners!(), "where ", agrees!("series"))
+            }
             (Level::Series, Self::Disagreeing) => concat!(
                 " from identities
-                 join series on series.series_instance_uid = identities.series_instance_uid
-                 join patients on patients.id = identities.patient
-                 join studies on studies.study_instance_uid = identities.study_instance_uid
-                 where ",
+                 join series on series.series_instance_uid = identities.series_instance_uid",
+                join_owners_of_identities!(),
+                "where ",
                 disagrees!("series"),
                 " and "
             ),
             (Level::Instance, Self::Agreeing) => concat!(
                 " from instances
-                 join series on series.series_instance_uid = instances.series_instance_uid
-                 join patients on patients.id = series.patient
-                 join studies on studies.study_instance_uid = series.study_instance_uid
-                 where ",
+                 join series on series.series_instance_uid = instances.series_instance_uid",
+                join_owners!(),
+                "where ",
                 agrees!("series")
             ),
             (Level::Instance, Self::Disagreeing) => concat!(
                 " from identities
                  join instances on instances.identity = identities.id
-                 join series on series.series_instance_uid = instances.series_instance_uid
-                 join patients on patients.id = identities.patient
-                 join studies on studies.study_instance_uid = identities.study_instance_uid
-                 where ",
+                 join series on series.series_instance_uid = instances.series_instance_uid",
+                join_owners_of_identities!(),
+                "where ",
                 disagrees!("series")
             ),
         }

@@ -20,8 +20,9 @@ const RECORD: &str = concat!(
     "(series.series_instance_uid, patients.patient_id, patients.patient_name,
     series.study_instance_uid, series.instances_count, series.modality, series.series_number,
     series.series_description, studies.study_date, series.source, series.state,
-    case when series.state = 'receiving' then (select count(*) from instances
-        where instances.series_instance_uid = series.series_instance_uid) end,
+    case when series.state = 'receiving' then ",
+    count_instances!(),
+    " end,
     series.revision, series.reason, series.completed_at, case when ",
     disagrees!("series"),
     " then ",
@@ -30,22 +31,15 @@ const RECORD: &str = concat!(
 );
 
 /// Those whose instances agree: hardly any is another.
-const AGREEING: &str = concat!(
-    " from series
-    join patients on patients.id = series.patient
-    join studies on studies.study_instance_uid = series.study_instance_uid
-    where ",
-    agrees!("series"),
-    " and "
-);
+const AGREEING: &str =
+    concat!(" from series", join_owners!(), "where ", agrees!("series"), " and ");
 
 /// The others, each as its latest instance says.
 const DISAGREEING: &str = concat!(
     " from series",
     by_index!("disagreeing_series"),
-    " join patients on patients.id = series.patient
-    join studies on studies.study_instance_uid = series.study_instance_uid
-    where ",
+    join_owners!(),
+    "where ",
     disagrees!("series"),
     " and "
 );
@@ -54,10 +48,9 @@ const DISAGREEING: &str = concat!(
 const BY_ANY: &str = concat!(
     " and ",
     any_from!(),
-    "identities
-    join patients on patients.id = identities.patient
-    join studies on studies.study_instance_uid = identities.study_instance_uid
-    where identities.series_instance_uid = series.series_instance_uid and "
+    "identities",
+    join_owners_of_identities!(),
+    "where identities.series_instance_uid = series.series_instance_uid and "
 );
 
 /// What was complete, and has not lost all that it had.
@@ -166,10 +159,7 @@ impl CatalogReader {
         after: Option<Position>,
         limit: u32,
     ) -> Result<Page<SeriesRecord>, CatalogError> {
-        let _turn = match search.is_long() {
-            true => Some(self.long_reads.turn().await?),
-            false => None,
-        };
+        let _turn = self.long_reads.turn_if(search.is_long()).await?;
         let mut query = QueryBuilder::new(ROWS);
         push_page(search, &mut query, after, limit);
         self.page(query, limit).await

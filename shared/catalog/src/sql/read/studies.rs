@@ -127,10 +127,7 @@ impl CatalogReader {
         after: Option<Position>,
         limit: u32,
     ) -> Result<Page<StudyRecord>, CatalogError> {
-        let _turn = match search.is_long() {
-            true => Some(self.long_reads.turn().await?),
-            false => None,
-        };
+        let _turn = self.long_reads.turn_if(search.is_long()).await?;
         let mut query = QueryBuilder::new(ROWS);
         push_page(search, &mut query, after, limit);
         self.page(query, limit).await

@@ -103,10 +103,9 @@ pub(crate) async fn announce(
                 case when series.disagrees then cast(",
         identities_of_series!(),
         " as text) end as identities
-         from series
-         join patients on patients.id = series.patient
-         join studies on studies.study_instance_uid = series.study_instance_uid
-         where series_instance_uid = $1"
+         from series",
+        join_owners!(),
+        "where series_instance_uid = $1"
     ))
     .bind(series.as_str())
     .fetch_one(&mut *connection)

@@ -44,12 +44,12 @@ impl CatalogWriter {
         now: Timestamp,
     ) -> Result<Vec<SeriesDeleted>, CatalogError> {
         let mut transaction = self.begin_write().await?;
-        let expired: Vec<(String, i64)> = sqlx::query_as(
-            "select series_instance_uid, (select count(*) from instances
-                 where instances.series_instance_uid = series.series_instance_uid)
-             from series where revision > 0 and completed_at < $1 and state = 'complete'
-             order by completed_at limit $2",
-        )
+        let expired: Vec<(String, i64)> = sqlx::query_as(concat!(
+            "select series_instance_uid, ",
+            count_instances!(),
+            " from series where revision > 0 and completed_at < $1 and state = 'complete'
+             order by completed_at limit $2"
+        ))
         .bind(nanoseconds(before))
         .bind(EXPIRED_AT_ONCE)
         .fetch_all(&mut *transaction)
@@ -101,9 +101,9 @@ async fn find(
         "select study_instance_uid, modality, ",
         greatest!("revision", last_revision!("series.series_instance_uid")),
         " as revision,
-            case when source = 'api' then instances_count else (select count(*) from instances
-                where instances.series_instance_uid = series.series_instance_uid) end
-                as instances_count,
+            case when source = 'api' then instances_count else ",
+        count_instances!(),
+        " end as instances_count,
             coalesce((select last_sequence from bookmark where ",
         our_row!(),
         "), 0) as last_sequence, case when series.disagrees then cast(",

@@ -17,11 +17,11 @@ use contract::event::{SeriesCompleted, Source};
 impl CatalogWriter {
     pub(crate) async fn restore(&self, fact: &SeriesCompleted) -> Result<Restored, CatalogError> {
         let mut transaction = self.begin_write().await?;
-        let before: Option<Before> = sqlx::query_as(
-            "select state, partial, (select count(*) from instances
-                 where series_instance_uid = series.series_instance_uid) as counted
-             from series where series_instance_uid = $1",
-        )
+        let before: Option<Before> = sqlx::query_as(concat!(
+            "select state, partial, ",
+            count_instances!(),
+            " as counted from series where series_instance_uid = $1"
+        ))
         .bind(fact.series_instance_uid.as_str())
         .fetch_optional(&mut *transaction)
         .await?;

@@ -3,7 +3,7 @@
 use super::completions::write_down;
 use super::database::CatalogWriter;
 use super::database::bookmark::KEEP_SERIES_BOOKMARK;
-use super::database::dialect::release;
+use super::database::dialect::{Database, release};
 use super::database::values::key;
 use super::deletions;
 use super::study_completions;
@@ -11,6 +11,7 @@ use crate::batch::SeriesBookmark;
 use crate::encoding::{count, nanoseconds};
 use crate::error::CatalogError;
 use contract::event::{SeriesCompleted, SeriesDeleted, StudyCompleted};
+use sqlx::query::QueryScalar;
 
 impl CatalogWriter {
     pub(crate) async fn series_bookmark(&self) -> Result<Option<SeriesBookmark>, CatalogError> {
@@ -43,21 +44,14 @@ impl CatalogWriter {
         let query = "select exists (select 1 from revisions
             where series_instance_uid = $1 and revision = $2)";
         let query = sqlx::query_scalar(query).bind(fact.series_instance_uid.as_str());
-        let mut connection = self.acquire().await?;
-        let has = query.bind(i64::from(fact.revision)).fetch_one(&mut *connection).await?;
-        release(connection);
-        Ok(has)
+        self.has(query.bind(i64::from(fact.revision))).await
     }
 
     pub(crate) async fn has_deletion(&self, fact: &SeriesDeleted) -> Result<bool, CatalogError> {
         let query = "select exists (select 1 from deletions
             where series_instance_uid = $1 and revision = $2 and deleted_sequence = $3)";
         let query = sqlx::query_scalar(query).bind(fact.series_instance_uid.as_str());
-        let query = query.bind(i64::from(fact.revision)).bind(count(fact.instances_sequence));
-        let mut connection = self.acquire().await?;
-        let has = query.fetch_one(&mut *connection).await?;
-        release(connection);
-        Ok(has)
+        self.has(query.bind(i64::from(fact.revision)).bind(count(fact.instances_sequence))).await
     }
 
     pub(crate) async fn has_study_completion(
@@ -67,8 +61,15 @@ impl CatalogWriter {
         let query = "select exists (select 1 from study_revisions
             where study_instance_uid = $1 and revision = $2)";
         let query = sqlx::query_scalar(query).bind(key(&fact.study_instance_uid));
+        self.has(query.bind(i64::from(fact.revision))).await
+    }
+
+    async fn has(
+        &self,
+        query: QueryScalar<'_, Database, bool, <Database as sqlx::Database>::Arguments>,
+    ) -> Result<bool, CatalogError> {
         let mut connection = self.acquire().await?;
-        let has = query.bind(i64::from(fact.revision)).fetch_one(&mut *connection).await?;
+        let has = query.fetch_one(&mut *connection).await?;
         release(connection);
         Ok(has)
     }
