@@ -18,6 +18,7 @@ use dicom_object::InMemDicomObject;
 use dicom_transfer_syntax_registry::entries::{
     EXPLICIT_VR_BIG_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN,
 };
+use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -445,6 +446,31 @@ async fn what_a_silent_broker_may_have_stored_stays_and_no_more_is_written_meanw
         named += 1;
     }
     assert!(named >= images.len(), "{named}");
+}
+
+#[tokio::test]
+async fn the_file_stays_where_an_error_of_one_server_does_not_mean_that_no_server_stored_its_event()
+{
+    let store = Store::new();
+    let services = Services::start_with(&store.settings()).await;
+    let images = SyntheticStudy::new().series("MR", 2).size(16, 16).instances().unwrap();
+    let mut scu = Scu::for_mr(services.dicom).await;
+    scu.stores(&images[0]).await;
+    // In place of the stream: nats-server answers so while it stops, and the rest of a cluster goes on.
+    let jetstream = async_nats::jetstream::new(services.nats.clone());
+    let mut published = services.nats.subscribe("dicom.instance.stored.>").await.unwrap();
+    jetstream.delete_stream("INSTANCES").await.unwrap();
+    let answers = async {
+        let reply = published.next().await.unwrap().reply.unwrap();
+        let error = json!({"code": 503, "err_code": 10077, "description": "store is closed"});
+        let answer = json!({"stream": "INSTANCES", "seq": 0, "error": error});
+        services.nats.publish(reply, answer.to_string().into()).await.unwrap();
+    };
+    let (sop, data_set) = written(&images[1]);
+    let (answer, ()) = tokio::join!(scu.store(1, MR, &sop, &data_set), answers);
+    assert_eq!((answer.status, &*answer.comment), (0xa700, "NATS refused the event (error 10077)"));
+    scu.release().await;
+    assert_eq!(store.files().len(), 2);
 }
 
 /// Sends each file as its author wrote it, and compares what was sent with what is in the folder of the store: the

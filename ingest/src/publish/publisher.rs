@@ -45,22 +45,6 @@ pub(crate) struct NotPublished {
     pub may_be_stored: bool,
 }
 
-/// What became of the tries to have one event stored.
-#[derive(Debug, Default)]
-struct Tried {
-    /// Whether there were any.
-    ever: bool,
-    /// Whether one of them may have stored it.
-    may_be_stored: bool,
-}
-
-impl Tried {
-    /// There was one whose outcome is not known.
-    fn before() -> Self {
-        Self { ever: true, may_be_stored: true }
-    }
-}
-
 /// Publishes the events of this process through one connection, in order.
 #[derive(Debug)]
 pub(crate) struct Publisher {
@@ -134,10 +118,10 @@ impl Publisher {
     /// When the broker has not acknowledged it, and whether it may be stored all the same.
     pub(crate) async fn publish_or_tell<E: Event>(&self, event: &E) -> Result<(), NotPublished> {
         let deadline = Instant::now() + self.timeout;
-        let mut tried = Tried::default();
+        let mut may_be_stored = false;
         let published = async {
             self.start_until(deadline).await?;
-            self.store(event, deadline, &mut tried).await
+            self.store(event, deadline, &mut may_be_stored).await
         };
         match published.await {
             Ok(()) => {
@@ -146,7 +130,7 @@ impl Publisher {
             }
             Err(refused) => {
                 self.health.refused(&refused);
-                Err(NotPublished { refused, may_be_stored: tried.may_be_stored })
+                Err(NotPublished { refused, may_be_stored })
             }
         }
     }
@@ -190,7 +174,8 @@ impl Publisher {
             }
         }
         self.start_until(deadline).await?;
-        self.store(event, deadline, &mut Tried::before()).await
+        // The same event every time until it is stored, so one that is there already is that of an earlier try.
+        self.store(event, deadline, &mut true).await
     }
 
     /// Publishes an event without waiting until it is stored: it comes before all that is
@@ -215,36 +200,38 @@ impl Publisher {
     /// One caller tries at a time; the others wait for it, each no longer than its own deadline.
     async fn start_until(&self, deadline: Instant) -> Result<(), PublishRefused> {
         // The same event every time, so one that is there already is that of an earlier try.
-        let start = self.started.get_or_try_init(async || {
-            self.store(&self.start, deadline, &mut Tried::before()).await
-        });
+        let start = self
+            .started
+            .get_or_try_init(async || self.store(&self.start, deadline, &mut true).await);
         match timeout_at(deadline, start).await {
             Ok(started) => started.map(|_| ()),
             Err(_elapsed) => Err(PublishRefused::TimedOut(self.timeout)),
         }
     }
 
+    /// Tries until the deadline to have an event stored. `stored` is whether earlier tries may have stored it, and
+    /// afterwards whether any try may have.
     async fn store<E: Event>(
         &self,
         event: &E,
         deadline: Instant,
-        tried: &mut Tried,
+        stored: &mut bool,
     ) -> Result<(), PublishRefused> {
         let message = Message::of(event)
             .map_err(|error| PublishRefused::Refused { code: None, detail: error.to_string() })?;
         let mut refused = PublishRefused::TimedOut(self.timeout);
         loop {
             // The same id every time, so a try whose acknowledgement was lost is not stored twice.
-            let before = mem::replace(tried, Tried::before());
+            let before = mem::replace(stored, true);
             let error = match timeout_at(deadline, self.try_once(message.clone())).await {
                 Err(_elapsed) => return Err(refused),
-                Ok(Ok(duplicate)) if duplicate && !before.ever => {
+                Ok(Ok(duplicate)) if duplicate && !before => {
                     return Err(PublishRefused::Duplicate);
                 }
                 Ok(Ok(_)) => return Ok(()),
                 Ok(Err(error)) => error,
             };
-            tried.may_be_stored = before.may_be_stored || may_be_stored(&error);
+            *stored = before || may_be_stored(&error);
             if error.kind() == PublishErrorKind::TimedOut {
                 continue;
             }
