@@ -6,6 +6,7 @@
 
 mod buffers;
 mod folder;
+mod operations;
 mod part;
 
 use crate::{StoreError, StoreUrl};
@@ -14,20 +15,20 @@ use buffers::Buffers;
 use bytesize::ByteSize;
 use contract::event::StoredObject;
 use folder::Folder;
+use operations::Operations;
 use part::Part;
 use std::fs;
 use std::io;
 use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{error::Elapsed, timeout};
 
-/// How long the file system may take to write one buffer or to sync: as long as a busy disk or a server of files that
-/// is being restarted may need, and shorter than senders wait.
+/// How long the file system may take to write one buffer or to sync: as long as a busy disk or a file server that
+/// restarts may need, and shorter than senders wait.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The part of the store that one receiver writes. Clones share it.
@@ -38,8 +39,7 @@ pub struct Spool(Arc<Shared>);
 struct Shared {
     folder: Folder,
     buffers: Buffers,
-    /// Writes that the file system has not answered in time.
-    unanswered: AtomicUsize,
+    operations: Operations,
 }
 
 impl Spool {
@@ -56,8 +56,8 @@ impl Spool {
         let StoreUrl::Folder(root) = url else { return Ok(None) };
         let folder = Folder::open(root, reserve, node_name)
             .with_context(|| format!("STORE_URL: {} can't be used", root.display()))?;
-        let (buffers, unanswered) = (Buffers::default(), AtomicUsize::new(0));
-        Ok(Some(Self(Arc::new(Shared { folder, buffers, unanswered }))))
+        let (buffers, operations) = (Buffers::default(), Operations::default());
+        Ok(Some(Self(Arc::new(Shared { folder, buffers, operations }))))
     }
 
     /// Begins an object, whose first bytes are `head`. Nothing is written yet. Its name is made of the association, a
@@ -71,9 +71,7 @@ impl Spool {
         ordinal: u64,
         head: &[u8],
     ) -> Result<Writing, StoreError> {
-        if self.0.unanswered.load(Ordering::Relaxed) > 0 {
-            return Err(StoreError::Slow(ANSWER_TIMEOUT));
-        }
+        self.check_answers()?;
         let mut buffer = self.0.buffers.take();
         buffer.extend_from_slice(head);
         let part = Part::new(self.clone(), association, ordinal);
@@ -86,7 +84,7 @@ impl Spool {
     /// When the file system refuses or does not answer.
     pub async fn remove(&self, object: &StoredObject) -> Result<(), StoreError> {
         let path = self.0.folder.path(&object.key);
-        self.answer(spawn_blocking(move || Ok(fs::remove_file(path)?))).await
+        answer(self.start(move || Ok(fs::remove_file(path)?))).await
     }
 
     /// What is free on the file system, the reserve included.
@@ -94,39 +92,51 @@ impl Spool {
     /// # Errors
     /// When the file system refuses or does not answer.
     pub async fn free(&self) -> Result<ByteSize, StoreError> {
+        self.check_answers()?;
         let spool = self.clone();
-        self.answer(spawn_blocking(move || Ok(spool.0.folder.free()?))).await
+        answer(self.start(move || Ok(spool.0.folder.free()?))).await
     }
 
-    /// Whether objects can be written: there is space, and what is written can be synced and removed again.
+    /// Whether objects can be written: what is written can be synced and removed again.
     ///
     /// # Errors
     /// Why not.
     pub async fn probe(&self) -> Result<(), StoreError> {
+        self.check_answers()?;
         let spool = self.clone();
-        self.answer(spawn_blocking(move || Ok(spool.0.folder.probe()?))).await
+        answer(self.start(move || Ok(spool.0.folder.probe()?))).await
     }
 
-    /// Waits for a write; no longer than [`ANSWER_TIMEOUT`], after which the store counts as one that does not answer
-    /// until the write ends.
-    async fn answer<T: Send + 'static>(
-        &self,
-        mut write: JoinHandle<Result<T, StoreError>>,
-    ) -> Result<T, StoreError> {
-        match timeout(ANSWER_TIMEOUT, &mut write).await {
-            Ok(Ok(written)) => written,
-            Ok(Err(error)) => Err(StoreError::Failed(io::Error::other(error))),
-            Err(Elapsed { .. }) => {
-                self.0.unanswered.fetch_add(1, Ordering::Relaxed);
-                let spool = self.clone();
-                tokio::spawn(async move {
-                    // What it wrote goes with it.
-                    drop(write.await);
-                    spool.0.unanswered.fetch_sub(1, Ordering::Relaxed);
-                });
+    /// Checks that the file system ends what it began. While it does not, whatever else it were given would hold a
+    /// thread each.
+    fn check_answers(&self) -> Result<(), StoreError> {
+        match self.0.operations.oldest() {
+            Some(began) if began.elapsed() >= ANSWER_TIMEOUT => {
                 Err(StoreError::Slow(ANSWER_TIMEOUT))
             }
+            _ => Ok(()),
         }
+    }
+
+    /// Starts an operation of the file system on a blocking thread.
+    fn start<T: Send + 'static>(
+        &self,
+        run: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+    ) -> JoinHandle<Result<T, StoreError>> {
+        let operation = Operations::begin(self);
+        spawn_blocking(move || {
+            let _operation = operation;
+            run()
+        })
+    }
+}
+
+/// Waits for an operation, no longer than [`ANSWER_TIMEOUT`]. If it ends later, what it wrote goes with it.
+async fn answer<T>(operation: JoinHandle<Result<T, StoreError>>) -> Result<T, StoreError> {
+    match timeout(ANSWER_TIMEOUT, operation).await {
+        Ok(Ok(ended)) => ended,
+        Ok(Err(error)) => Err(StoreError::Failed(io::Error::other(error))),
+        Err(Elapsed { .. }) => Err(StoreError::Slow(ANSWER_TIMEOUT)),
     }
 }
 
@@ -165,7 +175,7 @@ impl Writing {
             let (mut part, empty) = self.settled().await?;
             let empty = empty.unwrap_or_else(|| self.spool.0.buffers.take());
             let mut full = mem::replace(&mut self.buffer, empty);
-            self.state = State::Busy(spawn_blocking(move || {
+            self.state = State::Busy(self.spool.start(move || {
                 part.append(&full)?;
                 full.clear();
                 Ok((part, full))
@@ -182,12 +192,12 @@ impl Writing {
         let (mut part, spare) = self.settled().await?;
         let buffers = self.spool.clone();
         let last = mem::take(&mut self.buffer);
-        let finished = spawn_blocking(move || {
+        let finished = self.spool.start(move || {
             part.append(&last)?;
             [Some(last), spare].into_iter().flatten().for_each(|it| buffers.0.buffers.give(it));
             part.finish()
         });
-        self.spool.answer(finished).await
+        answer(finished).await
     }
 
     /// Waits for the write that is under way.
@@ -195,7 +205,7 @@ impl Writing {
         match mem::replace(&mut self.state, State::Failed) {
             State::Idle(part, buffer) => Ok((part, buffer)),
             State::Busy(write) => {
-                let (part, buffer) = self.spool.answer(write).await?;
+                let (part, buffer) = answer(write).await?;
                 Ok((part, Some(buffer)))
             }
             State::Failed => Err(StoreError::Failed(io::Error::other("an earlier write failed"))),

@@ -108,6 +108,58 @@ async fn a_spool_is_one_process_s_and_begins_without_what_was_not_finished() {
     assert_eq!(files(&root), [format!("{ASSOCIATION}-1.dcm")]);
 }
 
+/// A named pipe: whoever opens it to write waits, until this is dropped.
+struct Pipe(PathBuf);
+
+impl Pipe {
+    fn make(path: PathBuf) -> Self {
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        Self(path)
+    }
+}
+
+impl Drop for Pipe {
+    fn drop(&mut self) {
+        // To read and to write, which waits for nobody.
+        drop(fs::OpenOptions::new().read(true).write(true).open(&self.0));
+    }
+}
+
+/// What an operation returns without waiting for anything.
+async fn at_once<T>(operation: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        done = operation => Some(done),
+        () = std::future::ready(()) => None,
+    }
+}
+
+#[tokio::test]
+async fn while_the_disk_hangs_nothing_more_is_given_to_it() {
+    let root = tempfile::tempdir().unwrap();
+    let spool = open(&root);
+    let pipe = Pipe::make(root.path().join("store/spool/node/probe"));
+    tokio::time::pause();
+    let hanging = tokio::spawn({
+        let spool = spool.clone();
+        async move { spool.probe().await }
+    });
+    tokio::task::yield_now().await;
+    assert!(at_once(spool.free()).await.is_none(), "it has not hung long enough");
+    spool.begin(ASSOCIATION, 1, b"head").unwrap();
+    tokio::time::advance(ANSWER_TIMEOUT + Duration::from_secs(1)).await;
+    assert!(matches!(hanging.await.unwrap(), Err(StoreError::Slow(_))));
+    assert!(matches!(spool.begin(ASSOCIATION, 1, b"head"), Err(StoreError::Slow(_))));
+    assert!(matches!(at_once(spool.free()).await, Some(Err(StoreError::Slow(_)))));
+    assert!(matches!(at_once(spool.probe()).await, Some(Err(StoreError::Slow(_)))));
+    drop(pipe);
+    let began = std::time::Instant::now();
+    while spool.begin(ASSOCIATION, 1, b"head").is_err() {
+        assert!(began.elapsed() < Duration::from_secs(60), "it hangs though it answered");
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test]
 async fn what_is_reserved_is_left_free() {
     let root = tempfile::tempdir().unwrap();
