@@ -5,8 +5,7 @@ use crate::publish::refused::PublishRefused;
 use jiff::Timestamp;
 use shared::acknowledgements::Acknowledgements;
 use shared::health::Part;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 /// Readiness and outages of publishing, from what became of the latest events.
@@ -14,7 +13,8 @@ use tokio::sync::Notify;
 pub(crate) struct PublishHealth {
     health: Part,
     acknowledgements: Acknowledgements,
-    refuses: AtomicBool,
+    /// Why the latest event is not stored; none while events are.
+    refusal: Mutex<Option<PublishRefused>>,
     /// The first refusal that nobody has asked for yet.
     outage: Mutex<Option<Outage>>,
     refused: Notify,
@@ -34,22 +34,22 @@ impl PublishHealth {
     #[must_use]
     pub(crate) fn new(health: Part, acknowledgements: Acknowledgements) -> Self {
         health.ready();
-        let (outage, refused) = (Mutex::default(), Notify::new());
-        Self { health, acknowledgements, refuses: AtomicBool::new(false), outage, refused }
+        let (refusal, outage, refused) = (Mutex::default(), Mutex::default(), Notify::new());
+        Self { health, acknowledgements, refusal, outage, refused }
     }
 
     /// Records that an event is stored.
     pub(crate) fn stored(&self) {
-        if self.refuses.load(Ordering::Relaxed) && self.refuses.swap(false, Ordering::Relaxed) {
+        if locked(&self.refusal).take().is_some() {
             self.acknowledgements.arrived();
             self.health.ready();
         }
     }
 
-    /// Whether the broker did not store the latest events, so that senders are being refused.
+    /// Why the broker did not store the latest events, while senders are being refused for that.
     #[must_use]
-    pub(crate) fn refuses(&self) -> bool {
-        self.refuses.load(Ordering::Relaxed)
+    pub(crate) fn refusal(&self) -> Option<PublishRefused> {
+        locked(&self.refusal).clone()
     }
 
     /// Records that an event is not stored, and why.
@@ -65,23 +65,27 @@ impl PublishHealth {
             PublishRefused::TooLarge | PublishRefused::Duplicate => return,
         }
         let detail = error.detail();
-        if !self.refuses.swap(true, Ordering::Relaxed) {
+        if locked(&self.refusal).replace(error.clone()).is_none() {
             tracing::warn!(reason = detail, "NATS stores no events; senders are refused");
         }
         self.health.not_ready(detail);
         let outage = || Outage { refused_at: Timestamp::now(), cause: error.to_string() };
-        self.outage.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(outage);
+        locked(&self.outage).get_or_insert_with(outage);
         self.refused.notify_one();
     }
 
     /// Waits for the first refusal since the last call.
     pub(crate) async fn outage(&self) -> Outage {
         loop {
-            let outage = self.outage.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let outage = locked(&self.outage).take();
             match outage {
                 Some(outage) => return outage,
                 None => self.refused.notified().await,
             }
         }
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

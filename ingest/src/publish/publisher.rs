@@ -137,7 +137,7 @@ impl Publisher {
 
     /// Why the next event would not be stored, while an outage of the broker lasts; see [`Publisher::watch`].
     pub(crate) fn outage(&self) -> Option<PublishRefused> {
-        self.health.refuses().then_some(PublishRefused::Nobody("the latest were not stored"))
+        self.health.refusal()
     }
 
     /// Finds out after each outage of the broker when it stores events again, though no sender tries,
@@ -237,7 +237,7 @@ impl Publisher {
             }
             refused = PublishRefused::from_error(&error);
             // An outage that outlasted one event's time is none that passes by: then senders are told at once.
-            if !is_passing(&error) || self.health.refuses() {
+            if !is_passing(&error) || self.health.refusal().is_some() {
                 return Err(refused);
             }
             let again = Instant::now() + RETRY_PAUSE;

@@ -22,7 +22,7 @@ const UNWRITTEN: [ErrorCode; 5] = [
 
 /// The broker does not vouch for the event; its sender must keep the instance. What a sender is shown names
 /// nothing of the broker's inside; [`PublishRefused::detail`] does.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum PublishRefused {
     /// Not in the time there was.
     #[error("NATS did not acknowledge within {}", humantime::format_duration(*.0))]
