@@ -72,3 +72,49 @@ impl From<NotKept> for Refusal {
         Self::new(status, cause, error.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use async_nats::jetstream::ErrorCode;
+    use bytesize::ByteSize;
+    use std::io::{Error, ErrorKind};
+    use std::time::Duration;
+
+    /// Longest Error Comment, in characters: VR LO (PS3.5 section 6.2). Longer ones are cut when they are sent.
+    const MAX_COMMENT: usize = 64;
+
+    #[test]
+    fn senders_are_shown_all_of_what_is_wrong_with_the_store_or_the_broker() {
+        let failed = |kind| NotKept::from(StoreError::from(Error::from(kind)));
+        let duration = Duration::from_millis(90_500);
+        let free = ByteSize::gib(1023) + ByteSize::mib(1000);
+        let refused = |code| PublishRefused::Refused { code, detail: "long ".repeat(99) };
+        let refusals: [Refusal; 20] = [
+            NotKept::NoUid("Affected SOP Instance UID").into(),
+            NotKept::NoUid("Affected SOP Class UID").into(),
+            NotKept::from(StoreError::Full).into(),
+            NotKept::from(StoreError::Reserved { free }).into(),
+            NotKept::from(StoreError::Slow(duration)).into(),
+            failed(ErrorKind::NotFound).into(),
+            failed(ErrorKind::PermissionDenied).into(),
+            failed(ErrorKind::ReadOnlyFilesystem).into(),
+            failed(ErrorKind::StaleNetworkFileHandle).into(),
+            failed(ErrorKind::AlreadyExists).into(),
+            failed(ErrorKind::Other).into(),
+            PublishRefused::TimedOut(duration).into(),
+            PublishRefused::Nobody("nobody takes them").into(),
+            PublishRefused::Nobody("the connection is lost").into(),
+            PublishRefused::Nobody("the stream has no leader").into(),
+            PublishRefused::TooLarge.into(),
+            PublishRefused::Duplicate.into(),
+            PublishRefused::Full.into(),
+            refused(None).into(),
+            refused(Some(ErrorCode::STREAM_STORE_FAILED)).into(),
+        ];
+        for Refusal { comment, .. } in refusals {
+            assert!(comment.chars().count() <= MAX_COMMENT, "{comment}");
+            assert!(comment.is_ascii(), "{comment}");
+        }
+    }
+}

@@ -21,7 +21,7 @@ pub enum StoreError {
     #[error("the instance store did not answer within {}", humantime::format_duration(*.0))]
     Slow(Duration),
     /// The file system refuses.
-    #[error("the instance store failed: {}", .0.kind())]
+    #[error("the instance store fails: {}", .0.kind())]
     Failed(#[source] io::Error),
 }
 
