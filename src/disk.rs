@@ -1,25 +1,17 @@
-//! How much room there is on the disk under the data folder, and how much of it the events may take.
+//! How much of the disk under the data folder the events may take.
 
 use bytesize::ByteSize;
+use shared::disk;
 use std::fs;
 use std::io;
 use std::path::Path;
-
-/// What is free for us on the file system of `folder`, in bytes.
-///
-/// # Errors
-/// Where the folder is not there, or can't be looked at.
-pub(crate) fn free(folder: &Path) -> io::Result<u64> {
-    let disk = rustix::fs::statvfs(folder)?;
-    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
-}
 
 /// The size that a stream in `store` may reach, when it shall reach `wanted`: three quarters of what
 /// is free and what the store has taken already, since the catalogue, the other streams and the next
 /// write need room too. A nats-server whose disk is full stores nothing any more, so a full stream
 /// must come first: that one refuses the sender, and makes room by itself.
 pub(crate) fn fitting(wanted: ByteSize, store: &Path) -> io::Result<ByteSize> {
-    let all = free(store)?.saturating_add(taken(store)?);
+    let all = disk::free(store)?.0.saturating_add(taken(store)?);
     Ok(ByteSize(wanted.0.min(all / 4 * 3)))
 }
 
@@ -51,6 +43,6 @@ mod tests {
         assert_eq!(taken(store.path()).unwrap(), 5000);
         assert_eq!(fitting(ByteSize::kib(64), store.path()).unwrap(), ByteSize::kib(64));
         let most = fitting(ByteSize(u64::MAX), store.path()).unwrap().0;
-        assert!(most > 0 && most < free(store.path()).unwrap(), "{most}");
+        assert!(most > 0 && most < disk::free(store.path()).unwrap().0, "{most}");
     }
 }

@@ -1,11 +1,11 @@
 //! Looks after the own nats-server: one that hangs, or that stores nothing any more although its disk
 //! has room again, is restarted; streams that somebody deleted are made anew.
 
-use crate::disk;
 use crate::embedded_nats::EmbeddedNats;
 use async_nats::jetstream::Context;
 use bytesize::ByteSize;
 use shared::acknowledgements::Acknowledgements;
+use shared::disk;
 use shared::settings::StreamSettings;
 use shared::stream;
 use std::path::Path;
@@ -75,7 +75,7 @@ impl Watchdog<'_> {
                     continue;
                 }
                 let since = *in_vain.get_or_insert_with(Instant::now);
-                let has_space = disk::free(self.folder).is_ok_and(|free| free >= MIN_FREE.0);
+                let has_space = disk::free(self.folder).is_ok_and(|free| free >= MIN_FREE);
                 if since.elapsed() >= restart_after && has_space {
                     tracing::warn!(?silent, "nats-server acknowledges nothing; it is restarted");
                     self.broker.restart();

@@ -6,6 +6,7 @@ pub mod admin;
 pub mod audit;
 pub mod connection_limit;
 pub mod dead;
+pub mod disk;
 #[cfg(feature = "http-client")]
 pub mod durability;
 pub mod durable;

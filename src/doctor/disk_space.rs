@@ -2,10 +2,10 @@
 //! whether what is synced to them takes as long as that takes.
 
 use super::finding::Finding;
-use crate::disk;
 use crate::pipeline::PipelineSettings;
 use anyhow::Context as _;
 use bytesize::ByteSize;
+use shared::disk;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -49,7 +49,6 @@ fn store(settings: &PipelineSettings, folder: &Path) -> [Finding; 2] {
         |check| move |error: anyhow::Error| Finding::trouble(check, format!("{error:#}"), ADVICE);
     let reserve = settings.ingest.store.store_reserve;
     let free = disk::free(&folder).with_context(|| folder.display().to_string()).map(|free| {
-        let free = ByteSize(free);
         let says = format!("{} has {} free", folder.display(), free.display().iec());
         match free < reserve {
             false => Finding::ok("store", says),
@@ -75,7 +74,7 @@ fn existing(folder: &Path) -> PathBuf {
 
 fn free_space(settings: &PipelineSettings, folder: &Path) -> anyhow::Result<Finding> {
     let what = || folder.display().to_string();
-    let free = ByteSize(disk::free(folder).with_context(what)?);
+    let free = disk::free(folder).with_context(what)?;
     let named = format!("{} has {} free", folder.display(), free.display().iec());
     if free < LEAST {
         let advice = "make room: without, nothing is received";
@@ -88,7 +87,9 @@ fn free_space(settings: &PipelineSettings, folder: &Path) -> anyhow::Result<Find
     if settings.nats_url.is_none() {
         let fitting = match store == folder {
             true => ByteSize(free.0 / 4 * 3).min(wanted),
-            false => disk::fitting(wanted, store).with_context(|| store.display().to_string())?,
+            false => {
+                crate::disk::fitting(wanted, store).with_context(|| store.display().to_string())?
+            }
         };
         if fitting < wanted {
             let (fitting, wanted) = (fitting.display().iec(), wanted.display().iec());

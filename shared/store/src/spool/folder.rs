@@ -4,8 +4,9 @@ use crate::StoreError;
 use anyhow::{Context as _, anyhow};
 use bytesize::ByteSize;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use shared::disk;
 use std::fs::{self, DirBuilder, File, TryLockError};
-use std::io::{self, Write as _};
+use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
@@ -44,13 +45,11 @@ impl Folder {
         let shards: Vec<_> = shards.collect();
         create(&folder)?;
         let lock = lock(&folder, node_name)?;
-        let had_all = shards.iter().all(|shard| shard.is_dir());
         for shard in &shards {
             make(shard)?;
         }
-        if !had_all {
-            sync(&folder)?;
-        }
+        // Also where all were there: an earlier process may have been killed before it came to this.
+        sync(&folder)?;
         let folder = Self { root: root.to_owned(), prefix, reserve, _lock: lock };
         folder.probe()?;
         let removed =
@@ -79,8 +78,7 @@ impl Folder {
 
     /// What is free on the file system, the reserve included.
     pub(super) fn free(&self) -> io::Result<ByteSize> {
-        let disk = rustix::fs::statvfs(&self.root)?;
-        Ok(ByteSize(disk.f_bavail.saturating_mul(disk.f_frsize)))
+        disk::free(&self.root)
     }
 
     /// Checks that the reserve is free.
@@ -106,21 +104,32 @@ impl Folder {
     }
 }
 
-/// Makes a folder and those that it is in, and has the name of each on disk.
+/// Makes a folder and those that it is in, and has the name of each on disk: also of those that are there, since an
+/// earlier process may have been killed between the two.
 fn create(folder: &Path) -> io::Result<()> {
-    if folder.is_dir() {
-        return Ok(());
-    }
     let Some(parent) = folder.parent() else { return Ok(()) };
     create(parent)?;
+    let was_there = folder.is_dir();
     make(folder)?;
-    sync(parent)
+    match sync(parent) {
+        // A folder that we may not open, or on a file system that can't sync folders: we did not make anything in it.
+        Err(error)
+            if was_there
+                && matches!(
+                    error.kind(),
+                    ErrorKind::PermissionDenied | ErrorKind::InvalidInput
+                ) =>
+        {
+            Ok(())
+        }
+        synced => synced,
+    }
 }
 
 /// Makes a folder, unless it is there.
 fn make(folder: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(MODE).create(folder) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
         made => made,
     }
 }
