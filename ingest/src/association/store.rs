@@ -10,7 +10,7 @@ use crate::instance::receiving::{Received, Receiving};
 use crate::instance::refusal::Refusal;
 use crate::publish::publisher::NotPublished;
 use crate::publish::refused::PublishRefused;
-use crate::sink::{Announced, Object, Sink};
+use crate::sink::{FileMeta, Object, Sink};
 use contract::event::InstanceStored;
 use contract::uid::SeriesInstanceUid;
 use dimse::Status;
@@ -119,14 +119,12 @@ impl Association<'_> {
         if let Some(outage) = self.scp.publisher.outage() {
             return receiving.refused(outage.into());
         }
-        let announced = Announced {
+        let meta = FileMeta {
             sop_class_uid: &request.sop_class_uid,
             sop_instance_uid: &request.sop_instance_uid,
             transfer_syntax_uid: &self.contexts[&context_id].transfer_syntax_uid,
-            association_id: &self.identity.association_id,
-            ordinal: self.tally.stores(),
         };
-        match Object::begin(sink, &announced) {
+        match Object::begin(sink, &meta, &self.identity.association_id, self.tally.stores()) {
             Ok(object) => receiving.kept_in(object),
             Err(error) => receiving.refused(error.into()),
         }
@@ -193,7 +191,7 @@ impl Association<'_> {
         if let Some(object) = &event.object
             && !may_be_stored
         {
-            self.scp.sink.remove(object).await;
+            self.scp.sink.remove(object);
         }
         Err(refused)
     }

@@ -3,13 +3,11 @@
 //! It says what the instance is and how it is written, and neither who sent it nor which version of ours wrote it: the
 //! same data set in the same transfer syntax is always the same file, and so has the same digest.
 
+use contract::uid::MAX_UID_LENGTH;
 use dimse::negotiation::IMPLEMENTATION_CLASS_UID;
 
 /// Length of the preamble, which is zeros, and of `DICM` behind it.
 const PREAMBLE: usize = 128;
-
-/// Longest UID (PS3.5 section 9.1).
-const MAX_UID_LENGTH: usize = 64;
 
 /// Implementation Version Name (0002,0013), the same in every version.
 const IMPLEMENTATION_VERSION_NAME: &str = "COLLIMATOR";

@@ -5,14 +5,14 @@ mod file_meta;
 mod store_health;
 
 use contract::event::StoredObject;
-use file_meta::FileMeta;
+pub(crate) use file_meta::FileMeta;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
 use shared::health::Health;
 use shared::metrics::{Metrics, Refused};
 use std::sync::Arc;
 use std::time::Instant;
-use store::{Spool, Spooled, StoreError, StoreSettings, Writing};
+use store::{Spool, Spooled, StoreError, StoreSettings, StoreUrl, Writing};
 use store_health::StoreHealth;
 use tokio_util::sync::CancellationToken;
 
@@ -48,26 +48,11 @@ pub(crate) struct SpoolSink {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NotKept {
     /// A file names its instance before its data set does.
-    #[error("{0} is missing or longer than a UID, and the instance is to be kept")]
+    #[error("{0} is missing or longer than a UID")]
     NoUid(&'static str),
     /// The store does not take it.
     #[error(transparent)]
     Store(#[from] StoreError),
-}
-
-/// What is known of an instance before its data set comes.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Announced<'a> {
-    /// Affected SOP Class UID (0000,0002).
-    pub sop_class_uid: &'a str,
-    /// Affected SOP Instance UID (0000,1000).
-    pub sop_instance_uid: &'a str,
-    /// Transfer syntax of its presentation context.
-    pub transfer_syntax_uid: &'a str,
-    /// The association that it comes through.
-    pub association_id: &'a str,
-    /// Its place among the C-STOREs of the association, from 1.
-    pub ordinal: u64,
 }
 
 impl Sink {
@@ -81,11 +66,12 @@ impl Sink {
         health: &Health,
         metrics: &Metrics,
     ) -> anyhow::Result<Self> {
-        let StoreSettings { store_url, store_reserve } = settings.clone();
-        let opened = move || Spool::open(&store_url, store_reserve, &node_name);
-        let Some(spool) = tokio::task::spawn_blocking(opened).await?? else {
+        let StoreSettings { store_url: StoreUrl::Folder(root), store_reserve } = settings.clone()
+        else {
             return Ok(Self::None);
         };
+        let opened = move || Spool::open(&root, store_reserve, &node_name);
+        let spool = tokio::task::spawn_blocking(opened).await??;
         tracing::info!(store = %settings.store_url, "instances are kept");
         metrics.refusals().begin(Refused::Message, &CAUSES);
         let bytes = metrics
@@ -95,19 +81,14 @@ impl Sink {
             "Time from the last byte of an instance until it was on the disk of the instance store",
             SYNC_SECONDS,
         );
-        let health = StoreHealth::new(spool.clone(), settings.store_reserve, health, metrics);
+        let health = StoreHealth::new(spool.clone(), store_reserve, health, metrics);
         Ok(Self::Spool(Arc::new(SpoolSink { spool, health, bytes, synced_after })))
     }
 
     /// Removes an object of which no event is stored.
-    pub(crate) async fn remove(&self, object: &StoredObject) {
-        if let Self::Spool(sink) = self
-            && let Err(error) = sink.spool.remove(object).await
-        {
-            tracing::warn!(
-                key = object.key,
-                "an instance that was refused is still in the store: {error}"
-            );
+    pub(crate) fn remove(&self, object: &StoredObject) {
+        if let Self::Spool(sink) = self {
+            sink.spool.remove(object);
         }
     }
 
@@ -127,23 +108,19 @@ pub(crate) struct Object {
 }
 
 impl Object {
-    /// Begins to keep an instance.
+    /// Begins to keep the instance with the number `ordinal` of an association.
     ///
     /// # Errors
     /// When it can't be kept.
     pub(crate) fn begin(
         sink: &Arc<SpoolSink>,
-        announced: &Announced<'_>,
+        meta: &FileMeta<'_>,
+        association_id: &str,
+        ordinal: u64,
     ) -> Result<Box<Self>, NotKept> {
-        let meta = FileMeta {
-            sop_class_uid: announced.sop_class_uid,
-            sop_instance_uid: announced.sop_instance_uid,
-            transfer_syntax_uid: announced.transfer_syntax_uid,
-        };
         if let Some(uid) = meta.missing() {
             return Err(NotKept::NoUid(uid));
         }
-        let Announced { association_id, ordinal, .. } = *announced;
         let writing = sink.told(sink.spool.begin(association_id, ordinal, &meta.bytes()))?;
         Ok(Box::new(Self { writing, sink: sink.clone() }))
     }

@@ -8,8 +8,9 @@ mod buffers;
 mod folder;
 mod operations;
 mod part;
+mod removal;
 
-use crate::{StoreError, StoreUrl};
+use crate::StoreError;
 use anyhow::Context as _;
 use buffers::Buffers;
 use bytesize::ByteSize;
@@ -17,13 +18,11 @@ use contract::event::StoredObject;
 use folder::Folder;
 use operations::Operations;
 use part::Part;
-use std::fs;
 use std::io;
 use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::runtime::Handle;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{error::Elapsed, timeout};
 
@@ -43,21 +42,16 @@ struct Shared {
 }
 
 impl Spool {
-    /// Opens the spool of the receiver `node_name` in the store at `url`, if there is one, and removes what an earlier
+    /// Opens the spool of the receiver `node_name` in the store in the folder `root`, and removes what an earlier
     /// process of that name did not finish. It reads and writes, so it is not for an async thread.
     ///
     /// # Errors
     /// When the folder can't be made, written or synced, or another process has it.
-    pub fn open(
-        url: &StoreUrl,
-        reserve: ByteSize,
-        node_name: &str,
-    ) -> anyhow::Result<Option<Self>> {
-        let StoreUrl::Folder(root) = url else { return Ok(None) };
+    pub fn open(root: &Path, reserve: ByteSize, node_name: &str) -> anyhow::Result<Self> {
         let folder = Folder::open(root, reserve, node_name)
             .with_context(|| format!("STORE_URL: {} can't be used", root.display()))?;
         let (buffers, operations) = (Buffers::default(), Operations::default());
-        Ok(Some(Self(Arc::new(Shared { folder, buffers, operations }))))
+        Ok(Self(Arc::new(Shared { folder, buffers, operations })))
     }
 
     /// Begins an object, whose first bytes are `head`. Nothing is written yet. Its name is made of the association, a
@@ -75,16 +69,12 @@ impl Spool {
         let mut buffer = self.0.buffers.take();
         buffer.extend_from_slice(head);
         let part = Part::new(self.clone(), association, ordinal);
-        Ok(Writing { spool: self.clone(), state: State::Idle(part, None), buffer })
+        Ok(Writing { spool: self.clone(), state: State::Idle(part), buffer })
     }
 
-    /// Removes an object that no event names.
-    ///
-    /// # Errors
-    /// When the file system refuses or does not answer.
-    pub async fn remove(&self, object: &StoredObject) -> Result<(), StoreError> {
-        let path = self.0.folder.path(&object.key);
-        answer(self.start(move || Ok(fs::remove_file(path)?))).await
+    /// Removes an object that no event names. A failure is logged.
+    pub fn remove(&self, object: &StoredObject) {
+        removal::remove(self.0.folder.path(&object.key), None);
     }
 
     /// What is free on the file system, the reserve included.
@@ -151,10 +141,10 @@ pub struct Writing {
 
 #[derive(Debug)]
 enum State {
-    /// Nothing is under way; here is a buffer for what comes next, if there was one.
-    Idle(Part, Option<Vec<u8>>),
+    /// No write is under way.
+    Idle(Part),
     /// A buffer is being written.
-    Busy(JoinHandle<Result<(Part, Vec<u8>), StoreError>>),
+    Busy(JoinHandle<Result<Part, StoreError>>),
     /// A write failed, and what was there is gone.
     Failed,
 }
@@ -172,13 +162,11 @@ impl Writing {
             if later.is_empty() {
                 return Ok(());
             }
-            let (mut part, empty) = self.settled().await?;
-            let empty = empty.unwrap_or_else(|| self.spool.0.buffers.take());
-            let mut full = mem::replace(&mut self.buffer, empty);
+            let mut part = self.settled().await?;
+            let full = mem::replace(&mut self.buffer, self.spool.0.buffers.take());
             self.state = State::Busy(self.spool.start(move || {
-                part.append(&full)?;
-                full.clear();
-                Ok((part, full))
+                part.append(full)?;
+                Ok(part)
             }));
             bytes = later;
         }
@@ -189,25 +177,20 @@ impl Writing {
     /// # Errors
     /// When any of that fails: then nothing of the object stays.
     pub async fn finish(mut self) -> Result<Spooled, StoreError> {
-        let (mut part, spare) = self.settled().await?;
-        let buffers = self.spool.clone();
+        let mut part = self.settled().await?;
         let last = mem::take(&mut self.buffer);
         let finished = self.spool.start(move || {
-            part.append(&last)?;
-            [Some(last), spare].into_iter().flatten().for_each(|it| buffers.0.buffers.give(it));
+            part.append(last)?;
             part.finish()
         });
         answer(finished).await
     }
 
     /// Waits for the write that is under way.
-    async fn settled(&mut self) -> Result<(Part, Option<Vec<u8>>), StoreError> {
+    async fn settled(&mut self) -> Result<Part, StoreError> {
         match mem::replace(&mut self.state, State::Failed) {
-            State::Idle(part, buffer) => Ok((part, buffer)),
-            State::Busy(write) => {
-                let (part, buffer) = answer(write).await?;
-                Ok((part, Some(buffer)))
-            }
+            State::Idle(part) => Ok(part),
+            State::Busy(write) => answer(write).await,
             State::Failed => Err(StoreError::Failed(io::Error::other("an earlier write failed"))),
         }
     }
@@ -242,28 +225,7 @@ impl Spooled {
 impl Drop for Spooled {
     fn drop(&mut self) {
         if let Some(path) = self.path.take() {
-            remove(path);
-        }
-    }
-}
-
-/// Removes a file, not on an async thread if there are others: a large one takes its time.
-fn remove(path: PathBuf) {
-    let removal = Removal(path);
-    if let Ok(runtime) = Handle::try_current() {
-        runtime.spawn_blocking(move || drop(removal));
-    }
-}
-
-/// A file that is removed when this is dropped, which a runtime that ends does to what it does not do any more.
-struct Removal(PathBuf);
-
-impl Drop for Removal {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_file(&self.0)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            tracing::warn!(%error, "a file of the instance store can't be removed: {}", self.0.display());
+            removal::remove(path, None);
         }
     }
 }

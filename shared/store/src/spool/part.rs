@@ -1,10 +1,11 @@
 //! One object on its way to the disk. All of it is blocking.
 
-use super::{Spool, Spooled, remove};
+use super::{Spool, Spooled, removal};
 use crate::StoreError;
 use contract::event::StoredObject;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
+use std::mem;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 
@@ -37,8 +38,8 @@ impl Part {
         Self { spool, key, file: None, path, hasher, bytes: 0, unsynced: 0 }
     }
 
-    /// Writes the next bytes.
-    pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+    /// Writes the next bytes, and puts their buffer back.
+    pub(super) fn append(&mut self, bytes: Vec<u8>) -> Result<(), StoreError> {
         let file = match &mut self.file {
             Some(file) => file,
             none => {
@@ -47,8 +48,8 @@ impl Part {
                 none.insert(options.write(true).create_new(true).mode(MODE).open(&self.path)?)
             }
         };
-        file.write_all(bytes)?;
-        self.hasher.update(bytes);
+        file.write_all(&bytes)?;
+        self.hasher.update(&bytes);
         self.bytes += bytes.len() as u64;
         self.unsynced += bytes.len() as u64;
         if self.unsynced >= SYNC_EVERY {
@@ -56,6 +57,7 @@ impl Part {
             self.unsynced = 0;
             self.spool.0.folder.check_reserve()?;
         }
+        self.spool.0.buffers.give(bytes);
         Ok(())
     }
 
@@ -80,8 +82,8 @@ impl Part {
 
 impl Drop for Part {
     fn drop(&mut self) {
-        if self.file.take().is_some() {
-            remove(std::mem::take(&mut self.path));
+        if let Some(file) = self.file.take() {
+            removal::remove(mem::take(&mut self.path), Some(file));
         }
     }
 }

@@ -1,17 +1,19 @@
 //! The spool in a folder of its own.
 
 use super::*;
+use percent_encoding::percent_decode_str;
+use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use tempfile::TempDir;
 
 const ASSOCIATION: &str = "4f5c1e9c-7f57-4f0e-a44e-2f2b40d5a3ce";
 
-fn url(root: &TempDir) -> StoreUrl {
-    StoreUrl::Folder(root.path().join("store"))
+fn open_as(root: &TempDir, node_name: &str) -> anyhow::Result<Spool> {
+    Spool::open(&root.path().join("store"), ByteSize(0), node_name)
 }
 
 fn open(root: &TempDir) -> Spool {
-    Spool::open(&url(root), ByteSize(0), "node").unwrap().unwrap()
+    open_as(root, "node").unwrap()
 }
 
 /// The names of all files in the store.
@@ -71,12 +73,41 @@ async fn nothing_stays_of_what_is_not_finished_or_not_kept() {
     assert!(spooled.path.as_ref().unwrap().is_file());
     drop(spooled);
     let kept = spool.begin(ASSOCIATION, 3, b"head").unwrap().finish().await.unwrap().keep();
-    spool.remove(&kept).await.unwrap();
+    spool.remove(&kept);
     let began = std::time::Instant::now();
     while !files(&root).is_empty() {
         assert!(began.elapsed() < Duration::from_secs(60), "{:?}", files(&root));
         tokio::task::yield_now().await;
     }
+}
+
+#[test]
+fn what_is_dropped_is_closed_and_removed_by_a_blocking_thread() {
+    let root = tempfile::tempdir().unwrap();
+    let spool = open(&root);
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.max_blocking_threads(1).enable_time().build().unwrap();
+    let is_open = || {
+        let open = fs::read_dir("/proc/self/fd").unwrap();
+        open.filter_map(|it| fs::read_link(it.unwrap().path()).ok()).any(|path| {
+            path.starts_with(root.path()) && path.extension().is_some_and(|it| it == "part")
+        })
+    };
+    runtime.block_on(async {
+        let mut writing = spool.begin(ASSOCIATION, 1, b"head").unwrap();
+        writing.write(&bytes(2 * buffers::LENGTH)).await.unwrap();
+        let part = writing.settled().await.unwrap();
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let busy = spawn_blocking(move || wait.recv());
+        drop(part);
+        assert!(is_open());
+        assert_eq!(files(&root), [format!("{ASSOCIATION}-1.dcm.part")]);
+        drop(go);
+        busy.await.unwrap().unwrap_err();
+        spawn_blocking(|| ()).await.unwrap();
+        assert!(!is_open());
+        assert!(files(&root).is_empty());
+    });
 }
 
 #[tokio::test]
@@ -85,9 +116,9 @@ async fn an_object_has_its_name_once_it_is_whole() {
     let spool = open(&root);
     let mut writing = spool.begin(ASSOCIATION, 1, b"head").unwrap();
     writing.write(&bytes(3 * buffers::LENGTH)).await.unwrap();
-    let (part, buffer) = writing.settled().await.unwrap();
+    let part = writing.settled().await.unwrap();
     assert_eq!(files(&root), [format!("{ASSOCIATION}-1.dcm.part")]);
-    writing.state = State::Idle(part, buffer);
+    writing.state = State::Idle(part);
     let _object = writing.finish().await.unwrap().keep();
     assert_eq!(files(&root), [format!("{ASSOCIATION}-1.dcm")]);
 }
@@ -99,10 +130,10 @@ async fn a_spool_is_one_process_s_and_begins_without_what_was_not_finished() {
     let object = spool.begin(ASSOCIATION, 1, b"head").unwrap().finish().await.unwrap().keep();
     let unfinished = root.path().join("store").join(format!("{}.part", object.key));
     fs::write(&unfinished, "half").unwrap();
-    let error = Spool::open(&url(&root), ByteSize(0), "node").unwrap_err();
+    let error = open_as(&root, "node").unwrap_err();
     assert!(format!("{error:#}").contains("NODE_NAME"), "{error:#}");
     assert!(unfinished.exists(), "it is removed only by whoever has the spool");
-    assert!(Spool::open(&url(&root), ByteSize(0), "another node").unwrap().is_some());
+    open_as(&root, "another node").unwrap();
     drop(spool);
     open(&root);
     assert_eq!(files(&root), [format!("{ASSOCIATION}-1.dcm")]);
@@ -120,8 +151,8 @@ impl Pipe {
 
 impl Drop for Pipe {
     fn drop(&mut self) {
-        // To read and to write, which waits for nobody.
-        drop(fs::OpenOptions::new().read(true).write(true).open(&self.0));
+        // To read and to write, which waits for nobody, and to the end, for whoever opens it only then.
+        mem::forget(fs::OpenOptions::new().read(true).write(true).open(&self.0));
     }
 }
 
@@ -163,7 +194,7 @@ async fn while_the_disk_hangs_nothing_more_is_given_to_it() {
 #[tokio::test]
 async fn what_is_reserved_is_left_free() {
     let root = tempfile::tempdir().unwrap();
-    let spool = Spool::open(&url(&root), ByteSize::eib(4), "node").unwrap().unwrap();
+    let spool = Spool::open(&root.path().join("store"), ByteSize::eib(4), "node").unwrap();
     let refused = spool.begin(ASSOCIATION, 1, b"head").unwrap().finish().await.unwrap_err();
     assert!(refused.to_string().contains("less than STORE_RESERVE"), "{refused}");
     let mut writing = spool.begin(ASSOCIATION, 2, b"head").unwrap();
@@ -178,20 +209,40 @@ async fn what_is_reserved_is_left_free() {
 fn a_folder_that_can_not_be_used_is_named() {
     let root = tempfile::tempdir().unwrap();
     fs::write(root.path().join("store"), "a file").unwrap();
-    let error = Spool::open(&url(&root), ByteSize(0), "node").unwrap_err();
+    let error = open_as(&root, "node").unwrap_err();
     assert!(format!("{error:#}").starts_with("STORE_URL: "), "{error:#}");
-    assert!(Spool::open(&StoreUrl::None, ByteSize(0), "node").unwrap().is_none());
 }
 
 #[test]
-fn a_receiver_of_any_name_has_a_folder_in_the_spool() {
+fn receivers_of_any_names_never_share_a_folder() {
     let root = tempfile::tempdir().unwrap();
-    for name in ["host/0.0.0.0:11113", "..", "a b", "a%20b"] {
-        Spool::open(&url(&root), ByteSize(0), name).unwrap().unwrap();
-    }
+    let longest = "/".repeat(64);
+    let names = [
+        "host/0.0.0.0:11113",
+        ".",
+        "..",
+        "a b",
+        "a%20b",
+        "a+b",
+        "a/b",
+        "a_b",
+        "A b",
+        "~",
+        &longest,
+    ];
+    let spools: Vec<_> = names.iter().map(|name| open_as(&root, name).unwrap()).collect();
+    assert_eq!(spools.len(), names.len());
     let spool = root.path().join("store/spool");
-    let names = fs::read_dir(spool).unwrap().map(|it| it.unwrap().file_name().into_string());
-    let mut names: Vec<_> = names.map(Result::unwrap).collect();
-    names.sort();
-    assert_eq!(names, ["%2E%2E", "a%20b", "a%2520b", "host%2F0%2E0%2E0%2E0%3A11113"]);
+    let folders = fs::read_dir(spool).unwrap().map(|it| it.unwrap().file_name().into_string());
+    // Each says whose it is.
+    let mut owners: Vec<_> = folders
+        .map(|folder| {
+            let folder = folder.unwrap();
+            percent_decode_str(&folder).decode_utf8().unwrap().into_owned()
+        })
+        .collect();
+    let mut names = names.map(str::to_owned);
+    (names.sort(), owners.sort());
+    assert_eq!(owners, names);
+    assert!(root.path().join("store/spool/host%2F0%2E0%2E0%2E0%3A11113").is_dir());
 }
