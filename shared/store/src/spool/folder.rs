@@ -112,18 +112,16 @@ fn create(folder: &Path) -> io::Result<()> {
     let was_there = folder.is_dir();
     make(folder)?;
     match sync(parent) {
-        // A folder that we may not open, or on a file system that can't sync folders: we did not make anything in it.
-        Err(error)
-            if was_there
-                && matches!(
-                    error.kind(),
-                    ErrorKind::PermissionDenied | ErrorKind::InvalidInput
-                ) =>
-        {
-            Ok(())
-        }
+        // One above the store that we may not open or that can't be synced. Nothing in it is of our making.
+        Err(error) if was_there && is_refusal(&error) => Ok(()),
         synced => synced,
     }
+}
+
+/// Whether a folder is not to be synced by us at all, as against a sync that failed.
+fn is_refusal(error: &io::Error) -> bool {
+    use ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem, Unsupported};
+    matches!(error.kind(), InvalidInput | PermissionDenied | ReadOnlyFilesystem | Unsupported)
 }
 
 /// Makes a folder, unless it is there.
