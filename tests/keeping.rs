@@ -657,6 +657,45 @@ async fn a_file_is_synced_and_named_before_its_event_and_its_event_before_the_an
     assert!(order.is_sorted_by(|(_, end), (begin, _)| end < begin), "{order:?} in {traced}");
 }
 
+#[tokio::test]
+async fn a_receiver_has_the_names_of_its_folders_on_disk_though_an_earlier_one_made_them() {
+    if !have("strace") {
+        return;
+    }
+    let (store, folder, nats_addr) = (Store::new(), tempfile::tempdir().unwrap(), free_addr());
+    let spool = store.folder.path().join("spool");
+    for shard in 0..=255 {
+        fs::create_dir_all(spool.join(format!("node/{shard:02x}"))).unwrap();
+    }
+    let _nats = nats_server(&nats_conf(), folder.path(), nats_addr.port(), 0).await;
+    let url = format!("nats://{nats_addr}");
+    let settings = [("NATS_URL", &*url), ("NODE_NAME", "node")];
+    let settings = with(with(test_settings(folder.path()), &settings), &store.settings());
+    let (trace, ingest) = (folder.path().join("trace"), service("ingest").await);
+    // With -D the receiver is our child, and ends with it.
+    let (trace, ingest) = (trace.to_str().unwrap(), ingest.to_str().unwrap());
+    let arguments = ["-D", "-f", "-y", "-e", "trace=fsync", "-o", trace, ingest];
+    let mut process =
+        Process::start_with(Path::new("strace"), &arguments, folder.path(), &settings);
+    let is_traced = eventually("the receiver", async || match process.printed() {
+        said if said.contains("Operation not permitted") => Some(false),
+        said => said.contains("ingest listens").then_some(true),
+    });
+    if !is_traced.await {
+        skip("no process can be traced here");
+        return;
+    }
+    for folder in [spool.join("node"), spool, store.folder.path().to_owned()] {
+        let synced = format!("{}>", folder.display());
+        eventually(&format!("fsync of {synced}"), async || {
+            fs::read_to_string(trace).unwrap().contains(&synced).then_some(())
+        })
+        .await;
+    }
+    process.signal("TERM");
+    process.ended().await;
+}
+
 #[test]
 fn pseudonyms_and_a_store_do_not_start_together() {
     let (store, folder) = (Store::new(), tempfile::tempdir().unwrap());
