@@ -75,6 +75,7 @@ pub fn read(subject: &str, payload: &[u8]) -> Reading {
         | Subject::IngestResumed { .. }
         | Subject::SeriesCompleted { .. }
         | Subject::SeriesDeleted { .. }
+        | Subject::SeriesKept { .. }
         | Subject::StudyCompleted { .. }
         | Subject::Undelivered { .. }
         | Subject::Audit { .. }

@@ -74,6 +74,7 @@ pub(super) const EVENTS: &[&str] = &[
     "dicom.request.gone.X",
     "dicom.series.completed.MR.1.2",
     "dicom.series.deleted.MR.1.2",
+    "dicom.series.kept.MR.1.2",
     "dicom.study.completed.1.2",
     "dicom.dead.unreadable",
     "dicom.dead.webhook.ai",

@@ -92,6 +92,7 @@ impl SseFrame {
         let name = match subject.parse().ok()? {
             Subject::SeriesCompleted { .. } => "series.completed",
             Subject::SeriesDeleted { .. } => "series.deleted",
+            Subject::SeriesKept { .. } => "series.kept",
             Subject::StudyCompleted { .. } => "study.completed",
             Subject::Association { change: AssociationChange::Opened, .. } => "association.opened",
             Subject::Association { change: AssociationChange::Released, .. } => {
@@ -232,6 +233,7 @@ mod tests {
         for subject in [
             "dicom.series.completed.MR.1.2",
             "dicom.series.deleted.MR.1.2",
+            "dicom.series.kept.MR.1.2",
             "dicom.study.completed.1.2",
             "dicom.association.opened.A",
             "dicom.association.released.A",

@@ -29,7 +29,7 @@ pub use request::{
     CompletionRequested, DeletionRequested, GoneRequested, RegistrationRequested, ReleaseRequested,
     TrustRequested,
 };
-pub use series::{DeletionReason, Reason, SeriesCompleted, SeriesDeleted, Source};
+pub use series::{DeletionReason, Reason, SeriesCompleted, SeriesDeleted, SeriesKept, Source};
 pub use study::{SeriesOfStudy, StudyCompleted};
 
 use crate::subject::Subject;

@@ -254,3 +254,51 @@ impl Event for SeriesDeleted {
         self.deleted_at
     }
 }
+
+/// A revision of the series is a folder of the instance store: its files and a manifest, whole and synced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct SeriesKept {
+    /// Series Instance UID (0020,000E).
+    #[serde(rename = "SeriesInstanceUID")]
+    pub series_instance_uid: SeriesInstanceUid,
+    /// The completion of the series that the folder has.
+    pub revision: u32,
+    /// Study Instance UID (0020,000D).
+    #[serde(rename = "StudyInstanceUID")]
+    pub study_instance_uid: String,
+    /// Modality (0008,0060).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub modality: Option<String>,
+    /// Instances whose files are in the folder.
+    pub instances_kept: u64,
+    /// Instances of the revision of which there was no file, since they were received without a store.
+    pub instances_without_file: u64,
+    /// Length of the files, together.
+    pub bytes: u64,
+    /// Where the folder is, from the root of the store: names with `/` between them.
+    pub place: String,
+    /// BLAKE3 hash of `manifest.json` in it, 64 hex digits.
+    #[serde(rename = "ManifestBLAKE3")]
+    pub manifest_blake3: String,
+    /// When it was there, by the clock of the indexer's machine.
+    pub kept_at: Timestamp,
+}
+
+impl Event for SeriesKept {
+    const SOURCE: &'static str = INDEXER;
+
+    fn subject(&self) -> Subject {
+        let modality = self.modality.as_deref().unwrap_or_default();
+        Subject::series_kept(modality, &self.series_instance_uid)
+    }
+
+    /// It ends in no digit, as that of a deletion.
+    fn id(&self) -> String {
+        format!("{}:{}:kept", self.series_instance_uid, self.revision)
+    }
+
+    fn time(&self) -> Timestamp {
+        self.kept_at
+    }
+}

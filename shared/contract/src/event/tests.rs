@@ -150,6 +150,23 @@ fn a_deleted_series_reads_as_its_golden_file() {
     agrees_with(&event, include_str!("../../golden/series_deleted.json"));
 }
 
+#[test]
+fn a_kept_series_reads_as_its_golden_file() {
+    let event = SeriesKept {
+        series_instance_uid: SeriesInstanceUid::parse("2.25.2").unwrap(),
+        revision: 2,
+        study_instance_uid: "2.25.1".into(),
+        modality: Some("MR".into()),
+        instances_kept: 16,
+        instances_without_file: 1,
+        bytes: 8_393_856,
+        place: "2.25.1/2.25.2/2".into(),
+        manifest_blake3: "8d0b6a1a6e1f0d0d3e0f5c1e1f0ce0b4d0f1d5f0c5a87a6e1e0b1b6d0a4f3b2c".into(),
+        kept_at: at("2026-02-03T04:05:16.75Z"),
+    };
+    agrees_with(&event, include_str!("../../golden/series_kept.json"));
+}
+
 fn study() -> StudyCompleted {
     let series = |uid, revision, instances_count, modality: &str| SeriesOfStudy {
         series_instance_uid: SeriesInstanceUid::parse(uid).unwrap(),

@@ -140,6 +140,13 @@ pub enum Subject {
         /// The series.
         series: UidTokens,
     },
+    /// `dicom.series.kept.<Modality>.<SeriesInstanceUID>`: a revision is a folder of the instance store.
+    SeriesKept {
+        /// Modality (0008,0060).
+        modality: Token,
+        /// The series.
+        series: UidTokens,
+    },
     /// `dicom.study.completed.<StudyInstanceUID>`.
     StudyCompleted {
         /// The study.
@@ -260,6 +267,12 @@ impl Subject {
         Self::SeriesDeleted { modality: Token::modality(modality), series: UidTokens::new(series) }
     }
 
+    /// Subject of `dicom.series.kept`.
+    #[must_use]
+    pub fn series_kept(modality: &str, series: &SeriesInstanceUid) -> Self {
+        Self::SeriesKept { modality: Token::modality(modality), series: UidTokens::new(series) }
+    }
+
     /// Subject of `dicom.study.completed`.
     #[must_use]
     pub fn study_completed(study_instance_uid: &str) -> Self {
@@ -296,6 +309,7 @@ impl Subject {
             Self::GoneRequested { .. } => "dicom.request.gone",
             Self::SeriesCompleted { .. } => "dicom.series.completed",
             Self::SeriesDeleted { .. } => "dicom.series.deleted",
+            Self::SeriesKept { .. } => "dicom.series.kept",
             Self::StudyCompleted { .. } => "dicom.study.completed",
             Self::Dead { .. } => "dicom.dead",
             Self::Undelivered { .. } => "dicom.dead.webhook",
@@ -313,7 +327,8 @@ impl Display for Subject {
                 write!(f, "{partition:02}.{}.{}", modality.as_str(), series.as_str())
             }
             Self::SeriesCompleted { modality, series }
-            | Self::SeriesDeleted { modality, series } => {
+            | Self::SeriesDeleted { modality, series }
+            | Self::SeriesKept { modality, series } => {
                 write!(f, "{}.{}", modality.as_str(), series.as_str())
             }
             Self::Audit { service, kind } => write!(f, "{service}.{}", kind.as_str()),

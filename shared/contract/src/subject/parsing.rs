@@ -63,13 +63,13 @@ fn read(text: &str) -> Option<Subject> {
         ("request", "delete") => {
             Some(Subject::DeletionRequested { series: UidTokens::from_text(rest) })
         }
-        ("series", "completed" | "deleted") => {
+        ("series", "completed" | "deleted" | "kept") => {
             let (modality, series) = rest.split_once('.')?;
             let (modality, series) = (Token::read(modality), UidTokens::from_text(series));
-            Some(if what == "completed" {
-                Subject::SeriesCompleted { modality, series }
-            } else {
-                Subject::SeriesDeleted { modality, series }
+            Some(match what {
+                "completed" => Subject::SeriesCompleted { modality, series },
+                "deleted" => Subject::SeriesDeleted { modality, series },
+                _ => Subject::SeriesKept { modality, series },
             })
         }
         ("study", "completed") => {
