@@ -4,7 +4,7 @@ use contract::attributes::{Form, Table, columns};
 use serde_json::Value as Json;
 
 /// All tables, each after those that it refers to. The bookmark is the last: it says how far all the others are.
-pub(crate) const TABLES: [&str; 16] = [
+pub(crate) const TABLES: [&str; 17] = [
     "patients",
     "studies",
     "series",
@@ -13,6 +13,7 @@ pub(crate) const TABLES: [&str; 16] = [
     "open_series",
     "revisions",
     "deletions",
+    "series_to_keep",
     "open_studies",
     "study_revisions",
     "sources",

@@ -17,6 +17,7 @@ mod error;
 mod fingerprints;
 mod identities;
 mod inspection;
+mod kept_series;
 mod lease;
 mod long_reads;
 mod losses;
@@ -41,6 +42,7 @@ pub use dispatch::{
 };
 pub use error::CatalogError;
 pub use inspection::{Inspected, Inspection};
+pub use kept_series::{SeriesToKeep, WaitingRevision};
 pub use lease::{Lease, RENEW_EVERY};
 pub use losses::{Contradicted, Loss, LossCause, Witness};
 pub use records::{

@@ -185,6 +185,10 @@ pub struct RevisionRecord {
     decided_at: i64,
     /// Sequence of INSTANCES up to which it was decided; 0 if that is not known.
     pub decided_sequence: i64,
+    /// Nanoseconds since 1970, UTC.
+    kept_at: Option<i64>,
+    /// Where its folder is, from the root of the instance store.
+    pub kept_place: Option<String>,
 }
 
 impl RevisionRecord {
@@ -192,6 +196,12 @@ impl RevisionRecord {
     #[must_use]
     pub fn decided_at(&self) -> Option<Timestamp> {
         timestamp(self.decided_at).ok()
+    }
+
+    /// When its folder was there.
+    #[must_use]
+    pub fn kept_at(&self) -> Option<Timestamp> {
+        optional_timestamp(self.kept_at).ok().flatten()
     }
 }
 

@@ -5,13 +5,14 @@ use crate::batch::{
     Batch, Bookmark, Committed, Recorded, Restored, SeriesBookmark, StudiesDecided,
 };
 use crate::error::CatalogError;
+use crate::kept_series::{SeriesToKeep, WaitingRevision};
 use crate::lease::Lease;
 use crate::losses::{Loss, Witness};
 use crate::postgres::{self, within};
 use crate::settings::CatalogSettings;
 use crate::sqlite::{self, Disk};
 use completion::{Completion, Consequences, OpenSeries, StudyCompletion};
-use contract::event::{Reason, SeriesCompleted, SeriesDeleted, StudyCompleted};
+use contract::event::{Reason, SeriesCompleted, SeriesDeleted, SeriesKept, StudyCompleted};
 use contract::uid::SeriesInstanceUid;
 use jiff::Timestamp;
 use std::io;
@@ -55,6 +56,16 @@ impl CatalogWriter {
             return Ok(taken.map(Self::Postgres));
         }
         Ok(sqlite::CatalogWriter::take(settings, holder).await?.map(Self::Sqlite))
+    }
+
+    /// The same catalogue, which lists each revision that is complete from now on for a keeper, with its files, or lists
+    /// none.
+    #[must_use]
+    pub fn listing_to_keep(self, lists_to_keep: bool) -> Self {
+        match self {
+            Self::Sqlite(one) => Self::Sqlite(one.listing_to_keep(lists_to_keep)),
+            Self::Postgres(one) => Self::Postgres(one.listing_to_keep(lists_to_keep)),
+        }
     }
 
     /// The lease that it holds.
@@ -256,6 +267,54 @@ impl CatalogWriter {
     /// When the catalogue can't be written; they will then be announced again.
     pub async fn announced(&self, ids: &[i64]) -> Result<(), CatalogError> {
         on!(self, one => one.announced(ids))
+    }
+
+    /// The oldest revisions that wait to be kept and whose completion was announced, after this one, `limit` at most.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn waiting_to_be_kept(
+        &self,
+        after: Option<&WaitingRevision>,
+        limit: u32,
+    ) -> Result<Vec<WaitingRevision>, CatalogError> {
+        on!(self, one => one.waiting_to_be_kept(after, limit))
+    }
+
+    /// How many wait to be kept, without those whose announcement is held back.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn count_waiting_to_be_kept(&self) -> Result<i64, CatalogError> {
+        on!(self, one => one.count_waiting_to_be_kept())
+    }
+
+    /// What a revision has that waits to be kept; `None` if it does not wait any more.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn series_to_keep(
+        &self,
+        waiting: &WaitingRevision,
+    ) -> Result<Option<SeriesToKeep>, CatalogError> {
+        on!(self, one => one.series_to_keep(waiting))
+    }
+
+    /// Writes down that a revision is kept, with its announcement. `false` if it does not wait to be: its series was
+    /// deleted meanwhile.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written.
+    pub async fn kept(&self, event: &SeriesKept) -> Result<bool, CatalogError> {
+        on!(self, one => one.kept(event))
+    }
+
+    /// Writes down that a revision was kept because the record says so.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written.
+    pub async fn restore_kept(&self, fact: &SeriesKept) -> Result<Restored, CatalogError> {
+        on!(self, one => one.restore_kept(fact))
     }
 
     /// Gives a completion that waits to be announced the number after the last one of its series or study,

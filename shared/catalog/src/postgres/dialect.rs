@@ -82,6 +82,13 @@ macro_rules! json_list {
     };
 }
 
+/// Rows in a group as a JSON list of lists, each of these values, in the order of their SOP Instance UIDs.
+macro_rules! rows_as_list {
+    ($values:literal) => {
+        concat!("json_agg(json_build_array", $values, " order by sop_instance_uid)")
+    };
+}
+
 /// After a table: the index by which its rows are found. PostgreSQL chooses by itself.
 macro_rules! by_index {
     ($index:literal) => {

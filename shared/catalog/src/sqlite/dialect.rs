@@ -84,6 +84,13 @@ macro_rules! json_list {
     };
 }
 
+/// Rows in a group as a JSON list of lists, each of these values, in the order of their SOP Instance UIDs.
+macro_rules! rows_as_list {
+    ($values:literal) => {
+        concat!("json_group_array(json_array", $values, " order by sop_instance_uid)")
+    };
+}
+
 /// After a table: the index by which its rows are found.
 macro_rules! by_index {
     ($index:literal) => {

@@ -19,10 +19,10 @@ use test_database::TestDatabase;
 pub(crate) struct Feed {
     pub(crate) catalog: CatalogWriter,
     pub(crate) reader: CatalogReader,
-    sequence: u64,
+    pub(crate) sequence: u64,
     pub(crate) settings: CatalogSettings,
     pub(crate) hold_disagreeing: bool,
-    _database: TestDatabase,
+    pub(crate) _database: TestDatabase,
 }
 
 impl Feed {

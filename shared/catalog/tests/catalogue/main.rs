@@ -35,5 +35,6 @@ mod objects;
 mod opening;
 mod postgres_server;
 mod registering;
+mod series_folders;
 mod sqlite_file;
 mod studies;

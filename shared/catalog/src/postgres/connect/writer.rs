@@ -30,6 +30,7 @@ pub struct CatalogWriter {
     announcing: Arc<AtomicU64>,
     id: Arc<str>,
     name: Arc<str>,
+    lists_to_keep: bool,
 }
 
 /// For what a catalogue is opened.
@@ -100,8 +101,8 @@ impl CatalogWriter {
         owned.release();
         let name = name(&settings.database_url)?;
         let (lease, id, name) = (Arc::new(lease), id.into(), name.into());
-        let announcing = Arc::default();
-        Ok(Some(Self { connection, renewal, lease, begun, announcing, id, name }))
+        let (announcing, lists_to_keep) = (Arc::default(), false);
+        Ok(Some(Self { connection, renewal, lease, begun, announcing, id, name, lists_to_keep }))
     }
 
     /// Goes on with the server that is connected to now: the indexer begins again from the bookmark.
@@ -125,6 +126,16 @@ impl CatalogWriter {
             true => Ok(()),
             false => Err(connected_anew()),
         }
+    }
+
+    #[must_use]
+    pub(crate) fn listing_to_keep(self, lists_to_keep: bool) -> Self {
+        Self { lists_to_keep, ..self }
+    }
+
+    /// Whether a revision that is complete is listed for a keeper.
+    pub(in crate::postgres) fn lists_to_keep(&self) -> bool {
+        self.lists_to_keep
     }
 
     #[must_use]

@@ -28,6 +28,20 @@ pub(crate) fn instance(attributes: &'static [Attribute]) -> String {
     )
 }
 
+/// What the history has of the last revision of the series of the statement that is kept.
+macro_rules! of_last_kept {
+    ($column:literal) => {
+        concat!(
+            "(select ",
+            $column,
+            " from revisions
+                where revisions.series_instance_uid = series.series_instance_uid
+                    and kept_at is not null
+                order by revisions.revision desc limit 1)"
+        )
+    };
+}
+
 /// What is known of a series beside its attributes, each with where it is.
 const DETAILS: &[(&str, &str)] = &[
     ("SeriesInstanceUID", "series.series_instance_uid"),
@@ -53,6 +67,9 @@ const DETAILS: &[(&str, &str)] = &[
     ("FirstCompletedAt", "series.first_completed_at"),
     ("CompletedAt", "series.completed_at"),
     ("InstancesSequence", "nullif(series.completed_sequence, 0)"),
+    ("KeptRevision", of_last_kept!("revisions.revision")),
+    ("KeptAt", of_last_kept!("kept_at")),
+    ("KeptPlace", of_last_kept!("kept_place")),
 ];
 
 /// All that is known of a series. Of what studies and series both keep it is what the series says.

@@ -23,11 +23,12 @@ impl CatalogReader {
         let revisions = sqlx::query_as(
             "select revision, reason, instances_count, instances_added, instances_corrected,
                     expected_count, calling_ae_title, false as is_deletion,
-                    completed_at as decided_at, completed_sequence as decided_sequence
+                    completed_at as decided_at, completed_sequence as decided_sequence, kept_at,
+                    kept_place
              from revisions where series_instance_uid = $1
              union all
              select revision, reason, instances_count, 0, 0, null, null, true, deleted_at,
-                    deleted_sequence
+                    deleted_sequence, null, null
              from deletions where series_instance_uid = $1
              order by revision, is_deletion, decided_sequence",
         )

@@ -7,6 +7,7 @@ use super::database::identities::identities_of_series;
 use super::database::values::optional;
 use super::deletions::last_revision;
 use super::outbox;
+use super::series_folders;
 use super::study_completions;
 use crate::completed_series::{Changes, CompletedSeries};
 use crate::encoding::{count, nanoseconds};
@@ -25,6 +26,10 @@ impl CatalogWriter {
         for completion in completions {
             let Some(changes) = close(&mut transaction, completion).await? else { continue };
             let event = announce(&mut transaction, &completion.series, changes).await?;
+            if self.lists_to_keep() {
+                let is_held = is_held(&event, completion.hold_disagreeing);
+                series_folders::list(&mut transaction, &event, is_held).await?;
+            }
             events.push(event);
         }
         transaction.commit().await?;
@@ -112,13 +117,18 @@ pub(crate) async fn announce(
     .await?;
     let hold = changes.hold_disagreeing;
     let event = row.into_event(series, changes)?;
-    match hold && !event.disagrees.is_empty() {
+    match is_held(&event, hold) {
         true => hold_back(connection, &event).await?,
         false => outbox::announce(connection, &event).await?,
     }
     write_down(connection, &event).await?;
     study_completions::open(connection, &event).await?;
     Ok(event)
+}
+
+/// Whether a person decides on a completion, where that is wanted of instances that disagree.
+fn is_held(event: &SeriesCompleted, hold_disagreeing: bool) -> bool {
+    hold_disagreeing && !event.disagrees.is_empty()
 }
 
 /// Leaves it to a person whether a completion is announced.
@@ -138,18 +148,24 @@ pub(crate) async fn write_down(
     connection: &mut Connection,
     event: &SeriesCompleted,
 ) -> Result<(), CatalogError> {
-    sqlx::query("insert into revisions values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)")
-        .bind(event.series_instance_uid.as_str())
-        .bind(i64::from(event.revision))
-        .bind(event.reason.as_str())
-        .bind(count(event.instances_count))
-        .bind(count(event.instances_added))
-        .bind(count(event.instances_corrected))
-        .bind(event.expected_count.map(count))
-        .bind(optional(&event.calling_ae_title))
-        .bind(nanoseconds(event.completed_at))
-        .bind(count(event.instances_sequence.unwrap_or(0)))
-        .execute(connection)
-        .await?;
+    sqlx::query(
+        "insert into revisions
+            (series_instance_uid, revision, reason, instances_count, instances_added,
+             instances_corrected, expected_count, calling_ae_title, completed_at,
+             completed_sequence)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+    )
+    .bind(event.series_instance_uid.as_str())
+    .bind(i64::from(event.revision))
+    .bind(event.reason.as_str())
+    .bind(count(event.instances_count))
+    .bind(count(event.instances_added))
+    .bind(count(event.instances_corrected))
+    .bind(event.expected_count.map(count))
+    .bind(optional(&event.calling_ae_title))
+    .bind(nanoseconds(event.completed_at))
+    .bind(count(event.instances_sequence.unwrap_or(0)))
+    .execute(connection)
+    .await?;
     Ok(())
 }

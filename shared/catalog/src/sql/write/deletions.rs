@@ -152,6 +152,8 @@ async fn erase(
         "delete from identities where series_instance_uid = $1",
         "delete from instances where series_instance_uid = $1",
         "delete from open_series where series_instance_uid = $1",
+        // The folders that there are stay: the history says where.
+        "delete from series_to_keep where series_instance_uid = $1",
         "delete from series where series_instance_uid = $1",
     ] {
         sqlx::query(statement).bind(series.as_str()).execute(&mut *connection).await?;

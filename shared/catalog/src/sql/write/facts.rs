@@ -7,6 +7,7 @@ use super::database::dialect::Connection;
 use super::database::patients;
 use super::database::values::{key, optional};
 use super::deletions::last_revision;
+use super::series_folders;
 use super::study_completions;
 use crate::batch::Restored;
 use crate::completed_series::{Before, is_whole};
@@ -41,6 +42,10 @@ impl CatalogWriter {
         complete_as_told(&mut transaction, fact, !whole).await?;
         write_down(&mut transaction, fact).await?;
         study_completions::open(&mut transaction, fact).await?;
+        if whole && self.lists_to_keep() {
+            // Announced, so not held back; that it is kept may follow in the record.
+            series_folders::list(&mut transaction, fact, false).await?;
+        }
         transaction.commit().await?;
         Ok(if whole { Restored::Whole } else { Restored::Partial })
     }

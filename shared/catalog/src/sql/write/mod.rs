@@ -14,5 +14,6 @@ mod registrations;
 mod releases;
 mod renumbering;
 mod senders;
+mod series_folders;
 mod study_completions;
 mod taken_up;

@@ -25,14 +25,15 @@ pub(crate) async fn release(
         .bind(text(&release.announcement))
         .execute(&mut *connection)
         .await?;
-        sqlx::query(
+        for statement in [
             "update series set held = false
              where series_instance_uid = $1 and series_instance_uid || ':' || revision = $2",
-        )
-        .bind(series)
-        .bind(&message_id)
-        .execute(&mut *connection)
-        .await?;
+            "update series_to_keep set held = false
+             where series_instance_uid = $1 and series_instance_uid || ':' || revision = $2",
+        ] {
+            let update = sqlx::query(statement).bind(series).bind(&message_id);
+            update.execute(&mut *connection).await?;
+        }
     }
     Ok(())
 }

@@ -35,6 +35,8 @@ impl CatalogWriter {
                          where series_instance_uid = $1 and revision = $2",
                         "update series set revision = $3
                          where series_instance_uid = $1 and revision = $2",
+                        "update series_to_keep set revision = $3
+                         where series_instance_uid = $1 and revision = $2",
                     ] {
                         let before = i64::from(event.revision);
                         let update = sqlx::query(statement).bind(uid).bind(before);

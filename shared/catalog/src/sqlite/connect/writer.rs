@@ -34,6 +34,7 @@ pub struct CatalogWriter {
     file: Arc<OwnFile>,
     lease: Arc<FileLease>,
     write_back: WriteBack,
+    lists_to_keep: bool,
 }
 
 /// The disk that the catalogue is on.
@@ -79,7 +80,23 @@ impl CatalogWriter {
     fn of(pool: SqlitePool, options: SqliteConnectOptions, lease: FileLease) -> Self {
         let file = OwnFile::opened(options.get_filename().to_owned());
         let write_back = WriteBack::new(options);
-        Self { pool, file: Arc::new(file), lease: Arc::new(lease), write_back }
+        Self {
+            pool,
+            file: Arc::new(file),
+            lease: Arc::new(lease),
+            write_back,
+            lists_to_keep: false,
+        }
+    }
+
+    #[must_use]
+    pub(crate) fn listing_to_keep(self, lists_to_keep: bool) -> Self {
+        Self { lists_to_keep, ..self }
+    }
+
+    /// Whether a revision that is complete is listed for a keeper.
+    pub(in crate::sqlite) fn lists_to_keep(&self) -> bool {
+        self.lists_to_keep
     }
 
     #[must_use]
