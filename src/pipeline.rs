@@ -169,8 +169,10 @@ pub async fn run(
     let catalog = CatalogReader::open(&catalog_settings)?;
     let api = Api::bind(&settings.api, audit, catalog, health.clone(), metrics.clone()).await?;
 
+    let (settings_of_indexer, store) = (&settings.indexer, &settings.ingest.store);
+    let catalog = catalog_settings;
     let indexer =
-        Indexer::new(&settings.indexer, senders, audit, catalog_settings, &health, &metrics)?;
+        Indexer::new(settings_of_indexer, senders, store, audit, catalog, &health, &metrics)?;
 
     let (broker, nats_url) = match &settings.nats_url {
         Some(url) => (None, url.clone()),

@@ -37,6 +37,8 @@ pub struct Announcer {
     pub jetstream: Context,
     /// Told when there is something in the outbox.
     pub filled: Arc<Notify>,
+    /// Told when something was announced.
+    pub announced: Arc<Notify>,
     /// Whether it does its work.
     pub health: Part,
     /// Whether the broker acknowledges.
@@ -131,6 +133,7 @@ impl Announcer {
             }
             let ids: Vec<_> = waiting.iter().map(|announcement| announcement.id).collect();
             catalog.announced(&ids).await?;
+            self.announced.notify_one();
         }
     }
 }

@@ -1,6 +1,7 @@
-//! Decisions, as the SERIES stream keeps them: each names the sequence of INSTANCES up to which it was made.
+//! Decisions, as the SERIES stream keeps them: each names the sequence of INSTANCES up to which it was made. What follows
+//! from one beside it, a series folder, follows it in the stream.
 
-use contract::event::{SeriesCompleted, SeriesDeleted, Source, StudyCompleted};
+use contract::event::{SeriesCompleted, SeriesDeleted, SeriesKept, Source, StudyCompleted};
 use contract::subject::Subject;
 use jiff::Timestamp;
 
@@ -13,6 +14,8 @@ pub enum Decision {
     Deleted(SeriesDeleted),
     /// A study was complete.
     Study(Box<StudyCompleted>),
+    /// A revision that was decided before is kept.
+    Kept(Box<SeriesKept>),
 }
 
 impl Decision {
@@ -28,6 +31,7 @@ impl Decision {
             Ok(Subject::SeriesDeleted { .. }) => {
                 Some(Self::Deleted(serde_json::from_slice(payload)?))
             }
+            Ok(Subject::SeriesKept { .. }) => Some(Self::Kept(serde_json::from_slice(payload)?)),
             Ok(Subject::StudyCompleted { .. }) => {
                 Some(Self::Study(serde_json::from_slice(payload)?))
             }
@@ -36,18 +40,19 @@ impl Decision {
     }
 
     /// Sequence of INSTANCES up to which it was decided. A series that was stored while there was no
-    /// stream yet has none.
+    /// stream yet has none, nor has what is kept.
     #[must_use]
     pub fn sequence(&self) -> Option<u64> {
         match self {
             Self::Completed(decision) => decision.instances_sequence,
             Self::Deleted(decision) => Some(decision.instances_sequence),
             Self::Study(decision) => Some(decision.instances_sequence),
+            Self::Kept(_) => None,
         }
     }
 
     /// When it was decided, in the broker's time; `None` of a series that was stored by HTTP, of which
-    /// the API's clock says when.
+    /// the API's clock says when, and of what is kept.
     #[must_use]
     pub fn decided_at(&self) -> Option<Timestamp> {
         match self {
@@ -55,6 +60,7 @@ impl Decision {
             Self::Completed(decision) => Some(decision.completed_at),
             Self::Deleted(decision) => Some(decision.deleted_at),
             Self::Study(decision) => Some(decision.completed_at),
+            Self::Kept(_) => None,
         }
     }
 
@@ -65,7 +71,7 @@ impl Decision {
         match &mut self {
             Self::Completed(decision) => decision.instances_sequence = None,
             Self::Study(decision) => decision.instances_sequence = 0,
-            Self::Deleted(_) => {}
+            Self::Deleted(_) | Self::Kept(_) => {}
         }
         self
     }

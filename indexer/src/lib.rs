@@ -10,6 +10,7 @@ pub mod decision;
 pub mod driver;
 pub mod duplicates;
 pub mod history;
+pub mod keeper;
 pub mod lag_metrics;
 pub mod lease;
 pub mod losses;
@@ -32,6 +33,7 @@ use completion::Senders;
 use contract::subject::Service;
 use driver::Driver;
 use jiff::SignedDuration;
+use keeper::{Keeper, Keeping};
 use lease::{Ended, Lease};
 use losses::Losses;
 use metrics::IndexerMetrics;
@@ -47,6 +49,7 @@ use shared::sighup::{Rereading, Sighup};
 use shared::stream;
 use std::sync::Arc;
 use std::time::Duration;
+use store::StoreSettings;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -66,6 +69,8 @@ pub struct Indexer {
     indexer_health: Part,
     streams_health: Part,
     announcer_health: Part,
+    /// Where it has an instance store.
+    keeping: Option<Keeping>,
     losses: Losses,
     acknowledgements: Acknowledgements,
     refusals: Refusals,
@@ -83,6 +88,7 @@ impl Indexer {
     pub fn new(
         settings: &Settings,
         senders: &SendersSettings,
+        store: &StoreSettings,
         audit: &AuditSettings,
         catalog: CatalogSettings,
         health: &Health,
@@ -93,6 +99,7 @@ impl Indexer {
         let study_quiet_period = settings.study_quiet_period()?;
         let (ack_wait, history) = (settings.ack_wait, settings.history);
         let retention = settings.catalog_retention()?;
+        let keeping = Keeping::of(store, health, metrics);
         let auditor = Auditor::new(audit, Service::Indexer, &host_name(), metrics);
         let (refusals, metrics) = (metrics.refusals(), IndexerMetrics::registered(metrics));
         let losses = Losses::new(health.part("instances_stream"), metrics.clone());
@@ -108,6 +115,7 @@ impl Indexer {
             indexer_health,
             streams_health: health.part("streams"),
             announcer_health,
+            keeping,
             losses,
             acknowledgements,
             refusals,
@@ -137,15 +145,18 @@ impl Indexer {
     ) -> anyhow::Result<()> {
         let named = self.catalog.name()?;
         let what = || format!("cannot open {named} (see DATABASE_URL)");
-        let parts = [&self.indexer_health, &self.announcer_health, &self.streams_health];
+        let mut parts = vec![&self.indexer_health, &self.announcer_health, &self.streams_health];
+        parts.extend(self.keeping.as_ref().map(Keeping::health));
         loop {
             self.metrics.stands_by();
+            self.keeping.iter().for_each(Keeping::stands_by);
             self.health.describe(ROLE, "standby");
             let taken = standby::take_over(&self.catalog, &parts, &stop).await;
             let Some(catalog) = taken.with_context(what)? else { return Ok(()) };
-            for part in parts {
+            for part in &parts {
                 part.not_ready("starting");
             }
+            let catalog = catalog.listing_to_keep(self.keeping.is_some());
             let indexed = self.index(nats, streams, &catalog, &stop).await;
             catalog.close().await;
             match indexed? {
@@ -179,7 +190,7 @@ impl Indexer {
         self.metrics.active.set(1);
         let max_bytes = streams.instances_max_bytes.0;
         self.metrics.stream_max_bytes.set(i64::try_from(max_bytes).unwrap_or(i64::MAX));
-        let outbox_filled = Arc::new(Notify::new());
+        let (outbox_filled, announced) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let driver = Driver {
             nats: nats.clone(),
             lease: lease.clone(),
@@ -197,6 +208,7 @@ impl Indexer {
             catalog: catalog.clone(),
             jetstream: jetstream.clone(),
             filled: outbox_filled.clone(),
+            announced: announced.clone(),
             health: self.announcer_health.clone(),
             acknowledgements: self.acknowledgements.clone(),
             metrics: self.metrics.clone(),
@@ -210,6 +222,13 @@ impl Indexer {
                 retention::run(catalog, nats, retention, outbox_filled.clone(), stop.clone()).await;
             }
         };
+        let keeper = async {
+            if let Some(keeping) = self.keeping.clone() {
+                let (catalog, outbox_filled) = (catalog.clone(), outbox_filled.clone());
+                let keeper = Keeper { keeping, catalog, announced, outbox_filled };
+                keeper.run(stop.clone()).await;
+            }
+        };
         let (audited, guarded) = (jetstream.clone(), jetstream.clone());
         let (metrics, done) = (self.metrics.clone(), CancellationToken::new());
         let indexed = async {
@@ -220,6 +239,7 @@ impl Indexer {
                 history::run(nats.clone(), jetstream, self.history, stop.clone()),
                 lag_metrics::run(nats.clone(), catalog.clone(), metrics, stop.clone()),
                 retention,
+                Box::pin(keeper),
                 stream::guard_streams(&guarded, streams, &self.streams_health, &stop),
             );
             done.cancel();

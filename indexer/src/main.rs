@@ -18,6 +18,7 @@ use shared::{admin, shutdown, stream};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use store::StoreSettings;
 use tokio_util::sync::CancellationToken;
 
 /// An event of a backlog is a hundred small allocations, made by one thread and freed by another. With
@@ -40,6 +41,8 @@ struct Args {
     senders: SendersSettings,
     #[command(flatten)]
     catalog: CatalogSettings,
+    #[command(flatten)]
+    store: StoreSettings,
     #[command(flatten)]
     nats: NatsSettings,
     #[command(flatten)]
@@ -91,8 +94,9 @@ async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
     }
     let (health, metrics) = (Health::default(), Metrics::default());
     let nats_health = health.part("nats");
+    let (senders, store) = (&args.senders, &args.store);
     let indexer =
-        Indexer::new(&args.indexer, &args.senders, &args.audit, args.catalog, &health, &metrics)?;
+        Indexer::new(&args.indexer, senders, store, &args.audit, args.catalog, &health, &metrics)?;
     let serve = async {
         match stream::connect(&args.nats, "indexer", nats_health, &stop).await? {
             Some(nats) => {

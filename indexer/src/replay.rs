@@ -14,6 +14,7 @@ use shared::senders::SendersSettings;
 use shared::settings::NatsSettings;
 use shared::stream::{self, SERIES};
 use std::ffi::OsString;
+use store::StoreSettings;
 
 /// What `indexer replay` is told.
 #[derive(Debug, Clone, Args)]
@@ -28,6 +29,9 @@ pub struct ReplaySettings {
     /// What differs by sender
     #[command(flatten)]
     pub senders: SendersSettings,
+    /// Its instance store: what is complete by the record and not kept is listed to be
+    #[command(flatten)]
+    pub store: StoreSettings,
     /// Where its streams are
     #[command(flatten)]
     pub nats: NatsSettings,
@@ -45,7 +49,8 @@ pub async fn run(settings: &ReplaySettings, nats: &Client) -> anyhow::Result<Rep
     let mut decisions = Decisions::after(nats, 0).await?;
     let what = || format!("cannot write {named}");
     let new = NewCatalog::begin(&place).await.with_context(what)?;
-    let catalog = new.writer.clone();
+    let keeps = settings.store.store_url.folder().is_some();
+    let catalog = new.writer.clone().listing_to_keep(keeps);
     let rebuilding = Rebuilding::new(catalog.clone(), senders, end.created);
     let mut playing = Playing::after(nats, rebuilding, 0).await?;
 

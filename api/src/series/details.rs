@@ -3,6 +3,7 @@
 use crate::http::example_values::{PATIENT_ID, PATIENT_NAME, SERIES_UID, STUDY_UID};
 use crate::openapi::attributes::{Attributes, Body};
 use crate::series::disagreement::Disagreement;
+use crate::series::kept::Kept;
 use catalog::{CatalogError, Details};
 use contract::attributes::{Attribute, Column, Table, columns, keyword};
 use contract::event::{self, Identity};
@@ -10,7 +11,7 @@ use jiff::Timestamp;
 use poem_openapi::Object;
 use poem_openapi::types::Example;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::sync::LazyLock;
 
 /// The attributes of a series, its study and its patient that the catalogue keeps, but for those that every series has.
@@ -112,6 +113,9 @@ pub struct SeriesDetails {
     /// Whether its last completion was not announced but is a dead letter, since they disagree
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held: Option<bool>,
+    /// The folder of its latest revision that has one
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Kept>,
 }
 
 fn unreadable(error: serde_json::Error) -> CatalogError {
@@ -119,8 +123,19 @@ fn unreadable(error: serde_json::Error) -> CatalogError {
 }
 
 /// What the catalogue has as nanoseconds.
-const TIMES: [&str; 5] =
-    ["FirstReceivedAt", "LastReceivedAt", "LastActivityAt", "FirstCompletedAt", "CompletedAt"];
+const TIMES: [&str; 6] = [
+    "FirstReceivedAt",
+    "LastReceivedAt",
+    "LastActivityAt",
+    "FirstCompletedAt",
+    "CompletedAt",
+    KEPT_AT,
+];
+
+/// What it has of the folder: one object in the answer.
+const KEPT_REVISION: &str = "KeptRevision";
+const KEPT_AT: &str = "KeptAt";
+const KEPT_PLACE: &str = "KeptPlace";
 
 /// What the catalogue has as 0 or 1.
 const FLAGS: [&str; 2] = ["Disagrees", "Partial"];
@@ -152,6 +167,11 @@ impl TryFrom<Details> for SeriesDetails {
         }
         if details.remove("Held").is_some() {
             details.insert("Held".to_owned(), true.into());
+        }
+        let kept = [KEPT_REVISION, KEPT_AT, KEPT_PLACE].map(|key| details.remove(key));
+        if let [Some(revision), Some(at), Some(place)] = kept {
+            let kept = json!({ "Revision": revision, "At": at, "Place": place });
+            details.insert("Kept".to_owned(), kept);
         }
         let attributes = Attributes::take(&mut details);
         let details: Self = serde_json::from_value(Value::Object(details)).map_err(unreadable)?;
@@ -187,6 +207,7 @@ impl Example for SeriesDetails {
             instances_sequence: Some(1234),
             disagreements: None,
             held: None,
+            kept: None,
         }
     }
 }

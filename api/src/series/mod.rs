@@ -2,6 +2,7 @@
 
 pub mod details;
 pub mod disagreement;
+pub mod kept;
 pub mod instances;
 pub mod operations;
 pub mod parameters;

@@ -1,5 +1,6 @@
 //! `GET /series/{SeriesInstanceUID}/history`: the completions and deletions of a series.
 
+use crate::series::kept::Kept;
 use catalog::RevisionRecord;
 use poem_openapi::Object;
 use poem_openapi::types::Example;
@@ -38,11 +39,19 @@ pub struct Revision {
     /// Sequence of the stream INSTANCES up to which it was decided
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instances_sequence: Option<i64>,
+    /// Its folder in the instance store
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Kept>,
 }
 
 impl From<RevisionRecord> for Revision {
     fn from(record: RevisionRecord) -> Self {
         let at = record.decided_at().map(|at| at.to_string());
+        let kept = record.kept_at().zip(record.kept_place.clone());
+        let kept = kept.map(|(at, place)| {
+            let (revision, at) = (record.revision, at.to_string());
+            Kept { revision, at, place }
+        });
         let (completed_at, deleted_at) = match record.is_deletion {
             false => (at, None),
             true => (None, at),
@@ -58,6 +67,7 @@ impl From<RevisionRecord> for Revision {
             expected_count: record.expected_count,
             calling_ae_title: record.calling_ae_title,
             instances_sequence: Some(record.decided_sequence).filter(|sequence| *sequence > 0),
+            kept,
         }
     }
 }
@@ -75,6 +85,7 @@ impl Example for Revision {
             completed_at: Some("2026-02-03T05:05:16.5Z".into()),
             deleted_at: None,
             instances_sequence: Some(1234),
+            kept: None,
         }
     }
 }

@@ -167,6 +167,10 @@ impl Rebuilding {
                 self.report.studies += u64::from(restored != Restored::Known);
                 return Ok(());
             }
+            Decision::Kept(fact) => {
+                self.catalog.restore_kept(fact).await?;
+                return Ok(());
+            }
         };
         let restored = self.catalog.restore(decision).await?;
         if restored == Restored::Known {

@@ -75,6 +75,11 @@ async fn play(
     let (mut playing, mut noted) = (None, 0);
     while let Some(Found { at, decision, .. }) = decisions.next().await? {
         let Some(decision) = decision else { continue };
+        if let Decision::Kept(fact) = &decision {
+            // Its completion is in the catalogue by now.
+            catalog.restore_kept(fact).await?;
+            continue;
+        }
         if is_known(catalog, &decision).await? {
             continue;
         }
@@ -126,6 +131,7 @@ async fn is_known(catalog: &CatalogWriter, decision: &Decision) -> Result<bool, 
         Decision::Completed(decision) => catalog.has_completion(decision).await,
         Decision::Deleted(decision) => catalog.has_deletion(decision).await,
         Decision::Study(decision) => catalog.has_study_completion(decision).await,
+        Decision::Kept(_) => Ok(false),
     }
 }
 
@@ -134,5 +140,6 @@ async fn note(catalog: &CatalogWriter, decision: &Decision) -> Result<(), Catalo
         Decision::Completed(decision) => catalog.note_completion(decision).await,
         Decision::Deleted(decision) => catalog.note_deletion(decision).await,
         Decision::Study(decision) => catalog.note_study(decision).await,
+        Decision::Kept(fact) => catalog.restore_kept(fact).await.map(drop),
     }
 }

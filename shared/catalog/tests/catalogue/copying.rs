@@ -2,6 +2,7 @@
 
 use crate::agreement::{both_with, events};
 use crate::feed::{Feed, bookmark, changed, instance, second, unlike};
+use crate::series_folders::{kept, stored};
 use catalog::{
     Batch, CatalogError, CatalogReader, CatalogSettings, CatalogWriter, CopyProgress, Delivered,
     Inspected, Listed, Loss, LossCause, Received, Restored, SeriesBookmark, SeriesOrder,
@@ -43,6 +44,12 @@ async fn full() -> Option<[Feed; 2]> {
 
 /// Gives rows to the tables that have none yet.
 async fn fill_up(feed: &mut Feed) {
+    feed.catalog = feed.catalog.clone().listing_to_keep(true);
+    for (series, sop) in [("2.70", "3.970"), ("2.71", "3.971")] {
+        feed.receive([stored(series, sop, "a")]).await;
+        feed.complete(series).await.unwrap();
+    }
+    assert!(feed.catalog.kept(&kept("2.71", 1)).await.unwrap());
     let catalog = &feed.catalog;
     let due = ["2.25.6"]
         .map(|study| StudyCompletion { study: study.to_owned(), decided_at: second(100) });

@@ -25,7 +25,7 @@ fn file(name: &str) -> StoredObject {
 }
 
 /// An instance with a file of this name; empty: it is not kept.
-fn stored(series: &str, sop: &str, name: &str) -> InstanceStored {
+pub(crate) fn stored(series: &str, sop: &str, name: &str) -> InstanceStored {
     let object = (!name.is_empty()).then(|| file(name));
     InstanceStored { object, ..changed(series, sop, |_| {}) }
 }
@@ -66,7 +66,8 @@ async fn listed(feed: &Feed, series: &str, revision: u32) -> SeriesToKeep {
     feed.catalog.series_to_keep(one.unwrap()).await.unwrap().unwrap()
 }
 
-fn kept(series: &str, revision: u32) -> SeriesKept {
+/// The event of a revision that is kept.
+pub(crate) fn kept(series: &str, revision: u32) -> SeriesKept {
     SeriesKept {
         series_instance_uid: uid(series),
         revision,
