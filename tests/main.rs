@@ -67,6 +67,7 @@ mod replaying;
 mod restoring;
 mod schemas;
 mod series_command;
+mod series_folders;
 mod sighup;
 mod specification;
 mod starting;

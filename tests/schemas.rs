@@ -62,7 +62,11 @@ fn a_schema_misses_what_is_missing_and_what_is_of_another_type() {
 
 #[tokio::test]
 async fn whatever_the_pipeline_says_is_as_its_schema_says() {
+    let store = tempfile::tempdir().unwrap();
+    let store = format!("file://{}", store.path().display());
     let settings = [
+        ("STORE_URL", &*store),
+        ("STORE_RESERVE", "0"),
         ("CHECK_CALLED_AE", "true"),
         ("QUIET_PERIOD", "1h"),
         ("ABORT_GRACE", "1s"),
@@ -109,8 +113,10 @@ async fn whatever_the_pipeline_says_is_as_its_schema_says() {
         }
         said
     };
-    eventually("the study to be complete", async || {
-        said().await.contains("dicom.study.completed").then_some(())
+    eventually("the study to be complete, and a series to be kept", async || {
+        let said = said().await;
+        let all = ["dicom.study.completed", "dicom.series.kept"];
+        all.iter().all(|kind| said.contains(*kind)).then_some(())
     })
     .await;
     assert_eq!(ask(Method::DELETE, &format!("/series/{uid}")).await, 202);

@@ -178,6 +178,7 @@ const TOLD = {
     completed.length = Math.min(completed.length, MOST_ROWS);
   },
   "series.deleted": (data) => ended(data.SeriesInstanceUID),
+  "series.kept": (data) => follow(data.SeriesInstanceUID),
   "association.opened": (data) => {
     const since = data.OpenedAt;
     const opened = { data, state: "open", since, heard: Date.now(), told: true };
@@ -482,6 +483,7 @@ const FACTS = [
   ["Disagrees on", (s) => s.Disagreements?.map(disagreed).join("; ")],
   ["Announced", (s) => s.Held && "no: its completion is held back as a dead letter"],
   ["First received", (s) => time(s.FirstReceivedAt)], ["Last received", (s) => time(s.LastReceivedAt)],
+  ["Folder in the store", (s) => s.Kept?.Place],
   ["Series Instance UID", (s) => s.SeriesInstanceUID], ["Study Instance UID", (s) => s.StudyInstanceUID],
 ];
 

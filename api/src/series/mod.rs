@@ -2,8 +2,8 @@
 
 pub mod details;
 pub mod disagreement;
-pub mod kept;
 pub mod instances;
+pub mod kept;
 pub mod operations;
 pub mod parameters;
 pub mod record;
