@@ -150,7 +150,11 @@ impl Keeper {
     ) -> anyhow::Result<()> {
         let (mut after, mut listed) = (None, HashSet::new());
         loop {
-            self.keeping.waiting.set(self.catalog.count_waiting_to_be_kept().await?);
+            let count = self.catalog.count_waiting_to_be_kept().await?;
+            self.keeping.waiting.set(count);
+            if count == 0 {
+                break;
+            }
             let waiting = self.catalog.waiting_to_be_kept(after.as_ref(), READ_AT_ONCE).await?;
             let Some(last) = waiting.last() else { break };
             after = Some(last.clone());

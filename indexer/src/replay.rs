@@ -68,6 +68,8 @@ pub async fn run(settings: &ReplaySettings, nats: &Client) -> anyhow::Result<Rep
     if settings.indexer.study_quiet_period()?.is_none() {
         catalog.forget_open_studies().await?;
     }
+    // A file that only an earlier revision has may be gone by now, and rightly so.
+    catalog.forget_earlier_to_keep().await?;
     let (stream_created, _) = stream::extent(nats, SERIES).await?;
     catalog.has_taken_up(SeriesBookmark { stream_created, last_sequence: known }).await?;
     let report = playing.end().finish(end.last).await?;

@@ -309,6 +309,14 @@ impl CatalogWriter {
         on!(self, one => one.kept(event))
     }
 
+    /// Takes the revisions off the list that a later one of their series has followed.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written.
+    pub async fn forget_earlier_to_keep(&self) -> Result<(), CatalogError> {
+        on!(self, one => one.forget_earlier_to_keep())
+    }
+
     /// Writes down that a revision was kept because the record says so.
     ///
     /// # Errors

@@ -18,6 +18,7 @@ on_both!(
     the_list_is_read_in_parts_from_the_oldest_on,
     what_the_record_says_is_kept_is_not_kept_again,
     a_series_of_which_instances_are_missing_from_the_catalogue_is_not_listed,
+    of_a_rebuilt_series_the_latest_revision_alone_is_listed,
 );
 
 fn file(name: &str) -> StoredObject {
@@ -270,6 +271,18 @@ async fn a_series_of_which_instances_are_missing_from_the_catalogue_is_not_liste
     feed.complete("2.1").await.unwrap();
     announces(&feed).await;
     assert_eq!(named(&feed).await, [""; 0]);
+}
+
+async fn of_a_rebuilt_series_the_latest_revision_alone_is_listed(feed: Feed) {
+    let mut feed = keeping(feed);
+    for (number, name) in [(1, "a"), (2, "b")] {
+        feed.receive([stored("2.1", "3.1", name)]).await;
+        let restored = feed.catalog.restore(&fact("2.1", number, 1)).await.unwrap();
+        assert_eq!(restored, catalog::Restored::Whole);
+    }
+    assert_eq!(named(&feed).await, ["2.1:1", "2.1:2"]);
+    feed.catalog.forget_earlier_to_keep().await.unwrap();
+    assert_eq!(named(&feed).await, ["2.1:2"]);
 }
 
 /// An indexer that another one has followed.

@@ -81,6 +81,19 @@ impl CatalogWriter {
         Ok(true)
     }
 
+    pub(crate) async fn forget_earlier_to_keep(&self) -> Result<(), CatalogError> {
+        let mut transaction = self.begin_write().await?;
+        sqlx::query(
+            "delete from series_to_keep where exists (select 1 from series
+                 where series.series_instance_uid = series_to_keep.series_instance_uid
+                     and series.revision > series_to_keep.revision)",
+        )
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
     pub(crate) async fn restore_kept(&self, fact: &SeriesKept) -> Result<Restored, CatalogError> {
         let mut transaction = self.begin_write().await?;
         let was_listed = take_off(&mut transaction, fact).await?;
