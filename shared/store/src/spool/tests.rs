@@ -242,7 +242,8 @@ fn receivers_of_any_names_never_share_a_folder() {
         })
         .collect();
     let mut names = names.map(str::to_owned);
-    (names.sort(), owners.sort());
+    names.sort();
+    owners.sort();
     assert_eq!(owners, names);
     assert!(root.path().join("store/spool/host%2F0%2E0%2E0%2E0%3A11113").is_dir());
 }
