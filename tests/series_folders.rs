@@ -84,8 +84,11 @@ fn fault(folder: &Path) -> Option<String> {
     let Ok(manifest) = fs::read(folder.join("manifest.json")) else {
         return Some(format!("{} has no manifest", folder.display()));
     };
-    let manifest: Value = serde_json::from_slice(&manifest).unwrap();
-    manifest["Instances"].as_array().unwrap().iter().find_map(|instance| {
+    let manifest: Value = serde_json::from_slice(&manifest).unwrap_or_default();
+    let Some(instances) = manifest["Instances"].as_array() else {
+        return Some(format!("{} has half a manifest", folder.display()));
+    };
+    instances.iter().find_map(|instance| {
         let file = folder.join(instance["File"].as_str().unwrap());
         let length = fs::metadata(&file).map(|it| it.len()).ok();
         (length != instance["Bytes"].as_u64()).then(|| format!("{} is {length:?}", file.display()))
