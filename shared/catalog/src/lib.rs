@@ -44,10 +44,12 @@ pub use inspection::{Inspected, Inspection};
 pub use lease::{Lease, RENEW_EVERY};
 pub use losses::{Contradicted, Loss, LossCause, Witness};
 pub use records::{
-    Details, InstanceRecord, RevisionRecord, SenderRecord, SeriesRecord, Statistics, StudyRecord,
+    Details, InstanceRecord, RevisionRecord, SenderRecord, SeriesRecord, Statistics,
+    StoredInstance, StudyRecord,
 };
 pub use search::{
-    LevelSearch, Listed, Matching, Page, Position, SeriesOrder, SeriesSearch, StudySearch,
+    ALL_KEPT, KEPT, LevelSearch, Listed, Matching, NONE_KEPT, Page, Position, SOME_KEPT,
+    SeriesOrder, SeriesSearch, StoredSearch, StudySearch,
 };
 pub use settings::CatalogSettings;
 pub use sqlite::{Disk, Lock, RestoredBackup};
