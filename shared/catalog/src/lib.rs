@@ -49,7 +49,7 @@ pub use records::{
 };
 pub use search::{
     ALL_KEPT, KEPT, LevelSearch, Listed, Matching, NONE_KEPT, Page, Position, SOME_KEPT,
-    SeriesOrder, SeriesSearch, StoredSearch, StudySearch,
+    SeriesOrder, SeriesSearch, StoredOrder, StoredSearch, StudySearch,
 };
 pub use settings::CatalogSettings;
 pub use sqlite::{Disk, Lock, RestoredBackup};

@@ -165,8 +165,9 @@ impl InstanceRecord {
 /// An instance as it is retrieved: what it is, and its object in the instance store.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct StoredInstance {
-    /// Its Instance Number (0020,0013), by which a series is sorted; the greatest number where that is none.
-    pub(crate) number: i64,
+    /// By which the list is sorted: when it came, or its Instance Number (0020,0013), the greatest number where that is
+    /// none.
+    pub(crate) place: i64,
     /// Series Instance UID (0020,000E).
     pub series_instance_uid: String,
     /// SOP Instance UID (0008,0018).

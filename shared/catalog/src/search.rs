@@ -165,6 +165,17 @@ pub struct StoredSearch {
     pub series: String,
     /// SOP Instance UID of the only one.
     pub instance: Option<String>,
+    /// What they are sorted by; equals by SOP Instance UID.
+    pub order: StoredOrder,
+}
+
+/// What instances are sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoredOrder {
+    /// When they came into the series, for which there is an index.
+    Arrival,
+    /// Instance Number (0020,0013), as people look at them. Each page sorts the whole series.
+    Number,
 }
 
 /// What the value of an attribute has to be. Blanks around it count no more than those around what is

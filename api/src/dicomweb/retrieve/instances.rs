@@ -1,12 +1,12 @@
 //! The instances that a retrieval is for, as the catalogue has them: one after the other, a page of them in memory.
 
 use blake3::Hasher;
-use catalog::{CatalogError, CatalogReader, StoredInstance, StoredSearch};
+use catalog::{CatalogError, CatalogReader, StoredInstance, StoredOrder, StoredSearch};
 use contract::uid::StudyInstanceUid;
 use std::collections::{BTreeSet, VecDeque};
 
 /// Instances that are read from the catalogue at a time.
-const PAGE: u32 = 500;
+const PAGE: u32 = 1000;
 
 /// Which instances: those of a study, of a series of it, or one of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,11 +16,12 @@ pub(crate) struct Target {
     pub(crate) instance: Option<String>,
 }
 
-/// The instances of a target, series by series, by their numbers.
+/// The instances of a target, series by series.
 #[derive(Debug)]
 pub(crate) struct Instances {
     catalog: CatalogReader,
     target: Target,
+    order: StoredOrder,
     /// Those that are not begun; nothing before they are known.
     series: Option<VecDeque<String>>,
     /// The one that is being read, and its last instance so far.
@@ -29,10 +30,15 @@ pub(crate) struct Instances {
 }
 
 impl Instances {
+    /// As people look at them.
     pub(crate) fn of(catalog: &CatalogReader, target: &Target) -> Self {
+        Self::ordered(catalog, target, StoredOrder::Number)
+    }
+
+    fn ordered(catalog: &CatalogReader, target: &Target, order: StoredOrder) -> Self {
         let series = target.series.clone().map(|series| VecDeque::from([series]));
         let (catalog, target) = (catalog.clone(), target.clone());
-        Self { catalog, target, series, current: None, page: VecDeque::new() }
+        Self { catalog, target, order, series, current: None, page: VecDeque::new() }
     }
 
     /// The next one, kept or not.
@@ -59,7 +65,8 @@ impl Instances {
             };
             let Some(series) = series.pop_front() else { return Ok(None) };
             let Target { study, instance, .. } = self.target.clone();
-            self.current = Some((StoredSearch { study, series, instance }, None));
+            let order = self.order;
+            self.current = Some((StoredSearch { study, series, instance, order }, None));
         }
     }
 }
@@ -89,7 +96,8 @@ impl Survey {
             first: None,
             content: Hasher::new(),
         };
-        let mut instances = Instances::of(catalog, target);
+        // In any order that is always the same: here the cheapest.
+        let mut instances = Instances::ordered(catalog, target, StoredOrder::Arrival);
         while let Some(instance) = instances.next().await? {
             survey.catalogued += 1;
             let Some(object) = instance.object() else { continue };

@@ -194,8 +194,7 @@ impl CatalogReader {
         on!(self, one => one.series_of_study(study))
     }
 
-    /// The instances of a series that come after one, by Instance Number and then SOP Instance UID, each with its
-    /// object in the instance store; at most so many.
+    /// The instances of a series that come after one, each with its object in the instance store; at most so many.
     ///
     /// # Errors
     /// When the catalogue can't be read.

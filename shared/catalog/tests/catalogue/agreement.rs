@@ -3,7 +3,7 @@
 use crate::feed::{Feed, changed, instance};
 use catalog::{
     Attribute, CatalogReader, Kind, Level, LevelSearch, Listed, Matching, Page, Position,
-    SeriesOrder, SeriesSearch, StoredSearch, StudySearch, attributes_of, keyword,
+    SeriesOrder, SeriesSearch, StoredOrder, StoredSearch, StudySearch, attributes_of, keyword,
 };
 use contract::attributes::{ATTRIBUTES, Qido, Vr};
 use contract::event::{AttributeValue, InstanceStored, Source, StoredObject};
@@ -506,8 +506,16 @@ async fn instances_with_their_objects_are_in_the_same_order() {
         let study = StudyInstanceUid::parse(study).unwrap();
         let series =
             agreed(&both, &study, async |reader| reader.series_of_study(&study).await.unwrap());
-        for series in series.await {
-            let search = StoredSearch { study: study.clone(), series, instance: None };
+        let orders = [StoredOrder::Number, StoredOrder::Arrival];
+        let searches = series.await.into_iter().flat_map(|series| {
+            orders.map(|order| StoredSearch {
+                study: study.clone(),
+                series: series.clone(),
+                instance: None,
+                order,
+            })
+        });
+        for search in searches {
             let all = agreed(&both, &search, async |reader| {
                 reader.stored_instances(&search, None, 100).await.unwrap()
             })
@@ -536,5 +544,5 @@ async fn instances_with_their_objects_are_in_the_same_order() {
             found += all.len();
         }
     }
-    assert_eq!(found, events.len());
+    assert_eq!(found, 2 * events.len());
 }

@@ -1,7 +1,9 @@
 //! Instances in the instance store: the catalogue says where each is, and tells other bytes from the same ones.
 
 use crate::feed::{Feed, changed};
-use catalog::{ALL_KEPT, Details, KEPT, Level, LevelSearch, SOME_KEPT, StoredSearch, keyword};
+use catalog::{
+    ALL_KEPT, Details, KEPT, Level, LevelSearch, SOME_KEPT, StoredOrder, StoredSearch, keyword,
+};
 use completion::Effect;
 use contract::event::InstanceStored;
 use contract::uid::StudyInstanceUid;
@@ -85,7 +87,8 @@ async fn instances_are_retrieved_by_number_and_only_in_their_own_study(mut feed:
         let study = StudyInstanceUid::parse(study).unwrap();
         let mut found = Vec::new();
         for series in feed.reader.series_of_study(&study).await.unwrap() {
-            let search = StoredSearch { study: study.clone(), series, instance: None };
+            let (study, instance, order) = (study.clone(), None, StoredOrder::Number);
+            let search = StoredSearch { study, series, instance, order };
             found.extend(feed.reader.stored_instances(&search, None, 9).await.unwrap());
         }
         found.into_iter().map(|it| it.sop_instance_uid).collect::<Vec<_>>()

@@ -5,7 +5,7 @@ use super::database::read::paging::ROWS;
 use super::filings::HAS_INSTANCE;
 use crate::error::CatalogError;
 use crate::records::StoredInstance;
-use crate::search::StoredSearch;
+use crate::search::{StoredOrder, StoredSearch};
 use contract::uid::StudyInstanceUid;
 use sqlx::QueryBuilder;
 
@@ -38,15 +38,19 @@ impl CatalogReader {
         after: Option<&StoredInstance>,
         limit: u32,
     ) -> Result<Vec<StoredInstance>, CatalogError> {
-        // A page sorts the whole series.
-        let _turn = match search.instance {
-            Some(_) => None,
-            None => Some(self.long_reads.turn().await?),
+        let (place, is_long) = match search.order {
+            StoredOrder::Arrival => ("instances.added_sequence", false),
+            StoredOrder::Number => {
+                (integer!("instances.instance_number"), search.instance.is_none())
+            }
         };
-        let number = integer!("instances.instance_number");
+        let _turn = match is_long {
+            true => Some(self.long_reads.turn().await?),
+            false => None,
+        };
         let mut query = QueryBuilder::new(ROWS);
         query.push(format_args!(
-            "select cast({}({number}, instances.series_instance_uid, instances.sop_instance_uid,
+            "select cast({}({place}, instances.series_instance_uid, instances.sop_instance_uid,
                  instances.sop_class_uid, instances.transfer_syntax_uid, instances.object_key,
                  instances.object_bytes, instances.object_blake3) as text) as row
              from instances
@@ -64,11 +68,11 @@ impl CatalogReader {
             query.push(" and instances.sop_instance_uid = ").push_bind(instance.clone());
         }
         if let Some(after) = after {
-            query.push(format_args!(" and ({number}, instances.sop_instance_uid) > ("));
-            query.push_bind(after.number).push(", ");
+            query.push(format_args!(" and ({place}, instances.sop_instance_uid) > ("));
+            query.push_bind(after.place).push(", ");
             query.push_bind(after.sop_instance_uid.clone()).push(")");
         }
-        query.push(format_args!(" order by {number}, instances.sop_instance_uid limit "));
+        query.push(format_args!(" order by {place}, instances.sop_instance_uid limit "));
         query.push_bind(i64::from(limit));
         self.collect(query).await
     }
