@@ -10,7 +10,7 @@ use catalog::CatalogReader;
 use poem::Route;
 use retrieve::{InstanceStore, Resource, Retrieve};
 
-/// All resources under [`qido::ROOT`].
+/// All resources under `/dicom-web`.
 #[must_use]
 pub fn routes(catalog: &CatalogReader, store: &InstanceStore) -> Route {
     const STUDY: &str = "/studies/:study";
