@@ -19,12 +19,13 @@ COPY ingest/Cargo.toml ingest/
 COPY shared/Cargo.toml shared/
 COPY shared/audit_export/Cargo.toml shared/audit_export/
 COPY shared/catalog/Cargo.toml shared/catalog/
+COPY shared/character_sets/Cargo.toml shared/character_sets/
 COPY shared/completion/Cargo.toml shared/completion/
 COPY shared/contract/Cargo.toml shared/contract/
 COPY shared/fake_issuer/Cargo.toml shared/fake_issuer/
 COPY shared/store/Cargo.toml shared/store/
 COPY shared/test_database/Cargo.toml shared/test_database/
-RUN for package in . api bench dimse fuzz indexer ingest shared shared/audit_export shared/catalog shared/completion shared/contract shared/fake_issuer shared/store shared/test_database; do \
+RUN for package in . api bench dimse fuzz indexer ingest shared shared/audit_export shared/catalog shared/character_sets shared/completion shared/contract shared/fake_issuer shared/store shared/test_database; do \
         mkdir $package/src && touch $package/src/lib.rs && echo 'fn main() {}' >$package/src/main.rs; \
     done \
     && rm dimse/src/main.rs shared/src/main.rs shared/*/src/main.rs \

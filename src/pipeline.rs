@@ -167,7 +167,9 @@ pub async fn run(
     let (senders, audit, receiver) = (&settings.senders, &settings.audit, settings.ingest.clone());
     let ingest = Ingest::bind(receiver, senders, audit, &health, &metrics).await?;
     let catalog = CatalogReader::open(&catalog_settings)?;
-    let api = Api::bind(&settings.api, audit, catalog, health.clone(), metrics.clone()).await?;
+    let store = &settings.ingest.store.store_url;
+    let api =
+        Api::bind(&settings.api, audit, catalog, store, health.clone(), metrics.clone()).await?;
 
     let (settings_of_indexer, store) = (&settings.indexer, &settings.ingest.store);
     let catalog = catalog_settings;

@@ -65,6 +65,7 @@ mod refused_announcements;
 mod registering;
 mod replaying;
 mod restoring;
+mod retrieving;
 mod schemas;
 mod series_command;
 mod series_folders;

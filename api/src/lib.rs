@@ -26,10 +26,12 @@ use auth::guard::Guard;
 use broker::BrokerHandle;
 use catalog::CatalogReader;
 use contract::subject::Service;
+use dicomweb::retrieve::InstanceStore;
 use events::Events;
-use poem::Server;
 use poem::listener::TcpAcceptor;
+use poem::{EndpointExt as _, Server};
 use routes::{CATALOGUE, check_catalogue};
+use server::aborts::Aborts;
 use server::connections::LimitedAcceptor;
 pub use settings::Settings;
 use shared::audit::{AuditSettings, Auditor};
@@ -42,6 +44,7 @@ use shared::tls::Tls;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use store::{Objects, StoreUrl};
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -62,6 +65,7 @@ pub struct Api {
     tls: Option<Arc<Tls>>,
     settings: Settings,
     catalog: CatalogReader,
+    store: InstanceStore,
     broker: BrokerHandle,
     webhooks: Webhooks,
     relay: Option<Relay>,
@@ -74,7 +78,8 @@ pub struct Api {
 }
 
 impl Api {
-    /// Opens the port. The catalogue may come later: until then it answers 503.
+    /// Opens the port. The catalogue may come later: until then it answers 503. Without a store nothing can be
+    /// retrieved.
     ///
     /// # Errors
     /// When it can't be listened on, or would answer just anybody, or a file of the settings is not
@@ -83,6 +88,7 @@ impl Api {
         settings: &Settings,
         audit: &AuditSettings,
         catalog: CatalogReader,
+        store: &StoreUrl,
         health: Health,
         metrics: Metrics,
     ) -> anyhow::Result<Self> {
@@ -104,6 +110,7 @@ impl Api {
         let listener = TcpListener::bind(addr).await.with_context(|| {
             format!("cannot listen on {addr} for HTTP; stop the other program or set API_ADDR")
         })?;
+        let store = InstanceStore::new(Objects::open(store), settings.public_url.clone());
         let settings = settings.clone();
         let again = (tls.is_some() || guard.asks_for_tokens()).then(|| {
             let (guard, tls) = (guard.clone(), tls.clone());
@@ -117,6 +124,7 @@ impl Api {
             tls,
             settings,
             catalog,
+            store,
             broker,
             webhooks,
             relay,
@@ -165,14 +173,18 @@ impl Api {
             let _ended = stop.clone().drop_guard();
             let idle = self.settings.http_idle_timeout;
             let of_one = self.settings.max_http_connections_per_address;
+            let aborts = Aborts::default();
             let connection_limit = ConnectionLimit::new(self.settings.max_http_connections, of_one);
             Server::new_with_acceptor(
-                LimitedAcceptor::new(acceptor, connection_limit, idle).over(tls.clone()),
+                LimitedAcceptor::new(acceptor, connection_limit, idle)
+                    .over(tls.clone())
+                    .aborting(aborts.clone()),
             )
             .idle_timeout(idle)
             .run_with_graceful_shutdown(
                 routes::routes(
                     self.catalog,
+                    &self.store,
                     self.broker,
                     events,
                     webhooks,
@@ -180,7 +192,8 @@ impl Api {
                     self.auditor,
                     self.health,
                     self.metrics,
-                ),
+                )
+                .around(move |next, request| aborts.clone().watch(next, request)),
                 stop.cancelled(),
                 Some(DRAIN),
             )

@@ -11,6 +11,7 @@ use shared::nodes::Node;
 use shared::settings::{CommonSettings, NatsSettings};
 use shared::{shutdown, stream};
 use std::process::ExitCode;
+use store::StoreUrl;
 use tokio_util::sync::CancellationToken;
 
 /// A page of a list is some thousand small allocations, made and freed on any thread.
@@ -27,6 +28,9 @@ struct Args {
     nats: NatsSettings,
     #[command(flatten)]
     catalog: CatalogSettings,
+    /// Where receivers keep instances, for DICOMweb clients to retrieve: `none`, or `file://` and the path of a folder
+    #[arg(long, env = "STORE_URL", default_value = "none")]
+    store_url: StoreUrl,
     #[command(flatten)]
     audit: AuditSettings,
     #[command(flatten)]
@@ -41,8 +45,15 @@ async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
     let catalog = CatalogReader::open(&args.catalog)?;
     args.nats.user.check()?;
     let health = Health::default();
-    let api =
-        Api::bind(&args.api, &args.audit, catalog, health.clone(), Metrics::default()).await?;
+    let api = Api::bind(
+        &args.api,
+        &args.audit,
+        catalog,
+        &args.store_url,
+        health.clone(),
+        Metrics::default(),
+    )
+    .await?;
     tracing::info!(addr = %api.addr()?, scheme = api.scheme(), "api listens");
     // Reading does without NATS, so it is no condition for being ready.
     let (broker, nats_health) = (api.broker(), Health::default().part("nats"));

@@ -5,7 +5,8 @@ use crate::broker::BrokerHandle;
 use crate::dead_letters::DeadLetters;
 use crate::dead_letters::operations::DeadLetterOperations;
 use crate::deployment::operations::DeploymentOperations;
-use crate::dicomweb::qido;
+use crate::dicomweb::retrieve::InstanceStore;
+use crate::dicomweb::{self, qido};
 use crate::events::Events;
 use crate::events::operations::EventOperations;
 use crate::middleware::audit::Audit;
@@ -40,7 +41,8 @@ use std::sync::Arc;
 
 const DESCRIPTION: &str = "Collimator receives DICOM from a PACS or a modality, knows when each \
 series is complete, and tells everyone: here, and as `dicom.series.completed.>` on NATS. \
-DICOMweb clients search the same catalogue by QIDO-RS under `/dicom-web`.";
+DICOMweb clients search the same catalogue by QIDO-RS under `/dicom-web`, and retrieve what is kept by \
+WADO-RS.";
 
 /// Where the licences are, of which one chooses. OpenAPI 3.0 knows their name and a place, and no SPDX
 /// expression.
@@ -109,6 +111,7 @@ pub fn service(
 #[allow(clippy::too_many_arguments, reason = "each is a part of the API")]
 pub fn routes(
     catalog: CatalogReader,
+    store: &InstanceStore,
     broker: BrokerHandle,
     events: Events,
     webhooks: Webhooks,
@@ -116,12 +119,12 @@ pub fn routes(
     auditor: Auditor,
     health: Health,
     metrics: Metrics,
-) -> impl Endpoint<Output = Response> {
+) -> impl Endpoint<Output = Response> + use<> {
     metrics.collect(events.clone());
     metrics.collect(health.clone());
     let http_metrics = HttpMetrics::registered(&metrics);
     let service = service(catalog.clone(), broker, events, webhooks);
-    let dicom_web = qido::routes(&catalog);
+    let dicom_web = dicomweb::routes(&catalog, store);
     let documented_paths = DocumentedPaths::of(&service.spec(), &Documented::rules());
     let guard = Arc::new(guard);
     let (judging, preflights) = (guard.clone(), guard.clone());

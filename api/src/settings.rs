@@ -8,9 +8,11 @@ use clap::Args;
 use shared::pem::Named;
 use shared::settings::duration;
 use shared::tls::{Papers, Tls};
+use shared::web_url::base_url;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+use url::Url;
 
 /// Settings of the HTTP API.
 #[derive(Debug, Clone, Args)]
@@ -45,6 +47,11 @@ pub struct Settings {
     /// How long an HTTP connection may be idle
     #[arg(long, env = "HTTP_IDLE_TIMEOUT", default_value = "60s", value_parser = duration)]
     pub http_idle_timeout: Duration,
+
+    /// Where clients reach the API, for the URLs that DICOMweb returns: `https://HOST`, with a path if a proxy adds one
+    /// [default: the `Host` of each request]
+    #[arg(long, env = "PUBLIC_URL", value_parser = base_url)]
+    pub public_url: Option<Url>,
 
     /// Settings of authentication.
     #[command(flatten)]

@@ -1,27 +1,42 @@
 //! The DICOM JSON model (PS3.18 annex F) of what the catalogue has by keyword.
 
-use catalog::{Attribute, Details};
+use crate::dicomweb::retrieve::urls::Urls;
+use catalog::{ALL_KEPT, Attribute, Details, KEPT, NONE_KEPT};
 use contract::attributes::{REQUEST_ATTRIBUTES, Vr};
 use serde_json::{Map, Value, json};
 
-/// Where an instance can be had from: not here, since its pixel data is not kept.
-const AVAILABILITY: &str = "UNAVAILABLE";
-
-/// One result: the attributes that were asked for, by tag. One without a value is there and empty.
+/// One result: the attributes that were asked for, by tag. One without a value is there and empty. Where instances are
+/// kept, `urls` are where they are retrieved.
 #[must_use]
-pub fn result(details: &Details, attributes: &[&Attribute]) -> Value {
+pub(crate) fn result(details: &Details, attributes: &[&Attribute], urls: Option<&Urls>) -> Value {
     let mut result = Map::new();
     let text = |vr: &str, value: &str| json!({ "vr": vr, "Value": [value] });
     result.insert("00080005".to_owned(), text("CS", "ISO_IR 192"));
-    result.insert("00080056".to_owned(), text("CS", AVAILABILITY));
-    // It can't be retrieved here, so there is no URL for it.
-    result.insert("00081190".to_owned(), json!({ "vr": "UR" }));
+    let kept = details.get(KEPT).and_then(Value::as_u64).unwrap_or(NONE_KEPT);
+    // Of several the least available counts (PS3.4 section C.4.1.1.3).
+    let availability = if kept == ALL_KEPT { "ONLINE" } else { "UNAVAILABLE" };
+    result.insert("00080056".to_owned(), text("CS", availability));
+    let url = urls.filter(|_| kept > NONE_KEPT).and_then(|urls| url(details, urls));
+    // What can't be retrieved here has no URL.
+    let url = url.map_or_else(|| json!({ "vr": "UR" }), |url| text("UR", &url));
+    result.insert("00081190".to_owned(), url);
     for attribute in attributes {
         let element = element(attribute.vr, details.get(attribute.keyword));
         result.insert(attribute.hex_tag(), element);
     }
     // Tags come in ascending order (section F.2.2): the map is sorted by its keys.
     Value::Object(result)
+}
+
+/// Where a result is retrieved: an instance, a series or a study, whatever it names.
+fn url(details: &Details, urls: &Urls) -> Option<String> {
+    let uid = |keyword: &str| details.get(keyword).and_then(Value::as_str);
+    let study = uid("StudyInstanceUID").filter(|study| !study.is_empty())?;
+    Some(match (uid("SeriesInstanceUID"), uid("SOPInstanceUID")) {
+        (Some(series), Some(instance)) => urls.of_instance(study, series, instance),
+        (Some(series), None) => urls.series(study, series),
+        _ => urls.study(study),
+    })
 }
 
 fn element(vr: Vr, value: Option<&Value>) -> Value {
@@ -50,7 +65,7 @@ fn single(vr: Vr, text: &str) -> Value {
 }
 
 /// The component groups of a name (section F.2.2).
-fn person_name(text: &str) -> Value {
+pub(super) fn person_name(text: &str) -> Value {
     let groups = ["Alphabetic", "Ideographic", "Phonetic"].into_iter().zip(text.split('='));
     let given = groups.filter(|(_, name)| !name.is_empty());
     let given: Map<_, _> =
@@ -76,7 +91,7 @@ mod tests {
 
     fn told(value: Value, attribute: &'static Attribute) -> Value {
         let details = Details::from_iter([(attribute.keyword.to_owned(), value)]);
-        result(&details, &[attribute])[attribute.hex_tag()].clone()
+        result(&details, &[attribute], None)[attribute.hex_tag()].clone()
     }
 
     #[test]
@@ -98,7 +113,7 @@ mod tests {
         let items = json!([{"00401001": {"vr": "SH", "Value": ["R1"]}}]);
         assert_eq!(request, json!({"vr": "SQ", "Value": items}));
         assert_eq!(told(json!("="), keyword::PatientName), json!({"vr": "PN"}));
-        let none = result(&Details::new(), &[keyword::StudyDate]);
+        let none = result(&Details::new(), &[keyword::StudyDate], None);
         assert_eq!(none["00080020"], json!({"vr": "DA"}));
     }
 }

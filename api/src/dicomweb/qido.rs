@@ -2,6 +2,7 @@
 
 use crate::dicomweb::dicom_json;
 use crate::dicomweb::query::{Query, Resource};
+use crate::dicomweb::retrieve::InstanceStore;
 use crate::http::problem::{FieldError, Problem};
 use catalog::{CatalogReader, Level};
 use poem::http::{HeaderValue, Method, StatusCode, header};
@@ -27,10 +28,10 @@ const DICOM_JSON: &str = "application/dicom+json";
 /// The media types that a client may accept to be answered. Both are the same JSON.
 const SERVED: [&str; 4] = [DICOM_JSON, "application/json", "application/*", "*/*"];
 
-/// The resources of QIDO-RS.
-pub fn routes(catalog: &CatalogReader) -> Route {
-    let at = |level| Search { catalog: catalog.clone(), level };
-    Route::new()
+/// The resources of QIDO-RS, put into those of WADO-RS.
+pub(super) fn add(routes: Route, catalog: &CatalogReader, store: &InstanceStore) -> Route {
+    let at = |level| Search { catalog: catalog.clone(), store: store.clone(), level };
+    routes
         .at("/studies", at(Level::Study))
         .at("/studies/:study/series", at(Level::Series))
         .at("/studies/:study/series/:series/instances", at(Level::Instance))
@@ -41,6 +42,7 @@ pub fn routes(catalog: &CatalogReader) -> Route {
 
 struct Search {
     catalog: CatalogReader,
+    store: InstanceStore,
     level: Level,
 }
 
@@ -50,16 +52,21 @@ impl Endpoint for Search {
     async fn call(&self, request: Request) -> poem::Result<Response> {
         // A HEAD is answered as a GET, without the body.
         if ![Method::GET, Method::HEAD].contains(request.method()) {
-            let mut refused = Problem::new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "here is only searched (QIDO-RS); nothing can be stored or retrieved",
-            )
-            .into_response();
-            refused.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
-            return Ok(refused);
+            return Ok(only_read());
         }
         Ok(self.answer(&request).await.unwrap_or_else(IntoResponse::into_response))
     }
+}
+
+/// The answer to a method that is not for reading.
+pub(super) fn only_read() -> Response {
+    let mut refused = Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "here is only searched and retrieved (QIDO-RS, WADO-RS); nothing can be stored",
+    )
+    .into_response();
+    refused.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+    refused
 }
 
 impl Search {
@@ -69,11 +76,13 @@ impl Search {
         let resource = Resource { level: self.level, study, series };
         let parameters = request.params::<Vec<(String, String)>>().unwrap_or_default();
         let media_type = media_type(request, &parameters)?;
-        let query = Query::new(&resource, &parameters).map_err(|(field, why)| {
+        let mut query = Query::new(&resource, &parameters).map_err(|(field, why)| {
             let detail = format!("{field} {why}");
             let errors = vec![FieldError { field, detail: why.to_owned() }];
             Problem { errors, ..Problem::new(StatusCode::BAD_REQUEST, detail) }
         })?;
+        let urls = self.store.urls(request);
+        query.search.with_objects = urls.is_some();
         let (found, more) = self.catalog.search(&query.search).await?;
         let mut warnings: Vec<String> =
             query.warnings.iter().map(|&text| text.to_owned()).collect();
@@ -85,7 +94,7 @@ impl Search {
         }
         let results: Vec<Value> = found
             .iter()
-            .map(|details| dicom_json::result(details, &query.search.attributes))
+            .map(|details| dicom_json::result(details, &query.search.attributes, urls.as_ref()))
             .collect();
         let mut response = match results.is_empty() {
             true => StatusCode::NO_CONTENT.into_response(),
@@ -104,7 +113,10 @@ impl Search {
 
 /// What the answer is declared as: the first that the client accepts of what there is. The parameter
 /// `accept` comes before the header (PS3.18 section 8.3.3.1); several headers are one list.
-fn media_type(request: &Request, parameters: &[(String, String)]) -> Result<&'static str, Problem> {
+pub(super) fn media_type(
+    request: &Request,
+    parameters: &[(String, String)],
+) -> Result<&'static str, Problem> {
     let in_query = parameters.iter().find(|(name, _)| name == "accept").map(|(_, value)| &**value);
     let headers = request.headers().get_all(header::ACCEPT).iter();
     let accepted: Vec<&str> = match in_query {

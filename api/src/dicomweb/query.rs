@@ -118,6 +118,7 @@ impl Query {
             attributes,
             offset: 0,
             limit: MAX_RESULTS,
+            with_objects: false,
         };
         Self { search, is_cut: true, warnings: Vec::new() }
     }

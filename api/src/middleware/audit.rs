@@ -4,6 +4,7 @@
 use super::documented_path::DocumentedPath;
 use crate::auth::caller::Caller;
 use crate::dicomweb::qido;
+use crate::dicomweb::retrieve::RetrievedPath;
 use crate::openapi::rules::Audited;
 use catalog::CatalogReader;
 use contract::uid::{SeriesInstanceUid, StudyInstanceUid};
@@ -68,7 +69,11 @@ impl AuditedRequest {
         request.set_data(touched.clone());
         Self {
             method: request.method().clone(),
-            path: request.uri().path().to_owned(),
+            path: match RetrievedPath::of(request.uri().path()) {
+                // A viewer reads a series frame by frame: that is one access, and is counted as such.
+                Some(retrieved) => retrieved.path.to_owned(),
+                None => request.uri().path().to_owned(),
+            },
             query: request.uri().query().unwrap_or_default().to_owned(),
             touched,
         }
@@ -79,8 +84,11 @@ impl AuditedRequest {
 fn audited(method: &Method, path: &str, documented: Option<&DocumentedPath>) -> Option<Audited> {
     let is_read = matches!(*method, Method::GET | Method::HEAD);
     let Some(documented) = documented else {
-        // QIDO-RS is not documented by OpenAPI.
-        return (is_read && qido::is_below(path)).then_some(Audited::Query);
+        // DICOMweb is not documented by OpenAPI.
+        return (is_read && qido::is_below(path)).then(|| match RetrievedPath::of(path) {
+            Some(_) => Audited::Access(Action::Read),
+            None => Audited::Query,
+        });
     };
     match documented.rules(method) {
         Some(rules) => rules.audited,
@@ -203,6 +211,9 @@ impl Audit {
         if let Some(touched) = asked.touched.0.get() {
             return Some(touched.clone());
         }
+        if let Some(RetrievedPath { study, .. }) = RetrievedPath::of(&asked.path) {
+            return self.of_study(study).await;
+        }
         let segments = documented?.segments().iter().zip(asked.path.split('/'));
         for (wanted, uid) in segments {
             match wanted.as_str() {
@@ -216,17 +227,19 @@ impl Audit {
                         patient_id,
                     });
                 }
-                "{StudyInstanceUID}" => {
-                    let study = StudyInstanceUid::parse(uid).ok()?;
-                    let record = self.catalog.study(&study).await.ok()??;
-                    let (study_instance_uid, patient_id) =
-                        (record.study_instance_uid, record.patient_id);
-                    return Some(Study { study_instance_uid, patient_id });
-                }
+                "{StudyInstanceUID}" => return self.of_study(uid).await,
                 _ => {}
             }
         }
         None
+    }
+
+    /// Whose a study is.
+    async fn of_study(&self, uid: &str) -> Option<Study> {
+        let study = StudyInstanceUid::parse(uid).ok()?;
+        let record = self.catalog.study(&study).await.ok()??;
+        let (study_instance_uid, patient_id) = (record.study_instance_uid, record.patient_id);
+        Some(Study { study_instance_uid, patient_id })
     }
 
     fn say_refused(
@@ -307,6 +320,9 @@ mod tests {
         assert_eq!(of(Method::POST, "/store"), created);
         assert_eq!(of(Method::POST, "/sources/A/trust"), Some(Audited::Configuration));
         assert_eq!(audited(&Method::GET, "/dicom-web/studies", None), Some(Audited::Query));
+        for retrieved in ["/dicom-web/studies/1.2", "/dicom-web/studies/1.2/series/3/metadata"] {
+            assert_eq!(audited(&Method::GET, retrieved, None), read, "{retrieved}");
+        }
         for page in ["/", "/docs", "/health/live", "/metrics", "/openapi.json"] {
             assert!(paths.find(page).is_none(), "{page}");
             assert_eq!(audited(&Method::GET, page, None), None, "{page}");

@@ -93,7 +93,7 @@ fn template(pattern: Option<&PathPattern>) -> String {
     if pattern.is_empty() {
         return NOWHERE.to_owned();
     }
-    let segments = pattern.split('/').map(|segment| match segment.strip_prefix(':') {
+    let segments = pattern.split('/').map(|segment| match segment.strip_prefix([':', '*']) {
         Some(name) => format!("{{{name}}}"),
         None => segment.to_owned(),
     });
@@ -125,6 +125,7 @@ mod tests {
             template("/dicom-web/studies/:study/series"),
             "/dicom-web/studies/{study}/series"
         );
+        assert_eq!(template("/dicom-web/:study/*path"), "/dicom-web/{study}/{path}");
         assert_eq!(template("/metrics"), "/metrics");
         assert_eq!(template("/docs/"), "/docs");
         assert_eq!(template(""), NOWHERE);

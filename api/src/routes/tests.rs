@@ -21,6 +21,7 @@ mod guarding;
 mod jwt;
 mod listing;
 mod qido;
+mod retrieving;
 mod rules;
 mod searching;
 
@@ -35,6 +36,10 @@ async fn api(with_catalogue: bool) -> TestApi {
 }
 
 async fn guarded(with_catalogue: bool, guard: Guard) -> TestApi {
+    api_with(with_catalogue, guard, InstanceStore::default()).await
+}
+
+async fn api_with(with_catalogue: bool, guard: Guard, store: InstanceStore) -> TestApi {
     let database = TestDatabase::new();
     let settings = CatalogSettings { database_url: database.url().to_owned() };
     let owner = match with_catalogue {
@@ -46,7 +51,8 @@ async fn guarded(with_catalogue: bool, guard: Guard) -> TestApi {
     let broker = BrokerHandle::default();
     let webhooks = Webhooks::default();
     let (health, metrics) = (Health::default(), Metrics::default());
-    let routes = routes(catalog, broker, events, webhooks, guard, Auditor::off(), health, metrics);
+    let routes =
+        routes(catalog, &store, broker, events, webhooks, guard, Auditor::off(), health, metrics);
     let client = TestClient::new(Box::new(poem::endpoint::ToDynEndpoint(routes)) as Box<_>);
     TestApi { client, owner, _database: database }
 }
@@ -439,7 +445,7 @@ async fn what_is_nowhere_says_where_it_is_told_what_there_is() {
         ("/dicom-web", "docs/dicom-conformance.md"),
         ("/dicom-web/", "docs/dicom-conformance.md"),
         ("/dicom-web/patients", "docs/dicom-conformance.md"),
-        ("/dicom-web/studies/1.2/metadata", "docs/dicom-conformance.md"),
+        ("/dicom-web/studies/1.2/rendered", "docs/dicom-conformance.md"),
     ] {
         let answer = api.client.get(path).send().await;
         answer.assert_status(StatusCode::NOT_FOUND);

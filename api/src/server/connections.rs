@@ -3,6 +3,7 @@
 //! when the other side is gone without a word, or goes on for ever without asking for anything. With
 //! certificates each begins with a TLS hand-shake.
 
+use super::aborts::{Abort, Aborts};
 use super::deadline::{Deadline, Limits};
 use super::request_head;
 use crate::http::problem::{PROBLEM_JSON, Problem};
@@ -61,6 +62,7 @@ pub struct LimitedAcceptor {
     arriving: JoinSet<Option<Accepted>>,
     /// Of those the ones that wait, longest first.
     waiting: VecDeque<AbortHandle>,
+    aborts: Aborts,
 }
 
 /// A connection as poem takes it.
@@ -100,13 +102,26 @@ impl LimitedAcceptor {
             health: Arc::new(Semaphore::new(MAX_HEALTH)),
             arriving: JoinSet::new(),
             waiting: VecDeque::new(),
+            aborts: Aborts::default(),
         }
+    }
+
+    /// Which write nothing more once their response has failed.
+    #[must_use]
+    pub fn aborting(self, aborts: Aborts) -> Self {
+        Self { aborts, ..self }
     }
 
     /// Over TLS and no other way, if there is one.
     #[must_use]
     pub fn over(self, tls: Option<Arc<Tls>>) -> Self {
         Self { tls, ..self }
+    }
+
+    /// One that is aborted when its response fails.
+    fn watched(&self, (mut connection, local, remote, scheme): Accepted) -> Accepted {
+        connection.abort = remote.as_socket_addr().map(|peer| self.aborts.of(*peer));
+        (connection, local, remote, scheme)
     }
 
     /// Lets one wait for a place, in the stead of the one that has waited for longest if there are too many.
@@ -134,7 +149,7 @@ impl Acceptor for LimitedAcceptor {
         loop {
             let (stream, local, remote, _http) = tokio::select! {
                 Some(ended) = self.arriving.join_next() => match ended {
-                    Ok(Some(accepted)) => return Ok(accepted),
+                    Ok(Some(accepted)) => return Ok(self.watched(accepted)),
                     _ => continue,
                 },
                 next = self.acceptor.accept() => next?,
@@ -145,7 +160,9 @@ impl Acceptor for LimitedAcceptor {
             let (tls, idle_timeout, limits) = (self.tls.clone(), self.idle_timeout, self.limits);
             let arrived = Arrived { stream, local, remote, tls, idle_timeout, limits };
             match self.connection_limit.take(peer) {
-                Ok(place) if self.tls.is_none() => return Ok(arrived.at_once(place)),
+                Ok(place) if self.tls.is_none() => {
+                    return Ok(self.watched(arrived.at_once(place)));
+                }
                 Ok(place) => drop(self.arriving.spawn(arrived.after_hand_shake(place))),
                 Err(full) => {
                     tracing::debug!(peer = %arrived.remote, %full, "an HTTP connection waits");
@@ -276,17 +293,27 @@ pub struct Connection {
     /// What was received of it before, and how much of that was read.
     received: (Vec<u8>, usize),
     deadline: Deadline,
+    abort: Option<Abort>,
     _seat: Seat,
 }
 
 impl Connection {
     fn new(stream: Stream, limits: Limits, seat: Seat) -> Self {
-        Self { stream, received: (Vec::new(), 0), deadline: Deadline::new(limits), _seat: seat }
+        let deadline = Deadline::new(limits);
+        Self { stream, received: (Vec::new(), 0), deadline, abort: None, _seat: seat }
     }
 
     /// After these bytes were received.
     fn with(self, received: Vec<u8>) -> Self {
         Self { received: (received, 0), ..self }
+    }
+
+    /// Whether what is written would follow a response that failed.
+    fn check(&self) -> io::Result<()> {
+        match self.abort.as_ref().is_some_and(Abort::is_asked_for) {
+            true => Err(io::ErrorKind::ConnectionAborted.into()),
+            false => Ok(()),
+        }
     }
 
     /// Notes that something was sent.
@@ -330,6 +357,7 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.check()?;
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.sent(written)
     }
@@ -339,6 +367,7 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.check()?;
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
         self.sent(written)
     }

@@ -1,5 +1,6 @@
 //! The HTTP server below the routes: its connections, how many there are, and how long each may take.
 
+pub mod aborts;
 pub mod connections;
 mod deadline;
 mod request_head;

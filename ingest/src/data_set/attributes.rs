@@ -3,10 +3,10 @@
 
 use crate::data_set::acr_nema;
 use crate::data_set::header::{Header, HeaderReader, Tag, Wanted};
-use crate::data_set::text::alternatives::Alternative;
-use crate::data_set::text::{CharacterSets, Decoded, TextKind};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use character_sets::alternatives::Alternative;
+use character_sets::{CharacterSets, Decoded, TextKind};
 use contract::attributes::{
     Attribute, CARRIED, Form, MODALITY, REQUEST_ATTRIBUTES, REQUEST_ATTRIBUTES_SEQUENCE,
     SPECIFIC_CHARACTER_SET, Vr,

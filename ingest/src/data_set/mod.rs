@@ -3,4 +3,3 @@
 mod acr_nema;
 pub(crate) mod attributes;
 pub mod header;
-pub(crate) mod text;

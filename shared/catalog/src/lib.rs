@@ -46,10 +46,12 @@ pub use kept_series::{SeriesToKeep, WaitingRevision};
 pub use lease::{Lease, RENEW_EVERY};
 pub use losses::{Contradicted, Loss, LossCause, Witness};
 pub use records::{
-    Details, InstanceRecord, RevisionRecord, SenderRecord, SeriesRecord, Statistics, StudyRecord,
+    Details, InstanceRecord, RevisionRecord, SenderRecord, SeriesRecord, Statistics,
+    StoredInstance, StudyRecord,
 };
 pub use search::{
-    LevelSearch, Listed, Matching, Page, Position, SeriesOrder, SeriesSearch, StudySearch,
+    ALL_KEPT, KEPT, LevelSearch, Listed, Matching, NONE_KEPT, Page, Position, SOME_KEPT,
+    SeriesOrder, SeriesSearch, StoredOrder, StoredSearch, StudySearch,
 };
 pub use settings::CatalogSettings;
 pub use sqlite::{Disk, Lock, RestoredBackup};

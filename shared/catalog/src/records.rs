@@ -2,7 +2,7 @@
 
 use crate::encoding::{optional_timestamp, timestamp};
 use crate::error::CatalogError;
-use contract::event::{Disagreement, Identity, Reason};
+use contract::event::{Disagreement, Identity, Reason, StoredObject};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -159,6 +159,34 @@ impl InstanceRecord {
     #[must_use]
     pub fn received_at(&self) -> Option<Timestamp> {
         timestamp(self.received_at).ok()
+    }
+}
+
+/// An instance as it is retrieved: what it is, and its object in the instance store.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct StoredInstance {
+    /// By which the list is sorted: when it came, or its Instance Number (0020,0013), the greatest number where that is
+    /// none.
+    pub(crate) place: i64,
+    /// Series Instance UID (0020,000E).
+    pub series_instance_uid: String,
+    /// SOP Instance UID (0008,0018).
+    pub sop_instance_uid: String,
+    /// SOP Class UID (0008,0016).
+    pub sop_class_uid: String,
+    /// The transfer syntax in which it was received and is kept.
+    pub transfer_syntax_uid: String,
+    key: Option<String>,
+    bytes: Option<u64>,
+    blake3: Option<String>,
+}
+
+impl StoredInstance {
+    /// Its object: nothing of one that is catalogued and not kept.
+    #[must_use]
+    pub fn object(&self) -> Option<StoredObject> {
+        let (key, blake3) = (self.key.clone()?, self.blake3.clone()?);
+        Some(StoredObject { key, bytes: self.bytes?, blake3 })
     }
 }
 

@@ -4,6 +4,7 @@ use crate::attributes::Level;
 use crate::records::Details;
 use contract::attributes::{Attribute, keyword};
 use contract::event::Source;
+use contract::uid::StudyInstanceUid;
 use jiff::Timestamp;
 
 /// Which series by their state.
@@ -129,7 +130,19 @@ pub struct LevelSearch {
     pub offset: u32,
     /// How many are told at most.
     pub limit: u32,
+    /// Whether to tell which have objects in the instance store: as [`KEPT`].
+    pub with_objects: bool,
 }
+
+/// Under this key a search tells how many instances of a result have objects: [`NONE_KEPT`], [`SOME_KEPT`] or
+/// [`ALL_KEPT`].
+pub const KEPT: &str = "Kept";
+/// No instance has an object.
+pub const NONE_KEPT: u64 = 0;
+/// Some have.
+pub const SOME_KEPT: u64 = 1;
+/// All have.
+pub const ALL_KEPT: u64 = 2;
 
 impl LevelSearch {
     /// What is told of results, of which there is one more than the limit if there are more; and whether there are.
@@ -141,6 +154,28 @@ impl LevelSearch {
         }
         (found, more)
     }
+}
+
+/// Which instances are retrieved: those of a series that are of this study, or one of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredSearch {
+    /// Their study.
+    pub study: StudyInstanceUid,
+    /// Their series, as [`series_of_study`](crate::CatalogReader::series_of_study) has it.
+    pub series: String,
+    /// SOP Instance UID of the only one.
+    pub instance: Option<String>,
+    /// What they are sorted by; equals by SOP Instance UID.
+    pub order: StoredOrder,
+}
+
+/// What instances are sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoredOrder {
+    /// When they came into the series, for which there is an index.
+    Arrival,
+    /// Instance Number (0020,0013), as people look at them. Each page sorts the whole series.
+    Number,
 }
 
 /// What the value of an attribute has to be. Blanks around it count no more than those around what is

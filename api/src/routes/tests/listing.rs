@@ -2,6 +2,8 @@
 
 use super::*;
 use std::collections::HashSet;
+use std::path::Path;
+use store::{Objects, StoreUrl};
 
 /// A catalogue that fills up as a test says.
 pub(super) struct Feed {
@@ -12,6 +14,13 @@ pub(super) struct Feed {
 impl Feed {
     pub(super) async fn new() -> Self {
         Self { api: api(true).await, sequence: 0 }
+    }
+
+    /// With the instance store in a folder.
+    pub(super) async fn keeping(folder: &Path) -> Self {
+        let objects = Objects::open(&StoreUrl::Folder(folder.to_owned()));
+        let store = InstanceStore::new(objects, None);
+        Self { api: api_with(true, Guard::default(), store).await, sequence: 0 }
     }
 
     /// Records an instance with these attributes, and leaves its series open.

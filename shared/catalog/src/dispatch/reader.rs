@@ -6,9 +6,10 @@ use crate::batch::{Bookmark, RegistrationOutcome};
 use crate::error::CatalogError;
 use crate::postgres::{self, within};
 use crate::records::{
-    Details, InstanceRecord, RevisionRecord, SenderRecord, SeriesRecord, Statistics, StudyRecord,
+    Details, InstanceRecord, RevisionRecord, SenderRecord, SeriesRecord, Statistics,
+    StoredInstance, StudyRecord,
 };
-use crate::search::{LevelSearch, Page, Position, SeriesSearch, StudySearch};
+use crate::search::{LevelSearch, Page, Position, SeriesSearch, StoredSearch, StudySearch};
 use crate::settings::CatalogSettings;
 use crate::sqlite;
 use contract::uid::{SeriesInstanceUid, StudyInstanceUid};
@@ -180,6 +181,30 @@ impl CatalogReader {
     /// When the catalogue can't be read.
     pub async fn count_found(&self, search: &LevelSearch) -> Result<u64, CatalogError> {
         on!(self, one => one.count_found(search))
+    }
+
+    /// The series of a study by their UIDs, those too of which only some instances are of this study.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn series_of_study(
+        &self,
+        study: &StudyInstanceUid,
+    ) -> Result<Vec<String>, CatalogError> {
+        on!(self, one => one.series_of_study(study))
+    }
+
+    /// The instances of a series that come after one, each with its object in the instance store; at most so many.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn stored_instances(
+        &self,
+        search: &StoredSearch,
+        after: Option<&StoredInstance>,
+        limit: u32,
+    ) -> Result<Vec<StoredInstance>, CatalogError> {
+        on!(self, one => one.stored_instances(search, after, limit))
     }
 
     /// The senders that were heard of, by AE title.

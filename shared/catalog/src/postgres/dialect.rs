@@ -68,6 +68,22 @@ macro_rules! any_end {
     };
 }
 
+/// A text as an integer. What is none, or has more than 12 digits, comes after all others.
+macro_rules! integer {
+    ($text:literal) => {
+        concat!(
+            "(case when length(btrim(",
+            $text,
+            ")) <= 12 and btrim(",
+            $text,
+            ") ~ '^[+-]?[0-9]+$'
+             then cast(btrim(",
+            $text,
+            ") as bigint) else 9223372036854775807 end)"
+        )
+    };
+}
+
 /// The function that finds a text in another one: where it is from 1, or 0.
 macro_rules! instr {
     () => {

@@ -116,6 +116,7 @@ async fn an_attribute_that_is_added_to_the_table_is_written_found_and_returned()
             attributes: added.clone(),
             offset: 0,
             limit: 10,
+            with_objects: false,
         };
         let (found, _) = reader.search(&search).await.unwrap();
         let returned = Details::from_iter([

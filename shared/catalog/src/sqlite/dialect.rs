@@ -70,6 +70,31 @@ macro_rules! any_end {
     };
 }
 
+/// A text as an integer. What is none, or has more than 12 digits, comes after all others.
+macro_rules! integer {
+    ($text:literal) => {
+        concat!(
+            "(case when length(trim(",
+            $text,
+            ")) between 1 and 12
+                 and ltrim(trim(",
+            $text,
+            "), '+-') not glob '*[^0-9]*'
+                 and length(trim(",
+            $text,
+            ")) - length(ltrim(trim(",
+            $text,
+            "), '+-')) <= 1
+                 and ltrim(trim(",
+            $text,
+            "), '+-') <> ''
+             then cast(trim(",
+            $text,
+            ") as integer) else 9223372036854775807 end)"
+        )
+    };
+}
+
 /// The function that finds a text in another one: where it is from 1, or 0.
 macro_rules! instr {
     () => {

@@ -118,7 +118,9 @@ async fn what_is_searched_for_most_is_found_by_an_index() {
         for level in [Level::Study, Level::Series, Level::Instance] {
             let (attributes, requested) = (vec![keyword::PatientID], Vec::new());
             let (matching, offset, limit) = (matching.clone(), 0, 100);
-            let search = LevelSearch { level, matching, requested, attributes, offset, limit };
+            let with_objects = true;
+            let search =
+                LevelSearch { level, matching, requested, attributes, offset, limit, with_objects };
             plans.push(plan(&catalog, |query| qido::push_results(&search, query)).await);
         }
         for plan in plans {

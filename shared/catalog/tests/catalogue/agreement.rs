@@ -3,10 +3,10 @@
 use crate::feed::{Feed, changed, instance};
 use catalog::{
     Attribute, CatalogReader, Kind, Level, LevelSearch, Listed, Matching, Page, Position,
-    SeriesOrder, SeriesSearch, StudySearch, attributes_of, keyword,
+    SeriesOrder, SeriesSearch, StoredOrder, StoredSearch, StudySearch, attributes_of, keyword,
 };
 use contract::attributes::{ATTRIBUTES, Qido, Vr};
-use contract::event::{AttributeValue, InstanceStored, Source};
+use contract::event::{AttributeValue, InstanceStored, Source, StoredObject};
 use contract::uid::{SeriesInstanceUid, StudyInstanceUid};
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -331,7 +331,15 @@ async fn each_attribute_is_matched_alike() {
                 let matching = matching.clone();
                 let attributes = vec![keyword::PatientName, keyword::StudyInstanceUID];
                 let (requested, offset, limit) = (Vec::new(), 0, 100);
-                let search = LevelSearch { level, matching, requested, attributes, offset, limit };
+                let search = LevelSearch {
+                    level,
+                    matching,
+                    requested,
+                    attributes,
+                    offset,
+                    limit,
+                    with_objects: true,
+                };
                 let (results, _) =
                     agreed(&both, &search, async |reader| reader.search(&search).await.unwrap())
                         .await;
@@ -374,7 +382,15 @@ async fn results_have_the_same_attributes_wherever_they_begin() {
         for (offset, limit) in [(0, 100), (0, 2), (3, 4), (90, 5)] {
             let attributes = attributes.clone();
             let (matching, requested) = (Vec::new(), Vec::new());
-            let search = LevelSearch { level, matching, requested, attributes, offset, limit };
+            let search = LevelSearch {
+                level,
+                matching,
+                requested,
+                attributes,
+                offset,
+                limit,
+                with_objects: true,
+            };
             agreed(&both, &search, async |reader| reader.search(&search).await.unwrap()).await;
         }
         if level == Level::Study {
@@ -384,7 +400,15 @@ async fn results_have_the_same_attributes_wherever_they_begin() {
             let requested = vec![("RequestedProcedureID", Matching::Equals((*text).to_owned()))];
             let attributes = vec![keyword::RequestAttributesSequence];
             let (matching, offset, limit) = (Vec::new(), 0, 100);
-            let search = LevelSearch { level, matching, requested, attributes, offset, limit };
+            let search = LevelSearch {
+                level,
+                matching,
+                requested,
+                attributes,
+                offset,
+                limit,
+                with_objects: true,
+            };
             agreed(&both, &search, async |reader| reader.search(&search).await.unwrap()).await;
         }
     }
@@ -455,4 +479,70 @@ async fn both_are_filled_with_the_same_series() {
     // The lease is in it, so it is there before anything was read.
     postgres.as_mut().unwrap().retain(|row| !row.starts_with("bookmark "));
     assert!(sqlite.unwrap() == postgres.unwrap());
+}
+
+#[tokio::test]
+async fn instances_with_their_objects_are_in_the_same_order() {
+    let mut events = events();
+    for (place, event) in events.iter_mut().enumerate() {
+        event.series_instance_uid = SeriesInstanceUid::parse("2.1").unwrap();
+        if place % 3 > 0 {
+            event.object = Some(StoredObject {
+                key: format!("spool/node/00/{place}.dcm"),
+                bytes: 4711,
+                blake3: place.to_string(),
+            });
+        }
+    }
+    let Some(postgres) = TestDatabase::postgres() else { return };
+    let mut both = [Feed::on(TestDatabase::sqlite()).await, Feed::on(postgres).await];
+    for feed in &mut both {
+        for batch in events.chunks(5) {
+            feed.receive(batch.to_vec()).await;
+        }
+    }
+    let mut found = 0;
+    for study in ["1.0", "1.1", "1.2", "1.3", "1.4", "1.9"] {
+        let study = StudyInstanceUid::parse(study).unwrap();
+        let series =
+            agreed(&both, &study, async |reader| reader.series_of_study(&study).await.unwrap());
+        let orders = [StoredOrder::Number, StoredOrder::Arrival];
+        let searches = series.await.into_iter().flat_map(|series| {
+            orders.map(|order| StoredSearch {
+                study: study.clone(),
+                series: series.clone(),
+                instance: None,
+                order,
+            })
+        });
+        for search in searches {
+            let all = agreed(&both, &search, async |reader| {
+                reader.stored_instances(&search, None, 100).await.unwrap()
+            })
+            .await;
+            // Page by page they are the same.
+            let (mut paged, mut after) = (Vec::new(), None);
+            loop {
+                let page = agreed(&both, &search, async |reader| {
+                    reader.stored_instances(&search, after.as_ref(), 2).await.unwrap()
+                })
+                .await;
+                let Some(last) = page.last() else { break };
+                after = Some(last.clone());
+                paged.extend(page);
+            }
+            assert_eq!(paged, all, "{search:?}");
+            for one in &all {
+                let instance = Some(one.sop_instance_uid.clone());
+                let search = StoredSearch { instance, ..search.clone() };
+                let only = agreed(&both, &search, async |reader| {
+                    reader.stored_instances(&search, None, 2).await.unwrap()
+                })
+                .await;
+                assert_eq!(only, std::slice::from_ref(one));
+            }
+            found += all.len();
+        }
+    }
+    assert_eq!(found, 2 * events.len());
 }

@@ -30,6 +30,7 @@ async fn instances_by(feed: &Feed, by: (&str, &str)) -> Vec<(String, String)> {
         attributes,
         offset: 0,
         limit: 100,
+        with_objects: false,
     };
     let (found, _) = feed.reader.search(&search).await.unwrap();
     assert_eq!(feed.reader.count_found(&search).await.unwrap(), found.len() as u64);
@@ -142,6 +143,7 @@ async fn a_study_of_two_patients_is_found_by_either(mut feed: Feed) {
             attributes,
             offset: 0,
             limit: 10,
+            with_objects: false,
         };
         let (found, _) = feed.reader.search(&search).await.unwrap();
         let told = json!({"PatientID": patient, "NumberOfStudyRelatedInstances": 1});

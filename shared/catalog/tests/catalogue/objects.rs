@@ -1,10 +1,17 @@
 //! Instances in the instance store: the catalogue says where each is, and tells other bytes from the same ones.
 
 use crate::feed::{Feed, changed};
+use catalog::{
+    ALL_KEPT, Details, KEPT, Level, LevelSearch, SOME_KEPT, StoredOrder, StoredSearch, keyword,
+};
 use completion::Effect;
 use contract::event::InstanceStored;
+use contract::uid::StudyInstanceUid;
 
-on_both!(an_instance_is_where_its_latest_bytes_are);
+on_both!(
+    an_instance_is_where_its_latest_bytes_are,
+    instances_are_retrieved_by_number_and_only_in_their_own_study,
+);
 
 /// An instance whose object has these last digits in its key and hash; empty: it is not kept.
 fn kept(sop: &str, object: &str) -> InstanceStored {
@@ -57,4 +64,59 @@ async fn an_instance_is_where_its_latest_bytes_are(mut feed: Feed) {
     let other = changed("2.25.7", "2.1", |event| event["Digest"] = "d1".into());
     assert_eq!(feed.receive([other]).await, [Effect::Corrected]);
     assert_eq!(object(&feed, "2.1").await, (String::new(), None, String::new()));
+}
+
+async fn instances_are_retrieved_by_number_and_only_in_their_own_study(mut feed: Feed) {
+    let of = |sop: &str, number: &str, study: &str, object: &str| {
+        let mut event = kept(sop, object);
+        let mut value = serde_json::to_value(&event).unwrap();
+        value["InstanceNumber"] = number.into();
+        value["StudyInstanceUID"] = study.into();
+        event = serde_json::from_value(value).unwrap();
+        event
+    };
+    feed.receive([
+        of("3.1", "10", "1.1", "a"),
+        of("3.2", " 2", "1.1", "b"),
+        of("3.3", "no number", "1.1", "c"),
+        of("3.4", "-1", "1.1", ""),
+        of("3.5", "2", "1.1", "e"),
+    ])
+    .await;
+    let found = async |feed: &Feed, study: &str| {
+        let study = StudyInstanceUid::parse(study).unwrap();
+        let mut found = Vec::new();
+        for series in feed.reader.series_of_study(&study).await.unwrap() {
+            let (study, instance, order) = (study.clone(), None, StoredOrder::Number);
+            let search = StoredSearch { study, series, instance, order };
+            found.extend(feed.reader.stored_instances(&search, None, 9).await.unwrap());
+        }
+        found.into_iter().map(|it| it.sop_instance_uid).collect::<Vec<_>>()
+    };
+    assert_eq!(found(&feed, "1.1").await, ["3.4", "3.2", "3.5", "3.1", "3.3"]);
+    assert_eq!(found(&feed, "1.2").await, [""; 0]);
+    // One of the series is of another study.
+    feed.receive([of("3.6", "1", "1.2", "f")]).await;
+    assert_eq!(found(&feed, "1.1").await, ["3.4", "3.2", "3.5", "3.1", "3.3"]);
+    assert_eq!(found(&feed, "1.2").await, ["3.6"]);
+
+    let kept_at = async |level, study: &str| {
+        let search = LevelSearch {
+            level,
+            matching: vec![(
+                keyword::StudyInstanceUID,
+                catalog::Matching::Equals(study.to_owned()),
+            )],
+            requested: Vec::new(),
+            attributes: vec![keyword::StudyInstanceUID],
+            offset: 0,
+            limit: 100,
+            with_objects: true,
+        };
+        let (found, _) = feed.reader.search(&search).await.unwrap();
+        found.iter().map(|it: &Details| it[KEPT].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(kept_at(Level::Series, "1.1").await, [SOME_KEPT]);
+    assert_eq!(kept_at(Level::Series, "1.2").await, [ALL_KEPT]);
+    assert_eq!(kept_at(Level::Instance, "1.1").await.iter().sum::<u64>(), 4 * ALL_KEPT);
 }

@@ -7,6 +7,7 @@ mod expressions;
 mod history;
 pub(crate) mod matching;
 mod names;
+mod objects;
 mod paging;
 pub(crate) mod qido;
 pub(crate) mod senders;

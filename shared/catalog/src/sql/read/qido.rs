@@ -12,10 +12,18 @@ use super::matching::{self, push_on};
 use crate::attributes::Level;
 use crate::error::CatalogError;
 use crate::records::Details;
-use crate::search::LevelSearch;
+use crate::search::{KEPT, LevelSearch};
 use contract::attributes::{Attribute, Kind, keyword};
 use sqlx::QueryBuilder;
 use std::borrow::Cow;
+
+/// The beginning of an expression that counts none, some or all instances for [`KEPT`].
+macro_rules! kept {
+    () => {
+        "(select coalesce(min(case when object_key is null then 0 else 1 end)
+             + max(case when object_key is null then 0 else 1 end), 0) from instances "
+    };
+}
 
 /// Where results are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +93,25 @@ impl Where {
         }
     }
 
+    /// The expression that gives how many instances have objects in the instance store.
+    fn kept(self, level: Level) -> &'static str {
+        match (level, self) {
+            (Level::Study, _) => concat!(
+                kept!(),
+                "join series as member on member.series_instance_uid = instances.series_instance_uid
+                 where member.study_instance_uid = studies.study_instance_uid)"
+            ),
+            (Level::Series, Self::Agreeing) => concat!(
+                kept!(),
+                "where instances.series_instance_uid = series.series_instance_uid)"
+            ),
+            (Level::Series, Self::Disagreeing) => {
+                concat!(kept!(), "where instances.identity = identities.id)")
+            }
+            (Level::Instance, _) => "case when instances.object_key is null then 0 else 2 end",
+        }
+    }
+
     /// The expression that gives an attribute's value.
     fn column(self, attribute: &Attribute) -> Cow<'static, str> {
         match (attribute.keyword, self) {
@@ -122,7 +149,8 @@ pub(crate) fn push_results(search: &LevelSearch, query: &mut QueryBuilder<Databa
     let order = format!("2{direction}, 3");
     for (half, place) in HALVES.into_iter().zip(Where::ALL) {
         let values = search.attributes.iter().map(|it| (it.keyword, place.column(it)));
-        let object = object(values);
+        let kept = search.with_objects.then(|| (KEPT, place.kept(search.level).into()));
+        let object = object(values.chain(kept));
         query.push(format_args!("{half}select {object} as row, {}", place.order(search.level)));
         push_conditions(search, query, place);
         push_end_of_half(query, &order, up_to);

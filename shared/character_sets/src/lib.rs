@@ -9,7 +9,7 @@ use encoding_rs::{
     ISO_8859_7, ISO_8859_8, ISO_8859_15, SHIFT_JIS, UTF_8, WINDOWS_874, WINDOWS_1252, WINDOWS_1254,
 };
 
-pub(crate) mod alternatives;
+pub mod alternatives;
 mod evidence;
 
 const ESCAPE: u8 = 0x1b;
@@ -17,7 +17,7 @@ const ESCAPE: u8 = 0x1b;
 /// Which delimiters an attribute's text has: at each of them the code extensions in force end
 /// (PS3.5 section 6.1.2.5.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum TextKind {
+pub enum TextKind {
     /// PN: `^` and `=` part its components and groups, `\` its values.
     PersonName,
     /// LO, SH, UC: `\` parts values.
@@ -28,7 +28,7 @@ pub(crate) enum TextKind {
 
 /// The character sets that Specific Character Set (0008,0005) names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct CharacterSets<'a> {
+pub struct CharacterSets<'a> {
     sets: Sets,
     /// The value as it was declared.
     declared: &'a [u8],
@@ -36,7 +36,7 @@ pub(crate) struct CharacterSets<'a> {
 
 /// The text of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Decoded {
+pub struct Decoded {
     /// In the character sets that were declared.
     pub text: String,
     /// Whether it has to be seen if another one does better: see [`alternatives`].
@@ -127,7 +127,7 @@ impl<'a> CharacterSets<'a> {
     /// Reads the value of Specific Character Set (0008,0005). Padding, case, and the misspellings
     /// that are met with (`ISO-IR 100`, `ISO IR100`, `iso8859-1`, `utf-8`, `GB2312`) don't matter.
     #[must_use]
-    pub(crate) fn parse(declared: &'a [u8]) -> Self {
+    pub fn parse(declared: &'a [u8]) -> Self {
         let text = String::from_utf8_lossy(declared).to_ascii_uppercase();
         let mut terms = text.split('\\').map(|term| term.trim_matches([' ', '\0']));
         let first = terms.next().unwrap_or_default();
@@ -152,7 +152,7 @@ impl<'a> CharacterSets<'a> {
     /// The text of one attribute, all of its values with their `\`. Padding at the end is gone,
     /// and NULs are.
     #[must_use]
-    pub(crate) fn decode(&self, kind: TextKind, raw: &[u8]) -> Decoded {
+    pub fn decode(&self, kind: TextKind, raw: &[u8]) -> Decoded {
         let plain = raw.iter().all(|byte| byte.is_ascii() && *byte != ESCAPE);
         if plain {
             let text = tidy(String::from_utf8_lossy(raw).into_owned());

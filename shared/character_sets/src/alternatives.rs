@@ -15,19 +15,19 @@ const GUESSED: u32 = 3;
 
 /// Another character set than the declared one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Alternative {
+pub struct Alternative {
     sets: Sets,
     /// As the Encoding Standard calls it, which is mostly as IANA does.
     pub name: &'static str,
 }
 
 /// A value in doubt.
-pub(crate) type Doubtful<'a> = (TextKind, &'a [u8]);
+pub type Doubtful<'a> = (TextKind, &'a [u8]);
 
 impl CharacterSets<'_> {
     /// The set in which values that are in doubt read best together; `None` if that is the declared one.
     #[must_use]
-    pub(crate) fn alternative(&self, values: &[Doubtful<'_>]) -> Option<Alternative> {
+    pub fn alternative(&self, values: &[Doubtful<'_>]) -> Option<Alternative> {
         let read = |sets: Sets| -> u32 {
             values.iter().map(|(kind, raw)| oddity(&sets.decode(*kind, raw).text)).sum()
         };
@@ -70,7 +70,7 @@ impl Alternative {
 
     /// The text of a value that is in doubt.
     #[must_use]
-    pub(crate) fn decode(&self, kind: TextKind, raw: &[u8]) -> String {
+    pub fn decode(&self, kind: TextKind, raw: &[u8]) -> String {
         self.sets.decode(kind, raw).text
     }
 }
