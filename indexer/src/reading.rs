@@ -2,7 +2,8 @@
 
 use contract::event::{
     AssociationClosed, CompletionRequested, DeletionRequested, GoneRequested, IngestStarted,
-    InstanceReceiving, InstanceStored, RegistrationRequested, ReleaseRequested, TrustRequested,
+    InstanceReceiving, InstanceStored, RegistrationRequested, ReleaseRequested, SourceAnswered,
+    TrustRequested,
 };
 use contract::subject::{AssociationChange, Subject};
 use serde::de::DeserializeOwned;
@@ -23,6 +24,8 @@ pub enum Reading {
     Closed(AssociationClosed),
     /// A receiver started.
     Started(IngestStarted),
+    /// A source was asked how many instances it has.
+    Answered(Box<SourceAnswered>),
     /// Somebody vouches for a series.
     RegistrationRequested(Box<RegistrationRequested>),
     /// An operator wants a series to be complete.
@@ -60,6 +63,7 @@ pub fn read(subject: &str, payload: &[u8]) -> Reading {
             ..
         } => json(payload, Reading::Closed),
         Subject::IngestStarted { .. } => json(payload, Reading::Started),
+        Subject::SourceAnswered { .. } => json(payload, |event| Reading::Answered(Box::new(event))),
         Subject::RegistrationRequested { .. } => {
             json(payload, |event| Reading::RegistrationRequested(Box::new(event)))
         }
@@ -72,6 +76,7 @@ pub fn read(subject: &str, payload: &[u8]) -> Reading {
         Subject::GoneRequested { .. } => json(payload, Reading::GoneRequested),
         Subject::Association { .. }
         | Subject::Clock { .. }
+        | Subject::SourceAsked { .. }
         | Subject::IngestResumed { .. }
         | Subject::SeriesCompleted { .. }
         | Subject::SeriesDeleted { .. }

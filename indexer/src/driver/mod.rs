@@ -153,6 +153,7 @@ impl Driver {
         tracing::info!(after = last_sequence, open_series = open.len(), "indexing");
         self.metrics.resumed(last_sequence, open.len());
         session.debouncer.restore(open, self.catalog.disproved().await?);
+        session.debouncer.restore_sources(self.catalog.asked_sources().await?);
         session.studies.restore(self.catalog.open_studies().await?, position.now);
         session.leave_studies().await?;
         self.health.ready();

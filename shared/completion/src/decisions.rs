@@ -28,9 +28,11 @@ pub struct Completion {
     pub opened_at: Timestamp,
     /// The watermark at which it was decided, in the broker's time.
     pub decided_at: Timestamp,
-    /// How many instances there were to be, if that is known: as its sender said, or as its source counts.
+    /// How many instances there were to be, if that is known.
     pub expected: Option<u64>,
-    /// Which of them are not here, as far as the source names them.
+    /// How many its source has, if it was asked and that is more than are here.
+    pub at_source: Option<u64>,
+    /// Which of these are not here, as far as the source names them.
     pub absent: Vec<String>,
     /// How many instances the receivers answered with Success and INSTANCES does not have.
     pub missing: u64,

@@ -92,10 +92,10 @@ impl World {
         }
     }
 
-    /// The one completion at this time: why, and how many there were to be.
+    /// The one completion at this time: why, and what the source has more.
     fn completion(&mut self, at: i64) -> (Reason, Option<u64>, Vec<String>) {
         match &self.at(at)[..] {
-            [Decided::Complete(it)] => (it.reason, it.expected, it.absent.clone()),
+            [Decided::Complete(it)] => (it.reason, it.at_source, it.absent.clone()),
             other => panic!("{other:?}"),
         }
     }
@@ -281,6 +281,6 @@ fn nobody_is_asked_who_is_not_configured() {
     };
     debouncer.answered(&answered);
     debouncer.advance(second(11));
-    assert!(matches!(debouncer.poll(), Some(Decided::Complete(it)) if it.expected.is_none()));
+    assert!(matches!(debouncer.poll(), Some(Decided::Complete(it)) if it.at_source.is_none()));
     assert!(debouncer.take_consequences().sources.is_empty());
 }

@@ -223,7 +223,8 @@ impl Debouncer {
             reason: due.reason,
             opened_at: state.opened_at,
             decided_at: self.watermark,
-            expected: state.expected.max(more),
+            expected: state.expected,
+            at_source: more,
             missing: state.missing,
             absent: match (more, state.asking) {
                 (Some(_), Some(asking)) => asking.absent,
