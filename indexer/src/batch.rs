@@ -7,7 +7,7 @@ use catalog::{
 };
 use completion::Senders;
 use completion::debounce::{Answered, Closed, Debouncer, Receiving, Stored};
-use completion::{Consequences, Effect};
+use completion::{Consequences, Effect, Question};
 use contract::event::{SeriesShare, SourceAnswered};
 use jiff::Timestamp;
 
@@ -182,6 +182,12 @@ fn observe(debouncer: &mut Debouncer, at: Timestamp, reading: &Reading) {
             debouncer.deletion_requested(&event.series_instance_uid, at);
         }
         Reading::TrustRequested(event) => debouncer.trusted(&event.calling_ae_title),
+        Reading::Asked(event) => debouncer.asked(&Question {
+            series: event.series_instance_uid.clone(),
+            id: event.question_id.clone(),
+            source: event.calling_ae_title.clone(),
+            asked_at: event.asked_at,
+        }),
         Reading::Stored(_)
         | Reading::Answered(_)
         | Reading::RegistrationRequested(_)

@@ -3,7 +3,7 @@
 use contract::event::{
     AssociationClosed, CompletionRequested, DeletionRequested, GoneRequested, IngestStarted,
     InstanceReceiving, InstanceStored, RegistrationRequested, ReleaseRequested, SourceAnswered,
-    TrustRequested,
+    SourceAsked, TrustRequested,
 };
 use contract::subject::{AssociationChange, Subject};
 use serde::de::DeserializeOwned;
@@ -24,7 +24,9 @@ pub enum Reading {
     Closed(AssociationClosed),
     /// A receiver started.
     Started(IngestStarted),
-    /// A source was asked how many instances it has.
+    /// A source is asked how many instances it has.
+    Asked(Box<SourceAsked>),
+    /// What came of it.
     Answered(Box<SourceAnswered>),
     /// Somebody vouches for a series.
     RegistrationRequested(Box<RegistrationRequested>),
@@ -63,6 +65,7 @@ pub fn read(subject: &str, payload: &[u8]) -> Reading {
             ..
         } => json(payload, Reading::Closed),
         Subject::IngestStarted { .. } => json(payload, Reading::Started),
+        Subject::SourceAsked { .. } => json(payload, |event| Reading::Asked(Box::new(event))),
         Subject::SourceAnswered { .. } => json(payload, |event| Reading::Answered(Box::new(event))),
         Subject::RegistrationRequested { .. } => {
             json(payload, |event| Reading::RegistrationRequested(Box::new(event)))
@@ -76,7 +79,6 @@ pub fn read(subject: &str, payload: &[u8]) -> Reading {
         Subject::GoneRequested { .. } => json(payload, Reading::GoneRequested),
         Subject::Association { .. }
         | Subject::Clock { .. }
-        | Subject::SourceAsked { .. }
         | Subject::IngestResumed { .. }
         | Subject::SeriesCompleted { .. }
         | Subject::SeriesDeleted { .. }

@@ -198,6 +198,27 @@ fn a_larger_number_holds_whenever_it_was_given() {
 }
 
 #[test]
+fn what_is_on_the_record_tells_a_catalogue_that_is_made_of_it_what_was_asked() {
+    let mut world = World::new();
+    world.stored(1, 0);
+    let question = world.question(11);
+    let mut rebuilt = World::new();
+    rebuilt.stored(1, 0);
+    rebuilt.debouncer.asked(&question);
+    rebuilt.nothing(14);
+    for world in [&mut world, &mut rebuilt] {
+        world.answered(&question, 15, Some(1));
+        // Read again, and too late for a series that goes on.
+        world.debouncer.asked(&question);
+        assert_eq!(world.completion(16), QUIET);
+        world.stored(1, 17);
+        world.debouncer.asked(&question);
+        world.nothing(27);
+        world.question(28);
+    }
+}
+
+#[test]
 fn an_operator_and_the_longest_time_are_not_held_up() {
     let mut world = World::new();
     world.stored(1, 0);

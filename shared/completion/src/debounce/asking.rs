@@ -29,6 +29,21 @@ pub struct Answered<'a> {
 }
 
 impl Debouncer {
+    /// A question is on the record. Whoever put it knows; to a catalogue that is made of the record it is news.
+    pub fn asked(&mut self, question: &Question) {
+        let Some((open, _)) = self.open.get_mut(&question.series) else { return };
+        let is_asked = self.senders.rules(&open.sender).ask_timeout.is_some();
+        // It may be of an earlier revision, or of before the last activity.
+        if !is_asked || open.sender != question.source || question.asked_at <= open.last_activity {
+            return;
+        }
+        let asking = open.asking.get_or_insert_with(Asking::new);
+        if number(&asking.question) < number(&question.id) {
+            asking.ask(question.id.clone(), question.asked_at);
+            self.reschedule(&question.series);
+        }
+    }
+
     /// A source has answered, or could not be asked.
     pub fn answered(&mut self, answered: &Answered<'_>) {
         let asked = self.open.get(answered.series).and_then(|(open, _)| open.asking.as_ref());
@@ -139,6 +154,11 @@ impl Debouncer {
             self.changed_sources.insert(source.clone());
         }
     }
+}
+
+/// Questions of a series are numbered by when they are put.
+fn number(question: &str) -> Option<i128> {
+    question.parse().ok()
 }
 
 /// The number of instances of a series is known anew: what it is held for may be there.
