@@ -70,6 +70,12 @@ impl Senders {
         self.by_ae_title.get(ae_title).unwrap_or(&self.all)
     }
 
+    /// Whether any source is asked how many instances it has.
+    #[must_use]
+    pub fn ask(&self) -> bool {
+        self.by_ae_title.values().any(|rules| rules.ask_timeout.is_some())
+    }
+
     /// Whether it matters how many instances the series of a sender has.
     #[must_use]
     pub fn count(&self, ae_title: &str) -> bool {

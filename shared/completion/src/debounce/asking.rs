@@ -8,7 +8,7 @@ use crate::asking::{Asking, Phase, SILENT_AFTER, later};
 use crate::clock::Step;
 use crate::{AskedSource, Decided, OpenSeries, Question};
 use contract::event::Reason;
-use contract::uid::SeriesInstanceUid;
+use contract::uid::{SeriesInstanceUid, is_legal_uid};
 use jiff::Timestamp;
 
 /// A source was asked, and this came of it.
@@ -96,6 +96,10 @@ impl Debouncer {
     pub(super) fn ask_first(&mut self, due: Due, series: &SeriesInstanceUid) -> Option<Decided> {
         // An operator is not held up, and nothing is held for longer than `max_open`.
         if matches!(due.reason, Reason::Requested | Reason::Overdue) {
+            return None;
+        }
+        // What is no UID can't be asked for.
+        if !is_legal_uid(series.as_str()) {
             return None;
         }
         let (now, (open, _)) = (self.watermark, self.open.get_mut(series)?);
