@@ -3,8 +3,8 @@
 use crate::command::{
     CommandAssembly, CommandError, Operation, Response, UnexpectedFragment, read_response,
 };
-use crate::identifier::MAX_IDENTIFIER_LENGTH;
 use crate::framer::{Frame, Framer, FramingError};
+use crate::identifier::MAX_IDENTIFIER_LENGTH;
 use crate::negotiation::MAX_ASSOCIATE_LENGTH;
 use crate::p_data::{Kind, fragment_length};
 use crate::pdu::{A_ABORT, A_ASSOCIATE_RQ, A_RELEASE_RP, A_RELEASE_RQ, HEADER_LENGTH};
@@ -302,13 +302,8 @@ mod tests {
                 [(store, Operation::Store, 7), (echo, Operation::Echo, 8)]
             {
                 let (status, error_comment) = (Status::Success, String::new());
-                let wanted = Response {
-                    operation,
-                    message_id,
-                    status,
-                    error_comment,
-                    has_data_set: false,
-                };
+                let wanted =
+                    Response { operation, message_id, status, error_comment, has_data_set: false };
                 assert_eq!(response, &Received::Response(wanted));
             }
         }

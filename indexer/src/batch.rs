@@ -2,9 +2,7 @@
 //! past the completion rules.
 
 use crate::reading::Reading;
-use catalog::{
-    self, Bookmark, Contradicted, EventMark, Named, Received, Recorded, Registration,
-};
+use catalog::{self, Bookmark, Contradicted, EventMark, Named, Received, Recorded, Registration};
 use completion::Senders;
 use completion::debounce::{Answered, Closed, Debouncer, Receiving, Stored};
 use completion::{Consequences, Effect, Question};
@@ -56,7 +54,9 @@ impl Batch {
             Reading::Stored(event) => {
                 let series = &event.series_instance_uid;
                 // Once for a run of one series is enough; the catalogue counts each only once.
-                if senders.count(&event.calling_ae_title) && self.rows.counted.last() != Some(series) {
+                if senders.count(&event.calling_ae_title)
+                    && self.rows.counted.last() != Some(series)
+                {
                     self.rows.counted.push(series.clone());
                 }
                 self.events.push(Event::Stored { expected: senders.expected(&event) });

@@ -5,11 +5,7 @@ use jiff::SignedDuration;
 use shared::senders::{SenderEntry, SendersFile};
 
 /// What the senders file says; `all` holds where it is silent.
-pub(crate) fn senders_of(
-    file: SendersFile,
-    all: &Rules,
-    ask_timeout: SignedDuration,
-) -> Senders {
+pub(crate) fn senders_of(file: SendersFile, all: &Rules, ask_timeout: SignedDuration) -> Senders {
     file.senders.into_iter().fold(Senders::new(all.clone()), |senders, sender| {
         let ae_title = sender.ae_title.clone();
         senders.with(&ae_title, over(sender, all, ask_timeout))

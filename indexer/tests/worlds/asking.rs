@@ -90,7 +90,9 @@ impl Bug {
                 asking.phase = Phase::Settled;
                 open.last_activity -= SignedDuration::from_secs(60);
             }
-            Self::OldIsBelieved if asking.phase == Phase::Unasked && asking.count <= Some(counted) => {
+            Self::OldIsBelieved
+                if asking.phase == Phase::Unasked && asking.count <= Some(counted) =>
+            {
                 asking.phase = Phase::Settled;
             }
             Self::HeldForEver if asking.phase == Phase::Held => asking.since = time(now),
@@ -223,7 +225,9 @@ impl<'a> World<'a> {
         let (count, named) = match manner {
             Manner::Dead => (None, Vec::new()),
             Manner::Refusing => (None, Vec::new()),
-            Manner::Lying => (Some(*self.rng.choice(&[0, 1, 7, 30, u64::MAX]).unwrap()), Vec::new()),
+            Manner::Lying => {
+                (Some(*self.rng.choice(&[0, 1, 7, 30, u64::MAX]).unwrap()), Vec::new())
+            }
             Manner::Naming => (Some(has.len() as u64), has),
             _ => (Some(has.len() as u64), Vec::new()),
         };
@@ -319,9 +323,10 @@ impl<'a> World<'a> {
 
     /// The last time that an instance of a series came, of those that were read.
     fn last(&self, of: &SeriesInstanceUid, sequence: u64) -> Millis {
-        let theirs = self.stream.stored().filter(|(s, _, event)| {
-            *s <= sequence && event.series_instance_uid == *of
-        });
+        let theirs = self
+            .stream
+            .stored()
+            .filter(|(s, _, event)| *s <= sequence && event.series_instance_uid == *of);
         theirs.map(|(_, at, _)| at).max().unwrap()
     }
 
@@ -367,7 +372,8 @@ impl<'a> World<'a> {
     fn an_honest_source_is_waited_for(&self) {
         for (number, at_source) in (0..).zip(&self.at_source) {
             let had_all = at_source.has.iter().all(|(at, _)| *at == 0);
-            let stored = self.stream.stored().filter(|it| it.2.series_instance_uid == series(number));
+            let stored =
+                self.stream.stored().filter(|it| it.2.series_instance_uid == series(number));
             let times: Vec<_> = stored.map(|(_, at, _)| at).collect();
             let pauses = times.windows(2).all(|pair| pair[1] - pair[0] < TIMEOUT - 10 * SECOND);
             if !at_source.manner.always_answers() || !had_all || !pauses {

@@ -4,9 +4,7 @@ use super::stream::{Millis, SECOND, Stream, time};
 use catalog::Bookmark;
 use completion::clock::{Answer, Clock};
 use completion::debounce::{Debouncer, Watermark};
-use completion::{
-    AskedSource, Completion, Consequences, Decided, OpenSeries, Question, Senders,
-};
+use completion::{AskedSource, Completion, Consequences, Decided, OpenSeries, Question, Senders};
 use contract::event::Reason;
 use contract::uid::SeriesInstanceUid;
 use indexer::batch::Batch;

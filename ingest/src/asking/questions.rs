@@ -7,14 +7,15 @@ use serde_json::json;
 use shared::questions::NEXT;
 use std::time::Duration;
 
-/// How long a question is waited for before it is asked for anew.
-const WAIT: Duration = Duration::from_secs(30);
+/// How long a question is waited for before it is asked for anew. While the consumer is not made yet, or a leader of it is
+/// elected, nobody answers at all; a question that comes then has to be taken before its source counts as silent.
+const WAIT: Duration = Duration::from_secs(2);
 
 /// How much longer the broker may take to say that there is none.
-const GRACE: Duration = Duration::from_secs(5);
+const GRACE: Duration = Duration::from_millis(500);
 
-/// Pause after a failure: the consumer is not made yet, or the broker is away.
-const PAUSE: Duration = Duration::from_secs(2);
+/// Pause after a failure: the broker is away.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Takes the next question, however long that takes.
 pub(super) async fn next(nats: &Client) -> Message {
@@ -23,7 +24,7 @@ pub(super) async fn next(nats: &Client) -> Message {
             Ok(Some(message)) => return message,
             Ok(None) => {}
             Err(error) => {
-                tracing::debug!("no question to sources can be taken: {error}");
+                tracing::trace!("no question to sources can be taken: {error}");
                 tokio::time::sleep(PAUSE).await;
             }
         }
@@ -33,7 +34,9 @@ pub(super) async fn next(nats: &Client) -> Message {
 async fn try_next(nats: &Client) -> Result<Option<Message>, async_nats::Error> {
     let expires = u64::try_from(WAIT.as_nanos())?;
     let one = json!({ "batch": 1, "expires": expires }).to_string();
-    let request = Request::new().payload(one.into()).timeout(Some(WAIT + GRACE));
+    // A question comes under its own subject, and only a subscription of the request's own takes it all the same.
+    let request =
+        Request::new().payload(one.into()).inbox(nats.new_inbox()).timeout(Some(WAIT + GRACE));
     let message = nats.send_request(NEXT, request).await?;
     match message.status {
         None => Ok(Some(message)),

@@ -140,10 +140,7 @@ mod tests {
                 "[[source]]\nae_title = 'A'\nask = { ae_title = 'B', host = 'pacs' }",
                 "line 3: ask: missing field `port`",
             ),
-            (
-                "[[source]]\nae_title = 'A'\nask = { url = 'http://pacs/dicom-web' }",
-                "line 3: ask",
-            ),
+            ("[[source]]\nae_title = 'A'\nask = { url = 'http://pacs/dicom-web' }", "line 3: ask"),
             ("[[sources]]\nae_title = 'A'", "line 1: unknown field `sources`"),
             ("[[allow]]", "line 1: an [[allow]] has to name"),
             (

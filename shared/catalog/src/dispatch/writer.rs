@@ -10,9 +10,7 @@ use crate::losses::{Loss, Witness};
 use crate::postgres::{self, within};
 use crate::settings::CatalogSettings;
 use crate::sqlite::{self, Disk};
-use completion::{
-    AskedSource, Completion, Consequences, OpenSeries, Question, StudyCompletion,
-};
+use completion::{AskedSource, Completion, Consequences, OpenSeries, Question, StudyCompletion};
 use contract::event::{Reason, SeriesCompleted, SeriesDeleted, StudyCompleted};
 use contract::uid::SeriesInstanceUid;
 use jiff::Timestamp;

@@ -18,11 +18,10 @@ const MAX_ABSENT: usize = 100;
 impl CatalogWriter {
     pub(crate) async fn asked_sources(&self) -> Result<Vec<(String, AskedSource)>, CatalogError> {
         let mut connection = self.acquire().await?;
-        let rows: Vec<(String, String)> = sqlx::query_as(
-            "select calling_ae_title, asking from sources where asking is not null",
-        )
-        .fetch_all(&mut *connection)
-        .await?;
+        let rows: Vec<(String, String)> =
+            sqlx::query_as("select calling_ae_title, asking from sources where asking is not null")
+                .fetch_all(&mut *connection)
+                .await?;
         release(connection);
         let read = |(source, known): (String, String)| match serde_json::from_str(&known) {
             Ok(known) => Ok((source, known)),
@@ -54,12 +53,11 @@ pub(crate) async fn ask(
     connection: &mut Connection,
     question: &Question,
 ) -> Result<(), CatalogError> {
-    let study: Option<String> = sqlx::query_scalar(
-        "select study_instance_uid from series where series_instance_uid = $1",
-    )
-    .bind(question.series.as_str())
-    .fetch_optional(&mut *connection)
-    .await?;
+    let study: Option<String> =
+        sqlx::query_scalar("select study_instance_uid from series where series_instance_uid = $1")
+            .bind(question.series.as_str())
+            .fetch_optional(&mut *connection)
+            .await?;
     let event = SourceAsked {
         series_instance_uid: question.series.clone(),
         study_instance_uid: study.filter(|study| !study.is_empty()),
