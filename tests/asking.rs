@@ -1,6 +1,7 @@
 //! Sources that are asked how many instances they have before a series of theirs is complete.
 
 use crate::harness::pipeline::Ends;
+use crate::harness::restricted::{RestrictedBroker, refusals};
 use crate::harness::schemas::Schemas;
 use crate::harness::scu::Scu;
 use crate::harness::tools::{Orthanc, dcmtk, free_port, have, path_of};
@@ -8,6 +9,11 @@ use crate::harness::{Collimator, Services, eventually};
 use collimator::synthetic::SyntheticStudy;
 use contract::event::{Reason, SeriesCompleted, SourceAnswered};
 use dicom_object::{FileDicomObject, InMemDicomObject};
+use dimse::Status;
+use dimse::command::{CommandAssembly, Request, read_request, write_response};
+use dimse::framer::{Frame, Framer};
+use dimse::identifier::{Encoding, IMPLICIT_VR_LITTLE_ENDIAN, Key, read, write};
+use dimse::p_data::{Kind, put_set};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -27,8 +33,13 @@ fn sources(folder: &TempDir, ae_title: &str, at: SocketAddr) -> &'static str {
     file.to_str().unwrap().to_owned().leak()
 }
 
-fn settings(file: &'static str) -> [(&'static str, &'static str); 3] {
-    [("SETTLE_PERIOD", "300ms"), ("ASK_TIMEOUT", "1m"), ("SOURCES_FILE", file)]
+fn settings(file: &'static str) -> [(&'static str, &'static str); 4] {
+    [
+        ("SETTLE_PERIOD", "300ms"),
+        ("ASK_TIMEOUT", "1m"),
+        ("SOURCES_FILE", file),
+        ("QUIET_PERIOD", "1h"),
+    ]
 }
 
 /// A series of small images, and its UID.
@@ -226,20 +237,133 @@ async fn peer(how: Peer) -> SocketAddr {
     at
 }
 
-/// Accepts an association for queries, and answers the first with bytes that are no P-DATA.
-async fn accept_and_babble(mut socket: TcpStream) -> Option<()> {
+/// The next PDU.
+async fn pdu(socket: &mut TcpStream) -> Option<Vec<u8>> {
     let mut header = [0; 6];
     socket.read_exact(&mut header).await.ok()?;
-    let mut rest =
-        vec![0; u32::from_be_bytes([header[2], header[3], header[4], header[5]]) as usize];
+    let length = u32::from_be_bytes([header[2], header[3], header[4], header[5]]);
+    let mut rest = vec![0; length as usize];
     socket.read_exact(&mut rest).await.ok()?;
-    let request = dimse::negotiation::read_request(&[&header[..], &rest].concat())?;
-    let explicit = "1.2.840.10008.1.2.1";
-    let answer = dimse::negotiation::accept(&request, 16384, |_| Ok(explicit));
+    Some([&header[..], &rest].concat())
+}
+
+/// Accepts an association for queries.
+async fn accept(socket: &mut TcpStream) -> Option<()> {
+    let request = dimse::negotiation::read_request(&pdu(socket).await?)?;
+    let answer = dimse::negotiation::accept(&request, 16384, |_| Ok(IMPLICIT_VR_LITTLE_ENDIAN));
     let mut bytes = Vec::new();
     dicom_ul::pdu::write_pdu(&mut bytes, &dicom_ul::Pdu::AssociationAC(answer)).ok()?;
-    socket.write_all(&bytes).await.ok()?;
-    socket.read_exact(&mut header).await.ok()?;
+    socket.write_all(&bytes).await.ok()
+}
+
+/// A PACS that says this number of a series, has so many images of it, and ends with this Status.
+#[derive(Debug, Clone, Copy)]
+struct Pacs(&'static str, u32, u16);
+
+impl Pacs {
+    async fn start(self) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                tokio::spawn(self.serve(socket));
+            }
+        });
+        at
+    }
+
+    async fn serve(self, mut socket: TcpStream) -> Option<()> {
+        accept(&mut socket).await?;
+        let (mut framer, mut command) = (Framer::new(u32::MAX), CommandAssembly::default());
+        let (mut identifier, mut request) = (Vec::new(), None);
+        loop {
+            let bytes = pdu(&mut socket).await?;
+            let mut at = 0;
+            while let (taken, Some(frame)) = framer.next(&bytes[at..]).ok()? {
+                let Frame::Fragment { context_id, kind, last, bytes: of } = frame else {
+                    return None;
+                };
+                let fragment = &bytes[at + of.start..at + of.end];
+                at += taken;
+                match kind {
+                    Kind::Command => {
+                        if let Some(set) = command.push(context_id, fragment, last).ok()? {
+                            request = Some(read_request(&set).ok()?);
+                        }
+                    }
+                    Kind::DataSet => {
+                        identifier.extend_from_slice(fragment);
+                        if last {
+                            let answer = self.answer(request.as_ref()?, &identifier);
+                            socket.write_all(&answer).await.ok()?;
+                            identifier.clear();
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The matches of an identifier, and the last response.
+    fn answer(self, request: &Request, identifier: &[u8]) -> Vec<u8> {
+        let Self(number, images, status) = self;
+        let implicit = Encoding::Implicit;
+        let [level, series] = read(identifier, implicit, [0x0008_0052, 0x0020_000e]).unwrap();
+        let series = Key { tag: 0x0020_000e, vr: *b"UI", value: series.unwrap() };
+        let mut answer = Vec::new();
+        let mut pending = write_response(request, Status::of(0xFF00), "");
+        // Command Data Set Type (0000,0800): there is one.
+        let tag = [0, 0, 0, 8, 2, 0, 0, 0];
+        let at = pending.windows(8).position(|it| it == tag).unwrap() + tag.len();
+        pending[at] = 0;
+        let mut put = |keys: &[Key<'_>]| {
+            put_set(&mut answer, 1, Kind::Command, &pending, 16384);
+            put_set(&mut answer, 1, Kind::DataSet, &write(keys, implicit), 16384);
+        };
+        if level == Some("IMAGE") {
+            for image in 0..images {
+                let uid = format!("2.25.{image}");
+                put(&[Key { tag: 0x0008_0018, vr: *b"UI", value: &uid }, series]);
+            }
+        } else {
+            put(&[series, Key { tag: 0x0020_1209, vr: *b"IS", value: number }]);
+        }
+        let last = write_response(request, Status::of(status), "");
+        put_set(&mut answer, 1, Kind::Command, &last, 16384);
+        answer
+    }
+}
+
+#[tokio::test]
+async fn numbers_and_names_of_any_size_are_an_answer_or_none() {
+    for (pacs, count, named, why) in [
+        (Pacs("0", 0, 0), Some(0), 0, None),
+        (Pacs("2147483648", 0, 0), None, 0, Some("unreadable")),
+        (Pacs("2", 0, 0xA700), None, 0, Some("refused")),
+        (Pacs("", 2, 0), Some(2), 2, None),
+        (Pacs("", 10_000, 0), Some(10_000), 0, None),
+        (Pacs("", 0, 0), Some(0), 0, None),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut settings = settings(sources(&folder, "TEST_SCU", pacs.start().await));
+        settings[1].1 = "3s";
+        let collimator = Collimator::start_with(&settings).await;
+        let (uid, images) = series(2);
+        sends(collimator.dicom, &images).await;
+        collimator.lists(&uid, 2).await;
+        let more = count.filter(|count| *count > 2);
+        let completion = completed(&collimator).await;
+        assert_eq!(said(&completion), (1, 2, Reason::Released, more), "{pacs:?}");
+        let answers = answered(&collimator, 1).await;
+        let answer = (answers[0].count, answers[0].instances.len());
+        assert_eq!((answer, answers[0].no_answer.as_deref()), ((count, named), why), "{pacs:?}");
+    }
+}
+
+/// Accepts an association for queries, and answers the first with bytes that are no P-DATA.
+async fn accept_and_babble(mut socket: TcpStream) -> Option<()> {
+    accept(&mut socket).await?;
+    pdu(&mut socket).await?;
     socket.write_all(&[4, 0, 0, 0, 0, 8, 0, 0, 0, 4, 1, 3, 0xde, 0xad]).await.ok()?;
     tokio::time::sleep(Duration::from_secs(60)).await;
     Some(())
@@ -299,6 +423,29 @@ async fn a_question_outlives_the_deaths_of_the_indexer_and_of_the_receiver() {
     completions.sort_unstable_by_key(|it| it.1);
     let expected = [(1, 2, Reason::Released, None), (1, 3, Reason::Released, None)];
     assert_eq!(completions, expected);
+}
+
+#[tokio::test]
+async fn a_source_is_asked_by_a_receiver_that_is_a_user_of_its_own() {
+    let broker = RestrictedBroker::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = sources(&folder, "TEST_SCU", Pacs("5", 0, 0).start().await);
+    let services = broker.services(broker.admin().await, &settings(file)).await;
+    let (_, images) = series(2);
+    sends(services.ends.dicom, &images).await;
+    // The second is taken only if the first was acknowledged, and both were published.
+    let answers = answered(&services.ends, 2).await;
+    assert!(answers.iter().all(|it| it.count == Some(5)), "{answers:?}");
+    assert_ne!(answers[0].question_id, answers[1].question_id);
+    let jetstream = async_nats::jetstream::new(services.ends.nats.clone());
+    eventually("the questions to be acknowledged", async || {
+        let stream = jetstream.get_stream("INSTANCES").await.ok()?;
+        let asker = stream.consumer_info("asker").await.ok()?;
+        (asker.num_ack_pending == 0 && asker.delivered.consumer_sequence >= 2).then_some(())
+    })
+    .await;
+    assert_eq!(refusals(&services.indexer), [""; 0]);
+    assert_eq!(refusals(&services.ingest), [""; 0]);
 }
 
 #[tokio::test]

@@ -282,6 +282,8 @@ fn the_dashboard_and_the_alerts_ask_for_what_is_documented() {
         "collimator_incomplete_completions_total",
         // An indexer that stands by is no trouble, and one that works is seen by what it does.
         "collimator_indexer_active",
+        // A source that does not answer is a warning in the log, and its series are complete as ever.
+        "collimator_questions_total",
         "process_start_time_seconds",
     ];
     assert_eq!(rest, read_when_in_doubt);
