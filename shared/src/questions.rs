@@ -33,7 +33,8 @@ pub async fn ensure(jetstream: &Context) -> anyhow::Result<()> {
     let stream = jetstream.get_stream(crate::stream::INSTANCES).await?;
     let config = pull::Config {
         durable_name: Some(CONSUMER.to_owned()),
-        filter_subject: SUBJECT.to_owned(),
+        // Not as `filter_subject`, which would be a part of the request's own subject.
+        filter_subjects: vec![SUBJECT.to_owned()],
         deliver_policy: DeliverPolicy::New,
         ack_policy: AckPolicy::Explicit,
         ack_wait: ACK_WAIT,

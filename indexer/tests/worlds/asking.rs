@@ -357,7 +357,7 @@ impl<'a> World<'a> {
                 _ => None,
             })
         });
-        let answer = answers.last();
+        let answer = answers.reduce(|_, later| later);
         let answer = answer.unwrap_or_else(|| panic!("complete without an answer: {announced:?}"));
         let since = questions.first().unwrap().0;
         let is_short = answer > *count;

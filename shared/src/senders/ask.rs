@@ -17,7 +17,13 @@ pub struct Ask {
     #[serde(deserialize_with = "host")]
     pub host: String,
     /// Its port.
+    #[serde(deserialize_with = "port")]
     pub port: NonZeroU16,
+}
+
+fn port<'de, D: Deserializer<'de>>(from: D) -> Result<NonZeroU16, D::Error> {
+    let port = u64::deserialize(from).ok().and_then(|port| u16::try_from(port).ok());
+    port.and_then(NonZeroU16::new).ok_or_else(|| D::Error::custom("port must be from 1 to 65535"))
 }
 
 fn host<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
@@ -25,6 +31,6 @@ fn host<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     let is_one = |it: char| it.is_ascii_alphanumeric() || ".-_:".contains(it);
     match !text.is_empty() && text.len() <= 253 && text.chars().all(is_one) {
         true => Ok(text),
-        false => Err(D::Error::custom("must be a host name or an address, without a port")),
+        false => Err(D::Error::custom("host must be a name or an address, without a port")),
     }
 }

@@ -130,15 +130,15 @@ mod tests {
             ),
             (
                 "[[source]]\nae_title = 'A'\nask = { ae_title = 'B', host = '', port = 104 }",
-                "line 3: ask.host: must be a host name or an address",
+                "line 3: ask: host must be a name or an address",
             ),
             (
                 "[[source]]\nae_title = 'A'\nask = { ae_title = 'B', host = 'pacs', port = 0 }",
-                "line 3: ask.port: ",
+                "line 3: ask: port must be from 1 to 65535",
             ),
             (
                 "[[source]]\nae_title = 'A'\nask = { ae_title = 'B', host = 'pacs' }",
-                "line 3: ask: missing field `port`",
+                "missing field `port`",
             ),
             ("[[source]]\nae_title = 'A'\nask = { url = 'http://pacs/dicom-web' }", "line 3: ask"),
             ("[[sources]]\nae_title = 'A'", "line 1: unknown field `sources`"),
