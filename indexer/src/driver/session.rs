@@ -304,17 +304,17 @@ impl Session<'_> {
     async fn complete_series(&mut self) -> anyhow::Result<()> {
         let metrics = &self.driver.metrics;
         let due = std::iter::from_fn(|| self.debouncer.poll());
-        let (mut completions, mut questions, mut any) = (Vec::new(), Vec::new(), false);
-        for decided in due.take(SERIES_AT_ONCE) {
-            any = true;
+        let due: Vec<_> = due.take(SERIES_AT_ONCE).collect();
+        if due.is_empty() {
+            return Ok(());
+        }
+        let (mut completions, mut questions) = (Vec::new(), Vec::new());
+        for decided in due {
             match decided {
                 Decided::Complete(completion) => completions.push(completion),
                 Decided::Ask(question) => questions.push(question),
                 Decided::Wait => {}
             }
-        }
-        if !any {
-            return Ok(());
         }
         let (kept, catalog) = (self.debouncer.take_consequences(), &self.driver.catalog);
         let decided = catalog.decide(&completions, &questions, &kept).await;
