@@ -5,7 +5,7 @@ use crate::pipeline::PipelineSettings;
 use api::broker::BrokerHandle;
 use api::webhooks::Webhooks;
 use shared::metrics::Metrics;
-use shared::senders::SendersFile;
+use shared::senders::{Ask, SendersFile};
 use std::io::{self, Write};
 
 /// What the settings' files say, as far as they can be read.
@@ -119,6 +119,15 @@ fn describe_senders(file: &SendersFile, to: &mut impl Write) -> io::Result<()> {
             for entry in file.allow.entries() {
                 writeln!(to, "  - {entry}")?;
             }
+        }
+    }
+    for sender in &file.senders {
+        if let Some(Ask { ae_title, host, port }) = &sender.ask {
+            let source = &sender.ae_title;
+            writeln!(
+                to,
+                "{source} is asked how many instances it has: {ae_title} at {host}, port {port}."
+            )?;
         }
     }
     if !file.senders.is_empty() {

@@ -6,6 +6,7 @@ mod harness;
 
 mod allowing;
 mod api;
+mod asking;
 mod attacks;
 mod auditing;
 mod balancing;

@@ -86,6 +86,14 @@ fn webhooks_file(folder: &TempDir) -> String {
     path.display().to_string()
 }
 
+/// A file of sources in `folder`, one of which is asked, for the same reason.
+fn sources_file(folder: &TempDir) -> String {
+    let path = folder.path().join("sources.toml");
+    let asked = "ask = { ae_title = 'PACS', host = '127.0.0.1', port = 9 }";
+    std::fs::write(&path, format!("[[source]]\nae_title = 'PACS'\n{asked}\n")).unwrap();
+    path.display().to_string()
+}
+
 /// An instance store in `folder`, for the same reason.
 fn store_url(folder: &TempDir) -> String {
     format!("file://{}", folder.path().join("store").display())
@@ -98,7 +106,9 @@ const NO_RESERVE: (&str, &str) = ("STORE_RESERVE", "0");
 async fn all_that_is_documented_is_told_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let (file, store) = (webhooks_file(&folder), store_url(&folder));
-    let settings = [("WEBHOOKS_FILE", &*file), ("STORE_URL", &store), NO_RESERVE];
+    let sources = sources_file(&folder);
+    let settings =
+        [("WEBHOOKS_FILE", &*file), ("STORE_URL", &store), ("SOURCES_FILE", &sources), NO_RESERVE];
     let collimator = Collimator::start_with(&settings).await;
     received_by(&collimator).await;
     let text = collimator.metrics().await;
@@ -121,7 +131,9 @@ async fn each_service_tells_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let file = webhooks_file(&folder);
     let store = store_url(&folder);
-    let settings = [("WEBHOOKS_FILE", &*file), ("STORE_URL", &store), NO_RESERVE];
+    let sources = sources_file(&folder);
+    let settings =
+        [("WEBHOOKS_FILE", &*file), ("STORE_URL", &store), ("SOURCES_FILE", &sources), NO_RESERVE];
     let mut services = Services::start_with(&settings).await;
     let admin = |line: &str| address(line, "admin listens");
     let ingest = services.ingest.says("where its metrics are", admin).await;
@@ -270,6 +282,8 @@ fn the_dashboard_and_the_alerts_ask_for_what_is_documented() {
         "collimator_incomplete_completions_total",
         // An indexer that stands by is no trouble, and one that works is seen by what it does.
         "collimator_indexer_active",
+        // A source that does not answer is a warning in the log, and its series are complete as ever.
+        "collimator_questions_total",
         "process_start_time_seconds",
     ];
     assert_eq!(rest, read_when_in_doubt);

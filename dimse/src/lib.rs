@@ -8,6 +8,7 @@
 
 pub mod command;
 pub mod framer;
+pub mod identifier;
 pub mod negotiation;
 #[cfg(feature = "net")]
 pub mod net;

@@ -1,7 +1,10 @@
 //! An association as its requestor has it: bytes in, messages out.
 
-use crate::command::{CommandAssembly, CommandError, Response, UnexpectedFragment, read_response};
+use crate::command::{
+    CommandAssembly, CommandError, Operation, Response, UnexpectedFragment, read_response,
+};
 use crate::framer::{Frame, Framer, FramingError};
+use crate::identifier::MAX_IDENTIFIER_LENGTH;
 use crate::negotiation::MAX_ASSOCIATE_LENGTH;
 use crate::p_data::{Kind, fragment_length};
 use crate::pdu::{A_ABORT, A_ASSOCIATE_RQ, A_RELEASE_RP, A_RELEASE_RQ, HEADER_LENGTH};
@@ -20,8 +23,10 @@ pub const ABORT: [u8; 10] = [A_ABORT, 0, 0, 0, 0, 4, 0, 0, 0, 0];
 pub enum Received {
     /// A-ASSOCIATE-AC: the association is open.
     Accepted(Negotiated),
-    /// A whole response.
+    /// A whole response. One of C-FIND that says so is followed by a data set.
     Response(Response),
+    /// The data set of a response.
+    DataSet(Vec<u8>),
     /// A-RELEASE-RQ.
     ReleaseRequest,
     /// A-RELEASE-RP.
@@ -48,9 +53,12 @@ pub enum RequestorError {
     /// The acceptor breaks the protocol of the upper layer.
     #[error(transparent)]
     Protocol(#[from] FramingError),
-    /// A fragment of a data set, which no response has that we ask for.
+    /// A fragment of a data set where there is none: no response but a match has one.
     #[error("the receiver sent a data set")]
     DataSet,
+    /// A data set that is longer than any identifier has to be.
+    #[error("the receiver sent a data set of more than {MAX_IDENTIFIER_LENGTH} bytes")]
+    DataSetTooLong,
     /// Fragments that are of no command set.
     #[error(transparent)]
     Fragment(#[from] UnexpectedFragment),
@@ -71,6 +79,8 @@ pub struct Requestor {
     unread: Vec<u8>,
     framer: Framer,
     command: CommandAssembly,
+    /// The presentation context and what has come of the data set that follows the latest response, if one does.
+    data_set: Option<(u8, Vec<u8>)>,
 }
 
 impl Requestor {
@@ -87,6 +97,7 @@ impl Requestor {
                 length => length,
             }),
             command: CommandAssembly::default(),
+            data_set: None,
         }
     }
 
@@ -168,13 +179,32 @@ impl Requestor {
                 None => return Ok(None),
                 Some(Frame::Release) => return Ok(Some(Received::ReleaseRequest)),
                 Some(Frame::Abort) => return Ok(Some(Received::Abort)),
-                Some(Frame::Fragment { kind: Kind::DataSet, .. }) => {
-                    return Err(RequestorError::DataSet);
+                Some(Frame::Fragment { context_id, kind: Kind::DataSet, last, bytes }) => {
+                    let fragment = &self.unread[start + bytes.start..start + bytes.end];
+                    let (of, data_set) = self.data_set.as_mut().ok_or(RequestorError::DataSet)?;
+                    if *of != context_id {
+                        return Err(UnexpectedFragment.into());
+                    }
+                    if data_set.len() + fragment.len() > MAX_IDENTIFIER_LENGTH {
+                        return Err(RequestorError::DataSetTooLong);
+                    }
+                    data_set.extend_from_slice(fragment);
+                    if last {
+                        return Ok(self.data_set.take().map(|(_, it)| Received::DataSet(it)));
+                    }
                 }
                 Some(Frame::Fragment { context_id, last, bytes, .. }) => {
+                    if self.data_set.is_some() {
+                        return Err(UnexpectedFragment.into());
+                    }
                     let fragment = &self.unread[start + bytes.start..start + bytes.end];
                     if let Some(command_set) = self.command.push(context_id, fragment, last)? {
-                        return Ok(Some(Received::Response(read_response(&command_set)?)));
+                        let response = read_response(&command_set)?;
+                        let is_match = response.operation == Operation::Find;
+                        if is_match && response.has_data_set {
+                            self.data_set = Some((context_id, Vec::new()));
+                        }
+                        return Ok(Some(Received::Response(response)));
                     }
                 }
             }
@@ -185,7 +215,7 @@ impl Requestor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::{Operation, Request, read_request, write_request, write_response};
+    use crate::command::{Request, read_request, write_request, write_response};
     use crate::negotiation::{self, MAX_PDU_LENGTH};
     use crate::p_data::{put_fragment, put_set};
     use crate::status::Status;
@@ -272,7 +302,8 @@ mod tests {
                 [(store, Operation::Store, 7), (echo, Operation::Echo, 8)]
             {
                 let (status, error_comment) = (Status::Success, String::new());
-                let wanted = Response { operation, message_id, status, error_comment };
+                let wanted =
+                    Response { operation, message_id, status, error_comment, has_data_set: false };
                 assert_eq!(response, &Received::Response(wanted));
             }
         }
@@ -309,6 +340,52 @@ mod tests {
         let narrow = negotiation::accept(&request, 7, |_| Ok(EXPLICIT));
         let narrow = polled(&written(&Pdu::AssociationAC(narrow)), 1).unwrap_err();
         assert!(matches!(narrow, RequestorError::PduTooShort(7)));
+    }
+
+    /// A match of a C-FIND: its command set, as the other side writes it.
+    fn pending() -> Vec<u8> {
+        let mut response = write_response(&Request::find(7, "1.2.3"), Status::of(0xFF00), "");
+        // Command Data Set Type (0000,0800), whose value says that there is none.
+        let tag = [0, 0, 0, 8, 2, 0, 0, 0];
+        let at = response.windows(8).position(|it| it == tag).unwrap() + tag.len();
+        response[at] = 0;
+        response
+    }
+
+    #[test]
+    fn the_data_set_of_a_match_comes_whole_after_its_response() {
+        let mut bytes = answers(&requestor().request().unwrap(), &[]);
+        put_set(&mut bytes, 1, Kind::Command, &pending(), 128);
+        put_set(&mut bytes, 1, Kind::DataSet, &[7; 1000], 128);
+        let last = write_response(&Request::find(7, "1.2.3"), Status::Success, "");
+        put_set(&mut bytes, 1, Kind::Command, &last, 128);
+        for step in [1, 5, 64, bytes.len()] {
+            let received = polled(&bytes, step).unwrap();
+            let [_, Received::Response(pending), Received::DataSet(data), Received::Response(last)] =
+                &received[..]
+            else {
+                panic!("{received:?}")
+            };
+            assert!(pending.status.is_pending() && !last.status.is_pending());
+            assert_eq!(data, &[7; 1000]);
+        }
+    }
+
+    #[test]
+    fn a_data_set_without_end_or_of_another_context_ends_the_association() {
+        let accepted = answers(&requestor().request().unwrap(), &[]);
+        let mut endless = accepted.clone();
+        put_set(&mut endless, 1, Kind::Command, &pending(), 128);
+        let mut other = endless.clone();
+        for _ in 0..=MAX_IDENTIFIER_LENGTH / 1000 {
+            put_fragment(&mut endless, 1, Kind::DataSet, false, &[0; 1000]);
+        }
+        assert!(matches!(polled(&endless, 4096), Err(RequestorError::DataSetTooLong)));
+        let mut command = other.clone();
+        put_fragment(&mut other, 3, Kind::DataSet, true, b"data");
+        assert!(matches!(polled(&other, 4096), Err(RequestorError::Fragment(_))));
+        put_set(&mut command, 1, Kind::Command, &pending(), 128);
+        assert!(matches!(polled(&command, 4096), Err(RequestorError::Fragment(_))));
     }
 
     #[test]

@@ -54,6 +54,12 @@ impl Status {
         self == Self::Success || self.is_warning()
     }
 
+    /// Whether more is to come: a match of a C-FIND (PS3.4 section C.4.1.1.4).
+    #[must_use]
+    pub fn is_pending(self) -> bool {
+        matches!(self.code(), 0xFF00 | 0xFF01)
+    }
+
     /// Whether it is one of storage's warnings, 0xBxxx (PS3.4 section B.2.3).
     #[must_use]
     pub fn is_warning(self) -> bool {

@@ -7,6 +7,7 @@ use async_nats::jetstream::context::{PublishAckFuture, PublishError, PublishErro
 use async_nats::jetstream::{Context, ErrorCode};
 use catalog::{Announcement, CatalogWriter};
 use contract::event::INDEXER;
+use contract::subject::Subject;
 use shared::acknowledgements::{Acknowledgements, is_passing, is_silence, jetstream_error};
 use shared::election::{is_cluster, outlast};
 use shared::health::Part;
@@ -126,7 +127,9 @@ impl Announcer {
                         return Err(error.context(what));
                     }
                 };
-                if let Some(stored) = stored.filter(|stored| stored.duplicate) {
+                // A question has an id of its own; only completions are numbered.
+                let is_numbered = !matches!(announcement.subject, Subject::SourceAsked { .. });
+                if let Some(stored) = stored.filter(|stored| stored.duplicate && is_numbered) {
                     let sequence = stored.sequence;
                     renumber_unless_announced(jetstream, catalog, announcement, sequence).await?;
                 }

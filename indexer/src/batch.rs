@@ -2,11 +2,11 @@
 //! past the completion rules.
 
 use crate::reading::Reading;
-use catalog::{self, Bookmark, Contradicted, EventMark, Received, Recorded, Registration};
+use catalog::{self, Bookmark, Contradicted, EventMark, Named, Received, Recorded, Registration};
 use completion::Senders;
-use completion::debounce::{Closed, Debouncer, Receiving, Stored};
-use completion::{Consequences, Effect};
-use contract::event::SeriesShare;
+use completion::debounce::{Answered, Closed, Debouncer, Receiving, Stored};
+use completion::{Consequences, Effect, Question};
+use contract::event::{SeriesShare, SourceAnswered};
 use jiff::Timestamp;
 
 /// Events in the order of the stream.
@@ -22,6 +22,8 @@ pub struct Batch {
 enum Event {
     /// The next of the instances.
     Stored { expected: Option<u64> },
+    /// A source was asked: the sequence of what came of it, and when the broker stored that.
+    Answered(u64, Timestamp, Box<SourceAnswered>),
     /// Something else, and when the broker stored it.
     Other(Timestamp, Box<Reading>),
 }
@@ -51,15 +53,26 @@ impl Batch {
         match reading {
             Reading::Stored(event) => {
                 let series = &event.series_instance_uid;
-                let counts = !senders.rules(&event.calling_ae_title).expected_from.is_empty();
                 // Once for a run of one series is enough; the catalogue counts each only once.
-                if counts && self.rows.counted.last() != Some(series) {
+                if senders.count(&event.calling_ae_title)
+                    && self.rows.counted.last() != Some(series)
+                {
                     self.rows.counted.push(series.clone());
                 }
                 self.events.push(Event::Stored { expected: senders.expected(&event) });
                 self.rows.instances.push(Received { sequence, at, event });
             }
             Reading::Nothing | Reading::Dead { .. } => {}
+            Reading::Answered(mut event) => {
+                let series = event.series_instance_uid.clone();
+                let instances = std::mem::take(&mut event.instances);
+                if !instances.is_empty() {
+                    let instances = instances.iter().map(ToString::to_string).collect();
+                    self.rows.named.push(Named { sequence, series: series.clone(), instances });
+                }
+                self.rows.counted.push(series);
+                self.events.push(Event::Answered(sequence, at, event));
+            }
             Reading::RegistrationRequested(event) => {
                 self.rows.registrations.push(Registration { sequence, at, event });
             }
@@ -90,6 +103,18 @@ impl Batch {
                     let Some((instance, effect)) = instances.next() else { break };
                     debouncer.time_is(instance.at);
                     stored(debouncer, instance, effect, *expected, recorded);
+                }
+                Event::Answered(sequence, at, event) => {
+                    debouncer.time_is(*at);
+                    let absent = recorded.absent.get(sequence);
+                    debouncer.answered(&Answered {
+                        series: &event.series_instance_uid,
+                        at: *at,
+                        source: &event.calling_ae_title,
+                        question: &event.question_id,
+                        count: event.count,
+                        absent: absent.map_or(&[], Vec::as_slice),
+                    });
                 }
                 Event::Other(at, reading) => {
                     debouncer.time_is(*at);
@@ -157,7 +182,14 @@ fn observe(debouncer: &mut Debouncer, at: Timestamp, reading: &Reading) {
             debouncer.deletion_requested(&event.series_instance_uid, at);
         }
         Reading::TrustRequested(event) => debouncer.trusted(&event.calling_ae_title),
+        Reading::Asked(event) => debouncer.asked(&Question {
+            series: event.series_instance_uid.clone(),
+            id: event.question_id.clone(),
+            source: event.calling_ae_title.clone(),
+            asked_at: event.asked_at,
+        }),
         Reading::Stored(_)
+        | Reading::Answered(_)
         | Reading::RegistrationRequested(_)
         | Reading::ReleaseRequested(_)
         | Reading::Nothing

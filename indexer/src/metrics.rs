@@ -188,7 +188,8 @@ impl IndexerMetrics {
         self.completions.get_or_create(&ByReason { reason: completion.reason.as_str() }).inc();
         let took = completion.decided_at.duration_since(completion.opened_at);
         self.series_duration.observe(took.as_secs_f64());
-        self.incomplete.inc_by(u64::from(completion.missing > 0));
+        let is_incomplete = completion.missing > 0 || completion.at_source.is_some();
+        self.incomplete.inc_by(u64::from(is_incomplete));
     }
 
     /// Its instances disagree on their patient or study.
@@ -311,6 +312,8 @@ mod tests {
             opened_at: second(10),
             decided_at: second(35),
             expected: None,
+            at_source: None,
+            absent: Vec::new(),
             missing: 0,
             retrieve_from: None,
             hold_disagreeing: false,

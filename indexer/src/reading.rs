@@ -2,7 +2,8 @@
 
 use contract::event::{
     AssociationClosed, CompletionRequested, DeletionRequested, GoneRequested, IngestStarted,
-    InstanceReceiving, InstanceStored, RegistrationRequested, ReleaseRequested, TrustRequested,
+    InstanceReceiving, InstanceStored, RegistrationRequested, ReleaseRequested, SourceAnswered,
+    SourceAsked, TrustRequested,
 };
 use contract::subject::{AssociationChange, Subject};
 use serde::de::DeserializeOwned;
@@ -23,6 +24,10 @@ pub enum Reading {
     Closed(AssociationClosed),
     /// A receiver started.
     Started(IngestStarted),
+    /// A source is asked how many instances it has.
+    Asked(Box<SourceAsked>),
+    /// What came of it.
+    Answered(Box<SourceAnswered>),
     /// Somebody vouches for a series.
     RegistrationRequested(Box<RegistrationRequested>),
     /// An operator wants a series to be complete.
@@ -60,6 +65,8 @@ pub fn read(subject: &str, payload: &[u8]) -> Reading {
             ..
         } => json(payload, Reading::Closed),
         Subject::IngestStarted { .. } => json(payload, Reading::Started),
+        Subject::SourceAsked { .. } => json(payload, |event| Reading::Asked(Box::new(event))),
+        Subject::SourceAnswered { .. } => json(payload, |event| Reading::Answered(Box::new(event))),
         Subject::RegistrationRequested { .. } => {
             json(payload, |event| Reading::RegistrationRequested(Box::new(event)))
         }

@@ -29,6 +29,10 @@ pub struct Settings {
     #[arg(long, env = "MAX_OPEN", default_value = "1h", value_parser = duration)]
     pub max_open: Duration,
 
+    /// How long a series waits at most for a source that is asked and has more instances of it; see `ask` of SOURCES_FILE
+    #[arg(long, env = "ASK_TIMEOUT", default_value = "2m", value_parser = duration)]
+    pub ask_timeout: Duration,
+
     /// How long after the latest of its series was complete a study is; 0s: studies are not announced
     #[arg(long, env = "STUDY_QUIET_PERIOD", default_value = "60s", value_parser = duration_or_zero)]
     pub study_quiet_period: Duration,
@@ -77,7 +81,7 @@ impl Settings {
             max_open: SignedDuration::try_from(self.max_open)?,
             ..Rules::default()
         };
-        Ok(senders_of(file, &all))
+        Ok(senders_of(file, &all, SignedDuration::try_from(self.ask_timeout)?))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The receiver: a C-STORE and C-ECHO SCP that publishes one durable event per instance and says
 //! Success only once the broker has it on disk.
 
+mod asking;
 mod association;
 mod audit;
 mod data_set;
@@ -15,6 +16,7 @@ mod settings;
 mod sink;
 
 use anyhow::Context;
+use asking::Asker;
 use association::Scp;
 use async_nats::Client;
 use contract::subject::Service;
@@ -30,7 +32,7 @@ use shared::acknowledgements::Acknowledgements;
 use shared::audit::{AuditSettings, Auditor};
 use shared::health::{Health, Part};
 use shared::metrics::Metrics;
-use shared::senders::{AllowList, SendersSettings};
+use shared::senders::{AllowList, SendersFile, SendersSettings};
 use shared::settings::StreamSettings;
 use shared::shutdown::Shutdown;
 use shared::sighup::{Rereading, Sighup};
@@ -55,6 +57,8 @@ pub struct Ingest {
     _rereading: Rereading,
     settings: Settings,
     allow: AllowList,
+    /// Asks sources, if any can be asked.
+    asker: Option<Asker>,
     pseudonyms: Option<Pseudonyms>,
     sink: Sink,
     health: Health,
@@ -79,8 +83,9 @@ impl Ingest {
         let sighup = Sighup::listen()?;
         let auditor = Auditor::new(audit, Service::Ingest, &settings.node_name(), metrics);
         let publishing = health.part("ingest");
-        let allow = senders.read()?.allow;
+        let SendersFile { allow, senders } = senders.read()?;
         settings.check(&allow)?;
+        let asker = Asker::of(senders, &settings, metrics);
         let pseudonyms = settings.pseudonyms.read()?;
         if pseudonyms.is_some() {
             tracing::info!("pseudonymisation is on");
@@ -108,6 +113,7 @@ impl Ingest {
             _rereading: sighup.each("ingest", again),
             settings,
             allow,
+            asker,
             pseudonyms,
             sink,
             health: health.clone(),
@@ -165,6 +171,7 @@ impl Ingest {
         tracing::info!(node_name, "ingest starting");
         let (settings, reports) = (Arc::new(self.settings), self.reports);
         let (auditor, audited) = (reports.auditor.clone(), jetstream.clone());
+        let (asker, asking) = (self.asker, jetstream.clone());
         let sink = self.sink.clone();
         let publisher = Arc::new(Publisher::new(
             jetstream,
@@ -196,6 +203,11 @@ impl Ingest {
         let started = publisher.start_eventually(&stop);
         let watched = publisher.watch(&stop);
         let store_watched = sink.watch(&stop);
+        let asked = async {
+            if let Some(asker) = asker {
+                asker.run(&asking, &stop).await;
+            }
+        };
         let served = async {
             let listened = async {
                 let close = async {
@@ -207,7 +219,7 @@ impl Ingest {
                 // What watches for outages of the broker has nobody to watch for any more.
                 stop.cancel();
             };
-            tokio::join!(listened, started, watched, store_watched);
+            tokio::join!(listened, started, watched, store_watched, asked);
         };
         auditor.run_audited(async { audited }, served).await;
         Ok(())

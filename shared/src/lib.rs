@@ -24,6 +24,7 @@ pub mod nats_version;
 pub mod nodes;
 pub mod pem;
 mod process;
+pub mod questions;
 pub mod senders;
 pub mod settings;
 pub mod shutdown;

@@ -69,6 +69,11 @@ pub async fn dcmsend(to: SocketAddr, folders: &[&Path]) {
     assert!(!said.contains("E:"), "dcmsend: {said}");
 }
 
+/// A port that nobody has. Orthanc takes no "any free port".
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
 /// A running Orthanc that knows the receiver as the modality `collimator`.
 pub struct Orthanc {
     /// Its REST API.
@@ -80,10 +85,13 @@ pub struct Orthanc {
 impl Orthanc {
     /// Starts it and waits for its REST API.
     pub async fn start(receiver: SocketAddr) -> Self {
+        Self::start_at(free_port(), receiver).await
+    }
+
+    /// The same at a DICOM port that was free, where it is `PACS`.
+    pub async fn start_at(dicom: u16, receiver: SocketAddr) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        // Orthanc takes no "any free port".
-        let free_port = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let (http, dicom) = (free_port(), free_port());
+        let http = free_port();
         let configuration = serde_json::json!({
             "Name": "PACS",
             "StorageDirectory": folder.path().join("storage"),
@@ -128,11 +136,19 @@ impl Orthanc {
 
     /// Has it push all that it has to the receiver; gives its answer.
     pub async fn push_everything(&self) -> serde_json::Value {
-        let studies: Vec<String> =
-            reqwest::get(format!("{}/studies", self.url)).await.unwrap().json().await.unwrap();
+        self.push(&self.all("studies").await).await
+    }
+
+    /// Its resources of a kind.
+    pub async fn all(&self, kind: &str) -> Vec<String> {
+        reqwest::get(format!("{}/{kind}", self.url)).await.unwrap().json().await.unwrap()
+    }
+
+    /// Has it push some of its resources to the receiver; gives its answer.
+    pub async fn push(&self, resources: &[String]) -> serde_json::Value {
         let client = reqwest::Client::new();
         let store = format!("{}/modalities/collimator/store", self.url);
-        let answer = client.post(store).json(&studies).send().await.unwrap();
+        let answer = client.post(store).json(resources).send().await.unwrap();
         assert_eq!(answer.status(), 200);
         answer.json().await.unwrap()
     }

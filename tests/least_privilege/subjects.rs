@@ -67,6 +67,8 @@ pub(super) const EVENTS: &[&str] = &[
     "dicom.association.released.MR1",
     "dicom.ingest.started.X",
     "dicom.clock.X",
+    "dicom.evidence.asked.MR1",
+    "dicom.evidence.answered.MR1",
     "dicom.request.register.1.2",
     "dicom.request.complete.1.2",
     "dicom.request.delete.1.2",
@@ -84,7 +86,7 @@ pub(super) const EVENTS: &[&str] = &[
 ];
 
 const STREAMS: [&str; 4] = ["INSTANCES", "SERIES", "DEAD", "AUDIT"];
-const CONSUMERS: [&str; 4] = ["indexer", "webhook-ai", "syslog", "other"];
+const CONSUMERS: [&str; 5] = ["indexer", "asker", "webhook-ai", "syslog", "other"];
 
 /// What each user may publish of all these, and nothing else; after a `!` what it may not all the same.
 pub(super) const MAY: [(&str, &[&str]); 4] = [
@@ -95,12 +97,16 @@ pub(super) const MAY: [(&str, &[&str]); 4] = [
             "dicom.association.>",
             "dicom.ingest.>",
             "dicom.audit.ingest.*",
+            "dicom.evidence.answered.*",
             "$JS.API.STREAM.INFO.*",
+            "$JS.API.CONSUMER.MSG.NEXT.INSTANCES.asker",
+            "$JS.ACK.INSTANCES.asker.>",
         ],
     ),
     (
         "indexer",
         &[
+            "dicom.evidence.asked.*",
             "dicom.series.>",
             "dicom.study.>",
             "dicom.clock.X",
@@ -150,6 +156,9 @@ pub(super) const MAY: [(&str, &[&str]); 4] = [
             "!$JS.API.CONSUMER.CREATE.INSTANCES.indexer",
             "!$JS.API.CONSUMER.MSG.NEXT.INSTANCES.indexer",
             "!$JS.API.CONSUMER.DELETE.INSTANCES.indexer",
+            "!$JS.API.CONSUMER.CREATE.INSTANCES.asker",
+            "!$JS.API.CONSUMER.MSG.NEXT.INSTANCES.asker",
+            "!$JS.API.CONSUMER.DELETE.INSTANCES.asker",
         ],
     ),
     ("tap", &[]),
@@ -159,15 +168,17 @@ pub(super) const MAY: [(&str, &[&str]); 4] = [
 pub(super) fn subjects() -> BTreeSet<String> {
     let requests = REQUESTS.iter().map(|request| format!("$JS.API.{request}"));
     let templates = requests.chain(OTHERS.iter().chain(EVENTS).map(|other| (*other).to_owned()));
-    let filled = |template: String, place: &'static str, names: [&'static str; 4]| {
-        names.map(|name| {
-            let tokens = template.split('.').map(|token| if token == place { name } else { token });
+    let filled = |template: String, place: &'static str, names: &'static [&'static str]| {
+        let filled = move |name: &&str| {
+            let tokens =
+                template.split('.').map(|token| if token == place { *name } else { token });
             tokens.collect::<Vec<_>>().join(".")
-        })
+        };
+        names.iter().map(filled)
     };
     templates
-        .flat_map(|template| filled(template, "S", STREAMS))
-        .flat_map(|template| filled(template, "C", CONSUMERS))
+        .flat_map(|template| filled(template, "S", &STREAMS))
+        .flat_map(|template| filled(template, "C", &CONSUMERS))
         .collect()
 }
 

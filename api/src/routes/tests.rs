@@ -257,6 +257,8 @@ fn completion(series: &str, reason: Reason, decided_at: Timestamp) -> Completion
         expected: None,
         retrieve_from: None,
         hold_disagreeing: false,
+        at_source: None,
+        absent: Vec::new(),
         missing: 0,
     }
 }

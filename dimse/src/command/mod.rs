@@ -24,6 +24,8 @@ pub(crate) const RESPONSE_BIT: u16 = 0x8000;
 pub enum Operation {
     /// C-STORE.
     Store,
+    /// C-FIND.
+    Find,
     /// C-ECHO.
     Echo,
     /// C-CANCEL, which has no response.
@@ -36,6 +38,7 @@ impl Operation {
     fn of(command_field: u16) -> Self {
         match command_field {
             0x0001 => Self::Store,
+            0x0020 => Self::Find,
             0x0030 => Self::Echo,
             0x0fff => Self::Cancel,
             other => Self::Other(other),
@@ -47,6 +50,7 @@ impl Operation {
     pub fn command_field(self) -> u16 {
         match self {
             Self::Store => 0x0001,
+            Self::Find => 0x0020,
             Self::Echo => 0x0030,
             Self::Cancel => 0x0fff,
             Self::Other(field) => field,

@@ -44,6 +44,18 @@ impl Request {
         }
     }
 
+    /// C-FIND-RQ (PS3.7 section 9.3.2.1). Its data set is the identifier.
+    #[must_use]
+    pub fn find(message_id: u16, sop_class_uid: &str) -> Self {
+        Self {
+            operation: Operation::Find,
+            message_id,
+            sop_class_uid: sop_class_uid.to_owned(),
+            sop_instance_uid: String::new(),
+            has_data_set: true,
+        }
+    }
+
     /// C-ECHO-RQ (PS3.7 section 9.3.5.1).
     #[must_use]
     pub fn echo(message_id: u16) -> Self {
@@ -64,7 +76,7 @@ pub fn write_request(request: &Request) -> Vec<u8> {
     writer.uid(AFFECTED_SOP_CLASS_UID, &request.sop_class_uid);
     writer.number(COMMAND_FIELD, request.operation.command_field());
     writer.number(MESSAGE_ID, request.message_id);
-    if request.operation == Operation::Store {
+    if matches!(request.operation, Operation::Store | Operation::Find) {
         writer.number(PRIORITY, PRIORITY_MEDIUM);
     }
     let data_set_type = if request.has_data_set { DATA_SET_PRESENT } else { NO_DATA_SET };
@@ -142,7 +154,9 @@ mod tests {
 
     #[test]
     fn a_request_is_read_as_it_was_written() {
-        for request in [Request::store(7, "1.2.840.10008.5.1.4.1.1.4", "1.2.3"), Request::echo(8)] {
+        let find = Request::find(9, "1.2.840.10008.5.1.4.1.2.2.1");
+        let store = Request::store(7, "1.2.840.10008.5.1.4.1.1.4", "1.2.3");
+        for request in [store, Request::echo(8), find] {
             let written = write_request(&request);
             assert_eq!(read_request(&written), Ok(request));
             let tags: Vec<_> = Elements::of(&written).map(|element| element.unwrap().0).collect();

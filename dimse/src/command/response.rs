@@ -21,6 +21,8 @@ pub struct Response {
     pub status: Status,
     /// Error Comment (0000,0902), without padding; empty when absent.
     pub error_comment: String,
+    /// Whether a data set follows, as it does with each match of a C-FIND.
+    pub has_data_set: bool,
 }
 
 /// Reads the command set of a response. Whatever follows the last whole element is ignored: a Status that came is
@@ -30,11 +32,12 @@ pub struct Response {
 /// When it is not a response, or can't be told to which message it belongs and what its Status is.
 pub fn read_response(command_set: &[u8]) -> Result<Response, CommandError> {
     let (mut command_field, mut message_id, mut status) = (None, None, None);
-    let mut error_comment = String::new();
+    let (mut error_comment, mut data_set_type) = (String::new(), None);
     for (tag, value) in Elements::of(command_set).map_while(Result::ok) {
         match tag {
             COMMAND_FIELD => command_field = number(value),
             MESSAGE_ID_RESPONDED_TO => message_id = number(value),
+            COMMAND_DATA_SET_TYPE => data_set_type = number(value),
             STATUS => status = number(value).map(Status::of),
             ERROR_COMMENT => error_comment = text(value),
             _ => {}
@@ -49,6 +52,7 @@ pub fn read_response(command_set: &[u8]) -> Result<Response, CommandError> {
         message_id: message_id.ok_or(CommandError::Missing("Message ID Being Responded To"))?,
         status: status.ok_or(CommandError::Missing("Status"))?,
         error_comment,
+        has_data_set: data_set_type.is_some_and(|it| it != NO_DATA_SET),
     })
 }
 
@@ -102,7 +106,9 @@ mod tests {
         let read = read_response(&write_response(&request, Status::of(0xB007), "changed")).unwrap();
         let operation = Operation::Store;
         let (status, error_comment) = (Status::of(0xB007), "changed".to_owned());
-        assert_eq!(read, Response { operation, message_id: 7, status, error_comment });
+        let wanted =
+            Response { operation, message_id: 7, status, error_comment, has_data_set: false };
+        assert_eq!(read, wanted);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! A service class user over TCP: an association that we request, with C-STORE and C-ECHO (PS3.7 sections 9.1.1 and
-//! 9.1.5).
+//! A service class user over TCP: an association that we request, with C-STORE, C-FIND and C-ECHO (PS3.7 sections
+//! 9.1.1, 9.1.2 and 9.1.5).
 
 use super::quick_ack::QuickAck;
 use crate::command::{Operation, RESPONSE_BIT, Request, Response, write_request};
@@ -148,6 +148,43 @@ impl Scu {
         Ok(self.response(&request).await?)
     }
 
+    /// C-FIND: asks for what matches an identifier, and hands over the identifier of each match as it comes. The
+    /// response is the last one, which says how it ended. For how many matches there may be nothing is a bound here
+    /// but the error that `matched` returns; then and after any error the association is of no use any more.
+    ///
+    /// # Errors
+    /// When the association is lost, or by `matched`.
+    pub async fn find<E: From<ScuError>>(
+        &mut self,
+        context_id: u8,
+        sop_class_uid: &str,
+        identifier: &[u8],
+        mut matched: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<Response, E> {
+        let request = Request::find(self.next_message_id(), sop_class_uid);
+        self.send_request(context_id, &request).await?;
+        let mut pdus = Vec::with_capacity(2 * identifier.len());
+        let longest = self.negotiated.max_pdu_length;
+        p_data::put_set(&mut pdus, context_id, Kind::DataSet, identifier, longest);
+        self.connection.send(&pdus).await?;
+        loop {
+            let response = self.response(&request).await?;
+            if response.has_data_set {
+                match self.connection.receive().await? {
+                    Received::DataSet(data_set) if response.status.is_pending() => {
+                        matched(&data_set)?;
+                    }
+                    Received::DataSet(_) => {}
+                    Received::Abort => return Err(ScuError::Aborted.into()),
+                    _ => return Err(ScuError::NotAResponse.into()),
+                }
+            }
+            if !response.status.is_pending() {
+                return Ok(response);
+            }
+        }
+    }
+
     /// C-ECHO: asks whether anybody is there.
     ///
     /// # Errors
@@ -224,7 +261,9 @@ impl Scu {
             Received::Response(response) => Ok(response),
             Received::Abort => Err(ScuError::Aborted),
             Received::ReleaseRequest => Err(ScuError::ReleaseRequested),
-            Received::Accepted(_) | Received::ReleaseResponse => Err(ScuError::NotAResponse),
+            Received::Accepted(_) | Received::ReleaseResponse | Received::DataSet(_) => {
+                Err(ScuError::NotAResponse)
+            }
         }
     }
 }

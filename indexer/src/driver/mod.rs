@@ -25,6 +25,7 @@ use session::Session;
 use shared::election::{self, is_passing, outlast};
 use shared::health::Part;
 use shared::metrics::Refusals;
+use shared::questions;
 use shared::stream::{self, Position};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -125,6 +126,9 @@ impl Driver {
             record::take_up(&self.nats, &self.catalog, &self.senders, &position, bookmark);
         let bookmark = Box::pin(taken_up).await?;
         let last_sequence = bookmark.last_sequence;
+        if self.senders.ask() {
+            questions::ensure(&jetstream).await?;
+        }
         let consumer = Consumer::start(&jetstream, last_sequence, self.ack_wait).await?;
         // Of a stream that was made anew meanwhile it would not read the beginning.
         ensure!(stream::position(&self.nats).await?.created == position.created, MADE_ANEW);
@@ -153,6 +157,7 @@ impl Driver {
         tracing::info!(after = last_sequence, open_series = open.len(), "indexing");
         self.metrics.resumed(last_sequence, open.len());
         session.debouncer.restore(open, self.catalog.disproved().await?);
+        session.debouncer.restore_sources(self.catalog.asked_sources().await?);
         session.studies.restore(self.catalog.open_studies().await?, position.now);
         session.leave_studies().await?;
         self.health.ready();

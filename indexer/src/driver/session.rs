@@ -11,6 +11,7 @@ use crate::ticks::Ticks;
 use anyhow::{Context as _, ensure};
 use async_nats::jetstream;
 use catalog::{Bookmark, Committed, Loss, LossCause, Recorded};
+use completion::Decided;
 use completion::clock::{Answer, Clock, Step};
 use completion::debounce::{Debouncer, Watermark};
 use completion::studies::Studies;
@@ -303,11 +304,25 @@ impl Session<'_> {
     async fn complete_series(&mut self) -> anyhow::Result<()> {
         let metrics = &self.driver.metrics;
         let due = std::iter::from_fn(|| self.debouncer.poll());
-        let completions: Vec<_> = due.take(SERIES_AT_ONCE).collect();
-        if completions.is_empty() {
+        let due: Vec<_> = due.take(SERIES_AT_ONCE).collect();
+        if due.is_empty() {
             return Ok(());
         }
-        let events = self.driver.catalog.complete(&completions).await.context("completing")?;
+        let (mut completions, mut questions) = (Vec::new(), Vec::new());
+        for decided in due {
+            match decided {
+                Decided::Complete(completion) => completions.push(completion),
+                Decided::Ask(question) => questions.push(question),
+                Decided::Wait => {}
+            }
+        }
+        let (kept, catalog) = (self.debouncer.take_consequences(), &self.driver.catalog);
+        let decided = catalog.decide(&completions, &questions, &kept).await;
+        let events = decided.context("completing")?;
+        for question in &questions {
+            let (series, source) = (&question.series, &question.source);
+            tracing::debug!(%series, source, "source asked how many instances it has");
+        }
         metrics.open_series.set(self.debouncer.open_series() as i64);
         // In the same order, without those that were not open any more.
         let mut decided = completions.iter();
@@ -315,6 +330,9 @@ impl Session<'_> {
             let series = &event.series_instance_uid;
             if let Some(completion) = decided.find(|completion| completion.series == *series) {
                 metrics.completed(completion);
+                if let Some(at_source) = completion.at_source {
+                    tracing::warn!(%series, at_source, "the source of the series has more instances");
+                }
                 if completion.missing > 0 {
                     let missing = completion.missing;
                     tracing::warn!(%series, missing, "acknowledged instances of the series are lost");

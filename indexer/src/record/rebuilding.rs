@@ -114,6 +114,7 @@ impl Rebuilding {
             going_on.debouncer.know_losses();
         }
         going_on.debouncer.restore(open, disproved);
+        going_on.debouncer.restore_sources(going_on.catalog.asked_sources().await?);
         going_on.batch = Batch::new(bookmark);
         Ok(going_on)
     }

@@ -4,7 +4,7 @@ use super::stream::{Millis, SECOND, Stream, time};
 use catalog::Bookmark;
 use completion::clock::{Answer, Clock};
 use completion::debounce::{Debouncer, Watermark};
-use completion::{Completion, OpenSeries, Senders};
+use completion::{AskedSource, Completion, Consequences, Decided, OpenSeries, Question, Senders};
 use contract::event::Reason;
 use contract::uid::SeriesInstanceUid;
 use indexer::batch::Batch;
@@ -22,6 +22,7 @@ pub struct Announced {
     pub added: u64,
     pub corrected: u64,
     pub expected: Option<u64>,
+    pub missing: Vec<String>,
     pub decided_at: Timestamp,
     pub sequence: u64,
 }
@@ -32,7 +33,15 @@ pub trait Store {
     fn open_series(&self) -> Vec<(SeriesInstanceUid, OpenSeries)>;
     fn disproved(&self) -> Vec<(String, Reason)>;
     fn record(&mut self, batch: &Batch, debouncer: &mut Debouncer);
-    fn complete(&mut self, completions: &[Completion]) -> Vec<Announced>;
+    /// Changes what is kept of the open series behind the back of the indexer, where that can be done.
+    fn tamper(&mut self, _: &dyn Fn(&mut OpenSeries)) {}
+    fn asked_sources(&self) -> Vec<(String, AskedSource)>;
+    fn decide(
+        &mut self,
+        completions: &[Completion],
+        questions: &[Question],
+        kept: &Consequences,
+    ) -> Vec<Announced>;
 }
 
 /// Where in its work the indexer dies.
@@ -57,6 +66,8 @@ pub struct Indexer<'a> {
     pub decided: Millis,
     /// Between which answers it has seen steps of the broker's clock.
     pub seen: Vec<(Millis, Millis)>,
+    /// What it has asked sources.
+    pub questions: Vec<Question>,
     bookmark: Bookmark,
 }
 
@@ -67,6 +78,7 @@ impl<'a> Indexer<'a> {
         let last_sequence = resume_after(kept.as_ref(), &stream.position(now));
         let mut debouncer = Debouncer::new(senders.clone());
         debouncer.restore(store.open_series(), store.disproved());
+        debouncer.restore_sources(store.asked_sources());
         let beginning = Bookmark::new(time(0), 0);
         let bookmark = kept.filter(|kept| kept.last_sequence == last_sequence).unwrap_or(beginning);
         if let Some(latest) = bookmark.latest {
@@ -85,6 +97,7 @@ impl<'a> Indexer<'a> {
             asked: now,
             decided: now,
             seen: Vec::new(),
+            questions: Vec::new(),
             bookmark,
         }
     }
@@ -175,8 +188,18 @@ impl<'a> Indexer<'a> {
             store.record(&Batch::new(self.bookmark.clone()), &mut self.debouncer);
         }
         self.debouncer.advance(reached.answer.now);
-        let completions: Vec<_> = std::iter::from_fn(|| self.debouncer.poll()).collect();
-        store.complete(&completions)
+        let (mut completions, mut questions) = (Vec::new(), Vec::new());
+        while let Some(decided) = self.debouncer.poll() {
+            match decided {
+                Decided::Complete(completion) => completions.push(completion),
+                Decided::Ask(question) => questions.push(question),
+                Decided::Wait => {}
+            }
+        }
+        let kept = self.debouncer.take_consequences();
+        let announced = store.decide(&completions, &questions, &kept);
+        self.questions.extend(questions);
+        announced
     }
 }
 

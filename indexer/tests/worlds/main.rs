@@ -12,6 +12,7 @@
 #![allow(unreachable_pub, missing_docs, reason = "a test is nobody's library")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod asking;
 mod check;
 mod indexer;
 mod memory;

@@ -4,7 +4,9 @@
 use super::indexer::{Announced, Store};
 use catalog::{Bookmark, Recorded};
 use completion::debounce::Debouncer;
-use completion::{Completed, Completion, Effect, Known, Lesson, OpenSeries};
+use completion::{
+    AskedSource, Completed, Completion, Consequences, Effect, Known, Lesson, OpenSeries, Question,
+};
 use contract::event::Reason;
 use contract::uid::SeriesInstanceUid;
 use indexer::batch::Batch;
@@ -18,6 +20,7 @@ pub struct Memory {
     series: HashMap<SeriesInstanceUid, Series>,
     open: BTreeMap<SeriesInstanceUid, OpenSeries>,
     disproved: HashSet<(String, Reason)>,
+    sources: BTreeMap<String, AskedSource>,
 }
 
 #[derive(Debug)]
@@ -38,6 +41,12 @@ struct Series {
 }
 
 impl Memory {
+    fn absent(&self, series: &SeriesInstanceUid, named: &[String]) -> Vec<String> {
+        let here = self.series.get(series).map(|it| &it.instances);
+        let is_absent = |uid: &&String| here.is_none_or(|here| !here.contains(*uid));
+        named.iter().filter(is_absent).take(100).cloned().collect()
+    }
+
     fn completed(&self, series: &SeriesInstanceUid) -> Option<Completed> {
         let known = self.series.get(series).filter(|_| !self.open.contains_key(series))?;
         Some(Completed {
@@ -110,9 +119,12 @@ impl Store for Memory {
             .counted
             .iter()
             .chain(losing)
-            .map(|series| (series.clone(), self.series[series].instances.len() as u64));
+            .filter_map(|it| Some((it.clone(), self.series.get(it)?.instances.len() as u64)));
+        let named = batch.rows.named.iter();
+        let absent = named.map(|it| (it.sequence, self.absent(&it.series, &it.instances)));
         let recorded = Recorded {
             counts: counts.collect(),
+            absent: absent.collect(),
             effects,
             completed,
             // No world loses events.
@@ -123,6 +135,7 @@ impl Store for Memory {
             self.series.get_mut(&series).unwrap().last_activity = open.last_activity;
             self.open.insert(series, open);
         }
+        self.sources.extend(consequences.sources);
         for lesson in consequences.lessons {
             match lesson {
                 Lesson::Disproved(disproof) => {
@@ -142,13 +155,29 @@ impl Store for Memory {
         self.bookmark = Some(batch.rows.bookmark.clone());
     }
 
-    fn complete(&mut self, completions: &[Completion]) -> Vec<Announced> {
+    fn tamper(&mut self, change: &dyn Fn(&mut OpenSeries)) {
+        self.open.values_mut().for_each(change);
+    }
+
+    fn asked_sources(&self) -> Vec<(String, AskedSource)> {
+        self.sources.clone().into_iter().collect()
+    }
+
+    fn decide(
+        &mut self,
+        completions: &[Completion],
+        _: &[Question],
+        kept: &Consequences,
+    ) -> Vec<Announced> {
+        self.open.extend(kept.open.iter().cloned());
+        self.sources.extend(kept.sources.iter().cloned());
         let mut announced = Vec::new();
         let last_sequence = self.bookmark.as_ref().map_or(0, |bookmark| bookmark.last_sequence);
         for completion in completions {
             if self.open.remove(&completion.series).is_none() {
                 continue;
             }
+            let missing = self.absent(&completion.series, &completion.absent);
             let series = self.series.get_mut(&completion.series).unwrap();
             let since = series.completed_sequence;
             let rows = || series.instances.iter().map(|sop| &self.instances[sop]);
@@ -166,8 +195,9 @@ impl Store for Memory {
                 count: series.instances.len() as u64,
                 added,
                 corrected,
+                missing,
                 expected: match completion.missing {
-                    0 => completion.expected,
+                    0 => completion.expected.max(completion.at_source),
                     missing => {
                         completion.expected.max(Some(series.instances.len() as u64 + missing))
                     }

@@ -5,7 +5,7 @@ use super::stream::{Stream, time};
 use catalog::{Bookmark, CatalogReader, CatalogSettings, CatalogWriter};
 use completion::Senders;
 use completion::debounce::Debouncer;
-use completion::{Completion, OpenSeries};
+use completion::{AskedSource, Completion, Consequences, OpenSeries, Question};
 use contract::event::Reason;
 use contract::uid::SeriesInstanceUid;
 use indexer::batch::Batch;
@@ -99,8 +99,18 @@ impl Store for RealCatalogue {
         self.decisions.extend(registered.map(|event| Decision::Completed(Box::new(event))));
     }
 
-    fn complete(&mut self, completions: &[Completion]) -> Vec<Announced> {
-        let events = self.runtime.block_on(self.catalog.complete(completions)).unwrap();
+    fn asked_sources(&self) -> Vec<(String, AskedSource)> {
+        self.runtime.block_on(self.catalog.asked_sources()).unwrap()
+    }
+
+    fn decide(
+        &mut self,
+        completions: &[Completion],
+        questions: &[Question],
+        kept: &Consequences,
+    ) -> Vec<Announced> {
+        let decided = self.catalog.decide(completions, questions, kept);
+        let events = self.runtime.block_on(decided).unwrap();
         self.decisions
             .extend(events.iter().cloned().map(|event| Decision::Completed(Box::new(event))));
         let announced = events.into_iter().map(|event| Announced {
@@ -111,6 +121,7 @@ impl Store for RealCatalogue {
             added: event.instances_added,
             corrected: event.instances_corrected,
             expected: event.expected_count,
+            missing: event.missing_instances,
             decided_at: event.completed_at,
             sequence: event.instances_sequence.unwrap(),
         });

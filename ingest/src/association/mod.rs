@@ -197,7 +197,7 @@ impl Association<'_> {
             }
             // There is nothing to cancel: every operation has ended once the next can be read.
             Operation::Cancel => return Ok(()),
-            Operation::Other(_) => {
+            Operation::Find | Operation::Other(_) => {
                 self.skip_data_set(context_id, request).await?;
                 Answer::Failure(Refusal::new(
                     Status::UnrecognizedOperation,

@@ -75,6 +75,8 @@ pub struct Batch {
     pub instances: Vec<Received>,
     /// Series whose instances are to be counted.
     pub counted: Vec<SeriesInstanceUid>,
+    /// Instances of which sources say that they have them.
+    pub named: Vec<Named>,
     /// How many instances of which series associations acknowledged, by their own accounts.
     pub accounts: Vec<(SeriesInstanceUid, u64)>,
     /// Series that somebody vouches for. They come after all instances of the batch.
@@ -92,6 +94,7 @@ impl Batch {
         Self {
             instances: Vec::new(),
             counted: Vec::new(),
+            named: Vec::new(),
             accounts: Vec::new(),
             registrations: Vec::new(),
             releases: Vec::new(),
@@ -109,8 +112,21 @@ pub struct Recorded {
     pub completed: HashMap<SeriesInstanceUid, Completed>,
     /// How many instances they have now: those that were to be counted, and those that lost one.
     pub counts: HashMap<SeriesInstanceUid, u64>,
+    /// Of what sources have which instances are not here, by the sequence of the answer.
+    pub absent: HashMap<u64, Vec<String>>,
     /// The series that are complete with fewer instances than an account has, since INSTANCES has lost some.
     pub contradicted: HashMap<SeriesInstanceUid, Contradicted>,
+}
+
+/// Instances that a source has, as it answered.
+#[derive(Debug, Clone)]
+pub struct Named {
+    /// Sequence of the answer in INSTANCES.
+    pub sequence: u64,
+    /// Their series.
+    pub series: SeriesInstanceUid,
+    /// Their SOP Instance UIDs.
+    pub instances: Vec<String>,
 }
 
 /// What will be announced of a batch.

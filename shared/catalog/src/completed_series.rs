@@ -12,6 +12,7 @@ pub(crate) struct Changes<'a> {
     pub(crate) added: u64,
     pub(crate) corrected: u64,
     pub(crate) expected: Option<u64>,
+    pub(crate) absent: Vec<String>,
     pub(crate) retrieve_from: Option<&'a str>,
     pub(crate) hold_disagreeing: bool,
 }
@@ -58,6 +59,7 @@ impl CompletedSeries {
             source: word(&self.source)?,
             instances_count: self.instances_count.unsigned_abs(),
             expected_count: changes.expected,
+            missing_instances: changes.absent,
             instances_added: changes.added,
             instances_corrected: changes.corrected,
             study_instance_uid: self.study_instance_uid,

@@ -32,8 +32,8 @@ mod sqlite;
 pub use announcements::{Announcement, Delivered};
 pub use attributes::{Level, attributes_of};
 pub use batch::{
-    Batch, Bookmark, Committed, EventMark, Received, Recorded, Registration, RegistrationOutcome,
-    Restored, SeriesBookmark, StudiesDecided,
+    Batch, Bookmark, Committed, EventMark, Named, Received, Recorded, Registration,
+    RegistrationOutcome, Restored, SeriesBookmark, StudiesDecided,
 };
 pub use contract::attributes::{Attribute, Kind, keyword};
 pub use dispatch::{

@@ -1,9 +1,21 @@
 //! What is decided and learned, for the catalogue to write down.
 
+use crate::asking::{AskedSource, Question};
 use crate::open_series::OpenSeries;
 use contract::event::{DeletionReason, Reason};
 use contract::uid::SeriesInstanceUid;
 use jiff::Timestamp;
+
+/// What is decided of a series that is due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decided {
+    /// It is complete.
+    Complete(Completion),
+    /// Its source is asked first.
+    Ask(Question),
+    /// It waits, since its source has more.
+    Wait,
+}
 
 /// The decision that a series is complete.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +30,10 @@ pub struct Completion {
     pub decided_at: Timestamp,
     /// How many instances there were to be, if that is known.
     pub expected: Option<u64>,
+    /// How many its source has, if it was asked and that is more than are here.
+    pub at_source: Option<u64>,
+    /// Which of these are not here, as far as the source names them.
+    pub absent: Vec<String>,
     /// How many instances the receivers answered with Success and INSTANCES does not have.
     pub missing: u64,
     /// Where the DICOMweb service is that has the sender's pixels, if that is configured.
@@ -66,6 +82,8 @@ pub struct Consequences {
     pub lessons: Vec<Lesson>,
     /// The series that are deleted after it.
     pub deletions: Vec<Deletion>,
+    /// What is known of the sources that are asked, as far as it has changed.
+    pub sources: Vec<(String, AskedSource)>,
 }
 
 /// Something learned about a sender.

@@ -1,6 +1,7 @@
 //! When a series, and when a study, is complete: pure state machines over the broker's time. They read no
 //! clock, and know neither the catalogue nor the broker. `docs/completeness.md` draws them.
 
+mod asking;
 pub mod clock;
 pub mod debounce;
 mod decisions;
@@ -9,8 +10,9 @@ mod open_series;
 mod senders;
 pub mod studies;
 
+pub use asking::{AskedSource, Asking, Phase, Question, SILENT_AFTER};
 pub use decisions::{
-    Completed, Completion, Consequences, Deletion, Disproof, Lesson, StudyCompletion,
+    Completed, Completion, Consequences, Decided, Deletion, Disproof, Lesson, StudyCompletion,
 };
 pub use effect::{Effect, Known};
 pub use open_series::{OpenSeries, Share};

@@ -1,5 +1,6 @@
 //! Series that are arriving: what the rules know of each. It is kept from one start of the indexer to the next.
 
+use crate::asking::Asking;
 use contract::event::{Ending, is_zero};
 use jiff::Timestamp;
 use jiff::fmt::serde::timestamp::nanosecond;
@@ -38,7 +39,7 @@ pub struct OpenSeries {
     /// How many instances it is to have, by a sender that is trusted with it.
     #[serde(default)]
     pub expected: Option<u64>,
-    /// How many it has; looked up only where it matters, which is where `expected` is known.
+    /// How many it has; looked up only where it matters, which is where `expected` is known or its source is asked.
     #[serde(default)]
     pub counted: u64,
     /// It was never complete before: all that associations brought of it belongs to this revision.
@@ -56,6 +57,9 @@ pub struct OpenSeries {
         skip_serializing_if = "Option::is_none"
     )]
     pub requested: Option<Timestamp>,
+    /// What its source was asked; nothing where it was not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asking: Option<Asking>,
 }
 
 /// What one association brought of a series so far.
@@ -91,6 +95,21 @@ impl OpenSeries {
             is_first: false,
             missing: 0,
             requested: None,
+            asking: None,
         }
+    }
+
+    /// Something happened to it.
+    pub(crate) fn is_active(&mut self, at: Timestamp) {
+        self.last_activity = self.last_activity.max(at);
+        if let Some(asking) = &mut self.asking {
+            asking.restart();
+        }
+    }
+
+    /// How many instances its source has, if that is more than are here.
+    #[must_use]
+    pub fn more_at_source(&self) -> Option<u64> {
+        self.asking.as_ref()?.more_than(self.counted)
     }
 }

@@ -22,6 +22,9 @@ pub struct Rules {
     pub retrieve_url: Option<String>,
     /// What becomes of the completion of a series whose instances disagree.
     pub on_disagreement: OnDisagreement,
+    /// How long a series waits at most for a source that has more instances of it; `None` where the source is not
+    /// asked.
+    pub ask_timeout: Option<SignedDuration>,
 }
 
 /// What holds unless a setting says otherwise.
@@ -35,6 +38,7 @@ impl Default for Rules {
             expected_from: Vec::new(),
             retrieve_url: None,
             on_disagreement: OnDisagreement::Announce,
+            ask_timeout: None,
         }
     }
 }
@@ -64,6 +68,19 @@ impl Senders {
     #[must_use]
     pub fn rules(&self, ae_title: &str) -> &Rules {
         self.by_ae_title.get(ae_title).unwrap_or(&self.all)
+    }
+
+    /// Whether any source is asked how many instances it has.
+    #[must_use]
+    pub fn ask(&self) -> bool {
+        self.by_ae_title.values().any(|rules| rules.ask_timeout.is_some())
+    }
+
+    /// Whether it matters how many instances the series of a sender has.
+    #[must_use]
+    pub fn count(&self, ae_title: &str) -> bool {
+        let rules = self.rules(ae_title);
+        !rules.expected_from.is_empty() || rules.ask_timeout.is_some()
     }
 
     /// How many instances the series of this one is to have, if its sender is trusted with it.

@@ -1,5 +1,6 @@
 //! `[[source]]`: what differs for one sender, by its calling AE title.
 
+use super::Ask;
 use crate::web_url::base_url;
 use completion::{Hint, OnDisagreement};
 use jiff::SignedDuration;
@@ -34,6 +35,9 @@ pub struct SenderEntry {
     /// What becomes of the completion of a series whose instances disagree on their patient or study.
     #[serde(default)]
     pub on_disagreement: OnDisagreement,
+    /// Where it is asked how many instances it has of a series; absent: it is not.
+    #[serde(default)]
+    pub ask: Option<Ask>,
 }
 
 /// An AE title as a sender may call itself, which is more than the standard lets it.

@@ -2,12 +2,14 @@
 //! may send, who decides reads how; what one of them does not use it checks all the same.
 
 mod allow;
+mod ask;
 mod certificate;
 mod entry;
 mod network;
 mod passcode;
 
 pub use allow::{AllowList, Allowed, Caller, Fit, NotAllowed, User};
+pub use ask::Ask;
 pub use certificate::{CertificateId, CertificateName};
 pub use entry::SenderEntry;
 pub use network::Network;
@@ -126,6 +128,19 @@ mod tests {
                 "[[source]]\nae_title = 'A'\non_disagreement = 'ask'",
                 "line 3: on_disagreement: unknown variant `ask`",
             ),
+            (
+                "[[source]]\nae_title = 'A'\nask = { ae_title = 'B', host = '', port = 104 }",
+                "line 3: ask: host must be a name or an address",
+            ),
+            (
+                "[[source]]\nae_title = 'A'\nask = { ae_title = 'B', host = 'pacs', port = 0 }",
+                "line 3: ask: port must be from 1 to 65535",
+            ),
+            (
+                "[[source]]\nae_title = 'A'\nask = { ae_title = 'B', host = 'pacs' }",
+                "missing field `port`",
+            ),
+            ("[[source]]\nae_title = 'A'\nask = { url = 'http://pacs/dicom-web' }", "line 3: ask"),
             ("[[sources]]\nae_title = 'A'", "line 1: unknown field `sources`"),
             ("[[allow]]", "line 1: an [[allow]] has to name"),
             (

@@ -34,11 +34,12 @@ use tokio_util::sync::CancellationToken;
 /// all that decides what the catalogue says, in one order.
 pub const INSTANCES: &str = "INSTANCES";
 /// The subjects of [`INSTANCES`].
-pub const INSTANCES_SUBJECTS: [&str; 5] = [
+pub const INSTANCES_SUBJECTS: [&str; 6] = [
     "dicom.instance.>",
     "dicom.association.>",
     "dicom.ingest.>",
     "dicom.request.>",
+    "dicom.evidence.>",
     "dicom.clock.*",
 ];
 /// What was decided: completed and deleted series, completed studies.

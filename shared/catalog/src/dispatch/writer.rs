@@ -11,7 +11,7 @@ use crate::losses::{Loss, Witness};
 use crate::postgres::{self, within};
 use crate::settings::CatalogSettings;
 use crate::sqlite::{self, Disk};
-use completion::{Completion, Consequences, OpenSeries, StudyCompletion};
+use completion::{AskedSource, Completion, Consequences, OpenSeries, Question, StudyCompletion};
 use contract::event::{Reason, SeriesCompleted, SeriesDeleted, SeriesKept, StudyCompleted};
 use contract::uid::SeriesInstanceUid;
 use jiff::Timestamp;
@@ -156,7 +156,21 @@ impl CatalogWriter {
         &self,
         completions: &[Completion],
     ) -> Result<Vec<SeriesCompleted>, CatalogError> {
-        on!(self, one => one.complete(completions))
+        self.decide(completions, &[], &Consequences::default()).await
+    }
+
+    /// The same, and in the same transaction puts questions to the sources of series that are due, and keeps what the
+    /// rules know of the series that wait and of these sources.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written.
+    pub async fn decide(
+        &self,
+        completions: &[Completion],
+        questions: &[Question],
+        kept: &Consequences,
+    ) -> Result<Vec<SeriesCompleted>, CatalogError> {
+        on!(self, one => one.decide(completions, questions, kept))
     }
 
     /// Deletes some of the series that were last complete before a time and are so still, the oldest
@@ -341,6 +355,14 @@ impl CatalogWriter {
     /// When the catalogue can't be read.
     pub async fn disproved(&self) -> Result<Vec<(String, Reason)>, CatalogError> {
         on!(self, one => one.disproved())
+    }
+
+    /// What is known of the sources that are asked how many instances they have.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn asked_sources(&self) -> Result<Vec<(String, AskedSource)>, CatalogError> {
+        on!(self, one => one.asked_sources())
     }
 
     /// The studies of which a series was complete since they were, each with when the latest of

@@ -81,6 +81,8 @@ impl Feed {
             expected: Some(20),
             retrieve_from: Some("http://pacs/dicom-web".to_owned()),
             hold_disagreeing: self.hold_disagreeing,
+            at_source: None,
+            absent: Vec::new(),
             missing: 0,
         };
         self.catalog.complete(&[completion]).await.unwrap().pop()

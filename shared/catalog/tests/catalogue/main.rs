@@ -24,6 +24,7 @@ macro_rules! on_both {
 }
 
 mod agreement;
+mod asking;
 mod copying;
 mod counting;
 mod deleting;

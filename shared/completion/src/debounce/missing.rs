@@ -1,7 +1,7 @@
 //! Instances that were answered with Success and that nobody has seen, by the associations' own accounts.
 
 use super::{Closed, Debouncer, Stored};
-use crate::{Completed, Effect};
+use crate::{Completed, Decided, Effect};
 use crate::{Rules, Senders};
 use contract::event::{Ending, Reason, SeriesShare};
 use contract::uid::SeriesInstanceUid;
@@ -51,7 +51,7 @@ fn released(debouncer: &mut Debouncer, association: &str, acknowledged: u64) {
 /// By which rule the series is complete, and how many are missing then.
 fn completed(debouncer: &mut Debouncer) -> (Reason, u64) {
     debouncer.advance(Timestamp::MAX);
-    let completion = debouncer.poll().unwrap();
+    let Some(Decided::Complete(completion)) = debouncer.poll() else { panic!() };
     (completion.reason, completion.missing)
 }
 

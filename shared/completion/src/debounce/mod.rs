@@ -9,6 +9,9 @@
 //! far time has come in `watermark`.
 
 #[cfg(test)]
+mod asked;
+mod asking;
+#[cfg(test)]
 mod missing;
 mod observing;
 mod rules;
@@ -18,12 +21,13 @@ mod watermark;
 
 use rules::Due;
 
+pub use asking::Answered;
 pub use observing::{Closed, Receiving, Stored};
 pub use watermark::{Reached, Watermark};
 
 use crate::clock::{Step, TOLERANCE};
-use crate::{Completion, Consequences, Deletion, Lesson, OpenSeries};
-use crate::{OnDisagreement, Senders};
+use crate::{AskedSource, OnDisagreement, Senders};
+use crate::{Completion, Consequences, Decided, Deletion, Lesson, OpenSeries};
 use contract::event::Reason;
 use contract::uid::SeriesInstanceUid;
 use jiff::Timestamp;
@@ -53,6 +57,10 @@ pub struct Debouncer {
     lessons: Vec<Lesson>,
     /// What is to be deleted after it.
     deletions: Vec<Deletion>,
+    /// The sources that are asked.
+    sources: HashMap<String, AskedSource>,
+    /// Those of them that have changed since the changes were last taken.
+    changed_sources: BTreeSet<String>,
 }
 
 impl Debouncer {
@@ -71,6 +79,8 @@ impl Debouncer {
             changed: HashSet::new(),
             lessons: Vec::new(),
             deletions: Vec::new(),
+            sources: HashMap::new(),
+            changed_sources: BTreeSet::new(),
         }
     }
 
@@ -89,7 +99,12 @@ impl Debouncer {
         }
     }
 
-    /// What has to be kept of the observations since this was last asked, so that a restart forgets
+    /// Takes up what was known of the sources that are asked.
+    pub fn restore_sources(&mut self, sources: impl IntoIterator<Item = (String, AskedSource)>) {
+        self.sources.extend(sources);
+    }
+
+    /// What has to be kept of the observations and decisions since this was last asked, so that a restart forgets
     /// nothing of them.
     #[must_use]
     pub fn take_consequences(&mut self) -> Consequences {
@@ -102,6 +117,7 @@ impl Debouncer {
             open: open.collect(),
             lessons: std::mem::take(&mut self.lessons),
             deletions: std::mem::take(&mut self.deletions),
+            sources: self.take_sources(),
         }
     }
 
@@ -141,7 +157,11 @@ impl Debouncer {
                 *time = step.moved(*time);
             }
             open.requested = open.requested.map(|requested| step.moved(requested));
+            if let Some(asking) = &mut open.asking {
+                asking.step(step);
+            }
         }
+        self.step_sources(step);
         let open: Vec<_> = self.open.keys().cloned().collect();
         for series in open {
             self.reschedule(&series);
@@ -177,23 +197,39 @@ impl Debouncer {
         self.next_due().is_some_and(|due| due < self.watermark)
     }
 
-    /// The next series that is complete. Due means strictly before the watermark: what was stored
-    /// in the very instant of the watermark may not have been observed.
+    /// What is decided of the next series that is due: it is complete, or its source is asked first. What has to be
+    /// kept of the latter is in [`Debouncer::take_consequences`]. Due means strictly before the watermark: what was
+    /// stored in the very instant of the watermark may not have been observed.
     #[must_use]
-    pub fn poll(&mut self) -> Option<Completion> {
+    pub fn poll(&mut self) -> Option<Decided> {
         if !self.is_due() {
             return None;
         }
-        let (due, series) = self.due.pop_first()?;
+        let (due, series) = self.due.first()?.clone();
+        if let Some(decided) = self.ask_first(due, &series) {
+            self.reschedule(&series);
+            return Some(decided);
+        }
+        self.complete(due, series).map(Decided::Complete)
+    }
+
+    fn complete(&mut self, due: Due, series: SeriesInstanceUid) -> Option<Completion> {
+        self.due.remove(&(due, series.clone()));
         let (state, _) = self.open.remove(&series)?;
         let rules = self.senders.rules(&state.sender);
+        let more = state.more_at_source().filter(|_| rules.ask_timeout.is_some());
         Some(Completion {
             series,
             reason: due.reason,
             opened_at: state.opened_at,
             decided_at: self.watermark,
             expected: state.expected,
+            at_source: more,
             missing: state.missing,
+            absent: match (more, state.asking) {
+                (Some(_), Some(asking)) => asking.absent,
+                _ => Vec::new(),
+            },
             retrieve_from: rules.retrieve_url.clone(),
             hold_disagreeing: rules.on_disagreement == OnDisagreement::Hold,
         })

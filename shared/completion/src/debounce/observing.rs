@@ -1,6 +1,6 @@
 //! What is observed, and what it does to the series that it concerns.
 
-use super::Debouncer;
+use super::{Debouncer, asking};
 use crate::{Completed, Deletion, Disproof, Effect, Lesson, OpenSeries, Share};
 use contract::event::{DeletionReason, Ending, Reason, SeriesShare};
 use contract::uid::SeriesInstanceUid;
@@ -128,7 +128,7 @@ impl Debouncer {
     /// An instance is arriving. That keeps an open series open, and opens none.
     pub fn receiving(&mut self, receiving: &Receiving<'_>) {
         let Some((open, _)) = self.open.get_mut(receiving.series) else { return };
-        open.last_activity = open.last_activity.max(receiving.at);
+        open.is_active(receiving.at);
         share_of(open, receiving.association, receiving.node);
         self.reschedule(receiving.series);
     }
@@ -204,6 +204,7 @@ impl Debouncer {
     pub fn counted(&mut self, series: &SeriesInstanceUid, count: u64) {
         if let Some((open, _)) = self.open.get_mut(series) {
             open.counted = count;
+            asking::counted(open);
             self.reschedule(series);
         }
     }
@@ -243,7 +244,7 @@ impl Debouncer {
         }
         // It is there: it has just been put there if it was not.
         let (open, _) = self.open.get_mut(series).unwrap_or_else(|| unreachable!("{series}"));
-        open.last_activity = open.last_activity.max(at);
+        open.is_active(at);
         open
     }
 
@@ -268,6 +269,12 @@ impl Debouncer {
         let theirs = self.open.iter().filter(|(_, (open, _))| of_sender(open));
         let theirs: Vec<_> = theirs.map(|(series, _)| series.clone()).collect();
         for series in theirs {
+            // It is due by another rule, and at another time.
+            if let Some((open, _)) = self.open.get_mut(&series)
+                && let Some(asking) = &mut open.asking
+            {
+                asking.restart();
+            }
             self.reschedule(&series);
         }
     }
@@ -289,7 +296,7 @@ fn share_of<'a>(open: &'a mut OpenSeries, association: &str, node: &str) -> Opti
 
 /// One of the associations that brought instances of the series has ended.
 fn end(open: &mut OpenSeries, ending: Ending, at: Timestamp) {
-    open.last_activity = open.last_activity.max(at);
+    open.is_active(at);
     open.last_closed = Some(ending);
     open.interrupted |= ending == Ending::Aborted;
 }

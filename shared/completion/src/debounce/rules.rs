@@ -2,8 +2,9 @@
 
 use super::Debouncer;
 use crate::OpenSeries;
+use crate::asking::later;
 use contract::event::{Ending, Reason};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use std::cmp::Ordering;
 
 /// The rules by precedence: of several that are due at the same moment the first is the one that is named.
@@ -52,7 +53,13 @@ impl Debouncer {
             false => after(rules.quiet_period, Reason::Quiet),
         };
         let overdue = Due { at: later(open.opened_at, rules.max_open), reason: Reason::Overdue };
-        [requested, expected, released].into_iter().flatten().fold(silence.min(overdue), Due::min)
+        let inferred = [expected, released].into_iter().flatten().fold(silence, Due::min);
+        let inferred = match (&open.asking, rules.ask_timeout) {
+            // Waits for an answer, or for what the source has more.
+            (Some(asking), Some(_)) => Due { at: inferred.at.max(asking.until), ..inferred },
+            _ => inferred,
+        };
+        requested.into_iter().fold(inferred.min(overdue), Due::min)
     }
 
     /// As many as were announced are there, and the sender's announcements were right so far.
@@ -69,10 +76,6 @@ impl Debouncer {
             && !open.tainted
             && open.senders.iter().all(|sender| self.is_believed(sender, Reason::Released))
     }
-}
-
-fn later(time: Timestamp, by: SignedDuration) -> Timestamp {
-    time.saturating_add(by).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod attributes;
 mod clock;
 mod decoding;
 mod disagreement;
+mod evidence;
 mod instance;
 mod remarks;
 mod request;
@@ -23,6 +24,7 @@ pub use association::{
 pub use attributes::{AttributeValue, Attributes};
 pub use clock::ClockTicked;
 pub use disagreement::{DisagreeingValue, Disagreement, Identity};
+pub use evidence::{SourceAnswered, SourceAsked};
 pub use instance::{InstanceReceiving, InstanceStored, StoredObject};
 pub use remarks::{Remarks, Texts};
 pub use request::{

@@ -92,11 +92,15 @@ pub struct SeriesCompleted {
     pub source: Source,
     /// Instances of the series, each counted once; what was claimed, for `Source` `api`.
     pub instances_count: u64,
-    /// How many there were to be, where that is known: as the sender said, if it is trusted with it, or
-    /// since the receivers acknowledged more than there are, which INSTANCES has lost. Less than that many may
-    /// be there: see `Reason`.
+    /// How many there were to be, where that is known: as the sender said, if it is trusted with it, or as its source
+    /// counts, if it was asked and has more, or since the receivers acknowledged more than there are, which INSTANCES
+    /// has lost. Less than that many may be there: see `Reason`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_count: Option<u64>,
+    /// SOP Instance UIDs (0008,0018) of those that its source has and that are not there, where it named them: 100 at
+    /// most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing_instances: Vec<String>,
     /// Of the instances, how many this revision added.
     pub instances_added: u64,
     /// Of these, how many came again with other attributes since the last revision.

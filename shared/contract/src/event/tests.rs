@@ -110,6 +110,7 @@ fn a_completed_series_reads_as_its_golden_file() {
         source: Source::Dicom,
         instances_count: 17,
         expected_count: Some(20),
+        missing_instances: Vec::new(),
         instances_added: 1,
         instances_corrected: 0,
         study_instance_uid: "2.25.1".into(),
@@ -132,6 +133,53 @@ fn a_completed_series_reads_as_its_golden_file() {
         partial: false,
     };
     agrees_with(&event, include_str!("../../golden/series_completed.json"));
+}
+
+#[test]
+fn a_question_to_a_source_and_its_answer_read_as_their_golden_files() {
+    let asked = SourceAsked {
+        series_instance_uid: SeriesInstanceUid::parse("2.25.2").unwrap(),
+        study_instance_uid: Some("2.25.1".into()),
+        calling_ae_title: "MY PACS".into(),
+        question_id: "1770091507500000000".into(),
+        asked_at: at("2026-02-03T04:05:07.5Z"),
+    };
+    agrees_with(&asked, include_str!("../../golden/source_asked.json"));
+    let answered = SourceAnswered {
+        series_instance_uid: asked.series_instance_uid.clone(),
+        calling_ae_title: asked.calling_ae_title.clone(),
+        question_id: asked.question_id.clone(),
+        count: Some(2),
+        instances: ["2.25.3", "2.25.5"].map(|uid| SopInstanceUid::parse(uid).unwrap()).into(),
+        no_answer: None,
+        node_name: "ingest-1".into(),
+        answered_at: at("2026-02-03T04:05:07.6Z"),
+    };
+    agrees_with(&answered, include_str!("../../golden/source_answered.json"));
+    let silent = SourceAnswered {
+        count: None,
+        instances: Vec::new(),
+        no_answer: Some("silent".into()),
+        ..answered
+    };
+    agrees_with(&silent, include_str!("../../golden/source_gave_no_answer.json"));
+}
+
+#[test]
+fn an_answer_that_names_all_instances_that_it_may_fits_half_a_message() {
+    let instance = SopInstanceUid::parse(&"\"".repeat(64)).unwrap();
+    let event = SourceAnswered {
+        series_instance_uid: SeriesInstanceUid::parse("2.25.2").unwrap(),
+        calling_ae_title: "MY PACS".into(),
+        question_id: String::new(),
+        count: Some(u64::MAX),
+        instances: vec![instance; SourceAnswered::MAX_INSTANCES],
+        no_answer: None,
+        node_name: "ingest-1".into(),
+        answered_at: at("2026-02-03T04:05:07.6Z"),
+    };
+    let length = serde_json::to_vec(&event).unwrap().len();
+    assert!(length < LONGEST, "{length}");
 }
 
 #[test]

@@ -96,6 +96,16 @@ pub enum Subject {
         /// The machine of the indexer.
         node: Token,
     },
+    /// `dicom.evidence.asked.<CallingAETitle>`: a source is asked how many instances it has.
+    SourceAsked {
+        /// Who is asked, by the title by which it calls.
+        calling_ae: Token,
+    },
+    /// `dicom.evidence.answered.<CallingAETitle>`: what came of it.
+    SourceAnswered {
+        /// Who was asked, by the title by which it calls.
+        calling_ae: Token,
+    },
     /// `dicom.request.register.<SeriesInstanceUID>`: somebody vouches for a series.
     RegistrationRequested {
         /// The series.
@@ -216,6 +226,18 @@ impl Subject {
         Self::Clock { node: Token::new(node_name) }
     }
 
+    /// Subject of `dicom.evidence.asked`.
+    #[must_use]
+    pub fn source_asked(calling_ae_title: &str) -> Self {
+        Self::SourceAsked { calling_ae: Token::ae_title(calling_ae_title) }
+    }
+
+    /// Subject of `dicom.evidence.answered`.
+    #[must_use]
+    pub fn source_answered(calling_ae_title: &str) -> Self {
+        Self::SourceAnswered { calling_ae: Token::ae_title(calling_ae_title) }
+    }
+
     /// Subject of `dicom.request.register`.
     #[must_use]
     pub fn registration_requested(series: &SeriesInstanceUid) -> Self {
@@ -301,6 +323,8 @@ impl Subject {
             Self::IngestStarted { .. } => "dicom.ingest.started",
             Self::IngestResumed { .. } => "dicom.ingest.resumed",
             Self::Clock { .. } => "dicom.clock",
+            Self::SourceAsked { .. } => "dicom.evidence.asked",
+            Self::SourceAnswered { .. } => "dicom.evidence.answered",
             Self::RegistrationRequested { .. } => "dicom.request.register",
             Self::CompletionRequested { .. } => "dicom.request.complete",
             Self::DeletionRequested { .. } => "dicom.request.delete",
@@ -337,6 +361,8 @@ impl Display for Subject {
             | Self::DeletionRequested { series: uid }
             | Self::StudyCompleted { study: uid } => f.write_str(uid.as_str()),
             Self::Association { calling_ae: name, .. }
+            | Self::SourceAsked { calling_ae: name }
+            | Self::SourceAnswered { calling_ae: name }
             | Self::TrustRequested { calling_ae: name }
             | Self::ReleaseRequested { message_id: name }
             | Self::IngestStarted { node: name }

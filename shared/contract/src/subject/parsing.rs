@@ -51,6 +51,8 @@ fn read(text: &str) -> Option<Subject> {
         }
         ("ingest", "started") => Some(Subject::IngestStarted { node: Token::read(rest) }),
         ("ingest", "resumed") => Some(Subject::IngestResumed { node: Token::read(rest) }),
+        ("evidence", "asked") => Some(Subject::SourceAsked { calling_ae: Token::read(rest) }),
+        ("evidence", "answered") => Some(Subject::SourceAnswered { calling_ae: Token::read(rest) }),
         ("request", "gone") => Some(Subject::GoneRequested { node: Token::read(rest) }),
         ("request", "trust") => Some(Subject::TrustRequested { calling_ae: Token::read(rest) }),
         ("request", "release") => Some(Subject::ReleaseRequested { message_id: Token::read(rest) }),

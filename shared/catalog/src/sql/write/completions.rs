@@ -5,24 +5,30 @@ use super::database::CatalogWriter;
 use super::database::dialect::Connection;
 use super::database::identities::identities_of_series;
 use super::database::values::optional;
+use super::database::write::many_rows;
 use super::deletions::last_revision;
-use super::outbox;
-use super::series_folders;
-use super::study_completions;
+use super::{asking, outbox, series_folders, study_completions};
 use crate::completed_series::{Changes, CompletedSeries};
 use crate::encoding::{count, nanoseconds};
 use crate::error::CatalogError;
-use completion::Completion;
+use completion::{Completion, Consequences, Question};
 use contract::event::{Disagreement, SeriesCompleted};
 use contract::uid::SeriesInstanceUid;
 
 impl CatalogWriter {
-    pub(crate) async fn complete(
+    pub(crate) async fn decide(
         &self,
         completions: &[Completion],
+        questions: &[Question],
+        kept: &Consequences,
     ) -> Result<Vec<SeriesCompleted>, CatalogError> {
         let mut events = Vec::with_capacity(completions.len());
         let mut transaction = self.begin_write().await?;
+        many_rows::keep_open_series(&mut transaction, &kept.open).await?;
+        asking::keep_sources(&mut transaction, &kept.sources).await?;
+        for question in questions {
+            asking::ask(&mut transaction, question).await?;
+        }
         for completion in completions {
             let Some(changes) = close(&mut transaction, completion).await? else { continue };
             let event = announce(&mut transaction, &completion.series, changes).await?;
@@ -75,16 +81,18 @@ async fn close<'a>(
     ))
     .bind(completion.reason.as_str())
     .bind(nanoseconds(completion.decided_at))
-    .bind(completion.expected.map(count))
+    .bind(completion.expected.max(completion.at_source).map(count))
     .bind(series)
     .bind(count(completion.missing))
     .fetch_one(&mut *connection)
     .await?;
     sqlx::query("delete from open_series where series_instance_uid = $1")
         .bind(series)
-        .execute(connection)
+        .execute(&mut *connection)
         .await?;
+    let absent = asking::absent(connection, &completion.series, &completion.absent).await?;
     Ok(Some(Changes {
+        absent,
         added: added.unsigned_abs(),
         corrected: corrected.unsigned_abs(),
         expected: expected.map(i64::unsigned_abs),

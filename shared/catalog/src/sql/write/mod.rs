@@ -2,6 +2,7 @@
 
 use super::{bookmark, database};
 
+mod asking;
 mod batch;
 mod completions;
 mod deletions;

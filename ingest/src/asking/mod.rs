@@ -1,0 +1,10 @@
+//! Asks sources how many instances they have of a series, for the indexer, which holds a series back while its source
+//! has more. Runs only where SOURCES_FILE has a source with `ask`.
+
+mod asker;
+mod no_answer;
+mod query;
+mod questions;
+mod source;
+
+pub(crate) use asker::Asker;

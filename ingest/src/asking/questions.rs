@@ -1,0 +1,55 @@
+//! The questions that the indexer has put on the record, one after the other. The receiver knows the one subject on which
+//! it may ask for the next, and acknowledges on the one that comes with it: it can do nothing else to the stream.
+
+use async_nats::client::Request;
+use async_nats::{Client, Message, StatusCode};
+use serde_json::json;
+use shared::questions::NEXT;
+use std::time::Duration;
+
+/// How long a question is waited for before it is asked for anew. While the consumer is not made yet, or a leader of it is
+/// elected, nobody answers at all; a question that comes then has to be taken before its source counts as silent.
+const WAIT: Duration = Duration::from_secs(2);
+
+/// How much longer the broker may take to say that there is none.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// Pause after a failure: the broker is away.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Takes the next question, however long that takes.
+pub(super) async fn next(nats: &Client) -> Message {
+    loop {
+        match try_next(nats).await {
+            Ok(Some(message)) => return message,
+            Ok(None) => {}
+            Err(error) => {
+                tracing::trace!("no question to sources can be taken: {error}");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn try_next(nats: &Client) -> Result<Option<Message>, async_nats::Error> {
+    let expires = u64::try_from(WAIT.as_nanos())?;
+    let one = json!({ "batch": 1, "expires": expires }).to_string();
+    // A question comes under its own subject, and only a subscription of the request's own takes it all the same.
+    let request =
+        Request::new().payload(one.into()).inbox(nats.new_inbox()).timeout(Some(WAIT + GRACE));
+    let message = nats.send_request(NEXT, request).await?;
+    match message.status {
+        None => Ok(Some(message)),
+        // 404: none, 408: none in time.
+        Some(StatusCode::NOT_FOUND | StatusCode::TIMEOUT) => Ok(None),
+        Some(status) => Err(format!("NATS answered with {status}").into()),
+    }
+}
+
+/// Says that a question is done with; it is given to nobody else.
+pub(super) async fn acknowledge(nats: &Client, question: &Message) {
+    let Some(reply) = question.reply.clone() else { return };
+    if let Err(error) = nats.publish(reply, "+ACK".into()).await {
+        tracing::debug!("question not acknowledged: {error}");
+    }
+}
