@@ -1,10 +1,12 @@
 //! The receiver: a C-STORE and C-ECHO SCP that publishes one durable event per instance and says
 //! Success only once the broker has it on disk.
 
+mod announced;
 mod association;
 mod audit;
 mod data_set;
 mod instance;
+mod intake;
 mod log_limit;
 mod metrics;
 mod negotiation;
@@ -15,10 +17,10 @@ mod settings;
 mod sink;
 
 use anyhow::Context;
-use association::Scp;
 use async_nats::Client;
 use contract::subject::Service;
 pub use instance::pseudonyms::Pseudonyms;
+use intake::Intake;
 use negotiation::negotiator::Negotiator;
 use publish::health::PublishHealth;
 use publish::publisher::Publisher;
@@ -181,7 +183,7 @@ impl Ingest {
                 publisher.clone(),
                 reports.clone(),
             )?,
-            scp: Scp {
+            intake: Intake {
                 settings: settings.clone(),
                 pseudonyms: self.pseudonyms,
                 sink: self.sink,

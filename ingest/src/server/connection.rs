@@ -2,7 +2,8 @@
 
 use super::proxy::{self, NoHeader, Origin};
 use super::tls;
-use crate::association::Scp;
+use crate::association;
+use crate::intake::Intake;
 use crate::negotiation::negotiator::{Caller, Negotiator};
 use crate::negotiation::rejection::Rejection;
 use crate::reports::Reports;
@@ -36,8 +37,8 @@ pub(crate) struct Reception {
     pub reports: Reports,
     /// Answers the request for an association.
     pub negotiator: Negotiator,
-    /// Serves the association.
-    pub scp: Scp,
+    /// Takes what comes through it.
+    pub intake: Intake,
 }
 
 impl Reception {
@@ -50,7 +51,7 @@ impl Reception {
     /// Reads the header of a connection from a proxy, within `ARTIM_TIMEOUT`, and gives it the address of its sender.
     /// Returns nothing of a health check, and of what is refused; nor once told to stop.
     pub(crate) async fn through_proxy(&self, connection: Connection) -> Option<Connection> {
-        self.scp.stop.run_until_cancelled(self.read_proxy_header(connection)).await?
+        self.intake.stop.run_until_cancelled(self.read_proxy_header(connection)).await?
     }
 
     async fn read_proxy_header(&self, mut connection: Connection) -> Option<Connection> {
@@ -87,7 +88,7 @@ impl Reception {
         let served = async {
             let Some(caller) = self.shake_hands(connection).await else { return };
             if let Some(negotiated) = self.negotiator.negotiate(caller, id).await {
-                self.scp.serve(negotiated).await;
+                association::serve(&self.intake, negotiated).await;
             }
         };
         served.instrument(span).await;

@@ -4,6 +4,7 @@
 mod file_meta;
 mod store_health;
 
+use crate::announced::Announced;
 use contract::event::StoredObject;
 use file_meta::FileMeta;
 use prometheus_client::metrics::counter::Counter;
@@ -53,21 +54,6 @@ pub(crate) enum NotKept {
     /// The store does not take it.
     #[error(transparent)]
     Store(#[from] StoreError),
-}
-
-/// What is known of an instance before its data set comes.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Announced<'a> {
-    /// Affected SOP Class UID (0000,0002).
-    pub sop_class_uid: &'a str,
-    /// Affected SOP Instance UID (0000,1000).
-    pub sop_instance_uid: &'a str,
-    /// Transfer syntax of its presentation context.
-    pub transfer_syntax_uid: &'a str,
-    /// The association that it comes through.
-    pub association_id: &'a str,
-    /// Its place among the C-STOREs of the association, from 1.
-    pub ordinal: u64,
 }
 
 impl Sink {
@@ -127,23 +113,24 @@ pub(crate) struct Object {
 }
 
 impl Object {
-    /// Begins to keep an instance.
+    /// Begins to keep an instance: the one with this ordinal, from 1, of an association.
     ///
     /// # Errors
     /// When it can't be kept.
     pub(crate) fn begin(
         sink: &Arc<SpoolSink>,
         announced: &Announced<'_>,
+        association_id: &str,
+        ordinal: u64,
     ) -> Result<Box<Self>, NotKept> {
         let meta = FileMeta {
             sop_class_uid: announced.sop_class_uid,
             sop_instance_uid: announced.sop_instance_uid,
             transfer_syntax_uid: announced.transfer_syntax_uid,
         };
-        if let Some(uid) = meta.missing() {
+        if let Some(uid) = meta.missing(announced.herald) {
             return Err(NotKept::NoUid(uid));
         }
-        let Announced { association_id, ordinal, .. } = *announced;
         let writing = sink.told(sink.spool.begin(association_id, ordinal, &meta.bytes()))?;
         Ok(Box::new(Self { writing, sink: sink.clone() }))
     }

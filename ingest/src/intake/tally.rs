@@ -1,6 +1,6 @@
 //! Tally of the C-STOREs of one association by outcome, in all and by series.
 
-use crate::association::series_shares::SeriesShares;
+use super::series_shares::SeriesShares;
 use contract::event::{AssociationClosed, AssociationIdentity, Ending};
 use contract::uid::SeriesInstanceUid;
 use jiff::Timestamp;
@@ -90,8 +90,8 @@ impl Tally {
 
 #[cfg(test)]
 mod tests {
+    use super::super::series_shares::MAX_SERIES;
     use super::*;
-    use crate::association::series_shares::MAX_SERIES;
 
     fn uid(text: &str) -> SeriesInstanceUid {
         SeriesInstanceUid::parse(text).unwrap()
