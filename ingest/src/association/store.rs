@@ -30,7 +30,7 @@ impl Association<'_> {
             return Ok(Answer::Failure(refusal));
         }
         let received = self.receive(context_id, &announced).await?;
-        Ok(match self.delivery.store(&announced, received).await {
+        Ok(match self.delivery.store(&announced, None, received).await {
             Ok(_stored) => Answer::Success,
             Err(refusal) => Answer::Failure(refusal),
         })

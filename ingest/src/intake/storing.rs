@@ -12,24 +12,30 @@ use crate::publish::publisher::NotPublished;
 use crate::publish::refused::PublishRefused;
 use crate::sink::Object;
 use contract::event::InstanceStored;
-use contract::uid::SeriesInstanceUid;
+use contract::uid::{SeriesInstanceUid, StudyInstanceUid};
 use dimse::Status;
 use jiff::Timestamp;
 use store::Spooled;
 
+/// The Failure Reason of an instance of another study than its sender says. PS3.18 table I.2-2 has none for it; this one is
+/// among those of data that can't be understood, and what dcm4chee says.
+const OTHER_STUDY: u16 = 0xC409;
+
 impl Delivery<'_> {
-    /// Has an instance stored that was received to its end.
+    /// Has an instance stored that was received to its end. Where it has to be of a certain `study`, it is refused if it is
+    /// of another one.
     ///
     /// # Errors
     /// When it is refused: nothing of it is stored that its sender may rely on.
     pub(crate) async fn store(
         &mut self,
         announced: &Announced<'_>,
+        study: Option<&StudyInstanceUid>,
         received: Received,
     ) -> Result<InstanceIdentity, Refusal> {
         let Received { header, series, bytes, object } = received;
         let stored = match header {
-            Ok(header) => self.publish(announced, &header, bytes, object).await,
+            Ok(header) => self.publish(announced, study, &header, bytes, object).await,
             Err(refusal) => {
                 self.transfers.fail();
                 Err(refusal)
@@ -87,12 +93,14 @@ impl Delivery<'_> {
     async fn publish(
         &mut self,
         announced: &Announced<'_>,
+        study: Option<&StudyInstanceUid>,
         header: &Header,
         bytes: u64,
         object: Option<Box<Object>>,
     ) -> Result<InstanceIdentity, Refusal> {
         let received_at = Timestamp::now();
         let identity = InstanceIdentity::of(header, announced);
+        let identity = identity.and_then(|identity| of_study(identity, study));
         let identity = identity.inspect_err(|_| self.transfers.fail())?;
         let object = match object {
             Some(object) => Some(object.finish().await.inspect_err(|_| self.transfers.fail())?),
@@ -147,4 +155,17 @@ impl Delivery<'_> {
         }
         Err(refused)
     }
+}
+
+/// The same, unless it has to be of another study.
+fn of_study(
+    identity: InstanceIdentity,
+    study: Option<&StudyInstanceUid>,
+) -> Result<InstanceIdentity, Refusal> {
+    if study.is_some() && study != identity.study_instance_uid.as_ref() {
+        let (status, comment) =
+            (Status::of(OTHER_STUDY), "it is of another study than the request");
+        return Err(Refusal::new(status, "other_study", comment));
+    }
+    Ok(identity)
 }

@@ -59,6 +59,13 @@ impl Tally {
         self.failed
     }
 
+    /// How many there were of each, for a log line.
+    #[must_use]
+    pub(crate) fn summary(&self) -> String {
+        let Self { stores, acknowledged, failed, .. } = self;
+        format!("{stores} instances, {acknowledged} stored, {failed} refused")
+    }
+
     /// How many instances of a series were answered with Success.
     #[must_use]
     pub(crate) fn acknowledged_of(&self, series: &SeriesInstanceUid) -> u64 {

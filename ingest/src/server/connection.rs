@@ -9,6 +9,7 @@ use crate::negotiation::rejection::Rejection;
 use crate::reports::Reports;
 use crate::settings::Settings;
 use dimse::net::Socket;
+use shared::connection_limit::ConnectionLimit;
 use shared::tls::{NoTls, Tls};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -39,6 +40,8 @@ pub(crate) struct Reception {
     pub negotiator: Negotiator,
     /// Takes what comes through it.
     pub intake: Intake,
+    /// How many there may be at one time.
+    pub limit: ConnectionLimit,
 }
 
 impl Reception {
@@ -140,11 +143,13 @@ impl Reception {
     }
 }
 
-fn new_id() -> String {
+/// A new Association ID.
+pub(crate) fn new_id() -> String {
     uuid::Uuid::new_v4().to_string()
 }
 
-fn span(id: &str, peer: IpAddr) -> Span {
+/// The span of an association.
+pub(crate) fn span(id: &str, peer: IpAddr) -> Span {
     // At the level of errors, so that whatever is logged says of which association.
     tracing::error_span!(
         "association",
