@@ -52,10 +52,14 @@ impl Endpoint for Search {
         if ![Method::GET, Method::HEAD].contains(request.method()) {
             let mut refused = Problem::new(
                 StatusCode::METHOD_NOT_ALLOWED,
-                "here is only searched (QIDO-RS); nothing can be stored or retrieved",
+                "here is only searched (QIDO-RS), and at /dicom-web/studies stored (STOW-RS)",
             )
             .into_response();
-            refused.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+            let methods = match self.level {
+                Level::Study => "GET, HEAD, POST",
+                Level::Series | Level::Instance => "GET, HEAD",
+            };
+            refused.headers_mut().insert(header::ALLOW, HeaderValue::from_static(methods));
             return Ok(refused);
         }
         Ok(self.answer(&request).await.unwrap_or_else(IntoResponse::into_response))

@@ -46,7 +46,9 @@ async fn guarded(with_catalogue: bool, guard: Guard) -> TestApi {
     let broker = BrokerHandle::default();
     let webhooks = Webhooks::default();
     let (health, metrics) = (Health::default(), Metrics::default());
-    let routes = routes(catalog, broker, events, webhooks, guard, Auditor::off(), health, metrics);
+    let stow = Stow::default();
+    let auditor = Auditor::off();
+    let routes = routes(catalog, broker, events, webhooks, stow, guard, auditor, health, metrics);
     let client = TestClient::new(Box::new(poem::endpoint::ToDynEndpoint(routes)) as Box<_>);
     TestApi { client, owner, _database: database }
 }

@@ -3,3 +3,4 @@
 pub mod connections;
 mod deadline;
 mod request_head;
+pub mod uploads;

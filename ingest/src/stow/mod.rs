@@ -287,6 +287,10 @@ fn answer_of(received: &Result<(), Broken>, response: &StoreResponse) -> Answer 
         Ok(()) if response.count() == 0 => {
             problem(StatusCode::BAD_REQUEST, "the body has no part, and so no instance")
         }
+        Ok(()) if response.status() == StatusCode::SERVICE_UNAVAILABLE => {
+            let (count, why) = (response.count(), response.last_failure());
+            problem(response.status(), &format!("none of {count} instances is stored: {why}"))
+        }
         Ok(()) => answer::stored(response),
         Err(broken) => {
             let stored = response.stored_count();

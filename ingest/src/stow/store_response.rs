@@ -8,6 +8,9 @@ use hyper::StatusCode;
 use serde_json::Value;
 use std::fmt::Write as _;
 
+/// Longest UID (PS3.5 section 9.1); a longer one is cut off.
+const MAX_UID_LENGTH: usize = 64;
+
 /// What became of each instance of a request.
 #[derive(Debug, Default)]
 pub(super) struct StoreResponse {
@@ -19,6 +22,8 @@ pub(super) struct StoreResponse {
     unknown: Items,
     /// Whether each that failed may be stored once the broker or the store works again.
     is_our_fault: bool,
+    /// Why the last one of them failed.
+    last_failure: String,
 }
 
 /// Items of a sequence, as JSON with commas between them.
@@ -51,6 +56,7 @@ impl StoreResponse {
         let is_first = self.failed.count + self.unknown.count == 0;
         let is_ours = refusal.status == Status::OutOfResources;
         self.is_our_fault = is_ours && (self.is_our_fault || is_first);
+        self.last_failure.clone_from(&refusal.comment);
         let code = refusal.status.code();
         let reason = format!("\"00081197\":{{\"vr\":\"US\",\"Value\":[{code}]}}");
         match meta.sop_instance_uid.is_empty() {
@@ -66,6 +72,12 @@ impl StoreResponse {
     #[must_use]
     pub(super) fn stored_count(&self) -> u64 {
         self.stored.count
+    }
+
+    /// Why the last one that failed did, in words for its sender.
+    #[must_use]
+    pub(super) fn last_failure(&self) -> &str {
+        &self.last_failure
     }
 
     /// How many there were.
@@ -113,10 +125,10 @@ fn references(class: &str, instance: &str) -> String {
 }
 
 fn uid(uid: &str) -> String {
-    match uid {
+    // Whatever a file says is a UID.
+    match &uid[..uid.floor_char_boundary(MAX_UID_LENGTH)] {
         "" => "{\"vr\":\"UI\"}".to_owned(),
-        // Whatever a file says is a UID.
-        _ => format!("{{\"vr\":\"UI\",\"Value\":[{}]}}", Value::from(uid)),
+        uid => format!("{{\"vr\":\"UI\",\"Value\":[{}]}}", Value::from(uid)),
     }
 }
 
