@@ -20,6 +20,28 @@ const SERVED: [&str; 4] = [DICOM_JSON, "application/json", "application/*", "*/*
 /// After how many seconds a sender may try again: an election of the broker, or the restart of it, takes as long.
 const TRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
+/// Why a request is refused by its head.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct RefusedHead {
+    /// The status of the answer.
+    pub status: StatusCode,
+    detail: String,
+}
+
+impl RefusedHead {
+    /// With this status, and what to do about it.
+    #[must_use]
+    pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self { status, detail: detail.into() }
+    }
+
+    /// The answer.
+    #[must_use]
+    pub(super) fn answer(&self) -> Answer {
+        problem(self.status, &self.detail)
+    }
+}
+
 /// What became of the instances.
 pub(super) fn stored(response: &StoreResponse) -> Answer {
     answer(response.status(), DICOM_JSON, response.json())
@@ -36,8 +58,8 @@ pub(super) fn problem(status: StatusCode, detail: &str) -> Answer {
     answer(status, PROBLEM_JSON, problem.to_string())
 }
 
-/// The answer to a client that does not accept what it would get.
-pub(super) fn refuse_accept(headers: &HeaderMap) -> Option<Answer> {
+/// Refuses a client that does not accept what it would get.
+pub(super) fn refuse_accept(headers: &HeaderMap) -> Option<RefusedHead> {
     let lists = headers.get_all(ACCEPT).iter().filter_map(|list| list.to_str().ok());
     let ranges: Vec<_> = lists.flat_map(|list| split(list, ',')).collect();
     let is_served = |range: &String| {
@@ -48,7 +70,7 @@ pub(super) fn refuse_accept(headers: &HeaderMap) -> Option<Answer> {
     let is_refused = !ranges.is_empty() && !ranges.iter().any(is_served);
     is_refused.then(|| {
         let detail = "what became of the instances is said as application/dicom+json only";
-        problem(StatusCode::NOT_ACCEPTABLE, detail)
+        RefusedHead::new(StatusCode::NOT_ACCEPTABLE, detail)
     })
 }
 

@@ -15,7 +15,7 @@ mod store_response;
 use crate::audit;
 use crate::intake::Intake;
 use crate::server::connection::{Reception, new_id, span};
-use answer::{Answer, problem, refuse_accept};
+use answer::{Answer, RefusedHead, problem, refuse_accept};
 use contract::event::{AssociationIdentity, Ending};
 use contract::uid::StudyInstanceUid;
 use http_body_util::BodyExt as _;
@@ -29,7 +29,7 @@ use multipart::Multipart;
 use receiving::{Broken, StowRequest};
 pub use settings::StowSettings;
 use shared::audit::code;
-use shared::connection_limit::{Full, Place, block};
+use shared::connection_limit::{Full, Place};
 use shared::metrics::Refused;
 use shared::stow::{CLIENT_ADDRESS, CLIENT_NAME, STUDIES, StowToken};
 use std::net::IpAddr;
@@ -87,7 +87,7 @@ impl Stow {
                 Ok(asked) => self.admit(request, asked, peer, &name, id).await,
                 Err(refused) => {
                     self.read_past(request.into_body());
-                    refused
+                    refused.answer()
                 }
             }
         };
@@ -113,26 +113,23 @@ impl Stow {
             negotiator.rejected(identity, peer, rejection).await;
             return problem(StatusCode::FORBIDDEN, "SOURCES_FILE does not let this sender send");
         }
-        let place = match self.reception.intake.publisher.outage() {
-            Some(outage) => Err(outage.to_string()),
-            None => self.reception.limit.take(block(peer)).map_err(|full| self.full(full)),
-        };
-        match place {
+        if let Some(outage) = self.reception.intake.publisher.outage() {
+            self.read_past(request.into_body());
+            return problem(StatusCode::SERVICE_UNAVAILABLE, &outage.to_string());
+        }
+        match self.reception.limit.take(peer) {
             Ok(place) => self.receive(request.into_body(), asked, identity, place).await,
-            Err(busy) => {
+            Err(full) => {
                 self.read_past(request.into_body());
-                problem(StatusCode::SERVICE_UNAVAILABLE, &busy)
+                let setting = match full {
+                    Full::InAll => "MAX_ASSOCIATIONS",
+                    Full::ForPeer => "MAX_ASSOCIATIONS_PER_PEER",
+                };
+                let detail = format!("there are as many senders as there may be ({setting})");
+                negotiator.rejected(identity, peer, full.into()).await;
+                problem(StatusCode::SERVICE_UNAVAILABLE, &detail)
             }
         }
-    }
-
-    fn full(&self, full: Full) -> String {
-        let (cause, setting) = match full {
-            Full::InAll => ("no_room", "MAX_ASSOCIATIONS"),
-            Full::ForPeer => ("no_room_for_peer", "MAX_ASSOCIATIONS_PER_PEER"),
-        };
-        self.reception.reports.refusals.count(Refused::Association, cause);
-        format!("there are as many senders as there may be ({setting})")
     }
 
     /// Receives a request in a task of its own: it is also finished, and its end published, when nobody waits for the
@@ -239,24 +236,27 @@ fn calling_ae_title(name: &str) -> &str {
 }
 
 /// What a request asks for, by its head.
-fn asked<B>(request: &Request<B>) -> Result<Asked, Answer> {
+fn asked<B>(request: &Request<B>) -> Result<Asked, RefusedHead> {
     let study = match request.uri().path().strip_prefix(STUDIES) {
         Some("") => None,
         Some(rest) if rest.starts_with('/') && !rest[1..].contains('/') => Some(&rest[1..]),
         _ => {
-            return Err(problem(
+            return Err(RefusedHead::new(
                 StatusCode::NOT_FOUND,
                 "instances are stored at /dicom-web/studies",
             ));
         }
     };
     if request.method() != Method::POST {
-        return Err(problem(StatusCode::METHOD_NOT_ALLOWED, "instances are stored by POST"));
+        return Err(RefusedHead::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "instances are stored by POST",
+        ));
     }
     let is_uid = |uid: &str| uid.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let study = study.map(|uid| StudyInstanceUid::parse(uid).ok().filter(|_| is_uid(uid)));
     if study == Some(None) {
-        return Err(problem(StatusCode::BAD_REQUEST, "the study of the path is no UID"));
+        return Err(RefusedHead::new(StatusCode::BAD_REQUEST, "the study of the path is no UID"));
     }
     if let Some(refused) = refuse_accept(request.headers()) {
         return Err(refused);
@@ -267,17 +267,17 @@ fn asked<B>(request: &Request<B>) -> Result<Asked, Answer> {
     if content_type.name != "multipart/related"
         || kind.is_some_and(|kind| MediaType::parse(&kind).name != "application/dicom")
     {
-        return Err(problem(
+        return Err(RefusedHead::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "instances are taken as multipart/related; type=\"application/dicom\": metadata with bulk data \
              (application/dicom+json, application/dicom+xml) and rendered images are not",
         ));
     }
     let Some(boundary) = content_type.parameter("boundary") else {
-        return Err(problem(StatusCode::BAD_REQUEST, "Content-Type has no boundary"));
+        return Err(RefusedHead::new(StatusCode::BAD_REQUEST, "Content-Type has no boundary"));
     };
     let parts = Multipart::new(boundary)
-        .map_err(|error| problem(StatusCode::BAD_REQUEST, &error.to_string()))?;
+        .map_err(|error| RefusedHead::new(StatusCode::BAD_REQUEST, error.to_string()))?;
     Ok(Asked { parts, study: study.flatten() })
 }
 
@@ -310,7 +310,7 @@ mod tests {
         }
         match asked(&request.body(()).unwrap()) {
             Ok(_) => 200,
-            Err(refused) => refused.status().as_u16(),
+            Err(refused) => refused.status.as_u16(),
         }
     }
 

@@ -242,12 +242,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The header and the content of each part, of a body that comes in pieces of these lengths.
-    fn parts(
-        boundary: &str,
-        body: &[u8],
-        lengths: &[usize],
-    ) -> Result<(Vec<(String, Vec<u8>)>, bool), Malformed> {
+    /// The header and the content of each part.
+    type Parts = Vec<(String, Vec<u8>)>;
+
+    /// All parts and whether the body has ended, of one that comes in pieces of these lengths.
+    fn parts(boundary: &str, body: &[u8], lengths: &[usize]) -> Result<(Parts, bool), Malformed> {
         let mut multipart = Multipart::new(boundary)?;
         let (mut parts, mut rest) = (Vec::new(), body);
         let mut lengths = lengths.iter().copied().cycle();

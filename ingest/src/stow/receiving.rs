@@ -201,11 +201,11 @@ impl StowRequest<'_> {
 /// Whether a part is a DICOM file by its header, where that says what it is.
 fn check_media_type(header: &[u8]) -> Result<(), Refusal> {
     let header = String::from_utf8_lossy(header);
-    let types = header.lines().filter_map(|line| {
+    let mut types = header.lines().filter_map(|line| {
         let (name, value) = line.split_once(':')?;
         name.trim().eq_ignore_ascii_case("content-type").then(|| MediaType::parse(value))
     });
-    match types.last() {
+    match types.next_back() {
         Some(media_type) if media_type.name != DICOM => Err(Refusal::new(
             Status::CannotUnderstand,
             "no_dicom_file",
