@@ -63,7 +63,7 @@ impl Store {
     }
 
     /// Waits until an instance is being written.
-    pub(crate) async fn begins(&self) {
+    async fn begins(&self) {
         let is_part = |path: &PathBuf| path.extension().is_some_and(|it| it == "part");
         eventually("the start of a file", async || self.files().iter().any(is_part).then_some(()))
             .await;

@@ -378,6 +378,18 @@ async fn begin(addr: &str, authorization: &str, files: &[Vec<u8>]) -> TcpStream 
     socket
 }
 
+/// Waits until the first instance is kept, and the second is being written.
+async fn begins_the_second(place: &Store) {
+    let of = |extension: &str| {
+        place
+            .files()
+            .iter()
+            .filter(|path| path.extension().is_some_and(|it| it == extension))
+            .count()
+    };
+    eventually("the second file", async || (of("dcm") == 1 && of("part") == 1).then_some(())).await;
+}
+
 /// Instances each of which is more than one buffer.
 fn large(count: u32) -> Vec<Vec<u8>> {
     files(&SyntheticStudy::new().series("MR", count).size(900, 900))
@@ -389,7 +401,7 @@ async fn nothing_stays_of_an_instance_that_is_cut_off_and_the_association_counts
     let collimator = Collimator::start_with(&place.settings()).await;
     let files = large(2);
     let socket = begin(&collimator.api, "", &files).await;
-    place.begins().await;
+    begins_the_second(&place).await;
     drop(socket);
     let end = end(&collimator).await;
     assert_eq!((end.ending, end.stores, end.acknowledged, end.failed), (Ending::Aborted, 2, 1, 0));
@@ -427,7 +439,7 @@ async fn a_receiver_that_is_killed_in_the_middle_leaves_nothing_half() {
     let mut services = Services::start_with(&settings).await;
     let files = large(2);
     let mut socket = begin(&services.api, "", &files).await;
-    place.begins().await;
+    begins_the_second(&place).await;
     services.ingest.kill();
     let (reading, _writing) = socket.split();
     let answer = raw_http::answer(&mut tokio::io::BufReader::new(reading)).await;

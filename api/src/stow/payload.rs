@@ -8,6 +8,10 @@ use poem_openapi::types::{Example, Type};
 use poem_openapi::{Object, impl_apirequest_for_payload};
 use serde::Serialize;
 
+/// A body with one instance, whose bytes are left out.
+const EXAMPLE: &str =
+    "--xyz\r\nContent-Type: application/dicom\r\n\r\n(a DICOM file)\r\n--xyz--\r\n";
+
 /// DICOM files, each a part of a multipart body.
 #[derive(Debug)]
 pub(super) struct DicomFiles(pub(super) Body);
@@ -26,6 +30,7 @@ impl Payload for DicomFiles {
             "One part of `Content-Type: application/dicom` for each instance, a DICOM file (PS3.10) with preamble and \
              File Meta Information. The body's own type has `type=\"application/dicom\"` and a `boundary`.",
         );
+        schema.example = Some(EXAMPLE.into());
         MetaSchemaRef::Inline(Box::new(schema))
     }
 }
