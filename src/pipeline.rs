@@ -6,6 +6,7 @@ use crate::embedded_nats::{EmbeddedNats, Finder};
 use crate::watchdog::Watchdog;
 use anyhow::{Context as _, ensure};
 use api::Api;
+use api::stow::Stow;
 use async_nats::jetstream;
 use bytesize::ByteSize;
 use catalog::{CatalogReader, CatalogSettings};
@@ -24,6 +25,7 @@ use shared::nodes::Node;
 use shared::senders::SendersSettings;
 use shared::settings::{NatsSettings, StreamSettings};
 use shared::shutdown::Shutdown;
+use shared::stow::StowToken;
 use shared::stream;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -165,11 +167,16 @@ pub async fn run(
     let nats_health = health.part("nats");
     let catalog_settings = settings.catalog();
     let (senders, audit, receiver) = (&settings.senders, &settings.audit, settings.ingest.clone());
-    let ingest = Ingest::bind(receiver, senders, audit, &health, &metrics).await?;
+    let mut ingest = Ingest::bind(receiver, senders, audit, &health, &metrics).await?;
+    // The API passes on what comes by STOW-RS, and nobody else can ask there.
+    let token = StowToken::random();
+    let stow_addr = ingest.listen_for_stow((Ipv4Addr::LOCALHOST, 0).into(), token.clone()).await?;
+    let stow = Stow::to(&format!("http://{stow_addr}"), token)?;
     let catalog = CatalogReader::open(&catalog_settings)?;
     let store = &settings.ingest.store.store_url;
     let api =
         Api::bind(&settings.api, audit, catalog, store, health.clone(), metrics.clone()).await?;
+    let api = api.with_stow(stow);
 
     let (settings_of_indexer, store) = (&settings.indexer, &settings.ingest.store);
     let catalog = catalog_settings;

@@ -30,17 +30,17 @@ const EXPLICIT: &str = uids::EXPLICIT_VR_LITTLE_ENDIAN;
 const BIG_ENDIAN: &str = "1.2.840.10008.1.2.2";
 
 /// A place for a store.
-struct Store {
+pub(crate) struct Store {
     folder: TempDir,
 }
 
 impl Store {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
     }
 
     /// The value of `STORE_URL`, which lives as long as the tests.
-    fn url(&self) -> &'static str {
+    pub(crate) fn url(&self) -> &'static str {
         format!("file://{}", self.folder.path().display()).leak()
     }
 
@@ -49,16 +49,16 @@ impl Store {
         Collimator::start_with(&self.settings()).await
     }
 
-    fn settings(&self) -> [(&'static str, &'static str); 2] {
+    pub(crate) fn settings(&self) -> [(&'static str, &'static str); 2] {
         [("STORE_URL", self.url()), ("STORE_RESERVE", "0")]
     }
 
-    fn files(&self) -> Vec<PathBuf> {
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
         files(self.folder.path())
     }
 
     /// Waits until there are as many files.
-    async fn has(&self, count: usize) -> Vec<PathBuf> {
+    pub(crate) async fn has(&self, count: usize) -> Vec<PathBuf> {
         let what = format!("{count} files in {}", self.folder.path().display());
         eventually(&what, async || Some(self.files()).filter(|files| files.len() == count)).await
     }
@@ -71,7 +71,7 @@ impl Store {
     }
 
     /// The data set of an object, which has to be as its event says.
-    fn data_set(&self, object: &StoredObject) -> Vec<u8> {
+    pub(crate) fn data_set(&self, object: &StoredObject) -> Vec<u8> {
         let file = fs::read(self.folder.path().join(&object.key)).unwrap();
         assert_eq!(object.bytes, file.len() as u64);
         assert_eq!(object.blake3, blake3::hash(&file).to_hex().as_str());
@@ -128,7 +128,7 @@ fn in_syntax(object: &InMemDicomObject, transfer_syntax: &str) -> Vec<u8> {
 }
 
 /// The events of the instances that were stored so far.
-async fn events(pipeline: &Ends) -> Vec<InstanceStored> {
+pub(crate) async fn events(pipeline: &Ends) -> Vec<InstanceStored> {
     let stored = pipeline.stored().await;
     stored.iter().map(|event| serde_json::from_slice(&event.payload).unwrap()).collect()
 }

@@ -17,6 +17,7 @@ pub mod series;
 pub mod server;
 pub mod settings;
 pub mod statistics;
+pub mod stow;
 pub mod studies;
 pub mod webhooks;
 
@@ -45,6 +46,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use store::{Objects, StoreUrl};
+use stow::Stow;
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -69,6 +71,7 @@ pub struct Api {
     broker: BrokerHandle,
     webhooks: Webhooks,
     relay: Option<Relay>,
+    stow: Stow,
     guard: Guard,
     auditor: Auditor,
     /// Reads files again on SIGHUP.
@@ -128,12 +131,19 @@ impl Api {
             broker,
             webhooks,
             relay,
+            stow: Stow::default(),
             guard,
             auditor,
             _rereading: sighup.each("api", again),
             health,
             metrics,
         })
+    }
+
+    /// The same, which passes STOW-RS requests on.
+    #[must_use]
+    pub fn with_stow(self, stow: Stow) -> Self {
+        Self { stow, ..self }
     }
 
     /// Its handle to NATS, to be connected when there is a connection. Everything but requests to the
@@ -177,6 +187,7 @@ impl Api {
             let connection_limit = ConnectionLimit::new(self.settings.max_http_connections, of_one);
             Server::new_with_acceptor(
                 LimitedAcceptor::new(acceptor, connection_limit, idle)
+                    .with_uploads(self.stow.uploads())
                     .over(tls.clone())
                     .aborting(aborts.clone()),
             )
@@ -188,6 +199,7 @@ impl Api {
                     self.broker,
                     events,
                     webhooks,
+                    self.stow,
                     self.guard,
                     self.auditor,
                     self.health,

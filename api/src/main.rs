@@ -1,5 +1,6 @@
 //! `api`: the HTTP API as a service of its own.
 
+use api::stow::settings::StowSettings;
 use api::{Api, Settings};
 use catalog::{CatalogReader, CatalogSettings};
 use clap::Parser;
@@ -25,6 +26,8 @@ struct Args {
     #[command(flatten)]
     api: Settings,
     #[command(flatten)]
+    stow: StowSettings,
+    #[command(flatten)]
     nats: NatsSettings,
     #[command(flatten)]
     catalog: CatalogSettings,
@@ -44,7 +47,7 @@ fn main() -> ExitCode {
 async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
     let catalog = CatalogReader::open(&args.catalog)?;
     args.nats.user.check()?;
-    let health = Health::default();
+    let (stow, health) = (args.stow.read()?, Health::default());
     let api = Api::bind(
         &args.api,
         &args.audit,
@@ -54,6 +57,7 @@ async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
         Metrics::default(),
     )
     .await?;
+    let api = api.with_stow(stow);
     tracing::info!(addr = %api.addr()?, scheme = api.scheme(), "api listens");
     // Reading does without NATS, so it is no condition for being ready.
     let (broker, nats_health) = (api.broker(), Health::default().part("nats"));

@@ -22,17 +22,19 @@ use crate::receivers::operations::ReceiverOperations;
 use crate::senders::operations::SenderOperations;
 use crate::series::operations::SeriesOperations;
 use crate::statistics::operations::StatisticsOperations;
+use crate::stow::Stow;
+use crate::stow::operations::StowOperations;
 use crate::studies::operations::StudyOperations;
 use crate::webhooks::Webhooks;
 use crate::webhooks::operations::WebhookOperations;
 use crate::{
-    dashboard, dead_letters, deployment, events, receivers, senders, series, statistics, studies,
-    webhooks,
+    dashboard, dead_letters, deployment, events, receivers, senders, series, statistics, stow,
+    studies, webhooks,
 };
 use catalog::CatalogReader;
 use poem::endpoint::make_sync;
 use poem::web::Html;
-use poem::{Endpoint, EndpointExt, Request, Response, Route};
+use poem::{Endpoint, EndpointExt, IntoEndpoint, Request, Response, Route};
 use poem_openapi::{LicenseObject, OpenApiService};
 use shared::audit::Auditor;
 use shared::health::{self, Health, Part};
@@ -41,8 +43,8 @@ use std::sync::Arc;
 
 const DESCRIPTION: &str = "Collimator receives DICOM from a PACS or a modality, knows when each \
 series is complete, and tells everyone: here, and as `dicom.series.completed.>` on NATS. \
-DICOMweb clients search the same catalogue by QIDO-RS under `/dicom-web`, and retrieve what is kept by \
-WADO-RS.";
+DICOMweb clients search the same catalogue by QIDO-RS under `/dicom-web`, retrieve what is kept by \
+WADO-RS, and send instances by STOW-RS.";
 
 /// Where the licences are, of which one chooses. OpenAPI 3.0 knows their name and a place, and no SPDX
 /// expression.
@@ -62,11 +64,12 @@ type Documented = (
     WebhookOperations,
     DeadLetterOperations,
     DeploymentOperations,
+    StowOperations,
 );
 
 impl Ruled for Documented {
     fn rules() -> Vec<OperationRules> {
-        let of_resources: [&[OperationRules]; 9] = [
+        let of_resources: [&[OperationRules]; 10] = [
             &series::operations::RULES,
             &studies::operations::RULES,
             &statistics::operations::RULES,
@@ -76,6 +79,7 @@ impl Ruled for Documented {
             &webhooks::operations::RULES,
             &dead_letters::operations::RULES,
             &deployment::operations::RULES,
+            &stow::operations::RULES,
         ];
         of_resources.concat()
     }
@@ -88,6 +92,7 @@ pub fn service(
     broker: BrokerHandle,
     events: Events,
     webhooks: Webhooks,
+    stow: Stow,
 ) -> OpenApiService<Guarded<Documented>, ()> {
     let operations = Guarded((
         SeriesOperations::new(catalog.clone(), broker.clone()),
@@ -99,6 +104,7 @@ pub fn service(
         WebhookOperations::new(webhooks.clone()),
         DeadLetterOperations::new(DeadLetters::new(broker.clone(), webhooks)),
         DeploymentOperations::new(broker),
+        StowOperations::new(stow),
     ));
     OpenApiService::new(operations, "Collimator", env!("CARGO_PKG_VERSION"))
         .description(DESCRIPTION)
@@ -115,6 +121,7 @@ pub fn routes(
     broker: BrokerHandle,
     events: Events,
     webhooks: Webhooks,
+    stow: Stow,
     guard: Guard,
     auditor: Auditor,
     health: Health,
@@ -123,9 +130,13 @@ pub fn routes(
     metrics.collect(events.clone());
     metrics.collect(health.clone());
     let http_metrics = HttpMetrics::registered(&metrics);
-    let service = service(catalog.clone(), broker, events, webhooks);
+    let service = service(catalog.clone(), broker, events, webhooks, stow);
     let dicom_web = dicomweb::routes(&catalog, store);
     let documented_paths = DocumentedPaths::of(&service.spec(), &Documented::rules());
+    let specification = service.spec_endpoint();
+    let swagger_ui = documentation(&service.swagger_ui_html());
+    let operations = Arc::new(service.into_endpoint().map_to_response());
+    let storing = operations.clone();
     let guard = Arc::new(guard);
     let (judging, preflights) = (guard.clone(), guard.clone());
     let audit = Audit::new(auditor, catalog.clone());
@@ -141,10 +152,11 @@ pub fn routes(
         .at(health::LIVE, health::live())
         .at(health::READY, ready)
         .at("/metrics", metrics::route(metrics))
-        .at("/openapi.json", service.spec_endpoint())
-        .nest("/docs", documentation(&service.swagger_ui_html()))
+        .at("/openapi.json", specification)
+        .nest("/docs", swagger_ui)
         .nest(qido::ROOT, dicom_web)
-        .nest("/", service)
+        .nest("/", operations)
+        .around(move |next, request| stow::in_front_of(next, request, storing.clone()))
         .around(dashboard::in_front_of)
         // The last of these sees a request first and its response last.
         .around(problem_responses::convert)

@@ -1,11 +1,13 @@
 //! The receiver: a C-STORE and C-ECHO SCP that publishes one durable event per instance and says
 //! Success only once the broker has it on disk.
 
+mod announced;
 mod asking;
 mod association;
 mod audit;
 mod data_set;
 mod instance;
+mod intake;
 mod log_limit;
 mod metrics;
 mod negotiation;
@@ -14,13 +16,14 @@ mod reports;
 mod server;
 mod settings;
 mod sink;
+mod stow;
 
 use anyhow::Context;
 use asking::Asker;
-use association::Scp;
 use async_nats::Client;
 use contract::subject::Service;
 pub use instance::pseudonyms::Pseudonyms;
+use intake::Intake;
 use negotiation::negotiator::Negotiator;
 use publish::health::PublishHealth;
 use publish::publisher::Publisher;
@@ -30,16 +33,20 @@ use server::listener::{self, Ports};
 pub use settings::Settings;
 use shared::acknowledgements::Acknowledgements;
 use shared::audit::{AuditSettings, Auditor};
+use shared::connection_limit::ConnectionLimit;
 use shared::health::{Health, Part};
 use shared::metrics::Metrics;
 use shared::senders::{AllowList, SendersFile, SendersSettings};
 use shared::settings::StreamSettings;
 use shared::shutdown::Shutdown;
 use shared::sighup::{Rereading, Sighup};
+use shared::stow::StowToken;
 use shared::stream;
 use sink::Sink;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use stow::StowPort;
+pub use stow::StowSettings;
 use tokio::net::TcpListener;
 
 /// What `fuzz/`, `bench/` and `tests/` call of the receiver. No service uses it.
@@ -53,6 +60,7 @@ pub mod internals {
 #[derive(Debug)]
 pub struct Ingest {
     ports: Ports,
+    stow: Option<StowPort>,
     /// Reads the certificates again on SIGHUP.
     _rereading: Rereading,
     settings: Settings,
@@ -110,6 +118,7 @@ impl Ingest {
         let reports = Reports::new(metrics, auditor);
         Ok(Self {
             ports,
+            stow: None,
             _rereading: sighup.each("ingest", again),
             settings,
             allow,
@@ -121,6 +130,21 @@ impl Ingest {
             acknowledgements,
             reports,
         })
+    }
+
+    /// Opens a port for STOW-RS as well, for those who have the token. Returns where it is.
+    ///
+    /// # Errors
+    /// When it can't be listened on.
+    pub async fn listen_for_stow(
+        &mut self,
+        addr: SocketAddr,
+        token: StowToken,
+    ) -> anyhow::Result<SocketAddr> {
+        let port = StowPort::bind(addr, token).await?;
+        let addr = port.addr()?;
+        self.stow = Some(port);
+        Ok(addr)
     }
 
     /// Where it listens for plain DICOM, if it does.
@@ -180,7 +204,9 @@ impl Ingest {
             PublishHealth::new(self.publishing, self.acknowledgements),
             reports.metrics.acknowledged_after.clone(),
         ));
-        let reception = Reception {
+        let limit =
+            ConnectionLimit::new(settings.max_associations, settings.max_associations_per_peer);
+        let reception = Arc::new(Reception {
             negotiator: Negotiator::new(
                 settings.clone(),
                 node_name,
@@ -188,7 +214,7 @@ impl Ingest {
                 publisher.clone(),
                 reports.clone(),
             )?,
-            scp: Scp {
+            intake: Intake {
                 settings: settings.clone(),
                 pseudonyms: self.pseudonyms,
                 sink: self.sink,
@@ -196,9 +222,10 @@ impl Ingest {
                 reports: reports.clone(),
                 stop: stop.clone(),
             },
+            limit,
             settings,
             reports,
-        };
+        });
         // Callers are let in meanwhile; what they send waits for the start to be published.
         let started = publisher.start_eventually(&stop);
         let watched = publisher.watch(&stop);
@@ -215,7 +242,12 @@ impl Ingest {
                     // So answers /health/ready while the associations that are open end; the ports close at once.
                     self.health.part("draining").not_ready("no new associations are accepted");
                 };
-                listener::run(self.ports, reception, close).await;
+                let stow = async {
+                    if let Some(port) = self.stow {
+                        port.run(reception.clone(), draining.cancelled()).await;
+                    }
+                };
+                tokio::join!(listener::run(self.ports, reception.clone(), close), stow);
                 // What watches for outages of the broker has nobody to watch for any more.
                 stop.cancel();
             };

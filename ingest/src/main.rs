@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use contract::subject::Service;
-use ingest::{Ingest, Settings};
+use ingest::{Ingest, Settings, StowSettings};
 use shared::audit::AuditSettings;
 use shared::durability::{MonitorSettings, verify};
 use shared::health::Health;
@@ -21,6 +21,8 @@ use std::process::ExitCode;
 struct Args {
     #[command(flatten)]
     ingest: Settings,
+    #[command(flatten)]
+    stow: StowSettings,
     #[command(flatten)]
     senders: SendersSettings,
     #[command(flatten)]
@@ -46,12 +48,18 @@ fn main() -> ExitCode {
 async fn run(args: Args, shutdown: Shutdown) -> anyhow::Result<ExitCode> {
     let (health, metrics) = (Health::default(), Metrics::default());
     let nats_health = health.part("nats");
-    let ingest = Ingest::bind(args.ingest, &args.senders, &args.audit, &health, &metrics).await?;
+    let stow = args.stow.read()?;
+    let mut ingest =
+        Ingest::bind(args.ingest, &args.senders, &args.audit, &health, &metrics).await?;
     if let Some(addr) = ingest.addr()? {
         tracing::info!(%addr, "ingest listens");
     }
     if let Some(addr) = ingest.tls_addr()? {
         tracing::info!(%addr, "ingest listens for TLS");
+    }
+    if let Some((addr, token)) = stow {
+        let addr = ingest.listen_for_stow(addr, token).await?;
+        tracing::info!(%addr, "ingest listens for STOW-RS");
     }
     let serve = async {
         match stream::connect(&args.nats, "ingest", nats_health, &shutdown.draining).await? {

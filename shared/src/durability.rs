@@ -157,7 +157,8 @@ async fn syncs_always(url: &Url) -> anyhow::Result<bool> {
         sync_always: bool,
     }
 
-    let client = http_client::client(Trust::machine_if(url.scheme() == "https"), None)?;
+    let client: http_client::Client =
+        http_client::client(Trust::machine_if(url.scheme() == "https"), None)?;
     let url: Uri = format!("{}/jsz?config=1", url.as_str().trim_end_matches('/')).parse()?;
     let answer = timeout(ANSWER_TIMEOUT, get_json(&client, &url, MAX_LENGTH)).await;
     let answer =

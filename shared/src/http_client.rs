@@ -4,6 +4,7 @@
 use anyhow::{Context as _, anyhow, bail, ensure};
 use bytes::Bytes;
 use http::{Request, StatusCode, Uri, header};
+use http_body::Body;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
@@ -24,7 +25,7 @@ const MAX_IDLE: usize = 4;
 pub const AGENT: &str = concat!("collimator/", env!("CARGO_PKG_VERSION"));
 
 /// Clones share connections.
-pub type Client = legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+pub type Client<B = Full<Bytes>> = legacy::Client<HttpsConnector<HttpConnector>, B>;
 
 /// Whose certificates a client accepts.
 #[derive(Debug)]
@@ -54,7 +55,10 @@ impl Trust {
 ///
 /// # Errors
 /// When it is to trust this machine's CAs, and there are none.
-pub fn client(trust: Trust, connect_timeout: Option<Duration>) -> anyhow::Result<Client> {
+pub fn client<B>(trust: Trust, connect_timeout: Option<Duration>) -> anyhow::Result<Client<B>>
+where
+    B: Body<Data: Send> + Send,
+{
     let ring = Arc::new(ring::default_provider());
     let config =
         ClientConfig::builder_with_provider(ring.clone()).with_safe_default_protocol_versions()?;

@@ -29,6 +29,7 @@ pub mod senders;
 pub mod settings;
 pub mod shutdown;
 pub mod sighup;
+pub mod stow;
 pub mod stream;
 pub mod telemetry;
 #[cfg(feature = "tls")]

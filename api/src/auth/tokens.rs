@@ -29,13 +29,15 @@ pub enum Scope {
     Read,
     /// To vouch for series by `POST /store`.
     Write,
+    /// To send instances by STOW-RS.
+    Store,
     /// Whatever else changes something: to complete a series, to trust a sender.
     Admin,
 }
 
 impl Scope {
     /// All there are.
-    pub const ALL: [Self; 3] = [Self::Read, Self::Write, Self::Admin];
+    pub const ALL: [Self; 4] = [Self::Read, Self::Write, Self::Store, Self::Admin];
 
     /// What a request needs that is for no documented operation: the most, if it could change anything.
     #[must_use]
@@ -52,6 +54,7 @@ impl Scope {
         match self {
             Self::Read => "read",
             Self::Write => "write",
+            Self::Store => "store",
             Self::Admin => "admin",
         }
     }
@@ -68,7 +71,7 @@ impl FromStr for Scope {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|scope| scope.as_str() == text);
-        found.ok_or_else(|| "must be read, write or admin".to_owned())
+        found.ok_or_else(|| "must be read, write, store or admin".to_owned())
     }
 }
 
@@ -153,7 +156,7 @@ pub struct NewToken {
     /// Whose it is, for those who read the file
     pub name: String,
 
-    /// What it may be used for: read, write, admin, in a list with commas
+    /// What it may be used for: read, write, store, admin, in a list with commas
     #[arg(long = "scope", required = true, value_delimiter = ',')]
     pub scopes: Vec<Scope>,
 

@@ -52,7 +52,17 @@ impl Endpoint for Search {
     async fn call(&self, request: Request) -> poem::Result<Response> {
         // A HEAD is answered as a GET, without the body.
         if ![Method::GET, Method::HEAD].contains(request.method()) {
-            return Ok(only_read());
+            let mut refused = Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "here is only searched (QIDO-RS), and at /dicom-web/studies stored (STOW-RS)",
+            )
+            .into_response();
+            let methods = match self.level {
+                Level::Study => "GET, HEAD, POST",
+                Level::Series | Level::Instance => "GET, HEAD",
+            };
+            refused.headers_mut().insert(header::ALLOW, HeaderValue::from_static(methods));
+            return Ok(refused);
         }
         Ok(self.answer(&request).await.unwrap_or_else(IntoResponse::into_response))
     }

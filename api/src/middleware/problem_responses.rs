@@ -30,7 +30,7 @@ pub(crate) async fn convert<E: Endpoint>(next: Arc<E>, request: Request) -> poem
         && let Ok(methods) = HeaderValue::from_str(&documented.methods)
     {
         // RFC 9110 section 15.5.6 asks for it.
-        response.headers_mut().insert(header::ALLOW, methods);
+        response.headers_mut().entry(header::ALLOW).or_insert(methods);
     }
     Ok(response)
 }
@@ -54,6 +54,9 @@ fn of_error(error: poem::Error, path: &str, in_path: &[String]) -> Response {
         }
         StatusCode::NOT_FOUND => "there is nothing at this path; /docs lists what there is",
         StatusCode::METHOD_NOT_ALLOWED => "this path does not know the method; see Allow and /docs",
+        StatusCode::UNSUPPORTED_MEDIA_TYPE if qido::serves(path) => {
+            "instances are taken as multipart/related; type=\"application/dicom\""
+        }
         StatusCode::UNSUPPORTED_MEDIA_TYPE => {
             "the body must be JSON: Content-Type application/json"
         }

@@ -60,11 +60,12 @@ impl<T: OpenApi + Ruled> OpenApi for Guarded<T> {
             openid_connect_url: None,
         };
         let token = "A token of `TOKENS_FILE`; none is needed without that and `OIDC_ISSUER`. GET needs \
-                     one with the scope `read`, `POST /store` one with `write`, all else one with `admin`.";
+                     one with the scope `read`, `POST /store` one with `write`, STOW-RS one with `store`, all \
+                     else one with `admin`.";
         registry.create_security_scheme(TOKEN, scheme("bearer", None, token));
         let jwt = "A JSON Web Token of `OIDC_ISSUER` for `OIDC_AUDIENCE`. Its claim `scope`, or what \
-                   `OIDC_SCOPE_CLAIM` says, has `collimator.read`, `collimator.write` or \
-                   `collimator.admin`.";
+                   `OIDC_SCOPE_CLAIM` says, has `collimator.read`, `collimator.write`, \
+                   `collimator.store` or `collimator.admin`.";
         registry.create_security_scheme(JWT, scheme("bearer", Some("JWT"), jwt));
         let password = "Either token as the password of any user, as browsers ask for it.";
         registry.create_security_scheme(PASSWORD, scheme("basic", None, password));
@@ -100,6 +101,10 @@ fn forbidden(needed: Scope) -> &'static str {
             "The token lacks the scope `write`, or the `Host` or the origin of the page is not in \
              `ALLOWED_HOSTS` or `ALLOWED_ORIGINS`"
         }
+        Scope::Store => {
+            "The token lacks the scope `store`, `SOURCES_FILE` does not let the sender send, or the `Host` or \
+             the origin of the page is not in `ALLOWED_HOSTS` or `ALLOWED_ORIGINS`"
+        }
         Scope::Admin => {
             "The token lacks the scope `admin`, or the `Host` or the origin of the page is not in \
              `ALLOWED_HOSTS` or `ALLOWED_ORIGINS`"
@@ -110,6 +115,10 @@ fn forbidden(needed: Scope) -> &'static str {
 fn answers(operation: &mut MetaOperation, status: u16, description: &'static str) {
     let schema = MetaSchemaRef::Reference("Problem".to_owned());
     let responses = &mut operation.responses.responses;
+    // An operation that answers so itself says it all.
+    if responses.iter().any(|response| response.status == Some(status)) {
+        return;
+    }
     responses.push(MetaResponse {
         description,
         status: Some(status),

@@ -51,8 +51,10 @@ async fn api_with(with_catalogue: bool, guard: Guard, store: InstanceStore) -> T
     let broker = BrokerHandle::default();
     let webhooks = Webhooks::default();
     let (health, metrics) = (Health::default(), Metrics::default());
+    let stow = Stow::default();
+    let auditor = Auditor::off();
     let routes =
-        routes(catalog, &store, broker, events, webhooks, guard, Auditor::off(), health, metrics);
+        routes(catalog, &store, broker, events, webhooks, stow, guard, auditor, health, metrics);
     let client = TestClient::new(Box::new(poem::endpoint::ToDynEndpoint(routes)) as Box<_>);
     TestApi { client, owner, _database: database }
 }

@@ -6,6 +6,7 @@
 use super::aborts::{Abort, Aborts};
 use super::deadline::{Deadline, Limits};
 use super::request_head;
+use super::uploads::Uploads;
 use crate::http::problem::{PROBLEM_JSON, Problem};
 use poem::http::StatusCode;
 use poem::http::uri::Scheme;
@@ -15,7 +16,7 @@ use shared::connection_limit::{ConnectionLimit, Place, block};
 use shared::tls::{NoTls, Tls, TlsStream};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -57,6 +58,7 @@ pub struct LimitedAcceptor {
     limits: Limits,
     tls: Option<Arc<Tls>>,
     health: Arc<Semaphore>,
+    uploads: Uploads,
     /// Those in their hand-shake and those that wait for a place: no more than there are places, and
     /// [`MAX_WAITING`].
     arriving: JoinSet<Option<Accepted>>,
@@ -76,6 +78,7 @@ struct Arrived {
     tls: Option<Arc<Tls>>,
     idle_timeout: Duration,
     limits: Limits,
+    uploads: Uploads,
 }
 
 /// What is spoken through.
@@ -100,6 +103,7 @@ impl LimitedAcceptor {
             limits,
             tls: None,
             health: Arc::new(Semaphore::new(MAX_HEALTH)),
+            uploads: Uploads::default(),
             arriving: JoinSet::new(),
             waiting: VecDeque::new(),
             aborts: Aborts::default(),
@@ -110,6 +114,12 @@ impl LimitedAcceptor {
     #[must_use]
     pub fn aborting(self, aborts: Aborts) -> Self {
         Self { aborts, ..self }
+    }
+
+    /// Without limits of time on connections on which one of these is under way.
+    #[must_use]
+    pub fn with_uploads(self, uploads: Uploads) -> Self {
+        Self { uploads, ..self }
     }
 
     /// Over TLS and no other way, if there is one.
@@ -158,7 +168,8 @@ impl Acceptor for LimitedAcceptor {
             let peer = remote.as_socket_addr().map(|addr| block(addr.ip()));
             let peer = peer.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
             let (tls, idle_timeout, limits) = (self.tls.clone(), self.idle_timeout, self.limits);
-            let arrived = Arrived { stream, local, remote, tls, idle_timeout, limits };
+            let uploads = self.uploads.clone();
+            let arrived = Arrived { stream, local, remote, tls, idle_timeout, limits, uploads };
             match self.connection_limit.take(peer) {
                 Ok(place) if self.tls.is_none() => {
                     return Ok(self.watched(arrived.at_once(place)));
@@ -176,15 +187,18 @@ impl Acceptor for LimitedAcceptor {
 impl Arrived {
     /// In plain text.
     fn at_once(self, place: Place) -> Accepted {
-        let connection =
-            Connection::new(Either::Left(self.stream), self.limits, Seat::Place(place));
-        (connection, self.local, self.remote, Scheme::HTTP)
+        let Self { stream, local, remote, limits, uploads, .. } = self;
+        let uploads = (uploads, remote.as_socket_addr().copied());
+        let connection = Connection::new(Either::Left(stream), limits, uploads, Seat::Place(place));
+        (connection, local, remote, Scheme::HTTP)
     }
 
     async fn after_hand_shake(self, place: Place) -> Option<Accepted> {
-        let Self { stream, local, remote, tls, idle_timeout, limits } = self;
+        let Self { stream, local, remote, tls, idle_timeout, limits, uploads } = self;
+        let uploads = (uploads, remote.as_socket_addr().copied());
         let (stream, scheme) = opened(stream, tls, &remote, idle_timeout).await?;
-        Some((Connection::new(stream, limits, Seat::Place(place)), local, remote, scheme))
+        let connection = Connection::new(stream, limits, uploads, Seat::Place(place));
+        Some((connection, local, remote, scheme))
     }
 
     /// Reads what it asks for; then it is answered if that is health, or else waits for a place.
@@ -194,7 +208,8 @@ impl Arrived {
         peer: IpAddr,
         health: Arc<Semaphore>,
     ) -> Option<Accepted> {
-        let Self { stream, local, remote, tls, idle_timeout, limits } = self;
+        let Self { stream, local, remote, tls, idle_timeout, limits, uploads } = self;
+        let uploads = (uploads, remote.as_socket_addr().copied());
         let (mut stream, scheme) = opened(stream, tls, &remote, idle_timeout).await?;
         let read = timeout(limits.head, request_head::read(&mut stream)).await.ok()?;
         let (bytes, end) = read.ok()?;
@@ -206,7 +221,8 @@ impl Arrived {
                 (Seat::Place(place.ok()?), bytes)
             }
         };
-        Some((Connection::new(stream, limits, seat).with(received), local, remote, scheme))
+        let connection = Connection::new(stream, limits, uploads, seat).with(received);
+        Some((connection, local, remote, scheme))
     }
 }
 
@@ -294,13 +310,20 @@ pub struct Connection {
     received: (Vec<u8>, usize),
     deadline: Deadline,
     abort: Option<Abort>,
+    /// Whether something is being uploaded on it.
+    uploads: (Uploads, Option<SocketAddr>),
     _seat: Seat,
 }
 
 impl Connection {
-    fn new(stream: Stream, limits: Limits, seat: Seat) -> Self {
-        let deadline = Deadline::new(limits);
-        Self { stream, received: (Vec::new(), 0), deadline, abort: None, _seat: seat }
+    fn new(
+        stream: Stream,
+        limits: Limits,
+        uploads: (Uploads, Option<SocketAddr>),
+        seat: Seat,
+    ) -> Self {
+        let (received, deadline) = ((Vec::new(), 0), Deadline::new(limits));
+        Self { stream, received, deadline, abort: None, uploads, _seat: seat }
     }
 
     /// After these bytes were received.
@@ -332,10 +355,11 @@ impl AsyncRead for Connection {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         // Whatever it sends.
-        if self.deadline.poll_ended(context).is_ready() {
+        let this = &mut *self;
+        let (uploads, peer) = &this.uploads;
+        if this.deadline.poll_ended(context, || uploads.has(*peer)).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
-        let this = &mut *self;
         let before = buffer.filled().len();
         let (received, read) = &mut this.received;
         let left = &received[*read..];
@@ -392,7 +416,6 @@ mod tests {
     use poem::web::Json;
     use poem::{Body, Server, handler};
     use serde_json::Value;
-    use std::net::SocketAddr;
     use tokio::net::TcpListener;
     use tokio::time::{sleep, timeout};
 
@@ -485,5 +508,48 @@ mod tests {
     async fn an_answer_that_takes_its_time_is_told_to_its_end() {
         let answer = answer(server().await).await;
         assert_eq!(answer.matches(":\n").count(), 5, "{answer}");
+    }
+
+    /// Takes a body for as long as it comes, and says how long it was.
+    struct Uploading(Uploads);
+
+    impl poem::Endpoint for Uploading {
+        type Output = String;
+
+        async fn call(&self, mut request: poem::Request) -> poem::Result<String> {
+            let _upload = self.0.begin(request.remote_addr().as_socket_addr().copied());
+            let body = request.take_body().into_bytes().await?;
+            Ok(format!("{} bytes", body.len()))
+        }
+    }
+
+    #[tokio::test]
+    async fn an_upload_may_take_longer_than_there_may_be_silence() {
+        const PIECES: usize = 30;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let acceptor = TcpAcceptor::from_tokio(listener).unwrap();
+        let limits =
+            Limits { silence: Duration::from_millis(500), head: Duration::from_millis(500) };
+        let waits = Duration::from_secs(30);
+        let (limit, uploads) = (ConnectionLimit::new(1, 1), Uploads::default());
+        let limited = LimitedAcceptor { limits, ..LimitedAcceptor::new(acceptor, limit, waits) };
+        let limited = limited.with_uploads(uploads.clone());
+        tokio::spawn(Server::new_with_acceptor(limited).run(Uploading(uploads.clone())));
+        let mut socket = TcpStream::connect(addr).await.unwrap();
+        let head = format!(
+            "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nExpect: 100-continue\r\n\
+             Content-Length: {PIECES}\r\n\r\n"
+        );
+        socket.write_all(head.as_bytes()).await.unwrap();
+        for _ in 0..PIECES {
+            sleep(Duration::from_millis(50)).await;
+            socket.write_all(b"x").await.unwrap();
+        }
+        let mut answer = String::new();
+        let read = socket.read_to_string(&mut answer);
+        timeout(Duration::from_secs(30), read).await.unwrap().unwrap();
+        assert!(answer.ends_with(&format!("{PIECES} bytes")), "{answer}");
+        assert!(!uploads.has(socket.local_addr().ok()), "it is over");
     }
 }

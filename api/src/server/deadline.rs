@@ -56,14 +56,20 @@ impl Deadline {
         }
     }
 
-    /// Ready once a limit is broken.
-    pub(super) fn poll_ended(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    /// Ready once a limit is broken. None is while something is being uploaded.
+    pub(super) fn poll_ended(
+        &mut self,
+        context: &mut Context<'_>,
+        is_uploading: impl Fn() -> bool,
+    ) -> Poll<()> {
         while self.alarm.as_mut().poll(context).is_ready() {
-            let end = self.end();
-            if end <= Instant::now() {
-                return Poll::Ready(());
-            }
-            self.alarm.as_mut().reset(end);
+            let (now, end) = (Instant::now(), self.end());
+            let next = match end <= now {
+                true if is_uploading() => now + self.limits.silence,
+                true => return Poll::Ready(()),
+                false => end,
+            };
+            self.alarm.as_mut().reset(next);
         }
         Poll::Pending
     }

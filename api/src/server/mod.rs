@@ -4,3 +4,4 @@ pub mod aborts;
 pub mod connections;
 mod deadline;
 mod request_head;
+pub mod uploads;

@@ -31,13 +31,13 @@ impl Association<'_> {
         loop {
             let begun = command.has_begun() || self.acceptor.is_inside_pdu();
             let limit = match begun {
-                true => self.scp.settings.receive_timeout,
-                false => self.scp.settings.idle_timeout,
+                true => self.intake.settings.receive_timeout,
+                false => self.intake.settings.idle_timeout,
             };
             let incoming = tokio::select! {
                 incoming = self.acceptor.next(limit) => incoming?,
                 // Between two messages is where to stop; one that has begun is finished first.
-                () = self.scp.stop.cancelled(), if !begun => return Ok(Next::End(End::Stopped)),
+                () = self.intake.stop.cancelled(), if !begun => return Ok(Next::End(End::Stopped)),
             };
             match incoming {
                 Incoming::Release if command.is_empty() => return Ok(Next::End(End::Released)),
@@ -63,7 +63,7 @@ impl Association<'_> {
         context_id: u8,
         skippable: u64,
     ) -> Result<Fragment<'_>, AssociationError> {
-        let limit = self.scp.settings.receive_timeout;
+        let limit = self.intake.settings.receive_timeout;
         let incoming = self.acceptor.next_or_skipped(skippable, limit).await?;
         match incoming {
             Incoming::Fragment { context_id: id, kind: Kind::DataSet, last, length, bytes }

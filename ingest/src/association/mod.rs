@@ -1,25 +1,14 @@
 //! One association, from its request to its end: messages are taken one by one, and an instance is
 //! answered with Success only once the broker has acknowledged its event.
 
-mod heartbeat;
 mod messages;
-mod progress;
-mod series_shares;
 mod store;
-mod tally;
 
-use crate::audit::transfers::Transfers;
-use crate::audit::{self, AssociationEnd};
-use crate::instance::pseudonyms::Pseudonyms;
 use crate::instance::refusal::Refusal;
-use crate::metrics::{ClassMetrics, OpenAssociation, Outcome};
+use crate::intake::{Delivery, Intake};
 use crate::negotiation::admission::AcceptedContext;
 use crate::negotiation::negotiator::Negotiated;
-use crate::publish::publisher::Publisher;
-use crate::reports::Reports;
-use crate::settings::Settings;
-use crate::sink::Sink;
-use contract::event::{AssociationIdentity, Ending};
+use contract::event::Ending;
 use dicom_ul::pdu::{AbortRQServiceProviderReason, Pdu};
 use dimse::Status;
 use dimse::command::{Operation, Request, read_request, write_response};
@@ -28,47 +17,20 @@ use jiff::Timestamp;
 use messages::Next;
 use shared::metrics::Refused;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Instant;
-use tally::Tally;
-use tokio_util::sync::CancellationToken;
 
-/// The C-STORE and C-ECHO SCP: what all associations have in common.
-#[derive(Debug)]
-pub(crate) struct Scp {
-    /// The settings of the receiver.
-    pub settings: Arc<Settings>,
-    /// Replaces what names patients in events, where that is asked for.
-    pub pseudonyms: Option<Pseudonyms>,
-    /// Where the bytes of instances go.
-    pub sink: Sink,
-    /// Where events go.
-    pub publisher: Arc<Publisher>,
-    /// Where all else is reported.
-    pub reports: Reports,
-    /// Cancelled when the receiver is to stop.
-    pub stop: CancellationToken,
-}
-
-impl Scp {
-    /// Accepts an association and serves it to its end.
-    pub(crate) async fn serve(&self, negotiated: Negotiated) {
-        let Negotiated { acceptor, accepted, identity } = negotiated;
-        let association = Association {
-            scp: self,
-            acceptor,
-            contexts: accepted.contexts,
-            peer_max_pdu_length: accepted.peer_max_pdu_length,
-            identity,
-            tally: Tally::default(),
-            transfers: Transfers::default(),
-            opened: false,
-            asked_at: Instant::now(),
-            classes: BTreeMap::new(),
-            is_open: self.reports.metrics.opened(),
-        };
-        association.run(Pdu::AssociationAC(accepted.answer)).await;
-    }
+/// Accepts an association and serves it to its end.
+pub(crate) async fn serve(intake: &Intake, negotiated: Negotiated) {
+    let Negotiated { acceptor, accepted, identity } = negotiated;
+    let association = Association {
+        intake,
+        acceptor,
+        contexts: accepted.contexts,
+        peer_max_pdu_length: accepted.peer_max_pdu_length,
+        delivery: intake.delivery(identity),
+        asked_at: Instant::now(),
+    };
+    association.run(Pdu::AssociationAC(accepted.answer)).await;
 }
 
 /// How an association ended.
@@ -86,22 +48,15 @@ enum Answer {
 }
 
 struct Association<'a> {
-    scp: &'a Scp,
+    intake: &'a Intake,
     acceptor: Acceptor,
     /// The accepted presentation contexts by id.
     contexts: BTreeMap<u8, AcceptedContext>,
     /// Longest P-DATA-TF PDU that the peer takes.
     peer_max_pdu_length: u32,
-    identity: AssociationIdentity,
-    tally: Tally,
-    transfers: Transfers,
-    /// Whether it was published that instances come through it.
-    opened: bool,
+    delivery: Delivery<'a>,
     /// When the first fragment of the latest command came.
     asked_at: Instant,
-    /// What is counted of the presentation contexts that instances came through, by their ids.
-    classes: BTreeMap<u8, ClassMetrics>,
-    is_open: OpenAssociation,
 }
 
 impl Association<'_> {
@@ -112,31 +67,16 @@ impl Association<'_> {
         };
         let closed_at = Timestamp::now();
         let (ending, cause) = self.end(ended).await;
-        self.scp.reports.metrics.ended(match ending {
-            Ending::Released => Outcome::Released,
-            Ending::Aborted => Outcome::Aborted,
-        });
-        for study in self.transfers.close() {
-            let end = Some(AssociationEnd { ending, cause: cause.as_deref() });
-            audit::instances_transferred(&self.scp.reports.auditor, &self.identity, &study, end);
-        }
+        self.delivery.end(ending, cause.as_deref());
+        let Self { acceptor, delivery, .. } = self;
         // The peer's connection is not kept waiting for the broker.
-        drop((self.acceptor, self.is_open));
-        let Some(event) = self.tally.close(self.identity, ending, cause, closed_at) else {
-            return;
-        };
-        if let Err(error) = self.scp.publisher.publish(&event).await {
-            tracing::warn!(
-                %error,
-                "the end of this association is not published; the series that it brought will be \
-                 complete by quiet period"
-            );
-        }
+        drop(acceptor);
+        delivery.close(ending, cause, closed_at).await;
     }
 
     /// Ends the association for the peer. Returns how it ended, and why unless it was released.
     async fn end(&mut self, ended: Result<End, AssociationError>) -> (Ending, Option<String>) {
-        let tally = &self.tally;
+        let tally = self.delivery.tally();
         let (stores, acknowledged) = (tally.stores(), tally.acknowledged());
         let failed = tally.failed();
         match ended {
@@ -149,7 +89,7 @@ impl Association<'_> {
                 (Ending::Released, None)
             }
             Ok(End::AbortedByPeer) => {
-                if let Some(troubles) = self.scp.reports.fault() {
+                if let Some(troubles) = self.intake.reports.fault() {
                     tracing::warn!(stores, acknowledged, failed, troubles, "aborted by the peer");
                 }
                 (Ending::Aborted, Some("aborted by the peer".to_owned()))
@@ -160,11 +100,11 @@ impl Association<'_> {
                 (Ending::Aborted, Some("the receiver was stopped".to_owned()))
             }
             Err(error) => {
-                if let Some(troubles) = self.scp.reports.fault() {
+                if let Some(troubles) = self.intake.reports.fault() {
                     tracing::warn!(stores, acknowledged, failed, troubles, %error, "aborted");
                 }
                 if let Some(Abort { reason, cause }) = error.abort() {
-                    self.scp.reports.refusals.count(Refused::Abort, cause);
+                    self.intake.reports.refusals.count(Refused::Abort, cause);
                     self.acceptor.abort(reason).await;
                 }
                 (Ending::Aborted, Some(error.to_string()))
@@ -209,7 +149,7 @@ impl Association<'_> {
         let (status, comment) = match answer {
             Answer::Success => (Status::Success, String::new()),
             Answer::Failure(refusal) => {
-                self.scp.reports.refusals.count(Refused::Message, refusal.cause);
+                self.intake.reports.refusals.count(Refused::Message, refusal.cause);
                 (refusal.status, refusal.comment)
             }
         };
@@ -217,7 +157,7 @@ impl Association<'_> {
         self.acceptor.send_command(context_id, &response, self.peer_max_pdu_length).await?;
         if request.operation == Operation::Store {
             let duration = self.asked_at.elapsed();
-            self.scp.reports.metrics.store_duration.observe(duration.as_secs_f64());
+            self.intake.reports.metrics.store_duration.observe(duration.as_secs_f64());
         }
         Ok(())
     }

@@ -94,7 +94,7 @@ fn transfer_syntax(
 
 /// Whether a SOP class is one to receive: verification, any storage class of the standard, and all
 /// that are not of the standard, since only their makers know what those are.
-fn is_taken(sop_class_uid: &str) -> bool {
+pub(crate) fn is_taken(sop_class_uid: &str) -> bool {
     if sop_class_uid == VERIFICATION || sop_class_uid.starts_with(STANDARD_STORAGE_ROOT) {
         return true;
     }
@@ -105,7 +105,8 @@ fn is_taken(sop_class_uid: &str) -> bool {
     !sop_class_uid.is_empty()
 }
 
-fn keyword(sop_class_uid: &str) -> &'static str {
+/// The keyword of a SOP class, [`OTHER_CLASS`] for one that the standard does not name.
+pub(crate) fn keyword(sop_class_uid: &str) -> &'static str {
     StandardSopClassDictionary.by_uid(sop_class_uid).map_or(OTHER_CLASS, |entry| entry.alias)
 }
 

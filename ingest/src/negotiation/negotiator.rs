@@ -129,6 +129,24 @@ impl Negotiator {
         }
     }
 
+    /// Whether a sender that shows no certificate and is no user may send, as an HTTP client is.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) fn admits(
+        &self,
+        identity: &AssociationIdentity,
+        peer: IpAddr,
+    ) -> Result<(), Rejection> {
+        let calling_ae_title = &identity.calling_ae_title;
+        let caller = senders::Caller { calling_ae_title, address: peer, certificate: None };
+        match self.allow.check(&caller) {
+            Ok(Fit::Freely) => Ok(()),
+            Ok(Fit::As(_)) => Err(Rejection::NotAllowed(NotAllowed::User)),
+            Err(why) => Err(Rejection::NotAllowed(why)),
+        }
+    }
+
     /// Counts a rejection. Returns true if the address is over the limit, so that its connection is closed without
     /// an A-ASSOCIATE-RJ.
     #[must_use]
@@ -229,33 +247,78 @@ impl Negotiator {
         }
     }
 
+    /// Who sends by STOW-RS under this AE title.
+    pub(crate) fn stow_identity(
+        &self,
+        calling_ae_title: &str,
+        peer: IpAddr,
+        id: String,
+    ) -> AssociationIdentity {
+        Span::current().record("calling_ae", calling_ae_title);
+        AssociationIdentity {
+            association_id: id,
+            calling_ae_title: calling_ae_title.to_owned(),
+            called_ae_title: self.settings.ae_title.clone(),
+            peer_address: peer.to_string(),
+            node_name: self.node_name.clone(),
+        }
+    }
+
     /// Answers with A-ASSOCIATE-RJ, and reports it.
     async fn answer_rejected(&self, call: Call, rejection: Rejection) {
         let Call { mut acceptor, identity, peer, certificate, .. } = call;
-        self.reports.refusals.count(Refused::Association, rejection.cause());
-        self.reports.metrics.ended(Outcome::Rejected);
-        self.audit_rejected(peer, Some(&identity.calling_ae_title), rejection);
-        let (answer, cause) = (rejection.answer(), rejection.to_string());
-        let rejections = self.rejections_reported.count(Instant::now());
-        if let Some(rejections) = rejections {
-            let certificate = certificate.map(tracing::field::display);
-            let result = &answer.result;
-            tracing::warn!(
-                ?result,
-                reason = cause,
-                certificate,
-                rejections,
-                "association rejected"
-            );
-        }
-        if let Err(error) = acceptor.send(&Pdu::AssociationRJ(answer)).await {
+        let rejections = self.report_rejected(&identity, peer, rejection, certificate.as_ref());
+        if let Err(error) = acceptor.send(&Pdu::AssociationRJ(rejection.answer())).await {
             tracing::debug!(%error, "A-ASSOCIATE-RJ could not be sent");
         }
         acceptor.close().await;
+        self.publish_rejected(identity, rejection, rejections).await;
+    }
+
+    /// Reports a rejection that was answered in another way.
+    pub(crate) async fn rejected(
+        &self,
+        identity: AssociationIdentity,
+        peer: IpAddr,
+        rejection: Rejection,
+    ) {
+        let rejections = self.report_rejected(&identity, peer, rejection, None);
+        self.publish_rejected(identity, rejection, rejections).await;
+    }
+
+    /// Counts, audits and logs a rejection. If it may be published, returns how many there were since the last one that
+    /// was.
+    fn report_rejected(
+        &self,
+        identity: &AssociationIdentity,
+        peer: IpAddr,
+        rejection: Rejection,
+        certificate: Option<&Certificate>,
+    ) -> Option<u64> {
+        self.reports.refusals.count(Refused::Association, rejection.cause());
+        self.reports.metrics.ended(Outcome::Rejected);
+        self.audit_rejected(peer, Some(&identity.calling_ae_title), rejection);
+        let rejections = self.rejections_reported.count(Instant::now())?;
+        let certificate = certificate.map(tracing::field::display);
+        tracing::warn!(
+            result = ?rejection.answer().result,
+            reason = %rejection,
+            certificate,
+            rejections,
+            "association rejected"
+        );
+        Some(rejections)
+    }
+
+    async fn publish_rejected(
+        &self,
+        association: AssociationIdentity,
+        rejection: Rejection,
+        rejections: Option<u64>,
+    ) {
         if let Some(rejections) = rejections {
-            let rejected_at = Timestamp::now();
-            let event =
-                AssociationRejected { association: identity, cause, rejections, rejected_at };
+            let (cause, rejected_at) = (rejection.to_string(), Timestamp::now());
+            let event = AssociationRejected { association, cause, rejections, rejected_at };
             self.publisher.publish_unacknowledged(&event).await;
         }
     }

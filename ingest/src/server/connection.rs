@@ -2,12 +2,14 @@
 
 use super::proxy::{self, NoHeader, Origin};
 use super::tls;
-use crate::association::Scp;
+use crate::association;
+use crate::intake::Intake;
 use crate::negotiation::negotiator::{Caller, Negotiator};
 use crate::negotiation::rejection::Rejection;
 use crate::reports::Reports;
 use crate::settings::Settings;
 use dimse::net::Socket;
+use shared::connection_limit::ConnectionLimit;
 use shared::tls::{NoTls, Tls};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -36,8 +38,10 @@ pub(crate) struct Reception {
     pub reports: Reports,
     /// Answers the request for an association.
     pub negotiator: Negotiator,
-    /// Serves the association.
-    pub scp: Scp,
+    /// Takes what comes through it.
+    pub intake: Intake,
+    /// How many there may be at one time.
+    pub limit: ConnectionLimit,
 }
 
 impl Reception {
@@ -50,7 +54,7 @@ impl Reception {
     /// Reads the header of a connection from a proxy, within `ARTIM_TIMEOUT`, and gives it the address of its sender.
     /// Returns nothing of a health check, and of what is refused; nor once told to stop.
     pub(crate) async fn through_proxy(&self, connection: Connection) -> Option<Connection> {
-        self.scp.stop.run_until_cancelled(self.read_proxy_header(connection)).await?
+        self.intake.stop.run_until_cancelled(self.read_proxy_header(connection)).await?
     }
 
     async fn read_proxy_header(&self, mut connection: Connection) -> Option<Connection> {
@@ -87,7 +91,7 @@ impl Reception {
         let served = async {
             let Some(caller) = self.shake_hands(connection).await else { return };
             if let Some(negotiated) = self.negotiator.negotiate(caller, id).await {
-                self.scp.serve(negotiated).await;
+                association::serve(&self.intake, negotiated).await;
             }
         };
         served.instrument(span).await;
@@ -139,11 +143,13 @@ impl Reception {
     }
 }
 
-fn new_id() -> String {
+/// A new Association ID.
+pub(crate) fn new_id() -> String {
     uuid::Uuid::new_v4().to_string()
 }
 
-fn span(id: &str, peer: IpAddr) -> Span {
+/// The span of an association.
+pub(crate) fn span(id: &str, peer: IpAddr) -> Span {
     // At the level of errors, so that whatever is logged says of which association.
     tracing::error_span!(
         "association",

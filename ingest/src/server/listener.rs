@@ -40,14 +40,13 @@ struct Listener {
 }
 
 /// Accepts associations until `close` ends, then closes the ports and waits for the associations that are open.
-pub(crate) async fn run(ports: Ports, reception: Reception, close: impl Future<Output = ()>) {
-    let settings = &reception.settings;
+pub(crate) async fn run(ports: Ports, reception: Arc<Reception>, close: impl Future<Output = ()>) {
     let listener = Arc::new(Listener {
-        limit: ConnectionLimit::new(settings.max_associations, settings.max_associations_per_peer),
+        limit: reception.limit.clone(),
         rejections: Arc::new(Semaphore::new(MAX_REJECTIONS)),
         headers: Arc::new(Semaphore::new(MAX_HEADERS)),
         connections: TaskTracker::new(),
-        reception: Arc::new(reception),
+        reception,
     });
     let plain = async {
         if let Some(port) = ports.plain {

@@ -3,6 +3,7 @@
 //! It says what the instance is and how it is written, and neither who sent it nor which version of ours wrote it: the
 //! same data set in the same transfer syntax is always the same file, and so has the same digest.
 
+use crate::announced::Herald;
 use contract::uid::MAX_UID_LENGTH;
 use dimse::negotiation::IMPLEMENTATION_CLASS_UID;
 
@@ -24,12 +25,13 @@ pub(crate) struct FileMeta<'a> {
 }
 
 impl FileMeta<'_> {
-    /// The name of a UID that is missing or too long to be one, if any is.
+    /// The name by which `herald` has a UID that is missing or too long to be one, if any is.
     #[must_use]
-    pub(crate) fn missing(&self) -> Option<&'static str> {
+    pub(crate) fn missing(&self, herald: Herald) -> Option<&'static str> {
+        let [class, instance] = herald.uid_names();
         let uids = [
-            ("Affected SOP Class UID", self.sop_class_uid),
-            ("Affected SOP Instance UID", self.sop_instance_uid),
+            (class, self.sop_class_uid),
+            (instance, self.sop_instance_uid),
             ("Transfer Syntax UID", self.transfer_syntax_uid),
         ];
         let is_none = |uid: &str| uid.is_empty() || uid.len() > MAX_UID_LENGTH;
@@ -104,14 +106,14 @@ mod tests {
 
     #[test]
     fn a_file_names_its_class_instance_and_transfer_syntax() {
-        assert_eq!(META.missing(), None);
+        assert_eq!(META.missing(Herald::Command), None);
         let long = "1".repeat(MAX_UID_LENGTH + 1);
         for (meta, name) in [
             (FileMeta { sop_class_uid: "", ..META }, "Affected SOP Class UID"),
             (FileMeta { sop_instance_uid: &long, ..META }, "Affected SOP Instance UID"),
             (FileMeta { transfer_syntax_uid: &long, ..META }, "Transfer Syntax UID"),
         ] {
-            assert_eq!(meta.missing(), Some(name));
+            assert_eq!(meta.missing(Herald::Command), Some(name));
         }
     }
 }

@@ -4,6 +4,7 @@
 mod file_meta;
 mod store_health;
 
+use crate::announced::Announced;
 use contract::event::StoredObject;
 pub(crate) use file_meta::FileMeta;
 use prometheus_client::metrics::counter::Counter;
@@ -108,17 +109,22 @@ pub(crate) struct Object {
 }
 
 impl Object {
-    /// Begins to keep the instance with the number `ordinal` of an association.
+    /// Begins to keep an instance: the one with this ordinal, from 1, of an association.
     ///
     /// # Errors
     /// When it can't be kept.
     pub(crate) fn begin(
         sink: &Arc<SpoolSink>,
-        meta: &FileMeta<'_>,
+        announced: &Announced<'_>,
         association_id: &str,
         ordinal: u64,
     ) -> Result<Box<Self>, NotKept> {
-        if let Some(uid) = meta.missing() {
+        let meta = FileMeta {
+            sop_class_uid: announced.sop_class_uid,
+            sop_instance_uid: announced.sop_instance_uid,
+            transfer_syntax_uid: announced.transfer_syntax_uid,
+        };
+        if let Some(uid) = meta.missing(announced.herald) {
             return Err(NotKept::NoUid(uid));
         }
         let writing = sink.told(sink.spool.begin(association_id, ordinal, &meta.bytes()))?;

@@ -102,9 +102,10 @@ async fn scopes_are_where_keycloak_and_entra_put_them() {
         (
             &[][..],
             json!({ "scope": "openid collimator.admin profile collimator.write" }),
-            &all[1..],
+            &[Scope::Write, Scope::Admin][..],
         ),
         (&[], json!({ "scope": ["collimator.read"] }), &all[..1]),
+        (&[], json!({ "scope": "collimator.store" }), &[Scope::Store]),
         (
             &[],
             json!({ "scope": "read write admin collimator.readx xcollimator.read Collimator.Read" }),

@@ -9,7 +9,7 @@ async fn with_tokens() -> (TestApi, HashMap<Scope, String>) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tokens.toml");
     let make = |scope: Scope| (scope, create(&path, scope.as_str(), &[scope]).unwrap());
-    let tokens = [Scope::Read, Scope::Write, Scope::Admin].map(make).into();
+    let tokens = Scope::ALL.map(make).into();
     let settings = api_settings_of(&["--tokens-file", path.to_str().unwrap()]);
     (guarded(true, settings.guard().unwrap()).await, tokens)
 }
@@ -29,6 +29,7 @@ async fn each_route_needs_the_scope_of_what_it_does() {
     let needed = |method: &Method, path: &str| match (method, path) {
         (&Method::GET, _) => Scope::Read,
         (_, "/store") => Scope::Write,
+        (&Method::POST, path) if path.starts_with("/dicom-web/studies") => Scope::Store,
         _ => Scope::Admin,
     };
     for (method, path) in [
@@ -50,6 +51,10 @@ async fn each_route_needs_the_scope_of_what_it_does() {
         (Method::GET, "/nowhere"),
         (Method::GET, "/health/else"),
         (Method::POST, "/store"),
+        (Method::POST, "/dicom-web/studies"),
+        (Method::POST, "/dicom-web/studies/1.2"),
+        (Method::POST, "/dicom-web/series"),
+        (Method::PUT, "/dicom-web/studies"),
         (Method::POST, "/series/1.2/complete"),
         (Method::POST, "/sources/MR1/trust"),
         (Method::DELETE, "/series/1.2"),

@@ -165,9 +165,14 @@ async fn what_is_not_supported_is_said_in_the_standards_way() {
     head.assert_status_is_ok();
     let twice = get("/studies?limit=7&limit=8").await;
     assert_eq!(twice.status(), StatusCode::BAD_REQUEST);
-    let stored = feed.api.client.post("/dicom-web/studies").body("x").send().await;
-    stored.assert_status(StatusCode::METHOD_NOT_ALLOWED);
-    stored.assert_header(header::ALLOW, "GET, HEAD");
+    for (method, path, allowed) in [
+        (Method::POST, "/dicom-web/series", "GET, HEAD"),
+        (Method::PUT, "/dicom-web/studies", "GET, HEAD, POST"),
+    ] {
+        let refused = feed.api.client.request(method, path).body("x").send().await;
+        refused.assert_status(StatusCode::METHOD_NOT_ALLOWED);
+        refused.assert_header(header::ALLOW, allowed);
+    }
     for path in ["/studies/1.1", "/studies/1.1/metadata"] {
         assert_eq!(get(path).await.status(), StatusCode::NOT_FOUND, "WADO-RS is not served");
     }

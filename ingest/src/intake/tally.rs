@@ -1,6 +1,6 @@
 //! Tally of the C-STOREs of one association by outcome, in all and by series.
 
-use crate::association::series_shares::SeriesShares;
+use super::series_shares::SeriesShares;
 use contract::event::{AssociationClosed, AssociationIdentity, Ending};
 use contract::uid::SeriesInstanceUid;
 use jiff::Timestamp;
@@ -59,6 +59,13 @@ impl Tally {
         self.failed
     }
 
+    /// How many there were of each, for a log line.
+    #[must_use]
+    pub(crate) fn summary(&self) -> String {
+        let Self { stores, acknowledged, failed, .. } = self;
+        format!("{stores} instances, {acknowledged} stored, {failed} refused")
+    }
+
     /// How many instances of a series were answered with Success.
     #[must_use]
     pub(crate) fn acknowledged_of(&self, series: &SeriesInstanceUid) -> u64 {
@@ -90,8 +97,8 @@ impl Tally {
 
 #[cfg(test)]
 mod tests {
+    use super::super::series_shares::MAX_SERIES;
     use super::*;
-    use crate::association::series_shares::MAX_SERIES;
 
     fn uid(text: &str) -> SeriesInstanceUid {
         SeriesInstanceUid::parse(text).unwrap()
