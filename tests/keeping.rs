@@ -54,7 +54,8 @@ impl Store {
     }
 
     pub(crate) fn files(&self) -> Vec<PathBuf> {
-        files(self.folder.path())
+        let spool = self.folder.path().join("spool");
+        if spool.exists() { files(&spool) } else { Vec::new() }
     }
 
     /// Waits until there are as many files.
@@ -517,7 +518,7 @@ for path in paths:
     else:
         refused.append(path.name)
 kept = collections.Counter()
-for path in sorted(store.rglob("*.dcm")):
+for path in sorted((store / "spool").rglob("*.dcm")):
     ds = pydicom.dcmread(path)
     list(ds.iterall())
     meta, raw = ds.file_meta, path.read_bytes()

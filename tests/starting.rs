@@ -92,7 +92,7 @@ fn an_empty_variable_is_one_clear_line() {
     assert!(variables.len() > 50 && variables.contains(&"WEBHOOKS_FILE"), "{variables:?}");
     // Of other programs; and a scope may have nothing before it.
     let others = ["DATABASE_URL", "ADMIN_ADDR", "RUST_LOG", "OIDC_SCOPE_PREFIX"];
-    variables.retain(|name| !others.contains(name));
+    variables.retain(|name| !others.contains(name) && !name.starts_with("STOW_"));
     let folder = tempfile::tempdir().unwrap();
     for name in variables {
         let output = run(folder.path(), &[(name, "")], &["check-config"]);
