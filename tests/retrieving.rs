@@ -46,7 +46,7 @@ impl Kept {
     }
 
     fn files(&self) -> Vec<PathBuf> {
-        files(self.folder.path())
+        files(&self.folder.path().join("spool"))
     }
 
     fn url(&self, path: &str) -> String {
@@ -133,7 +133,7 @@ pydicom.config.replace_un_with_known_vr = False
 url, store = sys.argv[1], pathlib.Path(sys.argv[2])
 client = DICOMwebClient(url=url)
 kept = collections.defaultdict(set)
-for path in store.rglob("*.dcm"):
+for path in (store / "spool").rglob("*.dcm"):
     raw = path.read_bytes()
     kept[str(pydicom.dcmread(io.BytesIO(raw), stop_before_pixels=True).file_meta.MediaStorageSOPInstanceUID)].add(raw)
 counts, wrong, other_vrs = collections.Counter(), [], collections.Counter()
