@@ -5,6 +5,7 @@
 //! of what they wrote [`SeriesFolders`] has each revision of a series whole. Who reads has [`Objects`].
 
 mod error;
+mod files;
 mod objects;
 mod series_folder;
 mod settings;

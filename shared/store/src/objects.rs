@@ -4,12 +4,13 @@
 //! does not answer holds up who reads from it, and nobody else.
 
 use crate::StoreUrl;
+use crate::files::path_of;
 use bytes::Bytes;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -87,7 +88,7 @@ impl Objects {
     /// When it is not there, has another length, or can't be read.
     pub async fn object(&self, key: &str, bytes: u64) -> Result<Object, ObjectError> {
         let Place::Folder(folder) = &self.place;
-        let path = inside(folder, key).ok_or(ObjectError::BadKey)?;
+        let path = path_of(folder, key).ok_or(ObjectError::BadKey)?;
         let file = answer(&self.reads, move || open_file(&path)).await?;
         let (file, is) = file?;
         if is != bytes {
@@ -225,18 +226,6 @@ fn open_file(path: &Path) -> Result<(File, u64), ObjectError> {
     let file = File::open(path).map_err(failed)?;
     let length = file.metadata().map_err(failed)?.len();
     Ok((file, length))
-}
-
-/// The path of a key in a folder, unless it would lead out of it.
-fn inside(folder: &Path, key: &str) -> Option<PathBuf> {
-    let names = !key.is_empty() && !key.contains('\0') && key.split('/').all(is_name);
-    let path = Path::new(key);
-    let is_below = path.components().all(|part| matches!(part, Component::Normal(_)));
-    (names && is_below).then(|| folder.join(path))
-}
-
-fn is_name(name: &str) -> bool {
-    !matches!(name, "" | "." | "..")
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod manifest;
 #[cfg(test)]
 mod tests;
 
+use crate::files::{FILE_MODE, make, sync};
 use crate::{StoreError, StoreSettings};
 use bytesize::ByteSize;
 use contract::event::{Reason, StoredObject};
@@ -16,9 +17,9 @@ use folder_name::folder_name;
 use jiff::Timestamp;
 use linking::Linking;
 use manifest::Manifest;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
@@ -30,10 +31,6 @@ const REMOVED: &str = "removed-";
 
 /// The file beside the instances that says what they are.
 const MANIFEST: &str = "manifest.json";
-
-/// Who may look into a folder, and read a manifest: as of the files that receivers write.
-const FOLDER_MODE: u32 = 0o750;
-const FILE_MODE: u32 = 0o640;
 
 /// Tries to give a folder its name while another keeper gives that name to its own.
 const TRIES: usize = 8;
@@ -204,8 +201,8 @@ impl SeriesFolders {
         let series = study.join(series);
         step()?;
         if !manifest.is_of(&whole, &written) {
-            create(&self.root.join(KEEPING))?;
-            create(part)?;
+            make(&self.root.join(KEEPING))?;
+            make(part)?;
             let linking = Linking { root: &self.root, reserve: self.reserve };
             for (instance, (_, object)) in manifest.instances.iter().zip(&manifest.objects) {
                 step()?;
@@ -217,7 +214,7 @@ impl SeriesFolders {
             sync(part)?;
             for parent in [&study, &series] {
                 step()?;
-                create(parent)?;
+                make(parent)?;
             }
             step()?;
             name(part, &whole, || manifest.is_of(&whole, &written))?;
@@ -270,21 +267,9 @@ fn put_aside(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes a folder, unless it is there.
-fn create(folder: &Path) -> io::Result<()> {
-    match DirBuilder::new().mode(FOLDER_MODE).create(folder) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
-        made => made,
-    }
-}
-
 /// Writes a file that is not there, and syncs it.
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
-}
-
-fn sync(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
 }

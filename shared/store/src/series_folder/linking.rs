@@ -2,12 +2,14 @@
 
 use super::KeepError;
 use crate::StoreError;
+use crate::files::path_of;
 use bytesize::ByteSize;
 use contract::event::StoredObject;
 use rustix::io::Errno;
+use shared::disk;
 use std::fs::{self, File};
 use std::io;
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 
 /// How files come into a folder.
 pub(super) struct Linking<'a> {
@@ -20,7 +22,7 @@ impl Linking<'_> {
     /// Puts an object in this place, where nothing is.
     pub(super) fn put(&self, object: &StoredObject, to: &Path) -> Result<(), KeepError> {
         let key = || object.key.clone();
-        let Some(from) = self.path(&object.key) else {
+        let Some(from) = path_of(self.root, &object.key) else {
             return Err(KeepError::Missing { key: key() });
         };
         let put = match fs::hard_link(&from, to) {
@@ -41,16 +43,8 @@ impl Linking<'_> {
         }
     }
 
-    /// Where the object of a key is; `None` where it would be outside of the store.
-    fn path(&self, key: &str) -> Option<PathBuf> {
-        let is_name = |part: Component<'_>| matches!(part, Component::Normal(_));
-        let is_key = !key.is_empty() && Path::new(key).components().all(is_name);
-        is_key.then(|| self.root.join(key))
-    }
-
     fn copy(&self, from: &Path, to: &Path, bytes: u64) -> Result<(), StoreError> {
-        let disk = rustix::fs::statvfs(self.root).map_err(io::Error::from)?;
-        let free = ByteSize(disk.f_bavail.saturating_mul(disk.f_frsize));
+        let free = disk::free(self.root)?;
         if free.0 < self.reserve.0.saturating_add(bytes) {
             return Err(StoreError::Reserved { free });
         }

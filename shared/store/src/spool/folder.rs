@@ -1,13 +1,13 @@
 //! The folder of one receiver in the store: what is where, how much is free, and that it is this process's alone.
 
 use crate::StoreError;
+use crate::files::{make, sync};
 use anyhow::{Context as _, anyhow};
 use bytesize::ByteSize;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use shared::disk;
-use std::fs::{self, DirBuilder, File, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind, Write as _};
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 /// What a file is called in addition while it is being written.
@@ -22,9 +22,6 @@ const SHARDS: u16 = 256;
 
 /// What is not written as it is in the name of a receiver's folder.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
-
-/// Who may look into a folder.
-const MODE: u32 = 0o750;
 
 /// The folder `spool/<node>` of a store.
 #[derive(Debug)]
@@ -122,18 +119,6 @@ fn create(folder: &Path) -> io::Result<()> {
 fn is_refusal(error: &io::Error) -> bool {
     use ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem, Unsupported};
     matches!(error.kind(), InvalidInput | PermissionDenied | ReadOnlyFilesystem | Unsupported)
-}
-
-/// Makes a folder, unless it is there.
-fn make(folder: &Path) -> io::Result<()> {
-    match DirBuilder::new().mode(MODE).create(folder) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
-        made => made,
-    }
-}
-
-fn sync(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
 }
 
 /// Two processes of one name would remove each other's unfinished files.

@@ -2,6 +2,7 @@
 
 use super::{Spool, Spooled, removal};
 use crate::StoreError;
+use crate::files::FILE_MODE;
 use contract::event::StoredObject;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
@@ -11,9 +12,6 @@ use std::path::PathBuf;
 
 /// Bytes after which a file is synced in between: else the last sync of a long instance takes seconds.
 const SYNC_EVERY: u64 = 32 * 1024 * 1024;
-
-/// Who may read an object: patients' names are in it.
-const MODE: u32 = 0o640;
 
 /// A file under a temporary name, which is removed unless it is finished.
 #[derive(Debug)]
@@ -45,7 +43,7 @@ impl Part {
             none => {
                 self.spool.0.folder.check_reserve()?;
                 let mut options = OpenOptions::new();
-                none.insert(options.write(true).create_new(true).mode(MODE).open(&self.path)?)
+                none.insert(options.write(true).create_new(true).mode(FILE_MODE).open(&self.path)?)
             }
         };
         file.write_all(&bytes)?;
