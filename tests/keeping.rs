@@ -357,14 +357,14 @@ async fn a_full_disk_refuses_the_sender_until_there_is_room() {
         (status == 503 && answer.text().await.unwrap().contains("store is full")).then_some(())
     })
     .await;
-    assert_eq!(files(&disk.path().join("store")).len(), 1);
+    assert_eq!(files(&disk.path().join("store/spool")).len(), 1);
     fs::remove_file(filler).unwrap();
     eventually("readiness", async || collimator.is_ready().await.then_some(())).await;
     // On the same association.
     assert_eq!(scu.store(1, MR, "2.25.52", &data_set("2.25.52")).await.status, 0);
     scu.release().await;
     collimator.lists("2.25.50", 2).await;
-    assert_eq!(files(&disk.path().join("store")).len(), 2);
+    assert_eq!(files(&disk.path().join("store/spool")).len(), 2);
 }
 
 #[tokio::test]
