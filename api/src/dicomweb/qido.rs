@@ -4,6 +4,7 @@ use crate::dicomweb::dicom_json;
 use crate::dicomweb::query::{Query, Resource};
 use crate::dicomweb::retrieve::InstanceStore;
 use crate::http::problem::{FieldError, Problem};
+use crate::stow;
 use catalog::{CatalogReader, Level};
 use poem::http::{HeaderValue, Method, StatusCode, header};
 use poem::{Endpoint, IntoResponse, Request, Response, Route};
@@ -50,33 +51,29 @@ impl Endpoint for Search {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
-        // A HEAD is answered as a GET, without the body.
-        if ![Method::GET, Method::HEAD].contains(request.method()) {
-            let mut refused = Problem::new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "here is only searched (QIDO-RS), and at /dicom-web/studies stored (STOW-RS)",
-            )
-            .into_response();
-            let methods = match self.level {
-                Level::Study => "GET, HEAD, POST",
-                Level::Series | Level::Instance => "GET, HEAD",
-            };
-            refused.headers_mut().insert(header::ALLOW, HeaderValue::from_static(methods));
+        if let Some(refused) = refuse_to_write(&request) {
             return Ok(refused);
         }
         Ok(self.answer(&request).await.unwrap_or_else(IntoResponse::into_response))
     }
 }
 
-/// The answer to a method that is not for reading.
-pub(super) fn only_read() -> Response {
+/// Refuses a method that is not for reading.
+pub(super) fn refuse_to_write(request: &Request) -> Option<Response> {
+    // A HEAD is answered as a GET, without the body.
+    if [Method::GET, Method::HEAD].contains(request.method()) {
+        return None;
+    }
     let mut refused = Problem::new(
         StatusCode::METHOD_NOT_ALLOWED,
-        "here is only searched and retrieved (QIDO-RS, WADO-RS); nothing can be stored",
+        "here is searched (QIDO-RS) and retrieved (WADO-RS); instances are stored by POST to \
+         /dicom-web/studies (STOW-RS)",
     )
     .into_response();
-    refused.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
-    refused
+    let stores = stow::stores_at(&format!("{ROOT}{}", request.uri().path()));
+    let methods = if stores { "GET, HEAD, POST" } else { "GET, HEAD" };
+    refused.headers_mut().insert(header::ALLOW, HeaderValue::from_static(methods));
+    Some(refused)
 }
 
 impl Search {

@@ -134,11 +134,14 @@ impl Receiver {
 
 /// Whether a request is to store instances. It is below the path of QIDO-RS, and documented as QIDO-RS is not.
 fn is_to_store(request: &Request) -> bool {
-    let below = request.uri().path().strip_prefix(STUDIES);
-    request.method() == Method::POST
-        && below.is_some_and(|rest| {
-            rest.is_empty() || rest.strip_prefix('/').is_some_and(|study| !study.contains('/'))
-        })
+    request.method() == Method::POST && stores_at(request.uri().path())
+}
+
+/// Whether instances are stored at a path.
+pub(crate) fn stores_at(path: &str) -> bool {
+    path.strip_prefix(STUDIES).is_some_and(|rest| {
+        rest.is_empty() || rest.strip_prefix('/').is_some_and(|study| !study.contains('/'))
+    })
 }
 
 /// Gives requests to store instances to the documented operations, and all others to the routes.

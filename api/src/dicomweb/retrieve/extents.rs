@@ -1,15 +1,13 @@
 //! Parts of files as they are served: frames and bulk data, a chunk when the client has taken the one before.
 
-use super::failure::{Failure, cut_short};
+use super::chunks::Chunks;
+use super::failure::Failure;
 use super::parts::Boundary;
 use crate::dicomweb::data_set::pixel_data::{Extent, PixelData};
 use crate::dicomweb::data_set::values::turn_round;
-use crate::dicomweb::data_set::{Source, Unreadable};
+use crate::dicomweb::data_set::{Encoding, Source, Unreadable};
 use bytes::Bytes;
-use futures_util::stream;
-use poem::Body;
 use std::collections::VecDeque;
-use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 use store::{CHUNK, Object};
@@ -75,34 +73,7 @@ pub(crate) struct Message {
     is_whole: bool,
 }
 
-impl Message {
-    pub(crate) fn new(
-        file: File,
-        extents: Extents,
-        around: Option<(Boundary, String, String)>,
-    ) -> Self {
-        let ranges = VecDeque::new();
-        Self { file, extents, around, ranges, turned: 1, left: 0, inflated: None, is_whole: false }
-    }
-
-    /// As a body.
-    ///
-    /// # Errors
-    /// When its first bytes can't be read.
-    pub(crate) async fn body(mut self) -> Result<Body, Failure> {
-        let first = self.next().await?.unwrap_or_default();
-        let step = (self, Some(first));
-        Ok(Body::from_bytes_stream(stream::try_unfold(step, |(mut message, first)| async move {
-            if let Some(first) = first {
-                return Ok::<_, io::Error>(Some((first, (message, None))));
-            }
-            match message.next().await {
-                Ok(next) => Ok(next.map(|bytes| (bytes, (message, None)))),
-                Err(failure) => Err(cut_short(&failure)),
-            }
-        })))
-    }
-
+impl Chunks for Message {
     async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
         loop {
             if let Some(range) = self.ranges.front_mut() {
@@ -132,12 +103,21 @@ impl Message {
             return Ok(self.around.as_ref().map(|(boundary, ..)| boundary.end()));
         }
     }
+}
+
+impl Message {
+    pub(crate) fn new(
+        file: File,
+        extents: Extents,
+        around: Option<(Boundary, String, String)>,
+    ) -> Self {
+        let ranges = VecDeque::new();
+        Self { file, extents, around, ranges, turned: 1, left: 0, inflated: None, is_whole: false }
+    }
 
     /// Reads a range of no more than [`CHUNK`].
     async fn read(&mut self, range: Range<u64>) -> Result<Bytes, Failure> {
-        let is_deflated =
-            crate::dicomweb::data_set::Encoding::of(&self.file.transfer_syntax_uid).deflated;
-        let bytes = match is_deflated {
+        let bytes = match Encoding::of(&self.file.transfer_syntax_uid).deflated {
             false => self.file.object.read(range).await?,
             true => self.inflate(range).await?,
         };

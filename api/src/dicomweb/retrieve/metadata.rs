@@ -1,15 +1,13 @@
 //! The metadata of instances, as it is served: one JSON array, written as the client takes it.
 
+use super::chunks::Chunks;
 use super::extents::File;
-use super::failure::{Failure, cut_short};
+use super::failure::Failure;
 use super::instances::Instances;
 use super::open;
 use super::urls::Urls;
 use crate::dicomweb::data_set::json::Metadata;
 use bytes::Bytes;
-use futures_util::stream;
-use poem::Body;
-use std::io;
 use store::Objects;
 
 /// Bytes that are written at a time.
@@ -32,29 +30,7 @@ enum State {
     End,
 }
 
-impl MetadataList {
-    pub(crate) fn new(instances: Instances, objects: Objects, urls: Urls, study: String) -> Self {
-        Self { instances, objects, urls, study, current: None, state: State::Begin }
-    }
-
-    /// As a body.
-    ///
-    /// # Errors
-    /// When the first file can't be read.
-    pub(crate) async fn body(mut self) -> Result<Body, Failure> {
-        let first = self.next().await?.unwrap_or_default();
-        let step = (self, Some(first));
-        Ok(Body::from_bytes_stream(stream::try_unfold(step, |(mut list, first)| async move {
-            if let Some(first) = first {
-                return Ok::<_, io::Error>(Some((first, (list, None))));
-            }
-            match list.next().await {
-                Ok(next) => Ok(next.map(|bytes| (bytes, (list, None)))),
-                Err(failure) => Err(cut_short(&failure)),
-            }
-        })))
-    }
-
+impl Chunks for MetadataList {
     async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
         let mut bytes = Vec::new();
         if self.current.is_none() {
@@ -85,6 +61,12 @@ impl MetadataList {
             written.map_err(|error| Failure::Unreadable { error, key })?;
         self.current = has_more.then_some((file, metadata));
         Ok(Some(bytes.into()))
+    }
+}
+
+impl MetadataList {
+    pub(crate) fn new(instances: Instances, objects: Objects, urls: Urls, study: String) -> Self {
+        Self { instances, objects, urls, study, current: None, state: State::Begin }
     }
 
     async fn next_file(&mut self) -> Result<Option<(File, Metadata)>, Failure> {

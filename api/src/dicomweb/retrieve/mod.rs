@@ -5,6 +5,7 @@
 //! is read as it is taken.
 
 pub(crate) mod accept;
+mod chunks;
 mod extents;
 mod failure;
 mod instances;
@@ -21,7 +22,7 @@ use catalog::{CatalogReader, StoredInstance};
 use contract::uid::{SeriesInstanceUid, StudyInstanceUid};
 use failure::Failure;
 use instances::{Survey, Target};
-use poem::http::{HeaderValue, Method, StatusCode, header};
+use poem::http::{HeaderValue, StatusCode, header};
 use poem::{Endpoint, IntoResponse, Request, Response};
 use std::collections::HashMap;
 use store::{Object, ObjectError, Objects};
@@ -82,8 +83,8 @@ impl Endpoint for Retrieve {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
-        if ![Method::GET, Method::HEAD].contains(request.method()) {
-            return Ok(qido::only_read());
+        if let Some(refused) = qido::refuse_to_write(&request) {
+            return Ok(refused);
         }
         let mut response = match self.answer(&request).await {
             Ok(response) => response,

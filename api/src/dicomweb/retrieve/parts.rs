@@ -2,16 +2,14 @@
 //! the client has taken the one before.
 
 use super::accept::DICOM;
-use super::failure::{Failure, cut_short};
+use super::chunks::Chunks;
+use super::failure::Failure;
 use super::instances::Instances;
 use super::open;
 use super::urls::Urls;
 use super::zip::Zip;
 use bytes::Bytes;
 use catalog::StoredInstance;
-use futures_util::stream;
-use poem::Body;
-use std::io;
 use store::{Object, Objects};
 
 /// How files are put together.
@@ -68,31 +66,7 @@ enum State {
     End,
 }
 
-impl Parts {
-    pub(crate) fn new(instances: Instances, objects: Objects, envelope: Envelope) -> Self {
-        Self { instances, objects, envelope, state: State::Between }
-    }
-
-    /// The message. What can't be begun is no message.
-    ///
-    /// # Errors
-    /// When the first file can't be read.
-    pub(crate) async fn body(mut self) -> Result<Body, Failure> {
-        let begun = self.next().await?;
-        let first = begun.unwrap_or_default();
-        let step = (self, Some(first));
-        Ok(Body::from_bytes_stream(stream::try_unfold(step, |(mut parts, first)| async move {
-            if let Some(first) = first {
-                return Ok::<_, io::Error>(Some((first, (parts, None))));
-            }
-            match parts.next().await {
-                Ok(next) => Ok(next.map(|bytes| (bytes, (parts, None)))),
-                Err(failure) => Err(cut_short(&failure)),
-            }
-        })))
-    }
-
-    /// The next bytes of the message.
+impl Chunks for Parts {
     async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
         loop {
             match &mut self.state {
@@ -132,6 +106,12 @@ impl Parts {
                 }
             }
         }
+    }
+}
+
+impl Parts {
+    pub(crate) fn new(instances: Instances, objects: Objects, envelope: Envelope) -> Self {
+        Self { instances, objects, envelope, state: State::Between }
     }
 
     /// The next instance that has a file.

@@ -3,6 +3,7 @@
 use super::accept::{
     DICOM, EXPLICIT_LITTLE_ENDIAN, MediaRange, OCTET_STREAM, accepted, frame_media_type,
 };
+use super::chunks::Chunks as _;
 use super::extents::{Extents, File, Message};
 use super::failure::Failure;
 use super::instances::Instances;
