@@ -15,6 +15,7 @@ pub mod ephemeral;
 pub mod health;
 #[cfg(feature = "http-client")]
 pub mod http_client;
+pub mod media_type;
 pub mod message;
 pub mod metrics;
 mod nats_tls;

@@ -2,13 +2,14 @@
 
 use crate::dicomweb::dicom_json;
 use crate::dicomweb::query::{Query, Resource};
-use crate::dicomweb::retrieve::InstanceStore;
+use crate::dicomweb::retrieve::{InstanceStore, accept};
 use crate::http::problem::{FieldError, Problem};
 use crate::stow;
 use catalog::{CatalogReader, Level};
 use poem::http::{HeaderValue, Method, StatusCode, header};
 use poem::{Endpoint, IntoResponse, Request, Response, Route};
 use serde_json::Value;
+use shared::media_type::{MediaType, split};
 use std::collections::HashMap;
 
 /// Where its resources are.
@@ -118,28 +119,17 @@ impl Search {
     }
 }
 
-/// What the answer is declared as: the first that the client accepts of what there is. The parameter
-/// `accept` comes before the header (PS3.18 section 8.3.3.1); several headers are one list.
+/// What the answer is declared as: the first that the client accepts of what there is.
 pub(super) fn media_type(
     request: &Request,
     parameters: &[(String, String)],
 ) -> Result<&'static str, Problem> {
-    let in_query = parameters.iter().find(|(name, _)| name == "accept").map(|(_, value)| &**value);
-    let headers = request.headers().get_all(header::ACCEPT).iter();
-    let accepted: Vec<&str> = match in_query {
-        Some(accepted) => vec![accepted],
-        None => headers.filter_map(|accepted| accepted.to_str().ok()).collect(),
-    };
-    let mut ranges = accepted
-        .iter()
-        .flat_map(|list| list.split(','))
-        .map(str::trim)
-        .filter(|range| !range.is_empty())
-        .peekable();
+    let ranges = split(&accept::list(request, parameters), ',').into_iter();
+    let mut ranges = ranges.filter(|range| !range.trim().is_empty()).peekable();
     if ranges.peek().is_none() {
         return Ok(DICOM_JSON);
     }
-    match ranges.find_map(served) {
+    match ranges.find_map(|range| served(&MediaType::parse(&range))) {
         Some("application/json") => Ok("application/json"),
         Some(_) => Ok(DICOM_JSON),
         None => Err(Problem::new(
@@ -149,14 +139,8 @@ pub(super) fn media_type(
     }
 }
 
-/// What there is of a media range, unless its weight says that it is not wanted (RFC 9110 section
-/// 12.4.2).
-fn served(range: &str) -> Option<&'static str> {
-    let (media_type, parameters) = range.split_once(';').unwrap_or((range, ""));
-    let is_unwanted = parameters.split(';').any(|parameter| {
-        let weight = parameter.trim().strip_prefix("q=").map(str::parse::<f32>);
-        weight == Some(Ok(0.0))
-    });
-    let served = SERVED.into_iter().find(|it| it.eq_ignore_ascii_case(media_type.trim()));
-    served.filter(|_| !is_unwanted)
+/// What there is of a media range, unless its weight says that it is not wanted.
+fn served(range: &MediaType) -> Option<&'static str> {
+    let served = SERVED.into_iter().find(|it| *it == range.name);
+    served.filter(|_| range.weight() != 0.0)
 }

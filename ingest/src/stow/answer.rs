@@ -1,12 +1,12 @@
 //! The answers: what became of the instances, or a problem (RFC 9457).
 
-use super::media_type::{MediaType, split};
 use super::store_response::StoreResponse;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 use serde_json::json;
+use shared::media_type::{MediaType, split};
 
 /// An answer, whole in memory.
 pub(super) type Answer = Response<Full<Bytes>>;
@@ -64,8 +64,7 @@ pub(super) fn refuse_accept(headers: &HeaderMap) -> Option<RefusedHead> {
     let ranges: Vec<_> = lists.flat_map(|list| split(list, ',')).collect();
     let is_served = |range: &String| {
         let range = MediaType::parse(range);
-        let weight = range.parameter("q").map(str::parse::<f32>);
-        SERVED.contains(&&*range.name) && weight != Some(Ok(0.0))
+        SERVED.contains(&&*range.name) && range.weight() != 0.0
     };
     let is_refused = !ranges.is_empty() && !ranges.iter().any(is_served);
     is_refused.then(|| {

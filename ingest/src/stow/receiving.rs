@@ -1,7 +1,6 @@
 //! Receiving the instances of one request, part by part.
 
 use super::file_head::{FileHead, FileMetaUids};
-use super::media_type::MediaType;
 use super::multipart::{Malformed, Multipart, Piece};
 use super::store_response::StoreResponse;
 use crate::instance::refusal::Refusal;
@@ -12,6 +11,7 @@ use dimse::Status;
 use http_body_util::BodyExt as _;
 use hyper::StatusCode;
 use hyper::body::Incoming;
+use shared::media_type::MediaType;
 use shared::metrics::Refused;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;

@@ -2,6 +2,7 @@
 
 use poem::Request;
 use poem::http::header;
+use shared::media_type::{MediaType, split};
 
 /// Explicit VR little endian: what native pixel data is served as, whatever VRs its file has written.
 pub(crate) const EXPLICIT_LITTLE_ENDIAN: &str = "1.2.840.10008.1.2.1";
@@ -30,22 +31,14 @@ impl MediaRange {
     }
 
     fn parse(text: &str) -> Self {
-        let mut parts = split(text, ';');
-        let essence = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
-        let mut range = Self { essence, ..Self::any() };
-        for parameter in parts {
-            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-            let value = value.trim().trim_matches('"');
-            match name.trim().to_ascii_lowercase().as_str() {
-                "type" => range.parts = Some(value.to_ascii_lowercase()),
-                "transfer-syntax" if value != "*" => {
-                    range.transfer_syntax = Some(value.to_owned());
-                }
-                "q" => range.weight = value.parse().unwrap_or(1.0),
-                _ => {}
-            }
+        let media_type = MediaType::parse(text);
+        let transfer_syntax = media_type.parameter("transfer-syntax").filter(|it| *it != "*");
+        Self {
+            parts: media_type.parameter("type").map(str::to_ascii_lowercase),
+            transfer_syntax: transfer_syntax.map(str::to_owned),
+            weight: media_type.weight(),
+            essence: media_type.name,
         }
-        range
     }
 
     /// Whether it is several parts of `media_type`.
@@ -73,24 +66,27 @@ impl MediaRange {
     }
 }
 
-/// What a request accepts. The parameter `accept` comes before the header (section 8.3.3.1); several headers are one
-/// list.
+/// What a request accepts, the most wanted first.
 pub(crate) fn accepted(request: &Request) -> Vec<MediaRange> {
     let parameters = request.params::<Vec<(String, String)>>().unwrap_or_default();
-    let in_query = parameters.into_iter().find(|(name, _)| name == "accept");
-    let lists: Vec<String> = match in_query {
-        Some((_, list)) => vec![list],
+    of_list(&list(request, &parameters))
+}
+
+/// The list of what a request with these parameters accepts. The parameter `accept` comes before the header (section
+/// 8.3.3.1); several headers are one list.
+pub(crate) fn list(request: &Request, parameters: &[(String, String)]) -> String {
+    match parameters.iter().find(|(name, _)| name == "accept") {
+        Some((_, list)) => list.clone(),
         None => {
             let headers = request.headers().get_all(header::ACCEPT).iter();
-            headers.filter_map(|it| it.to_str().ok()).map(str::to_owned).collect()
+            headers.filter_map(|it| it.to_str().ok()).collect::<Vec<_>>().join(",")
         }
-    };
-    of_list(&lists.join(","))
+    }
 }
 
 fn of_list(list: &str) -> Vec<MediaRange> {
-    let ranges = split(list, ',').map(str::trim).filter(|range| !range.is_empty());
-    let mut ranges: Vec<_> = ranges.map(MediaRange::parse).collect();
+    let ranges = split(list, ',').into_iter().filter(|range| !range.trim().is_empty());
+    let mut ranges: Vec<_> = ranges.map(|range| MediaRange::parse(&range)).collect();
     if ranges.is_empty() {
         return vec![MediaRange::any()];
     }
@@ -103,15 +99,6 @@ fn of_list(list: &str) -> Vec<MediaRange> {
 fn covers(range: &str, media_type: &str) -> bool {
     let kind = media_type.split('/').next().unwrap_or_default();
     range == "*/*" || range == media_type || range.strip_suffix("/*") == Some(kind)
-}
-
-/// The parts of a list between delimiters that are in no quotes.
-fn split(text: &str, delimiter: char) -> impl Iterator<Item = &str> {
-    let mut is_quoted = false;
-    text.split(move |character| {
-        is_quoted ^= character == '"';
-        character == delimiter && !is_quoted
-    })
 }
 
 /// The media type of a frame that is encapsulated in a transfer syntax (section 8.7.3.3.2), if that is known.

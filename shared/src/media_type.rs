@@ -3,7 +3,7 @@
 
 /// A media type with its parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct MediaType {
+pub struct MediaType {
     /// Type and subtype, in lower case.
     pub name: String,
     parameters: Vec<(String, String)>,
@@ -12,7 +12,7 @@ pub(super) struct MediaType {
 impl MediaType {
     /// Reads one.
     #[must_use]
-    pub(super) fn parse(text: &str) -> Self {
+    pub fn parse(text: &str) -> Self {
         let mut fields = split(text, ';').into_iter();
         let name = fields.next().unwrap_or_default().trim().to_ascii_lowercase();
         let parameter = |field: String| {
@@ -22,16 +22,22 @@ impl MediaType {
         Self { name, parameters: fields.filter_map(parameter).collect() }
     }
 
+    /// How much it is wanted in a list of what is accepted (RFC 9110 section 12.4.2): 1 unless it says so.
+    #[must_use]
+    pub fn weight(&self) -> f32 {
+        self.parameter("q").and_then(|weight| weight.parse().ok()).unwrap_or(1.0)
+    }
+
     /// The value of a parameter.
     #[must_use]
-    pub(super) fn parameter(&self, name: &str) -> Option<&str> {
+    pub fn parameter(&self, name: &str) -> Option<&str> {
         self.parameters.iter().find(|(known, _)| known == name).map(|(_, value)| &**value)
     }
 }
 
 /// The fields of a list, without looking into what is quoted.
 #[must_use]
-pub(super) fn split(text: &str, separator: char) -> Vec<String> {
+pub fn split(text: &str, separator: char) -> Vec<String> {
     let (mut fields, mut is_quoted, mut is_escaped) = (vec![String::new()], false, false);
     for character in text.chars() {
         let is_separator = character == separator && !is_quoted;
