@@ -482,36 +482,26 @@ async fn the_file_stays_where_an_error_of_one_server_does_not_mean_that_no_serve
 /// Sends each file as its author wrote it, and compares what was sent with what is in the folder of the store: the
 /// same data sets, each as often, in files that pydicom reads.
 const COMPARE: &str = r#"
-import collections, hashlib, json, sys, pathlib, pydicom, warnings, logging
-from pynetdicom import AE
+import collections, hashlib, json, sys, pathlib, pydicom
+import pydicom_files
 from pynetdicom.dsutils import encode
-warnings.simplefilter("ignore"); logging.disable(logging.CRITICAL)
 host, port, store = sys.argv[1], int(sys.argv[2]), pathlib.Path(sys.argv[3])
-root = pathlib.Path(pydicom.__file__).parent / "data"
-paths = sorted(p for d in ("test_files", "charset_files") for p in (root / d).rglob("*") if p.is_file())
 sent, syntaxes, refused = collections.Counter(), set(), []
-for path in paths:
+for path in pydicom_files.paths():
     try:
-        ds = pydicom.dcmread(path)
-        sop, syntax = ds.SOPClassUID, ds.file_meta.TransferSyntaxUID
-        if sop == "1.2.840.10008.1.3.10" or not ds.SOPInstanceUID:
-            continue
+        ds = pydicom_files.instance(path)
+        syntax = ds.file_meta.TransferSyntaxUID
         data_set = encode(ds, syntax.is_implicit_VR, syntax.is_little_endian, syntax.is_deflated)
     except Exception:
         continue
     if data_set is None:
         continue
-    ae = AE(ae_title="PYNETDICOM")
-    ae.add_requested_context(sop, [syntax])
-    assoc = ae.associate(host, port)
-    if not assoc.is_established:
-        continue
     try:
-        status = assoc.send_c_store(ds)
+        status = pydicom_files.send(host, port, ds)
     except Exception:
         continue
-    finally:
-        assoc.release()
+    if status is None:
+        continue
     if status.Status == 0:
         sent[(str(ds.SOPInstanceUID), str(syntax), hashlib.sha256(data_set).hexdigest())] += 1
         syntaxes.add(str(syntax))

@@ -9,39 +9,28 @@ use std::collections::{HashMap, HashSet};
 /// Sends each file as its author wrote it and prints, for each, what became of it and what pydicom
 /// makes of the patient's name.
 const SEND: &str = r#"
-import json, sys, pathlib, pydicom, warnings, logging
-from pydicom.data import get_testdata_files, get_charset_files
-from pynetdicom import AE
-warnings.simplefilter("ignore"); logging.disable(logging.CRITICAL)
+import json, sys
+import pydicom_files
 host, port = sys.argv[1], int(sys.argv[2])
-root = pathlib.Path(pydicom.__file__).parent / "data"
-paths = sorted(p for d in ("test_files", "charset_files") for p in (root / d).rglob("*") if p.is_file())
-for path in paths:
+for path in pydicom_files.paths():
     row = {"file": path.name}
     try:
-        ds = pydicom.dcmread(path)
-        sop, syntax = ds.SOPClassUID, ds.file_meta.TransferSyntaxUID
+        ds = pydicom_files.instance(path)
         row["sop"] = str(ds.SOPInstanceUID)
-        if sop == "1.2.840.10008.1.3.10" or not row["sop"]:
-            raise AttributeError("DICOMDIR")
     except Exception as error:
         row["unstorable"] = type(error).__name__ + ": " + str(error)[:80]
         print(json.dumps(row)); continue
     row["name"] = str(ds.get("PatientName", ""))
     row["series"] = str(ds.get("SeriesInstanceUID", ""))
-    ae = AE(ae_title="PYNETDICOM")
-    ae.add_requested_context(sop, [syntax])
-    assoc = ae.associate(host, port)
-    if not assoc.is_established:
-        row["unsent"] = "no association"
-    else:
-        try:
-            status = assoc.send_c_store(ds)
+    try:
+        status = pydicom_files.send(host, port, ds)
+        if status is None:
+            row["unsent"] = "no association"
+        else:
             row["status"] = status.Status if "Status" in status else None
             row["comment"] = str(status.get("ErrorComment", ""))
-        except Exception as error:
-            row["unsent"] = type(error).__name__ + ": " + str(error)[:80]
-        assoc.release()
+    except Exception as error:
+        row["unsent"] = type(error).__name__ + ": " + str(error)[:80]
     print(json.dumps(row))
 "#;
 

@@ -94,29 +94,15 @@ fn header<'a>(response: &'a Response, name: &str) -> &'a str {
 
 /// Sends the files of pydicom, each as its author wrote it. Prints how many were stored.
 const SEND: &str = r#"
-import sys, pathlib, pydicom, warnings, logging
-from pynetdicom import AE
-warnings.simplefilter("ignore"); logging.disable(logging.CRITICAL)
+import sys
+import pydicom_files
 host, port = sys.argv[1], int(sys.argv[2])
-root = pathlib.Path(pydicom.__file__).parent / "data"
-paths = sorted(p for d in ("test_files", "charset_files") for p in (root / d).rglob("*") if p.is_file())
 stored = set()
-for path in paths:
+for path in pydicom_files.paths():
     try:
-        ds = pydicom.dcmread(path)
-        sop, syntax = ds.SOPClassUID, ds.file_meta.TransferSyntaxUID
-        if sop == "1.2.840.10008.1.3.10" or not ds.SOPInstanceUID:
-            continue
-        ae = AE(ae_title="PYNETDICOM")
-        ae.add_requested_context(sop, [syntax])
-        assoc = ae.associate(host, port)
-        if not assoc.is_established:
-            continue
-        try:
-            if assoc.send_c_store(ds).Status == 0:
-                stored.add(str(ds.SOPInstanceUID))
-        finally:
-            assoc.release()
+        ds = pydicom_files.instance(path)
+        if pydicom_files.send(host, port, ds).Status == 0:
+            stored.add(str(ds.SOPInstanceUID))
     except Exception:
         continue
 print(len(stored))

@@ -178,13 +178,10 @@ async fn what_is_kept_is_what_was_sent_byte_for_byte() {
 }
 
 const SEND_ALL: &str = r#"
-import json, pathlib, sys, warnings, logging
-import pydicom, requests
-warnings.simplefilter("ignore"); logging.disable(logging.CRITICAL)
-root = pathlib.Path(pydicom.__file__).parent / "data"
-paths = sorted(p for d in ("test_files", "charset_files") for p in (root / d).rglob("*") if p.is_file())
+import json, sys
+import pydicom, pydicom_files, requests
 rows, body = [], b""
-for path in paths:
+for path in pydicom_files.paths():
     content = path.read_bytes()
     row = {"file": path.name, "is_file": content[128:132] == b"DICM"}
     try:

@@ -8,6 +8,9 @@ use tokio::sync::OnceCell;
 
 const PACKAGES: [&str; 2] = ["pydicom==3.0.1", "pynetdicom==3.0.4"];
 
+/// The folder of modules that several scripts import.
+const MODULES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/harness");
+
 /// A Python that has the packages, or `None` when it can't be had here (which is said).
 ///
 /// # Panics
@@ -51,13 +54,14 @@ pub async fn packages(name: &str, wanted: &[&str]) -> Option<PathBuf> {
     Some(packages)
 }
 
-/// Runs a script and gives what it printed.
+/// Runs a script, which may import what is beside this file, and gives what it printed.
 ///
 /// # Panics
 /// When it fails.
 pub async fn run(packages: &Path, script: &str, arguments: &[&str]) -> String {
     let output = Command::new("python3")
-        .env("PYTHONPATH", packages)
+        .env("PYTHONPATH", std::env::join_paths([packages, Path::new(MODULES)]).unwrap())
+        .env("PYTHONDONTWRITEBYTECODE", "1")
         .args(["-c", script])
         .args(arguments)
         .output()

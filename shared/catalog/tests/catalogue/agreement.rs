@@ -320,6 +320,13 @@ async fn lists_are_the_same_in_every_order() {
     }
 }
 
+/// A search for the first hundred, with these attributes of each and whether it has objects.
+fn of_level(level: Level, attributes: Vec<&'static Attribute>) -> LevelSearch {
+    let (matching, requested) = (Vec::new(), Vec::new());
+    let (offset, limit, with_objects) = (0, 100, true);
+    LevelSearch { level, matching, requested, attributes, offset, limit, with_objects }
+}
+
 #[tokio::test]
 async fn each_attribute_is_matched_alike() {
     let Some(both) = both().await else { return };
@@ -330,16 +337,7 @@ async fn each_attribute_is_matched_alike() {
             for level in HashSet::from([Level::of(attribute), Level::Instance]) {
                 let matching = matching.clone();
                 let attributes = vec![keyword::PatientName, keyword::StudyInstanceUID];
-                let (requested, offset, limit) = (Vec::new(), 0, 100);
-                let search = LevelSearch {
-                    level,
-                    matching,
-                    requested,
-                    attributes,
-                    offset,
-                    limit,
-                    with_objects: true,
-                };
+                let search = LevelSearch { matching, ..of_level(level, attributes) };
                 let (results, _) =
                     agreed(&both, &search, async |reader| reader.search(&search).await.unwrap())
                         .await;
@@ -380,17 +378,7 @@ async fn results_have_the_same_attributes_wherever_they_begin() {
             .flat_map(attributes_of)
             .collect();
         for (offset, limit) in [(0, 100), (0, 2), (3, 4), (90, 5)] {
-            let attributes = attributes.clone();
-            let (matching, requested) = (Vec::new(), Vec::new());
-            let search = LevelSearch {
-                level,
-                matching,
-                requested,
-                attributes,
-                offset,
-                limit,
-                with_objects: true,
-            };
+            let search = LevelSearch { offset, limit, ..of_level(level, attributes.clone()) };
             agreed(&both, &search, async |reader| reader.search(&search).await.unwrap()).await;
         }
         if level == Level::Study {
@@ -399,16 +387,7 @@ async fn results_have_the_same_attributes_wherever_they_begin() {
         for text in TEXTS.iter().filter(|text| !text.is_empty()) {
             let requested = vec![("RequestedProcedureID", Matching::Equals((*text).to_owned()))];
             let attributes = vec![keyword::RequestAttributesSequence];
-            let (matching, offset, limit) = (Vec::new(), 0, 100);
-            let search = LevelSearch {
-                level,
-                matching,
-                requested,
-                attributes,
-                offset,
-                limit,
-                with_objects: true,
-            };
+            let search = LevelSearch { requested, ..of_level(level, attributes) };
             agreed(&both, &search, async |reader| reader.search(&search).await.unwrap()).await;
         }
     }
