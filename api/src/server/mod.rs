@@ -3,5 +3,6 @@
 pub mod aborts;
 pub mod connections;
 mod deadline;
+mod peers;
 mod request_head;
 pub mod uploads;

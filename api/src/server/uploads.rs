@@ -1,13 +1,12 @@
 //! Connections on which something is being uploaded. A request of any length may take any time as long as it arrives: how
 //! long its sender may be silent is for whoever receives it to say.
 
-use std::collections::HashSet;
+use super::peers::Peers;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The uploads that are under way, by the address that each comes from. Clones share them.
+/// The uploads that are under way. Clones share them.
 #[derive(Debug, Clone, Default)]
-pub struct Uploads(Arc<Mutex<HashSet<SocketAddr>>>);
+pub struct Uploads(Peers);
 
 /// An upload that is under way, until it is dropped.
 #[derive(Debug)]
@@ -20,24 +19,20 @@ impl Uploads {
     /// One begins on the connection of this address.
     #[must_use]
     pub fn begin(&self, peer: Option<SocketAddr>) -> Upload {
-        self.all().extend(peer);
+        peer.into_iter().for_each(|peer| self.0.insert(peer));
         Upload { uploads: self.clone(), peer }
     }
 
     /// Whether one is under way on the connection of this address.
     pub(super) fn has(&self, peer: Option<SocketAddr>) -> bool {
-        peer.is_some_and(|peer| self.all().contains(&peer))
-    }
-
-    fn all(&self) -> MutexGuard<'_, HashSet<SocketAddr>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        peer.is_some_and(|peer| self.0.has(peer))
     }
 }
 
 impl Drop for Upload {
     fn drop(&mut self) {
         if let Some(peer) = self.peer {
-            self.uploads.all().remove(&peer);
+            self.uploads.0.remove(peer);
         }
     }
 }
