@@ -25,10 +25,10 @@ use std::time::Duration;
 /// Longest line with a passcode that is read, in bytes; longer ones are too long for the protocol.
 const MAX_PASSCODE_LINE: u64 = 128 * 1024;
 
-/// Receives DICOM, knows when each series is complete, and tells everyone.
+/// Receives DICOM, detects when each series is complete, and announces it.
 ///
-/// Without a command it runs the whole pipeline: a C-STORE SCP, the indexer, the HTTP API, and a
-/// nats-server of its own unless NATS_URL names one.
+/// Without a command it runs the whole pipeline: a C-STORE SCP, the indexer, the HTTP API, and an embedded
+/// nats-server unless NATS_URL names one.
 #[derive(Debug, Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 struct Args {
@@ -46,34 +46,34 @@ enum Command {
     Send(Box<SendSettings>),
     /// Run the whole pipeline and send it a small synthetic study
     Demo(Box<PipelineSettings>),
-    /// Read the settings and the files that they name, and say what they mean
+    /// Check the settings and the files that they name, and print who may send
     CheckConfig(Box<PipelineSettings>),
-    /// Hash a passcode, a line on the standard input, for SOURCES_FILE
+    /// Hash a passcode, read from standard input, for SOURCES_FILE
     HashPasscode,
-    /// Print the pseudonyms of patients, each a line of the standard input: a PatientID, and behind a
-    /// TAB its IssuerOfPatientID if it has one
+    /// Print the pseudonyms of the patients on standard input, one a line: PatientID, and after a TAB
+    /// IssuerOfPatientID if there is one
     Pseudonym(PseudonymCommand),
-    /// List, show and watch series, by asking a running API
+    /// List, show and watch series through a running API
     Series(SeriesSettings),
-    /// Look at all that the pipeline needs, and say what to do; changes nothing
+    /// Check everything that the pipeline needs and print what to do; changes nothing
     Doctor(Box<DoctorSettings>),
-    /// Move the catalogue to another database
+    /// Copy the catalogue to another database
     #[command(subcommand)]
     Catalog(CatalogCommand),
-    /// Ask the API that runs with these settings whether it is ready, as a health check does
+    /// Exit with 0 if the API that runs with these settings is ready, for health checks
     Ready(Box<api::Settings>),
-    /// Print what a shell needs to complete commands and options
+    /// Print the completion script of a shell
     Completions(CompletionsSettings),
-    /// Print the manual page, or write all of them
+    /// Print the manual page, or write all manual pages
     Man(ManSettings),
-    /// Say who may ask the HTTP API
+    /// Manage access tokens of the HTTP API
     #[command(subcommand)]
     Token(TokenCommand),
 }
 
 #[derive(Debug, Subcommand)]
 enum TokenCommand {
-    /// Make a token, add its hash to TOKENS_FILE, and print it, this once
+    /// Create a token, add its hash to TOKENS_FILE, and print it; it cannot be printed again
     Create(NewToken),
 }
 
@@ -83,8 +83,8 @@ fn main() -> ExitCode {
 }
 
 impl Args {
-    /// What answers a question says what it has to say on standard output, and logs no more than what
-    /// goes wrong, unless a setting asks for more.
+    /// Commands that answer a question print to standard output and log warnings only, unless a setting asks
+    /// for more.
     fn common(&self) -> CommonSettings {
         let mut common = self.common.clone();
         let runs = self.serves() || matches!(self.command, Some(Command::Send(_)));
@@ -94,7 +94,7 @@ impl Args {
         common
     }
 
-    /// How long associations may go on after the signal.
+    /// Time that associations may continue after the signal.
     fn drain_timeout(&self) -> Duration {
         match &self.command {
             None => self.pipeline.ingest.drain_timeout,
@@ -103,7 +103,7 @@ impl Args {
         }
     }
 
-    /// Whether it runs the pipeline, and not a command that a terminal waits for.
+    /// Whether this invocation runs the pipeline.
     fn serves(&self) -> bool {
         matches!(self.command, None | Some(Command::Demo(_)))
     }

@@ -38,14 +38,15 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// The audit trail of the own server takes one of so many parts of what INSTANCES may take of a disk.
 const AUDIT_SHARE: u64 = 8;
 
-/// What is left of the time for a stop once the services have ended, for the broker.
+/// Time that the broker gets for its stop once the services have ended.
 const BROKER_GRACE: Duration = Duration::from_secs(5);
 
 /// Settings of the whole pipeline.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "NATS")]
 pub struct PipelineSettings {
-    /// Where the NATS server is, such as nats://HOST:4222 or tls://HOST:4222; the servers of a cluster with
-    /// commas between them [default: none, an own one is run]
+    /// URL of the NATS server, nats://HOST:4222 or tls://HOST:4222; the servers of a cluster are separated by
+    /// commas [default: none, the embedded nats-server is run]
     #[arg(long, env = "NATS_URL", hide_env_values = true)]
     pub nats_url: Option<NatsUrl>,
 
@@ -61,21 +62,21 @@ pub struct PipelineSettings {
     #[command(flatten)]
     pub monitor: MonitorSettings,
 
-    /// The nats-server to run, 2.14 or newer [default: one on the PATH or a fetched one, whichever is newer]
+    /// Program of the embedded nats-server, 2.14 or newer [default: the newer of the one on the PATH and a downloaded one]
     #[arg(long, env = "NATS_SERVER")]
     pub nats_server: Option<PathBuf>,
 
-    /// Where the own nats-server listens
+    /// Address and port of the embedded nats-server
     #[arg(long, env = "NATS_ADDR", default_value = "127.0.0.1:4222")]
     pub nats_addr: SocketAddr,
 
-    /// Where the catalogue and the own nats-server's files are
-    #[arg(long, env = "DATA_DIR", default_value = "./data")]
+    /// Folder of the catalogue and of the embedded nats-server
+    #[arg(long, help_heading = "Catalogue", env = "DATA_DIR", default_value = "./data")]
     pub data_dir: PathBuf,
 
-    /// The catalogue: `sqlite://` and the path of a file, with `%25` for `%`, `%3F` for `?`; or `postgres://` with
+    /// Catalogue database: `sqlite://` and the path of a file, with `%25` for `%`, `%3F` for `?`; or `postgres://` with
     /// user, hosts and database [default: catalog.db in DATA_DIR]
-    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    #[arg(long, help_heading = "Catalogue", env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
 
     /// Settings of the senders file.

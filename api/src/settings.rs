@@ -18,38 +18,39 @@ use url::Url;
 #[derive(Debug, Clone, Args)]
 // The all-in-one has several `Settings`, and a group is named by its type.
 #[group(skip)]
+#[command(next_help_heading = "HTTP API")]
 pub struct Settings {
-    /// Where the HTTP API listens
+    /// Address and port of the HTTP API
     #[arg(long, env = "API_ADDR", default_value = "127.0.0.1:8000")]
     pub api_addr: SocketAddr,
 
-    /// Our certificate and those between it and its CA, PEM; then the API speaks HTTPS [default: none]
+    /// Certificate of the API with its chain, PEM; the API then serves HTTPS only [default: none, plain HTTP]
     #[arg(long, env = "API_TLS_CERT")]
     pub api_tls_cert: Option<PathBuf>,
 
-    /// The private key of our certificate, PEM, without a passphrase
+    /// Private key of API_TLS_CERT, PEM, without a passphrase
     #[arg(long, env = "API_TLS_KEY")]
     pub api_tls_key: Option<PathBuf>,
 
-    /// HTTP connections at one time; further ones wait until one has ended
+    /// Maximum number of HTTP connections; further ones wait until one has ended
     #[arg(long, env = "MAX_HTTP_CONNECTIONS", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub max_http_connections: u32,
 
-    /// Of these, how many from one address (of IPv6, from one /64). Clients behind a proxy share its address
+    /// Maximum number of HTTP connections from one address (IPv6: from one /64). Clients behind a proxy share its address
     #[arg(long, env = "MAX_HTTP_CONNECTIONS_PER_ADDRESS", default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub max_http_connections_per_address: u32,
 
-    /// Listeners to `GET /events` at one time; further ones get 503 and `Retry-After`. Each holds one of
+    /// Maximum number of subscribers to `GET /events`; further ones get 503 and `Retry-After`. Each uses one of
     /// the HTTP connections
     #[arg(long, env = "MAX_EVENT_SUBSCRIBERS", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub max_event_subscribers: u32,
 
-    /// How long an HTTP connection may be idle
+    /// Idle time-out of an HTTP connection
     #[arg(long, env = "HTTP_IDLE_TIMEOUT", default_value = "60s", value_parser = duration)]
     pub http_idle_timeout: Duration,
 
-    /// Where clients reach the API, for the URLs that DICOMweb returns: `https://HOST`, with a path if a proxy adds one
-    /// [default: the `Host` of each request]
+    /// Base URL of the API as clients see it, for the URLs in DICOMweb responses: `https://HOST`, with a path if a proxy
+    /// adds one [default: the `Host` of each request]
     #[arg(long, env = "PUBLIC_URL", value_parser = base_url)]
     pub public_url: Option<Url>,
 
@@ -57,7 +58,7 @@ pub struct Settings {
     #[command(flatten)]
     pub auth: AuthSettings,
 
-    /// A TOML file of webhooks: the receivers of completions by HTTP [default: none]
+    /// TOML file of webhooks, which receive completions by HTTP POST [default: none]
     #[arg(long, env = "WEBHOOKS_FILE")]
     pub webhooks_file: Option<PathBuf>,
 

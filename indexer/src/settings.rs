@@ -12,41 +12,42 @@ use std::time::Duration;
 #[derive(Debug, Clone, Args)]
 // The all-in-one has several `Settings`, and a group is named by its type.
 #[group(skip)]
+#[command(next_help_heading = "Completeness")]
 pub struct Settings {
-    /// How long a series must be without activity before it is complete
+    /// Time without activity after which a series is complete
     #[arg(long, env = "QUIET_PERIOD", default_value = "10s", value_parser = duration)]
     pub quiet_period: Duration,
 
-    /// How long it must be without activity when there is evidence that nothing more will come
+    /// The same, when there is evidence that nothing more will come
     #[arg(long, env = "SETTLE_PERIOD", default_value = "1s", value_parser = duration)]
     pub settle_period: Duration,
 
-    /// How long it must be without activity after its association was aborted
+    /// The same, after an association of the series was aborted
     #[arg(long, env = "ABORT_GRACE", default_value = "60s", value_parser = duration)]
     pub abort_grace: Duration,
 
-    /// How long a series may be open; then it is complete with what has come so far
+    /// Maximum time that a series is open; then it is complete with the instances received so far
     #[arg(long, env = "MAX_OPEN", default_value = "1h", value_parser = duration)]
     pub max_open: Duration,
 
-    /// How long a series waits at most for a source that is asked and has more instances of it; see `ask` of SOURCES_FILE
+    /// Maximum time that a series waits for instances that its source is known to have; see `ask` in SOURCES_FILE
     #[arg(long, env = "ASK_TIMEOUT", default_value = "2m", value_parser = duration)]
     pub ask_timeout: Duration,
 
-    /// How long after the latest of its series was complete a study is; 0s: studies are not announced
+    /// Time after the last completion of one of its series at which a study is complete; 0s: studies are not announced
     #[arg(long, env = "STUDY_QUIET_PERIOD", default_value = "60s", value_parser = duration_or_zero)]
     pub study_quiet_period: Duration,
 
-    /// How long NATS waits for the acknowledgement of an event before it delivers it again
-    #[arg(long, env = "ACK_WAIT", default_value = "30s", value_parser = duration)]
+    /// Time without an acknowledgement after which NATS delivers an event again
+    #[arg(long, help_heading = "Catalogue", env = "ACK_WAIT", default_value = "30s", value_parser = duration)]
     pub ack_wait: Duration,
 
-    /// How long processed events stay in the INSTANCES stream; less when it is 80 % full
-    #[arg(long, env = "HISTORY", default_value = "7d", value_parser = duration)]
+    /// Retention of processed events in the INSTANCES stream; shorter when the stream is 80 % full
+    #[arg(long, help_heading = "Catalogue", env = "HISTORY", default_value = "7d", value_parser = duration)]
     pub history: Duration,
 
-    /// How long a series stays in the catalogue after it was last complete [default: for ever]
-    #[arg(long, env = "CATALOG_RETENTION", value_parser = duration)]
+    /// Retention of series in the catalogue, from their last completion [default: unlimited]
+    #[arg(long, help_heading = "Catalogue", env = "CATALOG_RETENTION", value_parser = duration)]
     pub catalog_retention: Option<Duration>,
 }
 

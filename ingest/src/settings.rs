@@ -27,8 +27,9 @@ const USUAL_PORT: u16 = 11112;
 #[derive(Debug, Clone, Args)]
 // The all-in-one has several `Settings`, and a group is named by its type.
 #[group(skip)]
+#[command(next_help_heading = "DICOM receiver")]
 pub struct Settings {
-    /// Where to listen for associations in plain text; `none` where all are to use TLS
+    /// Address and port for associations without TLS; `none` for TLS only
     #[arg(long, env = "DICOM_ADDR", default_value = "0.0.0.0:11112")]
     pub dicom_addr: PlainAddr,
 
@@ -36,67 +37,67 @@ pub struct Settings {
     #[command(flatten)]
     pub tls: TlsSettings,
 
-    /// Our AE title, 1 to 16 characters
+    /// AE title of the receiver, 1 to 16 characters
     #[arg(long, env = "AE_TITLE", default_value = "COLLIMATOR", value_parser = ae_title)]
     pub ae_title: String,
 
-    /// Name of this receiver, the same after a restart; each receiver on one NATS needs its own
+    /// Name of this receiver, unique on one NATS and unchanged by a restart
     /// [default: the host name, and DICOM_ADDR unless that is 0.0.0.0:11112]
     #[arg(long, env = "NODE_NAME", value_parser = node_name)]
     pub node_name: Option<String>,
 
-    /// Addresses and ranges of the load balancers whose connections begin with a PROXY header, version 1 or 2, with commas
-    /// between them [default: none]
+    /// Addresses and ranges of the load balancers whose connections begin with a PROXY header (version 1 or 2), separated
+    /// by commas [default: none]
     #[arg(long, env = "PROXY_FROM", value_delimiter = ',')]
     pub proxy_from: Vec<Network>,
 
-    /// Reject associations that call us by another AE title
+    /// Reject associations whose called AE title is not AE_TITLE
     #[arg(long, env = "CHECK_CALLED_AE")]
     pub check_called_ae: bool,
 
-    /// Associations at one time; further ones are rejected for the time being
+    /// Maximum number of associations; further ones are rejected (transient)
     #[arg(long, env = "MAX_ASSOCIATIONS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub max_associations: u32,
 
-    /// Associations of one peer address at one time
+    /// Maximum number of associations from one address
     #[arg(long, env = "MAX_ASSOCIATIONS_PER_PEER", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub max_associations_per_peer: u32,
 
-    /// Length of the PDUs that senders may send, from 4KiB to 128KiB
+    /// Maximum length of a PDU that senders may send, 4KiB to 128KiB
     #[arg(long, env = "MAX_PDU_LENGTH", default_value = "128KiB", value_parser = pdu_length)]
     pub max_pdu_length: u32,
 
-    /// Size to which a deflated data set may be inflated
+    /// Maximum size of a deflated data set once inflated
     #[arg(long, env = "INFLATE_LIMIT", default_value = "1GiB", value_parser = positive_size)]
     pub inflate_limit: ByteSize,
 
-    /// Size of the elements before the pixel data of an instance, without the values that are read past
+    /// Maximum size of the elements before the pixel data of an instance, not counting values that are skipped
     #[arg(long, env = "HEADER_LIMIT", default_value = "16MiB", value_parser = positive_size)]
     pub header_limit: ByteSize,
 
-    /// How long a caller may take to ask for an association (ARTIM, PS3.8 section 9.1.4)
+    /// Time that a connection may take to request an association (ARTIM timer, PS3.8 section 9.1.4)
     #[arg(long, env = "ARTIM_TIMEOUT", default_value = "10s", value_parser = duration)]
     pub artim_timeout: Duration,
 
-    /// How long an association may be idle between two messages
+    /// Idle time-out of an association between two messages
     #[arg(long, env = "IDLE_TIMEOUT", default_value = "30m", value_parser = duration)]
     pub idle_timeout: Duration,
 
-    /// How long a sender may pause in the middle of a message
+    /// Time that a sender may pause in the middle of a message
     #[arg(long, env = "RECEIVE_TIMEOUT", default_value = "60s", value_parser = duration)]
     pub receive_timeout: Duration,
 
-    /// How long a PDU may take to arrive whole
+    /// Time that one PDU may take to arrive in full
     #[arg(long, env = "PDU_TIMEOUT", default_value = "60s", value_parser = duration)]
     pub pdu_timeout: Duration,
 
-    /// How long the broker may take to acknowledge an instance before its sender is refused
+    /// Time that NATS may take to acknowledge an instance before the C-STORE is refused
     /// [default: 5s, and 20s where STREAM_REPLICAS is more than 1]
     #[arg(long, env = "PUBLISH_TIMEOUT", value_parser = duration)]
     pub publish_timeout: Option<Duration>,
 
-    /// How long open associations may go on after SIGTERM, while new ones are refused; `0s`: their next message is
-    /// not waited for
+    /// Time that open associations may continue after SIGTERM, while new ones are rejected; `0s`: they are aborted after
+    /// the current message
     #[arg(long, env = "DRAIN_TIMEOUT", default_value = "0s", value_parser = duration_or_zero)]
     pub drain_timeout: Duration,
 
@@ -152,21 +153,22 @@ impl Settings {
 
 /// Settings of DICOM TLS.
 #[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "DICOM receiver")]
 pub struct TlsSettings {
-    /// Where to listen for associations over TLS [default: none]
+    /// Address and port for associations over TLS [default: none]
     #[arg(long, env = "DICOM_TLS_ADDR")]
     pub dicom_tls_addr: Option<SocketAddr>,
 
-    /// Our certificate and those between it and its CA, PEM
+    /// Certificate of the receiver with its chain, PEM
     #[arg(long, env = "DICOM_TLS_CERT")]
     pub dicom_tls_cert: Option<PathBuf>,
 
-    /// The private key of our certificate, PEM, without a passphrase
+    /// Private key of DICOM_TLS_CERT, PEM, without a passphrase
     #[arg(long, env = "DICOM_TLS_KEY")]
     pub dicom_tls_key: Option<PathBuf>,
 
-    /// Certificates of the CAs of senders, PEM; then each sender needs a certificate
-    /// [default: none, senders need none]
+    /// CA certificates for client certificates, PEM; each sender then needs a certificate
+    /// [default: none, no client certificate is required]
     #[arg(long, env = "DICOM_TLS_CLIENT_CA")]
     pub dicom_tls_client_ca: Option<PathBuf>,
 }

@@ -23,9 +23,10 @@ const MAX_LENGTH: usize = 1 << 20;
 
 /// Where the broker tells about itself.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "NATS")]
 pub struct MonitorSettings {
-    /// The monitoring port of the NATS server, to verify that it syncs each event to disk, such as
-    /// http://127.0.0.1:8222 [default: none, it is not verified]
+    /// URL of the NATS server's monitoring port, such as http://127.0.0.1:8222, to verify that it syncs each event
+    /// to disk [default: none, not verified]
     #[arg(long, env = "NATS_MONITOR_URL", value_parser = base_url)]
     pub nats_monitor_url: Option<Url>,
 }

@@ -15,16 +15,17 @@ use std::path::{Path, PathBuf};
 /// in plain text, whatever NATS_URL begins with.
 #[derive(Debug, Clone, Default, Args)]
 #[group(skip)]
+#[command(next_help_heading = "NATS")]
 pub struct NatsTls {
-    /// Certificates of the CAs of the NATS server, PEM [default: those that the system trusts]
+    /// CA certificates for the NATS server, PEM [default: the CAs of the system]
     #[arg(long, env = "NATS_TLS_CA")]
     pub nats_tls_ca: Option<PathBuf>,
 
-    /// Our certificate for a NATS server that asks for one, and those between it and its CA, PEM
+    /// Client certificate with its chain, PEM, for a NATS server that requires one
     #[arg(long, env = "NATS_TLS_CERT", requires = "nats_tls_key")]
     pub nats_tls_cert: Option<PathBuf>,
 
-    /// The private key of that certificate, PEM, without a passphrase
+    /// Private key of NATS_TLS_CERT, PEM, without a passphrase
     #[arg(long, env = "NATS_TLS_KEY", requires = "nats_tls_cert")]
     pub nats_tls_key: Option<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! As whom a service speaks to the broker, and how it proves that: with a password or a `.creds` file where
+//! User name and credentials of a service at the broker: with a password or a `.creds` file where
 //! the broker has users ([`nats-users.conf`](../../nats-users.conf)), with a certificate where it asks for
 //! one.
 
@@ -14,20 +14,21 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, Default, Args)]
 // Several `Settings` have it, and a group is named by its type.
 #[group(skip)]
+#[command(next_help_heading = "NATS")]
 pub struct NatsUser {
-    /// As whom to speak to NATS [default: nobody in particular]
+    /// NATS user name [default: none]
     #[arg(long, env = "NATS_USER", requires = "nats_password_file")]
     pub nats_user: Option<String>,
 
-    /// The file with the password of NATS_USER
+    /// File with the password of NATS_USER
     #[arg(long, env = "NATS_PASSWORD_FILE", requires = "nats_user")]
     pub nats_password_file: Option<PathBuf>,
 
-    /// The file with the JWT and the nkey seed of a user, as `nsc generate creds` writes it
+    /// Credentials file (JWT and nkey seed), as written by `nsc generate creds`
     #[arg(long, env = "NATS_CREDS_FILE", conflicts_with = "nats_user")]
     pub nats_creds_file: Option<PathBuf>,
 
-    /// Of the subjects on which answers come, which nobody else should be allowed to subscribe to
+    /// Prefix of reply subjects; no other user should be allowed to subscribe to it
     /// [default: `_INBOX_` and NATS_USER, or `_INBOX` without one]
     #[arg(long, env = "NATS_INBOX_PREFIX", value_parser = prefix)]
     pub nats_inbox_prefix: Option<String>,

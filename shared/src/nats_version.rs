@@ -87,9 +87,10 @@ impl Outdated {
 /// Whether a server is used whose acknowledgements are no promise.
 #[derive(Debug, Clone, Copy, Default, Args)]
 #[group(skip)]
+#[command(next_help_heading = "NATS")]
 pub struct OldNats {
-    /// Use a nats-server from 2.10 to 2.13 too, with a warning at each start: a sender gets Success even when
-    /// the disk of such a server failed to sync its instance
+    /// Accept nats-server 2.10 to 2.13, with a warning at each start: with such a server a sender gets Success even
+    /// if the disk failed to sync the instance
     #[arg(long, env = "ALLOW_OLD_NATS")]
     pub allow_old_nats: bool,
 }

@@ -15,17 +15,18 @@ use std::time::Duration;
 
 /// Settings of every program of the pipeline.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Health, logging and shutdown")]
 pub struct CommonSettings {
-    /// What to log: `error`, `warn`, `info`, `debug`, `trace`, or directives such as
+    /// Log level: `error`, `warn`, `info`, `debug`, `trace`, or directives such as
     /// `info,ingest=debug`
     #[arg(long, env = "RUST_LOG", default_value = "info", global = true)]
     pub rust_log: String,
 
-    /// How to log [default: `pretty` on a terminal, else `json`]
+    /// Log format [default: `pretty` on a terminal, else `json`]
     #[arg(long, env = "LOG_FORMAT", global = true)]
     pub log_format: Option<LogFormat>,
 
-    /// How long a stop may take before what is left is cut off
+    /// Time limit of a shutdown, after which open connections are closed
     #[arg(long, env = "SHUTDOWN_GRACE", default_value = "10s", value_parser = duration, global = true)]
     pub shutdown_grace: Duration,
 }
@@ -41,9 +42,10 @@ pub enum LogFormat {
 
 /// Where the broker is, for a service that does not run its own.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "NATS")]
 pub struct NatsSettings {
-    /// Where the NATS server is, such as nats://HOST:4222 or tls://HOST:4222; the servers of a cluster with
-    /// commas between them
+    /// URL of the NATS server, nats://HOST:4222 or tls://HOST:4222; the servers of a cluster are separated by
+    /// commas
     #[arg(long, env = "NATS_URL", hide_env_values = true, default_value = "nats://127.0.0.1:4222")]
     pub nats_url: NatsUrl,
 
@@ -58,23 +60,24 @@ pub struct NatsSettings {
 
 /// How the streams are kept.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "NATS")]
 pub struct StreamSettings {
     /// Number of replicas of each stream in a NATS cluster, 1 to 5; the same for ingest and indexer
     /// [default: 1 for new streams, unchanged for existing ones]
     #[arg(long, env = "STREAM_REPLICAS", value_parser = clap::value_parser!(u8).range(1..=5))]
     pub stream_replicas: Option<u8>,
 
-    /// Size of the INSTANCES stream at which senders are refused until the indexer has caught up;
-    /// the same for ingest and indexer
+    /// Maximum size of the INSTANCES stream; senders are refused while it is full. The same for ingest and
+    /// indexer
     #[arg(long, env = "INSTANCES_MAX_BYTES", default_value = "4GiB", value_parser = positive_size)]
     pub instances_max_bytes: ByteSize,
 
-    /// How long audit messages are kept
-    #[arg(long, env = "AUDIT_RETENTION", default_value = "90days", value_parser = duration)]
+    /// Retention of audit messages
+    #[arg(long, help_heading = "Audit trail", env = "AUDIT_RETENTION", default_value = "90days", value_parser = duration)]
     pub audit_retention: Duration,
 
-    /// Size of the AUDIT stream at which its oldest messages go
-    #[arg(long, env = "AUDIT_MAX_BYTES", default_value = "1GiB", value_parser = positive_size)]
+    /// Maximum size of the AUDIT stream; its oldest messages are deleted first
+    #[arg(long, help_heading = "Audit trail", env = "AUDIT_MAX_BYTES", default_value = "1GiB", value_parser = positive_size)]
     pub audit_max_bytes: ByteSize,
 }
 

@@ -21,8 +21,9 @@ const SHORTEST: usize = 32;
 
 /// The setting with the secret.
 #[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "STOW-RS")]
 pub struct StowTokenFile {
-    /// A file whose first line is the secret between the API and the receiver for STOW-RS, 32 characters or more
+    /// File whose first line is the shared secret of API and receiver for STOW-RS, at least 32 characters
     /// [default: none]
     #[arg(long, env = "STOW_TOKEN_FILE")]
     pub stow_token_file: Option<PathBuf>,

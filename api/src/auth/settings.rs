@@ -6,9 +6,10 @@ use std::path::PathBuf;
 
 /// Settings of tokens, hosts and origins.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Access to the HTTP API")]
 pub struct AuthSettings {
-    /// A TOML file of the tokens that clients need, made by `collimator token create` [default: none is
-    /// needed]
+    /// TOML file of access tokens, written by `collimator token create` [default: none, no token is
+    /// required]
     #[arg(long, env = "TOKENS_FILE")]
     pub tokens_file: Option<PathBuf>,
 
@@ -16,15 +17,15 @@ pub struct AuthSettings {
     #[command(flatten)]
     pub oidc: OidcSettings,
 
-    /// Answer everybody, also beyond loopback: something else keeps others away
+    /// Serve the API beyond loopback without tokens, where something else controls access
     #[arg(long, env = "INSECURE")]
     pub insecure: bool,
 
-    /// Names of this host that browsers may ask, in a list with commas; addresses always are
+    /// Host names under which browsers may use the API, separated by commas; IP addresses are always allowed
     #[arg(long, env = "ALLOWED_HOSTS", default_value = "localhost", value_delimiter = ',')]
     pub allowed_hosts: Vec<String>,
 
-    /// Other origins whose pages may ask (CORS), in a list with commas [default: none]
+    /// Other origins whose pages may use the API (CORS), separated by commas [default: none]
     #[arg(long, env = "ALLOWED_ORIGINS", value_delimiter = ',')]
     pub allowed_origins: Vec<String>,
 }

@@ -7,8 +7,10 @@ use shared::stow::StowTokenFile;
 
 /// Settings of STOW-RS in an API of its own.
 #[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "STOW-RS")]
 pub struct StowSettings {
-    /// The receiver that takes what comes by STOW-RS, such as http://ingest:8105: its STOW_ADDR [default: none]
+    /// Receiver to which STOW-RS requests are forwarded: the URL of its STOW_ADDR, such as http://ingest:8105
+    /// [default: none]
     #[arg(long, env = "STOW_URL")]
     pub stow_url: Option<String>,
 

@@ -27,13 +27,14 @@ const FAMILY_NAME: &str = "Pseudonym";
 
 /// Settings of pseudonyms.
 #[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Pseudonyms")]
 pub struct PseudonymSettings {
-    /// Replace what names patients in events, and so in the catalogue [default: off]
+    /// Replace patient identifiers in events, and so in the catalogue [default: off]
     // Not an `off` by default: a key without this one would then be a mistake that nobody sees.
     #[arg(long, env = "PSEUDONYMISE")]
     pub pseudonymise: Option<Pseudonymise>,
 
-    /// A file of 32 random bytes or more, the key of the pseudonyms [default: none]
+    /// File with the key of the pseudonyms, at least 32 random bytes [default: none]
     #[arg(long, env = "PSEUDONYM_KEY_FILE")]
     pub pseudonym_key_file: Option<PathBuf>,
 }
@@ -41,9 +42,9 @@ pub struct PseudonymSettings {
 /// How patients are called in events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Pseudonymise {
-    /// As their instances do
+    /// Patient identifiers as in the instances
     Off,
-    /// By pseudonyms that are made with the key of PSEUDONYM_KEY_FILE
+    /// Pseudonyms made with the key of PSEUDONYM_KEY_FILE
     Keyed,
 }
 

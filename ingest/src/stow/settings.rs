@@ -7,8 +7,9 @@ use std::net::SocketAddr;
 
 /// Settings of STOW-RS in a receiver of its own.
 #[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "STOW-RS")]
 pub struct StowSettings {
-    /// Where to listen for the STOW-RS requests that the API passes on [default: none]
+    /// Address and port for STOW-RS requests, which the API forwards [default: none]
     #[arg(long, env = "STOW_ADDR")]
     pub stow_addr: Option<SocketAddr>,
 

@@ -14,21 +14,22 @@ const PORT: u16 = 6514;
 
 /// Settings of the Audit Record Repository.
 #[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Audit trail")]
 pub struct SyslogSettings {
-    /// The Audit Record Repository that audit messages are sent to by syslog over TLS: `host:port`, 6514
-    /// without a port [default: none]
+    /// Audit Record Repository that receives audit messages by syslog over TLS: `host[:port]`, port 6514 by
+    /// default [default: none]
     #[arg(long, env = "AUDIT_SYSLOG_ADDR")]
     pub audit_syslog_addr: Option<Repository>,
 
-    /// Certificates of the CAs of the repository, PEM
+    /// CA certificates for the repository, PEM
     #[arg(long, env = "AUDIT_SYSLOG_CA")]
     pub audit_syslog_ca: Option<PathBuf>,
 
-    /// Our certificate for the repository and those between it and its CA, PEM [default: none]
+    /// Client certificate for the repository with its chain, PEM [default: none]
     #[arg(long, env = "AUDIT_SYSLOG_CERT")]
     pub audit_syslog_cert: Option<PathBuf>,
 
-    /// The private key of that certificate, PEM, without a passphrase
+    /// Private key of AUDIT_SYSLOG_CERT, PEM, without a passphrase
     #[arg(long, env = "AUDIT_SYSLOG_KEY")]
     pub audit_syslog_key: Option<PathBuf>,
 }

@@ -47,8 +47,9 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// Whether there is an audit trail.
 #[derive(Debug, Clone, Args)]
 #[group(skip)]
+#[command(next_help_heading = "Audit trail")]
 pub struct AuditSettings {
-    /// Leave an audit trail (DICOM PS3.15 section A.5) on `dicom.audit.>`: who sent, read, searched or
+    /// Publish an audit trail (DICOM PS3.15 section A.5) on `dicom.audit.>`: who sent, read, searched or
     /// was refused
     #[arg(long, env = "AUDIT", default_value_t = true, action = ArgAction::Set)]
     pub audit: bool,

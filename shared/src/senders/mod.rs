@@ -24,8 +24,9 @@ use toml::Spanned;
 
 /// Where the senders file is.
 #[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "DICOM receiver")]
 pub struct SendersSettings {
-    /// A TOML file of who may send, and of settings that differ by calling AE title [default: none]
+    /// TOML file of permitted senders and of settings by calling AE title [default: none]
     #[arg(long, env = "SOURCES_FILE")]
     pub sources_file: Option<PathBuf>,
 }

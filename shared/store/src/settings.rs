@@ -10,12 +10,13 @@ use url::Url;
 
 /// Settings of the instance store.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Instance store")]
 pub struct StoreSettings {
-    /// Where instances are kept as they were received: `none`, or `file://` and the path of a folder
+    /// Instance store, which keeps instances as received: `none`, or `file://` and the path of a folder
     #[arg(long, env = "STORE_URL", default_value = "none")]
     pub store_url: StoreUrl,
 
-    /// Space that the instance store leaves free on its file system: senders are refused rather than use it
+    /// Free space to leave on the file system of STORE_URL; senders are refused below it
     #[arg(long, env = "STORE_RESERVE", default_value = "4GiB", value_parser = size)]
     pub store_reserve: ByteSize,
 }
