@@ -4,7 +4,7 @@ use contract::attributes::{Form, Table, columns};
 use serde_json::Value as Json;
 
 /// All tables, each after those that it refers to. The bookmark is the last: it says how far all the others are.
-pub(crate) const TABLES: [&str; 17] = [
+pub(crate) const TABLES: [&str; 18] = [
     "patients",
     "studies",
     "series",
@@ -14,6 +14,7 @@ pub(crate) const TABLES: [&str; 17] = [
     "revisions",
     "deletions",
     "series_to_keep",
+    "objects_to_remove",
     "open_studies",
     "study_revisions",
     "sources",

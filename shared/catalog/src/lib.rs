@@ -24,6 +24,7 @@ mod losses;
 mod names;
 mod postgres;
 mod records;
+mod removals;
 mod rows_to_write;
 mod search;
 mod settings;
@@ -49,6 +50,7 @@ pub use records::{
     Details, InstanceRecord, RevisionRecord, SenderRecord, SeriesRecord, Statistics,
     StoredInstance, StudyRecord,
 };
+pub use removals::{ListedUpTo, ToRemove};
 pub use search::{
     ALL_KEPT, KEPT, LevelSearch, Listed, Matching, NONE_KEPT, Page, Position, SOME_KEPT,
     SeriesOrder, SeriesSearch, StoredOrder, StoredSearch, StudySearch,

@@ -2,54 +2,98 @@
 //! writes rows.
 
 use crate::batch::Received;
-use crate::encoding::{nanoseconds, optional_timestamp, series_uid, word};
+use crate::encoding::{count, nanoseconds, optional_timestamp, series_uid, word};
 use crate::error::CatalogError;
 use crate::fingerprints::Fingerprints;
 use crate::identities::{OfSeries, Said, study_of};
+use crate::removals::{CORRECTED, RESENT, is_removable};
 use completion::{Completed, Effect, Known};
 use contract::event::InstanceStored;
 use contract::uid::SeriesInstanceUid;
 use jiff::Timestamp;
 use std::collections::{HashMap, HashSet};
 
-/// What an event of an instance is compared with: its SOP Instance UID, Series Instance UID and digest, and the BLAKE3
-/// hash of its object if it is kept.
-pub(crate) type KnownRow = (String, String, String, Option<String>);
+/// What an event of an instance is compared with: its SOP Instance UID, Series Instance UID and digest, and the key,
+/// length and BLAKE3 hash of its object if it is kept.
+pub(crate) type KnownRow =
+    (String, String, String, Option<String>, Option<i64>, Option<String>);
 
-/// What each event is to the catalogue, one after the other. `rows` has those instances that are there.
-pub(crate) fn effects(
-    rows: &[KnownRow],
-    instances: &[Received],
-) -> Result<Vec<Effect>, CatalogError> {
-    type Seen<'a> = (&'a str, &'a str, Option<&'a str>);
-    let mut known: HashMap<&str, Seen<'_>> = HashMap::with_capacity(instances.len());
-    for (sop_instance_uid, series, digest, object) in rows {
-        known.insert(sop_instance_uid, (series, digest, object.as_deref()));
-    }
-    let owned = |(series, digest, object): Seen<'_>| {
-        Ok::<_, CatalogError>(Known {
-            series: series_uid(series)?,
-            digest: digest.to_owned(),
-            object: object.map(str::to_owned),
+/// What of an instance an event is compared with.
+#[derive(Debug, Clone, Copy)]
+struct Seen<'a> {
+    series: &'a str,
+    digest: &'a str,
+    /// The key, length and hash of its object.
+    object: Option<(&'a str, i64, &'a str)>,
+}
+
+impl Seen<'_> {
+    fn known(self) -> Result<Known, CatalogError> {
+        Ok(Known {
+            series: series_uid(self.series)?,
+            digest: self.digest.to_owned(),
+            object: self.object.map(|(_, _, hash)| hash.to_owned()),
         })
-    };
+    }
+}
+
+/// A file that no row names any more once a batch is written: its key, the instance and series that it is of, its
+/// length, why, and when the broker stored the event.
+pub(crate) type Left<'a> = (&'a str, &'a str, &'a str, i64, &'a str, i64);
+
+/// What each event is to the catalogue, one after the other, and the files that nothing names by it. `rows` has those
+/// instances that are there.
+pub(crate) fn effects<'a>(
+    rows: &'a [KnownRow],
+    instances: &'a [Received],
+) -> Result<(Vec<Effect>, Vec<Left<'a>>), CatalogError> {
+    let mut known: HashMap<&str, Seen<'_>> = HashMap::with_capacity(instances.len());
+    for (sop_instance_uid, series, digest, key, bytes, hash) in rows {
+        let object = match (key, bytes, hash) {
+            (Some(key), Some(bytes), Some(hash)) => Some((key.as_str(), *bytes, hash.as_str())),
+            _ => None,
+        };
+        known.insert(sop_instance_uid, Seen { series, digest, object });
+    }
+    let mut left = Vec::new();
     let mut effects = Vec::with_capacity(instances.len());
-    for Received { event, .. } in instances {
+    for Received { event, at, .. } in instances {
         let sop_instance_uid = event.sop_instance_uid.as_str();
-        let object = event.object.as_ref().map(|object| object.blake3.as_str());
-        let now = (event.series_instance_uid.as_str(), event.digest.as_str(), object);
+        let object = event.object.as_ref().map(|object| {
+            (object.key.as_str(), count(object.bytes), object.blake3.as_str())
+        });
+        let series = event.series_instance_uid.as_str();
+        let now = Seen { series, digest: event.digest.as_str(), object };
         let effect = match known.get(sop_instance_uid) {
             // As nearly all are.
             None => Effect::Added,
-            Some(before) => Effect::of(Some(owned(*before)?), &owned(now)?),
+            Some(before) => Effect::of(Some(before.known()?), &now.known()?),
         };
+        let before = known.get(sop_instance_uid).copied();
+        let not_named = match effect {
+            Effect::Added => None,
+            Effect::Resent => Some((now, RESENT)),
+            Effect::Corrected | Effect::MovedFrom(_) => before.map(|before| (before, CORRECTED)),
+        };
+        let named = if effect == Effect::Resent { before.and_then(key_of) } else { key_of(now) };
+        if let Some((Seen { series, object: Some((key, bytes, _)), .. }, why)) = not_named
+            // The same event, delivered again.
+            && named != Some(key)
+            && is_removable(key)
+        {
+            left.push((key, sop_instance_uid, series, bytes, why, nanoseconds(*at)));
+        }
         // A resend is not written: what follows is compared with the row, whose digest may be of another version.
         if effect != Effect::Resent {
             known.insert(sop_instance_uid, now);
         }
         effects.push(effect);
     }
-    Ok(effects)
+    Ok((effects, left))
+}
+
+fn key_of(seen: Seen<'_>) -> Option<&str> {
+    seen.object.map(|(key, _, _)| key)
 }
 
 /// The series that lost an instance to another one: each has a new count to announce.

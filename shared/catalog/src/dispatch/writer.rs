@@ -9,6 +9,7 @@ use crate::kept_series::{SeriesToKeep, WaitingRevision};
 use crate::lease::Lease;
 use crate::losses::{Loss, Witness};
 use crate::postgres::{self, within};
+use crate::removals::{ListedUpTo, ToRemove};
 use crate::settings::CatalogSettings;
 use crate::sqlite::{self, Disk};
 use completion::{AskedSource, Completion, Consequences, OpenSeries, Question, StudyCompletion};
@@ -65,6 +66,16 @@ impl CatalogWriter {
         match self {
             Self::Sqlite(one) => Self::Sqlite(one.listing_to_keep(lists_to_keep)),
             Self::Postgres(one) => Self::Postgres(one.listing_to_keep(lists_to_keep)),
+        }
+    }
+
+    /// The same catalogue, which lists each file and folder of the instance store that nothing names any more, for who
+    /// removes them, or lists none.
+    #[must_use]
+    pub fn listing_to_remove(self, lists_to_remove: bool) -> Self {
+        match self {
+            Self::Sqlite(one) => Self::Sqlite(one.listing_to_remove(lists_to_remove)),
+            Self::Postgres(one) => Self::Postgres(one.listing_to_remove(lists_to_remove)),
         }
     }
 
@@ -337,6 +348,52 @@ impl CatalogWriter {
     /// When the catalogue can't be written.
     pub async fn restore_kept(&self, fact: &SeriesKept) -> Result<Restored, CatalogError> {
         on!(self, one => one.restore_kept(fact))
+    }
+
+    /// Up to where the list of what is to be removed is filled now; `None` where it is empty.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn listed_to_remove(&self) -> Result<Option<ListedUpTo>, CatalogError> {
+        on!(self, one => one.listed_to_remove())
+    }
+
+    /// Whether all that waited to be announced then was announced: another catalogue knows what is no longer there.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn has_announced(&self, listed: ListedUpTo) -> Result<bool, CatalogError> {
+        on!(self, one => one.has_announced(listed))
+    }
+
+    /// What is to be removed of what was listed up to then, after the entry `after`, `limit` at most. Files that a
+    /// revision needs which waits to be kept are passed over.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn to_remove(
+        &self,
+        after: i64,
+        up_to: ListedUpTo,
+        limit: u32,
+    ) -> Result<Vec<ToRemove>, CatalogError> {
+        on!(self, one => one.to_remove(after, up_to, limit))
+    }
+
+    /// How much is to be removed.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn count_to_remove(&self) -> Result<i64, CatalogError> {
+        on!(self, one => one.count_to_remove())
+    }
+
+    /// Takes entries off the list: they are gone from the store.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written; they are then removed again.
+    pub async fn removed(&self, ids: &[i64]) -> Result<(), CatalogError> {
+        on!(self, one => one.removed(ids))
     }
 
     /// Gives a completion that waits to be announced the number after the last one of its series or study,

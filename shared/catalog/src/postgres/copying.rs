@@ -32,12 +32,13 @@ const LEFT_OUT: [(&str, &str); 6] = [
 const WITH_KEY: &str = "patients";
 
 /// The columns that are numbered by the database.
-const NUMBERED: [(&str, &str); 5] = [
+const NUMBERED: [(&str, &str); 6] = [
     ("patients", "id"),
     ("studies", "arrival"),
     ("series", "arrival"),
     ("identities", "id"),
     ("outbox", "id"),
+    ("objects_to_remove", "id"),
 ];
 
 /// The columns that are keys and whose length somebody else decides, beside the study of each table.

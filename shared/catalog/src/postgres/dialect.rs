@@ -105,6 +105,13 @@ macro_rules! rows_as_list {
     };
 }
 
+/// The values of a parameter that is a JSON list, as rows of a column `value`.
+macro_rules! each_of {
+    ($parameter:expr) => {
+        concat!("json_array_elements(cast(", $parameter, " as json)) as each (value)")
+    };
+}
+
 /// After a table: the index by which its rows are found. PostgreSQL chooses by itself.
 macro_rules! by_index {
     ($index:literal) => {

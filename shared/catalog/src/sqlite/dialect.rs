@@ -116,6 +116,13 @@ macro_rules! rows_as_list {
     };
 }
 
+/// The values of a parameter that is a JSON list, as rows of a column `value`.
+macro_rules! each_of {
+    ($parameter:expr) => {
+        concat!("json_each(", $parameter, ")")
+    };
+}
+
 /// After a table: the index by which its rows are found.
 macro_rules! by_index {
     ($index:literal) => {

@@ -31,6 +31,7 @@ pub struct CatalogWriter {
     id: Arc<str>,
     name: Arc<str>,
     lists_to_keep: bool,
+    lists_to_remove: bool,
 }
 
 /// For what a catalogue is opened.
@@ -101,8 +102,17 @@ impl CatalogWriter {
         owned.release();
         let name = name(&settings.database_url)?;
         let (lease, id, name) = (Arc::new(lease), id.into(), name.into());
-        let (announcing, lists_to_keep) = (Arc::default(), false);
-        Ok(Some(Self { connection, renewal, lease, begun, announcing, id, name, lists_to_keep }))
+        Ok(Some(Self {
+            connection,
+            renewal,
+            lease,
+            begun,
+            announcing: Arc::default(),
+            id,
+            name,
+            lists_to_keep: false,
+            lists_to_remove: false,
+        }))
     }
 
     /// Goes on with the server that is connected to now: the indexer begins again from the bookmark.
@@ -133,9 +143,19 @@ impl CatalogWriter {
         Self { lists_to_keep, ..self }
     }
 
+    #[must_use]
+    pub(crate) fn listing_to_remove(self, lists_to_remove: bool) -> Self {
+        Self { lists_to_remove, ..self }
+    }
+
     /// Whether a revision that is complete is listed for a keeper.
     pub(in crate::postgres) fn lists_to_keep(&self) -> bool {
         self.lists_to_keep
+    }
+
+    /// Whether files that nothing names any more are listed to be removed.
+    pub(in crate::postgres) fn lists_to_remove(&self) -> bool {
+        self.lists_to_remove
     }
 
     #[must_use]

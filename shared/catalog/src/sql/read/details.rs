@@ -36,7 +36,7 @@ macro_rules! of_last_kept {
             $column,
             " from revisions
                 where revisions.series_instance_uid = series.series_instance_uid
-                    and kept_at is not null
+                    and kept_at is not null and removed_at is null
                 order by revisions.revision desc limit 1)"
         )
     };

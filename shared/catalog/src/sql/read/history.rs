@@ -24,7 +24,7 @@ impl CatalogReader {
             "select revision, reason, instances_count, instances_added, instances_corrected,
                     expected_count, calling_ae_title, false as is_deletion,
                     completed_at as decided_at, completed_sequence as decided_sequence, kept_at,
-                    kept_place
+                    case when removed_at is null then kept_place end as kept_place
              from revisions where series_instance_uid = $1
              union all
              select revision, reason, instances_count, 0, 0, null, null, true, deleted_at,

@@ -6,7 +6,7 @@ use super::database::dialect::Connection;
 use super::database::identities::attribute;
 use super::database::values::list;
 use super::database::write::{instance_rows, many_rows};
-use super::{asking, deletions, identities, losses, registrations, releases, senders};
+use super::{asking, identities, losses, registrations, releases, removals, senders};
 use crate::batch::{Batch, Committed, Received, Recorded};
 use crate::encoding::series_uid;
 use crate::error::CatalogError;
@@ -22,7 +22,11 @@ impl CatalogWriter {
         conclude: impl FnOnce(&Recorded) -> Consequences,
     ) -> Result<Committed, CatalogError> {
         let mut transaction = self.begin_write().await?;
-        let effects = effects(&mut transaction, &batch.instances).await?;
+        let known = known(&mut transaction, &batch.instances).await?;
+        let (effects, left) = rows_to_write::effects(&known, &batch.instances)?;
+        if self.lists_to_remove() {
+            removals::list(&mut transaction, &left).await?;
+        }
         let found = find(&mut transaction, &batch.instances, &effects).await?;
         if let Some(rows) = RowsToWrite::of(&batch.instances, &effects, &found) {
             write_rows(&mut transaction, &rows, &found).await?;
@@ -38,7 +42,8 @@ impl CatalogWriter {
         senders::learn(&mut transaction, &consequences.lessons).await?;
         asking::keep_sources(&mut transaction, &consequences.sources).await?;
         bookmark::keep(&mut transaction, &batch.bookmark).await?;
-        let deleted = deletions::delete(&mut transaction, &consequences.deletions).await?;
+        let deletions = &consequences.deletions;
+        let deleted = self.delete(&mut transaction, deletions).await?;
         let registered = registrations::register(&mut transaction, &batch.registrations).await?;
         releases::release(&mut transaction, &batch.releases).await?;
         transaction.commit().await?;
@@ -47,24 +52,22 @@ impl CatalogWriter {
     }
 }
 
-/// What each event is to the catalogue, one after the other.
-async fn effects(
+/// What the catalogue has of the instances of a batch.
+async fn known(
     connection: &mut Connection,
     instances: &[Received],
-) -> Result<Vec<Effect>, CatalogError> {
+) -> Result<Vec<KnownRow>, CatalogError> {
     if instances.is_empty() {
         return Ok(Vec::new());
     }
     let uids: Vec<&str> = instances.iter().map(|i| i.event.sop_instance_uid.as_str()).collect();
-    let rows: Vec<KnownRow> = sqlx::query_as(concat!(
-        "select sop_instance_uid, series_instance_uid, digest, object_blake3 from instances
-         where sop_instance_uid ",
+    let rows = sqlx::query_as(concat!(
+        "select sop_instance_uid, series_instance_uid, digest, object_key, object_bytes,
+                object_blake3
+         from instances where sop_instance_uid ",
         one_of!("$1")
-    ))
-    .bind(list(&uids))
-    .fetch_all(connection)
-    .await?;
-    rows_to_write::effects(&rows, instances)
+    ));
+    Ok(rows.bind(list(&uids)).fetch_all(connection).await?)
 }
 
 /// Writes what changes: the instances, and where the latest of a series says something new, its series,

@@ -10,6 +10,7 @@ use crate::batch::Restored;
 use crate::deleted_series::{DeletedSeries, EXPIRED_AT_ONCE, expiring};
 use crate::encoding::{count, nanoseconds};
 use crate::error::CatalogError;
+use crate::removals;
 use completion::Deletion;
 use contract::event::SeriesDeleted;
 use contract::uid::SeriesInstanceUid;
@@ -55,7 +56,7 @@ impl CatalogWriter {
         .fetch_all(&mut *transaction)
         .await?;
         let deletions = expiring(expired, now)?;
-        let deleted = delete(&mut transaction, &deletions).await?;
+        let deleted = self.delete(&mut transaction, &deletions).await?;
         transaction.commit().await?;
         Ok(deleted)
     }
@@ -69,28 +70,42 @@ impl CatalogWriter {
             transaction.rollback().await?;
             return Ok(Restored::Known);
         }
+        self.leave_store(&mut transaction, fact).await?;
         erase(&mut transaction, &fact.series_instance_uid).await?;
         transaction.commit().await?;
         Ok(Restored::Whole)
     }
-}
 
-/// Deletes series, each with its announcement; those that are not there are passed over. The
-/// bookmark says up to where it was decided. Gives what will be announced.
-pub(crate) async fn delete(
-    connection: &mut Connection,
-    deletions: &[Deletion],
-) -> Result<Vec<SeriesDeleted>, CatalogError> {
-    let mut events = Vec::with_capacity(deletions.len());
-    for deletion in deletions {
-        let Some(row) = find(connection, &deletion.series).await? else { continue };
-        let event = row.into_event(deletion)?;
-        trace(connection, &event).await?;
-        erase(connection, &event.series_instance_uid).await?;
-        announce(connection, &event).await?;
-        events.push(event);
+    /// Deletes series, each with its announcement; those that are not there are passed over. The
+    /// bookmark says up to where it was decided. Gives what will be announced.
+    pub(crate) async fn delete(
+        &self,
+        connection: &mut Connection,
+        deletions: &[Deletion],
+    ) -> Result<Vec<SeriesDeleted>, CatalogError> {
+        let mut events = Vec::with_capacity(deletions.len());
+        for deletion in deletions {
+            let Some(row) = find(connection, &deletion.series).await? else { continue };
+            let event = row.into_event(deletion)?;
+            trace(connection, &event).await?;
+            self.leave_store(connection, &event).await?;
+            erase(connection, &event.series_instance_uid).await?;
+            announce(connection, &event).await?;
+            events.push(event);
+        }
+        Ok(events)
     }
-    Ok(events)
+
+    /// What a deleted series has in the instance store goes with it.
+    async fn leave_store(
+        &self,
+        connection: &mut Connection,
+        event: &SeriesDeleted,
+    ) -> Result<(), CatalogError> {
+        let (series, last) = (&event.series_instance_uid, event.revision);
+        let reason = removals::of_deletion(event.reason);
+        self.remove_files(connection, series, last, reason, event.deleted_at).await
+    }
 }
 
 async fn find(
@@ -152,7 +167,6 @@ async fn erase(
         "delete from identities where series_instance_uid = $1",
         "delete from instances where series_instance_uid = $1",
         "delete from open_series where series_instance_uid = $1",
-        // The folders that there are stay: the history says where.
         "delete from series_to_keep where series_instance_uid = $1",
         "delete from series where series_instance_uid = $1",
     ] {

@@ -42,9 +42,10 @@ impl CatalogWriter {
         complete_as_told(&mut transaction, fact, !whole).await?;
         write_down(&mut transaction, fact).await?;
         study_completions::open(&mut transaction, fact).await?;
-        if whole && self.lists_to_keep() {
+        if self.lists_to_keep() {
             // Announced, so not held back; that it is kept may follow in the record.
-            series_folders::list(&mut transaction, fact, false).await?;
+            let fact = SeriesCompleted { partial: !whole, ..fact.clone() };
+            series_folders::list(&mut transaction, &fact, false).await?;
         }
         transaction.commit().await?;
         Ok(if whole { Restored::Whole } else { Restored::Partial })

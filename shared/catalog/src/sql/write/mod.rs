@@ -13,6 +13,7 @@ mod open_series;
 mod outbox;
 mod registrations;
 mod releases;
+mod removals;
 mod renumbering;
 mod senders;
 mod series_folders;

@@ -4,7 +4,7 @@
 use super::database::CatalogWriter;
 use super::database::dialect::{Connection, release};
 use super::database::values::{key, optional, text};
-use super::outbox;
+use super::{outbox, removals};
 use crate::batch::Restored;
 use crate::encoding::nanoseconds;
 use crate::error::CatalogError;
@@ -72,7 +72,11 @@ impl CatalogWriter {
     pub(crate) async fn kept(&self, event: &SeriesKept) -> Result<bool, CatalogError> {
         let mut transaction = self.begin_write().await?;
         if !take_off(&mut transaction, event).await? {
-            transaction.rollback().await?;
+            // Its series was deleted meanwhile, so its folder goes too.
+            if self.lists_to_remove() {
+                removals::list_folder(&mut transaction, event).await?;
+            }
+            transaction.commit().await?;
             return Ok(false);
         }
         write_down(&mut transaction, event).await?;
@@ -113,6 +117,14 @@ pub(crate) async fn list(
     completed: &SeriesCompleted,
     is_held: bool,
 ) -> Result<(), CatalogError> {
+    sqlx::query(
+        "update series set store_bytes = (select sum(object_bytes) from instances
+             where instances.series_instance_uid = $1 and object_key is not null)
+         where series_instance_uid = $1",
+    )
+    .bind(completed.series_instance_uid.as_str())
+    .execute(&mut *connection)
+    .await?;
     if completed.partial {
         return Ok(());
     }

@@ -35,6 +35,7 @@ pub struct CatalogWriter {
     lease: Arc<FileLease>,
     write_back: WriteBack,
     lists_to_keep: bool,
+    lists_to_remove: bool,
 }
 
 /// The disk that the catalogue is on.
@@ -86,6 +87,7 @@ impl CatalogWriter {
             lease: Arc::new(lease),
             write_back,
             lists_to_keep: false,
+            lists_to_remove: false,
         }
     }
 
@@ -94,9 +96,19 @@ impl CatalogWriter {
         Self { lists_to_keep, ..self }
     }
 
+    #[must_use]
+    pub(crate) fn listing_to_remove(self, lists_to_remove: bool) -> Self {
+        Self { lists_to_remove, ..self }
+    }
+
     /// Whether a revision that is complete is listed for a keeper.
     pub(in crate::sqlite) fn lists_to_keep(&self) -> bool {
         self.lists_to_keep
+    }
+
+    /// Whether files that nothing names any more are listed to be removed.
+    pub(in crate::sqlite) fn lists_to_remove(&self) -> bool {
+        self.lists_to_remove
     }
 
     #[must_use]
