@@ -51,6 +51,7 @@ fn seeds() -> Vec<Vec<u8>> {
         Subject::deletion_requested(&series),
         Subject::series_deleted("CT", &series),
         Subject::series_kept("CT", &series),
+        Subject::series_purged("CT", &series),
         Subject::study_completed("1.2.840.113619.2.4"),
         Subject::trust_requested("MR 1"),
         Subject::series_completed("", &series),

@@ -83,6 +83,7 @@ pub fn read(subject: &str, payload: &[u8]) -> Reading {
         | Subject::SeriesCompleted { .. }
         | Subject::SeriesDeleted { .. }
         | Subject::SeriesKept { .. }
+        | Subject::SeriesPurged { .. }
         | Subject::StudyCompleted { .. }
         | Subject::Undelivered { .. }
         | Subject::Audit { .. }

@@ -77,6 +77,7 @@ pub(super) const EVENTS: &[&str] = &[
     "dicom.series.completed.MR.1.2",
     "dicom.series.deleted.MR.1.2",
     "dicom.series.kept.MR.1.2",
+    "dicom.series.purged.MR.1.2",
     "dicom.study.completed.1.2",
     "dicom.dead.unreadable",
     "dicom.dead.webhook.ai",

@@ -179,6 +179,7 @@ const TOLD = {
   },
   "series.deleted": (data) => ended(data.SeriesInstanceUID),
   "series.kept": (data) => follow(data.SeriesInstanceUID),
+  "series.purged": (data) => follow(data.SeriesInstanceUID),
   "association.opened": (data) => {
     const since = data.OpenedAt;
     const opened = { data, state: "open", since, heard: Date.now(), told: true };

@@ -54,6 +54,7 @@ impl EventOperations {
     /// | `series.completed` | it is complete, or complete again with a higher `Revision` | the event `dicom.series.completed` as on NATS |
     /// | `series.deleted` | it was taken out of the catalogue | the event `dicom.series.deleted` as on NATS |
     /// | `series.kept` | a revision of it is a folder of the instance store | the event `dicom.series.kept` as on NATS |
+    /// | `series.purged` | its files are no longer in the instance store | the event `dicom.series.purged` as on NATS |
     /// | `study.completed` | all series of a study are complete, and have been for a while | the event `dicom.study.completed` as on NATS |
     /// | `association.opened`, `.released`, `.aborted`, `.rejected` | an association had its first C-STORE, ended, or was turned away | the event `dicom.association.*` as on NATS |
     /// | `gap` | first, if the event of the `Last-Event-ID` is not known or too long ago: what came since must be asked of `/series` | `Detail` |

@@ -93,6 +93,7 @@ impl SseFrame {
             Subject::SeriesCompleted { .. } => "series.completed",
             Subject::SeriesDeleted { .. } => "series.deleted",
             Subject::SeriesKept { .. } => "series.kept",
+            Subject::SeriesPurged { .. } => "series.purged",
             Subject::StudyCompleted { .. } => "study.completed",
             Subject::Association { change: AssociationChange::Opened, .. } => "association.opened",
             Subject::Association { change: AssociationChange::Released, .. } => {
@@ -234,6 +235,7 @@ mod tests {
             "dicom.series.completed.MR.1.2",
             "dicom.series.deleted.MR.1.2",
             "dicom.series.kept.MR.1.2",
+            "dicom.series.purged.MR.1.2",
             "dicom.study.completed.1.2",
             "dicom.association.opened.A",
             "dicom.association.released.A",

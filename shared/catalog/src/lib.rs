@@ -23,6 +23,7 @@ mod long_reads;
 mod losses;
 mod names;
 mod postgres;
+mod purges;
 mod records;
 mod removals;
 mod rows_to_write;
@@ -46,6 +47,7 @@ pub use inspection::{Inspected, Inspection};
 pub use kept_series::{SeriesToKeep, WaitingRevision};
 pub use lease::{Lease, RENEW_EVERY};
 pub use losses::{Contradicted, Loss, LossCause, Witness};
+pub use purges::ToPurge;
 pub use records::{
     Details, InstanceRecord, RevisionRecord, SenderRecord, SeriesRecord, Statistics,
     StoredInstance, StudyRecord,

@@ -15,8 +15,7 @@ use std::collections::{HashMap, HashSet};
 
 /// What an event of an instance is compared with: its SOP Instance UID, Series Instance UID and digest, and the key,
 /// length and BLAKE3 hash of its object if it is kept.
-pub(crate) type KnownRow =
-    (String, String, String, Option<String>, Option<i64>, Option<String>);
+pub(crate) type KnownRow = (String, String, String, Option<String>, Option<i64>, Option<String>);
 
 /// What of an instance an event is compared with.
 #[derive(Debug, Clone, Copy)]
@@ -59,9 +58,10 @@ pub(crate) fn effects<'a>(
     let mut effects = Vec::with_capacity(instances.len());
     for Received { event, at, .. } in instances {
         let sop_instance_uid = event.sop_instance_uid.as_str();
-        let object = event.object.as_ref().map(|object| {
-            (object.key.as_str(), count(object.bytes), object.blake3.as_str())
-        });
+        let object = event
+            .object
+            .as_ref()
+            .map(|object| (object.key.as_str(), count(object.bytes), object.blake3.as_str()));
         let series = event.series_instance_uid.as_str();
         let now = Seen { series, digest: event.digest.as_str(), object };
         let effect = match known.get(sop_instance_uid) {

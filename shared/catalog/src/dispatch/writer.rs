@@ -9,11 +9,14 @@ use crate::kept_series::{SeriesToKeep, WaitingRevision};
 use crate::lease::Lease;
 use crate::losses::{Loss, Witness};
 use crate::postgres::{self, within};
+use crate::purges::ToPurge;
 use crate::removals::{ListedUpTo, ToRemove};
 use crate::settings::CatalogSettings;
 use crate::sqlite::{self, Disk};
 use completion::{AskedSource, Completion, Consequences, OpenSeries, Question, StudyCompletion};
-use contract::event::{Reason, SeriesCompleted, SeriesDeleted, SeriesKept, StudyCompleted};
+use contract::event::{
+    Reason, SeriesCompleted, SeriesDeleted, SeriesKept, SeriesPurged, StudyCompleted,
+};
 use contract::uid::SeriesInstanceUid;
 use jiff::Timestamp;
 use std::io;
@@ -348,6 +351,43 @@ impl CatalogWriter {
     /// When the catalogue can't be written.
     pub async fn restore_kept(&self, fact: &SeriesKept) -> Result<Restored, CatalogError> {
         on!(self, one => one.restore_kept(fact))
+    }
+
+    /// Length of the files of all series as of their last completions, together.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn store_bytes(&self) -> Result<u64, CatalogError> {
+        on!(self, one => one.store_bytes())
+    }
+
+    /// Some of the series that are complete, the oldest first, name no files any more; none when there are no more to
+    /// purge. `now` is when it is done, in the broker's time. Gives what will be announced.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written.
+    pub async fn purge(
+        &self,
+        which: ToPurge,
+        now: Timestamp,
+    ) -> Result<Vec<SeriesPurged>, CatalogError> {
+        on!(self, one => one.purge(which, now))
+    }
+
+    /// Whether the history says of the revision of this purge that its files are gone.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn has_purge(&self, fact: &SeriesPurged) -> Result<bool, CatalogError> {
+        on!(self, one => one.has_purge(fact))
+    }
+
+    /// Writes down that the files of a series are gone because the record says so.
+    ///
+    /// # Errors
+    /// When the catalogue can't be written.
+    pub async fn restore_purge(&self, fact: &SeriesPurged) -> Result<Restored, CatalogError> {
+        on!(self, one => one.restore_purge(fact))
     }
 
     /// Up to where the list of what is to be removed is filled now; `None` where it is empty.

@@ -44,12 +44,13 @@ async fn full() -> Option<[Feed; 2]> {
 
 /// Gives rows to the tables that have none yet.
 async fn fill_up(feed: &mut Feed) {
-    feed.catalog = feed.catalog.clone().listing_to_keep(true);
+    feed.catalog = feed.catalog.clone().listing_to_keep(true).listing_to_remove(true);
     for (series, sop) in [("2.70", "3.970"), ("2.71", "3.971")] {
         feed.receive([stored(series, sop, "a")]).await;
         feed.complete(series).await.unwrap();
     }
     assert!(feed.catalog.kept(&kept("2.71", 1)).await.unwrap());
+    feed.receive([stored("2.71", "3.971", "b")]).await;
     let catalog = &feed.catalog;
     let due = ["2.25.6"]
         .map(|study| StudyCompletion { study: study.to_owned(), decided_at: second(100) });

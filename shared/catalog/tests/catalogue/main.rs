@@ -37,5 +37,6 @@ mod opening;
 mod postgres_server;
 mod registering;
 mod series_folders;
+mod space;
 mod sqlite_file;
 mod studies;

@@ -31,18 +31,18 @@ pub(crate) fn stored(series: &str, sop: &str, name: &str) -> InstanceStored {
     InstanceStored { object, ..changed(series, sop, |_| {}) }
 }
 
-fn uid(series: &str) -> SeriesInstanceUid {
+pub(crate) fn uid(series: &str) -> SeriesInstanceUid {
     SeriesInstanceUid::parse(series).unwrap()
 }
 
 /// The catalogue of an indexer that keeps.
-fn keeping(feed: Feed) -> Feed {
+pub(crate) fn keeping(feed: Feed) -> Feed {
     let catalog = feed.catalog.clone().listing_to_keep(true);
     Feed { catalog, ..feed }
 }
 
 /// Has the broker take all that waits to be announced.
-async fn announces(feed: &Feed) -> Vec<String> {
+pub(crate) async fn announces(feed: &Feed) -> Vec<String> {
     let waiting = feed.catalog.waiting_announcements(100).await.unwrap();
     let ids: Vec<_> = waiting.iter().map(|announcement| announcement.id).collect();
     feed.catalog.announced(&ids).await.unwrap();
@@ -54,7 +54,7 @@ async fn waiting(feed: &Feed) -> Vec<WaitingRevision> {
 }
 
 /// What waits, as `SeriesInstanceUID:Revision`.
-async fn named(feed: &Feed) -> Vec<String> {
+pub(crate) async fn named(feed: &Feed) -> Vec<String> {
     let waiting = waiting(feed).await;
     waiting.iter().map(|it| format!("{}:{}", it.series_instance_uid, it.revision)).collect()
 }
@@ -236,7 +236,7 @@ async fn the_list_is_read_in_parts_from_the_oldest_on(feed: Feed) {
 }
 
 /// A completion as the record has it.
-fn fact(series: &str, revision: u32, instances: u64) -> SeriesCompleted {
+pub(crate) fn fact(series: &str, revision: u32, instances: u64) -> SeriesCompleted {
     let fact = serde_json::json!({
         "SeriesInstanceUID": series, "Revision": revision, "Reason": "quiet", "Source": "dicom",
         "InstancesCount": instances, "StudyInstanceUID": "2.25.1", "PatientID": "7",

@@ -31,7 +31,10 @@ pub use request::{
     CompletionRequested, DeletionRequested, GoneRequested, RegistrationRequested, ReleaseRequested,
     TrustRequested,
 };
-pub use series::{DeletionReason, Reason, SeriesCompleted, SeriesDeleted, SeriesKept, Source};
+pub use series::{
+    DeletionReason, PurgeReason, Reason, SeriesCompleted, SeriesDeleted, SeriesKept, SeriesPurged,
+    Source,
+};
 pub use study::{SeriesOfStudy, StudyCompleted};
 
 use crate::subject::Subject;

@@ -306,3 +306,73 @@ impl Event for SeriesKept {
         self.kept_at
     }
 }
+
+/// Why the files of a series are no longer in the instance store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PurgeReason {
+    /// It was complete for longer than the store keeps files.
+    Retention,
+    /// It was the oldest when the files took more than they may.
+    Space,
+}
+
+impl PurgeReason {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Retention, Self::Space];
+
+    /// The word for it in events and in the catalogue.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Retention => "retention",
+            Self::Space => "space",
+        }
+    }
+}
+
+/// The files of the series and the folders of its revisions are no longer in the instance store. It stays in the
+/// catalogue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct SeriesPurged {
+    /// Series Instance UID (0020,000E).
+    #[serde(rename = "SeriesInstanceUID")]
+    pub series_instance_uid: SeriesInstanceUid,
+    /// Its last revision.
+    pub revision: u32,
+    /// Why its files are gone.
+    pub reason: PurgeReason,
+    /// Study Instance UID (0020,000D).
+    #[serde(rename = "StudyInstanceUID")]
+    pub study_instance_uid: String,
+    /// Modality (0008,0060).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub modality: Option<String>,
+    /// Instances whose files are gone.
+    pub instances_purged: u64,
+    /// Length of these files, together.
+    pub bytes: u64,
+    /// When, in the broker's time.
+    pub purged_at: Timestamp,
+    /// Sequence of the INSTANCES stream up to which it was decided: files of what comes after stay.
+    pub instances_sequence: u64,
+}
+
+impl Event for SeriesPurged {
+    const SOURCE: &'static str = INDEXER;
+
+    fn subject(&self) -> Subject {
+        let modality = self.modality.as_deref().unwrap_or_default();
+        Subject::series_purged(modality, &self.series_instance_uid)
+    }
+
+    /// It ends in no digit, as that of a deletion. A revision is purged once: what is sent again makes the next.
+    fn id(&self) -> String {
+        format!("{}:{}:purged", self.series_instance_uid, self.revision)
+    }
+
+    fn time(&self) -> Timestamp {
+        self.purged_at
+    }
+}

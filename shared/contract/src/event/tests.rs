@@ -215,6 +215,22 @@ fn a_kept_series_reads_as_its_golden_file() {
     agrees_with(&event, include_str!("../../golden/series_kept.json"));
 }
 
+#[test]
+fn a_purged_series_reads_as_its_golden_file() {
+    let event = SeriesPurged {
+        series_instance_uid: SeriesInstanceUid::parse("2.25.2").unwrap(),
+        revision: 2,
+        reason: PurgeReason::Retention,
+        study_instance_uid: "2.25.1".into(),
+        modality: Some("MR".into()),
+        instances_purged: 16,
+        bytes: 8_393_856,
+        purged_at: at("2026-03-03T04:05:16.75Z"),
+        instances_sequence: 1234,
+    };
+    agrees_with(&event, include_str!("../../golden/series_purged.json"));
+}
+
 fn study() -> StudyCompleted {
     let series = |uid, revision, instances_count, modality: &str| SeriesOfStudy {
         series_instance_uid: SeriesInstanceUid::parse(uid).unwrap(),

@@ -157,6 +157,13 @@ pub enum Subject {
         /// The series.
         series: UidTokens,
     },
+    /// `dicom.series.purged.<Modality>.<SeriesInstanceUID>`: its files are no longer in the instance store.
+    SeriesPurged {
+        /// Modality (0008,0060).
+        modality: Token,
+        /// The series.
+        series: UidTokens,
+    },
     /// `dicom.study.completed.<StudyInstanceUID>`.
     StudyCompleted {
         /// The study.
@@ -295,6 +302,12 @@ impl Subject {
         Self::SeriesKept { modality: Token::modality(modality), series: UidTokens::new(series) }
     }
 
+    /// Subject of `dicom.series.purged`.
+    #[must_use]
+    pub fn series_purged(modality: &str, series: &SeriesInstanceUid) -> Self {
+        Self::SeriesPurged { modality: Token::modality(modality), series: UidTokens::new(series) }
+    }
+
     /// Subject of `dicom.study.completed`.
     #[must_use]
     pub fn study_completed(study_instance_uid: &str) -> Self {
@@ -334,6 +347,7 @@ impl Subject {
             Self::SeriesCompleted { .. } => "dicom.series.completed",
             Self::SeriesDeleted { .. } => "dicom.series.deleted",
             Self::SeriesKept { .. } => "dicom.series.kept",
+            Self::SeriesPurged { .. } => "dicom.series.purged",
             Self::StudyCompleted { .. } => "dicom.study.completed",
             Self::Dead { .. } => "dicom.dead",
             Self::Undelivered { .. } => "dicom.dead.webhook",
@@ -352,7 +366,8 @@ impl Display for Subject {
             }
             Self::SeriesCompleted { modality, series }
             | Self::SeriesDeleted { modality, series }
-            | Self::SeriesKept { modality, series } => {
+            | Self::SeriesKept { modality, series }
+            | Self::SeriesPurged { modality, series } => {
                 write!(f, "{}.{}", modality.as_str(), series.as_str())
             }
             Self::Audit { service, kind } => write!(f, "{service}.{}", kind.as_str()),

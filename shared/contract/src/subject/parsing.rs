@@ -65,13 +65,14 @@ fn read(text: &str) -> Option<Subject> {
         ("request", "delete") => {
             Some(Subject::DeletionRequested { series: UidTokens::from_text(rest) })
         }
-        ("series", "completed" | "deleted" | "kept") => {
+        ("series", "completed" | "deleted" | "kept" | "purged") => {
             let (modality, series) = rest.split_once('.')?;
             let (modality, series) = (Token::read(modality), UidTokens::from_text(series));
             Some(match what {
                 "completed" => Subject::SeriesCompleted { modality, series },
                 "deleted" => Subject::SeriesDeleted { modality, series },
-                _ => Subject::SeriesKept { modality, series },
+                "kept" => Subject::SeriesKept { modality, series },
+                _ => Subject::SeriesPurged { modality, series },
             })
         }
         ("study", "completed") => {

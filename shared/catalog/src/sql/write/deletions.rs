@@ -104,7 +104,8 @@ impl CatalogWriter {
     ) -> Result<(), CatalogError> {
         let (series, last) = (&event.series_instance_uid, event.revision);
         let reason = removals::of_deletion(event.reason);
-        self.remove_files(connection, series, last, reason, event.deleted_at).await
+        let (all, at) = (i64::MAX, event.deleted_at);
+        self.remove_files(connection, series, last, all, reason, at).await
     }
 }
 

@@ -11,6 +11,7 @@ mod identities;
 pub(crate) mod losses;
 mod open_series;
 mod outbox;
+mod purges;
 mod registrations;
 mod releases;
 mod removals;

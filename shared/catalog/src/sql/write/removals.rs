@@ -85,35 +85,46 @@ impl CatalogWriter {
         Ok(())
     }
 
-    /// What a series had in the store up to a revision is no longer there: lists its files and folders, as far as this
+    /// What a series had in the store up to a revision and a sequence is no longer there: lists its files and folders, as far as this
     /// catalogue lists any, and says so in its history.
     pub(crate) async fn remove_files(
         &self,
         connection: &mut Connection,
         series: &SeriesInstanceUid,
         last: u32,
+        up_to: i64,
         reason: &str,
         at: Timestamp,
     ) -> Result<(), CatalogError> {
         if self.lists_to_remove() {
-            for statement in [
-                "insert into objects_to_remove
-                    (place, folder, sop_instance_uid, series_instance_uid, bytes, reason, listed_at)
-                 select object_key, false, sop_instance_uid, series_instance_uid, object_bytes, $2, $3
-                 from instances
-                 where series_instance_uid = $1 and object_key like 'spool/%'
-                     and length(object_key) <= 1024
-                 on conflict do nothing",
-                "insert into objects_to_remove
-                    (place, folder, sop_instance_uid, series_instance_uid, reason, listed_at)
-                 select kept_place, true, '', series_instance_uid, $2, $3 from revisions
-                 where series_instance_uid = $1 and kept_place is not null and removed_at is null
-                 on conflict do nothing",
+            let (last, at) = (i64::from(last), nanoseconds(at));
+            for (bound, statement) in [
+                (
+                    up_to,
+                    "insert into objects_to_remove (place, folder, sop_instance_uid,
+                         series_instance_uid, bytes, reason, listed_at)
+                     select object_key, false, sop_instance_uid, series_instance_uid,
+                         object_bytes, $2, $3
+                     from instances
+                     where series_instance_uid = $1 and stream_sequence <= $4
+                         and object_key like 'spool/%' and length(object_key) <= 1024
+                     on conflict do nothing",
+                ),
+                (
+                    last,
+                    "insert into objects_to_remove (place, folder, sop_instance_uid,
+                         series_instance_uid, reason, listed_at)
+                     select kept_place, true, '', series_instance_uid, $2, $3 from revisions
+                     where series_instance_uid = $1 and revision <= $4
+                         and kept_place is not null and removed_at is null
+                     on conflict do nothing",
+                ),
             ] {
                 sqlx::query(statement)
                     .bind(series.as_str())
                     .bind(reason)
-                    .bind(nanoseconds(at))
+                    .bind(at)
+                    .bind(bound)
                     .execute(&mut *connection)
                     .await?;
             }
