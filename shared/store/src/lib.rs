@@ -7,12 +7,14 @@
 mod error;
 mod files;
 mod objects;
+mod removing;
 mod series_folder;
 mod settings;
 mod spool;
 
 pub use error::StoreError;
 pub use objects::{CHUNK, Object, ObjectError, ObjectReader, Objects};
+pub use removing::{Removed, StoreRemover, ToSync};
 pub use series_folder::{KeepError, RevisionToKeep, SeriesFolder, SeriesFolders};
 pub use settings::{StoreSettings, StoreUrl};
 pub use spool::{Spool, Spooled, Writing};

@@ -24,10 +24,10 @@ use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 /// Where folders are until they are whole, from the root of the store.
-const KEEPING: &str = "keeping";
+pub(crate) const KEEPING: &str = "keeping";
 
 /// What the name of a folder begins with there that is about to be removed.
-const REMOVED: &str = "removed-";
+pub(crate) const REMOVED: &str = "removed-";
 
 /// The file beside the instances that says what they are.
 const MANIFEST: &str = "manifest.json";
