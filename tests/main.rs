@@ -74,6 +74,7 @@ mod sighup;
 mod specification;
 mod starting;
 mod stopping;
+mod store_space;
 mod stow;
 mod streams;
 mod studies;

@@ -21,31 +21,31 @@ use std::thread::JoinHandle;
 use tempfile::TempDir;
 
 /// A place for a store.
-struct Store {
-    folder: TempDir,
+pub(crate) struct Store {
+    pub(crate) folder: TempDir,
 }
 
 impl Store {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
     }
 
-    fn settings(&self) -> [(&'static str, &'static str); 2] {
+    pub(crate) fn settings(&self) -> [(&'static str, &'static str); 2] {
         let url = format!("file://{}", self.folder.path().display()).leak();
         [("STORE_URL", url), ("STORE_RESERVE", "0")]
     }
 
-    fn path(&self, key: &str) -> PathBuf {
+    pub(crate) fn path(&self, key: &str) -> PathBuf {
         self.folder.path().join(key)
     }
 
-    fn read(&self, key: &str) -> Vec<u8> {
+    pub(crate) fn read(&self, key: &str) -> Vec<u8> {
         fs::read(self.path(key)).unwrap()
     }
 }
 
 /// What was announced as kept so far.
-async fn kept(pipeline: &Ends) -> Vec<SeriesKept> {
+pub(crate) async fn kept(pipeline: &Ends) -> Vec<SeriesKept> {
     let mut events = pipeline.events("SERIES").await;
     events.retain(|event| event.subject.starts_with("dicom.series.kept."));
     let schemas = Schemas::read();
@@ -62,7 +62,7 @@ async fn kept(pipeline: &Ends) -> Vec<SeriesKept> {
 }
 
 /// Waits until a revision was announced as kept.
-async fn is_kept(pipeline: &Ends, series: &str, revision: u32) -> SeriesKept {
+pub(crate) async fn is_kept(pipeline: &Ends, series: &str, revision: u32) -> SeriesKept {
     let is_it =
         |it: &SeriesKept| it.series_instance_uid.as_str() == series && it.revision == revision;
     eventually(&format!("{series} revision {revision} to be kept"), async || {
@@ -72,7 +72,7 @@ async fn is_kept(pipeline: &Ends, series: &str, revision: u32) -> SeriesKept {
 }
 
 /// The events of the instances of a series, the latest of each.
-async fn instances(pipeline: &Ends, series: &str) -> BTreeMap<String, InstanceStored> {
+pub(crate) async fn instances(pipeline: &Ends, series: &str) -> BTreeMap<String, InstanceStored> {
     let events = pipeline.stored().await;
     let read = events.iter().map(|event| serde_json::from_slice(&event.payload).unwrap());
     let of_series = read.filter(|it: &InstanceStored| it.series_instance_uid.as_str() == series);
@@ -80,7 +80,7 @@ async fn instances(pipeline: &Ends, series: &str) -> BTreeMap<String, InstanceSt
 }
 
 /// What is wrong with the folder of a revision, if anything is.
-fn fault(folder: &Path) -> Option<String> {
+pub(crate) fn fault(folder: &Path) -> Option<String> {
     let Ok(manifest) = fs::read(folder.join("manifest.json")) else {
         return Some(format!("{} has no manifest", folder.display()));
     };
@@ -96,7 +96,7 @@ fn fault(folder: &Path) -> Option<String> {
 }
 
 /// The folders of all revisions in a store.
-fn folders(store: &Path) -> Vec<PathBuf> {
+pub(crate) fn folders(store: &Path) -> Vec<PathBuf> {
     let list = |folder: &Path| {
         let entries = fs::read_dir(folder).into_iter().flatten();
         entries.map(|entry| entry.unwrap().path()).collect::<Vec<_>>()

@@ -1,7 +1,9 @@
 //! Decisions, as the SERIES stream keeps them: each names the sequence of INSTANCES up to which it was made. What follows
 //! from one beside it, a series folder, follows it in the stream.
 
-use contract::event::{SeriesCompleted, SeriesDeleted, SeriesKept, Source, StudyCompleted};
+use contract::event::{
+    SeriesCompleted, SeriesDeleted, SeriesKept, SeriesPurged, Source, StudyCompleted,
+};
 use contract::subject::Subject;
 use jiff::Timestamp;
 
@@ -16,6 +18,8 @@ pub enum Decision {
     Study(Box<StudyCompleted>),
     /// A revision that was decided before is kept.
     Kept(Box<SeriesKept>),
+    /// The files of a series are no longer kept.
+    Purged(Box<SeriesPurged>),
 }
 
 impl Decision {
@@ -32,6 +36,9 @@ impl Decision {
                 Some(Self::Deleted(serde_json::from_slice(payload)?))
             }
             Ok(Subject::SeriesKept { .. }) => Some(Self::Kept(serde_json::from_slice(payload)?)),
+            Ok(Subject::SeriesPurged { .. }) => {
+                Some(Self::Purged(serde_json::from_slice(payload)?))
+            }
             Ok(Subject::StudyCompleted { .. }) => {
                 Some(Self::Study(serde_json::from_slice(payload)?))
             }
@@ -47,6 +54,7 @@ impl Decision {
             Self::Completed(decision) => decision.instances_sequence,
             Self::Deleted(decision) => Some(decision.instances_sequence),
             Self::Study(decision) => Some(decision.instances_sequence),
+            Self::Purged(decision) => Some(decision.instances_sequence),
             Self::Kept(_) => None,
         }
     }
@@ -60,6 +68,7 @@ impl Decision {
             Self::Completed(decision) => Some(decision.completed_at),
             Self::Deleted(decision) => Some(decision.deleted_at),
             Self::Study(decision) => Some(decision.completed_at),
+            Self::Purged(decision) => Some(decision.purged_at),
             Self::Kept(_) => None,
         }
     }
@@ -71,6 +80,8 @@ impl Decision {
         match &mut self {
             Self::Completed(decision) => decision.instances_sequence = None,
             Self::Study(decision) => decision.instances_sequence = 0,
+            // All that is there is of the stream that is gone.
+            Self::Purged(decision) => decision.instances_sequence = u64::MAX,
             Self::Deleted(_) | Self::Kept(_) => {}
         }
         self

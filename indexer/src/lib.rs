@@ -15,8 +15,10 @@ pub mod lag_metrics;
 pub mod lease;
 pub mod losses;
 pub mod metrics;
+pub mod purger;
 pub mod reading;
 pub mod record;
+pub mod remover;
 pub mod replay;
 pub mod restore;
 pub mod retention;
@@ -26,7 +28,7 @@ pub mod standby;
 pub mod ticks;
 
 use announcer::Announcer;
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use async_nats::Client;
 use catalog::{CatalogSettings, CatalogWriter};
 use completion::Senders;
@@ -37,6 +39,8 @@ use keeper::{Keeper, Keeping};
 use lease::{Ended, Lease};
 use losses::Losses;
 use metrics::IndexerMetrics;
+use purger::{Purger, Purging};
+use remover::{Remover, Removing};
 pub use settings::Settings;
 use shared::acknowledgements::Acknowledgements;
 use shared::audit::{AuditSettings, Auditor};
@@ -71,6 +75,8 @@ pub struct Indexer {
     announcer_health: Part,
     /// Where it has an instance store.
     keeping: Option<Keeping>,
+    /// There too.
+    space: Option<(Removing, Purging)>,
     losses: Losses,
     acknowledgements: Acknowledgements,
     refusals: Refusals,
@@ -100,6 +106,13 @@ impl Indexer {
         let (ack_wait, history) = (settings.ack_wait, settings.history);
         let retention = settings.catalog_retention()?;
         let keeping = Keeping::of(store, health, metrics);
+        let (store_retention, max_bytes) = (settings.store_retention()?, settings.store_max_bytes);
+        ensure!(
+            keeping.is_some() || store_retention.is_none() && max_bytes.is_none(),
+            "STORE_RETENTION and STORE_MAX_BYTES are of no use without STORE_URL"
+        );
+        let removing = Removing::of(store, settings.store_remove_after, metrics);
+        let space = removing.map(|it| (it, Purging::new(store_retention, max_bytes, metrics)));
         let auditor = Auditor::new(audit, Service::Indexer, &host_name(), metrics);
         let (refusals, metrics) = (metrics.refusals(), IndexerMetrics::registered(metrics));
         let losses = Losses::new(health.part("instances_stream"), metrics.clone());
@@ -116,6 +129,7 @@ impl Indexer {
             streams_health: health.part("streams"),
             announcer_health,
             keeping,
+            space,
             losses,
             acknowledgements,
             refusals,
@@ -150,13 +164,18 @@ impl Indexer {
         loop {
             self.metrics.stands_by();
             self.keeping.iter().for_each(Keeping::stands_by);
+            if let Some((removing, purging)) = &self.space {
+                removing.stands_by();
+                purging.stands_by();
+            }
             self.health.describe(ROLE, "standby");
             let taken = standby::take_over(&self.catalog, &parts, &stop).await;
             let Some(catalog) = taken.with_context(what)? else { return Ok(()) };
             for part in &parts {
                 part.not_ready("starting");
             }
-            let catalog = catalog.listing_to_keep(self.keeping.is_some());
+            let has_store = self.keeping.is_some();
+            let catalog = catalog.listing_to_keep(has_store).listing_to_remove(has_store);
             let indexed = self.index(nats, streams, &catalog, &stop).await;
             catalog.close().await;
             match indexed? {
@@ -229,6 +248,15 @@ impl Indexer {
                 keeper.run(stop.clone()).await;
             }
         };
+        let space = async {
+            if let Some((removing, purging)) = self.space.clone() {
+                let remover = Remover { removing, catalog: catalog.clone(), nats: nats.clone() };
+                let (catalog, nats) = (catalog.clone(), nats.clone());
+                let purger =
+                    Purger { purging, catalog, nats, outbox_filled: outbox_filled.clone() };
+                tokio::join!(remover.run(stop.clone()), purger.run(stop.clone()));
+            }
+        };
         let (audited, guarded) = (jetstream.clone(), jetstream.clone());
         let (metrics, done) = (self.metrics.clone(), CancellationToken::new());
         let indexed = async {
@@ -240,6 +268,7 @@ impl Indexer {
                 lag_metrics::run(nats.clone(), catalog.clone(), metrics, stop.clone()),
                 retention,
                 Box::pin(keeper),
+                Box::pin(space),
                 stream::guard_streams(&guarded, streams, &self.streams_health, &stop),
             );
             done.cancel();

@@ -1,11 +1,12 @@
 //! Settings of the indexer. Each is also an environment variable of the same name.
 
 use crate::senders::senders_of;
+use bytesize::ByteSize;
 use clap::Args;
 use completion::{Rules, Senders};
 use jiff::SignedDuration;
 use shared::senders::SendersFile;
-use shared::settings::{duration, duration_or_zero};
+use shared::settings::{duration, duration_or_zero, positive_size};
 use std::time::Duration;
 
 /// Settings of the indexer.
@@ -49,6 +50,19 @@ pub struct Settings {
     /// Retention of series in the catalogue, from their last completion [default: unlimited]
     #[arg(long, help_heading = "Catalogue", env = "CATALOG_RETENTION", value_parser = duration)]
     pub catalog_retention: Option<Duration>,
+
+    /// How long the files of a series stay in the instance store after it was last complete [default: for ever]
+    #[arg(long, env = "STORE_RETENTION", value_parser = duration)]
+    pub store_retention: Option<Duration>,
+
+    /// How much the files of complete series may take before those of the oldest are removed [default: no limit]
+    #[arg(long, env = "STORE_MAX_BYTES", value_parser = positive_size)]
+    pub store_max_bytes: Option<ByteSize>,
+
+    /// How long a file stays in the instance store at least after nothing names it any more, for those who have just
+    /// read where it is
+    #[arg(long, env = "STORE_REMOVE_AFTER", default_value = "1m", value_parser = duration)]
+    pub store_remove_after: Duration,
 }
 
 impl Settings {
@@ -58,6 +72,14 @@ impl Settings {
     /// When it is longer than the calendar.
     pub fn catalog_retention(&self) -> anyhow::Result<Option<SignedDuration>> {
         Ok(self.catalog_retention.map(SignedDuration::try_from).transpose()?)
+    }
+
+    /// How long files stay in the instance store after their series were complete; `None` for ever.
+    ///
+    /// # Errors
+    /// When it is longer than the calendar.
+    pub fn store_retention(&self) -> anyhow::Result<Option<SignedDuration>> {
+        Ok(self.store_retention.map(SignedDuration::try_from).transpose()?)
     }
 
     /// How long the series of a study must all have been complete; `None` when studies are not

@@ -172,6 +172,10 @@ impl Rebuilding {
                 self.catalog.restore_kept(fact).await?;
                 return Ok(());
             }
+            Decision::Purged(fact) => {
+                self.catalog.restore_purge(fact).await?;
+                return Ok(());
+            }
         };
         let restored = self.catalog.restore(decision).await?;
         if restored == Restored::Known {

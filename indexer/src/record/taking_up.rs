@@ -101,7 +101,10 @@ async fn play(
             Place::After(sequence) => sequence < playing.played(),
             Place::BeyondEnd | Place::Later => false,
         };
-        if is_passed {
+        if is_passed && matches!((&decision, place), (Decision::Purged(_), Place::FormerStream)) {
+            // By its sequence nobody can tell any more which files it was of. `store verify` finds those that are gone.
+            tracing::warn!("SERIES has a purge of before INSTANCES was made: passed over");
+        } else if is_passed {
             // The rows have what came afterwards too, so they are not what it says.
             note(catalog, &decision).await?;
             noted += 1;
@@ -132,6 +135,7 @@ async fn is_known(catalog: &CatalogWriter, decision: &Decision) -> Result<bool, 
         Decision::Deleted(decision) => catalog.has_deletion(decision).await,
         Decision::Study(decision) => catalog.has_study_completion(decision).await,
         Decision::Kept(_) => Ok(false),
+        Decision::Purged(fact) => catalog.has_purge(fact).await,
     }
 }
 
@@ -141,5 +145,7 @@ async fn note(catalog: &CatalogWriter, decision: &Decision) -> Result<(), Catalo
         Decision::Deleted(decision) => catalog.note_deletion(decision).await,
         Decision::Study(decision) => catalog.note_study(decision).await,
         Decision::Kept(fact) => catalog.restore_kept(fact).await.map(drop),
+        // What came later has a higher sequence.
+        Decision::Purged(fact) => catalog.restore_purge(fact).await.map(drop),
     }
 }
