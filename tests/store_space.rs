@@ -210,7 +210,7 @@ async fn the_oldest_series_go_when_there_is_too_much_and_an_open_one_stays() {
     let settings = [
         removing(&store),
         // One series of two instances is more than half of it.
-        vec![("STORE_MAX_BYTES", "3000"), ("QUIET_PERIOD", "1h"), ("ABORT_GRACE", "1h")],
+        vec![("STORE_MAX_BYTES", "6000"), ("QUIET_PERIOD", "1h"), ("ABORT_GRACE", "1h")],
     ];
     let collimator = Collimator::start_with(&settings.concat()).await;
     let open = SyntheticStudy::new().series("MR", 1).size(16, 16);
@@ -225,7 +225,7 @@ async fn the_oldest_series_go_when_there_is_too_much_and_an_open_one_stays() {
         let sent = tempfile::tempdir().unwrap();
         collimator.receives(study.write_to(sent.path()).unwrap()).await;
         let bytes = is_kept(&collimator, &series, 1).await.bytes;
-        assert!((1501..3000).contains(&bytes), "{bytes}");
+        assert!((3001..6000).contains(&bytes), "{bytes}");
         all.push(series);
     }
     let events = eventually("two purges", async || {
@@ -241,7 +241,7 @@ async fn the_oldest_series_go_when_there_is_too_much_and_an_open_one_stays() {
     assert_eq!(stays.len(), 3);
     has_spooled(&store, &stays).await;
     collimator.tells("series_purged_total{reason=\"space\"}", 2).await;
-    collimator.tells("store_max_bytes", 3000).await;
+    collimator.tells("store_max_bytes", 6000).await;
     scu.release().await;
 }
 

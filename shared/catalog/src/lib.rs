@@ -52,7 +52,7 @@ pub use records::{
     Details, InstanceRecord, RevisionRecord, SenderRecord, SeriesRecord, Statistics,
     StoredInstance, StudyRecord,
 };
-pub use removals::{ListedUpTo, ToRemove};
+pub use removals::{KeptFile, ListedUpTo, Place, ToRemove};
 pub use search::{
     ALL_KEPT, KEPT, LevelSearch, Listed, Matching, NONE_KEPT, Page, Position, SOME_KEPT,
     SeriesOrder, SeriesSearch, StoredOrder, StoredSearch, StudySearch,

@@ -1,6 +1,6 @@
 //! What is to be removed from the instance store, since nothing names it any more.
 
-use contract::event::DeletionReason;
+use contract::event::{DeletionReason, StoredObject};
 
 /// Why a file is listed whose instance was sent again unchanged: the earlier file has the same bytes.
 pub(crate) const RESENT: &str = "resent";
@@ -35,6 +35,28 @@ pub struct ListedUpTo {
     pub last: i64,
     /// Id of the last announcement that waited.
     pub(crate) announcement: i64,
+}
+
+/// An instance whose file is in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptFile {
+    /// SOP Instance UID.
+    pub sop_instance_uid: String,
+    /// The series that it is in.
+    pub series_instance_uid: String,
+    /// Its file.
+    pub object: StoredObject,
+}
+
+/// The folder of a revision that is in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The series.
+    pub series_instance_uid: String,
+    /// The completion of the series that the folder has.
+    pub revision: i64,
+    /// Where it is, from the root of the store.
+    pub place: String,
 }
 
 /// An entry as its row has it, and the file that its instance has now.

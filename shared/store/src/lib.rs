@@ -6,6 +6,7 @@
 
 mod error;
 mod files;
+mod inspecting;
 mod objects;
 mod removing;
 mod series_folder;
@@ -13,6 +14,7 @@ mod settings;
 mod spool;
 
 pub use error::StoreError;
+pub use inspecting::{InStore, Standing, StoreInspector};
 pub use objects::{CHUNK, Object, ObjectError, ObjectReader, Objects};
 pub use removing::{Removed, StoreRemover, ToSync};
 pub use series_folder::{KeepError, RevisionToKeep, SeriesFolder, SeriesFolders};

@@ -13,7 +13,7 @@ use crate::files::{FILE_MODE, make, sync};
 use crate::{StoreError, StoreSettings};
 use bytesize::ByteSize;
 use contract::event::{Reason, StoredObject};
-use folder_name::folder_name;
+pub(crate) use folder_name::folder_name;
 use jiff::Timestamp;
 use linking::Linking;
 use manifest::Manifest;
@@ -30,7 +30,7 @@ pub(crate) const KEEPING: &str = "keeping";
 pub(crate) const REMOVED: &str = "removed-";
 
 /// The file beside the instances that says what they are.
-const MANIFEST: &str = "manifest.json";
+pub(crate) const MANIFEST: &str = "manifest.json";
 
 /// Tries to give a folder its name while another keeper gives that name to its own.
 const TRIES: usize = 8;

@@ -9,11 +9,13 @@ use crate::records::{
     Details, InstanceRecord, RevisionRecord, SenderRecord, SeriesRecord, Statistics,
     StoredInstance, StudyRecord,
 };
+use crate::removals::{KeptFile, Place};
 use crate::search::{LevelSearch, Page, Position, SeriesSearch, StoredSearch, StudySearch};
 use crate::settings::CatalogSettings;
 use crate::sqlite;
 use contract::uid::{SeriesInstanceUid, StudyInstanceUid};
 use jiff::Timestamp;
+use std::collections::HashSet;
 use std::path::Path;
 
 /// The catalogue as the API has it, which reads it, and writes how far its webhooks are. Clones share its
@@ -110,6 +112,56 @@ impl CatalogReader {
         limit: u32,
     ) -> Result<Page<InstanceRecord>, CatalogError> {
         on!(self, one => one.instances(series, after, limit))
+    }
+
+    /// The instances whose files are in the instance store by the catalogue, after a SOP Instance UID.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn kept_files(&self, after: &str, limit: u32) -> Result<Vec<KeptFile>, CatalogError> {
+        on!(self, one => one.kept_files(after, limit))
+    }
+
+    /// One of them, as it is now.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn kept_file(
+        &self,
+        sop_instance_uid: &str,
+    ) -> Result<Option<KeptFile>, CatalogError> {
+        on!(self, one => one.kept_file(sop_instance_uid))
+    }
+
+    /// The folders of revisions that are in the instance store by the catalogue, after a series and revision.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn kept_places(
+        &self,
+        after: (&str, i64),
+        limit: u32,
+    ) -> Result<Vec<Place>, CatalogError> {
+        on!(self, one => one.kept_places(after, limit))
+    }
+
+    /// Those of one series, the latest first.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn kept_places_of(
+        &self,
+        series_instance_uid: &str,
+    ) -> Result<Vec<String>, CatalogError> {
+        on!(self, one => one.kept_places_of(series_instance_uid))
+    }
+
+    /// Which of these files and folders wait to be removed, or to be part of a folder.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn places_in_use(&self, places: &[String]) -> Result<HashSet<String>, CatalogError> {
+        on!(self, one => one.places_in_use(places))
     }
 
     /// How far INSTANCES has been read, if it ever was.

@@ -19,7 +19,7 @@ const MOST: usize = 200;
 const BEGINNING: usize = 120;
 
 /// The name for a text: the text itself if it is a UID, and never the name of anything else.
-pub(super) fn folder_name(text: &str) -> String {
+pub(crate) fn folder_name(text: &str) -> String {
     let name = utf8_percent_encode(text, ESCAPED).to_string();
     let is_reserved = RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(&name));
     match name.as_bytes().first() {

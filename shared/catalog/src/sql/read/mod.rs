@@ -13,5 +13,6 @@ pub(crate) mod qido;
 pub(crate) mod senders;
 pub(crate) mod series;
 mod statistics;
+mod store;
 pub(crate) mod studies;
 mod webhooks;
