@@ -14,5 +14,6 @@ pub mod pseudonym;
 pub mod readiness;
 pub mod send;
 pub mod series;
+pub mod store_verify;
 pub mod synthetic;
 mod watchdog;

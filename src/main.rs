@@ -13,6 +13,7 @@ use collimator::pseudonym::PseudonymCommand;
 use collimator::readiness;
 use collimator::send::{self, SendSettings};
 use collimator::series::{self, SeriesSettings};
+use collimator::store_verify::{self, StoreCommand};
 use collimator::synthetic::SyntheticStudy;
 use shared::senders::PasscodeHash;
 use shared::settings::CommonSettings;
@@ -60,6 +61,9 @@ enum Command {
     /// Copy the catalogue to another database
     #[command(subcommand)]
     Catalog(CatalogCommand),
+    /// Compare the instance store with the catalogue
+    #[command(subcommand)]
+    Store(StoreCommand),
     /// Exit with 0 if the API that runs with these settings is ready, for health checks
     Ready(Box<api::Settings>),
     /// Print the completion script of a shell
@@ -145,6 +149,12 @@ async fn run(args: Args, shutdown: Shutdown) -> anyhow::Result<ExitCode> {
                 copied = Box::pin(catalog_copy::run(command)) => copied?,
                 () = stop.cancelled() => return Ok(ExitCode::FAILURE),
             }
+        }
+        Some(Command::Store(command)) => {
+            return tokio::select! {
+                verified = Box::pin(store_verify::run(command)) => verified,
+                () = stop.cancelled() => Ok(ExitCode::FAILURE),
+            };
         }
         Some(Command::Ready(settings)) => return readiness::run(&settings).await,
         Some(Command::Series(settings)) => return Ok(series::run(settings, stop).await),

@@ -330,3 +330,74 @@ async fn what_can_not_be_removed_waits_and_holds_up_nothing() {
     fs::rename(&aside, store.path(lost)).unwrap();
     has_spooled(&store, &keys(&first)).await;
 }
+
+#[tokio::test]
+async fn verify_finds_what_is_missing_damaged_and_foreign_and_links_what_it_can() {
+    let store = Store::new();
+    let services = Services::start_with(&removing(&store)).await;
+    let study = SyntheticStudy::new().series("MR", 4).size(16, 16);
+    let series = study.series_instance_uids().remove(0);
+    let sent = tempfile::tempdir().unwrap();
+    services.receives(study.write_to(sent.path()).unwrap()).await;
+    let place = is_kept(&services, &series, 1).await.place;
+    let [(_, store_url), ..] = store.settings();
+    let verify = async |more: &[&str]| -> (Option<i32>, Value) {
+        let database = ["--database-url", services.database_url(), "--store-url", store_url];
+        let arguments = [&["store", "verify", "--json"], &database[..], more].concat();
+        let (code, printed) = services.command(&arguments).await;
+        let report = serde_json::from_str(&printed);
+        (code, report.unwrap_or_else(|error| panic!("{error}: {printed}")))
+    };
+    let places = |report: &Value, kind: &str| -> Vec<String> {
+        let of_kind = &report[kind];
+        let places: Vec<String> = serde_json::from_value(of_kind["Places"].clone()).unwrap();
+        assert_eq!(of_kind["Count"], places.len(), "{kind}");
+        places
+    };
+    let (code, whole) = verify(&[]).await;
+    assert_eq!((code, &whole["Instances"], &whole["Folders"]), (Some(0), &4.into(), &1.into()));
+    for kind in ["Missing", "Damaged", "Foreign", "Repaired"] {
+        assert_eq!(places(&whole, kind), [""; 0], "{kind}");
+    }
+
+    let events = instances(&services, &series).await;
+    let files: Vec<_> = events
+        .iter()
+        .map(|(sop, event)| {
+            (event.object.as_ref().unwrap().key.clone(), format!("{place}/{sop}.dcm"))
+        })
+        .collect();
+    let open = |key: &str| fs::OpenOptions::new().write(true).open(store.path(key)).unwrap();
+    // The first is gone, the second cut short, in the third a byte is another one, and of the fourth the link is gone.
+    fs::remove_file(store.path(&files[0].0)).unwrap();
+    open(&files[1].0).set_len(100).unwrap();
+    let mut other = store.read(&files[2].0);
+    *other.last_mut().unwrap() ^= 1;
+    fs::remove_file(store.path(&files[2].0)).unwrap();
+    fs::write(store.path(&files[2].0), other).unwrap();
+    fs::remove_file(store.path(&files[3].1)).unwrap();
+    // Beside them one that nobody knows, and one that an event may still name.
+    let shard = Path::new(&files[0].0).parent().unwrap().to_str().unwrap();
+    let (foreign, young) = (format!("{shard}/foreign-1.dcm"), format!("{shard}/young-1.dcm"));
+    fs::write(store.path(&young), "x").unwrap();
+    fs::write(store.path(&foreign), "x").unwrap();
+    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(7200);
+    open(&foreign).set_modified(long_ago).unwrap();
+
+    let (code, found) = verify(&[]).await;
+    assert_eq!((code, &found["Young"]), (Some(1), &1.into()));
+    assert_eq!(places(&found, "Missing"), [&*files[0].0, &files[3].1]);
+    // It is cut short in the folder too, where it is the same file.
+    assert_eq!(places(&found, "Damaged"), [&*files[1].0, &files[2].0, &files[1].1]);
+    assert_eq!(places(&found, "Foreign"), [&*foreign]);
+    let (_, sampled) = verify(&["--sample", "0"]).await;
+    assert_eq!(places(&sampled, "Damaged"), [&*files[1].0, &files[1].1], "by length alone");
+
+    let (code, repaired) = verify(&["--repair"]).await;
+    assert_eq!(code, Some(1), "the second has no other copy");
+    assert_eq!(places(&repaired, "Repaired"), [&*files[0].0, &files[2].0, &files[3].1]);
+    let (_, found) = verify(&[]).await;
+    assert_eq!(places(&found, "Missing"), [""; 0]);
+    assert_eq!(places(&found, "Damaged"), [&*files[1].0, &files[1].1]);
+    assert!(store.path(&foreign).exists(), "nothing is removed");
+}

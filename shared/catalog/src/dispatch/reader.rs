@@ -122,6 +122,14 @@ impl CatalogReader {
         on!(self, one => one.kept_files(after, limit))
     }
 
+    /// How many they are. This reads all rows.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn count_kept_files(&self) -> Result<u64, CatalogError> {
+        on!(self, one => one.count_kept_files())
+    }
+
     /// One of them, as it is now.
     ///
     /// # Errors

@@ -22,6 +22,7 @@ on_both!(
     a_series_that_is_open_or_not_kept_yet_is_not_purged,
     a_purged_instance_that_is_sent_again_is_stored_again,
     what_the_record_says_is_purged_names_no_files,
+    what_the_store_has_is_read_in_parts,
 );
 
 /// The catalogue of an indexer that keeps and removes.
@@ -294,6 +295,33 @@ async fn what_the_record_says_is_purged_names_no_files(feed: Feed) {
     assert_eq!(feed.catalog.count_to_remove().await.unwrap(), 0);
     assert_eq!(announces(&feed).await, [""; 0]);
     assert_eq!(named(&feed).await, [""; 0]);
+}
+
+async fn what_the_store_has_is_read_in_parts(feed: Feed) {
+    let mut feed = removing(feed);
+    feed.receive([stored("2.1", "3.1", "a"), stored("2.2", "3.2", "b"), stored("2.3", "3.3", "")])
+        .await;
+    complete_and_kept(&feed, "2.1", 1).await;
+    complete_and_kept(&feed, "2.2", 1).await;
+    feed.receive([stored("2.1", "3.4", "d"), resent("2.2", "3.2", "b", "c")]).await;
+    feed.complete("2.1").await.unwrap();
+    let reader = &feed.reader;
+    let first = reader.stored_instances("", 1).await.unwrap();
+    let rest = reader.stored_instances(&first[0].sop_instance_uid, 10).await.unwrap();
+    let keys: Vec<_> = first.iter().chain(&rest).map(|it| it.object.key.clone()).collect();
+    assert_eq!(keys, [key("a"), key("b"), key("d")]);
+    assert_eq!(reader.count_stored().await.unwrap(), 3);
+    assert_eq!(reader.stored_instance("3.1").await.unwrap().as_ref(), first.first());
+    assert_eq!(reader.stored_instance("3.3").await.unwrap(), None);
+    let places = reader.kept_places(("", 0), 10).await.unwrap();
+    let told: Vec<_> = places.iter().map(|it| it.place.as_str()).collect();
+    assert_eq!(told, ["2.25.1/2.1/1", "2.25.1/2.2/1"]);
+    assert_eq!(reader.kept_places(("2.1", 1), 10).await.unwrap(), places[1..]);
+    assert_eq!(reader.kept_places_of("2.1").await.unwrap(), ["2.25.1/2.1/1"]);
+    // One waits to be removed, one to be in a folder, and one is of nobody.
+    let asked = [key("c"), key("d"), key("z")];
+    let in_use: BTreeSet<_> = reader.places_in_use(&asked).await.unwrap().into_iter().collect();
+    assert_eq!(in_use, set([&key("c"), &key("d")]));
 }
 
 /// An indexer that another one has followed.

@@ -28,6 +28,13 @@ impl CatalogReader {
         Ok(rows.into_iter().map(kept).collect())
     }
 
+    pub(crate) async fn count_kept_files(&self) -> Result<u64, CatalogError> {
+        let mut connection = self.connection().await?;
+        let query = "select count(object_key) from instances";
+        let count: i64 = sqlx::query_scalar(query).fetch_one(&mut *connection).await?;
+        Ok(count.unsigned_abs())
+    }
+
     pub(crate) async fn kept_file(
         &self,
         sop_instance_uid: &str,
