@@ -125,8 +125,8 @@ async fn whatever_the_pipeline_says_is_as_its_schema_says() {
         said.contains("dicom.series.deleted").then_some(said)
     })
     .await;
-    // These take an outage of the broker, replicas, a source that is asked, or a completion that was held back, and are looked at where there
-    // are.
+    // These take an outage of the broker, replicas, a source that is asked, a completion that was held back, or a limit
+    // of the instance store, and are looked at where there are.
     let all: BTreeSet<_> = schemas.kinds().into_iter().map(str::to_owned).collect();
     let missing: Vec<_> = all.difference(&said).collect();
     assert_eq!(
@@ -136,7 +136,8 @@ async fn whatever_the_pipeline_says_is_as_its_schema_says() {
             "dicom.evidence.answered",
             "dicom.evidence.asked",
             "dicom.ingest.resumed",
-            "dicom.request.release"
+            "dicom.request.release",
+            "dicom.series.purged"
         ]
     );
 }

@@ -4,7 +4,7 @@
 use async_nats::Client;
 use bytesize::ByteSize;
 use catalog::{CatalogWriter, ToPurge};
-use contract::event::SeriesPurged;
+use contract::event::{PurgeReason, SeriesPurged};
 use jiff::{SignedDuration, Timestamp};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -60,6 +60,9 @@ impl Purging {
             "series_purged",
             "Series whose files were purged from the instance store, by why they were",
         );
+        for reason in PurgeReason::ALL {
+            purged.get_or_create(&ByReason { reason: reason.as_str() }).inc_by(0);
+        }
         Self { retention, max_bytes, bytes, purged }
     }
 

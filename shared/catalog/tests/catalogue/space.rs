@@ -306,13 +306,13 @@ async fn what_the_store_has_is_read_in_parts(feed: Feed) {
     feed.receive([stored("2.1", "3.4", "d"), resent("2.2", "3.2", "b", "c")]).await;
     feed.complete("2.1").await.unwrap();
     let reader = &feed.reader;
-    let first = reader.stored_instances("", 1).await.unwrap();
-    let rest = reader.stored_instances(&first[0].sop_instance_uid, 10).await.unwrap();
+    let first = reader.kept_files("", 1).await.unwrap();
+    let rest = reader.kept_files(&first[0].sop_instance_uid, 10).await.unwrap();
     let keys: Vec<_> = first.iter().chain(&rest).map(|it| it.object.key.clone()).collect();
     assert_eq!(keys, [key("a"), key("b"), key("d")]);
-    assert_eq!(reader.count_stored().await.unwrap(), 3);
-    assert_eq!(reader.stored_instance("3.1").await.unwrap().as_ref(), first.first());
-    assert_eq!(reader.stored_instance("3.3").await.unwrap(), None);
+    assert_eq!(reader.count_kept_files().await.unwrap(), 3);
+    assert_eq!(reader.kept_file("3.1").await.unwrap().as_ref(), first.first());
+    assert_eq!(reader.kept_file("3.3").await.unwrap(), None);
     let places = reader.kept_places(("", 0), 10).await.unwrap();
     let told: Vec<_> = places.iter().map(|it| it.place.as_str()).collect();
     assert_eq!(told, ["2.25.1/2.1/1", "2.25.1/2.2/1"]);
