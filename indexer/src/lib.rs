@@ -235,20 +235,22 @@ impl Indexer {
         };
         // Whoever has lost the lease stops, as if told to.
         let stop = stop.child_token();
-        let retention = async {
+        // In memory of their own, each from where it is made: a future that is moved into another one takes its size in both,
+        // and together they are more than the stack takes.
+        let retention = Box::pin(async {
             if let Some(retention) = self.retention {
                 let (catalog, nats) = (catalog.clone(), nats.clone());
                 retention::run(catalog, nats, retention, outbox_filled.clone(), stop.clone()).await;
             }
-        };
-        let keeper = async {
+        });
+        let keeper = Box::pin(async {
             if let Some(keeping) = self.keeping.clone() {
                 let (catalog, outbox_filled) = (catalog.clone(), outbox_filled.clone());
                 let keeper = Keeper { keeping, catalog, announced, outbox_filled };
                 keeper.run(stop.clone()).await;
             }
-        };
-        let space = async {
+        });
+        let space = Box::pin(async {
             if let Some((removing, purging)) = self.space.clone() {
                 let remover = Remover { removing, catalog: catalog.clone(), nats: nats.clone() };
                 let (catalog, nats) = (catalog.clone(), nats.clone());
@@ -256,32 +258,30 @@ impl Indexer {
                     Purger { purging, catalog, nats, outbox_filled: outbox_filled.clone() };
                 tokio::join!(remover.run(stop.clone()), purger.run(stop.clone()));
             }
-        };
+        });
         let (audited, guarded) = (jetstream.clone(), jetstream.clone());
         let (metrics, done) = (self.metrics.clone(), CancellationToken::new());
-        let indexed = async {
-            // In memory of their own: together they are more than the stack takes.
+        let indexed = Box::pin(async {
             tokio::join!(
                 Box::pin(driver.run(stop.clone())),
                 Box::pin(announcer.run(stop.clone())),
                 history::run(nats.clone(), jetstream, self.history, stop.clone()),
                 lag_metrics::run(nats.clone(), catalog.clone(), metrics, stop.clone()),
                 retention,
-                Box::pin(keeper),
-                Box::pin(space),
+                keeper,
+                space,
                 stream::guard_streams(&guarded, streams, &self.streams_health, &stop),
             );
             done.cancel();
-        };
-        let kept = async {
+        });
+        let kept = Box::pin(async {
             let kept = tokio::select! {
                 kept = lease.keep(&done) => kept,
                 by = standby::keep(catalog) => Ok(Ended::Superseded(by)),
             };
             stop.cancel();
             kept
-        };
-        let kept = Box::pin(kept);
+        });
         let both = async { tokio::join!(indexed, kept).1 };
         self.auditor.run_audited(async { audited }, both).await
     }
