@@ -51,17 +51,17 @@ pub struct Settings {
     #[arg(long, help_heading = "Catalogue", env = "CATALOG_RETENTION", value_parser = duration)]
     pub catalog_retention: Option<Duration>,
 
-    /// How long the files of a series stay in the instance store after it was last complete [default: for ever]
-    #[arg(long, env = "STORE_RETENTION", value_parser = duration)]
+    /// Retention of the files of a series in the instance store, from its last completion [default: unlimited]
+    #[arg(long, help_heading = "Instance store", env = "STORE_RETENTION", value_parser = duration)]
     pub store_retention: Option<Duration>,
 
-    /// How much the files of complete series may take before those of the oldest are removed [default: no limit]
-    #[arg(long, env = "STORE_MAX_BYTES", value_parser = positive_size)]
+    /// Maximum size of the files of complete series; the oldest series are purged first [default: unlimited]
+    #[arg(long, help_heading = "Instance store", env = "STORE_MAX_BYTES", value_parser = positive_size)]
     pub store_max_bytes: Option<ByteSize>,
 
-    /// How long a file stays in the instance store at least after nothing names it any more, for those who have just
-    /// read where it is
-    #[arg(long, env = "STORE_REMOVE_AFTER", default_value = "1m", value_parser = duration)]
+    /// Time that a file stays in the instance store after the catalogue stopped naming it, for readers that have just
+    /// looked it up
+    #[arg(long, help_heading = "Instance store", env = "STORE_REMOVE_AFTER", default_value = "1m", value_parser = duration)]
     pub store_remove_after: Duration,
 }
 
