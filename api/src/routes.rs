@@ -28,13 +28,13 @@ use crate::studies::operations::StudyOperations;
 use crate::webhooks::Webhooks;
 use crate::webhooks::operations::WebhookOperations;
 use crate::{
-    dashboard, dead_letters, deployment, events, receivers, senders, series, statistics, stow,
-    studies, webhooks,
+    dashboard, dead_letters, deployment, events, openapi, receivers, senders, series, statistics,
+    stow, studies, webhooks,
 };
 use catalog::CatalogReader;
 use poem::endpoint::make_sync;
 use poem::web::Html;
-use poem::{Endpoint, EndpointExt, IntoEndpoint, Request, Response, Route};
+use poem::{Endpoint, EndpointExt, IntoEndpoint, IntoResponse as _, Request, Response, Route};
 use poem_openapi::{LicenseObject, OpenApiService};
 use shared::audit::Auditor;
 use shared::health::{self, Health, Part};
@@ -53,18 +53,18 @@ const LICENSE: &str = "https://spdx.org/licenses/";
 /// The part of the health that is the catalogue.
 pub(crate) const CATALOGUE: &str = "catalogue";
 
-/// All documented operations.
+/// All documented operations, in the order in which people need them: the documentation has it.
 type Documented = (
     SeriesOperations,
     StudyOperations,
-    StatisticsOperations,
-    SenderOperations,
-    ReceiverOperations,
     EventOperations,
+    StowOperations,
     WebhookOperations,
     DeadLetterOperations,
+    SenderOperations,
+    StatisticsOperations,
     DeploymentOperations,
-    StowOperations,
+    ReceiverOperations,
 );
 
 impl Ruled for Documented {
@@ -72,14 +72,14 @@ impl Ruled for Documented {
         let of_resources: [&[OperationRules]; 10] = [
             &series::operations::RULES,
             &studies::operations::RULES,
-            &statistics::operations::RULES,
-            &senders::operations::RULES,
-            &receivers::operations::RULES,
             &events::operations::RULES,
+            &stow::operations::RULES,
             &webhooks::operations::RULES,
             &dead_letters::operations::RULES,
+            &senders::operations::RULES,
+            &statistics::operations::RULES,
             &deployment::operations::RULES,
-            &stow::operations::RULES,
+            &receivers::operations::RULES,
         ];
         of_resources.concat()
     }
@@ -97,14 +97,14 @@ pub fn service(
     let operations = Guarded((
         SeriesOperations::new(catalog.clone(), broker.clone()),
         StudyOperations::new(catalog.clone()),
-        StatisticsOperations::new(catalog.clone(), broker.clone()),
-        SenderOperations::new(catalog.clone(), broker.clone()),
-        ReceiverOperations::new(broker.clone()),
         EventOperations::new(events),
+        StowOperations::new(stow),
         WebhookOperations::new(webhooks.clone()),
         DeadLetterOperations::new(DeadLetters::new(broker.clone(), webhooks)),
-        DeploymentOperations::new(broker),
-        StowOperations::new(stow),
+        SenderOperations::new(catalog.clone(), broker.clone()),
+        StatisticsOperations::new(catalog, broker.clone()),
+        DeploymentOperations::new(broker.clone()),
+        ReceiverOperations::new(broker),
     ));
     OpenApiService::new(operations, "Collimator", env!("CARGO_PKG_VERSION"))
         .description(DESCRIPTION)
@@ -132,9 +132,10 @@ pub fn routes(
     let http_metrics = HttpMetrics::registered(&metrics);
     let service = service(catalog.clone(), broker, events, webhooks, stow);
     let dicom_web = dicomweb::routes(&catalog, store);
-    let documented_paths = DocumentedPaths::of(&service.spec(), &Documented::rules());
-    let specification = service.spec_endpoint();
-    let swagger_ui = documentation(&service.swagger_ui_html());
+    let unordered = service.spec();
+    let documented_paths = DocumentedPaths::of(&unordered, &Documented::rules());
+    let document = openapi::document::of(&service).unwrap_or_else(|_| unordered.clone());
+    let swagger_ui = documentation(&service.swagger_ui_html().replacen(&unordered, &document, 1));
     let operations = Arc::new(service.into_endpoint().map_to_response());
     let storing = operations.clone();
     let guard = Arc::new(guard);
@@ -152,7 +153,10 @@ pub fn routes(
         .at(health::LIVE, health::live())
         .at(health::READY, ready)
         .at("/metrics", metrics::route(metrics))
-        .at("/openapi.json", specification)
+        .at(
+            "/openapi.json",
+            make_sync(move |_| document.clone().with_content_type("application/json")),
+        )
         .nest("/docs", swagger_ui)
         .nest(qido::ROOT, dicom_web)
         .nest("/", operations)

@@ -2,6 +2,7 @@
 
 pub mod attributes;
 mod completion_rules;
+pub mod document;
 mod examples;
 pub mod responses;
 pub mod rules;

@@ -198,6 +198,24 @@ async fn the_spec_is_the_committed_one() {
 }
 
 #[tokio::test]
+async fn the_documentation_begins_with_what_people_need_first() {
+    let api = api(true).await;
+    let spec = api.client.get("/openapi.json").send().await.0.into_body();
+    let spec = spec.into_string().await.unwrap();
+    let page = api.client.get("/docs").send().await.0.into_body().into_string().await.unwrap();
+    assert!(page.contains(&spec), "Swagger UI shows another document");
+    let place = |path: &str| spec.find(&format!("\"{path}\":")).unwrap();
+    let order = ["/store", "/series", "/series/{SeriesInstanceUID}", "/studies", "/events"];
+    assert!(order.map(place).is_sorted(), "{:?}", order.map(place));
+    let spec: Value = serde_json::from_str(&spec).unwrap();
+    let tags = spec["tags"].as_array().unwrap();
+    assert!(tags.iter().all(|tag| tag["description"].is_string()), "{tags:?}");
+    let tags: Vec<_> = tags.iter().map(|tag| tag["name"].as_str().unwrap()).collect();
+    assert_eq!(tags[..4], ["Series", "Studies", "Events", "STOW-RS"]);
+    assert_eq!(tags.len(), 10, "{tags:?}");
+}
+
+#[tokio::test]
 async fn the_docs_need_no_network() {
     let api = api(true).await;
     let docs = api.client.get("/docs").send().await;
