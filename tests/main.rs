@@ -25,6 +25,7 @@ mod dcmdump;
 mod dead_letters;
 mod deleting;
 mod deploying;
+mod developing;
 mod dicomweb;
 mod disagreeing;
 mod doctor_command;

@@ -1,5 +1,6 @@
 //! The HTTP API over the catalogue: a folder for each resource, and the middleware around all of them.
 
+pub mod asyncapi;
 pub mod auth;
 pub mod broker;
 mod dashboard;

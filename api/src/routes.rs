@@ -28,8 +28,8 @@ use crate::studies::operations::StudyOperations;
 use crate::webhooks::Webhooks;
 use crate::webhooks::operations::WebhookOperations;
 use crate::{
-    dashboard, dead_letters, deployment, events, openapi, receivers, senders, series, statistics,
-    stow, studies, webhooks,
+    asyncapi, dashboard, dead_letters, deployment, events, openapi, receivers, senders, series,
+    statistics, stow, studies, webhooks,
 };
 use catalog::CatalogReader;
 use poem::endpoint::make_sync;
@@ -44,7 +44,8 @@ use std::sync::Arc;
 const DESCRIPTION: &str = "Collimator receives DICOM from a PACS or a modality, knows when each \
 series is complete, and tells everyone: here, and as `dicom.series.completed.>` on NATS. \
 DICOMweb clients search the same catalogue by QIDO-RS under `/dicom-web`, retrieve what is kept by \
-WADO-RS, and send instances by STOW-RS.";
+WADO-RS, and send instances by STOW-RS. The events on NATS are described in \
+[AsyncAPI](/asyncapi).";
 
 /// Where the licences are, of which one chooses. OpenAPI 3.0 knows their name and a place, and no SPDX
 /// expression.
@@ -149,7 +150,7 @@ pub fn routes(
             Ok(request)
         }
     });
-    Route::new()
+    asyncapi::add_to(Route::new())
         .at(health::LIVE, health::live())
         .at(health::READY, ready)
         .at("/metrics", metrics::route(metrics))

@@ -10,6 +10,7 @@ pub mod indexing;
 pub mod issuer;
 pub mod link;
 pub mod listening;
+pub mod node;
 pub mod pipeline;
 pub mod process;
 pub mod prometheus;
