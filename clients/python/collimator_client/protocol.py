@@ -92,6 +92,7 @@ def listening(
 
 def is_passing(error: Exception) -> bool:
     """Whether it is worth it to listen again: the connection broke, or NATS is away."""
-    return isinstance(error, httpx.TransportError) or (
-        isinstance(error, CollimatorError) and error.status in (502, 503, 504)
-    )
+    if isinstance(error, CollimatorError):
+        return error.status in (502, 503, 504)
+    # What this side got wrong stays wrong.
+    return not isinstance(error, (httpx.LocalProtocolError, httpx.UnsupportedProtocol))
