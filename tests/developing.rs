@@ -1,7 +1,7 @@
 //! What developers get beside the service: the AsyncAPI document and the clients.
 
 use crate::harness::node::node;
-use crate::harness::pipeline::free_addr;
+use crate::harness::pipeline::{Process, free_addr};
 use crate::harness::{Collimator, python};
 use crate::keeping::Store;
 use crate::tokens::create;
@@ -43,6 +43,20 @@ async fn the_asyncapi_document_passes_the_official_parser() {
 }
 
 const CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/clients/python");
+
+/// Whether a file that was made is the committed one.
+fn is_committed(made: &Path, committed: &Path) {
+    if std::env::var_os("UPDATE_CLIENTS").is_some() {
+        std::fs::copy(made, committed).unwrap();
+    }
+    let [made, found] = [made, committed].map(|path| std::fs::read_to_string(path).unwrap());
+    assert!(
+        made == found,
+        "the API changed; look at what `UPDATE_CLIENTS=1 cargo test -p collimator --test pipeline \
+         developing` makes of {}",
+        committed.display()
+    );
+}
 
 /// What the client and its test need.
 const PACKAGES: [&str; 4] = ["httpx==0.28.1", "mypy==2.4.1", "numpy==2.2.6", "pydicom==3.0.1"];
@@ -95,22 +109,13 @@ async fn the_python_client_is_typed_and_follows_from_the_specification() {
     let Some(client) = Client::in_place().await else { return };
     let folder = tempfile::tempdir().unwrap();
     let generator = format!("{CLIENT}/generate.py");
-    if std::env::var_os("UPDATE_CLIENTS").is_some() {
-        client.runs(&[&generator, &format!("{CLIENT}/collimator_client")], folder.path()).await;
-    }
     client.runs(&[&generator, folder.path().to_str().unwrap()], folder.path()).await;
     for name in ["models.py", "sync_client.py"] {
-        let committed = std::fs::read_to_string(format!("{CLIENT}/collimator_client/{name}"));
-        let made = std::fs::read_to_string(folder.path().join(name)).unwrap();
-        assert!(
-            made == committed.unwrap(),
-            "look at what `UPDATE_CLIENTS=1 cargo test -p collimator --test pipeline developing` makes of {name}"
-        );
+        let committed = format!("{CLIENT}/collimator_client/{name}");
+        is_committed(&folder.path().join(name), Path::new(&committed));
     }
-    let script = format!("{CLIENT}/tests/end_to_end.py");
-    let mypy = ["-m", "mypy", "--strict", "-p", "collimator_client"];
-    client.runs(&mypy, folder.path()).await;
-    client.runs(&["-m", "mypy", "--strict", &generator, &script], folder.path()).await;
+    let package = format!("{CLIENT}/collimator_client");
+    client.runs(&["-m", "mypy", "--strict", &package, &generator], folder.path()).await;
 }
 
 #[tokio::test]
@@ -138,4 +143,82 @@ async fn the_python_client_does_what_it_says() {
     let arguments = [&script, &collimator.api, &reader, &admin, &port, SECRET, work];
     let arguments: Vec<_> = arguments.into_iter().chain(uids.iter().map(String::as_str)).collect();
     assert_eq!(client.runs(&arguments, folder.path()).await, "all is well\n");
+}
+
+#[tokio::test]
+async fn the_types_of_typescript_follow_from_the_specification_and_are_strict() {
+    let Some(node) = node().await else { return };
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let runs = async |script: &str, arguments: &[&str]| {
+        let script = node.script(script);
+        let output = node.run(root, &[&[script.as_str()], arguments].concat()).await;
+        let said = [output.stdout, output.stderr].concat();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let made = folder.path().join("openapi.d.ts");
+    let arguments = ["--root-types", "--root-types-no-schema-prefix", "--output"];
+    let arguments = [&["api/openapi.json"], &arguments[..], &[made.to_str().unwrap()]].concat();
+    runs("openapi-typescript/bin/cli.js", &arguments).await;
+    is_committed(&made, &root.join("clients/typescript/openapi.d.ts"));
+    let options = ["--strict", "--noEmit", "--allowJs", "--checkJs", "--target", "es2022"];
+    let modules = ["--module", "esnext", "--moduleResolution", "bundler"];
+    let library = ["--lib", "es2022,dom,dom.asynciterable"];
+    let files = ["clients/typescript/usage.ts", "examples/node/follow.mjs"];
+    runs("typescript/bin/tsc", &[&options[..], &modules, &library, &files].concat()).await;
+}
+
+#[tokio::test]
+async fn the_examples_for_http_list_download_and_follow_and_make_volumes() {
+    let (Some(client), Some(node)) = (Client::in_place().await, node().await) else { return };
+    let (store, folder) = (Store::new(), tempfile::tempdir().unwrap());
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let path = |name: &str| examples.join(name).display().to_string();
+    let collimator = Collimator::start_with(&store.settings()).await;
+    let position = folder.path().join("position.txt");
+    let at = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let environment = [
+        at("API_URL", &collimator.api),
+        at("LAST_EVENT_ID", "INSTANCES:1"),
+        at("PYTHONPATH", client.path.to_str().unwrap()),
+        at("POSITION_FILE", position.to_str().unwrap()),
+        at("STORE", store.url().strip_prefix("file://").unwrap()),
+    ];
+    let environment: Vec<_> =
+        environment.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+    let starts = |program: &str, arguments: &[&str], environment: &[(&str, String)]| {
+        Process::start_with(Path::new(program), arguments, folder.path(), environment)
+    };
+    let study = SyntheticStudy::new().series("CT", 3).size(16, 16);
+    let [uid] = study.series_instance_uids().try_into().unwrap();
+    collimator.receives(study.write_to(&folder.path().join("study")).unwrap()).await;
+
+    let volumes = path("python/volumes.py");
+    let shape = format!("volume: {uid} revision 1 shape (3, 16, 16) spacing (");
+    for place in ["STORE", "none"] {
+        std::fs::write(&position, "INSTANCES:1").unwrap();
+        let kept = environment.iter().filter(|(name, _)| *name != "STORE" || place == "STORE");
+        let environment: Vec<_> = kept.cloned().collect();
+        let mut process = starts("python3", &[&volumes], &environment);
+        process.says("the volume", |line| line.starts_with(&shape).then_some(())).await;
+    }
+
+    let mut follow =
+        starts(node.program.to_str().unwrap(), &[&path("node/follow.mjs")], &environment);
+    let complete = format!("complete: {uid} 3 released");
+    follow.says("the completion", |line| (line == complete).then_some(())).await;
+
+    let files = folder.path().join("files");
+    let mut series = starts(
+        "python3",
+        &[&path("python/series.py"), "CT", files.to_str().unwrap()],
+        &environment,
+    );
+    let listed = format!("{uid}: 3 files, complete since ");
+    series.says("the series", |line| line.starts_with(&listed).then_some(())).await;
+    let into = folder.path().to_str().unwrap();
+    let mut latest = starts("bash", &[&path("curl/latest.sh"), into], &environment);
+    let zip = format!("{into}/{uid}.zip");
+    latest.says("the archive", |line| (line == zip).then_some(())).await;
+    assert_eq!(std::fs::read(&zip).unwrap()[..2], *b"PK");
 }

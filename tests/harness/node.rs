@@ -15,9 +15,10 @@ const PACKAGES: [&str; 3] =
 
 /// Node.js with the packages.
 pub struct Node {
-    program: PathBuf,
+    /// The program.
+    pub program: PathBuf,
     /// The folder that has `node_modules`.
-    pub folder: PathBuf,
+    folder: PathBuf,
 }
 
 /// Node.js with the packages, or `None` when it can't be had here (which is said).
