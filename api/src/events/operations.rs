@@ -24,7 +24,7 @@ pub struct EventOperations {
 
 #[derive(Tags)]
 enum Group {
-    /// What happens, as it happens.
+    /// Server-sent events: what happens, as it happens.
     Events,
 }
 

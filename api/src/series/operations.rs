@@ -41,7 +41,7 @@ pub struct SeriesOperations {
 
 #[derive(Tags)]
 enum Group {
-    /// What is known of series, one record each.
+    /// Series and their state, one record each.
     Series,
 }
 

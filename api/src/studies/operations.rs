@@ -26,7 +26,7 @@ pub struct StudyOperations {
 
 #[derive(Tags)]
 enum Group {
-    /// What their series come to, one record each.
+    /// Studies with the totals of their series, one record each.
     Studies,
 }
 
