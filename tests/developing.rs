@@ -1,5 +1,6 @@
 //! What developers get beside the service: the AsyncAPI document and the clients.
 
+use crate::harness::browser::Browser;
 use crate::harness::node::node;
 use crate::harness::pipeline::{Process, free_addr};
 use crate::harness::{Collimator, python};
@@ -43,6 +44,21 @@ async fn the_asyncapi_document_passes_the_official_parser() {
 }
 
 const CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/clients/python");
+
+#[tokio::test]
+async fn the_page_of_events_shows_each_with_its_keys_and_an_example() {
+    let Some(browser) = Browser::start().await else { return };
+    let collimator = Collimator::start().await;
+    browser.open(&format!("{}/asyncapi", collimator.api)).await;
+    let channels = include_str!("../api/asyncapi.json").matches("\"address\":").count();
+    let shown = format!("document.querySelectorAll('section').length === {channels}");
+    browser.waits_for(&shown).await;
+    let of = "document.getElementById('dicom.series.completed').textContent";
+    for text in ["dicom.series.completed.{Modality}", "InstancesCount", "ce-type: dicom.series"] {
+        browser.waits_for(&format!("{of}.includes('{text}')")).await;
+    }
+    browser.keeps("asyncapi").await;
+}
 
 /// Whether a file that was made is the committed one.
 fn is_committed(made: &Path, committed: &Path) {
