@@ -182,7 +182,8 @@ pub async fn run(
     let (settings_of_indexer, store) = (&settings.indexer, &settings.ingest.store);
     let catalog = catalog_settings;
     let indexer =
-        Indexer::new(settings_of_indexer, senders, store, audit, catalog, &health, &metrics)?;
+        Indexer::new(settings_of_indexer, senders, store, audit, catalog, &health, &metrics)?
+            .with_public_url(settings.api.public_url.as_ref());
 
     let (broker, nats_url) = match &settings.nats_url {
         Some(url) => (None, url.clone()),

@@ -163,7 +163,17 @@ async fn what_is_kept_is_what_was_sent_byte_for_byte() {
     let files = files(&study);
     let (status, answer) = store(&collimator.api, STUDIES, &files).await;
     assert_eq!((status, said(&answer, STORED).len()), (200, 4), "{answer}");
-    assert_eq!(answer["00081190"], json!({"vr": "UR"}));
+    let url = format!("{}{STUDIES}/{}", collimator.api, study.study_instance_uid());
+    assert_eq!(answer["00081190"], json!({"vr": "UR", "Value": [url]}));
+    for item in answer[STORED]["Value"].as_array().unwrap() {
+        let (url, sop) = (&item["00081190"]["Value"][0], &item["00081155"]["Value"][0]);
+        let url = url.as_str().unwrap();
+        assert!(url.ends_with(&format!("/instances/{}", sop.as_str().unwrap())), "{url}");
+        eventually(&format!("{url} to be served"), async || {
+            (reqwest::get(url).await.unwrap().status() == 200).then_some(())
+        })
+        .await;
+    }
     let events = events(&collimator).await;
     assert_eq!((events.len(), place.files().len()), (4, 4));
     for (event, file) in events.iter().zip(&files) {

@@ -5,7 +5,9 @@
 
 use anyhow::Context as _;
 use catalog::{CatalogWriter, WaitingRevision};
+use contract::dicomweb::DicomwebUrls;
 use contract::event::SeriesKept;
+use contract::uid::SeriesInstanceUid;
 use jiff::Timestamp;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
@@ -19,6 +21,7 @@ use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 /// How often the list is looked at without being told: a completion is on it before it is announced.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -36,6 +39,8 @@ const MOST_RETRIES: usize = 10_000;
 #[derive(Debug, Clone)]
 pub struct Keeping {
     folders: SeriesFolders,
+    /// Where the API serves what is kept, if that is known.
+    urls: Option<DicomwebUrls>,
     health: Part,
     kept: Counter,
     failures: Counter,
@@ -54,7 +59,25 @@ impl Keeping {
             "Tries to make the folder of a revision that failed and are repeated",
         );
         let waiting = metrics.gauge("series_to_keep", "Revisions of series that wait to be kept");
-        Some(Self { folders, health, kept, failures, waiting })
+        Some(Self { folders, urls: None, health, kept, failures, waiting })
+    }
+
+    /// The same, served by the API that clients reach at this URL, if that is known.
+    #[must_use]
+    pub fn served_at(self, public_url: Option<&Url>) -> Self {
+        Self { urls: public_url.map(|url| DicomwebUrls::of_api(url.as_str())), ..self }
+    }
+
+    /// The DICOMweb service that serves what is kept, if that is known.
+    #[must_use]
+    pub fn service(&self) -> Option<&str> {
+        self.urls.as_ref().map(DicomwebUrls::base)
+    }
+
+    /// Where a series is retrieved, if that is known.
+    fn retrieve_url(&self, study: &str, series: &SeriesInstanceUid) -> Option<String> {
+        let urls = self.urls.as_ref().filter(|_| !study.is_empty())?;
+        Some(urls.series(study, series.as_str()))
     }
 
     /// Whether it does its work.
@@ -216,6 +239,9 @@ impl Keeper {
             bytes: folder.bytes,
             place: folder.place,
             manifest_blake3: folder.manifest_blake3,
+            retrieve_url: self
+                .keeping
+                .retrieve_url(&listed.study_instance_uid, &waiting.series_instance_uid),
             kept_at: Timestamp::now(),
         };
         let to_keep = RevisionToKeep {

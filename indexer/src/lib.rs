@@ -56,6 +56,7 @@ use std::time::Duration;
 use store::StoreSettings;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 /// What the indexer tells of itself beside its readiness: whether it is the one that writes, `active`, or a `standby`.
 const ROLE: &str = "role";
@@ -139,6 +140,12 @@ impl Indexer {
         })
     }
 
+    /// With the URL by which clients reach the API, if that is known: events say where series are retrieved that are kept.
+    #[must_use]
+    pub fn with_public_url(self, public_url: Option<&Url>) -> Self {
+        Self { keeping: self.keeping.map(|keeping| keeping.served_at(public_url)), ..self }
+    }
+
     /// Whether the broker acknowledges its announcements.
     #[must_use]
     pub fn acknowledgements(&self) -> Acknowledgements {
@@ -174,8 +181,12 @@ impl Indexer {
             for part in &parts {
                 part.not_ready("starting");
             }
-            let has_store = self.keeping.is_some();
-            let catalog = catalog.listing_to_keep(has_store).listing_to_remove(has_store);
+            let keeping = self.keeping.as_ref();
+            let has_store = keeping.is_some();
+            let catalog = catalog
+                .listing_to_keep(has_store)
+                .listing_to_remove(has_store)
+                .with_files_at(keeping.and_then(Keeping::service));
             let indexed = self.index(nats, streams, &catalog, &stop).await;
             catalog.close().await;
             match indexed? {

@@ -14,12 +14,14 @@ use shared::nodes::Node;
 use shared::senders::SendersSettings;
 use shared::settings::{CommonSettings, NatsSettings, StreamSettings};
 use shared::sighup::Sighup;
+use shared::web_url::base_url;
 use shared::{admin, shutdown, stream};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use store::StoreSettings;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 /// An event of a backlog is a hundred small allocations, made by one thread and freed by another. With
 /// the C library's allocator these were a third of all that the indexer did.
@@ -43,6 +45,10 @@ struct Args {
     catalog: CatalogSettings,
     #[command(flatten)]
     store: StoreSettings,
+    /// Where clients reach the API, for the `RetrieveURL` of events about series that are kept: `https://HOST`, with a path
+    /// if a proxy adds one [default: none, events have no such URL]
+    #[arg(long, env = "PUBLIC_URL", value_parser = base_url)]
+    public_url: Option<Url>,
     #[command(flatten)]
     nats: NatsSettings,
     #[command(flatten)]
@@ -96,7 +102,8 @@ async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
     let nats_health = health.part("nats");
     let (senders, store) = (&args.senders, &args.store);
     let indexer =
-        Indexer::new(&args.indexer, senders, store, &args.audit, args.catalog, &health, &metrics)?;
+        Indexer::new(&args.indexer, senders, store, &args.audit, args.catalog, &health, &metrics)?
+            .with_public_url(args.public_url.as_ref());
     let serve = async {
         match stream::connect(&args.nats, "indexer", nats_health, &stop).await? {
             Some(nats) => {

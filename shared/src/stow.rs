@@ -16,6 +16,10 @@ pub const CLIENT_ADDRESS: &str = "collimator-client-address";
 /// The header in which the API says the name of the token that a request had, if it had one.
 pub const CLIENT_NAME: &str = "collimator-client-name";
 
+/// The header in which the API says at which DICOMweb service its client retrieves what is kept, where anything can be
+/// retrieved.
+pub const RETRIEVE_FROM: &str = "collimator-retrieve-from";
+
 /// Shortest secret that is taken, in characters: nobody tries that many.
 const SHORTEST: usize = 32;
 

@@ -1,14 +1,18 @@
 //! The DICOM JSON model (PS3.18 annex F) of what the catalogue has by keyword.
 
-use crate::dicomweb::retrieve::urls::Urls;
 use catalog::{ALL_KEPT, Attribute, Details, KEPT, NONE_KEPT};
 use contract::attributes::{REQUEST_ATTRIBUTES, Vr};
+use contract::dicomweb::DicomwebUrls;
 use serde_json::{Map, Value, json};
 
 /// One result: the attributes that were asked for, by tag. One without a value is there and empty. Where instances are
 /// kept, `urls` are where they are retrieved.
 #[must_use]
-pub(crate) fn result(details: &Details, attributes: &[&Attribute], urls: Option<&Urls>) -> Value {
+pub(crate) fn result(
+    details: &Details,
+    attributes: &[&Attribute],
+    urls: Option<&DicomwebUrls>,
+) -> Value {
     let mut result = Map::new();
     let text = |vr: &str, value: &str| json!({ "vr": vr, "Value": [value] });
     result.insert("00080005".to_owned(), text("CS", "ISO_IR 192"));
@@ -29,11 +33,11 @@ pub(crate) fn result(details: &Details, attributes: &[&Attribute], urls: Option<
 }
 
 /// Where a result is retrieved: an instance, a series or a study, whatever it names.
-fn url(details: &Details, urls: &Urls) -> Option<String> {
+fn url(details: &Details, urls: &DicomwebUrls) -> Option<String> {
     let uid = |keyword: &str| details.get(keyword).and_then(Value::as_str);
     let study = uid("StudyInstanceUID").filter(|study| !study.is_empty())?;
     Some(match (uid("SeriesInstanceUID"), uid("SOPInstanceUID")) {
-        (Some(series), Some(instance)) => urls.of_instance(study, series, instance),
+        (Some(series), Some(instance)) => urls.instance(study, series, instance),
         (Some(series), None) => urls.series(study, series),
         _ => urls.study(study),
     })

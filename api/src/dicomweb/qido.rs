@@ -6,14 +6,12 @@ use crate::dicomweb::retrieve::{InstanceStore, accept};
 use crate::http::problem::{FieldError, Problem};
 use crate::stow;
 use catalog::{CatalogReader, Level};
+pub(crate) use contract::dicomweb::ROOT;
 use poem::http::{HeaderValue, Method, StatusCode, header};
 use poem::{Endpoint, IntoResponse, Request, Response, Route};
 use serde_json::Value;
 use shared::media_type::{MediaType, split};
 use std::collections::HashMap;
-
-/// Where its resources are.
-pub(crate) const ROOT: &str = "/dicom-web";
 
 /// Whether a path is one of its own.
 pub(crate) fn serves(path: &str) -> bool {

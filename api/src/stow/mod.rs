@@ -6,17 +6,19 @@ mod payload;
 pub mod settings;
 
 use crate::auth::caller::Caller;
+use crate::dicomweb::retrieve::InstanceStore;
 use crate::http::problem::Problem;
 use crate::server::uploads::Uploads;
 use anyhow::Context as _;
 use bytes::Bytes;
+use contract::dicomweb::DicomwebUrls;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Limited};
 use poem::http::{HeaderValue, Method, Request as HttpRequest, StatusCode, Uri, header};
 use poem::{Body, Endpoint, IntoResponse, Request, Response};
 use serde_json::Value;
 use shared::http_client::{AGENT, Client, Trust, chain, client};
-use shared::stow::{CLIENT_ADDRESS, CLIENT_NAME, STUDIES, StowToken};
+use shared::stow::{CLIENT_ADDRESS, CLIENT_NAME, RETRIEVE_FROM, STUDIES, StowToken};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +35,7 @@ const NOT_HERE: &str = "instances are not taken here: STOW_URL names no receiver
 #[derive(Debug, Clone, Default)]
 pub struct Stow {
     receiver: Option<Arc<Receiver>>,
+    store: InstanceStore,
     uploads: Uploads,
 }
 
@@ -63,6 +66,12 @@ impl Stow {
         Ok(Self { receiver: Some(Arc::new(Receiver { client, url, token })), ..Self::default() })
     }
 
+    /// The same, whose answers say where what is kept in `store` can be retrieved.
+    #[must_use]
+    pub fn with_store(self, store: InstanceStore) -> Self {
+        Self { store, ..self }
+    }
+
     /// The connections on which something is being stored.
     #[must_use]
     pub fn uploads(&self) -> Uploads {
@@ -75,7 +84,8 @@ impl Stow {
             return Err(Problem::new(StatusCode::NOT_IMPLEMENTED, NOT_HERE));
         };
         let _upload = self.uploads.begin(request.remote_addr().as_socket_addr().copied());
-        let passed_on = receiver.request(request, body).map_err(|error| {
+        let urls = self.store.urls(request);
+        let passed_on = receiver.request(request, body, urls.as_ref()).map_err(|error| {
             tracing::error!(%error, "a STOW-RS request could not be passed on");
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the request can't be passed on")
         })?;
@@ -107,6 +117,7 @@ impl Receiver {
         &self,
         request: &Request,
         body: Body,
+        urls: Option<&DicomwebUrls>,
     ) -> anyhow::Result<HttpRequest<BoxBody<Bytes, io::Error>>> {
         let path = request.uri().path();
         let mut passed_on = HttpRequest::post(format!("{}{path}", self.url))
@@ -118,6 +129,9 @@ impl Receiver {
             for value in request.headers().get_all(&name) {
                 passed_on = passed_on.header(&name, value);
             }
+        }
+        if let Some(urls) = urls {
+            passed_on = passed_on.header(RETRIEVE_FROM, urls.base());
         }
         if let Some(caller) = request.data::<Caller>() {
             if let Some(peer) = caller.peer {

@@ -72,7 +72,7 @@ impl IntoResponse for StoredInstances {
 #[derive(Debug, Serialize, Object)]
 #[oai(example)]
 struct StoreInstancesResponse {
-    /// Retrieve URL: empty
+    /// Retrieve URL of the study, if instances are kept and all of these are of one study; else empty
     #[oai(rename = "00081190")]
     #[serde(rename = "00081190")]
     retrieve_url: Element,
@@ -80,7 +80,7 @@ struct StoreInstancesResponse {
     #[oai(rename = "00081198", skip_serializing_if_is_none)]
     #[serde(rename = "00081198", skip_serializing_if = "Option::is_none")]
     failed: Option<Element>,
-    /// Referenced SOP Sequence: the instances that are stored
+    /// Referenced SOP Sequence: the instances that are stored, each with its Retrieve URL (0008,1190), empty if it is not kept
     #[oai(rename = "00081199", skip_serializing_if_is_none)]
     #[serde(rename = "00081199", skip_serializing_if = "Option::is_none")]
     referenced: Option<Element>,

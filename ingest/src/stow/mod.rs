@@ -15,6 +15,7 @@ use crate::audit;
 use crate::intake::Intake;
 use crate::server::connection::{Reception, new_id, span};
 use answer::{Answer, RefusedHead, problem, refuse_accept};
+use contract::dicomweb::DicomwebUrls;
 use contract::event::{AssociationIdentity, Ending};
 use contract::uid::StudyInstanceUid;
 use http_body_util::BodyExt as _;
@@ -30,7 +31,7 @@ use shared::audit::code;
 use shared::connection_limit::{Full, Place};
 use shared::media_type::MediaType;
 use shared::metrics::Refused;
-use shared::stow::{CLIENT_ADDRESS, CLIENT_NAME, STUDIES, StowToken};
+use shared::stow::{CLIENT_ADDRESS, CLIENT_NAME, RETRIEVE_FROM, STUDIES, StowToken};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,6 +62,8 @@ pub(crate) struct Stow {
 struct Asked {
     parts: Multipart,
     study: Option<StudyInstanceUid>,
+    /// Where its sender retrieves what is kept of it.
+    retrieve_from: Option<DicomwebUrls>,
 }
 
 impl Stow {
@@ -160,9 +163,9 @@ impl Stow {
         answered: oneshot::Sender<Answer>,
     ) {
         let intake: &Intake = &self.reception.intake;
-        let Asked { parts, study } = asked;
+        let Asked { parts, study, retrieve_from } = asked;
         let delivery = intake.delivery(identity);
-        let response = StoreResponse::default();
+        let response = StoreResponse::retrieved_from(retrieve_from);
         let mut request =
             StowRequest { intake, body, parts, delivery, study, response, is_in_part: false };
         let received = request.receive().await;
@@ -277,7 +280,9 @@ fn asked<B>(request: &Request<B>) -> Result<Asked, RefusedHead> {
     };
     let parts = Multipart::new(boundary)
         .map_err(|error| RefusedHead::new(StatusCode::BAD_REQUEST, error.to_string()))?;
-    Ok(Asked { parts, study: study.flatten() })
+    let retrieve_from = request.headers().get(RETRIEVE_FROM).and_then(|url| url.to_str().ok());
+    let retrieve_from = retrieve_from.map(DicomwebUrls::of_service);
+    Ok(Asked { parts, study: study.flatten(), retrieve_from })
 }
 
 /// The answer to a request that was received.

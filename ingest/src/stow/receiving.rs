@@ -132,7 +132,11 @@ impl StowRequest<'_> {
                     receiving.push(&bytes).await;
                     self.delivery.progress(&mut heartbeat, &receiving).await;
                 }
-                self.delivery.store(&announced, self.study.as_ref(), receiving.finish()).await
+                let received = receiving.finish();
+                let is_kept = received.object.is_some();
+                let study = self.study.as_ref();
+                let stored = self.delivery.store(&announced, study, received).await;
+                stored.map(|identity| (identity, is_kept))
             }
             Err(refusal) => {
                 while self.content().await?.is_some() {}
@@ -141,7 +145,7 @@ impl StowRequest<'_> {
             }
         };
         match stored {
-            Ok(identity) => self.response.stored(&identity),
+            Ok((identity, is_kept)) => self.response.stored(&identity, is_kept),
             Err(refusal) => self.refused(&meta, &refusal),
         }
         Ok(())

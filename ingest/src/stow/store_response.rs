@@ -3,6 +3,8 @@
 use super::file_head::FileMetaUids;
 use crate::instance::identity::InstanceIdentity;
 use crate::instance::refusal::Refusal;
+use contract::dicomweb::DicomwebUrls;
+use contract::uid::StudyInstanceUid;
 use dimse::Status;
 use hyper::StatusCode;
 use serde_json::Value;
@@ -14,6 +16,10 @@ const MAX_UID_LENGTH: usize = 64;
 /// What became of each instance of a request.
 #[derive(Debug, Default)]
 pub(super) struct StoreResponse {
+    /// Where instances can be retrieved that are kept.
+    retrieve_from: Option<DicomwebUrls>,
+    /// The study of all instances that can be.
+    study: OfStudy,
     /// Items of the Referenced SOP Sequence (0008,1199).
     stored: Items,
     /// Items of the Failed SOP Sequence (0008,1198).
@@ -24,6 +30,18 @@ pub(super) struct StoreResponse {
     is_our_fault: bool,
     /// Why the last one of them failed.
     last_failure: String,
+}
+
+/// Which study can be retrieved, of a request that may bring instances of several.
+#[derive(Debug, Default)]
+enum OfStudy {
+    /// None so far.
+    #[default]
+    None,
+    /// The one that is here.
+    One(String),
+    /// There are two or more, and no URL for all of them.
+    Several,
 }
 
 /// Items of a sequence, as JSON with commas between them.
@@ -44,11 +62,28 @@ impl Items {
 }
 
 impl StoreResponse {
-    /// An instance is stored.
-    pub(super) fn stored(&mut self, identity: &InstanceIdentity) {
+    /// Of a request whose sender retrieves what is kept from here, if that is known.
+    #[must_use]
+    pub(super) fn retrieved_from(retrieve_from: Option<DicomwebUrls>) -> Self {
+        Self { retrieve_from, ..Self::default() }
+    }
+
+    /// An instance is stored, and kept or not.
+    pub(super) fn stored(&mut self, identity: &InstanceIdentity, is_kept: bool) {
         let uids = references(&identity.sop_class_uid, identity.sop_instance_uid.as_str());
-        // Retrieve URL: empty, since nothing can be retrieved here.
-        self.stored.push(&format!("{{{uids},\"00081190\":{{\"vr\":\"UR\"}}}}"));
+        let study = identity.study_instance_uid.as_ref().map(StudyInstanceUid::as_str);
+        let retrieve_url = self.retrieve_from.as_ref().zip(study).filter(|_| is_kept);
+        let retrieve_url = retrieve_url.map(|(urls, study)| {
+            self.study = match &self.study {
+                OfStudy::None => OfStudy::One(study.to_owned()),
+                OfStudy::One(same) if same == study => OfStudy::One(study.to_owned()),
+                _ => OfStudy::Several,
+            };
+            let series = identity.series_instance_uid.as_str();
+            urls.instance(study, series, identity.sop_instance_uid.as_str())
+        });
+        let retrieve_url = url(retrieve_url.as_deref());
+        self.stored.push(&format!("{{{uids},\"00081190\":{retrieve_url}}}"));
     }
 
     /// An instance is refused.
@@ -104,7 +139,11 @@ impl StoreResponse {
     /// The answer's body.
     #[must_use]
     pub(super) fn json(&self) -> String {
-        let mut json = String::from("{\"00081190\":{\"vr\":\"UR\"}");
+        let study = match (&self.retrieve_from, &self.study) {
+            (Some(urls), OfStudy::One(study)) => Some(urls.study(study)),
+            _ => None,
+        };
+        let mut json = format!("{{\"00081190\":{}", url(study.as_deref()));
         // Tags come in ascending order (section F.2.2).
         for (tag, items) in
             [("00081198", &self.failed), ("00081199", &self.stored), ("0008119A", &self.unknown)]
@@ -129,6 +168,14 @@ fn uid(uid: &str) -> String {
     match &uid[..uid.floor_char_boundary(MAX_UID_LENGTH)] {
         "" => "{\"vr\":\"UI\"}".to_owned(),
         uid => format!("{{\"vr\":\"UI\",\"Value\":[{}]}}", Value::from(uid)),
+    }
+}
+
+/// A Retrieve URL: empty where nothing can be retrieved.
+fn url(url: Option<&str>) -> String {
+    match url {
+        None => "{\"vr\":\"UR\"}".to_owned(),
+        Some(url) => format!("{{\"vr\":\"UR\",\"Value\":[{}]}}", Value::from(url)),
     }
 }
 
@@ -165,17 +212,42 @@ mod tests {
             (0, &[&ours, &ours], 503),
         ] {
             let mut response = StoreResponse::default();
-            (0..stored).for_each(|_| response.stored(&identity("2.25.3")));
+            (0..stored).for_each(|_| response.stored(&identity("2.25.3"), true));
             failed.iter().for_each(|refusal| response.failed(&meta("2.25.4"), refusal));
             assert_eq!(response.status(), status, "{stored} {failed:?}");
         }
     }
 
     #[test]
+    fn what_is_kept_has_a_url_and_a_request_of_one_study_has_its_url_too() {
+        let of = |study: &str, sop: &str| InstanceIdentity {
+            study_instance_uid: Some(StudyInstanceUid::parse(study).unwrap()),
+            ..identity(sop)
+        };
+        let mut response =
+            StoreResponse::retrieved_from(Some(DicomwebUrls::of_api("https://a.example")));
+        let said = |response: &StoreResponse| {
+            let json: Value = serde_json::from_str(&response.json()).unwrap();
+            let url = |of: &Value| of["00081190"]["Value"][0].as_str().map(str::to_owned);
+            let items = json["00081199"]["Value"].as_array().unwrap().iter().map(url);
+            (url(&json), items.collect::<Vec<_>>())
+        };
+        response.stored(&of("2.25.8", "2.25.3"), false);
+        assert_eq!(said(&response), (None, vec![None]));
+        response.stored(&of("2.25.9", "2.25.4"), true);
+        response.stored(&identity("2.25.5"), true);
+        let study = "https://a.example/dicom-web/studies/2.25.9";
+        let kept = Some(format!("{study}/series/2.25.1/instances/2.25.4"));
+        assert_eq!(said(&response), (Some(study.to_owned()), vec![None, kept, None]));
+        response.stored(&of("2.25.8", "2.25.3"), true);
+        assert_eq!(said(&response).0, None);
+    }
+
+    #[test]
     fn each_instance_is_in_one_of_the_sequences() {
         let mut response = StoreResponse::default();
         let refusal = Refusal::new(Status::CannotUnderstand, "cause", "");
-        response.stored(&identity("2.25.3"));
+        response.stored(&identity("2.25.3"), true);
         response.failed(&meta("2.\"25"), &refusal);
         response.failed(&meta("2.25.5"), &refusal);
         response.failed(&meta(""), &refusal);

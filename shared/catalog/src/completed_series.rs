@@ -3,6 +3,7 @@
 use crate::encoding::{optional_timestamp, revision, timestamp, word};
 use crate::error::CatalogError;
 use crate::identities;
+use contract::dicomweb::DicomwebUrls;
 use contract::event::{SeriesCompleted, Source};
 use contract::uid::SeriesInstanceUid;
 
@@ -49,8 +50,9 @@ impl CompletedSeries {
         series: &SeriesInstanceUid,
         changes: Changes<'_>,
     ) -> Result<SeriesCompleted, CatalogError> {
-        let retrieve_url = changes.retrieve_from.map(|service| {
-            format!("{service}/studies/{}/series/{series}", self.study_instance_uid)
+        let study = Some(&self.study_instance_uid).filter(|study| !study.is_empty());
+        let retrieve_url = changes.retrieve_from.zip(study).map(|(service, study)| {
+            DicomwebUrls::of_service(service).series(study, series.as_str())
         });
         Ok(SeriesCompleted {
             series_instance_uid: series.clone(),

@@ -3,6 +3,7 @@
 
 pub mod attributes;
 pub mod bounded;
+pub mod dicomweb;
 pub mod digest;
 pub mod event;
 pub mod subject;

@@ -5,9 +5,10 @@ use super::extents::File;
 use super::failure::Failure;
 use super::instances::Instances;
 use super::open;
-use super::urls::Urls;
+use super::urls::url_of;
 use crate::dicomweb::data_set::json::Metadata;
 use bytes::Bytes;
+use contract::dicomweb::DicomwebUrls;
 use store::Objects;
 
 /// Bytes that are written at a time.
@@ -17,7 +18,7 @@ const CHUNK: usize = 64 * 1024;
 pub(crate) struct MetadataList {
     instances: Instances,
     objects: Objects,
-    urls: Urls,
+    urls: DicomwebUrls,
     study: String,
     current: Option<(File, Metadata)>,
     state: State,
@@ -65,14 +66,19 @@ impl Chunks for MetadataList {
 }
 
 impl MetadataList {
-    pub(crate) fn new(instances: Instances, objects: Objects, urls: Urls, study: String) -> Self {
+    pub(crate) fn new(
+        instances: Instances,
+        objects: Objects,
+        urls: DicomwebUrls,
+        study: String,
+    ) -> Self {
         Self { instances, objects, urls, study, current: None, state: State::Begin }
     }
 
     async fn next_file(&mut self) -> Result<Option<(File, Metadata)>, Failure> {
         while let Some(instance) = self.instances.next().await? {
             let Some(object) = instance.object() else { continue };
-            let place = format!("{}/bulkdata", self.urls.instance(&self.study, &instance));
+            let place = format!("{}/bulkdata", url_of(&self.urls, &self.study, &instance));
             let file = File {
                 object: open(&self.objects, &instance).await?,
                 transfer_syntax_uid: instance.transfer_syntax_uid,

@@ -19,6 +19,7 @@ mod zip;
 use crate::dicomweb::qido::{self, ROOT};
 use crate::http::problem::Problem;
 use catalog::{CatalogReader, StoredInstance};
+use contract::dicomweb::DicomwebUrls;
 use contract::uid::{SeriesInstanceUid, StudyInstanceUid};
 use failure::Failure;
 use instances::{Survey, Target};
@@ -27,7 +28,7 @@ use poem::{Endpoint, IntoResponse, Request, Response};
 use std::collections::HashMap;
 use store::{Object, ObjectError, Objects};
 use url::Url;
-use urls::Urls;
+use urls::urls_of;
 
 /// What is retrieved from: nothing without an instance store. Clones share it.
 #[derive(Debug, Clone, Default)]
@@ -44,8 +45,8 @@ impl InstanceStore {
     }
 
     /// Where things are for the client of a request, if anything can be retrieved.
-    pub(crate) fn urls(&self, request: &Request) -> Option<Urls> {
-        self.objects.as_ref().map(|_| Urls::of(request, self.public_url.as_ref()))
+    pub(crate) fn urls(&self, request: &Request) -> Option<DicomwebUrls> {
+        self.objects.as_ref().map(|_| urls_of(request, self.public_url.as_ref()))
     }
 }
 
@@ -74,7 +75,7 @@ struct Retrieval<'a> {
     request: &'a Request,
     catalog: &'a CatalogReader,
     objects: &'a Objects,
-    urls: Urls,
+    urls: DicomwebUrls,
     target: Target,
     survey: Survey,
 }
@@ -116,7 +117,7 @@ impl Retrieve {
                           received without STORE_URL";
             return Err(Problem::not_found(detail));
         }
-        let urls = Urls::of(request, self.store.public_url.as_ref());
+        let urls = urls_of(request, self.store.public_url.as_ref());
         let is_partial = survey.kept < survey.catalogued;
         let missing = survey.catalogued - survey.kept;
         let retrieval =

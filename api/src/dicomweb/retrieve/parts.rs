@@ -6,16 +6,17 @@ use super::chunks::Chunks;
 use super::failure::Failure;
 use super::instances::Instances;
 use super::open;
-use super::urls::Urls;
+use super::urls::url_of;
 use super::zip::Zip;
 use bytes::Bytes;
 use catalog::StoredInstance;
+use contract::dicomweb::DicomwebUrls;
 use store::{Object, Objects};
 
 /// How files are put together.
 pub(crate) enum Envelope {
     /// Each after a head with its media type and place (PS3.18 section 8.6.1.2), below the URL of DICOMweb.
-    Multipart { boundary: Boundary, urls: Urls, study: String },
+    Multipart { boundary: Boundary, urls: DicomwebUrls, study: String },
     /// In an archive.
     Zip(Zip),
 }
@@ -131,7 +132,7 @@ impl Envelope {
             Self::Multipart { boundary, urls, study } => {
                 let syntax = &instance.transfer_syntax_uid;
                 let content_type = format!("{DICOM}; transfer-syntax={syntax}");
-                boundary.head(&content_type, &urls.instance(study, instance))
+                boundary.head(&content_type, &url_of(urls, study, instance))
             }
             Self::Zip(zip) => zip.begin(instance, length),
         }

@@ -10,6 +10,7 @@ use super::instances::Instances;
 use super::metadata::MetadataList;
 use super::parts::{Boundary, Envelope, Parts};
 use super::ranges::{Asked, asked};
+use super::urls::url_of;
 use super::zip::Zip;
 use super::{Retrieval, open};
 use crate::dicomweb::data_set::pixel_data::{BulkData, Extent, NoFrame, PixelData, bulk_data};
@@ -237,7 +238,7 @@ impl Retrieval<'_> {
     /// Where a part of the only instance is.
     fn place(&self, what: &str) -> String {
         let instance = self.survey.first.as_ref();
-        let place = instance.map(|it| self.urls.instance(self.target.study.as_str(), it));
+        let place = instance.map(|it| url_of(&self.urls, self.target.study.as_str(), it));
         format!("{}/{what}", place.unwrap_or_default())
     }
 

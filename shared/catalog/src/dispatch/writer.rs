@@ -82,6 +82,16 @@ impl CatalogWriter {
         }
     }
 
+    /// The same catalogue, whose completions say that series which have files are retrieved from this DICOMweb service, if
+    /// nothing else is known of their sender.
+    #[must_use]
+    pub fn with_files_at(self, service: Option<&str>) -> Self {
+        match self {
+            Self::Sqlite(one) => Self::Sqlite(one.with_files_at(service)),
+            Self::Postgres(one) => Self::Postgres(one.with_files_at(service)),
+        }
+    }
+
     /// The lease that it holds.
     #[must_use]
     pub fn lease(&self) -> Lease {

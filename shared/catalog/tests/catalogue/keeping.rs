@@ -2,7 +2,7 @@
 
 use crate::feed::{Feed, bookmark, changed, instance, second};
 use catalog::{Batch, CatalogWriter};
-use completion::{Consequences, Disproof, Lesson, OpenSeries, Share};
+use completion::{Completion, Consequences, Disproof, Lesson, OpenSeries, Share};
 use contract::event::{Ending, Reason};
 use contract::uid::SeriesInstanceUid;
 use serde_json::json;
@@ -57,6 +57,37 @@ async fn what_the_rules_know_of_an_open_series_is_kept_whole(mut feed: Feed) {
     assert_eq!(feed.catalog.open_series().await.unwrap(), []);
 }
 
+async fn a_completion_says_where_files_are_served_unless_its_sender_serves_them(mut feed: Feed) {
+    let with_file = changed("2.1", "3.1", |event| {
+        event["Object"] = json!({ "Key": "spool/node/00/a.dcm", "Bytes": 4711, "BLAKE3": "a" });
+    });
+    feed.receive([with_file, instance("2.2", "3.2")]).await;
+    let completion = |series: &str, retrieve_from: Option<&str>| Completion {
+        series: SeriesInstanceUid::parse(series).unwrap(),
+        reason: Reason::Quiet,
+        opened_at: second(2),
+        decided_at: second(12),
+        expected: None,
+        retrieve_from: retrieve_from.map(str::to_owned),
+        hold_disagreeing: false,
+        at_source: None,
+        absent: Vec::new(),
+        missing: 0,
+    };
+    let catalog = feed.catalog.clone().with_files_at(Some("https://here/dicom-web"));
+    let decided = catalog.complete(&[completion("2.1", None), completion("2.2", None)]).await;
+    let urls: Vec<_> = decided.unwrap().into_iter().map(|it| it.retrieve_url).collect();
+    let here = "https://here/dicom-web/studies/2.25.1/series/2.1";
+    assert_eq!(urls, [Some(here.to_owned()), None]);
+    feed.receive([changed("2.1", "3.1", |event| {
+        event["Object"] = json!({ "Key": "spool/node/00/b.dcm", "Bytes": 4711, "BLAKE3": "b" });
+    })])
+    .await;
+    let decided = catalog.complete(&[completion("2.1", Some("http://pacs"))]).await.unwrap();
+    let there = "http://pacs/studies/2.25.1/series/2.1";
+    assert_eq!(decided[0].retrieve_url.as_deref(), Some(there));
+}
+
 async fn a_series_has_a_history_with_all_its_revisions(mut feed: Feed) {
     feed.receive([instance("2.1", "3.1"), instance("2.1", "3.2")]).await;
     let uid = SeriesInstanceUid::parse("2.1").unwrap();
@@ -101,6 +132,7 @@ on_both!(
     what_was_committed_is_there_after_a_restart,
     announcements_wait_in_order_until_the_broker_has_them,
     what_the_rules_know_of_an_open_series_is_kept_whole,
+    a_completion_says_where_files_are_served_unless_its_sender_serves_them,
     a_series_has_a_history_with_all_its_revisions,
     what_is_learned_of_a_sender_is_kept_until_it_is_trusted_again,
 );

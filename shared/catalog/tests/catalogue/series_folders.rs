@@ -70,6 +70,7 @@ async fn listed(feed: &Feed, series: &str, revision: u32) -> SeriesToKeep {
 /// The event of a revision that is kept.
 pub(crate) fn kept(series: &str, revision: u32) -> SeriesKept {
     SeriesKept {
+        retrieve_url: None,
         series_instance_uid: uid(series),
         revision,
         study_instance_uid: "2.25.1".to_owned(),

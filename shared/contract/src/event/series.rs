@@ -137,7 +137,8 @@ pub struct SeriesCompleted {
     /// AE title of the sender of the latest instance: where the pixels can be fetched.
     #[serde(rename = "CallingAETitle", default, skip_serializing_if = "Option::is_none")]
     pub calling_ae_title: Option<String>,
-    /// Where the pixels can be fetched by DICOMweb, if that is configured for the sender.
+    /// Where the pixels can be fetched by DICOMweb: at the service that is configured for the sender, or else at this API
+    /// (WADO-RS), if instances of the series are kept and `PUBLIC_URL` says where clients reach it.
     #[serde(rename = "RetrieveURL", default, skip_serializing_if = "Option::is_none")]
     pub retrieve_url: Option<String>,
     /// When the first instance arrived, by the receiver's clock.
@@ -285,6 +286,10 @@ pub struct SeriesKept {
     /// BLAKE3 hash of `manifest.json` in it, 64 hex digits.
     #[serde(rename = "ManifestBLAKE3")]
     pub manifest_blake3: String,
+    /// Where the series can be retrieved from this API (WADO-RS), if `PUBLIC_URL` says where clients reach it: its latest
+    /// instances, which may be of a later revision.
+    #[serde(rename = "RetrieveURL", default, skip_serializing_if = "Option::is_none")]
+    pub retrieve_url: Option<String>,
     /// When it was there, by the clock of the indexer's machine.
     pub kept_at: Timestamp,
 }

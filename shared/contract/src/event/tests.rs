@@ -1,6 +1,7 @@
 //! Each event against its golden file.
 
 use super::*;
+use crate::dicomweb::DicomwebUrls;
 use crate::uid::{SeriesInstanceUid, SopInstanceUid, StudyInstanceUid};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -210,9 +211,14 @@ fn a_kept_series_reads_as_its_golden_file() {
         bytes: 8_393_856,
         place: "2.25.1/2.25.2/2".into(),
         manifest_blake3: "8d0b6a1a6e1f0d0d3e0f5c1e1f0ce0b4d0f1d5f0c5a87a6e1e0b1b6d0a4f3b2c".into(),
+        retrieve_url: None,
         kept_at: at("2026-02-03T04:05:16.75Z"),
     };
     agrees_with(&event, include_str!("../../golden/series_kept.json"));
+    let urls = DicomwebUrls::of_api("https://collimator.example.org");
+    let retrieve_url = Some(urls.series("2.25.1", "2.25.2"));
+    let event = SeriesKept { retrieve_url, ..event };
+    agrees_with(&event, include_str!("../../golden/series_kept_and_served.json"));
 }
 
 #[test]

@@ -32,6 +32,8 @@ pub struct CatalogWriter {
     name: Arc<str>,
     lists_to_keep: bool,
     lists_to_remove: bool,
+    /// The DICOMweb service that has the files of this catalogue's instances, if that is known.
+    served_by: Option<Arc<str>>,
 }
 
 /// For what a catalogue is opened.
@@ -102,16 +104,19 @@ impl CatalogWriter {
         owned.release();
         let name = name(&settings.database_url)?;
         let (lease, id, name) = (Arc::new(lease), id.into(), name.into());
+        let (announcing, lists_to_keep) = (Arc::default(), false);
+        let served_by = None;
         Ok(Some(Self {
             connection,
             renewal,
             lease,
             begun,
-            announcing: Arc::default(),
+            announcing,
             id,
             name,
-            lists_to_keep: false,
+            lists_to_keep,
             lists_to_remove: false,
+            served_by,
         }))
     }
 
@@ -146,6 +151,15 @@ impl CatalogWriter {
     #[must_use]
     pub(crate) fn listing_to_remove(self, lists_to_remove: bool) -> Self {
         Self { lists_to_remove, ..self }
+    }
+
+    pub(crate) fn with_files_at(self, service: Option<&str>) -> Self {
+        Self { served_by: service.map(Arc::from), ..self }
+    }
+
+    /// The DICOMweb service that has the files of its instances.
+    pub(in crate::postgres) fn served_by(&self) -> Option<&str> {
+        self.served_by.as_deref()
     }
 
     /// Whether a revision that is complete is listed for a keeper.

@@ -30,7 +30,13 @@ impl CatalogWriter {
             asking::ask(&mut transaction, question).await?;
         }
         for completion in completions {
-            let Some(changes) = close(&mut transaction, completion).await? else { continue };
+            let Some(mut changes) = close(&mut transaction, completion).await? else { continue };
+            if changes.retrieve_from.is_none()
+                && let Some(service) = self.served_by()
+                && series_folders::has_files(&mut transaction, &completion.series).await?
+            {
+                changes.retrieve_from = Some(service);
+            }
             let event = announce(&mut transaction, &completion.series, changes).await?;
             if self.lists_to_keep() {
                 let is_held = is_held(&event, completion.hold_disagreeing);

@@ -10,6 +10,7 @@ use crate::encoding::nanoseconds;
 use crate::error::CatalogError;
 use crate::kept_series::{SeriesToKeep, ToKeepRow, WaitingRevision};
 use contract::event::{SeriesCompleted, SeriesKept};
+use contract::uid::SeriesInstanceUid;
 
 impl CatalogWriter {
     pub(crate) async fn waiting_to_be_kept(
@@ -149,6 +150,18 @@ pub(crate) async fn list(
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// Whether there is the file of any instance of a series.
+pub(crate) async fn has_files(
+    connection: &mut Connection,
+    series: &SeriesInstanceUid,
+) -> Result<bool, CatalogError> {
+    let has_files = sqlx::query_scalar(
+        "select exists (select 1 from instances
+             where series_instance_uid = $1 and object_key is not null)",
+    );
+    Ok(has_files.bind(series.as_str()).fetch_one(connection).await?)
 }
 
 /// Takes a revision off the list; `false` if it is not there.

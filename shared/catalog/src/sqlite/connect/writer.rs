@@ -36,6 +36,8 @@ pub struct CatalogWriter {
     write_back: WriteBack,
     lists_to_keep: bool,
     lists_to_remove: bool,
+    /// The DICOMweb service that has the files of this catalogue's instances, if that is known.
+    served_by: Option<Arc<str>>,
 }
 
 /// The disk that the catalogue is on.
@@ -88,6 +90,7 @@ impl CatalogWriter {
             write_back,
             lists_to_keep: false,
             lists_to_remove: false,
+            served_by: None,
         }
     }
 
@@ -99,6 +102,15 @@ impl CatalogWriter {
     #[must_use]
     pub(crate) fn listing_to_remove(self, lists_to_remove: bool) -> Self {
         Self { lists_to_remove, ..self }
+    }
+
+    pub(crate) fn with_files_at(self, service: Option<&str>) -> Self {
+        Self { served_by: service.map(Arc::from), ..self }
+    }
+
+    /// The DICOMweb service that has the files of its instances.
+    pub(in crate::sqlite) fn served_by(&self) -> Option<&str> {
+        self.served_by.as_deref()
     }
 
     /// Whether a revision that is complete is listed for a keeper.
