@@ -130,6 +130,9 @@ fn describe_senders(file: &SendersFile, to: &mut impl Write) -> io::Result<()> {
             )?;
         }
     }
+    for sender in file.senders.iter().filter(|sender| !sender.keep) {
+        writeln!(to, "Instances of {} are not kept in an instance store.", sender.ae_title)?;
+    }
     if !file.senders.is_empty() {
         let titles: Vec<_> = file.senders.iter().map(|sender| sender.ae_title.as_str()).collect();
         writeln!(to, "Rules of their own have: {}.", titles.join(", "))?;

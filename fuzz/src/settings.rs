@@ -40,6 +40,7 @@ quiet_period = "1m 30s"
 settle_period = "500ms"
 expected_from = ["NumberOfSlices", "NumberOfTemporalPositions"]
 retrieve_url = "http://pacs:8042/dicom-web/"
+keep = false
 "#;
     assert!(SendersFile::parse(file).is_ok());
     let line = "--dicom-addr\n127.0.0.1:11112\n--quiet-period\n3s\n--header-limit=1MiB";

@@ -43,6 +43,7 @@ use shared::sighup::{Rereading, Sighup};
 use shared::stow::StowToken;
 use shared::stream;
 use sink::Sink;
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use stow::StowPort;
@@ -69,6 +70,8 @@ pub struct Ingest {
     asker: Option<Asker>,
     pseudonyms: Option<Pseudonyms>,
     sink: Sink,
+    /// Calling AE titles whose instances are not kept.
+    not_kept: HashSet<String>,
     health: Health,
     publishing: Part,
     acknowledgements: Acknowledgements,
@@ -93,6 +96,7 @@ impl Ingest {
         let publishing = health.part("ingest");
         let SendersFile { allow, senders } = senders.read()?;
         settings.check(&allow)?;
+        let not_kept = senders.iter().filter(|it| !it.keep).map(|it| it.ae_title.clone()).collect();
         let asker = Asker::of(senders, &settings, metrics);
         let pseudonyms = settings.pseudonyms.read()?;
         if pseudonyms.is_some() {
@@ -125,6 +129,7 @@ impl Ingest {
             asker,
             pseudonyms,
             sink,
+            not_kept,
             health: health.clone(),
             publishing,
             acknowledgements,
@@ -218,6 +223,7 @@ impl Ingest {
                 settings: settings.clone(),
                 pseudonyms: self.pseudonyms,
                 sink: self.sink,
+                not_kept: self.not_kept,
                 publisher: publisher.clone(),
                 reports: reports.clone(),
                 stop: stop.clone(),

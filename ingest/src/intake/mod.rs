@@ -22,7 +22,7 @@ use crate::sink::{Object, Sink};
 use contract::event::{AssociationIdentity, Ending};
 pub(crate) use heartbeat::Heartbeat;
 use jiff::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::mem;
 use std::sync::Arc;
 use tally::Tally;
@@ -37,6 +37,8 @@ pub(crate) struct Intake {
     pub pseudonyms: Option<Pseudonyms>,
     /// Where the bytes of instances go.
     pub sink: Sink,
+    /// Calling AE titles whose instances are not kept, though there is a store.
+    pub not_kept: HashSet<String>,
     /// Where events go.
     pub publisher: Arc<Publisher>,
     /// Where all else is reported.
@@ -93,6 +95,9 @@ impl Delivery<'_> {
         let limits = Limits { header: settings.header_limit.0, inflated: settings.inflate_limit.0 };
         let receiving = Receiving::new(announced.encoding, limits);
         let Sink::Spool(sink) = sink else { return receiving };
+        if self.intake.not_kept.contains(&self.identity.calling_ae_title) {
+            return receiving;
+        }
         // What is written while the broker stores nothing would stay without an event.
         if let Some(outage) = publisher.outage() {
             return receiving.refused(outage.into());

@@ -38,6 +38,13 @@ pub struct SenderEntry {
     /// Where it is asked how many instances it has of a series; absent: it is not.
     #[serde(default)]
     pub ask: Option<Ask>,
+    /// Whether its instances are kept in the instance store, where there is one.
+    #[serde(default = "kept")]
+    pub keep: bool,
+}
+
+fn kept() -> bool {
+    true
 }
 
 /// An AE title as a sender may call itself, which is more than the standard lets it.

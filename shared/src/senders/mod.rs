@@ -129,6 +129,7 @@ mod tests {
                 "[[source]]\nae_title = 'A'\non_disagreement = 'ask'",
                 "line 3: on_disagreement: unknown variant `ask`",
             ),
+            ("[[source]]\nae_title = 'A'\nkeep = 'no'", "line 3: keep: "),
             (
                 "[[source]]\nae_title = 'A'\nask = { ae_title = 'B', host = '', port = 104 }",
                 "line 3: ask: host must be a name or an address",
