@@ -200,7 +200,7 @@ impl Api {
                     self.broker,
                     events,
                     webhooks,
-                    self.stow.with_store(self.store.clone()),
+                    self.stow,
                     self.guard,
                     self.auditor,
                     self.health,

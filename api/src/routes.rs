@@ -138,7 +138,7 @@ pub fn routes(
     let document = openapi::document::of(&service).unwrap_or_else(|_| unordered.clone());
     let swagger_ui = documentation(&service.swagger_ui_html().replacen(&unordered, &document, 1));
     let operations = Arc::new(service.into_endpoint().map_to_response());
-    let storing = operations.clone();
+    let (storing, store) = (operations.clone(), store.clone());
     let guard = Arc::new(guard);
     let (judging, preflights) = (guard.clone(), guard.clone());
     let audit = Audit::new(auditor, catalog.clone());
@@ -161,7 +161,10 @@ pub fn routes(
         .nest("/docs", swagger_ui)
         .nest(qido::ROOT, dicom_web)
         .nest("/", operations)
-        .around(move |next, request| stow::in_front_of(next, request, storing.clone()))
+        .around(move |next, request| {
+            let store = store.clone();
+            stow::in_front_of(next, request, storing.clone(), move |request| store.urls(request))
+        })
         .around(dashboard::in_front_of)
         // The last of these sees a request first and its response last.
         .around(problem_responses::convert)

@@ -6,7 +6,6 @@ mod payload;
 pub mod settings;
 
 use crate::auth::caller::Caller;
-use crate::dicomweb::retrieve::InstanceStore;
 use crate::http::problem::Problem;
 use crate::server::uploads::Uploads;
 use anyhow::Context as _;
@@ -35,7 +34,6 @@ const NOT_HERE: &str = "instances are not taken here: STOW_URL names no receiver
 #[derive(Debug, Clone, Default)]
 pub struct Stow {
     receiver: Option<Arc<Receiver>>,
-    store: InstanceStore,
     uploads: Uploads,
 }
 
@@ -66,12 +64,6 @@ impl Stow {
         Ok(Self { receiver: Some(Arc::new(Receiver { client, url, token })), ..Self::default() })
     }
 
-    /// The same, whose answers say where what is kept in `store` can be retrieved.
-    #[must_use]
-    pub fn with_store(self, store: InstanceStore) -> Self {
-        Self { store, ..self }
-    }
-
     /// The connections on which something is being stored.
     #[must_use]
     pub fn uploads(&self) -> Uploads {
@@ -84,8 +76,7 @@ impl Stow {
             return Err(Problem::new(StatusCode::NOT_IMPLEMENTED, NOT_HERE));
         };
         let _upload = self.uploads.begin(request.remote_addr().as_socket_addr().copied());
-        let urls = self.store.urls(request);
-        let passed_on = receiver.request(request, body, urls.as_ref()).map_err(|error| {
+        let passed_on = receiver.request(request, body).map_err(|error| {
             tracing::error!(%error, "a STOW-RS request could not be passed on");
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the request can't be passed on")
         })?;
@@ -117,7 +108,6 @@ impl Receiver {
         &self,
         request: &Request,
         body: Body,
-        urls: Option<&DicomwebUrls>,
     ) -> anyhow::Result<HttpRequest<BoxBody<Bytes, io::Error>>> {
         let path = request.uri().path();
         let mut passed_on = HttpRequest::post(format!("{}{path}", self.url))
@@ -130,7 +120,7 @@ impl Receiver {
                 passed_on = passed_on.header(&name, value);
             }
         }
-        if let Some(urls) = urls {
+        if let Some(urls) = request.data::<DicomwebUrls>() {
             passed_on = passed_on.header(RETRIEVE_FROM, urls.base());
         }
         if let Some(caller) = request.data::<Caller>() {
@@ -158,14 +148,21 @@ pub(crate) fn stores_at(path: &str) -> bool {
     })
 }
 
-/// Gives requests to store instances to the documented operations, and all others to the routes.
+/// Gives requests to store instances to the documented operations, and all others to the routes. `urls` are where the
+/// client of a request retrieves what is kept, if anything is.
 pub(crate) async fn in_front_of<E: Endpoint, D: Endpoint<Output = Response>>(
     next: Arc<E>,
-    request: Request,
+    mut request: Request,
     documented: Arc<D>,
+    urls: impl FnOnce(&Request) -> Option<DicomwebUrls>,
 ) -> poem::Result<Response> {
     match is_to_store(&request) {
-        true => documented.call(request).await,
+        true => {
+            if let Some(urls) = urls(&request) {
+                request.set_data(urls);
+            }
+            documented.call(request).await
+        }
         false => next.call(request).await.map(IntoResponse::into_response),
     }
 }
