@@ -530,6 +530,12 @@ async function showOne(uid) {
     detail.append(value instanceof Node ? value : String(value));
     return [element("dt", name), detail];
   }));
+  const { Kept, StudyInstanceUID } = facts;
+  $("one-download").hidden = !Kept || !StudyInstanceUID;
+  if (Kept && StudyInstanceUID) {
+    const [study, series] = [StudyInstanceUID, uid].map(encodeURIComponent);
+    $("one-download").href = `/dicom-web/studies/${study}/series/${series}?accept=application/zip`;
+  }
   const revisions = history.value?.body ?? [];
   rows("history", revisions.map((r) => row([
     [r.Revision, "number"], [WHY[r.Reason] ? `${r.Reason}: ${WHY[r.Reason]}` : r.Reason],
