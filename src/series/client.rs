@@ -4,8 +4,9 @@ use super::record::{Record, Shown};
 use crate::http_client::{Answer, HttpClient, NoAnswer};
 use anyhow::Context as _;
 use http::StatusCode;
-use http::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, LINK};
+use http::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, IF_NONE_MATCH, LINK};
 use serde::Deserialize;
+use serde_json::Value;
 use shared::http_client::Trust;
 use shared::pem;
 use std::path::Path;
@@ -103,10 +104,57 @@ impl Client {
 
     /// All that is known of a series, and its completions.
     pub(super) async fn one_series(&self, uid: &str) -> Result<Shown, ApiError> {
-        let details = self.get(self.url(&["series", uid], &[]), None).await?;
-        let details = self.json(details).await?;
+        let details = self.details(uid).await?;
         let history = self.get(self.url(&["series", uid, "history"], &[]), None).await?;
         Ok(Shown { details, history: self.json(history).await? })
+    }
+
+    /// What is known of a series.
+    pub(super) async fn details(&self, uid: &str) -> Result<Record, ApiError> {
+        let details = self.get(self.url(&["series", uid], &[]), None).await?;
+        self.json(details).await
+    }
+
+    /// All instances that QIDO-RS has below a path, `page` of them at a time.
+    pub(super) async fn instances(
+        &self,
+        path: &[&str],
+        page: usize,
+    ) -> Result<Vec<Value>, ApiError> {
+        let mut instances = Vec::new();
+        loop {
+            let part = [("limit", page.to_string()), ("offset", instances.len().to_string())];
+            let answer = self.answer(self.url(path, &part), self.headers.clone()).await?;
+            // Nothing is left (PS3.18 section 10.6.3).
+            if answer.status() == StatusCode::NO_CONTENT {
+                return Ok(instances);
+            }
+            let answer = self.good(answer).await?;
+            let more: Vec<Value> = self.json(answer).await?;
+            let count = more.len();
+            instances.extend(more);
+            if count < page {
+                return Ok(instances);
+            }
+        }
+    }
+
+    /// The file of the instance at a path; nothing where it is the one with the entity tag that is `known`.
+    pub(super) async fn file(
+        &self,
+        path: &[&str],
+        known: Option<&str>,
+    ) -> Result<Option<Answer>, ApiError> {
+        let mut headers = self.headers.clone();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/dicom"));
+        if let Some(known) = known.and_then(|known| HeaderValue::from_str(known).ok()) {
+            headers.insert(IF_NONE_MATCH, known);
+        }
+        let answer = self.answer(self.url(path, &[]), headers).await?;
+        if answer.status() == StatusCode::NOT_MODIFIED {
+            return Ok(None);
+        }
+        self.good(answer).await.map(Some)
     }
 
     /// What happens, from now on or after the event of an id.
@@ -144,7 +192,16 @@ impl Client {
         if let Some(last) = last.and_then(|last| HeaderValue::from_str(last).ok()) {
             headers.insert("Last-Event-ID", last);
         }
-        let answer = self.http_client.get(&url, headers).await.map_err(|error| self.away(error))?;
+        let answer = self.answer(url, headers).await?;
+        self.good(answer).await
+    }
+
+    async fn answer(&self, url: Url, headers: HeaderMap) -> Result<Answer, ApiError> {
+        self.http_client.get(&url, headers).await.map_err(|error| self.away(error))
+    }
+
+    /// The answer, if it is what was asked for.
+    async fn good(&self, answer: Answer) -> Result<Answer, ApiError> {
         match answer.status() {
             StatusCode::OK => Ok(answer),
             status => Err(ApiError::Refused { status, detail: self.detail(status, answer).await }),

@@ -2,6 +2,7 @@
 //! the API.
 
 mod client;
+mod fetching;
 mod listing;
 mod record;
 mod server_sent;
@@ -35,6 +36,8 @@ enum SeriesCommand {
     List(Box<ListSettings>),
     /// Show all that is known of series, and when and by which rule each was complete
     Show(ShowSettings),
+    /// Download the files of a series, where the API keeps them
+    Get(GetSettings),
     /// Print each series as it is complete, until interrupted
     Watch(WatchSettings),
 }
@@ -139,6 +142,19 @@ struct ShowSettings {
 }
 
 #[derive(Debug, Clone, Args)]
+struct GetSettings {
+    /// Series Instance UID (0020,000E)
+    #[arg(value_name = "UID")]
+    uid: String,
+    /// The folder of the files, each `<SOPInstanceUID>.dcm`; those that are there and whole are not downloaded again [default:
+    /// the UID of the series]
+    #[arg(long, value_name = "FOLDER")]
+    into: Option<PathBuf>,
+    #[command(flatten)]
+    api: ApiSettings,
+}
+
+#[derive(Debug, Clone, Args)]
 struct WatchSettings {
     #[command(flatten)]
     api: ApiSettings,
@@ -226,6 +242,10 @@ async fn command(command: SeriesCommand) -> anyhow::Result<()> {
         SeriesCommand::Show(settings) => {
             let client = settings.api.client()?;
             listing::show(&client, &settings.uids, settings.form.is_table()).await
+        }
+        SeriesCommand::Get(settings) => {
+            let client = settings.api.client()?;
+            fetching::get(&client, &settings.uid, settings.into).await
         }
         SeriesCommand::Watch(settings) => {
             let client = settings.api.client()?;
