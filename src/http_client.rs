@@ -1,6 +1,7 @@
 //! Asking the API, in plain text or over TLS: for the commands that are its clients.
 
 mod pinned;
+mod uploads;
 
 use bytes::Bytes;
 use http::header::USER_AGENT;
@@ -13,6 +14,7 @@ use std::error::Error;
 use std::io;
 use std::time::Duration;
 use tokio::time::{error::Elapsed, timeout};
+pub(crate) use uploads::{Uploads, body};
 use url::Url;
 
 /// How long a connection may take to come about.

@@ -61,6 +61,7 @@ mod postgres_tls;
 mod postgres_trouble;
 mod pseudonyms;
 mod pydicom_files;
+mod reaching;
 mod receiving;
 mod refusals;
 mod refused_announcements;

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use dimse::command::Response;
+use dimse::{
+    Status,
+    command::{Operation, Response},
+};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::{Instant, sleep};
 
@@ -10,6 +13,7 @@ use super::{
     Notice, SendReport, SendSettings,
     association::{self, Association, Failure, context_refused},
     files::{Instance, Listing},
+    stow::{self, Outcome, Stow, Unreadable},
 };
 
 /// How often in a row a lost association is opened again without one instance answered.
@@ -21,8 +25,10 @@ pub(super) async fn deliver(
     settings: &SendSettings,
     listing: Listing,
 ) -> anyhow::Result<SendReport> {
+    let stow = stow::is_url(&settings.to).then(|| Stow::new(settings)).transpose()?;
     let mut delivery = Delivery {
         settings,
+        stow,
         waiting: &listing.instances,
         connected: false,
         progress: Progress::new(&listing.instances),
@@ -42,6 +48,8 @@ pub(super) async fn deliver(
 
 struct Delivery<'a> {
     settings: &'a SendSettings,
+    /// How they are sent, if not by C-STORE.
+    stow: Option<Stow>,
     /// In order; an instance leaves when its fate is known.
     waiting: &'a [Instance],
     /// Whether there ever was an association. If not, the address is wrong rather than the
@@ -56,7 +64,14 @@ impl Delivery<'_> {
         let mut failures = 0;
         while !self.waiting.is_empty() {
             let waiting = self.waiting.len();
-            let result = self.send_batch().await;
+            let result = match self.stow.take() {
+                Some(stow) => {
+                    let sent = self.send_request(&stow).await;
+                    self.stow = Some(stow);
+                    sent
+                }
+                None => self.send_batch().await,
+            };
             if self.waiting.len() < waiting {
                 failures = 0;
             }
@@ -100,6 +115,46 @@ impl Delivery<'_> {
         Ok(())
     }
 
+    /// Sends what fits into one request; an error says that there is no answer about the instances.
+    async fn send_request(&mut self, stow: &Stow) -> anyhow::Result<()> {
+        let mut batch = stow::next_batch(self.waiting);
+        let outcomes = loop {
+            let error = match stow.store(batch, &self.progress.bar).await {
+                Ok(outcomes) => break outcomes,
+                Err(error) => error,
+            };
+            let Some(Unreadable { path, cause }) = error.downcast_ref() else { return Err(error) };
+            match batch.iter().position(|instance| instance.path == *path) {
+                // Those before it are sent without it, and then it is the first.
+                Some(index @ 1..) => batch = &batch[..index],
+                _ => {
+                    self.settle(&batch[0], Err(format!("cannot be read: {cause}")));
+                    return Ok(());
+                }
+            }
+            self.progress.rewind();
+        };
+        self.connected = true;
+        for (instance, outcome) in batch.iter().zip(outcomes) {
+            let answered = |status| Response {
+                operation: Operation::Store,
+                message_id: 0,
+                status,
+                error_comment: String::new(),
+                has_data_set: false,
+            };
+            self.settle(
+                instance,
+                match outcome {
+                    Some(Outcome::Stored) => Ok(answered(Status::Success)),
+                    Some(Outcome::Failed(reason)) => Ok(answered(reason)),
+                    None => Err("the answer does not name it".to_owned()),
+                },
+            );
+        }
+        Ok(())
+    }
+
     /// The first of those waiting needs no more sending.
     fn settle(&mut self, instance: &Instance, result: Result<Response, String>) {
         self.report.settle(instance, result);
@@ -109,7 +164,7 @@ impl Delivery<'_> {
 
     fn give_up(&mut self, error: &anyhow::Error) {
         self.progress.say(&format!("{error:#}; gave up after {MAX_RECONNECTS} reconnects"));
-        let reason = "association lost";
+        let reason = if self.stow.is_some() { "no answer about it" } else { "association lost" };
         let notices = self.waiting.iter().map(|i| Notice::new(&i.path, None, reason));
         self.report.not_stored.extend(notices);
     }

@@ -1,4 +1,4 @@
-//! `collimator send`: a C-STORE SCU that sends files and folders of DICOM Part 10 instances.
+//! `collimator send`: sends files and folders of DICOM Part 10 instances, as a C-STORE SCU or by STOW-RS.
 //!
 //! The data set of an instance goes out as it lies in its file, fragment by fragment:
 //! nothing is decoded, converted, or held whole in memory.
@@ -7,11 +7,13 @@ mod association;
 mod delivery;
 mod files;
 mod report;
+mod stow;
 
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, bail, ensure};
 use dicom_dictionary_std::uids;
+use shared::web_url::base_url;
 
 pub(crate) use association::NoAssociation;
 pub use report::{Notice, SendReport};
@@ -29,9 +31,17 @@ pub struct SendSettings {
     /// Files, or folders to send with everything below them
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
-    /// The C-STORE SCP to send to
-    #[arg(long, value_name = "HOST:PORT", default_value = DEFAULT_TO, value_parser = parse_address)]
+    /// The C-STORE SCP to send to; or where to send by STOW-RS: the URL of Collimator's API, such as https://HOST, or of another
+    /// DICOMweb service, such as https://HOST/dicom-web
+    #[arg(long, value_name = "HOST:PORT|URL", default_value = DEFAULT_TO, value_parser = parse_address)]
     pub to: String,
+    /// Of STOW-RS: a token of the scope `store`, if the service needs one; as a variable it is in no list of processes
+    #[arg(long, env = "COLLIMATOR_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// Of STOW-RS: the certificates of CAs, PEM, one of which the service's certificate has to be of, where it speaks HTTPS
+    /// [default: those that this machine trusts]
+    #[arg(long, env = "COLLIMATOR_CA", value_name = "FILE")]
+    pub ca: Option<PathBuf>,
     /// AE title of the receiver
     #[arg(long, value_name = "AE", default_value = DEFAULT_CALLED_AE, value_parser = parse_ae_title)]
     pub called_ae: String,
@@ -53,6 +63,8 @@ impl SendSettings {
         Self {
             paths,
             to: to.into(),
+            token: None,
+            ca: None,
             called_ae: DEFAULT_CALLED_AE.to_owned(),
             calling_ae: DEFAULT_CALLING_AE.to_owned(),
             max_pdu: DEFAULT_MAX_PDU,
@@ -61,16 +73,24 @@ impl SendSettings {
     }
 
     fn peer(&self) -> String {
-        format!("{}@{}", self.called_ae, self.to)
+        match stow::is_url(&self.to) {
+            true => self.to.clone(),
+            false => format!("{}@{}", self.called_ae, self.to),
+        }
     }
 }
 
 fn parse_address(text: &str) -> Result<String, String> {
+    if stow::is_url(text) {
+        return base_url(text).map(|_| text.to_owned());
+    }
     match text.rsplit_once(':') {
         Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok_and(|p| p > 0) => {
             Ok(text.to_owned())
         }
-        _ => Err(format!("expected HOST:PORT, such as {DEFAULT_TO}")),
+        _ => {
+            Err(format!("expected HOST:PORT, such as {DEFAULT_TO}, or a URL, such as https://HOST"))
+        }
     }
 }
 
@@ -171,6 +191,8 @@ mod tests {
             &[][..],
             &["folder", "--to", "127.0.0.1"],
             &["folder", "--to", "host:0"],
+            &["folder", "--to", "https://"],
+            &["folder", "--to", "http://host?query"],
             &["folder", "--called-ae", "SEVENTEEN_LETTERS"],
             &["folder", "--calling-ae", " "],
             &["folder", "--max-pdu", "100"],
