@@ -19,6 +19,9 @@ const FAULTS: usize = 4;
 /// miss it, or shorter.
 const LASTS: std::ops::Range<u64> = 200..6000;
 
+/// How long each fault lasts where only some kinds are looked at: longer than a take-over and an election.
+const LASTS_ALONE: Duration = Duration::from_secs(12);
+
 /// How long is looked at what happens when nothing does.
 const QUIET: Duration = Duration::from_secs(2);
 
@@ -135,17 +138,35 @@ impl Plan {
                 true => FailOver,
                 false => choose(&mut rng, place < fail_over),
             };
-            let many = match fault {
-                Broker(_) | TwoBrokers(_) => SERVERS,
-                Ingest(_) => INGESTS,
-                Indexer(_) => INDEXERS,
-                Api(_) => APIS,
-                Nothing | Database(_) | StandBy(_) | FailOver => 1,
-            };
-            let (number, lasts) = (rng.usize(0..many), Duration::from_millis(rng.u64(LASTS)));
+            let number = rng.usize(0..fault.victims());
+            let lasts = Duration::from_millis(rng.u64(LASTS));
             faults.push(Planned { fault, number, lasts });
         }
         Self { faults }
+    }
+
+    /// Only the faults whose name has this in it, one after the other to each that they may strike.
+    pub fn only(name: &str) -> Self {
+        let mut faults = vec![Planned { fault: Nothing, number: 0, lasts: QUIET }];
+        for fault in FAULTS_TO_CHOOSE.into_iter().filter(|fault| fault.to_string().contains(name)) {
+            let strike = |number| Planned { fault, number, lasts: LASTS_ALONE };
+            faults.extend((0..fault.victims()).map(strike));
+        }
+        assert!(faults.len() > 1, "no fault has {name:?} in its name");
+        Self { faults }
+    }
+}
+
+impl Fault {
+    /// How many there are of what it may strike.
+    fn victims(self) -> usize {
+        match self {
+            Broker(_) | TwoBrokers(_) => SERVERS,
+            Ingest(_) => INGESTS,
+            Indexer(_) => INDEXERS,
+            Api(_) => APIS,
+            Nothing | Database(_) | StandBy(_) | FailOver => 1,
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! ```sh
 //! bench/chaos --cluster 100     # rounds
 //! bench/chaos --cluster 1 17    # that round again
+//! bench/chaos --cluster --only 'an indexer' 1   # only faults with that in their name
 //! ```
 
 mod deployment;
@@ -31,7 +32,11 @@ struct Round {
 async fn round(seed: u64, mut deployment: Deployment, pauses: &mut Pauses) -> Round {
     let load = Load::on(deployment.dicom());
     let mut windows = Vec::new();
-    for planned in Plan::of(seed).faults {
+    let plan = match std::env::var("COLLIMATOR_CHAOS_ONLY") {
+        Ok(name) => Plan::only(&name),
+        Err(_) => Plan::of(seed),
+    };
+    for planned in plan.faults {
         let began = Timestamp::now();
         deployment.suffers(planned).await;
         let over = Timestamp::now();
