@@ -301,6 +301,39 @@ async fn an_operator_closes_what_was_open_at_a_receiver_that_is_gone_for_good() 
 }
 
 #[tokio::test]
+async fn a_receiver_that_does_not_answer_in_time_is_gone_until_it_goes_on() {
+    let settings =
+        [("QUIET_PERIOD", "1h"), ("ABORT_GRACE", "200ms"), ("RECEIVER_GONE_AFTER", "2s")];
+    let services = Services::start_with(&settings).await;
+    let (other, dicom) = services.another_ingest(&[("NODE_NAME", "ward 2")]).await;
+    let study = SyntheticStudy::new().series("MR", 3).size(16, 16);
+    let [uid] = study.series_instance_uids().try_into().unwrap();
+    let images = study.instances().unwrap();
+    let mut open = Scu::for_mr(dicom).await;
+    open.stores(&images[0]).await;
+    eventually("the receivers to be known", async || {
+        let health = reqwest::get(format!("{}/health", services.api)).await.ok()?;
+        let health: Value = health.json().await.ok()?;
+        let nodes = health["Nodes"].as_array()?.iter();
+        (nodes.filter(|node| node["NodeName"].is_string()).count() == 2).then_some(())
+    })
+    .await;
+    other.signal("STOP");
+    let series = services.lists(&uid, 1).await;
+    assert_eq!((&series["Reason"], &series["Revision"]), (&"interrupted".into(), &1.into()));
+    // It was only cut off: what it goes on to store reopens the series.
+    other.signal("CONT");
+    for image in &images[1..] {
+        open.stores(image).await;
+    }
+    open.release().await;
+    let series = services.lists(&uid, 3).await;
+    assert_eq!((&series["Reason"], &series["Revision"]), (&"released".into(), &2.into()));
+    let counts: Vec<_> = services.completions().await.iter().map(|it| it.instances_count).collect();
+    assert_eq!(counts, [1, 3]);
+}
+
+#[tokio::test]
 async fn two_receivers_on_one_host_are_told_apart_without_names() {
     let (one, two) = (free_addr().to_string(), free_addr().to_string());
     let settings = [("DICOM_ADDR", &*one), ("QUIET_PERIOD", "1h"), ("SETTLE_PERIOD", "200ms")];

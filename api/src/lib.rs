@@ -220,6 +220,12 @@ impl Api {
                 Box::pin(relay.run(broker.connected(), &stop)).await;
             }
         };
+        let limit = self.settings.receiver_gone_after;
+        let watching = async {
+            if !limit.is_zero() {
+                receivers::silence::watch(limit, &broker, &stop).await;
+            }
+        };
         let webhooks = self.webhooks.run(&catalog, &stop);
         // For GET /health and the metrics; /health/ready checks by itself.
         let checking = stop.run_until_cancelled(async {
@@ -228,7 +234,7 @@ impl Api {
                 sleep(CHECK_EVERY).await;
             }
         });
-        let served = async { tokio::join!(server, webhooks, keeping, relaying, checking).0 };
+        let served = async { tokio::join!(server, webhooks, keeping, relaying, watching, checking).0 };
         auditor.run_audited(async { broker.connected().await.clone() }, served).await
     }
 }

@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use audit_export::SyslogSettings;
 use clap::Args;
 use shared::pem::Named;
-use shared::settings::duration;
+use shared::settings::{duration, duration_or_zero};
 use shared::tls::{Papers, Tls};
 use shared::web_url::base_url;
 use std::net::SocketAddr;
@@ -53,6 +53,11 @@ pub struct Settings {
     /// adds one [default: the `Host` of each request]
     #[arg(long, env = "PUBLIC_URL", value_parser = base_url)]
     pub public_url: Option<Url>,
+
+    /// How long a receiver that has answered on NATS may not answer before it is declared gone, so that its open
+    /// associations count as aborted; `0s`: only `POST /receivers/{NodeName}/gone` declares it
+    #[arg(long, env = "RECEIVER_GONE_AFTER", default_value = "0s", value_parser = duration_or_zero)]
+    pub receiver_gone_after: Duration,
 
     /// Settings of authentication.
     #[command(flatten)]

@@ -36,6 +36,7 @@ use shared::audit::{AuditSettings, Auditor};
 use shared::connection_limit::ConnectionLimit;
 use shared::health::{Health, Part};
 use shared::metrics::Metrics;
+use shared::nodes::NODE_NAME;
 use shared::senders::{AllowList, SendersFile, SendersSettings};
 use shared::settings::StreamSettings;
 use shared::shutdown::Shutdown;
@@ -94,6 +95,7 @@ impl Ingest {
         let sighup = Sighup::listen()?;
         let auditor = Auditor::new(audit, Service::Ingest, &settings.node_name(), metrics);
         let publishing = health.part("ingest");
+        health.describe(NODE_NAME, settings.node_name());
         let SendersFile { allow, senders } = senders.read()?;
         settings.check(&allow)?;
         let not_kept = senders.iter().filter(|it| !it.keep).map(|it| it.ae_title.clone()).collect();

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Debug, Clone, Default)]
 pub struct Health {
     parts: Arc<Mutex<BTreeMap<&'static str, State>>>,
-    descriptions: Arc<Mutex<BTreeMap<&'static str, &'static str>>>,
+    descriptions: Arc<Mutex<BTreeMap<&'static str, String>>>,
 }
 
 /// The state of a part.
@@ -71,16 +71,16 @@ impl Health {
     }
 
     /// Tells something of the service that has nothing to do with readiness, such as its `role`.
-    pub fn describe(&self, what: &'static str, as_this: &'static str) {
+    pub fn describe(&self, what: &'static str, as_this: impl Into<String>) {
         let mut descriptions = self.descriptions.lock().unwrap_or_else(PoisonError::into_inner);
-        descriptions.insert(what, as_this);
+        descriptions.insert(what, as_this.into());
     }
 
     /// All that is told by [`describe`](Self::describe).
     #[must_use]
     pub fn descriptions(&self) -> BTreeMap<String, String> {
         let descriptions = self.descriptions.lock().unwrap_or_else(PoisonError::into_inner);
-        descriptions.iter().map(|(what, this)| ((*what).to_owned(), (*this).to_owned())).collect()
+        descriptions.iter().map(|(what, this)| ((*what).to_owned(), this.clone())).collect()
     }
 
     fn report(&self) -> Value {

@@ -30,7 +30,10 @@ const VERBS: [&str; 3] = ["PING", "INFO", "STATS"];
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Nodes that are listed at most.
-const MAX_NODES: usize = 256;
+pub const MAX_NODES: usize = 256;
+
+/// Key of the metadata: the `NODE_NAME` of a receiver, by which its events name it.
+pub const NODE_NAME: &str = "node_name";
 
 /// Keys of the metadata, beside what [`Health::describe`] tells.
 const HOST: &str = "host";

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use poem_openapi::Object;
 use poem_openapi::types::Example;
 use serde::Serialize;
-use shared::nodes::{self, Answer};
+use shared::nodes::{self, Answer, NODE_NAME};
 use shared::stream::{self, Kept};
 use tokio::time::timeout;
 
@@ -49,6 +49,9 @@ pub struct Node {
     /// out until that is decided
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
+    /// Receivers only: their `NODE_NAME`, for `POST /receivers/{NodeName}/gone`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node_name: Option<String>,
 }
 
 /// A stream on NATS
@@ -98,6 +101,7 @@ impl Node {
             ready: answer.is_ready(),
             reason: text(answer.reason()),
             role: text(answer.said("role")).filter(|_| answer.service() == Some("indexer")),
+            node_name: text(answer.said(NODE_NAME)).filter(|_| answer.service() == Some("ingest")),
         })
     }
 }
@@ -172,7 +176,7 @@ impl Example for Deployment {
             node("api", "api-1", None),
             Node::example(),
             standby,
-            node("ingest", "ingest-1", None),
+            Node { node_name: Some("ingest-1".into()), ..node("ingest", "ingest-1", None) },
         ];
         Self { nodes, streams: vec![Stream::example()] }
     }
@@ -188,6 +192,7 @@ impl Example for Node {
             ready: true,
             reason: None,
             role: Some("active".into()),
+            node_name: None,
         }
     }
 }

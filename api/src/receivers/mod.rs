@@ -1,3 +1,4 @@
 //! Receivers, by `NODE_NAME`.
 
 pub mod operations;
+pub(crate) mod silence;
