@@ -17,8 +17,12 @@ test FILTER="":
     cargo nextest run --workspace {{FILTER}}
 
 # The programs of an earlier commit and these side by side
-upgrade COMMIT:
+upgrade COMMIT="":
     tests/rolling-upgrade {{COMMIT}}
+
+# The whole suite with catalogues on PostgreSQL
+postgres FILTER="":
+    TEST_DATABASE=postgres cargo nextest run --workspace {{FILTER}}
 
 # What has to hold before a change lands
 ci:

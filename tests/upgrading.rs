@@ -1,5 +1,5 @@
 //! A rolling upgrade: the programs of an earlier commit and those of this one, on one NATS and one catalogue in SQLite,
-//! with senders that never stop. `tests/rolling-upgrade COMMIT` builds the earlier ones and runs these tests. What those
+//! while one dcmsend follows another. `tests/rolling-upgrade COMMIT` builds the earlier ones and runs these tests. What those
 //! of one commit recorded is in `tests/recorded`, and is read by each run of the tests.
 
 use crate::harness::listening::Listening;
@@ -7,11 +7,11 @@ use crate::harness::pipeline::{
     Ends, Process, Services, address, broker, service, test_settings, with,
 };
 use crate::harness::scu::Scu;
+use crate::harness::tools;
 use crate::harness::{LOOK_EVERY, eventually, series_to_store};
 use async_nats::HeaderMap;
 use async_nats::jetstream;
 use collimator::embedded_nats::EmbeddedNats;
-use collimator::send::{SendSettings, send};
 use collimator::synthetic::SyntheticStudy;
 use reqwest::{Client, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -144,15 +144,14 @@ async fn send_on(receivers: Arc<Mutex<Vec<SocketAddr>>>, sent: Arc<Mutex<Vec<Str
     for tries in 0.. {
         let study = SyntheticStudy::new().series("MR", INSTANCES).size(16, 16);
         let folder = tempfile::tempdir().unwrap();
-        let paths = study.write_to(folder.path()).unwrap();
+        study.write_to(folder.path()).unwrap();
         loop {
             let receiver = {
                 let receivers = receivers.lock().unwrap();
                 let Some(receiver) = receivers.get(tries % receivers.len().max(1)) else { return };
                 *receiver
             };
-            let report = send(&SendSettings::new(receiver.to_string(), paths.clone())).await;
-            if report.is_ok_and(|report| report.is_complete()) {
+            if tools::dcmsend_stores(receiver, folder.path()).await == INSTANCES as usize {
                 break;
             }
             tokio::time::sleep(LOOK_EVERY).await;
@@ -227,6 +226,10 @@ async fn nothing_is_missing(ends: &Ends, sent: &BTreeSet<String>) {
     for uid in sent {
         assert!(announced.iter().any(|(announced, _)| announced == uid), "{uid} is not announced");
     }
+    let (series, announcements) = (sent.len(), completions.len());
+    println!(
+        "{series} series sent by dcmsend, {announcements} announcements: lost 0, doubled 0, unannounced 0"
+    );
 }
 
 async fn dead_letters(api: &str) -> Vec<Value> {

@@ -234,7 +234,8 @@ impl Api {
                 sleep(CHECK_EVERY).await;
             }
         });
-        let served = async { tokio::join!(server, webhooks, keeping, relaying, watching, checking).0 };
+        let served =
+            async { tokio::join!(server, webhooks, keeping, relaying, watching, checking).0 };
         auditor.run_audited(async { broker.connected().await.clone() }, served).await
     }
 }

@@ -153,3 +153,15 @@ impl Orthanc {
         answer.json().await.unwrap()
     }
 }
+
+/// Sends all instances of a folder by dcmtk's `dcmsend`; gives how many were answered with Success.
+pub async fn dcmsend_stores(to: SocketAddr, folder: &Path) -> usize {
+    let mut command = Command::new(path_of("dcmsend"));
+    let (host, port) = (to.ip().to_string(), to.port().to_string());
+    command.args(["--verbose", "--scan-directories", &host, &port]).arg(folder);
+    let output = command.output().await.unwrap();
+    let printed = [output.stdout, output.stderr].concat();
+    let printed = String::from_utf8_lossy(&printed);
+    let stored = printed.lines().find(|line| line.contains("with status SUCCESS"));
+    stored.and_then(|line| line.rsplit(':').next()?.trim().parse().ok()).unwrap_or(0)
+}

@@ -92,7 +92,7 @@ mod tests {
 
     impl Reader {
         fn start() -> Self {
-            let (exchange, order) = (Exchange::new(), Order::after(0));
+            let (exchange, order) = (Exchange::new(), Order::after(0, 0));
             let mut reader =
                 Self { exchange, order, requests: 0, last: 0, begun_again: 0, deliveries: 0 };
             reader.ask();
@@ -121,7 +121,7 @@ mod tests {
         /// As the indexer does: with a consumer made anew, whose answers come to a new inbox.
         fn begin_again(&mut self) {
             self.begun_again += 1;
-            (self.order, self.deliveries) = (Order::after(self.last), 0);
+            (self.order, self.deliveries) = (Order::after(self.last, 0), 0);
             let made = self.requests;
             self.exchange = Exchange { number: made, ..Exchange::new() };
             self.ask();

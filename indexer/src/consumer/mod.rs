@@ -11,10 +11,13 @@ pub use deliveries::{Deliveries, Delivery};
 pub use order::{Arrival, Order};
 
 use account::End;
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use async_nats::jetstream;
-use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
-use async_nats::jetstream::context::ConsumerInfoErrorKind;
+use async_nats::jetstream::consumer::{
+    self, AckPolicy, DeliverPolicy, IntoConsumerConfig as _, PullConsumer, SequenceInfo, pull,
+};
+use async_nats::jetstream::context::{ConsumerInfoError, ConsumerInfoErrorKind};
+use async_nats::jetstream::stream::Stream;
 use catalog::Bookmark;
 use requests::Requests;
 use shared::durable;
@@ -81,10 +84,10 @@ pub async fn has_read_all(jetstream: &jetstream::Context) -> anyhow::Result<bool
 }
 
 impl Consumer {
-    /// Makes the consumer anew, so that it delivers what comes after `last` and nothing waits for
-    /// the acknowledgement of a client that is gone. An event that isn't acknowledged within
-    /// `ack_wait` is delivered again: a commit takes milliseconds, and one that takes longer than
-    /// this is delivered twice and counted once.
+    /// Has the consumer deliver what comes after `last`: goes on with the one that is there if that is where it
+    /// stands, else makes it anew, so that nothing waits for the acknowledgement of a client that is gone. An event
+    /// that isn't acknowledged within `ack_wait` is delivered again: a commit takes milliseconds, and one that takes
+    /// longer than this is delivered twice and counted once.
     ///
     /// # Errors
     /// When the broker can't.
@@ -107,20 +110,23 @@ impl Consumer {
         };
         let made = || async {
             let stream = jetstream.get_stream(INSTANCES).await.context("INSTANCES")?;
-            match stream.consumer_info(NAME).await {
-                Ok(_) => {
+            match kept(&stream).await? {
+                Some(kept) if stands_after(last, &config, &kept) => return Ok(kept),
+                Some(_) => {
                     stream.delete_consumer(NAME).await.context("the old consumer")?;
                 }
-                Err(error) if error.kind() == ConsumerInfoErrorKind::NotFound => {}
-                Err(error) => return Err(error).context("the old consumer"),
+                None => {}
             }
             durable::create(&stream, config.clone()).await.context("the consumer")
         };
         let consumer = outlast(&jetstream.client(), made).await?;
+        let delivered = consumer.cached_info().delivered.consumer_sequence;
+        tracing::debug!(last, delivered, "reading INSTANCES");
         let requests = Requests::start(jetstream, consumer).await.context("reading INSTANCES")?;
         let (sender, batches) = mpsc::channel(1);
         let hurry = Arc::new(Notify::new());
-        let reader = read_ahead(requests, Order::after(last), Arc::clone(&hurry), sender);
+        let reader =
+            read_ahead(requests, Order::after(last, delivered), Arc::clone(&hurry), sender);
         let _reader = AbortOnDropHandle::new(tokio::spawn(reader));
         Ok(Self { batches, hurry, _reader })
     }
@@ -137,6 +143,37 @@ impl Consumer {
     pub fn hurry(&self) {
         self.hurry.notify_one();
     }
+}
+
+/// The consumer as the broker has it; `None` where there is none.
+async fn kept(stream: &Stream) -> anyhow::Result<Option<PullConsumer>> {
+    match stream.get_consumer(NAME).await {
+        Ok(kept) => Ok(Some(kept)),
+        Err(error) => match error.downcast::<ConsumerInfoError>() {
+            Ok(error) if error.kind() == ConsumerInfoErrorKind::NotFound => Ok(None),
+            Ok(error) => Err(*error).context("the old consumer"),
+            Err(error) => Err(anyhow!("the old consumer: {error}")),
+        },
+    }
+}
+
+/// Whether a consumer that is there delivers next what comes after `last`, to us and to nobody else: all before is
+/// acknowledged, nothing after is delivered, and no request of another reader stands that would be served first.
+fn stands_after(last: u64, wanted: &pull::Config, kept: &PullConsumer) -> bool {
+    let info = kept.cached_info();
+    let config = &info.config;
+    let as_wanted = consumer::Config {
+        // From where it began, and what NATS fills in.
+        deliver_policy: config.deliver_policy,
+        name: config.name.clone(),
+        max_waiting: config.max_waiting,
+        num_replicas: config.num_replicas,
+        metadata: config.metadata.clone(),
+        ..wanted.into_consumer_config()
+    };
+    let is_at = |it: &SequenceInfo| it.stream_sequence == last;
+    let is_idle = info.num_ack_pending == 0 && info.num_waiting == 0;
+    config == &as_wanted && is_at(&info.delivered) && is_at(&info.ack_floor) && is_idle
 }
 
 /// Reads one batch while one is committed, until something fails or nobody wants them any more.

@@ -38,11 +38,11 @@ pub enum Arrival {
 }
 
 impl Order {
-    /// Goes on after sequence `last`, which is 0 for the beginning, with a consumer that has delivered
-    /// nothing yet.
+    /// Goes on after sequence `last`, which is 0 for the beginning, with a consumer that has made so many deliveries
+    /// up to there.
     #[must_use]
-    pub fn after(last: u64) -> Self {
-        Self { last, deliveries: Some(0), known: VecDeque::new() }
+    pub fn after(last: u64, deliveries: u64) -> Self {
+        Self { last, deliveries: Some(deliveries), known: VecDeque::new() }
     }
 
     /// Where an event stands that the broker stored `at`, as the consumer's delivery of that number.
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn an_event_of_a_sequence_that_another_one_had_is_not_the_same_again() {
-        let mut order = Order::after(7);
+        let mut order = Order::after(7, 0);
         assert_eq!(place(&mut order, 8, 1), Arrival::Next { gone: 0 });
         assert_eq!(place(&mut order, 10, 2), Arrival::Next { gone: 1 });
         assert_eq!(place(&mut order, 10, 3), Arrival::Again);
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn what_is_gone_from_the_stream_is_told_from_what_was_lost_on_the_way() {
-        let mut order = Order::after(7);
+        let mut order = Order::after(7, 0);
         assert_eq!(place(&mut order, 8, 1), Arrival::Next { gone: 0 });
         assert_eq!(place(&mut order, 8, 2), Arrival::Again);
         assert_eq!(place(&mut order, 11, 3), Arrival::Next { gone: 2 });
@@ -99,13 +99,19 @@ mod tests {
     }
 
     #[test]
+    fn a_consumer_that_is_kept_goes_on_with_its_numbers() {
+        assert_eq!(place(&mut Order::after(7, 4), 10, 5), Arrival::Next { gone: 2 });
+        assert_eq!(place(&mut Order::after(7, 4), 10, 6), Arrival::Early { missing: 2 });
+    }
+
+    #[test]
     fn what_was_lost_on_the_way_is_not_forgotten_by_what_comes_after_it() {
         // Deliveries 1 and 2, of events 11 and 12, never arrived; 11 comes again, and then 13.
-        let mut order = Order::after(10);
+        let mut order = Order::after(10, 0);
         assert_eq!(place(&mut order, 11, 3), Arrival::Next { gone: 0 });
         assert_eq!(place(&mut order, 13, 4), Arrival::Early { missing: 1 });
         // The same where what comes again was there before.
-        let mut order = Order::after(10);
+        let mut order = Order::after(10, 0);
         assert_eq!(place(&mut order, 10, 4), Arrival::Again);
         assert_eq!(place(&mut order, 12, 5), Arrival::Early { missing: 1 });
     }
@@ -113,17 +119,17 @@ mod tests {
     #[test]
     fn nothing_is_left_out_at_the_beginning_either() {
         assert_eq!(
-            place(&mut Order::after(0), 3, 1),
+            place(&mut Order::after(0, 0), 3, 1),
             Arrival::Next { gone: 0 },
             "trimmed long ago"
         );
         assert_eq!(
-            place(&mut Order::after(7), 10, 1),
+            place(&mut Order::after(7, 0), 10, 1),
             Arrival::Next { gone: 2 },
             "trimmed meanwhile"
         );
         for last in [0, 7] {
-            let first = place(&mut Order::after(last), last + 3, 3);
+            let first = place(&mut Order::after(last, 0), last + 3, 3);
             assert_eq!(first, Arrival::Early { missing: 2 }, "the first two were lost");
         }
     }

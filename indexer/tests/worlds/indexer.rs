@@ -84,7 +84,7 @@ impl<'a> Indexer<'a> {
         if let Some(latest) = bookmark.latest {
             debouncer.resume(latest);
         }
-        let (watermark, order) = (Watermark::default(), Order::after(last_sequence));
+        let (watermark, order) = (Watermark::default(), Order::after(last_sequence, 0));
         let clock = Clock::default();
         Self {
             stream,
