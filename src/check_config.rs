@@ -5,7 +5,7 @@ use crate::pipeline::PipelineSettings;
 use api::broker::BrokerHandle;
 use api::webhooks::Webhooks;
 use shared::metrics::Metrics;
-use shared::senders::{Ask, SendersFile};
+use shared::senders::{AskAt, SendersFile};
 use std::io::{self, Write};
 
 /// What the settings' files say, as far as they can be read.
@@ -122,12 +122,18 @@ fn describe_senders(file: &SendersFile, to: &mut impl Write) -> io::Result<()> {
         }
     }
     for sender in &file.senders {
-        if let Some(Ask { ae_title, host, port }) = &sender.ask {
-            let source = &sender.ae_title;
-            writeln!(
-                to,
-                "{source} is asked how many instances it has: {ae_title} at {host}, port {port}."
-            )?;
+        if let Some(ask) = &sender.ask {
+            let (source, over) =
+                (&sender.ae_title, if ask.tls.is_some() { ", over TLS" } else { "" });
+            match &ask.at {
+                AskAt::Dimse { ae_title, host, port } => writeln!(
+                    to,
+                    "{source} is asked how many instances it has: {ae_title} at {host}, port {port}{over}."
+                )?,
+                AskAt::Web { url, .. } => {
+                    writeln!(to, "{source} is asked how many instances it has: at {url}.")?;
+                }
+            }
         }
     }
     for sender in file.senders.iter().filter(|sender| !sender.keep) {

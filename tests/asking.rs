@@ -33,7 +33,7 @@ fn sources(folder: &TempDir, ae_title: &str, at: SocketAddr) -> &'static str {
     file.to_str().unwrap().to_owned().leak()
 }
 
-fn settings(file: &'static str) -> [(&'static str, &'static str); 4] {
+pub(crate) fn settings(file: &'static str) -> [(&'static str, &'static str); 4] {
     [
         ("SETTLE_PERIOD", "300ms"),
         ("ASK_TIMEOUT", "1m"),
@@ -68,7 +68,7 @@ async fn answers(ends: &Ends) -> Vec<SourceAnswered> {
 }
 
 /// Waits for so many answers.
-async fn answered(ends: &Ends, count: usize) -> Vec<SourceAnswered> {
+pub(crate) async fn answered(ends: &Ends, count: usize) -> Vec<SourceAnswered> {
     eventually(&format!("{count} answers"), async || {
         Some(answers(ends).await).filter(|answers| answers.len() >= count)
     })
@@ -76,11 +76,11 @@ async fn answered(ends: &Ends, count: usize) -> Vec<SourceAnswered> {
 }
 
 /// Waits for the first completion.
-async fn completed(ends: &Ends) -> SeriesCompleted {
+pub(crate) async fn completed(ends: &Ends) -> SeriesCompleted {
     eventually("a completion", async || ends.completions().await.into_iter().next()).await
 }
 
-fn said(completion: &SeriesCompleted) -> (u32, u64, Reason, Option<u64>) {
+pub(crate) fn said(completion: &SeriesCompleted) -> (u32, u64, Reason, Option<u64>) {
     let it = completion;
     (it.revision, it.instances_count, it.reason, it.expected_count)
 }

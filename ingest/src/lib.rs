@@ -99,7 +99,7 @@ impl Ingest {
         let SendersFile { allow, senders } = senders.read()?;
         settings.check(&allow)?;
         let not_kept = senders.iter().filter(|it| !it.keep).map(|it| it.ae_title.clone()).collect();
-        let asker = Asker::of(senders, &settings, metrics);
+        let asker = Asker::of(senders, &settings, metrics)?;
         let pseudonyms = settings.pseudonyms.read()?;
         if pseudonyms.is_some() {
             tracing::info!("pseudonymisation is on");

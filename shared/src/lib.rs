@@ -4,6 +4,8 @@
 pub mod acknowledgements;
 pub mod admin;
 pub mod audit;
+#[cfg(feature = "http-client")]
+pub mod client_tls;
 pub mod connection_limit;
 pub mod dead;
 pub mod disk;

@@ -90,9 +90,18 @@ impl Orthanc {
 
     /// The same at a DICOM port that was free, where it is `PACS`.
     pub async fn start_at(dicom: u16, receiver: SocketAddr) -> Self {
+        Self::start_with(dicom, receiver, &serde_json::json!({})).await
+    }
+
+    /// The same with further settings, which replace ours.
+    pub async fn start_with(
+        dicom: u16,
+        receiver: SocketAddr,
+        settings: &serde_json::Value,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let http = free_port();
-        let configuration = serde_json::json!({
+        let mut configuration = serde_json::json!({
             "Name": "PACS",
             "StorageDirectory": folder.path().join("storage"),
             "IndexDirectory": folder.path().join("storage"),
@@ -106,6 +115,9 @@ impl Orthanc {
                 "collimator": ["COLLIMATOR", receiver.ip().to_string(), receiver.port()],
             },
         });
+        for (key, value) in settings.as_object().unwrap() {
+            configuration[key] = value.clone();
+        }
         let path = folder.path().join("orthanc.json");
         std::fs::write(&path, configuration.to_string()).unwrap();
         let log = std::fs::File::create(folder.path().join("orthanc.log")).unwrap();
@@ -117,7 +129,7 @@ impl Orthanc {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let url = format!("http://127.0.0.1:{http}");
+        let url = format!("http://127.0.0.1:{}", configuration["HttpPort"]);
         eventually("Orthanc", async || {
             reqwest::get(format!("{url}/system")).await.ok().filter(|r| r.status() == 200)
         })

@@ -7,11 +7,16 @@ use crate::p_data::{self, Kind, fragment_length};
 use crate::proposal::{Negotiated, Proposal};
 use crate::requestor::{ABORT, RELEASE_REQUEST, Received, Requestor, RequestorError};
 use dicom_ul::pdu::WriteError;
+use std::fmt::Debug;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, ToSocketAddrs};
 use tokio::time::{error::Elapsed, timeout};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::pki_types::ServerName;
 
 /// Bytes read at a time: responses have some hundred.
 const READ_LENGTH: usize = 4096;
@@ -22,6 +27,9 @@ pub enum ScuError {
     /// Nobody listens there.
     #[error("cannot connect: {0}")]
     Connect(io::Error),
+    /// The hand-shake of TLS failed: the peer's certificate or ours is no good, or it speaks no TLS.
+    #[error("no TLS: {0}")]
+    Tls(io::Error),
     /// The request can't be encoded.
     #[error("the association can't be requested")]
     Proposal(#[source] Box<WriteError>),
@@ -92,11 +100,32 @@ impl Scu {
         proposal: &Proposal,
         limit: Duration,
     ) -> Result<Self, ScuError> {
-        let connected = timeout(limit, TcpStream::connect(to)).await;
-        let socket = connected.map_err(|_: Elapsed| ScuError::Silent(limit))?;
-        let socket = QuickAck(socket.map_err(ScuError::Connect)?);
-        // With Nagle's algorithm the end of each instance waits 40 ms for a delayed ACK.
-        socket.tcp().set_nodelay(true)?;
+        Self::request(Box::new(connect(to, limit).await?), proposal, limit).await
+    }
+
+    /// The same over TLS (PS3.15 section B.12), with a peer whose certificate is of this name or address.
+    ///
+    /// # Errors
+    /// When there is no association.
+    pub async fn open_over_tls(
+        (host, port): (&str, u16),
+        tls: Arc<ClientConfig>,
+        proposal: &Proposal,
+        limit: Duration,
+    ) -> Result<Self, ScuError> {
+        let name = ServerName::try_from(host.to_owned());
+        let name = name.map_err(|error| ScuError::Tls(io::Error::other(error)))?;
+        let socket = connect((host, port), limit).await?;
+        let encrypted = timeout(limit, TlsConnector::from(tls).connect(name, socket)).await;
+        let encrypted = encrypted.map_err(|_: Elapsed| ScuError::Silent(limit))?;
+        Self::request(Box::new(encrypted.map_err(ScuError::Tls)?), proposal, limit).await
+    }
+
+    async fn request(
+        socket: Box<dyn Socket>,
+        proposal: &Proposal,
+        limit: Duration,
+    ) -> Result<Self, ScuError> {
         let mut connection = Connection { socket, requestor: Requestor::new(proposal), limit };
         let request = connection.requestor.request();
         connection.send(&request.map_err(|error| ScuError::Proposal(Box::new(error)))?).await?;
@@ -268,19 +297,38 @@ impl Scu {
     }
 }
 
+/// Connects to a peer.
+async fn connect(to: impl ToSocketAddrs, limit: Duration) -> Result<QuickAck, ScuError> {
+    let connected = timeout(limit, TcpStream::connect(to)).await;
+    let socket = connected.map_err(|_: Elapsed| ScuError::Silent(limit))?;
+    // DCMTK writes a response in two pieces with Nagle's algorithm on, so the second one would wait 40 ms for the
+    // delayed ACK of the first.
+    let socket = QuickAck(socket.map_err(ScuError::Connect)?);
+    // With Nagle's algorithm the end of each instance waits 40 ms for a delayed ACK.
+    socket.tcp().set_nodelay(true)?;
+    Ok(socket)
+}
+
+/// What an association is spoken over: plain, or encrypted.
+trait Socket: AsyncRead + AsyncWrite + Debug + Send + Sync + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Debug + Send + Sync + Unpin> Socket for T {}
+
 /// The connection under an association.
 #[derive(Debug)]
 struct Connection {
-    /// DCMTK writes a response in two pieces with Nagle's algorithm on, so the second one would wait 40 ms for the
-    /// delayed ACK of the first.
-    socket: QuickAck,
+    socket: Box<dyn Socket>,
     requestor: Requestor,
     limit: Duration,
 }
 
 impl Connection {
     async fn send(&mut self, bytes: &[u8]) -> Result<(), ScuError> {
-        let written = timeout(self.limit, self.socket.write_all(bytes)).await;
+        let written = async {
+            self.socket.write_all(bytes).await?;
+            self.socket.flush().await
+        };
+        let written = timeout(self.limit, written).await;
         Ok(written.map_err(|_: Elapsed| ScuError::NotTaken(self.limit))??)
     }
 

@@ -5,6 +5,7 @@ use super::query::Counted;
 use super::questions;
 use super::source::Source;
 use crate::settings::Settings;
+use anyhow::Context as _;
 use async_nats::jetstream::Context;
 use async_nats::{Client, Message};
 use contract::event::{SourceAnswered, SourceAsked};
@@ -43,15 +44,23 @@ pub(crate) struct Asker {
 
 impl Asker {
     /// `None` where no source is asked.
+    ///
+    /// # Errors
+    /// When a file that an `ask` names can't be read or holds something else.
     pub(crate) fn of(
         senders: Vec<SenderEntry>,
         settings: &Settings,
         metrics: &Metrics,
-    ) -> Option<Self> {
-        let asked = senders.into_iter().filter_map(|it| Some((it.ae_title, Source::new(it.ask?))));
-        let sources: HashMap<_, _> = asked.collect();
+    ) -> anyhow::Result<Option<Self>> {
+        let mut sources = HashMap::new();
+        for SenderEntry { ae_title, ask, .. } in senders {
+            let Some(ask) = ask else { continue };
+            let source = Source::new(ask);
+            let source = source.with_context(|| format!("SOURCES_FILE: ask of {ae_title}"))?;
+            sources.insert(ae_title, source);
+        }
         if sources.is_empty() {
-            return None;
+            return Ok(None);
         }
         let outcomes: Family<ByOutcome, Counter> = metrics.counters(
             "questions",
@@ -60,12 +69,12 @@ impl Asker {
         for outcome in NoAnswer::ALL.map(NoAnswer::as_str).into_iter().chain([COUNTED]) {
             outcomes.get_or_create(&ByOutcome { outcome }).inc_by(0);
         }
-        Some(Self {
+        Ok(Some(Self {
             sources: Arc::new(sources),
             ae_title: settings.ae_title.clone(),
             node_name: settings.node_name(),
             outcomes,
-        })
+        }))
     }
 
     /// Asks until told to stop. A question that is cut off by that is given to another receiver, or to this one when it

@@ -6,5 +6,6 @@ mod no_answer;
 mod query;
 mod questions;
 mod source;
+mod web;
 
 pub(crate) use asker::Asker;

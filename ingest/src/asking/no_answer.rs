@@ -20,6 +20,8 @@ pub(crate) enum NoAnswer {
     Rejected,
     /// It did not answer in time.
     Silent,
+    /// The hand-shake of TLS failed.
+    Tls,
     /// Nobody listens there.
     Unreachable,
     /// It answered with something that is no answer.
@@ -28,7 +30,7 @@ pub(crate) enum NoAnswer {
 
 impl NoAnswer {
     /// All of them.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Aborted,
         Self::ConnectionLost,
         Self::NoContext,
@@ -36,6 +38,7 @@ impl NoAnswer {
         Self::Refused,
         Self::Rejected,
         Self::Silent,
+        Self::Tls,
         Self::Unreachable,
         Self::Unreadable,
     ];
@@ -51,6 +54,7 @@ impl NoAnswer {
             Self::Refused => "refused",
             Self::Rejected => "rejected",
             Self::Silent => "silent",
+            Self::Tls => "tls",
             Self::Unreachable => "unreachable",
             Self::Unreadable => "unreadable",
         }
@@ -59,7 +63,7 @@ impl NoAnswer {
     /// Whether questions that waited for this one would fare no better.
     #[must_use]
     pub(crate) fn is_of_all(self) -> bool {
-        matches!(self, Self::Silent | Self::Unreachable | Self::Rejected)
+        matches!(self, Self::Silent | Self::Tls | Self::Unreachable | Self::Rejected)
     }
 }
 
@@ -68,6 +72,7 @@ impl From<ScuError> for NoAnswer {
         match error {
             ScuError::Connect(_) => Self::Unreachable,
             ScuError::Silent(_) | ScuError::NotTaken(_) => Self::Silent,
+            ScuError::Tls(_) => Self::Tls,
             ScuError::Lost(_) => Self::ConnectionLost,
             ScuError::Aborted | ScuError::ReleaseRequested => Self::Aborted,
             ScuError::Requestor(RequestorError::Rejected(_)) => Self::Rejected,

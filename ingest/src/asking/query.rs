@@ -8,17 +8,18 @@ use dimse::Status;
 use dimse::identifier::{
     self, EXPLICIT_VR_LITTLE_ENDIAN, Encoding, IMPLICIT_VR_LITTLE_ENDIAN, Key,
 };
-use dimse::net::Scu;
+use dimse::net::{Scu, ScuError};
 use dimse::proposal::Proposal;
-use shared::senders::Ask;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
+use tokio_rustls::rustls::ClientConfig;
 
 /// Study Root Query/Retrieve Information Model - FIND.
 const STUDY_ROOT_FIND: &str = "1.2.840.10008.5.1.4.1.2.2.1";
 
 /// How long a source may take for all of it: later the rules do not wait for it any more.
-const LIMIT: Duration = Duration::from_secs(5);
+pub(super) const LIMIT: Duration = Duration::from_secs(5);
 
 /// How long it may take to confirm the end of the association.
 const RELEASE_LIMIT: Duration = Duration::from_secs(1);
@@ -27,13 +28,54 @@ const RELEASE_LIMIT: Duration = Duration::from_secs(1);
 const MAX_PDU_LENGTH: u32 = 16 * 1024;
 
 /// The most that a value of VR IS can say (PS3.5 section 6.2).
-const MAX_COUNT: u64 = (1 << 31) - 1;
+pub(super) const MAX_COUNT: u64 = (1 << 31) - 1;
 
 const SOP_INSTANCE_UID: u32 = 0x0008_0018;
 const QUERY_RETRIEVE_LEVEL: u32 = 0x0008_0052;
 const STUDY_INSTANCE_UID: u32 = 0x0020_000d;
 const SERIES_INSTANCE_UID: u32 = 0x0020_000e;
 const NUMBER_OF_SERIES_RELATED_INSTANCES: u32 = 0x0020_1209;
+
+/// A Query/Retrieve SCP.
+#[derive(Debug)]
+pub(super) struct QuerySource {
+    /// Its AE title, as we call it.
+    pub(super) ae_title: String,
+    /// Name or address of its host.
+    pub(super) host: String,
+    /// Its port.
+    pub(super) port: u16,
+    /// For TLS, if that is spoken.
+    pub(super) tls: Option<Arc<ClientConfig>>,
+}
+
+impl QuerySource {
+    /// An association for one SOP class.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(super) async fn open(
+        &self,
+        ae_title: &str,
+        sop_class_uid: &str,
+        limit: Duration,
+    ) -> Result<Scu, ScuError> {
+        let proposal = Proposal {
+            calling_ae_title: ae_title.to_owned(),
+            called_ae_title: self.ae_title.clone(),
+            contexts: vec![(
+                sop_class_uid.to_owned(),
+                [EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN].map(str::to_owned).into(),
+            )],
+            max_pdu_length: MAX_PDU_LENGTH,
+        };
+        let to = (self.host.as_str(), self.port);
+        match &self.tls {
+            None => Scu::open(to, &proposal, limit).await,
+            Some(tls) => Scu::open_over_tls(to, tls.clone(), &proposal, limit).await,
+        }
+    }
+}
 
 /// How many instances a source has of a series.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -45,22 +87,12 @@ pub(super) struct Counted {
 
 /// Asks a source, under our AE title.
 pub(super) async fn count(
-    source: &Ask,
+    source: &QuerySource,
     ae_title: &str,
     question: &SourceAsked,
 ) -> Result<Counted, NoAnswer> {
     let asked = async {
-        let proposal = Proposal {
-            calling_ae_title: ae_title.to_owned(),
-            called_ae_title: source.ae_title.clone(),
-            contexts: vec![(
-                STUDY_ROOT_FIND.to_owned(),
-                [EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN].map(str::to_owned).into(),
-            )],
-            max_pdu_length: MAX_PDU_LENGTH,
-        };
-        let to = (source.host.as_str(), source.port.get());
-        let mut scu = Scu::open(to, &proposal, LIMIT).await?;
+        let mut scu = source.open(ae_title, STUDY_ROOT_FIND, LIMIT).await?;
         let counted = Query::new(&scu, question)?.count(&mut scu).await?;
         Ok::<_, NoAnswer>((scu, counted))
     };

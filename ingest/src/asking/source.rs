@@ -1,10 +1,11 @@
-//! A source that is asked: at few associations at a time, and in turn.
+//! A source that is asked: at few associations or requests at a time, and in turn.
 
 use super::no_answer::NoAnswer;
-use super::query::{self, Counted};
+use super::query::{self, Counted, QuerySource};
+use super::web::{self, WebSource};
 use contract::event::SourceAsked;
-use shared::senders::Ask;
-use std::sync::{Mutex, PoisonError};
+use shared::senders::{Ask, AskAt};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -14,15 +15,48 @@ const AT_ONCE: usize = 2;
 /// A source, and how it fared lately.
 #[derive(Debug)]
 pub(super) struct Source {
-    ask: Ask,
+    way: Way,
     places: Semaphore,
     /// When it last gave no answer, and why, if the next question would fare no better.
     failed: Mutex<Option<(Instant, NoAnswer)>>,
 }
 
+/// How it is asked.
+#[derive(Debug)]
+pub(super) enum Way {
+    /// By C-FIND.
+    Dimse(QuerySource),
+    /// By QIDO-RS.
+    Web(WebSource),
+}
+
+impl Way {
+    /// What `ask` says.
+    ///
+    /// # Errors
+    /// When a file that it names can't be read or holds something else.
+    pub(super) fn of(ask: Ask) -> anyhow::Result<Self> {
+        let Ask { at, tls } = ask;
+        Ok(match at {
+            AskAt::Dimse { ae_title, host, port } => {
+                let tls = tls.as_ref().map(web::config).transpose()?.map(Arc::new);
+                Self::Dimse(QuerySource { ae_title, host, port: port.get(), tls })
+            }
+            AskAt::Web { url, token_file } => {
+                Self::Web(WebSource::new(url, token_file.as_deref(), tls.as_ref())?)
+            }
+        })
+    }
+}
+
 impl Source {
-    pub(super) fn new(ask: Ask) -> Self {
-        Self { ask, places: Semaphore::new(AT_ONCE), failed: Mutex::new(None) }
+    /// What `ask` says.
+    ///
+    /// # Errors
+    /// As [`Way::of`].
+    pub(super) fn new(ask: Ask) -> anyhow::Result<Self> {
+        let way = Way::of(ask)?;
+        Ok(Self { way, places: Semaphore::new(AT_ONCE), failed: Mutex::new(None) })
     }
 
     /// Asks it, once it is the question's turn. Questions that wait while it turns out to be dead fail with the one that
@@ -39,7 +73,10 @@ impl Source {
         {
             return Err(why);
         }
-        let counted = query::count(&self.ask, ae_title, question).await;
+        let counted = match &self.way {
+            Way::Dimse(source) => query::count(source, ae_title, question).await,
+            Way::Web(source) => source.count(question).await,
+        };
         let failed = counted.as_ref().err().filter(|why| why.is_of_all());
         *self.failed() = failed.map(|why| (Instant::now(), *why));
         counted

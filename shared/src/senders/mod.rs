@@ -9,7 +9,7 @@ mod network;
 mod passcode;
 
 pub use allow::{AllowList, Allowed, Caller, Fit, NotAllowed, User};
-pub use ask::Ask;
+pub use ask::{Ask, AskAt, AskTls};
 pub use certificate::{CertificateId, CertificateName};
 pub use entry::SenderEntry;
 pub use network::Network;
@@ -142,7 +142,19 @@ mod tests {
                 "[[source]]\nae_title = 'A'\nask = { ae_title = 'B', host = 'pacs' }",
                 "missing field `port`",
             ),
-            ("[[source]]\nae_title = 'A'\nask = { url = 'http://pacs/dicom-web' }", "line 3: ask"),
+            ("[[source]]\nae_title = 'A'\nask = { url = 'pacs' }", "must begin with http://"),
+            (
+                "[[source]]\nae_title = 'A'\nask = { url = 'https://pacs', port = 1 }",
+                "line 3: ask: url stands without",
+            ),
+            (
+                "[[source]]\nae_title = 'A'\nask = { url = 'https://pacs', tls = { key = 'k' } }",
+                "line 3: ask: tls: certificate and key belong together",
+            ),
+            (
+                "[[source]]\nae_title = 'A'\nask = { url = 'http://pacs', tls = {} }",
+                "line 3: ask: tls is for an https url",
+            ),
             ("[[sources]]\nae_title = 'A'", "line 1: unknown field `sources`"),
             ("[[allow]]", "line 1: an [[allow]] has to name"),
             (
