@@ -134,6 +134,12 @@ fn describe_senders(file: &SendersFile, to: &mut impl Write) -> io::Result<()> {
                     writeln!(to, "{source} is asked how many instances it has: at {url}.")?;
                 }
             }
+            if let Some(limit) = ask.fetch_limit {
+                writeln!(
+                    to,
+                    "Up to {limit} missing instances of a series are fetched from {source}."
+                )?;
+            }
         }
     }
     for sender in file.senders.iter().filter(|sender| !sender.keep) {

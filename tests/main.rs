@@ -38,6 +38,7 @@ mod encrypting;
 mod events;
 mod evidence;
 mod examples;
+mod fetching;
 mod filling_up;
 mod hostile;
 mod https;

@@ -1,7 +1,7 @@
 //! An association as its requestor has it: bytes in, messages out.
 
 use crate::command::{
-    CommandAssembly, CommandError, Operation, Response, UnexpectedFragment, read_response,
+    CommandAssembly, CommandError, MOVE, Operation, Response, UnexpectedFragment, read_response,
 };
 use crate::framer::{Frame, Framer, FramingError};
 use crate::identifier::MAX_IDENTIFIER_LENGTH;
@@ -200,8 +200,8 @@ impl Requestor {
                     let fragment = &self.unread[start + bytes.start..start + bytes.end];
                     if let Some(command_set) = self.command.push(context_id, fragment, last)? {
                         let response = read_response(&command_set)?;
-                        let is_match = response.operation == Operation::Find;
-                        if is_match && response.has_data_set {
+                        let has_one = [Operation::Find, MOVE].contains(&response.operation);
+                        if has_one && response.has_data_set {
                             self.data_set = Some((context_id, Vec::new()));
                         }
                         return Ok(Some(Received::Response(response)));

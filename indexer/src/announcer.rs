@@ -128,7 +128,10 @@ impl Announcer {
                     }
                 };
                 // A question has an id of its own; only completions are numbered.
-                let is_numbered = !matches!(announcement.subject, Subject::SourceAsked { .. });
+                let is_numbered = !matches!(
+                    announcement.subject,
+                    Subject::SourceAsked { .. } | Subject::InstancesWanted { .. }
+                );
                 if let Some(stored) = stored.filter(|stored| stored.duplicate && is_numbered) {
                     let sequence = stored.sequence;
                     renumber_unless_announced(jetstream, catalog, announcement, sequence).await?;

@@ -5,7 +5,7 @@ use crate::reading::Reading;
 use catalog::{self, Bookmark, Contradicted, EventMark, Named, Received, Recorded, Registration};
 use completion::Senders;
 use completion::debounce::{Answered, Closed, Debouncer, Receiving, Stored};
-use completion::{Consequences, Effect, Question};
+use completion::{AskedFor, Consequences, Effect, Question};
 use contract::event::{SeriesShare, SourceAnswered};
 use jiff::Timestamp;
 
@@ -187,6 +187,17 @@ fn observe(debouncer: &mut Debouncer, at: Timestamp, reading: &Reading) {
             id: event.question_id.clone(),
             source: event.calling_ae_title.clone(),
             asked_at: event.asked_at,
+            asked_for: match event.names {
+                true => AskedFor::Names,
+                false => AskedFor::Count,
+            },
+        }),
+        Reading::Wanted(event) => debouncer.asked(&Question {
+            series: event.series_instance_uid.clone(),
+            id: event.question_id.clone(),
+            source: event.calling_ae_title.clone(),
+            asked_at: event.asked_at,
+            asked_for: AskedFor::Instances(event.instances.clone()),
         }),
         Reading::Stored(_)
         | Reading::Answered(_)

@@ -314,6 +314,7 @@ mod tests {
             expected: None,
             at_source: None,
             absent: Vec::new(),
+            fetched: Vec::new(),
             missing: 0,
             retrieve_from: None,
             hold_disagreeing: false,

@@ -2,8 +2,8 @@
 
 use contract::event::{
     AssociationClosed, CompletionRequested, DeletionRequested, GoneRequested, IngestStarted,
-    InstanceReceiving, InstanceStored, RegistrationRequested, ReleaseRequested, SourceAnswered,
-    SourceAsked, TrustRequested,
+    InstanceReceiving, InstanceStored, InstancesWanted, RegistrationRequested, ReleaseRequested,
+    SourceAnswered, SourceAsked, TrustRequested,
 };
 use contract::subject::{AssociationChange, Subject};
 use serde::de::DeserializeOwned;
@@ -26,6 +26,8 @@ pub enum Reading {
     Started(IngestStarted),
     /// A source is asked how many instances it has.
     Asked(Box<SourceAsked>),
+    /// Instances are fetched from a source.
+    Wanted(Box<InstancesWanted>),
     /// What came of it.
     Answered(Box<SourceAnswered>),
     /// Somebody vouches for a series.
@@ -66,6 +68,7 @@ pub fn read(subject: &str, payload: &[u8]) -> Reading {
         } => json(payload, Reading::Closed),
         Subject::IngestStarted { .. } => json(payload, Reading::Started),
         Subject::SourceAsked { .. } => json(payload, |event| Reading::Asked(Box::new(event))),
+        Subject::InstancesWanted { .. } => json(payload, |event| Reading::Wanted(Box::new(event))),
         Subject::SourceAnswered { .. } => json(payload, |event| Reading::Answered(Box::new(event))),
         Subject::RegistrationRequested { .. } => {
             json(payload, |event| Reading::RegistrationRequested(Box::new(event)))
@@ -80,6 +83,7 @@ pub fn read(subject: &str, payload: &[u8]) -> Reading {
         Subject::Association { .. }
         | Subject::Clock { .. }
         | Subject::IngestResumed { .. }
+        | Subject::InstancesFetched { .. }
         | Subject::SeriesCompleted { .. }
         | Subject::SeriesDeleted { .. }
         | Subject::SeriesKept { .. }

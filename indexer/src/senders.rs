@@ -22,7 +22,8 @@ fn over(sender: SenderEntry, all: &Rules, ask_timeout: SignedDuration) -> Rules 
         expected_from: sender.expected_from,
         retrieve_url: sender.retrieve_url.or_else(|| all.retrieve_url.clone()),
         on_disagreement: sender.on_disagreement,
-        ask_timeout: sender.ask.map(|_| ask_timeout),
+        ask_timeout: sender.ask.as_ref().map(|_| ask_timeout),
+        fetch_limit: sender.ask.and_then(|ask| ask.fetch_limit),
     }
 }
 

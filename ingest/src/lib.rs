@@ -19,7 +19,7 @@ mod sink;
 mod stow;
 
 use anyhow::Context;
-use asking::Asker;
+use asking::{Asker, Fetcher};
 use async_nats::Client;
 use contract::subject::Service;
 pub use instance::pseudonyms::Pseudonyms;
@@ -69,6 +69,8 @@ pub struct Ingest {
     allow: AllowList,
     /// Asks sources, if any can be asked.
     asker: Option<Asker>,
+    /// Fetches from sources, if any can be fetched from.
+    fetcher: Option<Fetcher>,
     pseudonyms: Option<Pseudonyms>,
     sink: Sink,
     /// Calling AE titles whose instances are not kept.
@@ -99,7 +101,8 @@ impl Ingest {
         let SendersFile { allow, senders } = senders.read()?;
         settings.check(&allow)?;
         let not_kept = senders.iter().filter(|it| !it.keep).map(|it| it.ae_title.clone()).collect();
-        let asker = Asker::of(senders, &settings, metrics)?;
+        let asker = Asker::of(&senders, &settings, metrics)?;
+        let fetcher = Fetcher::of(&senders, &settings, metrics)?;
         let pseudonyms = settings.pseudonyms.read()?;
         if pseudonyms.is_some() {
             tracing::info!("pseudonymisation is on");
@@ -129,6 +132,7 @@ impl Ingest {
             settings,
             allow,
             asker,
+            fetcher,
             pseudonyms,
             sink,
             not_kept,
@@ -202,7 +206,7 @@ impl Ingest {
         tracing::info!(node_name, "ingest starting");
         let (settings, reports) = (Arc::new(self.settings), self.reports);
         let (auditor, audited) = (reports.auditor.clone(), jetstream.clone());
-        let (asker, asking) = (self.asker, jetstream.clone());
+        let (asker, fetcher, asking) = (self.asker, self.fetcher, jetstream.clone());
         let sink = self.sink.clone();
         let publisher = Arc::new(Publisher::new(
             jetstream,
@@ -243,6 +247,11 @@ impl Ingest {
                 asker.run(&asking, &stop).await;
             }
         };
+        let fetched = async {
+            if let Some(fetcher) = fetcher {
+                fetcher.run(&asking, &reception, &stop).await;
+            }
+        };
         let served = async {
             let listened = async {
                 let close = async {
@@ -259,7 +268,7 @@ impl Ingest {
                 // What watches for outages of the broker has nobody to watch for any more.
                 stop.cancel();
             };
-            tokio::join!(listened, started, watched, store_watched, asked);
+            tokio::join!(listened, started, watched, store_watched, asked, fetched);
         };
         auditor.run_audited(async { audited }, served).await;
         Ok(())

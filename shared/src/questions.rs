@@ -7,16 +7,32 @@ use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use std::time::Duration;
 
-/// The name of the consumer, of the stream INSTANCES.
-pub const CONSUMER: &str = "asker";
+/// A kind of errand that a receiver is sent on, and the consumer of the stream INSTANCES that hands them out.
+#[derive(Debug, Clone, Copy)]
+pub struct Errands {
+    /// The name of the consumer.
+    pub consumer: &'static str,
+    /// Where a receiver takes the next one.
+    pub next: &'static str,
+    /// What the consumer delivers, of every source.
+    subject: &'static str,
+}
 
-/// Where a receiver takes the next question.
-pub const NEXT: &str = "$JS.API.CONSUMER.MSG.NEXT.INSTANCES.asker";
+/// Questions to sources: `dicom.evidence.asked`.
+pub const QUESTIONS: Errands = Errands {
+    consumer: "asker",
+    next: "$JS.API.CONSUMER.MSG.NEXT.INSTANCES.asker",
+    subject: "dicom.evidence.asked.*",
+};
 
-/// What it delivers: `dicom.evidence.asked`, of every source.
-const SUBJECT: &str = "dicom.evidence.asked.*";
+/// Instances to be fetched from sources: `dicom.evidence.wanted`.
+pub const FETCHES: Errands = Errands {
+    consumer: "fetcher",
+    next: "$JS.API.CONSUMER.MSG.NEXT.INSTANCES.fetcher",
+    subject: "dicom.evidence.wanted.*",
+};
 
-/// After so long a question is given to another receiver: the one that took it is gone.
+/// After so long without a word of it a question is given to another receiver: the one that took it is gone.
 const ACK_WAIT: Duration = Duration::from_secs(15);
 
 /// Receivers that a question is given to. By then its series is long complete.
@@ -29,12 +45,12 @@ const MAX_PENDING: i64 = 256;
 ///
 /// # Errors
 /// When the broker does not answer, or won't keep it.
-pub async fn ensure(jetstream: &Context) -> anyhow::Result<()> {
+pub async fn ensure(jetstream: &Context, errands: Errands) -> anyhow::Result<()> {
     let stream = jetstream.get_stream(crate::stream::INSTANCES).await?;
     let config = pull::Config {
-        durable_name: Some(CONSUMER.to_owned()),
+        durable_name: Some(errands.consumer.to_owned()),
         // Not as `filter_subject`, which would be a part of the request's own subject.
-        filter_subjects: vec![SUBJECT.to_owned()],
+        filter_subjects: vec![errands.subject.to_owned()],
         deliver_policy: DeliverPolicy::New,
         ack_policy: AckPolicy::Explicit,
         ack_wait: ACK_WAIT,

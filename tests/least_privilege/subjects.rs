@@ -69,6 +69,8 @@ pub(super) const EVENTS: &[&str] = &[
     "dicom.clock.X",
     "dicom.evidence.asked.MR1",
     "dicom.evidence.answered.MR1",
+    "dicom.evidence.wanted.MR1",
+    "dicom.evidence.fetched.MR1",
     "dicom.request.register.1.2",
     "dicom.request.complete.1.2",
     "dicom.request.delete.1.2",
@@ -87,7 +89,7 @@ pub(super) const EVENTS: &[&str] = &[
 ];
 
 const STREAMS: [&str; 4] = ["INSTANCES", "SERIES", "DEAD", "AUDIT"];
-const CONSUMERS: [&str; 5] = ["indexer", "asker", "webhook-ai", "syslog", "other"];
+const CONSUMERS: [&str; 6] = ["indexer", "asker", "fetcher", "webhook-ai", "syslog", "other"];
 
 /// What each user may publish of all these, and nothing else; after a `!` what it may not all the same.
 pub(super) const MAY: [(&str, &[&str]); 4] = [
@@ -102,12 +104,16 @@ pub(super) const MAY: [(&str, &[&str]); 4] = [
             "$JS.API.STREAM.INFO.*",
             "$JS.API.CONSUMER.MSG.NEXT.INSTANCES.asker",
             "$JS.ACK.INSTANCES.asker.>",
+            "dicom.evidence.fetched.*",
+            "$JS.API.CONSUMER.MSG.NEXT.INSTANCES.fetcher",
+            "$JS.ACK.INSTANCES.fetcher.>",
         ],
     ),
     (
         "indexer",
         &[
             "dicom.evidence.asked.*",
+            "dicom.evidence.wanted.*",
             "dicom.series.>",
             "dicom.study.>",
             "dicom.clock.X",
@@ -160,6 +166,9 @@ pub(super) const MAY: [(&str, &[&str]); 4] = [
             "!$JS.API.CONSUMER.CREATE.INSTANCES.asker",
             "!$JS.API.CONSUMER.MSG.NEXT.INSTANCES.asker",
             "!$JS.API.CONSUMER.DELETE.INSTANCES.asker",
+            "!$JS.API.CONSUMER.CREATE.INSTANCES.fetcher",
+            "!$JS.API.CONSUMER.MSG.NEXT.INSTANCES.fetcher",
+            "!$JS.API.CONSUMER.DELETE.INSTANCES.fetcher",
         ],
     ),
     ("tap", &[]),

@@ -279,6 +279,7 @@ fn completion(series: &str, reason: Reason, decided_at: Timestamp) -> Completion
         hold_disagreeing: false,
         at_source: None,
         absent: Vec::new(),
+        fetched: Vec::new(),
         missing: 0,
     }
 }

@@ -6,6 +6,7 @@ pub(super) const AFFECTED_SOP_CLASS_UID: u32 = 0x0000_0002;
 pub(super) const COMMAND_FIELD: u32 = 0x0000_0100;
 pub(super) const MESSAGE_ID: u32 = 0x0000_0110;
 pub(super) const MESSAGE_ID_RESPONDED_TO: u32 = 0x0000_0120;
+pub(super) const MOVE_DESTINATION: u32 = 0x0000_0600;
 pub(super) const PRIORITY: u32 = 0x0000_0700;
 pub(super) const COMMAND_DATA_SET_TYPE: u32 = 0x0000_0800;
 pub(super) const STATUS: u32 = 0x0000_0900;

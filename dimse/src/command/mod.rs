@@ -5,10 +5,12 @@ mod assembly;
 mod elements;
 mod request;
 mod response;
+mod retrieve;
 
 pub use assembly::{CommandAssembly, UnexpectedFragment};
 pub use request::{Request, read_request, write_request};
 pub use response::{Response, read_response, write_response};
+pub use retrieve::{MOVE, write_move};
 
 /// Longest command set accepted, in bytes. One of C-STORE has about 200.
 pub const MAX_COMMAND_LENGTH: usize = 16 * 1024;

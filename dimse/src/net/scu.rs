@@ -2,7 +2,7 @@
 //! 9.1.1, 9.1.2 and 9.1.5).
 
 use super::quick_ack::QuickAck;
-use crate::command::{Operation, RESPONSE_BIT, Request, Response, write_request};
+use crate::command::{MOVE, Operation, RESPONSE_BIT, Request, Response, write_move, write_request};
 use crate::p_data::{self, Kind, fragment_length};
 use crate::proposal::{Negotiated, Proposal};
 use crate::requestor::{ABORT, RELEASE_REQUEST, Received, Requestor, RequestorError};
@@ -206,6 +206,42 @@ impl Scu {
                     Received::DataSet(_) => {}
                     Received::Abort => return Err(ScuError::Aborted.into()),
                     _ => return Err(ScuError::NotAResponse.into()),
+                }
+            }
+            if !response.status.is_pending() {
+                return Ok(response);
+            }
+        }
+    }
+
+    /// C-MOVE: has the peer send what matches an identifier to the AE of this title, and waits until it has. The response
+    /// is the last one, which says how it ended (PS3.4 section C.4.2).
+    ///
+    /// # Errors
+    /// When the association is lost.
+    pub async fn retrieve(
+        &mut self,
+        context_id: u8,
+        sop_class_uid: &str,
+        destination: &str,
+        identifier: &[u8],
+    ) -> Result<Response, ScuError> {
+        let message_id = self.next_message_id();
+        let command_set = write_move(message_id, sop_class_uid, destination);
+        let mut pdus = Vec::with_capacity(2 * (command_set.len() + identifier.len()));
+        let longest = self.negotiated.max_pdu_length;
+        p_data::put_set(&mut pdus, context_id, Kind::Command, &command_set, longest);
+        p_data::put_set(&mut pdus, context_id, Kind::DataSet, identifier, longest);
+        self.connection.send(&pdus).await?;
+        let request = Request { operation: MOVE, ..Request::find(message_id, sop_class_uid) };
+        loop {
+            let response = self.response(&request).await?;
+            // Which instances failed, in the last of them.
+            if response.has_data_set {
+                match self.connection.receive().await? {
+                    Received::DataSet(_) => {}
+                    Received::Abort => return Err(ScuError::Aborted),
+                    _ => return Err(ScuError::NotAResponse),
                 }
             }
             if !response.status.is_pending() {

@@ -127,7 +127,10 @@ impl Driver {
         let bookmark = Box::pin(taken_up).await?;
         let last_sequence = bookmark.last_sequence;
         if self.senders.ask() {
-            questions::ensure(&jetstream).await?;
+            questions::ensure(&jetstream, questions::QUESTIONS).await?;
+        }
+        if self.senders.fetch() {
+            questions::ensure(&jetstream, questions::FETCHES).await?;
         }
         let consumer = Consumer::start(&jetstream, last_sequence, self.ack_wait).await?;
         // Of a stream that was made anew meanwhile it would not read the beginning.

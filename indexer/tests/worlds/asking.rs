@@ -8,7 +8,7 @@ use super::memory::Memory;
 use super::real_catalogue::RealCatalogue;
 use super::stream::{Association, Entry, HOUR, MINUTE, Millis, SECOND, Stream, series, time};
 use completion::debounce::Debouncer;
-use completion::{OpenSeries, Phase, Question, Rules, Senders};
+use completion::{AskedFor, OpenSeries, Phase, Question, Rules, Senders};
 use contract::event::{Ending, Reason, SourceAnswered, SourceAsked};
 use contract::uid::{SeriesInstanceUid, SopInstanceUid};
 use fastrand::Rng;
@@ -208,6 +208,7 @@ impl<'a> World<'a> {
             calling_ae_title: question.source.clone(),
             question_id: question.id.clone(),
             asked_at: question.asked_at,
+            names: question.asked_for == AskedFor::Names,
         };
         let published = now + self.rng.i64(1..50);
         self.happens(published, Reading::Asked(Box::new(asked)));

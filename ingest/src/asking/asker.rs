@@ -14,6 +14,7 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use shared::metrics::Metrics;
+use shared::questions::QUESTIONS;
 use shared::senders::SenderEntry;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -48,16 +49,16 @@ impl Asker {
     /// # Errors
     /// When a file that an `ask` names can't be read or holds something else.
     pub(crate) fn of(
-        senders: Vec<SenderEntry>,
+        senders: &[SenderEntry],
         settings: &Settings,
         metrics: &Metrics,
     ) -> anyhow::Result<Option<Self>> {
         let mut sources = HashMap::new();
         for SenderEntry { ae_title, ask, .. } in senders {
             let Some(ask) = ask else { continue };
-            let source = Source::new(ask);
+            let source = Source::new(ask.clone());
             let source = source.with_context(|| format!("SOURCES_FILE: ask of {ae_title}"))?;
-            sources.insert(ae_title, source);
+            sources.insert(ae_title.clone(), source);
         }
         if sources.is_empty() {
             return Ok(None);
@@ -84,7 +85,7 @@ impl Asker {
         let mut questions = JoinSet::new();
         let asking = async {
             while let Ok(place) = places.clone().acquire_owned().await {
-                let question = questions::next(&nats).await;
+                let question = questions::next(&nats, QUESTIONS).await;
                 let (asker, nats, jetstream) = (self.clone(), nats.clone(), jetstream.clone());
                 questions.spawn(async move {
                     asker.answer(&nats, &jetstream, &question).await;

@@ -30,10 +30,10 @@ const MAX_PDU_LENGTH: u32 = 16 * 1024;
 /// The most that a value of VR IS can say (PS3.5 section 6.2).
 pub(super) const MAX_COUNT: u64 = (1 << 31) - 1;
 
-const SOP_INSTANCE_UID: u32 = 0x0008_0018;
-const QUERY_RETRIEVE_LEVEL: u32 = 0x0008_0052;
-const STUDY_INSTANCE_UID: u32 = 0x0020_000d;
-const SERIES_INSTANCE_UID: u32 = 0x0020_000e;
+pub(super) const SOP_INSTANCE_UID: u32 = 0x0008_0018;
+pub(super) const QUERY_RETRIEVE_LEVEL: u32 = 0x0008_0052;
+pub(super) const STUDY_INSTANCE_UID: u32 = 0x0020_000d;
+pub(super) const SERIES_INSTANCE_UID: u32 = 0x0020_000e;
 const NUMBER_OF_SERIES_RELATED_INSTANCES: u32 = 0x0020_1209;
 
 /// A Query/Retrieve SCP.
@@ -118,6 +118,9 @@ impl<'a> Query<'a> {
     }
 
     async fn count(&self, scu: &mut Scu) -> Result<Counted, NoAnswer> {
+        if self.question.names {
+            return self.instances(scu).await;
+        }
         let count = Key { tag: NUMBER_OF_SERIES_RELATED_INSTANCES, vr: *b"IS", value: "" };
         let keys = [self.level("SERIES"), self.study(), self.series(), count];
         let (mut highest, mut is_empty) = (0, false);

@@ -4,7 +4,7 @@
 use async_nats::client::Request;
 use async_nats::{Client, Message, StatusCode};
 use serde_json::json;
-use shared::questions::NEXT;
+use shared::questions::Errands;
 use std::time::Duration;
 
 /// How long a question is waited for before it is asked for anew. While the consumer is not made yet, or a leader of it is
@@ -18,9 +18,9 @@ const GRACE: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Takes the next question, however long that takes.
-pub(super) async fn next(nats: &Client) -> Message {
+pub(super) async fn next(nats: &Client, errands: Errands) -> Message {
     loop {
-        match try_next(nats).await {
+        match try_next(nats, errands).await {
             Ok(Some(message)) => return message,
             Ok(None) => {}
             Err(error) => {
@@ -31,13 +31,13 @@ pub(super) async fn next(nats: &Client) -> Message {
     }
 }
 
-async fn try_next(nats: &Client) -> Result<Option<Message>, async_nats::Error> {
+async fn try_next(nats: &Client, errands: Errands) -> Result<Option<Message>, async_nats::Error> {
     let expires = u64::try_from(WAIT.as_nanos())?;
     let one = json!({ "batch": 1, "expires": expires }).to_string();
     // A question comes under its own subject, and only a subscription of the request's own takes it all the same.
     let request =
         Request::new().payload(one.into()).inbox(nats.new_inbox()).timeout(Some(WAIT + GRACE));
-    let message = nats.send_request(NEXT, request).await?;
+    let message = nats.send_request(errands.next, request).await?;
     match message.status {
         None => Ok(Some(message)),
         // 404: none, 408: none in time.
@@ -48,8 +48,17 @@ async fn try_next(nats: &Client) -> Result<Option<Message>, async_nats::Error> {
 
 /// Says that a question is done with; it is given to nobody else.
 pub(super) async fn acknowledge(nats: &Client, question: &Message) {
+    reply(nats, question, "+ACK").await;
+}
+
+/// Says that somebody is at it still.
+pub(super) async fn in_progress(nats: &Client, question: &Message) {
+    reply(nats, question, "+WPI").await;
+}
+
+async fn reply(nats: &Client, question: &Message, what: &'static str) {
     let Some(reply) = question.reply.clone() else { return };
-    if let Err(error) = nats.publish(reply, "+ACK".into()).await {
-        tracing::debug!("question not acknowledged: {error}");
+    if let Err(error) = nats.publish(reply, what.into()).await {
+        tracing::debug!(what, "question not answered for: {error}");
     }
 }

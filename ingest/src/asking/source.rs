@@ -36,7 +36,7 @@ impl Way {
     /// # Errors
     /// When a file that it names can't be read or holds something else.
     pub(super) fn of(ask: Ask) -> anyhow::Result<Self> {
-        let Ask { at, tls } = ask;
+        let Ask { at, tls, .. } = ask;
         Ok(match at {
             AskAt::Dimse { ae_title, host, port } => {
                 let tls = tls.as_ref().map(web::config).transpose()?.map(Arc::new);

@@ -61,27 +61,35 @@ impl WebSource {
 
     async fn counted(&self, question: &SourceAsked) -> Result<Counted, NoAnswer> {
         let series = question.series_instance_uid.as_str();
+        if question.names {
+            return self.instances(question).await;
+        }
         let query = format!(
             "series?SeriesInstanceUID={series}&includefield={NUMBER_OF_SERIES_RELATED_INSTANCES}"
         );
         let matches = self.query(&query).await?;
-        let of_series = |it: &&Value| text(it, SERIES_INSTANCE_UID).is_none_or(|it| it == series);
         let (mut highest, mut is_empty) = (0, false);
-        for found in matches.iter().filter(of_series) {
+        for found in matches.iter().filter(|it| is_of(it, series)) {
             match number(found)? {
                 Some(count) => highest = highest.max(count),
                 None => is_empty = true,
             }
         }
-        if !is_empty {
-            return Ok(Counted { count: highest, instances: Vec::new() });
+        match is_empty {
+            true => self.instances(question).await,
+            false => Ok(Counted { count: highest, instances: Vec::new() }),
         }
+    }
+
+    /// Counts the instances, one by one.
+    async fn instances(&self, question: &SourceAsked) -> Result<Counted, NoAnswer> {
+        let series = question.series_instance_uid.as_str();
         let query = match &question.study_instance_uid {
             Some(study) => format!("studies/{study}/series/{series}/instances"),
             None => format!("instances?SeriesInstanceUID={series}"),
         };
         let matches = self.query(&query).await?;
-        let named = matches.iter().filter(of_series).map(|found| {
+        let named = matches.iter().filter(|it| is_of(it, series)).map(|found| {
             let uid = text(found, SOP_INSTANCE_UID).unwrap_or_default();
             SopInstanceUid::parse(uid).map_err(|_| NoAnswer::Unreadable)
         });
@@ -173,6 +181,11 @@ fn is_tls(error: &(dyn Error + 'static)) -> bool {
         next = error.source();
     }
     false
+}
+
+/// Whether a match is of a series: some answer with more than they are asked for.
+fn is_of(found: &Value, series: &str) -> bool {
+    text(found, SERIES_INSTANCE_UID).is_none_or(|it| it == series)
 }
 
 /// The first value of an attribute, where that is a text.

@@ -8,6 +8,7 @@ mod file_head;
 mod listener;
 mod multipart;
 mod receiving;
+mod retrieved;
 mod settings;
 mod store_response;
 
@@ -26,6 +27,7 @@ use jiff::Timestamp;
 pub(crate) use listener::StowPort;
 use multipart::Multipart;
 use receiving::{Broken, StowRequest};
+pub(crate) use retrieved::receive_retrieved;
 pub use settings::StowSettings;
 use shared::audit::code;
 use shared::connection_limit::{Full, Place};

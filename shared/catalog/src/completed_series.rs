@@ -14,6 +14,7 @@ pub(crate) struct Changes<'a> {
     pub(crate) corrected: u64,
     pub(crate) expected: Option<u64>,
     pub(crate) absent: Vec<String>,
+    pub(crate) fetched: u64,
     pub(crate) retrieve_from: Option<&'a str>,
     pub(crate) hold_disagreeing: bool,
 }
@@ -62,6 +63,7 @@ impl CompletedSeries {
             instances_count: self.instances_count.unsigned_abs(),
             expected_count: changes.expected,
             missing_instances: changes.absent,
+            fetched: changes.fetched,
             instances_added: changes.added,
             instances_corrected: changes.corrected,
             study_instance_uid: self.study_instance_uid,

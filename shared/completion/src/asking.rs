@@ -17,7 +17,24 @@ const FIRST_PAUSE: SignedDuration = SignedDuration::from_secs(2);
 const MAX_FAILURES: u32 = 3;
 const LEFT_ALONE: SignedDuration = SignedDuration::from_mins(5);
 
-/// A question to a source: how many instances has it of a series?
+/// The most instances of a series that are fetched from its source.
+pub const MAX_FETCHED: usize = 500;
+
+/// Instances that a completion names as missing at most.
+pub const MAX_NAMED: usize = 100;
+
+/// What a source is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AskedFor {
+    /// How many instances it has.
+    Count,
+    /// Which they are.
+    Names,
+    /// These instances, which are not here.
+    Instances(Vec<String>),
+}
+
+/// A question to a source: how many instances has it of a series? Or a request for some of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
     /// The series.
@@ -28,6 +45,8 @@ pub struct Question {
     pub source: String,
     /// The watermark at which the series was due.
     pub asked_at: Timestamp,
+    /// What it is asked for.
+    pub asked_for: AskedFor,
 }
 
 /// Where the question of an open series stands.
@@ -67,6 +86,9 @@ pub struct Asking {
     /// Which of them are not here, as far as the source names them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub absent: Vec<String>,
+    /// Which were fetched from the source in this revision, or tried to be: that is done once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fetched: Vec<String>,
 }
 
 impl Asking {
@@ -80,6 +102,7 @@ impl Asking {
             holds: 0,
             count: None,
             absent: Vec::new(),
+            fetched: Vec::new(),
         }
     }
 
@@ -124,6 +147,20 @@ impl Asking {
     /// When it is held no longer.
     pub(crate) fn end(&self, timeout: SignedDuration) -> Timestamp {
         later(self.since, timeout)
+    }
+
+    /// Whether the names of what the source has are asked for: it had more before, and still has. A PACS that goes on
+    /// by itself is left a pause to do so.
+    pub(crate) fn wants_names(&self, limit: Option<usize>) -> bool {
+        limit.is_some() && self.holds > 0 && self.fetched.is_empty()
+    }
+
+    /// What is fetched now: what the source named when it was asked again, all of it or nothing.
+    pub(crate) fn wanted(&self, limit: Option<usize>, here: u64) -> Option<&[String]> {
+        let is_time = self.phase == Phase::Held && self.holds > 1 && self.fetched.is_empty();
+        let limit = limit.filter(|_| is_time && self.more_than(here).is_some())?;
+        let absent = &self.absent[..];
+        (!absent.is_empty() && absent.len() <= limit).then_some(absent)
     }
 
     /// How many there are at the source, if that is more than are here.

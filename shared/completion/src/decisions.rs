@@ -34,6 +34,8 @@ pub struct Completion {
     pub at_source: Option<u64>,
     /// Which of these are not here, as far as the source names them.
     pub absent: Vec<String>,
+    /// Which were fetched from the source, or tried to be.
+    pub fetched: Vec<String>,
     /// How many instances the receivers answered with Success and INSTANCES does not have.
     pub missing: u64,
     /// Where the DICOMweb service is that has the sender's pixels, if that is configured.

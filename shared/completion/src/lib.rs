@@ -10,7 +10,9 @@ mod open_series;
 mod senders;
 pub mod studies;
 
-pub use asking::{AskedSource, Asking, Phase, Question, SILENT_AFTER};
+pub use asking::{
+    AskedFor, AskedSource, Asking, MAX_FETCHED, MAX_NAMED, Phase, Question, SILENT_AFTER,
+};
 pub use decisions::{
     Completed, Completion, Consequences, Decided, Deletion, Disproof, Lesson, StudyCompletion,
 };

@@ -25,6 +25,8 @@ pub struct Rules {
     /// How long a series waits at most for a source that has more instances of it; `None` where the source is not
     /// asked.
     pub ask_timeout: Option<SignedDuration>,
+    /// How many instances that are missing are fetched from the source at most; `None` where nothing is.
+    pub fetch_limit: Option<usize>,
 }
 
 /// What holds unless a setting says otherwise.
@@ -39,6 +41,7 @@ impl Default for Rules {
             retrieve_url: None,
             on_disagreement: OnDisagreement::Announce,
             ask_timeout: None,
+            fetch_limit: None,
         }
     }
 }
@@ -74,6 +77,12 @@ impl Senders {
     #[must_use]
     pub fn ask(&self) -> bool {
         self.by_ae_title.values().any(|rules| rules.ask_timeout.is_some())
+    }
+
+    /// Whether instances are fetched from any source.
+    #[must_use]
+    pub fn fetch(&self) -> bool {
+        self.by_ae_title.values().any(|rules| rules.fetch_limit.is_some())
     }
 
     /// Whether it matters how many instances the series of a sender has.

@@ -2,6 +2,7 @@
 
 use super::entry::ae_title;
 use crate::web_url::base_url;
+use completion::MAX_FETCHED;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 use std::num::NonZeroU16;
@@ -16,7 +17,12 @@ pub struct Ask {
     pub at: AskAt,
     /// How it is spoken to over TLS, where anything of that is set.
     pub tls: Option<AskTls>,
+    /// How many instances of a series that are missing here are fetched from it at most; `None` where nothing is.
+    pub fetch_limit: Option<usize>,
 }
+
+/// Instances that are fetched at most where `fetch_limit` says nothing.
+const FETCH_LIMIT: usize = 200;
 
 /// Where a source answers queries.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,13 +71,16 @@ struct Keys {
     url: Option<Url>,
     token_file: Option<PathBuf>,
     tls: Option<AskTls>,
+    #[serde(default)]
+    fetch_missing: bool,
+    fetch_limit: Option<usize>,
 }
 
 impl TryFrom<Keys> for Ask {
     type Error = String;
 
     fn try_from(keys: Keys) -> Result<Self, String> {
-        let Keys { ae_title, host, port, url, token_file, tls } = keys;
+        let Keys { ae_title, host, port, url, token_file, tls, fetch_missing, fetch_limit } = keys;
         let at = match (url, ae_title, host, port) {
             (Some(url), None, None, None) => {
                 if tls.is_some() && url.scheme() != "https" {
@@ -89,7 +98,15 @@ impl TryFrom<Keys> for Ask {
         if tls.as_ref().is_some_and(|tls| tls.certificate.is_some() != tls.key.is_some()) {
             return Err("tls: certificate and key belong together".to_owned());
         }
-        Ok(Self { at, tls })
+        let fetch_limit = match (fetch_missing, fetch_limit) {
+            (true, limit) => Some(limit.unwrap_or(FETCH_LIMIT)),
+            (false, None) => None,
+            (false, Some(_)) => return Err("fetch_limit is for fetch_missing = true".to_owned()),
+        };
+        if fetch_limit.is_some_and(|limit| !(1..=MAX_FETCHED).contains(&limit)) {
+            return Err(format!("fetch_limit must be from 1 to {MAX_FETCHED}"));
+        }
+        Ok(Self { at, tls, fetch_limit })
     }
 }
 

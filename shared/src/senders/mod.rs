@@ -152,6 +152,10 @@ mod tests {
                 "line 3: ask: tls: certificate and key belong together",
             ),
             (
+                "[[source]]\nae_title = 'A'\nask = { url = 'http://pacs', fetch_limit = 3 }",
+                "line 3: ask: fetch_limit is for fetch_missing",
+            ),
+            (
                 "[[source]]\nae_title = 'A'\nask = { url = 'http://pacs', tls = {} }",
                 "line 3: ask: tls is for an https url",
             ),

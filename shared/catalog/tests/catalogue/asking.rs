@@ -2,7 +2,9 @@
 
 use crate::feed::{Feed, bookmark, instance, second};
 use catalog::{Batch, CatalogWriter, Named, Recorded};
-use completion::{AskedSource, Asking, Completion, Consequences, OpenSeries, Phase, Question};
+use completion::{
+    AskedFor, AskedSource, Asking, Completion, Consequences, OpenSeries, Phase, Question,
+};
 use contract::event::{Reason, SourceAsked};
 use contract::uid::SeriesInstanceUid;
 
@@ -20,6 +22,7 @@ fn asked() -> (Question, Consequences) {
         holds: 1,
         count: Some(3),
         absent: vec!["3.9".to_owned()],
+        fetched: vec!["3.9".to_owned()],
     };
     let open = OpenSeries { asking: Some(asking), ..OpenSeries::new(second(5), "MR1") };
     let known = AskedSource { failures: 2, answered_at: Some(second(6)), not_before: None };
@@ -28,7 +31,8 @@ fn asked() -> (Question, Consequences) {
         sources: vec![(source.clone(), known)],
         ..Consequences::default()
     };
-    (Question { series, id, source, asked_at: second(7) }, kept)
+    let asked_for = AskedFor::Count;
+    (Question { series, id, source, asked_at: second(7), asked_for }, kept)
 }
 
 async fn a_question_is_kept_with_what_it_follows_from_and_waits_to_be_published(mut feed: Feed) {
@@ -70,6 +74,7 @@ async fn what_a_source_has_and_is_not_here_is_named_in_the_completion(mut feed: 
         expected: None,
         at_source: Some(4),
         absent,
+        fetched: vec!["3.3".to_owned(), "3.4".to_owned()],
         missing: 0,
         retrieve_from: None,
         hold_disagreeing: false,
@@ -77,6 +82,7 @@ async fn what_a_source_has_and_is_not_here_is_named_in_the_completion(mut feed: 
     let event = feed.catalog.complete(&[completion]).await.unwrap().remove(0);
     assert_eq!((event.instances_count, event.expected_count), (3, Some(4)));
     assert_eq!(event.missing_instances, uids(&["3.3"]));
+    assert_eq!(event.fetched, 1, "as many as are here");
 }
 
 on_both!(

@@ -83,6 +83,7 @@ impl Feed {
             hold_disagreeing: self.hold_disagreeing,
             at_source: None,
             absent: Vec::new(),
+            fetched: Vec::new(),
             missing: 0,
         };
         self.catalog.complete(&[completion]).await.unwrap().pop()

@@ -72,6 +72,7 @@ async fn a_completion_says_where_files_are_served_unless_its_sender_serves_them(
         hold_disagreeing: false,
         at_source: None,
         absent: Vec::new(),
+        fetched: Vec::new(),
         missing: 0,
     };
     let catalog = feed.catalog.clone().with_files_at(Some("https://here/dicom-web"));

@@ -1,7 +1,7 @@
 //! Sources that are asked: what their answers hold back, and that nothing is hastened by them.
 
 use super::{Answered, Debouncer, Stored};
-use crate::{AskedSource, Decided, Effect, OpenSeries, Question, Rules, Senders};
+use crate::{AskedFor, AskedSource, Decided, Effect, OpenSeries, Question, Rules, Senders};
 use contract::event::Reason;
 use contract::uid::SeriesInstanceUid;
 use jiff::{SignedDuration, Timestamp};
@@ -13,13 +13,15 @@ fn second(number: i64) -> Timestamp {
     Timestamp::UNIX_EPOCH + SignedDuration::from_secs(number)
 }
 
-fn senders() -> Senders {
+fn senders(fetch_limit: Option<usize>) -> Senders {
     let ask_timeout = Some(SignedDuration::from_secs(120));
-    Senders::new(Rules::default()).with(SOURCE, Rules { ask_timeout, ..Rules::default() })
+    let rules = Rules { ask_timeout, fetch_limit, ..Rules::default() };
+    Senders::new(Rules::default()).with(SOURCE, rules)
 }
 
 /// A state machine with what is kept of it, and how many instances of each series are there.
 struct World {
+    fetch_limit: Option<usize>,
     debouncer: Debouncer,
     here: HashMap<u32, u64>,
     open: HashMap<SeriesInstanceUid, OpenSeries>,
@@ -28,8 +30,18 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let debouncer = Debouncer::new(senders());
-        Self { debouncer, here: HashMap::new(), open: HashMap::new(), sources: HashMap::new() }
+        Self::that_fetches(None)
+    }
+
+    fn that_fetches(fetch_limit: Option<usize>) -> Self {
+        let debouncer = Debouncer::new(senders(fetch_limit));
+        Self {
+            fetch_limit,
+            debouncer,
+            here: HashMap::new(),
+            open: HashMap::new(),
+            sources: HashMap::new(),
+        }
     }
 
     fn uid(series: u32) -> SeriesInstanceUid {
@@ -79,7 +91,7 @@ impl World {
         self.sources.extend(kept.sources);
         let is_open = |series: &SeriesInstanceUid| self.debouncer.open.contains_key(series);
         self.open.retain(|series, _| is_open(series));
-        self.debouncer = Debouncer::new(senders());
+        self.debouncer = Debouncer::new(senders(self.fetch_limit));
         self.debouncer.restore(self.open.clone(), []);
         self.debouncer.restore_sources(self.sources.clone());
     }
@@ -304,4 +316,68 @@ fn nobody_is_asked_who_is_not_configured() {
     debouncer.advance(second(11));
     assert!(matches!(debouncer.poll(), Some(Decided::Complete(it)) if it.at_source.is_none()));
     assert!(debouncer.take_consequences().sources.is_empty());
+}
+
+/// What is asked for at 10 s, 2 s after the answer that there is more, and what follows at once when that is named.
+fn asked_again(world: &mut World) -> Vec<Decided> {
+    world.stored(1, 0);
+    let first = world.question(11);
+    assert_eq!(first.asked_for, AskedFor::Count);
+    world.answered(&first, 12, Some(2));
+    let second = world.question(15);
+    let names = world.fetch_limit.is_some();
+    assert_eq!(second.asked_for, if names { AskedFor::Names } else { AskedFor::Count });
+    world.answered(&second, 16, Some(2));
+    world.at(17)
+}
+
+#[test]
+fn what_a_source_names_when_it_is_asked_again_is_fetched_once_in_a_revision() {
+    let mut world = World::that_fetches(Some(1));
+    let [Decided::Ask(fetch)] = &asked_again(&mut world)[..] else { panic!() };
+    assert_eq!(fetch.asked_for, AskedFor::Instances(vec!["1.2.3".to_owned()]));
+    // It does not come, and the source is asked on: for the number alone.
+    let third = world.question(26);
+    assert_eq!(third.asked_for, AskedFor::Count);
+    world.answered(&third, 27, Some(2));
+    // Another one comes, after which all begins anew but for the fetching.
+    world.stored(1, 28);
+    let fourth = world.question(39);
+    world.answered(&fourth, 40, Some(3));
+    let fifth = world.question(43);
+    assert_eq!(fifth.asked_for, AskedFor::Count);
+    world.answered(&fifth, 44, Some(2));
+    let [Decided::Complete(completion)] = &world.at(45)[..] else { panic!() };
+    assert_eq!((completion.at_source, &completion.fetched[..]), (None, &["1.2.3".to_owned()][..]));
+}
+
+#[test]
+fn nothing_is_fetched_where_that_is_not_wanted_or_too_much_or_here_by_then() {
+    assert_eq!(asked_again(&mut World::new()), []);
+    assert_eq!(asked_again(&mut World::that_fetches(Some(0))), []);
+    let mut world = World::that_fetches(Some(1));
+    world.stored(1, 0);
+    let first = world.question(11);
+    world.answered(&first, 12, Some(2));
+    let second = world.question(15);
+    world.stored(1, 16);
+    world.answered(&second, 17, Some(2));
+    let third = world.question(27);
+    assert_eq!(third.asked_for, AskedFor::Count);
+    world.answered(&third, 28, Some(2));
+    assert!(matches!(&world.at(29)[..], [Decided::Complete(_)]));
+}
+
+#[test]
+fn a_catalogue_made_of_the_record_knows_what_was_fetched() {
+    let mut world = World::that_fetches(Some(1));
+    let [Decided::Ask(fetch)] = &asked_again(&mut world)[..] else { panic!() };
+    let mut rebuilt = World::that_fetches(Some(1));
+    rebuilt.stored(1, 0);
+    rebuilt.debouncer.asked(fetch);
+    rebuilt.restart();
+    let first = rebuilt.question(30);
+    rebuilt.answered(&first, 31, Some(2));
+    let second = rebuilt.question(34);
+    assert_eq!(second.asked_for, AskedFor::Count, "not again");
 }

@@ -4,7 +4,7 @@
 
 use super::Debouncer;
 use super::rules::Due;
-use crate::asking::{Asking, Phase, SILENT_AFTER, later};
+use crate::asking::{AskedFor, Asking, MAX_NAMED, Phase, SILENT_AFTER, later};
 use crate::clock::Step;
 use crate::{AskedSource, Decided, OpenSeries, Question};
 use contract::event::Reason;
@@ -33,12 +33,19 @@ impl Debouncer {
     pub fn asked(&mut self, question: &Question) {
         let Some((open, _)) = self.open.get_mut(&question.series) else { return };
         let is_asked = self.senders.rules(&open.sender).ask_timeout.is_some();
-        // It may be of an earlier revision, or of before the last activity.
-        if !is_asked || open.sender != question.source || question.asked_at <= open.last_activity {
+        // It may be of an earlier revision, or of before the last activity, which is nothing to what is fetched.
+        let since = match question.asked_for {
+            AskedFor::Instances(_) => open.opened_at,
+            AskedFor::Count | AskedFor::Names => open.last_activity,
+        };
+        if !is_asked || open.sender != question.source || question.asked_at <= since {
             return;
         }
         let asking = open.asking.get_or_insert_with(Asking::new);
-        if number(&asking.question) < number(&question.id) {
+        if let AskedFor::Instances(instances) = &question.asked_for {
+            asking.fetched.clone_from(instances);
+            self.reschedule(&question.series);
+        } else if number(&asking.question) < number(&question.id) {
             asking.ask(question.id.clone(), question.asked_at);
             self.reschedule(&question.series);
         }
@@ -52,14 +59,16 @@ impl Debouncer {
         });
         self.hear_of(answered, is_awaited);
         let Some((open, _)) = self.open.get_mut(answered.series) else { return };
-        let Some(timeout) = self.senders.rules(&open.sender).ask_timeout else { return };
+        let rules = self.senders.rules(&open.sender);
+        let Some(timeout) = rules.ask_timeout else { return };
+        let most = rules.fetch_limit.map_or(MAX_NAMED, |limit| MAX_NAMED.max(limit + 1));
         let asking = open.asking.get_or_insert_with(Asking::new);
         let is_latest = asking.question == answered.question;
         if let Some(count) = answered.count {
             // An answer to an earlier question can only be a reason to wait.
             if is_latest || asking.count.is_none_or(|known| count > known) {
                 asking.count = Some(count);
-                asking.absent = answered.absent.to_vec();
+                asking.absent = answered.absent.iter().take(most).cloned().collect();
             }
         }
         let has_more = asking.more_than(open.counted).is_some();
@@ -68,7 +77,13 @@ impl Debouncer {
             Phase::Unasked => {}
             // The answer to the latest question is still to come.
             Phase::Asked if !is_latest => {}
-            Phase::Asked | Phase::Settled if has_more => asking.hold(answered.at, timeout),
+            Phase::Asked | Phase::Settled if has_more => {
+                asking.hold(answered.at, timeout);
+                if asking.wanted(rules.fetch_limit, open.counted).is_some() {
+                    // It is fetched at once.
+                    asking.until = asking.until.min(answered.at);
+                }
+            }
             Phase::Held if has_more || !is_latest => {}
             Phase::Asked | Phase::Held | Phase::Settled => asking.settle(),
         }
@@ -103,7 +118,8 @@ impl Debouncer {
             return None;
         }
         let (now, (open, _)) = (self.watermark, self.open.get_mut(series)?);
-        let timeout = self.senders.rules(&open.sender).ask_timeout?;
+        let rules = self.senders.rules(&open.sender);
+        let (timeout, limit) = (rules.ask_timeout?, rules.fetch_limit);
         let has_more = open.more_at_source().is_some();
         let source = self.sources.entry(open.sender.clone()).or_default();
         let asking = open.asking.get_or_insert_with(Asking::new);
@@ -129,6 +145,15 @@ impl Debouncer {
             }
             Phase::Unasked | Phase::Held => {}
         }
+        let id = now.as_nanosecond().to_string();
+        let here = open.counted;
+        if let Some(instances) = asking.wanted(limit, here).map(<[_]>::to_vec) {
+            asking.fetched.clone_from(&instances);
+            asking.hold(now, timeout);
+            let (series, source) = (series.clone(), open.sender.clone());
+            let asked_for = AskedFor::Instances(instances);
+            return Some(Decided::Ask(Question { series, id, source, asked_at: now, asked_for }));
+        }
         if source.is_left_alone(now) {
             if !has_more {
                 return None;
@@ -136,10 +161,13 @@ impl Debouncer {
             asking.hold_to_the_end(now, timeout);
             return still_waits(asking, now);
         }
-        let id = now.as_nanosecond().to_string();
+        let asked_for = match asking.wants_names(limit) {
+            true => AskedFor::Names,
+            false => AskedFor::Count,
+        };
         asking.ask(id.clone(), now);
         let (series, source) = (series.clone(), open.sender.clone());
-        Some(Decided::Ask(Question { series, id, source, asked_at: now }))
+        Some(Decided::Ask(Question { series, id, source, asked_at: now, asked_for }))
     }
 
     pub(super) fn take_sources(&mut self) -> Vec<(String, AskedSource)> {

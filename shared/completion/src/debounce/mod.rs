@@ -218,6 +218,11 @@ impl Debouncer {
         let (state, _) = self.open.remove(&series)?;
         let rules = self.senders.rules(&state.sender);
         let more = state.more_at_source().filter(|_| rules.ask_timeout.is_some());
+        let (absent, fetched) = match state.asking {
+            Some(asking) if more.is_some() => (asking.absent, asking.fetched),
+            Some(asking) => (Vec::new(), asking.fetched),
+            None => (Vec::new(), Vec::new()),
+        };
         Some(Completion {
             series,
             reason: due.reason,
@@ -226,10 +231,8 @@ impl Debouncer {
             expected: state.expected,
             at_source: more,
             missing: state.missing,
-            absent: match (more, state.asking) {
-                (Some(_), Some(asking)) => asking.absent,
-                _ => Vec::new(),
-            },
+            absent,
+            fetched,
             retrieve_from: rules.retrieve_url.clone(),
             hold_disagreeing: rules.on_disagreement == OnDisagreement::Hold,
         })

@@ -1,6 +1,6 @@
 //! What is decided of series.
 
-use super::{Disagreement, Event, INDEXER};
+use super::{Disagreement, Event, INDEXER, is_zero};
 use crate::subject::Subject;
 use crate::uid::SeriesInstanceUid;
 use jiff::Timestamp;
@@ -101,6 +101,10 @@ pub struct SeriesCompleted {
     /// most.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing_instances: Vec<String>,
+    /// Of the instances, how many were fetched from its source since the last revision, as it had them and had not sent
+    /// them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub fetched: u64,
     /// Of the instances, how many this revision added.
     pub instances_added: u64,
     /// Of these, how many came again with other attributes since the last revision.

@@ -112,6 +112,7 @@ fn a_completed_series_reads_as_its_golden_file() {
         instances_count: 17,
         expected_count: Some(20),
         missing_instances: Vec::new(),
+        fetched: 0,
         instances_added: 1,
         instances_corrected: 0,
         study_instance_uid: "2.25.1".into(),
@@ -144,8 +145,28 @@ fn a_question_to_a_source_and_its_answer_read_as_their_golden_files() {
         calling_ae_title: "MY PACS".into(),
         question_id: "1770091507500000000".into(),
         asked_at: at("2026-02-03T04:05:07.5Z"),
+        names: false,
     };
     agrees_with(&asked, include_str!("../../golden/source_asked.json"));
+    let wanted = InstancesWanted {
+        series_instance_uid: asked.series_instance_uid.clone(),
+        study_instance_uid: asked.study_instance_uid.clone(),
+        calling_ae_title: asked.calling_ae_title.clone(),
+        question_id: asked.question_id.clone(),
+        instances: vec!["2.25.3".into(), "2.25.5".into()],
+        asked_at: asked.asked_at,
+    };
+    agrees_with(&wanted, include_str!("../../golden/instances_wanted.json"));
+    let fetched = InstancesFetched {
+        series_instance_uid: asked.series_instance_uid.clone(),
+        calling_ae_title: asked.calling_ae_title.clone(),
+        question_id: asked.question_id.clone(),
+        wanted: 2,
+        failure: Some("refused".into()),
+        node_name: "ingest-1".into(),
+        fetched_at: at("2026-02-03T04:05:08Z"),
+    };
+    agrees_with(&fetched, include_str!("../../golden/instances_fetched.json"));
     let answered = SourceAnswered {
         series_instance_uid: asked.series_instance_uid.clone(),
         calling_ae_title: asked.calling_ae_title.clone(),

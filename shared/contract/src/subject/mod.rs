@@ -106,6 +106,16 @@ pub enum Subject {
         /// Who was asked, by the title by which it calls.
         calling_ae: Token,
     },
+    /// `dicom.evidence.wanted.<CallingAETitle>`: instances are fetched from a source.
+    InstancesWanted {
+        /// From whom, by the title by which it calls.
+        calling_ae: Token,
+    },
+    /// `dicom.evidence.fetched.<CallingAETitle>`: what came of it.
+    InstancesFetched {
+        /// From whom, by the title by which it calls.
+        calling_ae: Token,
+    },
     /// `dicom.request.register.<SeriesInstanceUID>`: somebody vouches for a series.
     RegistrationRequested {
         /// The series.
@@ -245,6 +255,18 @@ impl Subject {
         Self::SourceAnswered { calling_ae: Token::ae_title(calling_ae_title) }
     }
 
+    /// Subject of `dicom.evidence.wanted`.
+    #[must_use]
+    pub fn instances_wanted(calling_ae_title: &str) -> Self {
+        Self::InstancesWanted { calling_ae: Token::ae_title(calling_ae_title) }
+    }
+
+    /// Subject of `dicom.evidence.fetched`.
+    #[must_use]
+    pub fn instances_fetched(calling_ae_title: &str) -> Self {
+        Self::InstancesFetched { calling_ae: Token::ae_title(calling_ae_title) }
+    }
+
     /// Subject of `dicom.request.register`.
     #[must_use]
     pub fn registration_requested(series: &SeriesInstanceUid) -> Self {
@@ -338,6 +360,8 @@ impl Subject {
             Self::Clock { .. } => "dicom.clock",
             Self::SourceAsked { .. } => "dicom.evidence.asked",
             Self::SourceAnswered { .. } => "dicom.evidence.answered",
+            Self::InstancesWanted { .. } => "dicom.evidence.wanted",
+            Self::InstancesFetched { .. } => "dicom.evidence.fetched",
             Self::RegistrationRequested { .. } => "dicom.request.register",
             Self::CompletionRequested { .. } => "dicom.request.complete",
             Self::DeletionRequested { .. } => "dicom.request.delete",
@@ -378,6 +402,8 @@ impl Display for Subject {
             Self::Association { calling_ae: name, .. }
             | Self::SourceAsked { calling_ae: name }
             | Self::SourceAnswered { calling_ae: name }
+            | Self::InstancesWanted { calling_ae: name }
+            | Self::InstancesFetched { calling_ae: name }
             | Self::TrustRequested { calling_ae: name }
             | Self::ReleaseRequested { message_id: name }
             | Self::IngestStarted { node: name }

@@ -53,6 +53,10 @@ fn read(text: &str) -> Option<Subject> {
         ("ingest", "resumed") => Some(Subject::IngestResumed { node: Token::read(rest) }),
         ("evidence", "asked") => Some(Subject::SourceAsked { calling_ae: Token::read(rest) }),
         ("evidence", "answered") => Some(Subject::SourceAnswered { calling_ae: Token::read(rest) }),
+        ("evidence", "wanted") => Some(Subject::InstancesWanted { calling_ae: Token::read(rest) }),
+        ("evidence", "fetched") => {
+            Some(Subject::InstancesFetched { calling_ae: Token::read(rest) })
+        }
         ("request", "gone") => Some(Subject::GoneRequested { node: Token::read(rest) }),
         ("request", "trust") => Some(Subject::TrustRequested { calling_ae: Token::read(rest) }),
         ("request", "release") => Some(Subject::ReleaseRequested { message_id: Token::read(rest) }),

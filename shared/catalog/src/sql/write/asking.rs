@@ -7,13 +7,13 @@ use super::database::values::{key, list};
 use super::outbox;
 use crate::batch::Named;
 use crate::error::CatalogError;
-use completion::{AskedSource, Question};
-use contract::event::SourceAsked;
+use completion::{AskedFor, AskedSource, MAX_FETCHED, Question};
+use contract::event::{InstancesWanted, SourceAsked};
 use contract::uid::SeriesInstanceUid;
 use std::collections::{HashMap, HashSet};
 
-/// Instances of a series that are named as missing.
-const MAX_ABSENT: usize = 100;
+/// Instances of a series that are looked for: more than are fetched, so that too many can be told.
+const MAX_ABSENT: usize = MAX_FETCHED + 1;
 
 impl CatalogWriter {
     pub(crate) async fn asked_sources(&self) -> Result<Vec<(String, AskedSource)>, CatalogError> {
@@ -58,12 +58,26 @@ pub(crate) async fn ask(
             .bind(question.series.as_str())
             .fetch_optional(&mut *connection)
             .await?;
+    let Question { series, id, source, asked_at, asked_for } = question.clone();
+    let study = study.filter(|study| !study.is_empty());
+    if let AskedFor::Instances(instances) = asked_for {
+        let event = InstancesWanted {
+            series_instance_uid: series,
+            study_instance_uid: study,
+            calling_ae_title: source,
+            question_id: id,
+            instances,
+            asked_at,
+        };
+        return outbox::announce(connection, &event).await;
+    }
     let event = SourceAsked {
-        series_instance_uid: question.series.clone(),
-        study_instance_uid: study.filter(|study| !study.is_empty()),
-        calling_ae_title: question.source.clone(),
-        question_id: question.id.clone(),
-        asked_at: question.asked_at,
+        series_instance_uid: series,
+        study_instance_uid: study,
+        calling_ae_title: source,
+        question_id: id,
+        asked_at,
+        names: asked_for == AskedFor::Names,
     };
     outbox::announce(connection, &event).await
 }

@@ -11,7 +11,7 @@ use super::{asking, outbox, series_folders, study_completions};
 use crate::completed_series::{Changes, CompletedSeries};
 use crate::encoding::{count, nanoseconds};
 use crate::error::CatalogError;
-use completion::{Completion, Consequences, Question};
+use completion::{Completion, Consequences, MAX_NAMED, Question};
 use contract::event::{Disagreement, SeriesCompleted};
 use contract::uid::SeriesInstanceUid;
 
@@ -96,8 +96,12 @@ async fn close<'a>(
         .bind(series)
         .execute(&mut *connection)
         .await?;
-    let absent = asking::absent(connection, &completion.series, &completion.absent).await?;
+    let mut absent = asking::absent(connection, &completion.series, &completion.absent).await?;
+    absent.truncate(MAX_NAMED);
+    // Counted by what is here: whatever was sent twice, or came by itself meanwhile, is one instance.
+    let not_fetched = asking::absent(connection, &completion.series, &completion.fetched).await?;
     Ok(Some(Changes {
+        fetched: (completion.fetched.len() - not_fetched.len()) as u64,
         absent,
         added: added.unsigned_abs(),
         corrected: corrected.unsigned_abs(),
