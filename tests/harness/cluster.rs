@@ -62,7 +62,7 @@ impl Cluster {
             // Where nobody is: all go by the links.
             let nowhere = free_addr();
             let text = format!(
-                "server_name: {name}\nlisten: \"{client}\"\njetstream {{ store_dir: \"{}\" }}\n\
+                "server_name: {name}\nlisten: \"{client}\"\njetstream {{ store_dir: \"{}\", max_file_store: 1TB }}\n\
                  cluster {{ {more}name: test, listen: \"{peer}\", advertise: \"{nowhere}\", routes: [{}] }}\n",
                 store.display(),
                 routes.join(", ")
