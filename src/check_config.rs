@@ -7,6 +7,7 @@ use api::webhooks::Webhooks;
 use shared::metrics::Metrics;
 use shared::senders::{AskAt, SendersFile};
 use std::io::{self, Write};
+use store::{Objects, StoreUrl};
 
 /// What the settings' files say, as far as they can be read.
 pub(crate) struct Files {
@@ -31,6 +32,9 @@ impl Files {
             settings.ingest.check(&file.allow).unwrap_or_else(&mut note);
             settings.indexer.senders(file.clone()).map(drop).unwrap_or_else(&mut note);
         }
+        Objects::open(&settings.ingest.store.store_url, &settings.ingest.store.s3)
+            .map(drop)
+            .unwrap_or_else(&mut note);
         settings.api.tls().map(drop).unwrap_or_else(&mut note);
         settings.api.guard().map(drop).unwrap_or_else(&mut note);
         let webhooks = settings.api.webhooks_file.as_deref();
@@ -56,8 +60,10 @@ pub fn check(
     if has_pseudonyms {
         writeln!(to, "Patients are called by pseudonyms, but in POST /store.")?;
     }
-    if let Some(folder) = settings.ingest.store.store_url.folder() {
-        writeln!(to, "Instances are kept in {}.", folder.display())?;
+    match &settings.ingest.store.store_url {
+        StoreUrl::None => {}
+        StoreUrl::Folder(folder) => writeln!(to, "Instances are kept in {}.", folder.display())?,
+        StoreUrl::Bucket(bucket) => writeln!(to, "Instances are kept in {bucket}.")?,
     }
     if let Some(file) = &senders {
         describe_senders(file, to)?;

@@ -30,6 +30,7 @@ use shared::stream;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
+use store::Objects;
 use tokio_util::sync::CancellationToken;
 
 /// How often it is looked whether all parts are ready, after a start.
@@ -174,9 +175,10 @@ pub async fn run(
     let stow_addr = ingest.listen_for_stow((Ipv4Addr::LOCALHOST, 0).into(), token.clone()).await?;
     let stow = Stow::to(&format!("http://{stow_addr}"), token)?;
     let catalog = CatalogReader::open(&catalog_settings)?;
-    let store = &settings.ingest.store.store_url;
+    let store = &settings.ingest.store;
+    let objects = Objects::open(&store.store_url, &store.s3)?;
     let api =
-        Api::bind(&settings.api, audit, catalog, store, health.clone(), metrics.clone()).await?;
+        Api::bind(&settings.api, audit, catalog, objects, health.clone(), metrics.clone()).await?;
     let api = api.with_stow(stow);
 
     let (settings_of_indexer, store) = (&settings.indexer, &settings.ingest.store);

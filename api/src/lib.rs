@@ -46,7 +46,7 @@ use shared::tls::Tls;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use store::{Objects, StoreUrl};
+use store::Objects;
 use stow::Stow;
 use tokio::net::TcpListener;
 use tokio::time::sleep;
@@ -92,7 +92,7 @@ impl Api {
         settings: &Settings,
         audit: &AuditSettings,
         catalog: CatalogReader,
-        store: &StoreUrl,
+        objects: Option<Objects>,
         health: Health,
         metrics: Metrics,
     ) -> anyhow::Result<Self> {
@@ -114,7 +114,7 @@ impl Api {
         let listener = TcpListener::bind(addr).await.with_context(|| {
             format!("cannot listen on {addr} for HTTP; stop the other program or set API_ADDR")
         })?;
-        let store = InstanceStore::new(Objects::open(store), settings.public_url.clone());
+        let store = InstanceStore::new(objects, settings.public_url.clone());
         let settings = settings.clone();
         let again = (tls.is_some() || guard.asks_for_tokens()).then(|| {
             let (guard, tls) = (guard.clone(), tls.clone());

@@ -12,7 +12,7 @@ use shared::nodes::Node;
 use shared::settings::{CommonSettings, NatsSettings};
 use shared::{shutdown, stream};
 use std::process::ExitCode;
-use store::StoreUrl;
+use store::{Objects, S3Settings, StoreUrl};
 use tokio_util::sync::CancellationToken;
 
 /// A page of a list is some thousand small allocations, made and freed on any thread.
@@ -31,9 +31,12 @@ struct Args {
     nats: NatsSettings,
     #[command(flatten)]
     catalog: CatalogSettings,
-    /// Where receivers keep instances, for DICOMweb clients to retrieve: `none`, or `file://` and the path of a folder
+    /// Where receivers keep instances, for DICOMweb clients to retrieve: `none`, `file://` and the path of a folder, or
+    /// `s3://`, a bucket and a prefix
     #[arg(long, env = "STORE_URL", default_value = "none")]
     store_url: StoreUrl,
+    #[command(flatten)]
+    s3: S3Settings,
     #[command(flatten)]
     audit: AuditSettings,
     #[command(flatten)]
@@ -52,7 +55,7 @@ async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
         &args.api,
         &args.audit,
         catalog,
-        &args.store_url,
+        Objects::open(&args.store_url, &args.s3)?,
         health.clone(),
         Metrics::default(),
     )

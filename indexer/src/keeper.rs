@@ -18,7 +18,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use store::{KeepError, RevisionToKeep, SeriesFolder, SeriesFolders, StoreSettings};
 use tokio::sync::Notify;
-use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -49,9 +48,15 @@ pub struct Keeping {
 
 impl Keeping {
     /// In the store that the settings name; `None` where they name none. It is not ready yet.
-    #[must_use]
-    pub fn of(store: &StoreSettings, health: &Health, metrics: &Metrics) -> Option<Self> {
-        let folders = SeriesFolders::of(store)?;
+    ///
+    /// # Errors
+    /// When a setting of the store is missing or wrong.
+    pub fn of(
+        store: &StoreSettings,
+        health: &Health,
+        metrics: &Metrics,
+    ) -> anyhow::Result<Option<Self>> {
+        let Some(folders) = SeriesFolders::of(store)? else { return Ok(None) };
         let health = health.part("keeper");
         let kept = metrics.counter("series_kept", "Revisions of series that became a folder");
         let failures = metrics.counter(
@@ -59,7 +64,7 @@ impl Keeping {
             "Tries to make the folder of a revision that failed and are repeated",
         );
         let waiting = metrics.gauge("series_to_keep", "Revisions of series that wait to be kept");
-        Some(Self { folders, urls: None, health, kept, failures, waiting })
+        Ok(Some(Self { folders, urls: None, health, kept, failures, waiting }))
     }
 
     /// The same, served by the API that clients reach at this URL, if that is known.
@@ -156,8 +161,7 @@ impl Keeper {
 
     /// Removes what earlier keepers did not finish.
     async fn remove_unfinished(&self) -> anyhow::Result<bool> {
-        let folders = self.keeping.folders.clone();
-        let removed = spawn_blocking(move || folders.remove_unfinished()).await?;
+        let removed = self.keeping.folders.remove_unfinished().await;
         let removed = removed.context("unfinished series folders can't be removed")?;
         if removed > 0 {
             tracing::info!(removed, "removed series folders that were not finished");
@@ -253,9 +257,9 @@ impl Keeper {
             instances_without_file: listed.instances_without_file,
             objects: listed.objects,
         };
-        let (folders, stop) = (self.keeping.folders.clone(), stop.clone());
-        let made = spawn_blocking(move || folders.keep(&to_keep, || stop.is_cancelled()));
-        let kept = match made.await? {
+        let stop = stop.clone();
+        let made = self.keeping.folders.keep(to_keep, move || stop.is_cancelled());
+        let kept = match made.await {
             Ok(folder) => event(folder),
             Err(error) => return Ok(Err(error)),
         };

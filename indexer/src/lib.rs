@@ -106,13 +106,17 @@ impl Indexer {
         let study_quiet_period = settings.study_quiet_period()?;
         let (ack_wait, history) = (settings.ack_wait, settings.history);
         let retention = settings.catalog_retention()?;
-        let keeping = Keeping::of(store, health, metrics);
+        let keeping = Keeping::of(store, health, metrics)?;
         let (store_retention, max_bytes) = (settings.store_retention()?, settings.store_max_bytes);
         ensure!(
             keeping.is_some() || store_retention.is_none() && max_bytes.is_none(),
             "STORE_RETENTION and STORE_MAX_BYTES are of no use without STORE_URL"
         );
         let removing = Removing::of(store, settings.store_remove_after, metrics);
+        ensure!(
+            removing.is_some() || store_retention.is_none() && max_bytes.is_none(),
+            "STORE_RETENTION and STORE_MAX_BYTES are for STORE_URL=file://...; of a bucket, set a lifecycle rule"
+        );
         let space = removing.map(|it| (it, Purging::new(store_retention, max_bytes, metrics)));
         let auditor = Auditor::new(audit, Service::Indexer, &host_name(), metrics);
         let (refusals, metrics) = (metrics.refusals(), IndexerMetrics::registered(metrics));

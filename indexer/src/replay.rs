@@ -49,7 +49,7 @@ pub async fn run(settings: &ReplaySettings, nats: &Client) -> anyhow::Result<Rep
     let mut decisions = Decisions::after(nats, 0).await?;
     let what = || format!("cannot write {named}");
     let new = NewCatalog::begin(&place).await.with_context(what)?;
-    let keeps = settings.store.store_url.folder().is_some();
+    let keeps = settings.store.store_url.is_some();
     let catalog = new.writer.clone().listing_to_keep(keeps);
     let rebuilding = Rebuilding::new(catalog.clone(), senders, end.created);
     let mut playing = Playing::after(nats, rebuilding, 0).await?;

@@ -1,7 +1,8 @@
-//! `collimator doctor`: looks at all that the pipeline needs, and says what to do. It changes nothing,
-//! whether the pipeline runs or not.
+//! `collimator doctor`: looks at all that the pipeline needs, and says what to do. It changes nothing
+//! that stays, whether the pipeline runs or not.
 
 mod broker;
+mod bucket;
 mod catalogue;
 mod disk_space;
 mod finding;
@@ -66,7 +67,7 @@ async fn examine(settings: &PipelineSettings) -> Vec<Finding> {
     let mut findings = vec![read_settings(settings)];
     let of_disk = settings.clone();
     let of_disk = tokio::task::spawn_blocking(move || disk_space::examine(&of_disk));
-    let (broker, catalogue, ports) = tokio::join!(
+    let (broker, catalogue, ports, bucket) = tokio::join!(
         async {
             let (mut findings, broker) = broker::examine(settings).await;
             if let Some(broker) = broker {
@@ -76,10 +77,12 @@ async fn examine(settings: &PipelineSettings) -> Vec<Finding> {
         },
         catalogue::examine(settings),
         ports::examine(settings),
+        bucket::examine(settings),
     );
     findings.extend(broker);
     findings.push(catalogue);
     findings.extend(ports);
+    findings.extend(bucket);
     findings.extend(of_disk.await.unwrap_or_else(|error| {
         vec![Finding::trouble("disk", error.to_string(), "see the log of the system")]
     }));

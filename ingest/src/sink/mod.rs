@@ -13,7 +13,7 @@ use shared::health::Health;
 use shared::metrics::{Metrics, Refused};
 use std::sync::Arc;
 use std::time::Instant;
-use store::{Spool, Spooled, StoreError, StoreSettings, StoreUrl, Writing};
+use store::{Spool, Spooled, StoreError, StoreSettings, Writing};
 use store_health::StoreHealth;
 use tokio_util::sync::CancellationToken;
 
@@ -67,12 +67,7 @@ impl Sink {
         health: &Health,
         metrics: &Metrics,
     ) -> anyhow::Result<Self> {
-        let StoreSettings { store_url: StoreUrl::Folder(root), store_reserve } = settings.clone()
-        else {
-            return Ok(Self::None);
-        };
-        let opened = move || Spool::open(&root, store_reserve, &node_name);
-        let spool = tokio::task::spawn_blocking(opened).await??;
+        let Some(spool) = Spool::open(settings, &node_name).await? else { return Ok(Self::None) };
         tracing::info!(store = %settings.store_url, "instances are kept");
         metrics.refusals().begin(Refused::Message, &CAUSES);
         let bytes = metrics
@@ -82,7 +77,7 @@ impl Sink {
             "Time from the last byte of an instance until it was on the disk of the instance store",
             SYNC_SECONDS,
         );
-        let health = StoreHealth::new(spool.clone(), store_reserve, health, metrics);
+        let health = StoreHealth::new(spool.clone(), settings.store_reserve, health, metrics);
         Ok(Self::Spool(Arc::new(SpoolSink { spool, health, bytes, synced_after })))
     }
 

@@ -23,7 +23,8 @@ pub(super) struct StoreHealth {
     spool: Spool,
     reserve: ByteSize,
     part: Part,
-    free: Gauge,
+    /// Where it is known.
+    free: Option<Gauge>,
     fails: AtomicBool,
     failed: Notify,
 }
@@ -34,7 +35,7 @@ impl StoreHealth {
         let part = health.part("store");
         part.ready();
         let help = "What is free on the file system of the instance store, in bytes";
-        let free = metrics.gauge("store_free_bytes", help);
+        let free = spool.has_free_space().then(|| metrics.gauge("store_free_bytes", help));
         let (fails, failed) = (AtomicBool::new(false), Notify::new());
         Self { spool, reserve, part, free, fails, failed }
     }
@@ -77,10 +78,13 @@ impl StoreHealth {
     }
 
     async fn look(&self) -> Result<(), StoreError> {
-        let free = self.spool.free().await?;
-        self.free.set(i64::try_from(free.0).unwrap_or(i64::MAX));
-        if free < self.reserve {
-            return Err(StoreError::Reserved { free });
+        if let Some(free) = self.spool.free().await? {
+            if let Some(gauge) = &self.free {
+                gauge.set(i64::try_from(free.0).unwrap_or(i64::MAX));
+            }
+            if free < self.reserve {
+                return Err(StoreError::Reserved { free });
+            }
         }
         match self.fails.load(Ordering::Relaxed) {
             true => self.spool.probe().await,

@@ -3,8 +3,9 @@
 //! Nothing here reads an object whole. Files are read on blocking threads, a limited number at a time: a file system that
 //! does not answer holds up who reads from it, and nobody else.
 
-use crate::StoreUrl;
 use crate::files::path_of;
+use crate::s3::{Bucket, BucketObject};
+use crate::{S3Settings, StoreUrl};
 use bytes::Bytes;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -13,6 +14,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 use tokio::time::{error::Elapsed, timeout};
@@ -37,6 +39,7 @@ pub struct Objects {
 #[derive(Debug, Clone)]
 enum Place {
     Folder(Arc<Path>),
+    Bucket(Bucket),
 }
 
 /// An object can't be read. The text names neither the folder nor the key.
@@ -62,7 +65,10 @@ pub enum ObjectError {
     /// The file system does not answer.
     #[error("the instance store did not answer within {}", humantime::format_duration(*.0))]
     Slow(Duration),
-    /// The file system refuses.
+    /// The bucket can't be reached.
+    #[error("the instance store can't be reached")]
+    Unreachable,
+    /// The store refuses.
     #[error("the instance store can't be read: {}", .0.kind())]
     Failed(#[source] io::Error),
 }
@@ -75,11 +81,25 @@ impl From<ObjectError> for io::Error {
 
 impl Objects {
     /// Those of the store at `url`, if there is one. Nothing is looked at yet.
+    ///
+    /// # Errors
+    /// When a setting of S3 is missing or wrong.
+    pub fn open(url: &StoreUrl, s3: &S3Settings) -> anyhow::Result<Option<Self>> {
+        Ok(match url {
+            StoreUrl::None => None,
+            StoreUrl::Folder(folder) => Some(Self::in_folder(folder)),
+            StoreUrl::Bucket(place) => Some(Self::at(Place::Bucket(Bucket::new(place, s3)?))),
+        })
+    }
+
+    /// Those of the store in a folder.
     #[must_use]
-    pub fn open(url: &StoreUrl) -> Option<Self> {
-        let StoreUrl::Folder(folder) = url else { return None };
-        let place = Place::Folder(folder.as_path().into());
-        Some(Self { place, reads: Arc::new(Semaphore::new(READS)) })
+    pub fn in_folder(folder: &Path) -> Self {
+        Self::at(Place::Folder(folder.into()))
+    }
+
+    fn at(place: Place) -> Self {
+        Self { place, reads: Arc::new(Semaphore::new(READS)) }
     }
 
     /// Opens the object `key`, which has to be `bytes` long.
@@ -87,23 +107,41 @@ impl Objects {
     /// # Errors
     /// When it is not there, has another length, or can't be read.
     pub async fn object(&self, key: &str, bytes: u64) -> Result<Object, ObjectError> {
-        let Place::Folder(folder) = &self.place;
+        let folder = match &self.place {
+            Place::Folder(folder) => folder,
+            Place::Bucket(bucket) => {
+                let object = BucketObject::open(bucket, key, bytes).await?;
+                let content = Content::Object(object);
+                return Ok(Object { content, length: bytes, reads: self.reads.clone() });
+            }
+        };
         let path = path_of(folder, key).ok_or(ObjectError::BadKey)?;
         let file = answer(&self.reads, move || open_file(&path)).await?;
         let (file, is) = file?;
         if is != bytes {
             return Err(ObjectError::OtherLength { is, should_be: bytes });
         }
-        Ok(Object { file: Arc::new(file), length: bytes, reads: self.reads.clone() })
+        Ok(Object {
+            content: Content::File(Arc::new(file)),
+            length: bytes,
+            reads: self.reads.clone(),
+        })
     }
 }
 
 /// An object that is open. It stays readable when its name goes. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Object {
-    file: Arc<File>,
+    content: Content,
     length: u64,
     reads: Arc<Semaphore>,
+}
+
+/// What is read.
+#[derive(Debug, Clone)]
+enum Content {
+    File(Arc<File>),
+    Object(BucketObject),
 }
 
 #[allow(clippy::len_without_is_empty, reason = "none is empty")]
@@ -124,7 +162,14 @@ impl Object {
         if length == 0 {
             return Ok(Bytes::new());
         }
-        let file = self.file.clone();
+        let file = match &self.content {
+            Content::File(file) => file.clone(),
+            Content::Object(object) => {
+                let mut bytes = object.read(range).await?;
+                bytes.truncate(length);
+                return Ok(bytes);
+            }
+        };
         answer(&self.reads, move || {
             let mut buffer = vec![0; length];
             match file.read_exact_at(&mut buffer, range.start) {
@@ -170,7 +215,15 @@ impl Read for ObjectReader {
         if length == 0 {
             return Ok(0);
         }
-        let read = self.object.file.read_at(&mut buffer[..length], self.position)?;
+        let read = match &self.object.content {
+            Content::File(file) => file.read_at(&mut buffer[..length], self.position)?,
+            Content::Object(object) => {
+                let range = self.position..self.position + length as u64;
+                let bytes = Handle::current().block_on(object.read(range))?;
+                buffer[..bytes.len()].copy_from_slice(&bytes);
+                bytes.len()
+            }
+        };
         if read == 0 {
             return Err(ObjectError::CutShort.into());
         }
@@ -235,7 +288,7 @@ mod tests {
 
     fn store() -> (tempfile::TempDir, Objects) {
         let folder = tempfile::tempdir().unwrap();
-        let objects = Objects::open(&StoreUrl::Folder(folder.path().to_owned())).unwrap();
+        let objects = Objects::in_folder(folder.path());
         (folder, objects)
     }
 

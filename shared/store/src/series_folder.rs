@@ -16,7 +16,7 @@ use contract::event::{Reason, StoredObject};
 pub(crate) use folder_name::folder_name;
 use jiff::Timestamp;
 use linking::Linking;
-use manifest::Manifest;
+pub(crate) use manifest::Manifest;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;

@@ -16,6 +16,7 @@ use buffers::Buffers;
 use bytesize::ByteSize;
 use contract::event::StoredObject;
 use folder::Folder;
+pub(crate) use folder::node_folder;
 use operations::Operations;
 use part::Part;
 use std::io;

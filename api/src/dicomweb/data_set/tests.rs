@@ -6,7 +6,7 @@ use super::walk::{Event, Walk};
 use super::{Source, Unreadable};
 use fastrand::Rng;
 use serde_json::{Value, json};
-use store::{Object, Objects, StoreUrl};
+use store::{Object, Objects};
 use tempfile::TempDir;
 
 const IMPLICIT: &str = "1.2.840.10008.1.2";
@@ -25,7 +25,7 @@ async fn file(data_set: &[u8]) -> (TempDir, Object) {
     assert_eq!(file.len(), HEAD);
     file.extend_from_slice(data_set);
     std::fs::write(folder.path().join("a.dcm"), &file).unwrap();
-    let objects = Objects::open(&StoreUrl::Folder(folder.path().to_owned())).unwrap();
+    let objects = Objects::in_folder(folder.path());
     let object = objects.object("a.dcm", file.len() as u64).await.unwrap();
     (folder, object)
 }

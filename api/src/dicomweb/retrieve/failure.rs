@@ -25,8 +25,8 @@ impl From<Failure> for Problem {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Catalog(error) => error.into(),
-            Failure::Object { error: ObjectError::Slow(_), .. }
-            | Failure::Read(ObjectError::Slow(_)) => {
+            Failure::Object { error: ObjectError::Slow(_) | ObjectError::Unreachable, .. }
+            | Failure::Read(ObjectError::Slow(_) | ObjectError::Unreachable) => {
                 tracing::warn!(%failure, "the instance store is unavailable");
                 Self::new(
                     StatusCode::SERVICE_UNAVAILABLE,

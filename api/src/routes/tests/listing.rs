@@ -3,7 +3,7 @@
 use super::*;
 use std::collections::HashSet;
 use std::path::Path;
-use store::{Objects, StoreUrl};
+use store::Objects;
 
 /// A catalogue that fills up as a test says.
 pub(super) struct Feed {
@@ -18,7 +18,7 @@ impl Feed {
 
     /// With the instance store in a folder.
     pub(super) async fn keeping(folder: &Path) -> Self {
-        let objects = Objects::open(&StoreUrl::Folder(folder.to_owned()));
+        let objects = Some(Objects::in_folder(folder));
         let store = InstanceStore::new(objects, None);
         Self { api: api_with(true, Guard::default(), store).await, sequence: 0 }
     }

@@ -6,7 +6,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'-');
 
 /// Names at the root of the store that are no study.
-const RESERVED: [&str; 2] = ["spool", super::KEEPING];
+const RESERVED: [&str; 3] = ["spool", "objects", super::KEEPING];
 
 /// The name where there is no UID. No text is written like this.
 const NONE: &str = "%none";

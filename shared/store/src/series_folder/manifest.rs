@@ -13,7 +13,7 @@ use std::path::Path;
 /// same. It names no patient.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Manifest<'a> {
+pub(crate) struct Manifest<'a> {
     #[serde(rename = "StudyInstanceUID")]
     study_instance_uid: &'a str,
     #[serde(rename = "SeriesInstanceUID")]
@@ -23,27 +23,33 @@ pub(super) struct Manifest<'a> {
     completed_at: Timestamp,
     instances_kept: u64,
     instances_without_file: u64,
-    pub(super) bytes: u64,
+    pub(crate) bytes: u64,
     /// By their SOP Instance UIDs.
-    pub(super) instances: Vec<Instance<'a>>,
+    pub(crate) instances: Vec<Instance<'a>>,
     /// Where the file of each is.
     #[serde(skip)]
-    pub(super) objects: Vec<&'a (String, StoredObject)>,
+    pub(crate) objects: Vec<&'a (String, StoredObject)>,
 }
 
 /// An instance in a series folder.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Instance<'a> {
+pub(crate) struct Instance<'a> {
     #[serde(rename = "SOPInstanceUID")]
     sop_instance_uid: &'a str,
+    /// Its name in the folder, where there is one.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub(super) file: String,
+    /// Its key in the store, where it is not beside the manifest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
     bytes: u64,
     #[serde(rename = "BLAKE3")]
     blake3: &'a str,
 }
 
 impl<'a> Manifest<'a> {
+    /// That of a folder that has the files.
     pub(super) fn of(revision: &'a RevisionToKeep) -> Self {
         let mut objects: Vec<_> = revision.objects.iter().collect();
         objects.sort_by(|(one, _), (other, _)| one.cmp(other));
@@ -51,6 +57,7 @@ impl<'a> Manifest<'a> {
         let instance = |(uid, object): &&'a (String, StoredObject)| Instance {
             sop_instance_uid: uid,
             file: file_name(uid, &mut taken),
+            key: None,
             bytes: object.bytes,
             blake3: &object.blake3,
         };
@@ -68,8 +75,17 @@ impl<'a> Manifest<'a> {
         }
     }
 
+    /// That of a bucket, where the objects stay where they are.
+    pub(crate) fn in_bucket(revision: &'a RevisionToKeep) -> Self {
+        let mut manifest = Self::of(revision);
+        for (instance, (_, object)) in manifest.instances.iter_mut().zip(&manifest.objects) {
+            (instance.file, instance.key) = (String::new(), Some(object.key.as_str()));
+        }
+        manifest
+    }
+
     /// The text of the file.
-    pub(super) fn json(&self) -> Vec<u8> {
+    pub(crate) fn json(&self) -> Vec<u8> {
         let mut json = serde_json::to_vec_pretty(self).unwrap_or_default();
         json.push(b'\n');
         json

@@ -36,7 +36,7 @@ pub(super) struct Folder {
 
 impl Folder {
     pub(super) fn open(root: &Path, reserve: ByteSize, node_name: &str) -> anyhow::Result<Self> {
-        let prefix = format!("spool/{}", utf8_percent_encode(node_name, ESCAPED));
+        let prefix = node_folder("spool", node_name);
         let folder = root.join(&prefix);
         let shards = (0..SHARDS).map(|shard| folder.join(format!("{shard:02x}")));
         let shards: Vec<_> = shards.collect();
@@ -99,6 +99,11 @@ impl Folder {
         file.sync_data()?;
         fs::remove_file(path)
     }
+}
+
+/// The folder of a receiver among those of all, from the root of a store.
+pub(crate) fn node_folder(all: &str, node_name: &str) -> String {
+    format!("{all}/{}", utf8_percent_encode(node_name, ESCAPED))
 }
 
 /// Makes a folder and those that it is in, and has the name of each on disk: also of those that are there, since an
