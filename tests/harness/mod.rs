@@ -3,6 +3,7 @@
 
 pub mod balancer;
 pub mod browser;
+pub mod bucket;
 pub mod cluster;
 pub mod database;
 pub mod failing_disk;
