@@ -219,7 +219,10 @@ async fn wrong_settings_are_one_line_without_secrets_and_the_doctor_tries_them()
     };
     for (more, wanted) in [
         (("AWS_SECRET_ACCESS_KEY", "another"), "does not belong to AWS_ACCESS_KEY_ID (403"),
-        (("STORE_URL", "s3://nowhere"), "there is no such bucket (404"),
+        (
+            ("AWS_ACCESS_KEY_ID", "somebody"),
+            "s3://dicom/ward can't be used: the instance store fails: permission denied",
+        ),
         (("AWS_ENDPOINT_URL", "http://127.0.0.1:1"), "STORE_URL: s3://dicom/ward can't be used"),
         (("STORE_URL", "s3://Ward_3"), "a bucket is called by 3 to 63 small letters"),
         (("AWS_ENDPOINT_URL", "127.0.0.1:9000"), "AWS_ENDPOINT_URL"),

@@ -125,3 +125,32 @@ fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
 fn is_word(code: &str) -> bool {
     (1..=64).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(said: &str) -> BucketError {
+        object_store::Error::Generic { store: "S3", source: said.to_owned().into() }.into()
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_without_what_is_echoed() {
+        let error = of(
+            "Server returned non-2xx status code: 403 Forbidden: <Error><Code>SignatureDoesNotMatch</Code>\
+             <AWSAccessKeyId>AKIA</AWSAccessKeyId><StringToSign>AWS4</StringToSign></Error>",
+        );
+        let said = "AWS_SECRET_ACCESS_KEY does not belong to AWS_ACCESS_KEY_ID (403 Forbidden SignatureDoesNotMatch)";
+        assert_eq!(error.to_string(), said);
+        assert_eq!(io::Error::from(error).kind(), io::ErrorKind::PermissionDenied);
+        let bucket = of("status code: 404 Not Found: <Error><Code>NoSuchBucket</Code></Error>");
+        assert_eq!(bucket.to_string(), "there is no such bucket (404 Not Found NoSuchBucket)");
+        assert_eq!(of("status code: 404 Not Found: <Code>NoSuchKey</Code>"), BucketError::Missing);
+        assert_eq!(of("status code: 404 Not Found: "), BucketError::Missing);
+        let full = of("status code: 507 Insufficient Storage: <Code>XMinioStorageFull</Code>");
+        assert!(matches!(StoreError::from(full), StoreError::Full));
+        let other = of("status code: 500 Internal Server Error: <Code>a\nforged line</Code>");
+        assert_eq!(other.to_string(), "the object storage fails (500 Internal Server Error)");
+        assert!(!of("AKIA").to_string().contains("AKIA"));
+    }
+}
