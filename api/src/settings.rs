@@ -54,9 +54,15 @@ pub struct Settings {
     #[arg(long, env = "PUBLIC_URL", value_parser = base_url)]
     pub public_url: Option<Url>,
 
-    /// How long a receiver that has answered on NATS may not answer before it is declared gone, so that its open
-    /// associations count as aborted; `0s`: only `POST /receivers/{NodeName}/gone` declares it
-    #[arg(long, env = "RECEIVER_GONE_AFTER", default_value = "0s", value_parser = duration_or_zero)]
+    /// Time without an answer on NATS after which a receiver is declared gone, so that its open associations count as
+    /// aborted; `0s`: only `POST /receivers/{NodeName}/gone` declares it
+    #[arg(
+        long,
+        env = "RECEIVER_GONE_AFTER",
+        default_value = "0s",
+        value_parser = duration_or_zero,
+        help_heading = "Completeness"
+    )]
     pub receiver_gone_after: Duration,
 
     /// Settings of authentication.

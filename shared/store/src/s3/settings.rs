@@ -18,31 +18,31 @@ pub struct S3Settings {
     #[arg(long, env = "AWS_ENDPOINT_URL")]
     pub aws_endpoint_url: Option<String>,
 
-    /// The region of the bucket, by which requests are signed [default: us-east-1]
+    /// Region of the bucket, which is part of each signature [default: us-east-1]
     #[arg(long, env = "AWS_REGION")]
     pub aws_region: Option<String>,
 
-    /// The access key ID for the bucket
+    /// Access key ID for the bucket
     #[arg(long, env = "AWS_ACCESS_KEY_ID", hide_env_values = true)]
     pub aws_access_key_id: Option<Secret>,
 
-    /// A file whose first line is the access key ID, instead of AWS_ACCESS_KEY_ID
+    /// File whose first line is the access key ID, instead of AWS_ACCESS_KEY_ID
     #[arg(long, env = "AWS_ACCESS_KEY_ID_FILE", conflicts_with = "aws_access_key_id")]
     pub aws_access_key_id_file: Option<PathBuf>,
 
-    /// The secret access key for the bucket
+    /// Secret access key for the bucket
     #[arg(long, env = "AWS_SECRET_ACCESS_KEY", hide_env_values = true)]
     pub aws_secret_access_key: Option<Secret>,
 
-    /// A file whose first line is the secret access key, instead of AWS_SECRET_ACCESS_KEY
+    /// File whose first line is the secret access key, instead of AWS_SECRET_ACCESS_KEY
     #[arg(long, env = "AWS_SECRET_ACCESS_KEY_FILE", conflicts_with = "aws_secret_access_key")]
     pub aws_secret_access_key_file: Option<PathBuf>,
 
-    /// The session token of temporary credentials [default: none]
+    /// Session token of temporary credentials [default: none]
     #[arg(long, env = "AWS_SESSION_TOKEN", hide_env_values = true)]
     pub aws_session_token: Option<Secret>,
 
-    /// A file whose first line is the session token, instead of AWS_SESSION_TOKEN
+    /// File whose first line is the session token, instead of AWS_SESSION_TOKEN
     #[arg(long, env = "AWS_SESSION_TOKEN_FILE", conflicts_with = "aws_session_token")]
     pub aws_session_token_file: Option<PathBuf>,
 }
