@@ -2,7 +2,7 @@
 //! once it is on disk whole.
 //!
 //! Files are written on blocking threads, from one buffer while the next one fills: a slow disk slows the sender down, and
-//! memory does not grow with the instance.
+//! memory does not grow with the instance. The thread that fills a buffer also hashes it, while another one writes it.
 
 mod buffers;
 mod folder;
@@ -70,7 +70,8 @@ impl Spool {
         let mut buffer = self.0.buffers.take();
         buffer.extend_from_slice(head);
         let part = Part::new(self.clone(), association, ordinal);
-        Ok(Writing { spool: self.clone(), state: State::Idle(part), buffer })
+        let (spool, state) = (self.clone(), State::Idle(part));
+        Ok(Writing { spool, state, buffer, hasher: Box::default() })
     }
 
     /// Removes an object that no event names. A failure is logged.
@@ -138,6 +139,8 @@ pub struct Writing {
     state: State,
     /// What is not written yet.
     buffer: Vec<u8>,
+    /// Of what was handed over to be written.
+    hasher: Box<blake3::Hasher>,
 }
 
 #[derive(Debug)]
@@ -145,9 +148,16 @@ enum State {
     /// No write is under way.
     Idle(Part),
     /// A buffer is being written.
-    Busy(JoinHandle<Result<Part, StoreError>>),
+    Busy(HandedOver<Part>),
     /// A write failed, and what was there is gone.
     Failed,
+}
+
+/// A buffer at a blocking thread, and what comes of it there.
+#[derive(Debug)]
+struct HandedOver<T> {
+    operation: JoinHandle<Result<T, StoreError>>,
+    buffer: Arc<Vec<u8>>,
 }
 
 impl Writing {
@@ -163,12 +173,9 @@ impl Writing {
             if later.is_empty() {
                 return Ok(());
             }
-            let mut part = self.settled().await?;
+            let part = self.settled().await?;
             let full = mem::replace(&mut self.buffer, self.spool.0.buffers.take());
-            self.state = State::Busy(self.spool.start(move || {
-                part.append(full)?;
-                Ok(part)
-            }));
+            self.state = State::Busy(self.hand_over(part, full, Ok));
             bytes = later;
         }
     }
@@ -178,20 +185,47 @@ impl Writing {
     /// # Errors
     /// When any of that fails: then nothing of the object stays.
     pub async fn finish(mut self) -> Result<Spooled, StoreError> {
-        let mut part = self.settled().await?;
+        let part = self.settled().await?;
         let last = mem::take(&mut self.buffer);
-        let finished = self.spool.start(move || {
-            part.append(last)?;
-            part.finish()
+        let finished = self.hand_over(part, last, Part::finish);
+        let blake3 = self.hasher.finalize().to_hex().to_string();
+        let named = self.taken_back(finished).await?;
+        Ok(named.with_hash(blake3))
+    }
+
+    /// Has a buffer written by a blocking thread, which does `then` after that, and hashes it meanwhile.
+    fn hand_over<T: Send + 'static>(
+        &mut self,
+        mut part: Part,
+        buffer: Vec<u8>,
+        then: impl FnOnce(Part) -> Result<T, StoreError> + Send + 'static,
+    ) -> HandedOver<T> {
+        let buffer = Arc::new(buffer);
+        let bytes = buffer.clone();
+        let operation = self.spool.start(move || {
+            part.append(&bytes)?;
+            drop(bytes);
+            then(part)
         });
-        answer(finished).await
+        self.hasher.update(&buffer);
+        HandedOver { operation, buffer }
+    }
+
+    /// Waits for what came of a buffer, which can be filled again then.
+    async fn taken_back<T>(&self, handed_over: HandedOver<T>) -> Result<T, StoreError> {
+        let HandedOver { operation, buffer } = handed_over;
+        let ended = answer(operation).await?;
+        if let Some(buffer) = Arc::into_inner(buffer) {
+            self.spool.0.buffers.give(buffer);
+        }
+        Ok(ended)
     }
 
     /// Waits for the write that is under way.
     async fn settled(&mut self) -> Result<Part, StoreError> {
         match mem::replace(&mut self.state, State::Failed) {
             State::Idle(part) => Ok(part),
-            State::Busy(write) => answer(write).await,
+            State::Busy(write) => self.taken_back(write).await,
             State::Failed => Err(StoreError::Failed(io::Error::other("an earlier write failed"))),
         }
     }
@@ -205,8 +239,15 @@ pub struct Spooled {
 }
 
 impl Spooled {
-    fn new(object: StoredObject, path: &Path) -> Self {
+    /// Its hash is not known to who wrote it.
+    fn named(key: String, bytes: u64, path: &Path) -> Self {
+        let object = StoredObject { key, bytes, blake3: String::new() };
         Self { object, path: Some(path.to_owned()) }
+    }
+
+    fn with_hash(mut self, blake3: String) -> Self {
+        self.object.blake3 = blake3;
+        self
     }
 
     /// What an event says of it.

@@ -3,7 +3,6 @@
 use super::{Spool, Spooled, removal};
 use crate::StoreError;
 use crate::files::FILE_MODE;
-use contract::event::StoredObject;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::mem;
@@ -22,7 +21,6 @@ pub(super) struct Part {
     file: Option<File>,
     /// Where it is until it is finished.
     path: PathBuf,
-    hasher: Box<blake3::Hasher>,
     bytes: u64,
     unsynced: u64,
 }
@@ -32,12 +30,11 @@ impl Part {
     pub(super) fn new(spool: Spool, association: &str, ordinal: u64) -> Self {
         let key = spool.0.folder.key(association, ordinal);
         let path = spool.0.folder.temporary(&key);
-        let hasher = Box::default();
-        Self { spool, key, file: None, path, hasher, bytes: 0, unsynced: 0 }
+        Self { spool, key, file: None, path, bytes: 0, unsynced: 0 }
     }
 
-    /// Writes the next bytes, and puts their buffer back.
-    pub(super) fn append(&mut self, bytes: Vec<u8>) -> Result<(), StoreError> {
+    /// Writes the next bytes.
+    pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         let file = match &mut self.file {
             Some(file) => file,
             none => {
@@ -46,8 +43,7 @@ impl Part {
                 none.insert(options.write(true).create_new(true).mode(FILE_MODE).open(&self.path)?)
             }
         };
-        file.write_all(&bytes)?;
-        self.hasher.update(&bytes);
+        file.write_all(bytes)?;
         self.bytes += bytes.len() as u64;
         self.unsynced += bytes.len() as u64;
         if self.unsynced >= SYNC_EVERY {
@@ -55,7 +51,6 @@ impl Part {
             self.unsynced = 0;
             self.spool.0.folder.check_reserve()?;
         }
-        self.spool.0.buffers.give(bytes);
         Ok(())
     }
 
@@ -67,12 +62,7 @@ impl Part {
         let path = self.spool.0.folder.path(&self.key);
         fs::rename(&self.path, &path)?;
         self.file = None;
-        let object = StoredObject {
-            key: self.key.clone(),
-            bytes: self.bytes,
-            blake3: self.hasher.finalize().to_hex().to_string(),
-        };
-        let spooled = Spooled::new(object, &path);
+        let spooled = Spooled::named(self.key.clone(), self.bytes, &path);
         self.spool.0.folder.sync_folder_of(&path)?;
         Ok(spooled)
     }
