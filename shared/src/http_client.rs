@@ -37,7 +37,7 @@ pub enum Trust {
     /// Those of these CAs, and no others.
     Authorities(RootCertStore),
     /// What this says, which may hold a certificate of ours.
-    Config(ClientConfig),
+    Config(Box<ClientConfig>),
     /// Those that this accepts.
     Verifier(Arc<dyn ServerCertVerifier>),
 }
@@ -72,7 +72,7 @@ where
             "https needs trusted certificates: install ca-certificates, or set SSL_CERT_FILE",
         )?,
         Trust::Authorities(roots) => builder.with_tls_config(of_authorities(roots)),
-        Trust::Config(config) => builder.with_tls_config(config),
+        Trust::Config(config) => builder.with_tls_config(*config),
         Trust::Verifier(verifier) => {
             let config = config.dangerous().with_custom_certificate_verifier(verifier);
             builder.with_tls_config(config.with_no_client_auth())

@@ -27,7 +27,7 @@ pub(super) enum Way {
     /// By C-FIND.
     Dimse(QuerySource),
     /// By QIDO-RS.
-    Web(WebSource),
+    Web(Box<WebSource>),
 }
 
 impl Way {
@@ -43,7 +43,7 @@ impl Way {
                 Self::Dimse(QuerySource { ae_title, host, port: port.get(), tls })
             }
             AskAt::Web { url, token_file } => {
-                Self::Web(WebSource::new(url, token_file.as_deref(), tls.as_ref())?)
+                Self::Web(Box::new(WebSource::new(url, token_file.as_deref(), tls.as_ref())?))
             }
         })
     }

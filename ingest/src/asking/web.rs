@@ -47,7 +47,7 @@ impl WebSource {
         tls: Option<&AskTls>,
     ) -> anyhow::Result<Self> {
         let trust = match tls {
-            Some(tls) => Trust::Config(config(tls)?),
+            Some(tls) => Trust::Config(Box::new(config(tls)?)),
             None => Trust::machine_if(base.starts_with("https:")),
         };
         let authorization = token_file.map(bearer).transpose()?;
