@@ -135,6 +135,7 @@ async fn whatever_the_pipeline_says_is_as_its_schema_says() {
             "dicom.clock",
             "dicom.evidence.answered",
             "dicom.evidence.asked",
+            "dicom.evidence.listed",
             "dicom.ingest.resumed",
             "dicom.request.release",
             "dicom.series.purged"

@@ -2,12 +2,16 @@
 //! past the completion rules.
 
 use crate::reading::Reading;
-use catalog::{self, Bookmark, Contradicted, EventMark, Named, Received, Recorded, Registration};
+use catalog::{
+    self, Bookmark, Contradicted, EventMark, Listing, Named, Received, Recorded, Registration,
+};
 use completion::Senders;
 use completion::debounce::{Answered, Closed, Debouncer, Receiving, Stored};
-use completion::{AskedFor, Consequences, Effect, Question};
-use contract::event::{SeriesShare, SourceAnswered};
+use completion::{AskedFor, Consequences, Effect, List, Question};
+use contract::event::{InstancesListed, SeriesShare, SourceAnswered};
+use contract::uid::SeriesInstanceUid;
 use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Events in the order of the stream.
 #[derive(Debug)]
@@ -24,6 +28,8 @@ enum Event {
     Stored { expected: Option<u64> },
     /// A source was asked: the sequence of what came of it, and when the broker stored that.
     Answered(u64, Timestamp, Box<SourceAnswered>),
+    /// A peer has listed instances: the sequence of that, and when the broker stored it.
+    Listed(u64, Timestamp, Box<InstancesListed>),
     /// Something else, and when the broker stored it.
     Other(Timestamp, Box<Reading>),
 }
@@ -73,6 +79,14 @@ impl Batch {
                 self.rows.counted.push(series);
                 self.events.push(Event::Answered(sequence, at, event));
             }
+            Reading::Listed(event) => {
+                let instances = event.instances.iter().flat_map(|of| &of.sop_instance_uids);
+                let instances = instances.map(ToString::to_string).collect();
+                self.rows.listed.push(Listing { sequence, instances });
+                let named = event.instances.iter().filter_map(|of| of.series_instance_uid.clone());
+                self.rows.counted.extend(named);
+                self.events.push(Event::Listed(sequence, at, event));
+            }
             Reading::RegistrationRequested(event) => {
                 self.rows.registrations.push(Registration { sequence, at, event });
             }
@@ -116,6 +130,12 @@ impl Batch {
                         absent: absent.map_or(&[], Vec::as_slice),
                     });
                 }
+                Event::Listed(sequence, at, event) => {
+                    debouncer.time_is(*at);
+                    if let Some(here) = recorded.listed.get(sequence) {
+                        lists(event, *at, here).into_values().for_each(|it| debouncer.listed(it));
+                    }
+                }
                 Event::Other(at, reading) => {
                     debouncer.time_is(*at);
                     observe(debouncer, *at, reading);
@@ -145,6 +165,7 @@ fn stored(
     }
     let series = &event.series_instance_uid;
     let stored = Stored {
+        instance: event.sop_instance_uid.as_str(),
         series,
         at,
         sender: &event.calling_ae_title,
@@ -156,6 +177,39 @@ fn stored(
         expected,
     };
     debouncer.stored(&stored, recorded.completed.get(series));
+}
+
+/// The lists of an event, one for each series that it names, with where the instances are that are here.
+fn lists(
+    event: &InstancesListed,
+    at: Timestamp,
+    places: &HashMap<String, SeriesInstanceUid>,
+) -> BTreeMap<Option<SeriesInstanceUid>, List> {
+    let mut lists: BTreeMap<_, List> = BTreeMap::new();
+    for of in &event.instances {
+        let about = of.series_instance_uid.clone();
+        let list = lists.entry(about.clone()).or_insert_with(|| List {
+            kind: event.kind,
+            list_uid: event.list_uid.clone(),
+            peer: event.calling_ae_title.clone(),
+            discontinued: event.discontinued,
+            at,
+            about,
+            here: BTreeMap::new(),
+            missing: BTreeSet::new(),
+        });
+        // A list of a hundred instances that names one twice is one of 99.
+        let instances: BTreeSet<_> = of.sop_instance_uids.iter().collect();
+        for instance in instances {
+            match places.get(instance.as_str()) {
+                Some(series) => *list.here.entry(series.clone()).or_default() += 1,
+                None => {
+                    list.missing.insert(instance.to_string());
+                }
+            }
+        }
+    }
+    lists
 }
 
 fn observe(debouncer: &mut Debouncer, at: Timestamp, reading: &Reading) {
@@ -201,6 +255,7 @@ fn observe(debouncer: &mut Debouncer, at: Timestamp, reading: &Reading) {
         }),
         Reading::Stored(_)
         | Reading::Answered(_)
+        | Reading::Listed(_)
         | Reading::RegistrationRequested(_)
         | Reading::ReleaseRequested(_)
         | Reading::Nothing

@@ -313,6 +313,8 @@ mod tests {
             decided_at: second(35),
             expected: None,
             at_source: None,
+            listed: None,
+            evidence: Vec::new(),
             absent: Vec::new(),
             fetched: Vec::new(),
             missing: 0,

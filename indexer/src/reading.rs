@@ -2,8 +2,8 @@
 
 use contract::event::{
     AssociationClosed, CompletionRequested, DeletionRequested, GoneRequested, IngestStarted,
-    InstanceReceiving, InstanceStored, InstancesWanted, RegistrationRequested, ReleaseRequested,
-    SourceAnswered, SourceAsked, TrustRequested,
+    InstanceReceiving, InstanceStored, InstancesListed, InstancesWanted, RegistrationRequested,
+    ReleaseRequested, SourceAnswered, SourceAsked, TrustRequested,
 };
 use contract::subject::{AssociationChange, Subject};
 use serde::de::DeserializeOwned;
@@ -30,6 +30,8 @@ pub enum Reading {
     Wanted(Box<InstancesWanted>),
     /// What came of it.
     Answered(Box<SourceAnswered>),
+    /// A peer has listed instances.
+    Listed(Box<InstancesListed>),
     /// Somebody vouches for a series.
     RegistrationRequested(Box<RegistrationRequested>),
     /// An operator wants a series to be complete.
@@ -70,6 +72,7 @@ pub fn read(subject: &str, payload: &[u8]) -> Reading {
         Subject::SourceAsked { .. } => json(payload, |event| Reading::Asked(Box::new(event))),
         Subject::InstancesWanted { .. } => json(payload, |event| Reading::Wanted(Box::new(event))),
         Subject::SourceAnswered { .. } => json(payload, |event| Reading::Answered(Box::new(event))),
+        Subject::InstancesListed { .. } => json(payload, |event| Reading::Listed(Box::new(event))),
         Subject::RegistrationRequested { .. } => {
             json(payload, |event| Reading::RegistrationRequested(Box::new(event)))
         }

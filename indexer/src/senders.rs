@@ -14,6 +14,7 @@ pub(crate) fn senders_of(file: SendersFile, all: &Rules, ask_timeout: SignedDura
 
 /// What the entry of a sender says, and where it is silent what holds for all.
 fn over(sender: SenderEntry, all: &Rules, ask_timeout: SignedDuration) -> Rules {
+    let lists = sender.lists();
     Rules {
         quiet_period: sender.quiet_period.unwrap_or(all.quiet_period),
         settle_period: sender.settle_period.unwrap_or(all.settle_period),
@@ -24,6 +25,7 @@ fn over(sender: SenderEntry, all: &Rules, ask_timeout: SignedDuration) -> Rules 
         on_disagreement: sender.on_disagreement,
         ask_timeout: sender.ask.as_ref().map(|_| ask_timeout),
         fetch_limit: sender.ask.and_then(|ask| ask.fetch_limit),
+        lists,
     }
 }
 
@@ -41,6 +43,7 @@ mod tests {
             expected_from = ["NumberOfSlices", "NumberOfTemporalPositions"]
             retrieve_url = "http://pacs:8042/dicom-web/"
             on_disagreement = "hold"
+            commitment = "evidence"
             ask = { ae_title = "PACS", host = "pacs.example", port = 104 }
         "#;
         let all = Rules::default();
@@ -52,6 +55,7 @@ mod tests {
             retrieve_url: Some("http://pacs:8042/dicom-web".to_owned()),
             on_disagreement: OnDisagreement::Hold,
             ask_timeout: Some(SignedDuration::from_mins(2)),
+            lists: true,
             ..all.clone()
         };
         assert_eq!(senders.rules("MR 1"), &expected);

@@ -278,6 +278,8 @@ fn completion(series: &str, reason: Reason, decided_at: Timestamp) -> Completion
         retrieve_from: None,
         hold_disagreeing: false,
         at_source: None,
+        listed: None,
+        evidence: Vec::new(),
         absent: Vec::new(),
         fetched: Vec::new(),
         missing: 0,

@@ -21,6 +21,12 @@ pub struct Sender {
     pub released: Evidence,
     /// Whether the number of instances that it announces is taken for that of a series
     pub expected: Evidence,
+    /// Whether a storage commitment of its instances is taken for all that there are
+    pub confirmed: Evidence,
+    /// Whether a performed procedure step (MPPS) is taken for all instances of its series
+    pub performed: Evidence,
+    /// Whether an availability notification (IAN) is
+    pub available: Evidence,
 }
 
 /// Whether a kind of evidence of a sender is trusted
@@ -53,12 +59,16 @@ impl From<SenderRecord> for Sender {
             last_seen_at: record.last_seen_at.to_string(),
             released: record.released_disproved.into(),
             expected: record.expected_disproved.into(),
+            confirmed: record.confirmed_disproved.into(),
+            performed: record.performed_disproved.into(),
+            available: record.available_disproved.into(),
         }
     }
 }
 
 impl Example for Sender {
     fn example() -> Self {
+        let trusted = Evidence { trusted: true, disproved_at: None, disproved_by: None };
         Self {
             calling_ae_title: "MR1".into(),
             last_seen_at: "2026-02-03T04:05:06.5Z".into(),
@@ -67,7 +77,10 @@ impl Example for Sender {
                 disproved_at: Some("2026-02-01T10:00:03Z".into()),
                 disproved_by: Some(SERIES_UID.into()),
             },
-            expected: Evidence { trusted: true, disproved_at: None, disproved_by: None },
+            expected: trusted.clone(),
+            confirmed: trusted.clone(),
+            performed: trusted.clone(),
+            available: trusted,
         }
     }
 }

@@ -161,6 +161,7 @@ impl Driver {
         self.metrics.resumed(last_sequence, open.len());
         session.debouncer.restore(open, self.catalog.disproved().await?);
         session.debouncer.restore_sources(self.catalog.asked_sources().await?);
+        session.debouncer.restore_lists(self.catalog.lists().await?);
         session.studies.restore(self.catalog.open_studies().await?, position.now);
         session.leave_studies().await?;
         self.health.ready();

@@ -115,6 +115,7 @@ impl Rebuilding {
         }
         going_on.debouncer.restore(open, disproved);
         going_on.debouncer.restore_sources(going_on.catalog.asked_sources().await?);
+        going_on.debouncer.restore_lists(going_on.catalog.lists().await?);
         going_on.batch = Batch::new(bookmark);
         Ok(going_on)
     }

@@ -4,7 +4,9 @@ use super::stream::{Millis, SECOND, Stream, time};
 use catalog::Bookmark;
 use completion::clock::{Answer, Clock};
 use completion::debounce::{Debouncer, Watermark};
-use completion::{AskedSource, Completion, Consequences, Decided, OpenSeries, Question, Senders};
+use completion::{
+    AskedSource, Completion, Consequences, Decided, List, OpenSeries, Question, Senders,
+};
 use contract::event::Reason;
 use contract::uid::SeriesInstanceUid;
 use indexer::batch::Batch;
@@ -36,6 +38,10 @@ pub trait Store {
     /// Changes what is kept of the open series behind the back of the indexer, where that can be done.
     fn tamper(&mut self, _: &dyn Fn(&mut OpenSeries)) {}
     fn asked_sources(&self) -> Vec<(String, AskedSource)>;
+    fn lists(&self) -> Vec<List>;
+    /// The same of the lists, of which those go that the change gives false of; and opens each complete series that one
+    /// misses instances of, if told to.
+    fn plant(&mut self, _: &dyn Fn(&mut List) -> bool, _opens: bool) {}
     fn decide(
         &mut self,
         completions: &[Completion],
@@ -79,6 +85,7 @@ impl<'a> Indexer<'a> {
         let mut debouncer = Debouncer::new(senders.clone());
         debouncer.restore(store.open_series(), store.disproved());
         debouncer.restore_sources(store.asked_sources());
+        debouncer.restore_lists(store.lists());
         let beginning = Bookmark::new(time(0), 0);
         let bookmark = kept.filter(|kept| kept.last_sequence == last_sequence).unwrap_or(beginning);
         if let Some(latest) = bookmark.latest {

@@ -15,6 +15,7 @@
 mod asking;
 mod check;
 mod indexer;
+mod lists;
 mod memory;
 mod random;
 mod real_catalogue;

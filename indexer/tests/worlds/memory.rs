@@ -5,7 +5,8 @@ use super::indexer::{Announced, Store};
 use catalog::{Bookmark, Recorded};
 use completion::debounce::Debouncer;
 use completion::{
-    AskedSource, Completed, Completion, Consequences, Effect, Known, Lesson, OpenSeries, Question,
+    AskedSource, Completed, Completion, Consequences, Effect, Known, Lesson, List, OpenSeries,
+    Question,
 };
 use contract::event::Reason;
 use contract::uid::SeriesInstanceUid;
@@ -21,6 +22,9 @@ pub struct Memory {
     open: BTreeMap<SeriesInstanceUid, OpenSeries>,
     disproved: HashSet<(String, Reason)>,
     sources: BTreeMap<String, AskedSource>,
+    lists: BTreeMap<String, List>,
+    /// Whether lists are kept for good, which is a mistake.
+    keeps_lists: bool,
 }
 
 #[derive(Debug)]
@@ -41,6 +45,11 @@ struct Series {
 }
 
 impl Memory {
+    /// One that keeps lists for good, if told to: as they came, with what is here.
+    pub fn keeping(keeps_lists: bool) -> Self {
+        Self { keeps_lists, ..Self::default() }
+    }
+
     fn absent(&self, series: &SeriesInstanceUid, named: &[String]) -> Vec<String> {
         let here = self.series.get(series).map(|it| &it.instances);
         let is_absent = |uid: &&String| here.is_none_or(|here| !here.contains(*uid));
@@ -54,6 +63,16 @@ impl Memory {
             last_activity: known.last_activity,
             sender: known.sender.clone(),
         })
+    }
+
+    fn keep_lists(&mut self, changed: &[(String, Option<List>)]) {
+        for (key, list) in changed {
+            match list {
+                Some(list) => drop(self.lists.insert(key.clone(), list.clone())),
+                None if self.keeps_lists => {}
+                None => drop(self.lists.remove(key)),
+            }
+        }
     }
 
     fn write(&mut self, batch: &Batch) -> Vec<Effect> {
@@ -122,7 +141,15 @@ impl Store for Memory {
             .filter_map(|it| Some((it.clone(), self.series.get(it)?.instances.len() as u64)));
         let named = batch.rows.named.iter();
         let absent = named.map(|it| (it.sequence, self.absent(&it.series, &it.instances)));
+        let place = |uid: &String| {
+            let known = self.instances.get(uid)?.known.series.clone();
+            Some((uid.clone(), known))
+        };
+        let listed = batch.rows.listed.iter().map(|it| {
+            (it.sequence, it.instances.iter().filter_map(place).collect::<HashMap<_, _>>())
+        });
         let recorded = Recorded {
+            listed: listed.collect(),
             counts: counts.collect(),
             absent: absent.collect(),
             effects,
@@ -136,6 +163,7 @@ impl Store for Memory {
             self.open.insert(series, open);
         }
         self.sources.extend(consequences.sources);
+        self.keep_lists(&consequences.lists);
         for lesson in consequences.lessons {
             match lesson {
                 Lesson::Disproved(disproof) => {
@@ -163,6 +191,20 @@ impl Store for Memory {
         self.sources.clone().into_iter().collect()
     }
 
+    fn plant(&mut self, change: &dyn Fn(&mut List) -> bool, opens: bool) {
+        self.lists.retain(|_, list| change(list));
+        let unmet = self.lists.values().filter(|list| opens && !list.missing.is_empty());
+        for series in unmet.flat_map(|list| list.here.keys()) {
+            let known = &self.series[series];
+            let open = OpenSeries::new(known.last_activity, &known.sender);
+            self.open.entry(series.clone()).or_insert(open);
+        }
+    }
+
+    fn lists(&self) -> Vec<List> {
+        self.lists.values().cloned().collect()
+    }
+
     fn decide(
         &mut self,
         completions: &[Completion],
@@ -171,6 +213,7 @@ impl Store for Memory {
     ) -> Vec<Announced> {
         self.open.extend(kept.open.iter().cloned());
         self.sources.extend(kept.sources.iter().cloned());
+        self.keep_lists(&kept.lists);
         let mut announced = Vec::new();
         let last_sequence = self.bookmark.as_ref().map_or(0, |bookmark| bookmark.last_sequence);
         for completion in completions {
@@ -197,7 +240,7 @@ impl Store for Memory {
                 corrected,
                 missing,
                 expected: match completion.missing {
-                    0 => completion.expected.max(completion.at_source),
+                    0 => completion.expected.max(completion.at_source).max(completion.listed),
                     missing => {
                         completion.expected.max(Some(series.instances.len() as u64 + missing))
                     }

@@ -77,6 +77,8 @@ pub struct Batch {
     pub counted: Vec<SeriesInstanceUid>,
     /// Instances of which sources say that they have them.
     pub named: Vec<Named>,
+    /// Instances that peers list.
+    pub listed: Vec<Listing>,
     /// How many instances of which series associations acknowledged, by their own accounts.
     pub accounts: Vec<(SeriesInstanceUid, u64)>,
     /// Series that somebody vouches for. They come after all instances of the batch.
@@ -95,6 +97,7 @@ impl Batch {
             instances: Vec::new(),
             counted: Vec::new(),
             named: Vec::new(),
+            listed: Vec::new(),
             accounts: Vec::new(),
             registrations: Vec::new(),
             releases: Vec::new(),
@@ -114,6 +117,8 @@ pub struct Recorded {
     pub counts: HashMap<SeriesInstanceUid, u64>,
     /// Of what sources have which instances are not here, by the sequence of the answer.
     pub absent: HashMap<u64, Vec<String>>,
+    /// In which series those that peers list are, as far as they are here, by the sequence of the list.
+    pub listed: HashMap<u64, HashMap<String, SeriesInstanceUid>>,
     /// The series that are complete with fewer instances than an account has, since INSTANCES has lost some.
     pub contradicted: HashMap<SeriesInstanceUid, Contradicted>,
 }
@@ -125,6 +130,15 @@ pub struct Named {
     pub sequence: u64,
     /// Their series.
     pub series: SeriesInstanceUid,
+    /// Their SOP Instance UIDs.
+    pub instances: Vec<String>,
+}
+
+/// Instances that a peer lists.
+#[derive(Debug, Clone)]
+pub struct Listing {
+    /// Sequence of the list in INSTANCES.
+    pub sequence: u64,
     /// Their SOP Instance UIDs.
     pub instances: Vec<String>,
 }

@@ -4,7 +4,7 @@ use crate::encoding::{optional_timestamp, revision, timestamp, word};
 use crate::error::CatalogError;
 use crate::identities;
 use contract::dicomweb::DicomwebUrls;
-use contract::event::{SeriesCompleted, Source};
+use contract::event::{Evidence, SeriesCompleted, Source};
 use contract::uid::SeriesInstanceUid;
 
 /// What a revision brought, and what is said with it that the series' row does not tell.
@@ -15,6 +15,7 @@ pub(crate) struct Changes<'a> {
     pub(crate) expected: Option<u64>,
     pub(crate) absent: Vec<String>,
     pub(crate) fetched: u64,
+    pub(crate) evidence: &'a [Evidence],
     pub(crate) retrieve_from: Option<&'a str>,
     pub(crate) hold_disagreeing: bool,
 }
@@ -64,6 +65,7 @@ impl CompletedSeries {
             expected_count: changes.expected,
             missing_instances: changes.absent,
             fetched: changes.fetched,
+            evidence: changes.evidence.to_vec(),
             instances_added: changes.added,
             instances_corrected: changes.corrected,
             study_instance_uid: self.study_instance_uid,

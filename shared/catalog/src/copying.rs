@@ -4,7 +4,7 @@ use contract::attributes::{Form, Table, columns};
 use serde_json::Value as Json;
 
 /// All tables, each after those that it refers to. The bookmark is the last: it says how far all the others are.
-pub(crate) const TABLES: [&str; 18] = [
+pub(crate) const TABLES: [&str; 19] = [
     "patients",
     "studies",
     "series",
@@ -18,6 +18,7 @@ pub(crate) const TABLES: [&str; 18] = [
     "open_studies",
     "study_revisions",
     "sources",
+    "lists",
     "outbox",
     "losses",
     "series_bookmark",

@@ -34,7 +34,7 @@ mod sqlite;
 pub use announcements::{Announcement, Delivered};
 pub use attributes::{Level, attributes_of};
 pub use batch::{
-    Batch, Bookmark, Committed, EventMark, Named, Received, Recorded, Registration,
+    Batch, Bookmark, Committed, EventMark, Listing, Named, Received, Recorded, Registration,
     RegistrationOutcome, Restored, SeriesBookmark, StudiesDecided,
 };
 pub use contract::attributes::{Attribute, Kind, keyword};

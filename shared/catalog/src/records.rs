@@ -242,22 +242,47 @@ pub struct SenderRecord {
     pub last_seen_at: Timestamp,
     /// When and by which series it was shown that its releases prove nothing.
     pub released_disproved: Option<(Timestamp, String)>,
-    /// When and by which series it was shown that its expected counts prove nothing.
+    /// The same of its expected counts.
     pub expected_disproved: Option<(Timestamp, String)>,
+    /// The same of storage commitments of its instances.
+    pub confirmed_disproved: Option<(Timestamp, String)>,
+    /// The same of the performed procedure steps of its instances.
+    pub performed_disproved: Option<(Timestamp, String)>,
+    /// The same of the availability notifications of its instances.
+    pub available_disproved: Option<(Timestamp, String)>,
 }
 
-/// A sender as its row has it: its title, when it was seen, and twice when and by which series evidence was disproved.
-pub(crate) type SenderRow = (String, i64, Option<i64>, Option<String>, Option<i64>, Option<String>);
+/// A sender as its row has it: its title, when it was seen, and of each kind of evidence when and by which series it was
+/// disproved.
+#[derive(sqlx::FromRow)]
+pub(crate) struct SenderRow {
+    calling_ae_title: String,
+    last_seen_at: i64,
+    released_disproved_at: Option<i64>,
+    released_disproved_by: Option<String>,
+    expected_disproved_at: Option<i64>,
+    expected_disproved_by: Option<String>,
+    confirmed_disproved_at: Option<i64>,
+    confirmed_disproved_by: Option<String>,
+    performed_disproved_at: Option<i64>,
+    performed_disproved_by: Option<String>,
+    available_disproved_at: Option<i64>,
+    available_disproved_by: Option<String>,
+}
 
 impl SenderRecord {
     /// Reads a row.
     pub(crate) fn of(row: SenderRow) -> Result<Self, CatalogError> {
-        let (calling_ae_title, seen, released_at, released_by, expected_at, expected_by) = row;
+        let disproved =
+            |at, by: Option<String>| Ok::<_, CatalogError>(optional_timestamp(at)?.zip(by));
         Ok(Self {
-            calling_ae_title,
-            last_seen_at: timestamp(seen)?,
-            released_disproved: optional_timestamp(released_at)?.zip(released_by),
-            expected_disproved: optional_timestamp(expected_at)?.zip(expected_by),
+            last_seen_at: timestamp(row.last_seen_at)?,
+            released_disproved: disproved(row.released_disproved_at, row.released_disproved_by)?,
+            expected_disproved: disproved(row.expected_disproved_at, row.expected_disproved_by)?,
+            confirmed_disproved: disproved(row.confirmed_disproved_at, row.confirmed_disproved_by)?,
+            performed_disproved: disproved(row.performed_disproved_at, row.performed_disproved_by)?,
+            available_disproved: disproved(row.available_disproved_at, row.available_disproved_by)?,
+            calling_ae_title: row.calling_ae_title,
         })
     }
 }
@@ -265,10 +290,16 @@ impl SenderRecord {
 /// Which evidence of which sender is not believed: its AE title and the rule.
 pub(crate) fn disproved(senders: Vec<SenderRecord>) -> Vec<(String, Reason)> {
     let rules = senders.into_iter().flat_map(|sender| {
-        let released = sender.released_disproved.map(|_| Reason::Released);
-        let expected = sender.expected_disproved.map(|_| Reason::Expected);
+        let rules = [
+            (sender.released_disproved, Reason::Released),
+            (sender.expected_disproved, Reason::Expected),
+            (sender.confirmed_disproved, Reason::Confirmed),
+            (sender.performed_disproved, Reason::Performed),
+            (sender.available_disproved, Reason::Available),
+        ];
         let name = sender.calling_ae_title;
-        released.into_iter().chain(expected).map(move |rule| (name.clone(), rule))
+        let wrong = rules.into_iter().filter(|(disproved, _)| disproved.is_some());
+        wrong.map(move |(_, rule)| (name.clone(), rule))
     });
     rules.collect()
 }

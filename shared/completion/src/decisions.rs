@@ -1,8 +1,9 @@
 //! What is decided and learned, for the catalogue to write down.
 
 use crate::asking::{AskedSource, Question};
+use crate::lists::List;
 use crate::open_series::OpenSeries;
-use contract::event::{DeletionReason, Reason};
+use contract::event::{DeletionReason, Evidence, Reason};
 use contract::uid::SeriesInstanceUid;
 use jiff::Timestamp;
 
@@ -32,10 +33,14 @@ pub struct Completion {
     pub expected: Option<u64>,
     /// How many its source has, if it was asked and that is more than are here.
     pub at_source: Option<u64>,
-    /// Which of these are not here, as far as the source names them.
+    /// How many instances lists name, if some of those are not here and it is known that they are of this series.
+    pub listed: Option<u64>,
+    /// Which instances are not here, as far as the source or lists name them.
     pub absent: Vec<String>,
     /// Which were fetched from the source, or tried to be.
     pub fetched: Vec<String>,
+    /// What is known of it, the strongest first.
+    pub evidence: Vec<Evidence>,
     /// How many instances the receivers answered with Success and INSTANCES does not have.
     pub missing: u64,
     /// Where the DICOMweb service is that has the sender's pixels, if that is configured.
@@ -82,10 +87,23 @@ pub struct Consequences {
     pub open: Vec<(SeriesInstanceUid, OpenSeries)>,
     /// What was learned of senders, in order.
     pub lessons: Vec<Lesson>,
+    /// The lists of instances that are not met, as far as they have changed; `None` of one that is gone.
+    pub lists: Vec<(String, Option<List>)>,
+    /// What lists that came after it say of series that are complete.
+    pub late: Vec<Late>,
     /// The series that are deleted after it.
     pub deletions: Vec<Deletion>,
     /// What is known of the sources that are asked, as far as it has changed.
     pub sources: Vec<(String, AskedSource)>,
+}
+
+/// A list names more instances of a series that is complete than was known then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Late {
+    /// The series.
+    pub series: SeriesInstanceUid,
+    /// How many instances of it the list names.
+    pub named: u64,
 }
 
 /// Something learned about a sender.
@@ -105,7 +123,7 @@ pub enum Lesson {
 pub struct Disproof {
     /// Its AE title.
     pub sender: String,
-    /// The rule that was wrong: `Released` or `Expected`.
+    /// The rule that was wrong, one that believes a sender.
     pub rule: Reason,
     /// Broker's time of the instance that showed it.
     pub at: Timestamp,

@@ -6,6 +6,7 @@ pub mod clock;
 pub mod debounce;
 mod decisions;
 mod effect;
+mod lists;
 mod open_series;
 mod senders;
 pub mod studies;
@@ -14,8 +15,9 @@ pub use asking::{
     AskedFor, AskedSource, Asking, MAX_FETCHED, MAX_NAMED, Phase, Question, SILENT_AFTER,
 };
 pub use decisions::{
-    Completed, Completion, Consequences, Decided, Deletion, Disproof, Lesson, StudyCompletion,
+    Completed, Completion, Consequences, Decided, Deletion, Disproof, Late, Lesson, StudyCompletion,
 };
 pub use effect::{Effect, Known};
+pub use lists::List;
 pub use open_series::{OpenSeries, Share};
 pub use senders::{Hint, OnDisagreement, Rules, Senders};

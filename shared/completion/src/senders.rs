@@ -27,6 +27,8 @@ pub struct Rules {
     pub ask_timeout: Option<SignedDuration>,
     /// How many instances that are missing are fetched from the source at most; `None` where nothing is.
     pub fetch_limit: Option<usize>,
+    /// Whether it may list instances, its own and those of others.
+    pub lists: bool,
 }
 
 /// What holds unless a setting says otherwise.
@@ -42,6 +44,7 @@ impl Default for Rules {
             on_disagreement: OnDisagreement::Announce,
             ask_timeout: None,
             fetch_limit: None,
+            lists: false,
         }
     }
 }
@@ -51,18 +54,22 @@ impl Default for Rules {
 pub struct Senders {
     all: Rules,
     by_ae_title: HashMap<String, Rules>,
+    /// Whether any may list instances.
+    lists: bool,
 }
 
 impl Senders {
     /// One set of rules for all.
     #[must_use]
     pub fn new(all: Rules) -> Self {
-        Self { all, by_ae_title: HashMap::new() }
+        let lists = all.lists;
+        Self { all, by_ae_title: HashMap::new(), lists }
     }
 
     /// With rules of its own for a sender.
     #[must_use]
     pub fn with(mut self, ae_title: &str, rules: Rules) -> Self {
+        self.lists |= rules.lists;
         self.by_ae_title.insert(ae_title.to_owned(), rules);
         self
     }
@@ -89,7 +96,7 @@ impl Senders {
     #[must_use]
     pub fn count(&self, ae_title: &str) -> bool {
         let rules = self.rules(ae_title);
-        !rules.expected_from.is_empty() || rules.ask_timeout.is_some()
+        !rules.expected_from.is_empty() || rules.ask_timeout.is_some() || self.lists
     }
 
     /// How many instances the series of this one is to have, if its sender is trusted with it.

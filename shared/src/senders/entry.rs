@@ -41,6 +41,33 @@ pub struct SenderEntry {
     /// Whether its instances are kept in the instance store, where there is one.
     #[serde(default = "kept")]
     pub keep: bool,
+    /// What its requests for storage commitment are answered with.
+    #[serde(default)]
+    pub commitment: Commitment,
+    /// Where it takes the reports of storage commitment, once its association is closed; absent: nowhere.
+    #[serde(default)]
+    pub report_to: Option<Ask>,
+}
+
+/// What a request for storage commitment (PS3.4 J) is answered with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Commitment {
+    /// Its presentation context is refused.
+    #[default]
+    Off,
+    /// The list is taken as evidence, and no instance is committed to.
+    Evidence,
+    /// The same, and instances that are in the instance store are committed to.
+    Kept,
+}
+
+impl SenderEntry {
+    /// Whether it may list instances.
+    #[must_use]
+    pub fn lists(&self) -> bool {
+        self.commitment != Commitment::Off
+    }
 }
 
 fn kept() -> bool {

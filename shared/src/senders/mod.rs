@@ -11,7 +11,7 @@ mod passcode;
 pub use allow::{AllowList, Allowed, Caller, Fit, NotAllowed, User};
 pub use ask::{Ask, AskAt, AskTls};
 pub use certificate::{CertificateId, CertificateName};
-pub use entry::SenderEntry;
+pub use entry::{Commitment, SenderEntry};
 pub use network::Network;
 pub use passcode::PasscodeHash;
 

@@ -13,7 +13,9 @@ use crate::purges::ToPurge;
 use crate::removals::{ListedUpTo, ToRemove};
 use crate::settings::CatalogSettings;
 use crate::sqlite::{self, Disk};
-use completion::{AskedSource, Completion, Consequences, OpenSeries, Question, StudyCompletion};
+use completion::{
+    AskedSource, Completion, Consequences, List, OpenSeries, Question, StudyCompletion,
+};
 use contract::event::{
     Reason, SeriesCompleted, SeriesDeleted, SeriesKept, SeriesPurged, StudyCompleted,
 };
@@ -470,6 +472,14 @@ impl CatalogWriter {
     /// When the catalogue can't be read.
     pub async fn asked_sources(&self) -> Result<Vec<(String, AskedSource)>, CatalogError> {
         on!(self, one => one.asked_sources())
+    }
+
+    /// The lists of instances that are not met.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn lists(&self) -> Result<Vec<List>, CatalogError> {
+        on!(self, one => one.lists())
     }
 
     /// The studies of which a series was complete since they were, each with when the latest of

@@ -73,6 +73,8 @@ async fn what_a_source_has_and_is_not_here_is_named_in_the_completion(mut feed: 
         decided_at: second(99),
         expected: None,
         at_source: Some(4),
+        listed: None,
+        evidence: Vec::new(),
         absent,
         fetched: vec!["3.3".to_owned(), "3.4".to_owned()],
         missing: 0,

@@ -82,6 +82,8 @@ impl Feed {
             retrieve_from: Some("http://pacs/dicom-web".to_owned()),
             hold_disagreeing: self.hold_disagreeing,
             at_source: None,
+            listed: None,
+            evidence: Vec::new(),
             absent: Vec::new(),
             fetched: Vec::new(),
             missing: 0,

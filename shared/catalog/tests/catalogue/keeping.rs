@@ -71,6 +71,8 @@ async fn a_completion_says_where_files_are_served_unless_its_sender_serves_them(
         retrieve_from: retrieve_from.map(str::to_owned),
         hold_disagreeing: false,
         at_source: None,
+        listed: None,
+        evidence: Vec::new(),
         absent: Vec::new(),
         fetched: Vec::new(),
         missing: 0,

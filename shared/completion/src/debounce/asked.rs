@@ -53,6 +53,7 @@ impl World {
         let here = self.here.entry(series).or_default();
         *here += 1;
         let stored = Stored {
+            instance: "1.3.1",
             series: &Self::uid(series),
             at: second(at),
             sender: SOURCE,

@@ -109,8 +109,15 @@ impl Debouncer {
     /// What comes before a series that is due is complete; `None` when that is nothing. Afterwards the series is due
     /// later.
     pub(super) fn ask_first(&mut self, due: Due, series: &SeriesInstanceUid) -> Option<Decided> {
-        // An operator is not held up, and nothing is held for longer than `max_open`.
-        if matches!(due.reason, Reason::Requested | Reason::Overdue) {
+        // An operator is not held up, nothing is held for longer than `max_open`, and a list is exact.
+        if matches!(
+            due.reason,
+            Reason::Requested
+                | Reason::Confirmed
+                | Reason::Performed
+                | Reason::Available
+                | Reason::Overdue
+        ) {
             return None;
         }
         // What is no UID can't be asked for.

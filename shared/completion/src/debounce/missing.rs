@@ -23,6 +23,7 @@ fn debouncer() -> Debouncer {
 fn seen(debouncer: &mut Debouncer, association: &str, ordinals: impl IntoIterator<Item = u64>) {
     for ordinal in ordinals {
         let stored = Stored {
+            instance: "1.3.1",
             series: &uid(),
             at: at(),
             sender: "MR1",
@@ -94,6 +95,7 @@ fn what_came_before_the_first_that_was_seen_is_missing_only_where_events_are_kno
     again.know_losses();
     let before = Completed { reason: Reason::Quiet, last_activity: at(), sender: "MR1".into() };
     let stored = Stored {
+        instance: "1.3.1",
         series: &uid(),
         at: at(),
         sender: "MR1",

@@ -11,6 +11,7 @@
 #[cfg(test)]
 mod asked;
 mod asking;
+mod listing;
 #[cfg(test)]
 mod missing;
 mod observing;
@@ -26,8 +27,9 @@ pub use observing::{Closed, Receiving, Stored};
 pub use watermark::{Reached, Watermark};
 
 use crate::clock::{Step, TOLERANCE};
+use crate::lists::Lists;
 use crate::{AskedSource, OnDisagreement, Senders};
-use crate::{Completion, Consequences, Decided, Deletion, Lesson, OpenSeries};
+use crate::{Completion, Consequences, Decided, Deletion, Late, Lesson, OpenSeries};
 use contract::event::Reason;
 use contract::uid::SeriesInstanceUid;
 use jiff::Timestamp;
@@ -61,6 +63,10 @@ pub struct Debouncer {
     sources: HashMap<String, AskedSource>,
     /// Those of them that have changed since the changes were last taken.
     changed_sources: BTreeSet<String>,
+    /// The lists of instances that are not met.
+    lists: Lists,
+    /// What lists say of series that are complete, since it was last taken.
+    late: Vec<Late>,
 }
 
 impl Debouncer {
@@ -81,6 +87,8 @@ impl Debouncer {
             deletions: Vec::new(),
             sources: HashMap::new(),
             changed_sources: BTreeSet::new(),
+            lists: Lists::default(),
+            late: Vec::new(),
         }
     }
 
@@ -93,7 +101,7 @@ impl Debouncer {
     ) {
         self.disproved.extend(disproved);
         for (series, state) in open {
-            let due = self.due_of(&state);
+            let due = self.due_of(&series, &state);
             self.due.insert((due, series.clone()));
             self.open.insert(series, (state, due));
         }
@@ -118,6 +126,8 @@ impl Debouncer {
             lessons: std::mem::take(&mut self.lessons),
             deletions: std::mem::take(&mut self.deletions),
             sources: self.take_sources(),
+            lists: self.lists.take_changed(),
+            late: std::mem::take(&mut self.late),
         }
     }
 
@@ -162,6 +172,7 @@ impl Debouncer {
             }
         }
         self.step_sources(step);
+        self.lists.step(step);
         let open: Vec<_> = self.open.keys().cloned().collect();
         for series in open {
             self.reschedule(&series);
@@ -216,13 +227,22 @@ impl Debouncer {
     fn complete(&mut self, due: Due, series: SeriesInstanceUid) -> Option<Completion> {
         self.due.remove(&(due, series.clone()));
         let (state, _) = self.open.remove(&series)?;
+        let evidence = self.evidence(&series, &state);
+        let (listed, mut absent) = self.short_of(&series);
+        self.lists.completed(&series);
         let rules = self.senders.rules(&state.sender);
         let more = state.more_at_source().filter(|_| rules.ask_timeout.is_some());
-        let (absent, fetched) = match state.asking {
-            Some(asking) if more.is_some() => (asking.absent, asking.fetched),
-            Some(asking) => (Vec::new(), asking.fetched),
-            None => (Vec::new(), Vec::new()),
+        let fetched = match state.asking {
+            Some(asking) => {
+                if more.is_some() {
+                    absent.extend(asking.absent);
+                }
+                asking.fetched
+            }
+            None => Vec::new(),
         };
+        absent.sort();
+        absent.dedup();
         Some(Completion {
             series,
             reason: due.reason,
@@ -231,8 +251,10 @@ impl Debouncer {
             expected: state.expected,
             at_source: more,
             missing: state.missing,
+            listed,
             absent,
             fetched,
+            evidence,
             retrieve_from: rules.retrieve_url.clone(),
             hold_disagreeing: rules.on_disagreement == OnDisagreement::Hold,
         })
@@ -243,6 +265,7 @@ impl Debouncer {
         if let Some((_, due)) = self.open.remove(series) {
             self.due.remove(&(due, series.clone()));
         }
+        self.lists.completed(series);
     }
 
     /// How many series are open.

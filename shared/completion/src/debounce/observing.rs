@@ -14,6 +14,8 @@ const MAX_ASSOCIATIONS: usize = 256;
 /// An instance was stored.
 #[derive(Debug, Clone)]
 pub struct Stored<'a> {
+    /// Its SOP Instance UID.
+    pub instance: &'a str,
     /// Its series.
     pub series: &'a SeriesInstanceUid,
     /// When the broker stored it.
@@ -109,6 +111,11 @@ impl Debouncer {
                 open.missing = open.missing.saturating_sub(1);
             }
         }
+        match stored.effect {
+            Effect::Added => self.found(stored.instance, stored.series),
+            Effect::MovedFrom(_) => self.lists.forget(stored.series),
+            Effect::Resent | Effect::Corrected => {}
+        }
         self.reschedule(stored.series);
     }
 
@@ -122,6 +129,7 @@ impl Debouncer {
     ) {
         let sender = completed.map_or("", |completed| completed.sender.as_str());
         self.open_at(series, at, sender);
+        self.lists.forget(series);
         self.reschedule(series);
     }
 
@@ -189,6 +197,7 @@ impl Debouncer {
     /// observed before that is done.
     pub fn deletion_requested(&mut self, series: &SeriesInstanceUid, at: Timestamp) {
         self.close(series);
+        self.lists.forget(series);
         let (series, reason) = (series.clone(), DeletionReason::Requested);
         self.deletions.push(Deletion { series, reason, decided_at: at });
     }
@@ -214,7 +223,14 @@ impl Debouncer {
     fn judge(&mut self, stored: &Stored<'_>, completed: &Completed) {
         let Completed { reason, last_activity, sender } = completed;
         let grows = matches!(stored.effect, Effect::Added | Effect::MovedFrom(_));
-        let by_evidence = matches!(reason, Reason::Released | Reason::Expected);
+        let by_evidence = matches!(
+            reason,
+            Reason::Released
+                | Reason::Expected
+                | Reason::Confirmed
+                | Reason::Performed
+                | Reason::Available
+        );
         let quiet_period = self.senders.rules(sender).quiet_period;
         // Before it, by a clock that was set back, says nothing.
         let within = SignedDuration::ZERO..=quiet_period;
@@ -238,7 +254,7 @@ impl Debouncer {
     ) -> &mut OpenSeries {
         if !self.open.contains_key(series) {
             let state = OpenSeries::new(at, sender);
-            let due = self.due_of(&state);
+            let due = self.due_of(series, &state);
             self.due.insert((due, series.clone()));
             self.open.insert(series.clone(), (state, due));
         }
@@ -251,7 +267,7 @@ impl Debouncer {
     /// Finds out anew when a series is due, and remembers that it has changed.
     pub(super) fn reschedule(&mut self, series: &SeriesInstanceUid) {
         let Some((open, before)) = self.open.get(series) else { return };
-        let (before, due) = (*before, self.due_of(open));
+        let (before, due) = (*before, self.due_of(series, open));
         if due != before {
             self.due.remove(&(before, series.clone()));
             self.due.insert((due, series.clone()));

@@ -4,12 +4,16 @@ use super::Debouncer;
 use crate::OpenSeries;
 use crate::asking::later;
 use contract::event::{Ending, Reason};
+use contract::uid::SeriesInstanceUid;
 use jiff::Timestamp;
 use std::cmp::Ordering;
 
 /// The rules by precedence: of several that are due at the same moment the first is the one that is named.
-const PRECEDENCE: [Reason; 6] = [
+const PRECEDENCE: [Reason; 9] = [
     Reason::Requested,
+    Reason::Confirmed,
+    Reason::Performed,
+    Reason::Available,
     Reason::Expected,
     Reason::Released,
     Reason::Quiet,
@@ -40,7 +44,7 @@ impl PartialOrd for Due {
 
 impl Debouncer {
     /// When a series in this state is due, by the rule that comes first.
-    pub(super) fn due_of(&self, open: &OpenSeries) -> Due {
+    pub(super) fn due_of(&self, series: &SeriesInstanceUid, open: &OpenSeries) -> Due {
         let rules = self.senders.rules(&open.sender);
         let after = |period, reason| Due { at: later(open.last_activity, period), reason };
         let requested = open.requested.map(|at| Due { at, reason: Reason::Requested });
@@ -59,7 +63,13 @@ impl Debouncer {
             (Some(asking), Some(_)) => Due { at: inferred.at.max(asking.until), ..inferred },
             _ => inferred,
         };
-        requested.into_iter().fold(inferred.min(overdue), Due::min)
+        // Waits for instances that lists name.
+        let inferred = match self.held_until(series, open, rules) {
+            Some(until) => Due { at: inferred.at.max(until), ..inferred },
+            None => inferred,
+        };
+        let listed = self.listed_due(series, open);
+        [requested, listed].into_iter().flatten().fold(inferred.min(overdue), Due::min)
     }
 
     /// As many as were announced are there, and the sender's announcements were right so far.
@@ -70,7 +80,7 @@ impl Debouncer {
 
     /// Every association that brought instances is closed, the last one by release; all that they
     /// acknowledged is there, and none of it failed; the senders' releases meant something so far.
-    fn is_released(&self, open: &OpenSeries) -> bool {
+    pub(super) fn is_released(&self, open: &OpenSeries) -> bool {
         open.associations.is_empty()
             && open.last_closed == Some(Ending::Released)
             && !open.tainted

@@ -293,6 +293,7 @@ impl Machine {
                 self.acknowledged[*association][*of] += 1;
                 let effect = if *again { Effect::Resent } else { Effect::Added };
                 let stored = Stored {
+                    instance: "1.3.1",
                     series: &series(*of),
                     at,
                     sender: &side(*association).to_string(),

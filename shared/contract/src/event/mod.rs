@@ -24,7 +24,10 @@ pub use association::{
 pub use attributes::{AttributeValue, Attributes};
 pub use clock::ClockTicked;
 pub use disagreement::{DisagreeingValue, Disagreement, Identity};
-pub use evidence::{InstancesFetched, InstancesWanted, SourceAnswered, SourceAsked};
+pub use evidence::{
+    Evidence, EvidenceKind, InstancesFetched, InstancesListed, InstancesWanted, ListKind,
+    ListedInstances, SourceAnswered, SourceAsked,
+};
 pub use instance::{InstanceReceiving, InstanceStored, StoredObject};
 pub use remarks::{Remarks, Texts};
 pub use request::{

@@ -1,6 +1,6 @@
 //! What is decided of series.
 
-use super::{Disagreement, Event, INDEXER, is_zero};
+use super::{Disagreement, Event, Evidence, INDEXER, is_zero};
 use crate::subject::Subject;
 use crate::uid::SeriesInstanceUid;
 use jiff::Timestamp;
@@ -46,6 +46,9 @@ reasons! {
     Interrupted "interrupted" "its association broke, and nobody went on",
     Overdue "overdue" "it had been open for too long",
     Requested "requested" "an operator asked for it",
+    Confirmed "confirmed" "its sender listed its instances for storage commitment, and all are there",
+    Performed "performed" "its procedure step listed its instances, and all are there",
+    Available "available" "a notification of availability listed its instances, and all are there",
     Stored "stored" "it was stored by the API",
 }
 
@@ -93,18 +96,21 @@ pub struct SeriesCompleted {
     /// Instances of the series, each counted once; what was claimed, for `Source` `api`.
     pub instances_count: u64,
     /// How many there were to be, where that is known: as the sender said, if it is trusted with it, or as its source
-    /// counts, if it was asked and has more, or since the receivers acknowledged more than there are, which INSTANCES
-    /// has lost. Less than that many may be there: see `Reason`.
+    /// counts, if it was asked and has more, or as a list names, or since the receivers acknowledged more than there are,
+    /// which INSTANCES has lost. Less than that many may be there: see `Reason`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_count: Option<u64>,
-    /// SOP Instance UIDs (0008,0018) of those that its source has and that are not there, where it named them: 100 at
-    /// most.
+    /// SOP Instance UIDs (0008,0018) of those that its source has or a peer has listed and that are not there: 100 at
+    /// most. A storage commitment names no series, so its may be of another one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing_instances: Vec<String>,
     /// Of the instances, how many were fetched from its source since the last revision, as it had them and had not sent
     /// them.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub fetched: u64,
+    /// What was known when it was decided, whatever rule decided it: the strongest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<Evidence>,
     /// Of the instances, how many this revision added.
     pub instances_added: u64,
     /// Of these, how many came again with other attributes since the last revision.

@@ -113,6 +113,7 @@ fn a_completed_series_reads_as_its_golden_file() {
         expected_count: Some(20),
         missing_instances: Vec::new(),
         fetched: 0,
+        evidence: vec![Evidence::of(EvidenceKind::Released)],
         instances_added: 1,
         instances_corrected: 0,
         study_instance_uid: "2.25.1".into(),
@@ -185,6 +186,32 @@ fn a_question_to_a_source_and_its_answer_read_as_their_golden_files() {
         ..answered
     };
     agrees_with(&silent, include_str!("../../golden/source_gave_no_answer.json"));
+}
+
+#[test]
+fn listed_instances_and_what_is_known_of_a_series_read_as_their_golden_file() {
+    let instances = ["2.25.3", "2.25.5"].map(|uid| SopInstanceUid::parse(uid).unwrap());
+    let of = ListedInstances {
+        series_instance_uid: Some(SeriesInstanceUid::parse("2.25.2").unwrap()),
+        sop_class_uid: "1.2.840.10008.5.1.4.1.1.4".into(),
+        sop_instance_uids: instances.into(),
+    };
+    let listed = InstancesListed {
+        kind: ListKind::Mpps,
+        list_uid: "2.25.9".into(),
+        discontinued: true,
+        calling_ae_title: "MR1".into(),
+        association_id: "b2c8f4de7a1c4b0a9f3e2d1c0b9a8f7e".into(),
+        node_name: "ingest-1".into(),
+        instances: vec![of],
+        listed_at: at("2026-02-03T04:05:07.5Z"),
+    };
+    agrees_with(&listed, include_str!("../../golden/instances_listed.json"));
+    assert_eq!((listed.count(), listed.id().as_str()), (2, "MR1:2.25.9:mpps:discontinued"));
+    for kind in [ListKind::Commitment, ListKind::Mpps, ListKind::Ian] {
+        let known = serde_json::to_value(EvidenceKind::from(kind)).unwrap();
+        assert_eq!(known, kind.as_str(), "one word for both");
+    }
 }
 
 #[test]

@@ -116,6 +116,11 @@ pub enum Subject {
         /// From whom, by the title by which it calls.
         calling_ae: Token,
     },
+    /// `dicom.evidence.listed.<CallingAETitle>`: a peer has listed instances.
+    InstancesListed {
+        /// Who lists them.
+        calling_ae: Token,
+    },
     /// `dicom.request.register.<SeriesInstanceUID>`: somebody vouches for a series.
     RegistrationRequested {
         /// The series.
@@ -267,6 +272,12 @@ impl Subject {
         Self::InstancesFetched { calling_ae: Token::ae_title(calling_ae_title) }
     }
 
+    /// Subject of `dicom.evidence.listed`.
+    #[must_use]
+    pub fn instances_listed(calling_ae_title: &str) -> Self {
+        Self::InstancesListed { calling_ae: Token::ae_title(calling_ae_title) }
+    }
+
     /// Subject of `dicom.request.register`.
     #[must_use]
     pub fn registration_requested(series: &SeriesInstanceUid) -> Self {
@@ -362,6 +373,7 @@ impl Subject {
             Self::SourceAnswered { .. } => "dicom.evidence.answered",
             Self::InstancesWanted { .. } => "dicom.evidence.wanted",
             Self::InstancesFetched { .. } => "dicom.evidence.fetched",
+            Self::InstancesListed { .. } => "dicom.evidence.listed",
             Self::RegistrationRequested { .. } => "dicom.request.register",
             Self::CompletionRequested { .. } => "dicom.request.complete",
             Self::DeletionRequested { .. } => "dicom.request.delete",
@@ -404,6 +416,7 @@ impl Display for Subject {
             | Self::SourceAnswered { calling_ae: name }
             | Self::InstancesWanted { calling_ae: name }
             | Self::InstancesFetched { calling_ae: name }
+            | Self::InstancesListed { calling_ae: name }
             | Self::TrustRequested { calling_ae: name }
             | Self::ReleaseRequested { message_id: name }
             | Self::IngestStarted { node: name }

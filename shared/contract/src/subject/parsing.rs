@@ -57,6 +57,7 @@ fn read(text: &str) -> Option<Subject> {
         ("evidence", "fetched") => {
             Some(Subject::InstancesFetched { calling_ae: Token::read(rest) })
         }
+        ("evidence", "listed") => Some(Subject::InstancesListed { calling_ae: Token::read(rest) }),
         ("request", "gone") => Some(Subject::GoneRequested { node: Token::read(rest) }),
         ("request", "trust") => Some(Subject::TrustRequested { calling_ae: Token::read(rest) }),
         ("request", "release") => Some(Subject::ReleaseRequested { message_id: Token::read(rest) }),

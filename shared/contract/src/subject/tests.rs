@@ -156,6 +156,7 @@ proptest! {
             Subject::clock(&ae),
             Subject::source_asked(&ae),
             Subject::source_answered(&ae),
+            Subject::instances_listed(&ae),
             Subject::registration_requested(&series),
             Subject::completion_requested(&series),
             Subject::deletion_requested(&series),

@@ -7,7 +7,7 @@ use sqlx::AssertSqlSafe;
 use std::borrow::Cow;
 
 /// The tables that say something, each with what orders its rows.
-const TABLES: [(&str, &str); 11] = [
+const TABLES: [(&str, &str); 12] = [
     ("bookmark", "shard"),
     ("studies", "study_instance_uid"),
     ("series", "series_instance_uid"),
@@ -19,6 +19,7 @@ const TABLES: [(&str, &str); 11] = [
     ("open_studies", "study_instance_uid"),
     ("study_revisions", "study_instance_uid, revision"),
     ("sources", "calling_ae_title"),
+    ("lists", "list"),
 ];
 
 /// What says nothing: numbers of rows, and who holds the lease.

@@ -7,7 +7,7 @@ use super::database::identities::identities_of_series;
 use super::database::values::optional;
 use super::database::write::many_rows;
 use super::deletions::last_revision;
-use super::{asking, outbox, series_folders, study_completions};
+use super::{asking, lists, outbox, series_folders, study_completions};
 use crate::completed_series::{Changes, CompletedSeries};
 use crate::encoding::{count, nanoseconds};
 use crate::error::CatalogError;
@@ -26,6 +26,7 @@ impl CatalogWriter {
         let mut transaction = self.begin_write().await?;
         many_rows::keep_open_series(&mut transaction, &kept.open).await?;
         asking::keep_sources(&mut transaction, &kept.sources).await?;
+        lists::keep(&mut transaction, &kept.lists).await?;
         for question in questions {
             asking::ask(&mut transaction, question).await?;
         }
@@ -87,7 +88,7 @@ async fn close<'a>(
     ))
     .bind(completion.reason.as_str())
     .bind(nanoseconds(completion.decided_at))
-    .bind(completion.expected.max(completion.at_source).map(count))
+    .bind(completion.expected.max(completion.at_source).max(completion.listed).map(count))
     .bind(series)
     .bind(count(completion.missing))
     .fetch_one(&mut *connection)
@@ -103,6 +104,7 @@ async fn close<'a>(
     Ok(Some(Changes {
         fetched: (completion.fetched.len() - not_fetched.len()) as u64,
         absent,
+        evidence: &completion.evidence,
         added: added.unsigned_abs(),
         corrected: corrected.unsigned_abs(),
         expected: expected.map(i64::unsigned_abs),

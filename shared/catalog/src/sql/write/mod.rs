@@ -8,6 +8,7 @@ mod completions;
 mod deletions;
 mod facts;
 mod identities;
+mod lists;
 pub(crate) mod losses;
 mod open_series;
 mod outbox;

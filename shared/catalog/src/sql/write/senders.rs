@@ -11,6 +11,19 @@ use crate::records::disproved;
 use completion::Lesson;
 use contract::event::Reason;
 
+/// Keeps when and by which series it was shown that a rule is wrong for a sender.
+macro_rules! disprove {
+    ($rule:literal) => {
+        concat!(
+            "update sources set ",
+            $rule,
+            "_disproved_at = $1, ",
+            $rule,
+            "_disproved_by = $2 where calling_ae_title = $3"
+        )
+    };
+}
+
 impl CatalogWriter {
     pub(crate) async fn disproved(&self) -> Result<Vec<(String, Reason)>, CatalogError> {
         let mut connection = self.acquire().await?;
@@ -29,14 +42,11 @@ pub(crate) async fn learn(
         match lesson {
             Lesson::Disproved(disproof) => {
                 let statement = match disproof.rule {
-                    Reason::Expected => {
-                        "update sources set expected_disproved_at = $1, expected_disproved_by = $2
-                         where calling_ae_title = $3"
-                    }
-                    Reason::Released => {
-                        "update sources set released_disproved_at = $1, released_disproved_by = $2
-                         where calling_ae_title = $3"
-                    }
+                    Reason::Expected => disprove!("expected"),
+                    Reason::Released => disprove!("released"),
+                    Reason::Confirmed => disprove!("confirmed"),
+                    Reason::Performed => disprove!("performed"),
+                    Reason::Available => disprove!("available"),
                     // No evidence decides by these, so none is disproved.
                     Reason::Quiet
                     | Reason::Interrupted
@@ -54,7 +64,10 @@ pub(crate) async fn learn(
             Lesson::Trusted { sender } => {
                 sqlx::query(
                     "update sources set released_disproved_at = null, released_disproved_by = null,
-                                        expected_disproved_at = null, expected_disproved_by = null
+                                        expected_disproved_at = null, expected_disproved_by = null,
+                                        confirmed_disproved_at = null, confirmed_disproved_by = null,
+                                        performed_disproved_at = null, performed_disproved_by = null,
+                                        available_disproved_at = null, available_disproved_by = null
                      where calling_ae_title = $1",
                 )
                 .bind(key(sender))

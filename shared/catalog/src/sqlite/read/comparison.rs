@@ -5,7 +5,7 @@ use crate::sqlite::CatalogReader;
 use sqlx::AssertSqlSafe;
 
 /// The tables that say something, each with what orders its rows.
-const TABLES: [(&str, &str); 11] = [
+const TABLES: [(&str, &str); 12] = [
     ("bookmark", "id"),
     ("studies", "study_instance_uid"),
     ("series", "series_instance_uid"),
@@ -17,6 +17,7 @@ const TABLES: [(&str, &str); 11] = [
     ("open_studies", "study_instance_uid"),
     ("study_revisions", "study_instance_uid, revision"),
     ("sources", "calling_ae_title"),
+    ("lists", "list"),
 ];
 
 /// What a reference to a patient stands for: the number of its row is of no meaning.
