@@ -10,7 +10,7 @@ pub const EXPLICIT_VR_LITTLE_ENDIAN: &str = "1.2.840.10008.1.2.1";
 pub const IMPLICIT_VR_LITTLE_ENDIAN: &str = "1.2.840.10008.1.2";
 
 /// The VRs whose length has four bytes in Explicit VR (PS3.5 section 7.1.2).
-const LONG: [[u8; 2]; 13] = [
+pub(crate) const LONG: [[u8; 2]; 13] = [
     *b"OB", *b"OD", *b"OF", *b"OL", *b"OV", *b"OW", *b"SQ", *b"SV", *b"UC", *b"UN", *b"UR", *b"UT",
     *b"UV",
 ];

@@ -7,6 +7,7 @@
 //! of tokio. PDUs of association control are those of `dicom-ul`.
 
 pub mod command;
+pub mod data_set;
 pub mod framer;
 pub mod identifier;
 pub mod negotiation;

@@ -10,7 +10,8 @@ use crate::p_data::{Kind, fragment_length};
 use crate::pdu::{A_ABORT, A_ASSOCIATE_RQ, A_RELEASE_RP, A_RELEASE_RQ, HEADER_LENGTH};
 use crate::proposal::{Negotiated, Proposal};
 use dicom_ul::pdu::{
-    AssociationRJ, AssociationRQ, Pdu, ReadError, WriteError, read_pdu, write_pdu,
+    AssociationRJ, AssociationRQ, Pdu, ReadError, RequestorRoles, UserVariableItem, WriteError,
+    read_pdu, write_pdu,
 };
 
 /// A-RELEASE-RQ (PS3.8 section 9.3.6).
@@ -99,6 +100,15 @@ impl Requestor {
             command: CommandAssembly::default(),
             data_set: None,
         }
+    }
+
+    /// The same, for one that is the SCP of a SOP class and not its SCU (PS3.7 section D.3.3.4).
+    #[must_use]
+    pub fn as_scp_of(mut self, sop_class_uid: &str) -> Self {
+        let roles = RequestorRoles { scu: false, scp: true };
+        let item = UserVariableItem::ScuScpRoleSelectionSubItem(sop_class_uid.to_owned(), roles);
+        self.request.user_variables.push(item);
+        self
     }
 
     /// The bytes of the A-ASSOCIATE-RQ.

@@ -64,6 +64,7 @@ impl World {
     fn observe(&mut self, series: &SeriesInstanceUid) {
         let stored = Stored {
             series,
+            instance: "2.25.1",
             at: self.at(0),
             sender: "MRC41234",
             association: "00000000-0000-0000-0000-000000000007",

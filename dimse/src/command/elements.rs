@@ -3,6 +3,7 @@
 use super::CommandError;
 
 pub(super) const AFFECTED_SOP_CLASS_UID: u32 = 0x0000_0002;
+pub(super) const REQUESTED_SOP_CLASS_UID: u32 = 0x0000_0003;
 pub(super) const COMMAND_FIELD: u32 = 0x0000_0100;
 pub(super) const MESSAGE_ID: u32 = 0x0000_0110;
 pub(super) const MESSAGE_ID_RESPONDED_TO: u32 = 0x0000_0120;
@@ -12,6 +13,9 @@ pub(super) const COMMAND_DATA_SET_TYPE: u32 = 0x0000_0800;
 pub(super) const STATUS: u32 = 0x0000_0900;
 pub(super) const ERROR_COMMENT: u32 = 0x0000_0902;
 pub(super) const AFFECTED_SOP_INSTANCE_UID: u32 = 0x0000_1000;
+pub(super) const REQUESTED_SOP_INSTANCE_UID: u32 = 0x0000_1001;
+pub(super) const EVENT_TYPE_ID: u32 = 0x0000_1002;
+pub(super) const ACTION_TYPE_ID: u32 = 0x0000_1008;
 
 /// Command Group Length (0000,0000): how many bytes follow it.
 const COMMAND_GROUP_LENGTH: u32 = 0x0000_0000;

@@ -30,6 +30,14 @@ pub enum Operation {
     Find,
     /// C-ECHO.
     Echo,
+    /// N-EVENT-REPORT.
+    EventReport,
+    /// N-SET.
+    Set,
+    /// N-ACTION.
+    Action,
+    /// N-CREATE.
+    Create,
     /// C-CANCEL, which has no response.
     Cancel,
     /// Any other, by the Command Field of its request.
@@ -42,9 +50,27 @@ impl Operation {
             0x0001 => Self::Store,
             0x0020 => Self::Find,
             0x0030 => Self::Echo,
+            0x0100 => Self::EventReport,
+            0x0120 => Self::Set,
+            0x0130 => Self::Action,
+            0x0140 => Self::Create,
             0x0fff => Self::Cancel,
             other => Self::Other(other),
         }
+    }
+
+    /// The element that has the number of its event or action, if it has one (PS3.7 sections 10.1.1 and 10.1.4).
+    fn type_id(self) -> Option<u32> {
+        match self {
+            Self::EventReport => Some(elements::EVENT_TYPE_ID),
+            Self::Action => Some(elements::ACTION_TYPE_ID),
+            _ => None,
+        }
+    }
+
+    /// Whether its request names the SOP instance that it is about as requested, and not as affected.
+    fn is_requested(self) -> bool {
+        matches!(self, Self::Set | Self::Action)
     }
 
     /// The Command Field of its request.
@@ -54,6 +80,10 @@ impl Operation {
             Self::Store => 0x0001,
             Self::Find => 0x0020,
             Self::Echo => 0x0030,
+            Self::EventReport => 0x0100,
+            Self::Set => 0x0120,
+            Self::Action => 0x0130,
+            Self::Create => 0x0140,
             Self::Cancel => 0x0fff,
             Self::Other(field) => field,
         }

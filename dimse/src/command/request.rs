@@ -1,8 +1,9 @@
 //! The command set of a request (PS3.7 section 9.3).
 
 use super::elements::{
-    AFFECTED_SOP_CLASS_UID, AFFECTED_SOP_INSTANCE_UID, COMMAND_DATA_SET_TYPE, COMMAND_FIELD,
-    Elements, MESSAGE_ID, PRIORITY, Writer, number, text,
+    ACTION_TYPE_ID, AFFECTED_SOP_CLASS_UID, AFFECTED_SOP_INSTANCE_UID, COMMAND_DATA_SET_TYPE,
+    COMMAND_FIELD, EVENT_TYPE_ID, Elements, MESSAGE_ID, PRIORITY, REQUESTED_SOP_CLASS_UID,
+    REQUESTED_SOP_INSTANCE_UID, Writer, number, text,
 };
 use super::{CommandError, NO_DATA_SET, Operation};
 
@@ -23,10 +24,14 @@ pub struct Request {
     /// Message ID (0000,0110): the response has to repeat it. 0 of a C-CANCEL-RQ, which has none and no response
     /// (PS3.7 section 9.3.2.3).
     pub message_id: u16,
-    /// Affected SOP Class UID (0000,0002), without padding; empty when absent.
+    /// Affected SOP Class UID (0000,0002), of N-SET and N-ACTION the requested one (0000,0003), without padding; empty
+    /// when absent.
     pub sop_class_uid: String,
-    /// Affected SOP Instance UID (0000,1000), without padding; empty when absent.
+    /// Affected SOP Instance UID (0000,1000), of N-SET and N-ACTION the requested one (0000,1001), without padding; empty
+    /// when absent.
     pub sop_instance_uid: String,
+    /// Event Type ID (0000,1002) of N-EVENT-REPORT, Action Type ID (0000,1008) of N-ACTION.
+    pub type_id: Option<u16>,
     /// Whether a data set follows.
     pub has_data_set: bool,
 }
@@ -40,6 +45,7 @@ impl Request {
             message_id,
             sop_class_uid: sop_class_uid.to_owned(),
             sop_instance_uid: sop_instance_uid.to_owned(),
+            type_id: None,
             has_data_set: true,
         }
     }
@@ -52,6 +58,26 @@ impl Request {
             message_id,
             sop_class_uid: sop_class_uid.to_owned(),
             sop_instance_uid: String::new(),
+            type_id: None,
+            has_data_set: true,
+        }
+    }
+
+    /// A request of an N-service about an instance (PS3.7 section 10.3), with a data set.
+    #[must_use]
+    pub fn notification(
+        operation: Operation,
+        message_id: u16,
+        sop_class_uid: &str,
+        sop_instance_uid: &str,
+        type_id: Option<u16>,
+    ) -> Self {
+        Self {
+            operation,
+            message_id,
+            sop_class_uid: sop_class_uid.to_owned(),
+            sop_instance_uid: sop_instance_uid.to_owned(),
+            type_id,
             has_data_set: true,
         }
     }
@@ -64,6 +90,7 @@ impl Request {
             message_id,
             sop_class_uid: VERIFICATION.to_owned(),
             sop_instance_uid: String::new(),
+            type_id: None,
             has_data_set: false,
         }
     }
@@ -73,7 +100,11 @@ impl Request {
 #[must_use]
 pub fn write_request(request: &Request) -> Vec<u8> {
     let mut writer = Writer::new();
-    writer.uid(AFFECTED_SOP_CLASS_UID, &request.sop_class_uid);
+    let (sop_class, sop_instance) = match request.operation.is_requested() {
+        true => (REQUESTED_SOP_CLASS_UID, REQUESTED_SOP_INSTANCE_UID),
+        false => (AFFECTED_SOP_CLASS_UID, AFFECTED_SOP_INSTANCE_UID),
+    };
+    writer.uid(sop_class, &request.sop_class_uid);
     writer.number(COMMAND_FIELD, request.operation.command_field());
     writer.number(MESSAGE_ID, request.message_id);
     if matches!(request.operation, Operation::Store | Operation::Find) {
@@ -81,7 +112,10 @@ pub fn write_request(request: &Request) -> Vec<u8> {
     }
     let data_set_type = if request.has_data_set { DATA_SET_PRESENT } else { NO_DATA_SET };
     writer.number(COMMAND_DATA_SET_TYPE, data_set_type);
-    writer.uid(AFFECTED_SOP_INSTANCE_UID, &request.sop_instance_uid);
+    writer.uid(sop_instance, &request.sop_instance_uid);
+    if let (Some(tag), Some(type_id)) = (request.operation.type_id(), request.type_id) {
+        writer.number(tag, type_id);
+    }
     writer.finish()
 }
 
@@ -92,13 +126,19 @@ pub fn write_request(request: &Request) -> Vec<u8> {
 pub fn read_request(command_set: &[u8]) -> Result<Request, CommandError> {
     let (mut command_field, mut message_id, mut data_set_type) = (None, None, None);
     let (mut sop_class_uid, mut sop_instance_uid) = (String::new(), String::new());
+    let mut type_id = None;
     for element in Elements::of(command_set) {
         match element? {
             (COMMAND_FIELD, value) => command_field = number(value),
             (MESSAGE_ID, value) => message_id = number(value),
             (COMMAND_DATA_SET_TYPE, value) => data_set_type = number(value),
-            (AFFECTED_SOP_CLASS_UID, value) => sop_class_uid = text(value),
-            (AFFECTED_SOP_INSTANCE_UID, value) => sop_instance_uid = text(value),
+            (AFFECTED_SOP_CLASS_UID | REQUESTED_SOP_CLASS_UID, value) => {
+                sop_class_uid = text(value);
+            }
+            (AFFECTED_SOP_INSTANCE_UID | REQUESTED_SOP_INSTANCE_UID, value) => {
+                sop_instance_uid = text(value);
+            }
+            (EVENT_TYPE_ID | ACTION_TYPE_ID, value) => type_id = number(value),
             _ => {}
         }
     }
@@ -111,6 +151,7 @@ pub fn read_request(command_set: &[u8]) -> Result<Request, CommandError> {
         message_id: message_id.ok_or(CommandError::Missing("Message ID"))?,
         sop_class_uid,
         sop_instance_uid,
+        type_id,
         has_data_set: data_set_type.ok_or(CommandError::Missing("Command Data Set Type"))?
             != NO_DATA_SET,
     })
@@ -156,7 +197,22 @@ mod tests {
     fn a_request_is_read_as_it_was_written() {
         let find = Request::find(9, "1.2.840.10008.5.1.4.1.2.2.1");
         let store = Request::store(7, "1.2.840.10008.5.1.4.1.1.4", "1.2.3");
-        for request in [store, Request::echo(8), find] {
+        let of = |operation, type_id| {
+            Request::notification(
+                operation,
+                6,
+                "1.2.840.10008.1.20.1",
+                "1.2.840.10008.1.20.1.1",
+                type_id,
+            )
+        };
+        let n = [
+            of(Operation::Action, Some(1)),
+            of(Operation::EventReport, Some(2)),
+            of(Operation::Create, None),
+            of(Operation::Set, None),
+        ];
+        for request in [store, Request::echo(8), find].into_iter().chain(n) {
             let written = write_request(&request);
             assert_eq!(read_request(&written), Ok(request));
             let tags: Vec<_> = Elements::of(&written).map(|element| element.unwrap().0).collect();

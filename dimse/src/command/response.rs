@@ -76,6 +76,9 @@ pub fn write_response(request: &Request, status: Status, comment: &str) -> Vec<u
         writer.text(ERROR_COMMENT, &comment);
     }
     writer.uid(AFFECTED_SOP_INSTANCE_UID, &request.sop_instance_uid);
+    if let (Some(tag), Some(type_id)) = (request.operation.type_id(), request.type_id) {
+        writer.number(tag, type_id);
+    }
     writer.finish()
 }
 

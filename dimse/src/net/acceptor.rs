@@ -322,6 +322,23 @@ impl Acceptor {
         self.send_bytes(&pdus).await
     }
 
+    /// Sends a command set and the data set that follows it.
+    ///
+    /// # Errors
+    /// When the peer is gone or takes nothing.
+    pub async fn send_message(
+        &mut self,
+        context_id: u8,
+        command_set: &[u8],
+        data_set: &[u8],
+        peer_max_pdu_length: u32,
+    ) -> Result<(), AssociationError> {
+        let mut pdus = Vec::with_capacity(command_set.len() + data_set.len() + 256);
+        p_data::put_set(&mut pdus, context_id, Kind::Command, command_set, peer_max_pdu_length);
+        p_data::put_set(&mut pdus, context_id, Kind::DataSet, data_set, peer_max_pdu_length);
+        self.send_bytes(&pdus).await
+    }
+
     /// Sends bytes that are whole PDUs.
     async fn send_bytes(&mut self, bytes: &[u8]) -> Result<(), AssociationError> {
         let sent = async {

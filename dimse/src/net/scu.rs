@@ -100,7 +100,19 @@ impl Scu {
         proposal: &Proposal,
         limit: Duration,
     ) -> Result<Self, ScuError> {
-        Self::request(Box::new(connect(to, limit).await?), proposal, limit).await
+        Self::open_by(to, Requestor::new(proposal), limit).await
+    }
+
+    /// The same for an association that `requestor` asks for.
+    ///
+    /// # Errors
+    /// When there is no association.
+    pub async fn open_by(
+        to: impl ToSocketAddrs,
+        requestor: Requestor,
+        limit: Duration,
+    ) -> Result<Self, ScuError> {
+        Self::request(Box::new(connect(to, limit).await?), requestor, limit).await
     }
 
     /// The same over TLS (PS3.15 section B.12), with a peer whose certificate is of this name or address.
@@ -118,15 +130,16 @@ impl Scu {
         let socket = connect((host, port), limit).await?;
         let encrypted = timeout(limit, TlsConnector::from(tls).connect(name, socket)).await;
         let encrypted = encrypted.map_err(|_: Elapsed| ScuError::Silent(limit))?;
-        Self::request(Box::new(encrypted.map_err(ScuError::Tls)?), proposal, limit).await
+        let socket = Box::new(encrypted.map_err(ScuError::Tls)?);
+        Self::request(socket, Requestor::new(proposal), limit).await
     }
 
     async fn request(
         socket: Box<dyn Socket>,
-        proposal: &Proposal,
+        requestor: Requestor,
         limit: Duration,
     ) -> Result<Self, ScuError> {
-        let mut connection = Connection { socket, requestor: Requestor::new(proposal), limit };
+        let mut connection = Connection { socket, requestor, limit };
         let request = connection.requestor.request();
         connection.send(&request.map_err(|error| ScuError::Proposal(Box::new(error)))?).await?;
         match connection.receive().await? {
@@ -248,6 +261,24 @@ impl Scu {
                 return Ok(response);
             }
         }
+    }
+
+    /// Sends a request of an N-service with its data set, and waits for the response.
+    ///
+    /// # Errors
+    /// When the association is lost.
+    pub async fn notify(
+        &mut self,
+        context_id: u8,
+        request: &Request,
+        data_set: &[u8],
+    ) -> Result<Response, ScuError> {
+        self.send_request(context_id, request).await?;
+        let mut pdus = Vec::with_capacity(data_set.len() + data_set.len() / 8);
+        let longest = self.negotiated.max_pdu_length;
+        p_data::put_set(&mut pdus, context_id, Kind::DataSet, data_set, longest);
+        self.connection.send(&pdus).await?;
+        self.response(request).await
     }
 
     /// C-ECHO: asks whether anybody is there.
