@@ -5,7 +5,7 @@ use crate::pipeline::PipelineSettings;
 use api::broker::BrokerHandle;
 use api::webhooks::Webhooks;
 use shared::metrics::Metrics;
-use shared::senders::{AskAt, SendersFile};
+use shared::senders::{AskAt, Commitment, ReportTo, SendersFile};
 use std::io::{self, Write};
 use store::{Objects, StoreUrl};
 
@@ -150,6 +150,20 @@ fn describe_senders(file: &SendersFile, to: &mut impl Write) -> io::Result<()> {
     }
     for sender in file.senders.iter().filter(|sender| !sender.keep) {
         writeln!(to, "Instances of {} are not kept in an instance store.", sender.ae_title)?;
+    }
+    for sender in file.senders.iter().filter(|it| it.commitment != Commitment::Off) {
+        let source = &sender.ae_title;
+        match &sender.report_to {
+            Some(ReportTo { ae_title, host, port }) => writeln!(
+                to,
+                "{source} may ask for storage commitment; reports go to {ae_title} at {host}, port {port}."
+            )?,
+            None => writeln!(
+                to,
+                "{source} may ask for storage commitment; without report_to it gets its report only while it \
+                 keeps the association open."
+            )?,
+        }
     }
     if !file.senders.is_empty() {
         let titles: Vec<_> = file.senders.iter().map(|sender| sender.ae_title.as_str()).collect();

@@ -19,6 +19,7 @@ mod catching_up;
 mod chaos;
 mod cluster_chaos;
 mod clustering;
+mod committing;
 mod completing;
 mod containers;
 mod copying;

@@ -86,11 +86,15 @@ fn webhooks_file(folder: &TempDir) -> String {
     path.display().to_string()
 }
 
-/// A file of sources in `folder`, one of which is asked, for the same reason.
+/// A file of sources in `folder`, one of which is asked and asks for commitments, for the same reason.
 fn sources_file(folder: &TempDir) -> String {
     let path = folder.path().join("sources.toml");
     let asked = "ask = { ae_title = 'PACS', host = '127.0.0.1', port = 9 }";
-    std::fs::write(&path, format!("[[source]]\nae_title = 'PACS'\n{asked}\n")).unwrap();
+    std::fs::write(
+        &path,
+        format!("[[source]]\nae_title = 'PACS'\ncommitment = 'evidence'\n{asked}\n"),
+    )
+    .unwrap();
     path.display().to_string()
 }
 
@@ -277,6 +281,8 @@ fn the_dashboard_and_the_alerts_ask_for_what_is_documented() {
     let rest: Vec<_> = documented.keys().filter(|name| !asked.contains(*name)).collect();
     let read_when_in_doubt = [
         "collimator_batch_bytes",
+        // A report that fails is a warning in the log, and tried again.
+        "collimator_commitment_reports_total",
         "collimator_heartbeats_total",
         // The alert on events lost is what somebody gets up for.
         "collimator_incomplete_completions_total",

@@ -11,7 +11,7 @@ pub(crate) const READER: Reader = Reader { name: "associate_requests", seeds, ch
 
 fn check(input: &[u8]) {
     let Some(request) = read_request(input) else { return };
-    let answer = match admit(&request, None, MAX_PDU_LENGTH) {
+    let answer = match admit(&request, None, MAX_PDU_LENGTH, &[]) {
         Ok(accepted) => {
             assert!(accepted.contexts.len() <= request.presentation_contexts.len());
             assert!((128..=MAX_PDU_LENGTH).contains(&accepted.peer_max_pdu_length));
@@ -52,7 +52,8 @@ fn seeds() -> Vec<Vec<u8>> {
     let mut bytes = Vec::new();
     write_pdu(&mut bytes, &request).unwrap();
     assert!(
-        read_request(&bytes).is_some_and(|request| admit(&request, None, MAX_PDU_LENGTH).is_ok())
+        read_request(&bytes)
+            .is_some_and(|request| admit(&request, None, MAX_PDU_LENGTH, &[]).is_ok())
     );
     vec![bytes]
 }

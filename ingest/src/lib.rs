@@ -6,8 +6,10 @@ mod asking;
 mod association;
 mod audit;
 mod data_set;
+mod errands;
 mod instance;
 mod intake;
+mod listing;
 mod log_limit;
 mod metrics;
 mod negotiation;
@@ -24,6 +26,7 @@ use async_nats::Client;
 use contract::subject::Service;
 pub use instance::pseudonyms::Pseudonyms;
 use intake::Intake;
+use listing::{Listing, Reporter};
 use negotiation::negotiator::Negotiator;
 use publish::health::PublishHealth;
 use publish::publisher::Publisher;
@@ -71,6 +74,10 @@ pub struct Ingest {
     asker: Option<Asker>,
     /// Fetches from sources, if any can be fetched from.
     fetcher: Option<Fetcher>,
+    /// Who may list instances.
+    listing: Listing,
+    /// Reports on requests for storage commitment, if there can be any.
+    reporter: Option<Reporter>,
     pseudonyms: Option<Pseudonyms>,
     sink: Sink,
     /// Calling AE titles whose instances are not kept.
@@ -101,6 +108,8 @@ impl Ingest {
         let SendersFile { allow, senders } = senders.read()?;
         settings.check(&allow)?;
         let not_kept = senders.iter().filter(|it| !it.keep).map(|it| it.ae_title.clone()).collect();
+        let listing = Listing::of(&senders);
+        let reporter = Reporter::of(&listing, &settings, metrics);
         let asker = Asker::of(&senders, &settings, metrics)?;
         let fetcher = Fetcher::of(&senders, &settings, metrics)?;
         let pseudonyms = settings.pseudonyms.read()?;
@@ -133,6 +142,8 @@ impl Ingest {
             allow,
             asker,
             fetcher,
+            listing,
+            reporter,
             pseudonyms,
             sink,
             not_kept,
@@ -206,7 +217,8 @@ impl Ingest {
         tracing::info!(node_name, "ingest starting");
         let (settings, reports) = (Arc::new(self.settings), self.reports);
         let (auditor, audited) = (reports.auditor.clone(), jetstream.clone());
-        let (asker, fetcher, asking) = (self.asker, self.fetcher, jetstream.clone());
+        let (asker, fetcher, reporter) = (self.asker, self.fetcher, self.reporter);
+        let taking = jetstream.clone();
         let sink = self.sink.clone();
         let publisher = Arc::new(Publisher::new(
             jetstream,
@@ -222,6 +234,7 @@ impl Ingest {
                 settings.clone(),
                 node_name,
                 self.allow,
+                self.listing.clone(),
                 publisher.clone(),
                 reports.clone(),
             )?,
@@ -231,6 +244,7 @@ impl Ingest {
                 sink: self.sink,
                 not_kept: self.not_kept,
                 publisher: publisher.clone(),
+                listing: self.listing,
                 reports: reports.clone(),
                 stop: stop.clone(),
             },
@@ -244,12 +258,17 @@ impl Ingest {
         let store_watched = sink.watch(&stop);
         let asked = async {
             if let Some(asker) = asker {
-                asker.run(&asking, &stop).await;
+                asker.run(&taking, &stop).await;
+            }
+        };
+        let reported = async {
+            if let Some(reporter) = reporter {
+                reporter.run(&taking, &stop).await;
             }
         };
         let fetched = async {
             if let Some(fetcher) = fetcher {
-                fetcher.run(&asking, &reception, &stop).await;
+                fetcher.run(&taking, &reception, &stop).await;
             }
         };
         let served = async {
@@ -268,7 +287,7 @@ impl Ingest {
                 // What watches for outages of the broker has nobody to watch for any more.
                 stop.cancel();
             };
-            tokio::join!(listened, started, watched, store_watched, asked, fetched);
+            tokio::join!(listened, started, watched, store_watched, asked, fetched, reported);
         };
         auditor.run_audited(async { audited }, served).await;
         Ok(())

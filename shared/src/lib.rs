@@ -14,6 +14,7 @@ pub mod durability;
 pub mod durable;
 pub mod election;
 pub mod ephemeral;
+pub mod errands;
 pub mod health;
 #[cfg(feature = "http-client")]
 pub mod http_client;
@@ -27,7 +28,6 @@ pub mod nats_version;
 pub mod nodes;
 pub mod pem;
 mod process;
-pub mod questions;
 pub mod senders;
 pub mod settings;
 pub mod shutdown;

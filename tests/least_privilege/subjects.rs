@@ -90,7 +90,8 @@ pub(super) const EVENTS: &[&str] = &[
 ];
 
 const STREAMS: [&str; 4] = ["INSTANCES", "SERIES", "DEAD", "AUDIT"];
-const CONSUMERS: [&str; 6] = ["indexer", "asker", "fetcher", "webhook-ai", "syslog", "other"];
+const CONSUMERS: [&str; 7] =
+    ["indexer", "asker", "fetcher", "committer", "webhook-ai", "syslog", "other"];
 
 /// What each user may publish of all these, and nothing else; after a `!` what it may not all the same.
 pub(super) const MAY: [(&str, &[&str]); 4] = [
@@ -109,6 +110,8 @@ pub(super) const MAY: [(&str, &[&str]); 4] = [
             "dicom.evidence.fetched.*",
             "$JS.API.CONSUMER.MSG.NEXT.INSTANCES.fetcher",
             "$JS.ACK.INSTANCES.fetcher.>",
+            "$JS.API.CONSUMER.MSG.NEXT.INSTANCES.committer",
+            "$JS.ACK.INSTANCES.committer.>",
         ],
     ),
     (

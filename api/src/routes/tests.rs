@@ -390,7 +390,8 @@ async fn the_senders_are_listed_with_what_their_evidence_is_worth() {
         "Released": {
             "Trusted": false, "DisprovedAt": "1970-01-01T00:00:00Z", "DisprovedBy": "2.1",
         },
-        "Expected": {"Trusted": true},
+        "Expected": {"Trusted": true}, "Confirmed": {"Trusted": true},
+        "Performed": {"Trusted": true}, "Available": {"Trusted": true},
     }]);
     assert_eq!(json(&api.client, "/sources").await, expected);
 }

@@ -23,9 +23,9 @@ use completion::studies::Studies;
 use jiff::SignedDuration;
 use session::Session;
 use shared::election::{self, is_passing, outlast};
+use shared::errands;
 use shared::health::Part;
 use shared::metrics::Refusals;
-use shared::questions;
 use shared::stream::{self, Position};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -127,10 +127,13 @@ impl Driver {
         let bookmark = Box::pin(taken_up).await?;
         let last_sequence = bookmark.last_sequence;
         if self.senders.ask() {
-            questions::ensure(&jetstream, questions::QUESTIONS).await?;
+            errands::ensure(&jetstream, errands::QUESTIONS).await?;
         }
         if self.senders.fetch() {
-            questions::ensure(&jetstream, questions::FETCHES).await?;
+            errands::ensure(&jetstream, errands::FETCHES).await?;
+        }
+        if self.senders.list() {
+            errands::ensure(&jetstream, errands::COMMITMENTS).await?;
         }
         let consumer = Consumer::start(&jetstream, last_sequence, self.ack_wait).await?;
         // Of a stream that was made anew meanwhile it would not read the beginning.

@@ -2,8 +2,8 @@
 
 use super::no_answer::NoAnswer;
 use super::query::Counted;
-use super::questions;
 use super::source::Source;
+use crate::errands;
 use crate::settings::Settings;
 use anyhow::Context as _;
 use async_nats::jetstream::Context;
@@ -13,8 +13,8 @@ use jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use shared::errands::QUESTIONS;
 use shared::metrics::Metrics;
-use shared::questions::QUESTIONS;
 use shared::senders::SenderEntry;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -85,7 +85,7 @@ impl Asker {
         let mut questions = JoinSet::new();
         let asking = async {
             while let Ok(place) = places.clone().acquire_owned().await {
-                let question = questions::next(&nats, QUESTIONS).await;
+                let question = errands::next(&nats, QUESTIONS).await;
                 let (asker, nats, jetstream) = (self.clone(), nats.clone(), jetstream.clone());
                 questions.spawn(async move {
                     asker.answer(&nats, &jetstream, &question).await;
@@ -103,7 +103,7 @@ impl Asker {
             Err(error) => {
                 let line = error.line();
                 tracing::warn!(line, "a question to a source can't be read");
-                return questions::acknowledge(nats, question).await;
+                return errands::acknowledge(nats, question).await;
             }
         };
         let counted = match self.sources.get(&asked.calling_ae_title) {
@@ -116,7 +116,7 @@ impl Asker {
             Err(error) => Err(error.to_string()),
         };
         match stored {
-            Ok(_) => questions::acknowledge(nats, question).await,
+            Ok(_) => errands::acknowledge(nats, question).await,
             // It is asked again, unless its series is complete by then.
             Err(error) => tracing::warn!("the answer of a source is not published: {error}"),
         }

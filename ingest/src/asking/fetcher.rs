@@ -5,9 +5,9 @@ use super::no_answer::NoAnswer;
 use super::query::{
     QUERY_RETRIEVE_LEVEL, QuerySource, SERIES_INSTANCE_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID,
 };
-use super::questions;
 use super::source::Way;
 use super::web::WebSource;
+use crate::errands;
 use crate::server::connection::{Reception, new_id};
 use crate::settings::Settings;
 use crate::stow::receive_retrieved;
@@ -23,8 +23,8 @@ use jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use shared::errands::FETCHES;
 use shared::metrics::Metrics;
-use shared::questions::FETCHES;
 use shared::senders::SenderEntry;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -125,7 +125,7 @@ impl Fetcher {
         let mut fetches = JoinSet::new();
         let fetching = async {
             while let Ok(place) = places.clone().acquire_owned().await {
-                let request = questions::next(&nats, FETCHES).await;
+                let request = errands::next(&nats, FETCHES).await;
                 let (fetcher, nats, jetstream) = (self.clone(), nats.clone(), jetstream.clone());
                 let reception = reception.clone();
                 fetches.spawn(async move {
@@ -150,7 +150,7 @@ impl Fetcher {
             Err(error) => {
                 let line = error.line();
                 tracing::warn!(line, "what is to be fetched can't be read");
-                return questions::acknowledge(nats, request).await;
+                return errands::acknowledge(nats, request).await;
             }
         };
         let fetched = {
@@ -158,7 +158,7 @@ impl Fetcher {
                 let mut alive = interval(ALIVE);
                 loop {
                     alive.tick().await;
-                    questions::in_progress(nats, request).await;
+                    errands::in_progress(nats, request).await;
                 }
             };
             tokio::select! {
@@ -175,7 +175,7 @@ impl Fetcher {
             // The instances are here, or are not: nothing depends on the event.
             tracing::warn!("it is not published that instances were fetched: {error}");
         }
-        questions::acknowledge(nats, request).await;
+        errands::acknowledge(nats, request).await;
     }
 
     fn event(&self, wanted: InstancesWanted, fetched: Result<(), NoAnswer>) -> InstancesFetched {

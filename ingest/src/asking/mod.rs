@@ -5,7 +5,6 @@ mod asker;
 mod fetcher;
 mod no_answer;
 mod query;
-mod questions;
 mod source;
 mod web;
 

@@ -4,12 +4,14 @@ use super::{Association, End};
 use dimse::command::{CommandAssembly, Request};
 use dimse::net::{AssociationError, Incoming};
 use dimse::p_data::Kind;
-use std::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 /// What comes next of an association.
 pub(super) enum Next {
     /// A command set, through this presentation context.
     Command { context_id: u8, command_set: Vec<u8> },
+    /// A report is due.
+    Report,
     /// No more messages.
     End(End),
 }
@@ -34,8 +36,12 @@ impl Association<'_> {
                 true => self.intake.settings.receive_timeout,
                 false => self.intake.settings.idle_timeout,
             };
+            let due = self.owed.front().map(|owed| owed.due);
             let incoming = tokio::select! {
                 incoming = self.acceptor.next(limit) => incoming?,
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if !begun && due.is_some() => {
+                    return Ok(Next::Report);
+                }
                 // Between two messages is where to stop; one that has begun is finished first.
                 () = self.intake.stop.cancelled(), if !begun => return Ok(Next::End(End::Stopped)),
             };
@@ -46,7 +52,7 @@ impl Association<'_> {
                     if self.contexts.contains_key(&context_id) =>
                 {
                     if !command.has_begun() {
-                        self.asked_at = Instant::now();
+                        self.asked_at = std::time::Instant::now();
                     }
                     if let Some(command_set) = command.push(context_id, bytes, last)? {
                         return Ok(Next::Command { context_id, command_set });
@@ -73,6 +79,25 @@ impl Association<'_> {
             }
             _ => Err(AssociationError::OutOfOrder),
         }
+    }
+
+    /// A data set that is short enough to be read whole; `None` of a longer one, which is read past.
+    pub(super) async fn small_data_set(
+        &mut self,
+        context_id: u8,
+        request: &Request,
+        longest: usize,
+    ) -> Result<Option<Vec<u8>>, AssociationError> {
+        let (mut bytes, mut last, mut fits) = (Vec::new(), !request.has_data_set, true);
+        while !last {
+            let fragment = self.fragment(context_id, 0).await?;
+            last = fragment.last;
+            fits &= bytes.len() + fragment.length <= longest;
+            if fits {
+                bytes.extend_from_slice(fragment.bytes);
+            }
+        }
+        Ok(fits.then_some(bytes))
     }
 
     /// Reads past a data set that nobody asked for.

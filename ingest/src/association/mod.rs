@@ -1,6 +1,7 @@
 //! One association, from its request to its end: messages are taken one by one, and an instance is
 //! answered with Success only once the broker has acknowledged its event.
 
+mod commitment;
 mod messages;
 mod store;
 
@@ -8,15 +9,16 @@ use crate::instance::refusal::Refusal;
 use crate::intake::{Delivery, Intake};
 use crate::negotiation::admission::AcceptedContext;
 use crate::negotiation::negotiator::Negotiated;
+use commitment::Owed;
 use contract::event::Ending;
 use dicom_ul::pdu::{AbortRQServiceProviderReason, Pdu};
 use dimse::Status;
-use dimse::command::{Operation, Request, read_request, write_response};
+use dimse::command::{Operation, Request, read_request, read_response, write_response};
 use dimse::net::{Abort, Acceptor, AssociationError};
 use jiff::Timestamp;
 use messages::Next;
 use shared::metrics::Refused;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
 /// Accepts an association and serves it to its end.
@@ -29,9 +31,14 @@ pub(crate) async fn serve(intake: &Intake, negotiated: Negotiated) {
         peer_max_pdu_length: accepted.peer_max_pdu_length,
         delivery: intake.delivery(identity),
         asked_at: Instant::now(),
+        owed: VecDeque::new(),
+        last_message_id: 0,
     };
     association.run(Pdu::AssociationAC(accepted.answer)).await;
 }
+
+/// Keyword of the SOP class of storage commitment.
+const PUSH_MODEL_CLASS: &str = "StorageCommitmentPushModel";
 
 /// How an association ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +64,10 @@ struct Association<'a> {
     delivery: Delivery<'a>,
     /// When the first fragment of the latest command came.
     asked_at: Instant,
+    /// The reports on storage commitment that are to go through it.
+    owed: VecDeque<Owed>,
+    /// Message ID of the latest request of ours.
+    last_message_id: u16,
 }
 
 impl Association<'_> {
@@ -66,6 +77,7 @@ impl Association<'_> {
             Err(error) => Err(error),
         };
         let closed_at = Timestamp::now();
+        self.leave_reports();
         let (ending, cause) = self.end(ended).await;
         self.delivery.end(ending, cause.as_deref());
         let Self { acceptor, delivery, .. } = self;
@@ -115,7 +127,14 @@ impl Association<'_> {
     async fn serve_messages(&mut self) -> Result<End, AssociationError> {
         loop {
             match self.next().await? {
+                Next::Report => self.report().await?,
                 Next::Command { context_id, command_set } => {
+                    if !self.owed.is_empty()
+                        && let Ok(response) = read_response(&command_set)
+                    {
+                        self.report_answered(&response)?;
+                        continue;
+                    }
                     let request = read_request(&command_set)?;
                     self.serve_message(context_id, &request).await?;
                 }
@@ -135,9 +154,17 @@ impl Association<'_> {
                 self.skip_data_set(context_id, request).await?;
                 Answer::Success
             }
+            Operation::Action if self.contexts[&context_id].sop_class == PUSH_MODEL_CLASS => {
+                self.action(context_id, request).await?
+            }
             // There is nothing to cancel: every operation has ended once the next can be read.
             Operation::Cancel => return Ok(()),
-            Operation::Find | Operation::Other(_) => {
+            Operation::Find
+            | Operation::EventReport
+            | Operation::Set
+            | Operation::Action
+            | Operation::Create
+            | Operation::Other(_) => {
                 self.skip_data_set(context_id, request).await?;
                 Answer::Failure(Refusal::new(
                     Status::UnrecognizedOperation,

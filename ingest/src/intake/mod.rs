@@ -14,6 +14,7 @@ use crate::audit::{self, AssociationEnd};
 use crate::data_set::header::Limits;
 use crate::instance::pseudonyms::Pseudonyms;
 use crate::instance::receiving::Receiving;
+use crate::listing::Listing;
 use crate::metrics::{ClassMetrics, OpenAssociation, Outcome};
 use crate::publish::publisher::Publisher;
 use crate::reports::Reports;
@@ -41,6 +42,8 @@ pub(crate) struct Intake {
     pub not_kept: HashSet<String>,
     /// Where events go.
     pub publisher: Arc<Publisher>,
+    /// Who may list instances.
+    pub listing: Listing,
     /// Where all else is reported.
     pub reports: Reports,
     /// Cancelled when the receiver is to stop.
@@ -76,6 +79,12 @@ pub(crate) struct Delivery<'a> {
 }
 
 impl Delivery<'_> {
+    /// Who sends.
+    #[must_use]
+    pub(crate) fn identity(&self) -> &AssociationIdentity {
+        &self.identity
+    }
+
     /// What came so far.
     #[must_use]
     pub(crate) fn tally(&self) -> &Tally {

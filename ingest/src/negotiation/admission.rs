@@ -44,7 +44,7 @@ pub struct Accepted {
 }
 
 /// Decides on a request. `called_ae_title` is the one that a caller has to use, if any;
-/// `max_pdu_length` is of the PDUs that we take, in bytes.
+/// `max_pdu_length` is of the PDUs that we take, in bytes; `services` are the SOP classes beside storage that are taken.
 ///
 /// # Errors
 /// When there is to be no association.
@@ -52,13 +52,14 @@ pub fn admit(
     request: &AssociationRQ,
     called_ae_title: Option<&str>,
     max_pdu_length: u32,
+    services: &[&str],
 ) -> Result<Accepted, Rejection> {
     negotiation::check(request)?;
     if called_ae_title.is_some_and(|ours| ours != trimmed(&request.called_ae_title)) {
         return Err(Rejection::CalledAeTitle);
     }
 
-    let answer = negotiation::accept(request, max_pdu_length, transfer_syntax);
+    let answer = negotiation::accept(request, max_pdu_length, |it| transfer_syntax(it, services));
     let contexts = answer
         .presentation_contexts
         .iter()
@@ -79,9 +80,15 @@ pub fn admit(
 }
 
 /// The transfer syntax in which a presentation context is accepted, or why it is not.
-fn transfer_syntax(
-    proposed: &PresentationContextProposed,
-) -> Result<&str, PresentationContextResultReason> {
+fn transfer_syntax<'a>(
+    proposed: &'a PresentationContextProposed,
+    services: &[&str],
+) -> Result<&'a str, PresentationContextResultReason> {
+    if services.contains(&trimmed(&proposed.abstract_syntax)) {
+        let mut uids = proposed.transfer_syntaxes.iter().map(|uid| trimmed(uid));
+        let readable = uids.find(|uid| dimse::identifier::Encoding::of(uid).is_some());
+        return readable.ok_or(PresentationContextResultReason::TransferSyntaxesNotSupported);
+    }
     if !is_taken(trimmed(&proposed.abstract_syntax)) {
         return Err(PresentationContextResultReason::AbstractSyntaxNotSupported);
     }
@@ -179,6 +186,7 @@ mod tests {
             ]),
             None,
             MAX_PDU_LENGTH,
+            &[],
         )
         .unwrap();
         let encodings: Vec<_> = accepted.contexts.iter().map(|(id, c)| (*id, c.encoding)).collect();
@@ -197,18 +205,21 @@ mod tests {
     #[test]
     fn a_foreign_called_ae_title_is_rejected_only_when_told_so() {
         let request = request(vec![]);
-        assert!(admit(&request, None, MAX_PDU_LENGTH).is_ok());
-        assert!(admit(&request, Some("COLLIMATOR"), MAX_PDU_LENGTH).is_ok());
-        assert_eq!(admit(&request, Some("OTHER"), MAX_PDU_LENGTH), Err(Rejection::CalledAeTitle));
+        assert!(admit(&request, None, MAX_PDU_LENGTH, &[]).is_ok());
+        assert!(admit(&request, Some("COLLIMATOR"), MAX_PDU_LENGTH, &[]).is_ok());
+        assert_eq!(
+            admit(&request, Some("OTHER"), MAX_PDU_LENGTH, &[]),
+            Err(Rejection::CalledAeTitle)
+        );
     }
 
     #[test]
     fn another_protocol_is_rejected() {
         let mut other = request(vec![]);
         other.protocol_version = 2;
-        assert_eq!(admit(&other, None, MAX_PDU_LENGTH), Err(Rejection::ProtocolVersion));
+        assert_eq!(admit(&other, None, MAX_PDU_LENGTH, &[]), Err(Rejection::ProtocolVersion));
         let mut other = request(vec![]);
         other.application_context_name = "1.2.3".into();
-        assert_eq!(admit(&other, None, MAX_PDU_LENGTH), Err(Rejection::ApplicationContext));
+        assert_eq!(admit(&other, None, MAX_PDU_LENGTH, &[]), Err(Rejection::ApplicationContext));
     }
 }

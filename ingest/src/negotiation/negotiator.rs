@@ -6,6 +6,7 @@ use super::rejection::Rejection;
 use super::rejection_limit::RejectionLimit;
 use super::user_identity::{self, UserIdentity, UserVerifier};
 use crate::audit;
+use crate::listing::Listing;
 use crate::log_limit::LogLimit;
 use crate::metrics::Outcome;
 use crate::publish::publisher::Publisher;
@@ -33,6 +34,7 @@ pub(crate) struct Negotiator {
     /// The receiver's name.
     node_name: String,
     allow: AllowList,
+    listing: Listing,
     users: UserVerifier,
     rejection_limit: Mutex<RejectionLimit>,
     rejections_reported: LogLimit,
@@ -83,6 +85,7 @@ impl Negotiator {
         settings: Arc<Settings>,
         node_name: String,
         allow: AllowList,
+        listing: Listing,
         publisher: Arc<Publisher>,
         reports: Reports,
     ) -> anyhow::Result<Self> {
@@ -90,6 +93,7 @@ impl Negotiator {
             settings,
             node_name,
             allow,
+            listing,
             users: UserVerifier::new()?,
             rejection_limit: Mutex::default(),
             rejections_reported: LogLimit::per_second(REJECTIONS_REPORTED),
@@ -217,7 +221,9 @@ impl Negotiator {
         let fit = self.allow.check(&caller).map_err(Rejection::NotAllowed)?;
         let settings = &self.settings;
         let called_ae = settings.check_called_ae.then_some(settings.ae_title.as_str());
-        let mut accepted = admission::admit(&call.request, called_ae, settings.max_pdu_length)?;
+        let services = self.listing.services(&call.identity.calling_ae_title);
+        let mut accepted =
+            admission::admit(&call.request, called_ae, settings.max_pdu_length, services)?;
         if let Fit::As(users) = fit {
             let unknown = Rejection::NotAllowed(NotAllowed::User);
             let user = UserIdentity::of(&call.request).ok_or(unknown)?;

@@ -63,9 +63,9 @@ pub struct AskTls {
 struct Keys {
     #[serde(default, deserialize_with = "title")]
     ae_title: Option<String>,
-    #[serde(default, deserialize_with = "host")]
+    #[serde(default, deserialize_with = "some_host")]
     host: Option<String>,
-    #[serde(default, deserialize_with = "port")]
+    #[serde(default, deserialize_with = "some_port")]
     port: Option<NonZeroU16>,
     #[serde(default, deserialize_with = "url")]
     url: Option<Url>,
@@ -114,17 +114,24 @@ fn title<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error>
     ae_title(from).map(Some)
 }
 
-fn port<'de, D: Deserializer<'de>>(from: D) -> Result<Option<NonZeroU16>, D::Error> {
-    let port = u64::deserialize(from).ok().and_then(|port| u16::try_from(port).ok());
-    let port = port.and_then(NonZeroU16::new);
-    port.map(Some).ok_or_else(|| D::Error::custom("port must be from 1 to 65535"))
+fn some_host<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    host(from).map(Some)
 }
 
-fn host<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+fn some_port<'de, D: Deserializer<'de>>(from: D) -> Result<Option<NonZeroU16>, D::Error> {
+    port(from).map(Some)
+}
+
+pub(super) fn port<'de, D: Deserializer<'de>>(from: D) -> Result<NonZeroU16, D::Error> {
+    let port = u64::deserialize(from).ok().and_then(|port| u16::try_from(port).ok());
+    port.and_then(NonZeroU16::new).ok_or_else(|| D::Error::custom("port must be from 1 to 65535"))
+}
+
+pub(super) fn host<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     let text = String::deserialize(from)?;
     let is_one = |it: char| it.is_ascii_alphanumeric() || ".-_:".contains(it);
     match !text.is_empty() && text.len() <= 253 && text.chars().all(is_one) {
-        true => Ok(Some(text)),
+        true => Ok(text),
         false => Err(D::Error::custom("host must be a name or an address, without a port")),
     }
 }

@@ -1,6 +1,6 @@
 //! `[[source]]`: what differs for one sender, by its calling AE title.
 
-use super::Ask;
+use super::{Ask, ReportTo};
 use crate::web_url::base_url;
 use completion::{Hint, OnDisagreement};
 use jiff::SignedDuration;
@@ -46,7 +46,7 @@ pub struct SenderEntry {
     pub commitment: Commitment,
     /// Where it takes the reports of storage commitment, once its association is closed; absent: nowhere.
     #[serde(default)]
-    pub report_to: Option<Ask>,
+    pub report_to: Option<ReportTo>,
 }
 
 /// What a request for storage commitment (PS3.4 J) is answered with.
@@ -58,8 +58,6 @@ pub enum Commitment {
     Off,
     /// The list is taken as evidence, and no instance is committed to.
     Evidence,
-    /// The same, and instances that are in the instance store are committed to.
-    Kept,
 }
 
 impl SenderEntry {

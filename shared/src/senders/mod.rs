@@ -7,6 +7,7 @@ mod certificate;
 mod entry;
 mod network;
 mod passcode;
+mod report_to;
 
 pub use allow::{AllowList, Allowed, Caller, Fit, NotAllowed, User};
 pub use ask::{Ask, AskAt, AskTls};
@@ -14,6 +15,7 @@ pub use certificate::{CertificateId, CertificateName};
 pub use entry::{Commitment, SenderEntry};
 pub use network::Network;
 pub use passcode::PasscodeHash;
+pub use report_to::ReportTo;
 
 use crate::settings;
 use anyhow::{Context as _, anyhow, bail};
@@ -158,6 +160,10 @@ mod tests {
             (
                 "[[source]]\nae_title = 'A'\nask = { url = 'http://pacs', tls = {} }",
                 "line 3: ask: tls is for an https url",
+            ),
+            (
+                "[[source]]\nae_title = 'A'\ncommitment = 'kept'",
+                "line 3: commitment: unknown variant `kept`",
             ),
             ("[[sources]]\nae_title = 'A'", "line 1: unknown field `sources`"),
             ("[[allow]]", "line 1: an [[allow]] has to name"),

@@ -1,10 +1,11 @@
-//! The questions that the indexer has put on the record, one after the other. The receiver knows the one subject on which
-//! it may ask for the next, and acknowledges on the one that comes with it: it can do nothing else to the stream.
+//! The messages of a consumer that the indexer has made, one after the other: questions to sources, requests for
+//! commitment. The receiver knows the one subject on which it may ask for the next, and acknowledges on the one that
+//! comes with it: it can do nothing else to the stream.
 
 use async_nats::client::Request;
 use async_nats::{Client, Message, StatusCode};
 use serde_json::json;
-use shared::questions::Errands;
+use shared::errands::Errands;
 use std::time::Duration;
 
 /// How long a question is waited for before it is asked for anew. While the consumer is not made yet, or a leader of it is
@@ -17,14 +18,14 @@ const GRACE: Duration = Duration::from_millis(500);
 /// Pause after a failure: the broker is away.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Takes the next question, however long that takes.
-pub(super) async fn next(nats: &Client, errands: Errands) -> Message {
+/// Takes the next message of these errands, however long that takes.
+pub(crate) async fn next(nats: &Client, errands: Errands) -> Message {
     loop {
         match try_next(nats, errands).await {
             Ok(Some(message)) => return message,
             Ok(None) => {}
             Err(error) => {
-                tracing::trace!("no question to sources can be taken: {error}");
+                tracing::trace!("nothing can be taken by {}: {error}", errands.next);
                 tokio::time::sleep(PAUSE).await;
             }
         }
@@ -46,19 +47,24 @@ async fn try_next(nats: &Client, errands: Errands) -> Result<Option<Message>, as
     }
 }
 
-/// Says that a question is done with; it is given to nobody else.
-pub(super) async fn acknowledge(nats: &Client, question: &Message) {
-    reply(nats, question, "+ACK").await;
+/// Says that a message is done with; it is given to nobody else.
+pub(crate) async fn acknowledge(nats: &Client, message: &Message) {
+    reply(nats, message, "+ACK".to_owned()).await;
 }
 
 /// Says that somebody is at it still.
-pub(super) async fn in_progress(nats: &Client, question: &Message) {
-    reply(nats, question, "+WPI").await;
+pub(crate) async fn in_progress(nats: &Client, message: &Message) {
+    reply(nats, message, "+WPI".to_owned()).await;
 }
 
-async fn reply(nats: &Client, question: &Message, what: &'static str) {
-    let Some(reply) = question.reply.clone() else { return };
+/// Leaves a message to whoever takes it after this time.
+pub(crate) async fn leave(nats: &Client, message: &Message, delay: Duration) {
+    reply(nats, message, format!("-NAK {{\"delay\": {}}}", delay.as_nanos())).await;
+}
+
+async fn reply(nats: &Client, message: &Message, what: String) {
+    let Some(reply) = message.reply.clone() else { return };
     if let Err(error) = nats.publish(reply, what.into()).await {
-        tracing::debug!(what, "question not answered for: {error}");
+        tracing::debug!("message not answered for: {error}");
     }
 }

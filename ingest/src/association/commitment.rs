@@ -1,0 +1,103 @@
+//! N-ACTION of storage commitment (PS3.4 section J.3.2), and its report through the same association.
+
+use super::{Answer, Association};
+use crate::instance::refusal::Refusal;
+use crate::listing::commitment;
+use contract::event::{Event as _, InstancesListed};
+use dimse::Status;
+use dimse::command::{Request, Response, write_request};
+use dimse::identifier::Encoding;
+use dimse::net::AssociationError;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long an association has to be still before a report goes through it: a peer that asks on an association of its own
+/// releases it at once, and does not expect anything then.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// How long its peer may take to answer a report. Then the report goes by an association of ours.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// A request for commitment whose report is due.
+#[derive(Debug)]
+pub(super) struct Owed {
+    listed: InstancesListed,
+    context_id: u8,
+    /// When the report goes out, or is given up here.
+    pub(super) due: Instant,
+    /// Its Message ID, once it went out.
+    sent: Option<u16>,
+}
+
+impl Association<'_> {
+    /// Takes a request for commitment.
+    pub(super) async fn action(
+        &mut self,
+        context_id: u8,
+        request: &Request,
+    ) -> Result<Answer, AssociationError> {
+        let data_set = self.small_data_set(context_id, request, commitment::MAX_LENGTH).await?;
+        let encoding = Encoding::of(&self.contexts[&context_id].transfer_syntax_uid);
+        let Some(data_set) = data_set else {
+            return Ok(refused((Status::of(0x0213), "the data set is too long")));
+        };
+        let identity = self.delivery.identity();
+        let listed = encoding
+            .ok_or((Status::of(0x0110), "the data set can't be read"))
+            .and_then(|encoding| commitment::list(request, &data_set, encoding, identity));
+        let listed = match listed {
+            Ok(listed) => listed,
+            Err(not_taken) => return Ok(refused(not_taken)),
+        };
+        let (id, transactions) = (listed.id(), &self.intake.listing.transactions);
+        transactions.wait_for(&id);
+        if let Err(error) = self.intake.publisher.publish(&listed).await {
+            transactions.left(&id);
+            return Ok(Answer::Failure(error.into()));
+        }
+        let (transaction, instances) = (&listed.list_uid, listed.count());
+        tracing::info!(transaction, instances, "storage commitment requested");
+        self.owed.push_back(Owed { listed, context_id, due: Instant::now() + PAUSE, sent: None });
+        Ok(Answer::Success)
+    }
+
+    /// Sends the report that is due, or leaves it to another association.
+    pub(super) async fn report(&mut self) -> Result<(), AssociationError> {
+        let Some(mut owed) = self.owed.pop_front() else { return Ok(()) };
+        let encoding = Encoding::of(&self.contexts[&owed.context_id].transfer_syntax_uid);
+        let Some(encoding) = encoding.filter(|_| owed.sent.is_none()) else {
+            self.intake.listing.transactions.left(&owed.listed.id());
+            return Ok(());
+        };
+        self.last_message_id = self.last_message_id.wrapping_add(1);
+        let command_set = write_request(&commitment::report_request(self.last_message_id));
+        let report = commitment::report(&owed.listed, encoding);
+        let longest = self.peer_max_pdu_length;
+        let sent = self.acceptor.send_message(owed.context_id, &command_set, &report, longest);
+        sent.await?;
+        (owed.sent, owed.due) = (Some(self.last_message_id), Instant::now() + LIMIT);
+        self.owed.push_front(owed);
+        Ok(())
+    }
+
+    /// The peer has answered a report.
+    pub(super) fn report_answered(&mut self, response: &Response) -> Result<(), AssociationError> {
+        let owed = self.owed.pop_front_if(|owed| owed.sent == Some(response.message_id));
+        let owed = owed.ok_or(AssociationError::OutOfOrder)?;
+        let (transaction, status) = (&owed.listed.list_uid, response.status);
+        tracing::debug!(transaction, %status, "report on commitment answered");
+        self.intake.listing.transactions.reported(&owed.listed.id());
+        Ok(())
+    }
+
+    /// The association ends: what it owes is for another one.
+    pub(super) fn leave_reports(&self) {
+        for owed in &self.owed {
+            self.intake.listing.transactions.left(&owed.listed.id());
+        }
+    }
+}
+
+fn refused((status, comment): commitment::NotTaken) -> Answer {
+    Answer::Failure(Refusal::new(status, "commitment", comment))
+}
