@@ -8,8 +8,8 @@ use catalog::{
     Inspected, Listed, Loss, LossCause, Received, Restored, SeriesBookmark, SeriesOrder,
     SeriesSearch, copy, inspect,
 };
-use completion::{Consequences, Disproof, Lesson, StudyCompletion};
-use contract::event::{AttributeValue, Reason};
+use completion::{Consequences, Disproof, Lesson, List, StudyCompletion};
+use contract::event::{AttributeValue, ListKind, Reason};
 use contract::uid::SeriesInstanceUid;
 use serde_json::json;
 use sqlx::{Connection as _, PgConnection, SqliteConnection};
@@ -68,7 +68,21 @@ async fn fill_up(feed: &mut Feed) {
         at: second(8),
     };
     let last = feed.reader.bookmark().await.unwrap().unwrap().last_sequence;
-    let learned = Consequences { lessons: vec![Lesson::Disproved(disproof)], ..Default::default() };
+    let list = List {
+        kind: ListKind::Commitment,
+        list_uid: "2.25.7".to_owned(),
+        peer: "MR1".to_owned(),
+        discontinued: false,
+        at: second(8),
+        about: None,
+        here: BTreeMap::from([(disproof.series.clone(), 1)]),
+        missing: BTreeSet::from(["3.999".to_owned()]),
+    };
+    let learned = Consequences {
+        lessons: vec![Lesson::Disproved(disproof)],
+        lists: vec![(list.key(), Some(list))],
+        ..Default::default()
+    };
     catalog.record(&Batch::new(bookmark(last + 1)), |_| learned).await.unwrap();
     // The first rows of a table are not the first that there were.
     let waiting = catalog.waiting_announcements(2).await.unwrap();
