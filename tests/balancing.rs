@@ -8,6 +8,7 @@ use crate::harness::tools::have;
 use crate::harness::{Collimator, Services, eventually};
 use collimator::send::{SendSettings, send};
 use collimator::synthetic::SyntheticStudy;
+use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -318,6 +319,12 @@ async fn a_receiver_that_does_not_answer_in_time_is_gone_until_it_goes_on() {
         (nodes.filter(|node| node["NodeName"].is_string()).count() == 2).then_some(())
     })
     .await;
+    // The API goes by its own questions: with the second one it has the answers to the first.
+    let mut questions = services.nats.subscribe("$SRV.PING.collimator-ingest").await.unwrap();
+    services.nats.flush().await.unwrap();
+    for _ in 0..2 {
+        questions.next().await.unwrap();
+    }
     other.signal("STOP");
     let series = services.lists(&uid, 1).await;
     assert_eq!((&series["Reason"], &series["Revision"]), (&"interrupted".into(), &1.into()));
