@@ -89,7 +89,7 @@ fn webhooks_file(folder: &TempDir) -> String {
 /// A file of sources in `folder`, one of which is asked and asks for commitments, for the same reason.
 fn sources_file(folder: &TempDir) -> String {
     let path = folder.path().join("sources.toml");
-    let asked = "ask = { ae_title = 'PACS', host = '127.0.0.1', port = 9 }";
+    let asked = "ask = { ae_title = 'PACS', host = '127.0.0.1', port = 9, fetch_missing = true }";
     std::fs::write(
         &path,
         format!("[[source]]\nae_title = 'PACS'\ncommitment = 'evidence'\n{asked}\n"),
@@ -283,6 +283,7 @@ fn the_dashboard_and_the_alerts_ask_for_what_is_documented() {
         "collimator_batch_bytes",
         // A report that fails is a warning in the log, and tried again.
         "collimator_commitment_reports_total",
+        "collimator_fetches_total",
         "collimator_heartbeats_total",
         // The alert on events lost is what somebody gets up for.
         "collimator_incomplete_completions_total",

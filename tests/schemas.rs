@@ -135,7 +135,9 @@ async fn whatever_the_pipeline_says_is_as_its_schema_says() {
             "dicom.clock",
             "dicom.evidence.answered",
             "dicom.evidence.asked",
+            "dicom.evidence.fetched",
             "dicom.evidence.listed",
+            "dicom.evidence.wanted",
             "dicom.ingest.resumed",
             "dicom.request.release",
             "dicom.series.purged"

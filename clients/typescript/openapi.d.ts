@@ -128,6 +128,7 @@ export interface paths {
          *     | `series.completed` | it is complete, or complete again with a higher `Revision` | the event `dicom.series.completed` as on NATS |
          *     | `series.deleted` | it was taken out of the catalogue | the event `dicom.series.deleted` as on NATS |
          *     | `series.kept` | a revision of it is a folder of the instance store | the event `dicom.series.kept` as on NATS |
+         *     | `series.purged` | its files are no longer in the instance store | the event `dicom.series.purged` as on NATS |
          *     | `study.completed` | all series of a study are complete, and have been for a while | the event `dicom.study.completed` as on NATS |
          *     | `association.opened`, `.released`, `.aborted`, `.rejected` | an association had its first C-STORE, ended, or was turned away | the event `dicom.association.*` as on NATS |
          *     | `gap` | first, if the event of the `Last-Event-ID` is not known or too long ago: what came since must be asked of `/series` | `Detail` |
@@ -547,6 +548,7 @@ export interface components {
          *         },
          *         {
          *           "Host": "ingest-1",
+         *           "NodeName": "ingest-1",
          *           "Ready": true,
          *           "Service": "ingest",
          *           "StartedAt": "2026-02-03T04:05:06.5Z",
@@ -795,6 +797,8 @@ export interface components {
         Node: {
             /** @description Name of the machine or container that it runs on */
             Host?: string;
+            /** @description Receivers only: their `NODE_NAME`, for `POST /receivers/{NodeName}/gone` */
+            NodeName?: string;
             /** @description Whether it is ready; an indexer that stands by is */
             Ready: boolean;
             /** @description The parts that are not ready, each with its reason; left out if it is ready */
@@ -916,7 +920,7 @@ export interface components {
             Kept?: components["schemas"]["Kept"] & unknown;
             /**
              * @description The rule that decided a completion: `released`, `quiet`, `expected`, `interrupted`,
-             *     `overdue`, `requested`, or `stored`; why it was deleted: `requested` or `expired`
+             *     `overdue`, `requested`, `confirmed`, `performed`, `available`, or `stored`; why it was deleted: `requested` or `expired`
              */
             Reason: string;
             /**
@@ -969,7 +973,7 @@ export interface components {
             PatientName: string;
             /**
              * @description The rule that decided that it is complete: `released`, `quiet`, `expected`, `interrupted`,
-             *     `overdue`, `requested`, or `stored` by `POST /store`
+             *     `overdue`, `requested`, `confirmed`, `performed`, `available`, or `stored` by `POST /store`
              */
             Reason?: string;
             /**
@@ -1132,7 +1136,7 @@ export interface components {
             ProtocolName?: string;
             /**
              * @description The rule that decided that it is complete: `released`, `quiet`, `expected`,
-             *     `interrupted`, `overdue`, `requested`, or `stored` by `POST /store`
+             *     `interrupted`, `overdue`, `requested`, `confirmed`, `performed`, `available`, or `stored` by `POST /store`
              */
             Reason?: string;
             /** @description Referring Physician's Name (0008,0090) */
@@ -1204,11 +1208,20 @@ export interface components {
          * Source
          * @description A sender
          * @example {
+         *       "Available": {
+         *         "Trusted": true
+         *       },
          *       "CallingAETitle": "MR1",
+         *       "Confirmed": {
+         *         "Trusted": true
+         *       },
          *       "Expected": {
          *         "Trusted": true
          *       },
          *       "LastSeenAt": "2026-02-03T04:05:06.5Z",
+         *       "Performed": {
+         *         "Trusted": true
+         *       },
          *       "Released": {
          *         "DisprovedAt": "2026-02-01T10:00:03Z",
          *         "DisprovedBy": "2.25.265891057852514317505363974980016867097",
@@ -1217,12 +1230,18 @@ export interface components {
          *     }
          */
         Source: {
+            /** @description Whether an availability notification (IAN) is */
+            Available: components["schemas"]["Evidence"] & unknown;
             /** @description AE title, as it calls itself */
             CallingAETitle: string;
+            /** @description Whether a storage commitment of its instances is taken for all that there are */
+            Confirmed: components["schemas"]["Evidence"] & unknown;
             /** @description Whether the number of instances that it announces is taken for that of a series */
             Expected: components["schemas"]["Evidence"] & unknown;
             /** @description When its latest instance was stored, UTC */
             LastSeenAt: string;
+            /** @description Whether a performed procedure step (MPPS) is taken for all instances of its series */
+            Performed: components["schemas"]["Evidence"] & unknown;
             /** @description Whether the release of its associations is taken for the end of a series */
             Released: components["schemas"]["Evidence"] & unknown;
         };
@@ -1352,11 +1371,11 @@ export interface components {
          *     }
          */
         StoreInstancesResponse: {
-            /** @description Retrieve URL: empty */
+            /** @description Retrieve URL of the study, if instances are kept and all of these are of one study; else empty */
             "00081190": components["schemas"]["DicomJsonAttribute"] & unknown;
             /** @description Failed SOP Sequence: the instances that are not stored, each with its Failure Reason (0008,1197) */
             "00081198"?: components["schemas"]["DicomJsonAttribute"] & unknown;
-            /** @description Referenced SOP Sequence: the instances that are stored */
+            /** @description Referenced SOP Sequence: the instances that are stored, each with its Retrieve URL (0008,1190), empty if it is not kept */
             "00081199"?: components["schemas"]["DicomJsonAttribute"] & unknown;
             /** @description Other Failures Sequence: parts that say of no instance that they are it */
             "0008119A"?: components["schemas"]["DicomJsonAttribute"] & unknown;

@@ -107,6 +107,7 @@ class Node(TypedDict):
     "A service on one machine"
 
     Host: NotRequired[str]
+    NodeName: NotRequired[str]
     Ready: bool
     Reason: NotRequired[str]
     Role: NotRequired[str]
@@ -254,9 +255,12 @@ class SeriesPart(TypedDict):
 class Source(TypedDict):
     "A sender"
 
+    Available: Evidence
     CallingAETitle: str
+    Confirmed: Evidence
     Expected: Evidence
     LastSeenAt: str
+    Performed: Evidence
     Released: Evidence
 
 
