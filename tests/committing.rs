@@ -88,7 +88,8 @@ async fn orthanc_that_asks_for_commitment_completes_its_series_at_once_and_keeps
     .await;
     assert_eq!(report["Status"], "Failure", "{report}");
     assert_eq!(report["Failures"].as_array().unwrap().len(), 17, "{report}");
-    assert_eq!(report["Failures"][0]["Description"], "No such object instance", "{report}");
+    // No such object instance (PS3.3 section C.14.1.1).
+    assert_eq!(report["Failures"][0]["FailureReason"], 0x0112, "{report}");
 }
 
 /// Asks for a commitment of some instances, and prints the report that comes through the same association.
