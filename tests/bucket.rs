@@ -10,6 +10,7 @@ use collimator::synthetic::SyntheticStudy;
 use contract::event::{SeriesKept, StoredObject};
 use dicom_dictionary_std::uids;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -144,6 +145,35 @@ async fn what_dcmsend_sends_is_in_the_bucket_and_comes_back_by_wado_rs() {
 }
 
 /// The SOP Instance UID that a file has.
+#[tokio::test]
+async fn what_nothing_names_any_more_goes_from_the_bucket() {
+    let bucket = Bucket::start().await;
+    let settings = [bucket.settings(), vec![("STORE_REMOVE_AFTER", "100ms")]].concat();
+    let collimator = Collimator::start_with(&settings).await;
+    let study = SyntheticStudy::new().series("MR", 2).series("CT", 3).size(16, 16);
+    let sent = tempfile::tempdir().unwrap();
+    let paths = study.write_to(sent.path()).unwrap();
+    collimator.receives(paths.clone()).await;
+    let [deleted, other] = study.series_instance_uids().try_into().unwrap();
+    let [deleted, other] = [kept(&collimator, &deleted).await, kept(&collimator, &other).await];
+    // Of what was sent twice the first stays.
+    let first: BTreeSet<_> = bucket.instances().into_iter().collect();
+    collimator.receives(paths).await;
+    collimator.tells("store_objects_removed_total", 5).await;
+    assert_eq!(bucket.instances().into_iter().collect::<BTreeSet<_>>(), first);
+
+    let path = format!("{}/series/{}", collimator.api, deleted.series_instance_uid);
+    assert_eq!(reqwest::Client::new().delete(path).send().await.unwrap().status(), 202);
+    let manifest = |it: &SeriesKept| bucket.path(&it.place).join("manifest.json").is_file();
+    eventually("two objects and a manifest to go", async || {
+        (bucket.instances().len() == 3 && !manifest(&deleted)).then_some(())
+    })
+    .await;
+    assert!(manifest(&other));
+    collimator.tells("store_objects_to_remove", 0).await;
+    collimator.tells("store_remove_failures_total", 0).await;
+}
+
 fn sop_of(path: &Path) -> String {
     let file = dicom_object::open_file(path).unwrap();
     file.meta().media_storage_sop_instance_uid().to_owned()

@@ -112,11 +112,7 @@ impl Indexer {
             keeping.is_some() || store_retention.is_none() && max_bytes.is_none(),
             "STORE_RETENTION and STORE_MAX_BYTES are of no use without STORE_URL"
         );
-        let removing = Removing::of(store, settings.store_remove_after, metrics);
-        ensure!(
-            removing.is_some() || store_retention.is_none() && max_bytes.is_none(),
-            "STORE_RETENTION and STORE_MAX_BYTES are for STORE_URL=file://...; of a bucket, set a lifecycle rule"
-        );
+        let removing = Removing::of(store, settings.store_remove_after, metrics)?;
         let space = removing.map(|it| (it, Purging::new(store_retention, max_bytes, metrics)));
         let auditor = Auditor::new(audit, Service::Indexer, &host_name(), metrics);
         let (refusals, metrics) = (metrics.refusals(), IndexerMetrics::registered(metrics));

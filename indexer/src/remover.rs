@@ -13,8 +13,7 @@ use shared::stream::{self, Position};
 use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
-use store::{Removed, StoreRemover, StoreSettings, ToSync};
-use tokio::task::spawn_blocking;
+use store::{Removal, Removed, StoreRemover, StoreSettings};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -41,9 +40,15 @@ pub struct Removing {
 
 impl Removing {
     /// From the store that the settings name; `None` where they name none.
-    #[must_use]
-    pub fn of(store: &StoreSettings, grace: Duration, metrics: &Metrics) -> Option<Self> {
-        let store = StoreRemover::of(store)?;
+    ///
+    /// # Errors
+    /// When a setting of the store is missing or wrong.
+    pub fn of(
+        store: &StoreSettings,
+        grace: Duration,
+        metrics: &Metrics,
+    ) -> anyhow::Result<Option<Self>> {
+        let Some(store) = StoreRemover::of(store)? else { return Ok(None) };
         let waiting = metrics.gauge(
             "store_objects_to_remove",
             "Files and folders of the instance store that nothing names any more and that wait to be removed",
@@ -60,7 +65,7 @@ impl Removing {
             "store_remove_failures",
             "Tries to remove something from the instance store that failed and are repeated",
         );
-        Some(Self { store, grace, waiting, removed, removed_bytes, failures })
+        Ok(Some(Self { store, grace, waiting, removed, removed_bytes, failures }))
     }
 
     /// Another indexer does it: what waits is shown there.
@@ -155,8 +160,7 @@ impl Remover {
             let entries = self.catalog.to_remove(after, listed, AT_ONCE).await?;
             let Some(last) = entries.last() else { break };
             after = last.id;
-            let store = self.removing.store.clone();
-            let done = spawn_blocking(move || remove(&store, entries)).await??;
+            let done = remove(&self.removing.store, entries).await?;
             self.catalog.removed(&done.ids).await?;
             self.removing.removed.inc_by(done.removed);
             self.removing.removed_bytes.inc_by(done.bytes);
@@ -176,18 +180,17 @@ impl Remover {
     }
 }
 
-/// Removes entries, and has that on disk.
-fn remove(store: &StoreRemover, entries: Vec<ToRemove>) -> io::Result<Done> {
-    // Where the store is not mounted nothing is gone.
-    store.check()?;
-    let (mut done, mut to_sync) = (Done::default(), ToSync::default());
-    for entry in entries {
-        let removed = match &entry {
-            ToRemove { is_named: true, .. } => Ok(Removed::WasGone),
-            ToRemove { is_folder: true, place, .. } => store.remove_folder(place, &mut to_sync),
-            ToRemove { place, successor, .. } => is_followed(store, successor.as_ref())
-                .and_then(|()| store.remove_file(place, &mut to_sync)),
-        };
+/// Removes entries, but for what a revision needs that is to be kept.
+async fn remove(store: &StoreRemover, entries: Vec<ToRemove>) -> io::Result<Done> {
+    let mut done = Done::default();
+    let (named, entries): (Vec<_>, Vec<_>) = entries.into_iter().partition(|it| it.is_named);
+    done.ids.extend(named.iter().map(|entry| entry.id));
+    let removals = entries.iter().map(|entry| {
+        let ToRemove { place, is_folder, successor, .. } = entry.clone();
+        Removal { place, is_folder, successor }
+    });
+    let removed = store.remove(removals.collect()).await?;
+    for (entry, removed) in entries.into_iter().zip(removed) {
         match removed {
             Ok(removed) => {
                 done.ids.push(entry.id);
@@ -199,18 +202,5 @@ fn remove(store: &StoreRemover, entries: Vec<ToRemove>) -> io::Result<Done> {
             Err(error) => drop(done.failures.insert(entry.place, error)),
         }
     }
-    store.sync(to_sync)?;
     Ok(done)
-}
-
-/// Checks that the file is there which an instance has instead of one that is to be removed. A catalogue that was put
-/// back from a copy may name one that is gone, and then the other is all that there is.
-fn is_followed(store: &StoreRemover, successor: Option<&(String, u64)>) -> io::Result<()> {
-    let Some((key, bytes)) = successor else { return Ok(()) };
-    match store.length(key)? {
-        Some(length) if length == *bytes => Ok(()),
-        _ => Err(io::Error::other(format!(
-            "{key}, which the catalogue has instead, is not in the store with {bytes} bytes"
-        ))),
-    }
 }

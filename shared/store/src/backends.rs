@@ -1,9 +1,10 @@
 //! What a store is, whatever it is kept in. This is the one place where a backend is chosen: a folder of a file system, or a
 //! bucket of S3. Each has the same verbs.
 
-use crate::s3::{Bucket, Manifests, Upload, Uploaded, Uploads};
-use crate::{KeepError, RevisionToKeep, SeriesFolder, StoreError, StoreSettings, StoreUrl};
-use crate::{series_folder, spool};
+use crate::s3::{Bucket, BucketRemover, Manifests, Upload, Uploaded, Uploads};
+use crate::{KeepError, Removal, Removed, RevisionToKeep, SeriesFolder};
+use crate::{StoreError, StoreSettings, StoreUrl};
+use crate::{removing, series_folder, spool};
 use anyhow::Context as _;
 use bytesize::ByteSize;
 use contract::event::StoredObject;
@@ -214,6 +215,45 @@ impl SeriesFolders {
             }
             // A manifest is one object.
             Self::Manifests(_) => Ok(0),
+        }
+    }
+}
+
+/// Removes from a store what nothing names any more. Clones share it.
+#[derive(Debug, Clone)]
+pub enum StoreRemover {
+    /// From a folder.
+    Folder(removing::StoreRemover),
+    /// From a bucket.
+    Bucket(BucketRemover),
+}
+
+impl StoreRemover {
+    /// From the store that the settings name, if they name one. Nothing is looked at yet.
+    ///
+    /// # Errors
+    /// When a setting of the store is missing or wrong.
+    pub fn of(settings: &StoreSettings) -> anyhow::Result<Option<Self>> {
+        Ok(match &settings.store_url {
+            StoreUrl::None => None,
+            StoreUrl::Folder(root) => Some(Self::Folder(removing::StoreRemover::of(root))),
+            StoreUrl::Bucket(place) => {
+                Some(Self::Bucket(BucketRemover::new(Bucket::new(place, &settings.s3)?)))
+            }
+        })
+    }
+
+    /// Removes what can be removed, for good. Gives what came of each, in their order.
+    ///
+    /// # Errors
+    /// When the store is not there, or does not work.
+    pub async fn remove(&self, removals: Vec<Removal>) -> io::Result<Vec<io::Result<Removed>>> {
+        match self {
+            Self::Folder(folder) => {
+                let folder = folder.clone();
+                spawn_blocking(move || folder.remove(&removals)).await?
+            }
+            Self::Bucket(bucket) => bucket.remove(&removals).await,
         }
     }
 }

@@ -16,11 +16,11 @@ mod series_folder;
 mod settings;
 mod spool;
 
-pub use backends::{SeriesFolders, Spool, Spooled, Writing};
+pub use backends::{SeriesFolders, Spool, Spooled, StoreRemover, Writing};
 pub use error::StoreError;
 pub use inspecting::{InStore, Standing, StoreInspector};
 pub use objects::{CHUNK, Object, ObjectError, ObjectReader, Objects};
-pub use removing::{Removed, StoreRemover, ToSync};
-pub use s3::{BucketPlace, S3Settings};
+pub use removing::{Removal, Removed};
+pub use s3::{BucketPlace, BucketRemover, S3Settings};
 pub use series_folder::{KeepError, RevisionToKeep, SeriesFolder};
 pub use settings::{StoreSettings, StoreUrl};

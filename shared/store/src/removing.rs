@@ -1,9 +1,8 @@
 //! Removing what nothing names any more: files of the spool, and folders of revisions.
 //!
-//! All of it is blocking. Only what has the form of what receivers and keepers make is removed, whatever place is given:
+//! Only what has the form of what receivers and keepers make is removed, whatever place is given:
 //! whoever may publish events may write anything there.
 
-use crate::StoreSettings;
 use crate::files::{path_of, sync};
 use crate::series_folder::{KEEPING, REMOVED};
 use std::collections::BTreeSet;
@@ -15,10 +14,37 @@ use uuid::Uuid;
 /// What is made beside the studies in a store.
 const SPOOL: &str = "spool";
 
-/// Removes files and folders of a store.
+/// The same in a bucket.
+pub(crate) const OBJECTS: &str = "objects";
+
+/// Removes files and folders of a store in a folder. All of it is blocking.
 #[derive(Debug, Clone)]
 pub struct StoreRemover {
     root: PathBuf,
+}
+
+/// Something to be removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removal {
+    /// The key of an object, or the place of a series folder.
+    pub place: String,
+    /// Which of the two it is.
+    pub is_folder: bool,
+    /// Key and length of the object that the instance has instead, if it has one: while that is not there, this one
+    /// stays. A catalogue that was put back from a copy may name one that is gone, and then the other is all there is.
+    pub successor: Option<(String, u64)>,
+}
+
+impl Removal {
+    /// Whether it may be removed, with the length of its successor in the store.
+    pub(crate) fn check_successor(&self, found: Option<u64>) -> io::Result<()> {
+        match &self.successor {
+            Some((key, bytes)) if found != Some(*bytes) => Err(io::Error::other(format!(
+                "{key}, which the catalogue has instead, is not in the store with {bytes} bytes"
+            ))),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// What became of what was to be removed.
@@ -32,28 +58,43 @@ pub enum Removed {
 
 /// The folders in which something was removed: to be synced.
 #[derive(Debug, Default)]
-pub struct ToSync(BTreeSet<PathBuf>);
+struct ToSync(BTreeSet<PathBuf>);
 
 impl StoreRemover {
-    /// In the store that the settings name, if they name one.
-    #[must_use]
-    pub fn of(settings: &StoreSettings) -> Option<Self> {
-        Some(Self { root: settings.store_url.folder()?.clone() })
+    /// In the store that is this folder.
+    pub(crate) fn of(root: &Path) -> Self {
+        Self { root: root.to_owned() }
     }
 
-    /// Whether the store is there at all. If its file system is not mounted, nothing in it is gone.
+    /// Removes what can be removed, and has that on disk. Gives what came of each.
     ///
     /// # Errors
-    /// When it is not.
-    pub fn check(&self) -> io::Result<()> {
-        fs::read_dir(self.root.join(SPOOL)).map(drop)
+    /// When the store is not there, or can't be synced.
+    pub(crate) fn remove(&self, removals: &[Removal]) -> io::Result<Vec<io::Result<Removed>>> {
+        // Where its file system is not mounted nothing is gone.
+        fs::read_dir(self.root.join(SPOOL))?;
+        let mut to_sync = ToSync::default();
+        let removed = removals.iter().map(|it| match it.is_folder {
+            true => self.remove_folder(&it.place, &mut to_sync),
+            false => {
+                self.check_successor(it).and_then(|()| self.remove_file(&it.place, &mut to_sync))
+            }
+        });
+        let removed = removed.collect();
+        self.sync(to_sync)?;
+        Ok(removed)
+    }
+
+    fn check_successor(&self, removal: &Removal) -> io::Result<()> {
+        let key = removal.successor.as_ref().map(|(key, _)| key);
+        removal.check_successor(key.map(|key| self.length(key)).transpose()?.flatten())
     }
 
     /// The length of a file of the spool; `None` where there is none.
     ///
     /// # Errors
     /// When the file system refuses.
-    pub fn length(&self, key: &str) -> io::Result<Option<u64>> {
+    fn length(&self, key: &str) -> io::Result<Option<u64>> {
         match fs::symlink_metadata(self.file(key)?) {
             Ok(file) if file.is_file() => Ok(Some(file.len())),
             Ok(_) => Ok(None),
@@ -66,7 +107,7 @@ impl StoreRemover {
     ///
     /// # Errors
     /// When it has no key of a receiver, or the file system refuses.
-    pub fn remove_file(&self, key: &str, to_sync: &mut ToSync) -> io::Result<Removed> {
+    fn remove_file(&self, key: &str, to_sync: &mut ToSync) -> io::Result<Removed> {
         let path = self.file(key)?;
         let removed = gone(fs::remove_file(&path))?;
         if removed == Removed::Gone {
@@ -80,7 +121,7 @@ impl StoreRemover {
     ///
     /// # Errors
     /// When it has no place of a series folder, or the file system refuses.
-    pub fn remove_folder(&self, place: &str, to_sync: &mut ToSync) -> io::Result<Removed> {
+    fn remove_folder(&self, place: &str, to_sync: &mut ToSync) -> io::Result<Removed> {
         let folder = self.folder(place)?;
         let keeping = self.root.join(KEEPING);
         let aside = keeping.join(format!("{REMOVED}{}", Uuid::new_v4()));
@@ -116,7 +157,7 @@ impl StoreRemover {
     ///
     /// # Errors
     /// When the file system refuses.
-    pub fn sync(&self, to_sync: ToSync) -> io::Result<()> {
+    fn sync(&self, to_sync: ToSync) -> io::Result<()> {
         to_sync.0.iter().try_for_each(|folder| match sync(folder) {
             // It went with what was in it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -127,28 +168,38 @@ impl StoreRemover {
     /// The path of `spool/<node>/<two digits>/<name>.dcm`.
     fn file(&self, key: &str) -> io::Result<PathBuf> {
         let path = path_of(&self.root, key).ok_or_else(|| no_place(key))?;
-        match key.split('/').collect::<Vec<_>>()[..] {
-            [SPOOL, _, _, name] if name.ends_with(".dcm") => Ok(path),
-            _ => Err(no_place(key)),
-        }
+        is_object(key).then_some(path).ok_or_else(|| no_place(key))
     }
 
     /// The path of `<Study>/<Series>/<Revision>`.
     fn folder(&self, place: &str) -> io::Result<PathBuf> {
         let path = path_of(&self.root, place).ok_or_else(|| no_place(place))?;
-        match place.split('/').collect::<Vec<_>>()[..] {
-            [study, _, revision]
-                if ![SPOOL, KEEPING].contains(&study)
-                    && revision.bytes().all(|byte| byte.is_ascii_digit()) =>
-            {
-                Ok(path)
-            }
-            _ => Err(no_place(place)),
-        }
+        is_folder(place).then_some(path).ok_or_else(|| no_place(place))
     }
 }
 
-fn no_place(place: &str) -> io::Error {
+/// Whether it is `<Study>/<Series>/<Revision>`.
+pub(crate) fn is_folder(place: &str) -> bool {
+    match place.split('/').collect::<Vec<_>>()[..] {
+        [study, _, revision] => {
+            ![SPOOL, OBJECTS, KEEPING].contains(&study)
+                && !revision.is_empty()
+                && revision.bytes().all(|byte| byte.is_ascii_digit())
+        }
+        _ => false,
+    }
+}
+
+/// Whether it is the key of an object that a receiver wrote: `spool/<node>/<two digits>/<name>.dcm` of a folder, or
+/// `objects/<node>/<name>.dcm` of a bucket.
+pub(crate) fn is_object(key: &str) -> bool {
+    match key.split('/').collect::<Vec<_>>()[..] {
+        [SPOOL, _, _, name] | [OBJECTS, _, name] => name.ends_with(".dcm"),
+        _ => false,
+    }
+}
+
+pub(crate) fn no_place(place: &str) -> io::Error {
     let what = format!("{place:?} is no place that Collimator makes; it is not touched");
     io::Error::new(io::ErrorKind::InvalidInput, what)
 }

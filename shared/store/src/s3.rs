@@ -9,11 +9,13 @@ mod connector;
 mod failure;
 mod keeping;
 mod reading;
+mod removing;
 mod settings;
 mod uploading;
 
 pub(crate) use bucket::Bucket;
 pub(crate) use keeping::Manifests;
 pub(crate) use reading::BucketObject;
+pub use removing::BucketRemover;
 pub use settings::{BucketPlace, S3Settings};
 pub(crate) use uploading::{Upload, Uploaded, Uploads};

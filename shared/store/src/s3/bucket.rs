@@ -120,6 +120,12 @@ impl Bucket {
         }
     }
 
+    /// Whether objects can be written and removed.
+    pub(super) async fn probe(&self, key: &str) -> Result<(), BucketError> {
+        self.put(key, PutPayload::from_static(b"probe")).await?;
+        self.remove(key).await
+    }
+
     fn path(&self, key: &str) -> Result<Path, BucketError> {
         let key = self.place.key(key).ok_or(BucketError::Missing)?;
         Path::parse(key).map_err(|_| BucketError::Missing)

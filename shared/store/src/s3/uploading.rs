@@ -83,11 +83,7 @@ impl Uploads {
     /// Why not.
     pub(crate) async fn probe(&self) -> Result<(), StoreError> {
         let key = format!("{}/probe", self.0.folder);
-        let probed = async {
-            self.0.bucket.put(&key, PutPayload::from_static(b"probe")).await?;
-            self.0.bucket.remove(&key).await
-        };
-        self.seen(probed.await)?;
+        self.seen(self.0.bucket.probe(&key).await)?;
         *self.outage() = None;
         Ok(())
     }
