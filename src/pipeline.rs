@@ -106,7 +106,7 @@ pub struct PipelineSettings {
 }
 
 impl PipelineSettings {
-    /// Where the own nats-server's files are.
+    /// Where the embedded nats-server's files are.
     pub(crate) fn nats_folder(&self) -> PathBuf {
         self.data_dir.join("nats")
     }
@@ -121,7 +121,7 @@ impl PipelineSettings {
         self.nats_user.check()
     }
 
-    /// Where to look for the own nats-server.
+    /// Where to look for the embedded nats-server.
     pub(crate) fn finder(&self) -> Finder {
         Finder::new(self.nats_server.clone(), &self.data_dir).with_old(self.old_nats)
     }

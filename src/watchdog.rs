@@ -1,4 +1,4 @@
-//! Looks after the own nats-server: one that hangs, or that stores nothing any more although its disk
+//! Looks after the embedded nats-server: one that hangs, or that stores nothing any more although its disk
 //! has room again, is restarted; streams that somebody deleted are made anew.
 
 use crate::embedded_nats::EmbeddedNats;

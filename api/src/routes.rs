@@ -42,7 +42,7 @@ use shared::metrics::{self, Metrics};
 use std::sync::Arc;
 
 const DESCRIPTION: &str = "Collimator receives DICOM from a PACS or a modality, knows when each \
-series is complete, and tells everyone: here, and as `dicom.series.completed.>` on NATS. \
+series is complete, and announces it: here, and as `dicom.series.completed.>` on NATS. \
 DICOMweb clients search the same catalogue by QIDO-RS under `/dicom-web`, retrieve what is kept by \
 WADO-RS, and send instances by STOW-RS. The events on NATS are described in \
 [AsyncAPI](/asyncapi).";

@@ -72,7 +72,7 @@ impl NatsUser {
         self.introduce(ConnectOptions::new()).map(drop)
     }
 
-    /// Whether anything is said of it, which the own nats-server of `collimator` has no use for.
+    /// Whether anything is said of it, which the embedded nats-server of `collimator` has no use for.
     #[must_use]
     pub fn is_set(&self) -> bool {
         self.nats_user.is_some() || self.nats_creds_file.is_some() || self.tls.is_set()

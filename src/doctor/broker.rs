@@ -16,7 +16,7 @@ use tokio::time::timeout;
 pub(super) struct Broker {
     /// A connection to it.
     pub(super) client: Client,
-    /// Whether it is the own nats-server of a running `collimator`.
+    /// Whether it is the embedded nats-server of a running `collimator`.
     pub(super) is_own: bool,
 }
 
@@ -59,7 +59,7 @@ pub(super) async fn examine(settings: &PipelineSettings) -> (Vec<Finding>, Optio
     };
     let is_own = own && is_running;
     let sync = match is_own {
-        true => Finding::ok("sync", "the own nats-server syncs each event to disk"),
+        true => Finding::ok("sync", "the embedded nats-server syncs each event to disk"),
         false => sync(settings, &client).await,
     };
     (vec![nats, sync], Some(Broker { client, is_own }))
@@ -71,7 +71,7 @@ async fn connect(url: &NatsUrl, user: &NatsUser) -> anyhow::Result<Client> {
     Ok(url.connect(options).await?)
 }
 
-/// The own nats-server does not answer: is it to run, and could it?
+/// The embedded nats-server does not answer: is it to run, and could it?
 async fn own_is_away(
     settings: &PipelineSettings,
     is_running: bool,

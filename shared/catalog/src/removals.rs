@@ -89,7 +89,9 @@ impl From<ToRemoveRow> for ToRemove {
 
 /// Whether an object may be listed by this key. Whoever may publish events may write anything there.
 pub(crate) fn is_removable(key: &str) -> bool {
-    key.starts_with("spool/") && key.len() <= MAX_KEY && !key.contains(char::is_control)
+    ["spool/", "objects/"].iter().any(|folder| key.starts_with(folder))
+        && key.len() <= MAX_KEY
+        && !key.contains(char::is_control)
 }
 
 /// Why what a deleted series had is listed.

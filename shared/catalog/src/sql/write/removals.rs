@@ -107,7 +107,8 @@ impl CatalogWriter {
                          object_bytes, $2, $3
                      from instances
                      where series_instance_uid = $1 and stream_sequence <= $4
-                         and object_key like 'spool/%' and length(object_key) <= 1024
+                         and (object_key like 'spool/%' or object_key like 'objects/%')
+                         and length(object_key) <= 1024
                      on conflict do nothing",
                 ),
                 (
