@@ -5,7 +5,7 @@ use crate::pipeline::PipelineSettings;
 use api::broker::BrokerHandle;
 use api::webhooks::Webhooks;
 use shared::metrics::Metrics;
-use shared::senders::{AskAt, Commitment, ReportTo, SendersFile};
+use shared::senders::{AskAt, Lists, ReportTo, SendersFile};
 use std::io::{self, Write};
 use store::{Objects, StoreUrl};
 
@@ -151,7 +151,7 @@ fn describe_senders(file: &SendersFile, to: &mut impl Write) -> io::Result<()> {
     for sender in file.senders.iter().filter(|sender| !sender.keep) {
         writeln!(to, "Instances of {} are not kept in an instance store.", sender.ae_title)?;
     }
-    for sender in file.senders.iter().filter(|it| it.commitment != Commitment::Off) {
+    for sender in file.senders.iter().filter(|it| it.commitment != Lists::Off) {
         let source = &sender.ae_title;
         match &sender.report_to {
             Some(ReportTo { ae_title, host, port }) => writeln!(
@@ -163,6 +163,16 @@ fn describe_senders(file: &SendersFile, to: &mut impl Write) -> io::Result<()> {
                 "{source} may ask for storage commitment; without report_to it gets its report only while it \
                  keeps the association open."
             )?,
+        }
+    }
+    for sender in &file.senders {
+        for (lists, what) in [
+            (sender.performed_steps, "performed procedure steps (MPPS)"),
+            (sender.availability, "notifications of availability (IAN)"),
+        ] {
+            if lists != Lists::Off {
+                writeln!(to, "{} may list instances by {what}.", sender.ae_title)?;
+            }
         }
     }
     if !file.senders.is_empty() {

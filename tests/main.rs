@@ -48,6 +48,7 @@ mod keeping;
 mod leaf_node;
 mod least_privilege;
 mod listening;
+mod listing;
 mod loopback;
 mod lost_events;
 mod manual;

@@ -171,6 +171,14 @@ impl Writer {
         self.bytes.extend(std::iter::repeat_n(0, odd));
     }
 
+    /// Puts an element of a VR of text, other than UI, whose length has two bytes.
+    pub fn text(&mut self, tag: u32, vr: [u8; 2], text: &str) {
+        let odd = text.len() % 2;
+        self.header(tag, vr, text.len() + odd);
+        self.bytes.extend_from_slice(text.as_bytes());
+        self.bytes.extend(std::iter::repeat_n(b' ', odd));
+    }
+
     /// Puts an element of VR US.
     pub fn number(&mut self, tag: u32, value: u16) {
         self.header(tag, *b"US", 2);

@@ -32,6 +32,7 @@ use anyhow::{Context as _, ensure};
 use async_nats::Client;
 use catalog::{CatalogSettings, CatalogWriter};
 use completion::Senders;
+use contract::event::ListKind;
 use contract::subject::Service;
 use driver::Driver;
 use jiff::SignedDuration;
@@ -65,6 +66,7 @@ const ROLE: &str = "role";
 #[derive(Debug)]
 pub struct Indexer {
     senders: Senders,
+    commitments: bool,
     study_quiet_period: Option<SignedDuration>,
     ack_wait: Duration,
     history: Duration,
@@ -102,7 +104,10 @@ impl Indexer {
         metrics: &Metrics,
     ) -> anyhow::Result<Self> {
         let (indexer_health, announcer_health) = (health.part("indexer"), health.part("announcer"));
-        let senders = settings.senders(senders.read()?)?;
+        let senders = senders.read()?;
+        let commitments =
+            senders.senders.iter().any(|it| it.lists().any(|kind| kind == ListKind::Commitment));
+        let senders = settings.senders(senders)?;
         let study_quiet_period = settings.study_quiet_period()?;
         let (ack_wait, history) = (settings.ack_wait, settings.history);
         let retention = settings.catalog_retention()?;
@@ -120,6 +125,7 @@ impl Indexer {
         let acknowledgements = Acknowledgements::default();
         Ok(Self {
             senders,
+            commitments,
             study_quiet_period,
             ack_wait,
             history,
@@ -226,6 +232,7 @@ impl Indexer {
             lease: lease.clone(),
             catalog: catalog.clone(),
             senders: self.senders.clone(),
+            commitments: self.commitments,
             study_quiet_period: self.study_quiet_period,
             ack_wait: self.ack_wait,
             outbox_filled: outbox_filled.clone(),

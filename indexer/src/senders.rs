@@ -14,7 +14,7 @@ pub(crate) fn senders_of(file: SendersFile, all: &Rules, ask_timeout: SignedDura
 
 /// What the entry of a sender says, and where it is silent what holds for all.
 fn over(sender: SenderEntry, all: &Rules, ask_timeout: SignedDuration) -> Rules {
-    let lists = sender.lists();
+    let lists = sender.lists().next().is_some();
     Rules {
         quiet_period: sender.quiet_period.unwrap_or(all.quiet_period),
         settle_period: sender.settle_period.unwrap_or(all.settle_period),

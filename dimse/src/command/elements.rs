@@ -12,6 +12,7 @@ pub(super) const PRIORITY: u32 = 0x0000_0700;
 pub(super) const COMMAND_DATA_SET_TYPE: u32 = 0x0000_0800;
 pub(super) const STATUS: u32 = 0x0000_0900;
 pub(super) const ERROR_COMMENT: u32 = 0x0000_0902;
+pub(super) const ERROR_ID: u32 = 0x0000_0903;
 pub(super) const AFFECTED_SOP_INSTANCE_UID: u32 = 0x0000_1000;
 pub(super) const REQUESTED_SOP_INSTANCE_UID: u32 = 0x0000_1001;
 pub(super) const EVENT_TYPE_ID: u32 = 0x0000_1002;

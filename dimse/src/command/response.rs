@@ -2,7 +2,7 @@
 
 use super::elements::{
     AFFECTED_SOP_CLASS_UID, AFFECTED_SOP_INSTANCE_UID, COMMAND_DATA_SET_TYPE, COMMAND_FIELD,
-    ERROR_COMMENT, Elements, MESSAGE_ID_RESPONDED_TO, STATUS, Writer, number, text,
+    ERROR_COMMENT, ERROR_ID, Elements, MESSAGE_ID_RESPONDED_TO, STATUS, Writer, number, text,
 };
 use super::{CommandError, NO_DATA_SET, Operation, RESPONSE_BIT, Request};
 use crate::status::Status;
@@ -60,6 +60,17 @@ pub fn read_response(command_set: &[u8]) -> Result<Response, CommandError> {
 /// do, and names no patient.
 #[must_use]
 pub fn write_response(request: &Request, status: Status, comment: &str) -> Vec<u8> {
+    write_refusal(request, status, comment, None)
+}
+
+/// As [`write_response`], with the Error ID (0000,0903) by which some services tell failures of one Status apart.
+#[must_use]
+pub fn write_refusal(
+    request: &Request,
+    status: Status,
+    comment: &str,
+    error_id: Option<u16>,
+) -> Vec<u8> {
     let mut writer = Writer::new();
     writer.uid(AFFECTED_SOP_CLASS_UID, &request.sop_class_uid);
     writer.number(COMMAND_FIELD, request.operation.command_field() | RESPONSE_BIT);
@@ -74,6 +85,9 @@ pub fn write_response(request: &Request, status: Status, comment: &str) -> Vec<u
             .take(MAX_ERROR_COMMENT)
             .collect();
         writer.text(ERROR_COMMENT, &comment);
+    }
+    if let Some(error_id) = error_id {
+        writer.number(ERROR_ID, error_id);
     }
     writer.uid(AFFECTED_SOP_INSTANCE_UID, &request.sop_instance_uid);
     if let (Some(tag), Some(type_id)) = (request.operation.type_id(), request.type_id) {
@@ -101,6 +115,18 @@ mod tests {
         assert_eq!(value(AFFECTED_SOP_INSTANCE_UID), b"1.2.3\0");
         assert!(elements.is_sorted_by_key(|e| e.0), "elements ascend");
         assert!(elements.iter().all(|e| e.1.len() % 2 == 0), "lengths are even");
+    }
+
+    #[test]
+    fn a_refusal_has_its_error_id_after_its_comment() {
+        let request =
+            Request::notification(Operation::Set, 7, "1.2.840.10008.3.1.2.3.3", "1.2.3", None);
+        let refusal = write_refusal(&request, Status::of(0x0110), "ended", Some(0xA710));
+        let elements: Vec<_> = Elements::of(&refusal).map(Result::unwrap).collect();
+        let value = |tag| elements.iter().find(|e| e.0 == tag).unwrap().1;
+        assert_eq!((value(STATUS), value(ERROR_ID)), (&[0x10, 0x01][..], &[0x10, 0xa7][..]));
+        assert_eq!(value(AFFECTED_SOP_INSTANCE_UID), b"1.2.3\0");
+        assert!(elements.is_sorted_by_key(|e| e.0), "elements ascend");
     }
 
     #[test]

@@ -60,6 +60,8 @@ pub struct Driver {
     pub catalog: CatalogWriter,
     /// How it is decided that a series is complete.
     pub senders: Senders,
+    /// Whether any source may ask for storage commitment, so that receivers report on it.
+    pub commitments: bool,
     /// The same of a study; `None` when studies are not announced.
     pub study_quiet_period: Option<SignedDuration>,
     /// See the settings.
@@ -132,7 +134,7 @@ impl Driver {
         if self.senders.fetch() {
             errands::ensure(&jetstream, errands::FETCHES).await?;
         }
-        if self.senders.list() {
+        if self.commitments {
             errands::ensure(&jetstream, errands::COMMITMENTS).await?;
         }
         let consumer = Consumer::start(&jetstream, last_sequence, self.ack_wait).await?;

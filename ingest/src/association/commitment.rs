@@ -1,10 +1,9 @@
 //! N-ACTION of storage commitment (PS3.4 section J.3.2), and its report through the same association.
 
+use super::listing::unpublished;
 use super::{Answer, Association};
-use crate::instance::refusal::Refusal;
 use crate::listing::commitment;
 use contract::event::{Event as _, InstancesListed};
-use dimse::Status;
 use dimse::command::{Request, Response, write_request};
 use dimse::identifier::Encoding;
 use dimse::net::AssociationError;
@@ -36,24 +35,15 @@ impl Association<'_> {
         context_id: u8,
         request: &Request,
     ) -> Result<Answer, AssociationError> {
-        let data_set = self.small_data_set(context_id, request, commitment::MAX_LENGTH).await?;
-        let encoding = Encoding::of(&self.contexts[&context_id].transfer_syntax_uid);
-        let Some(data_set) = data_set else {
-            return Ok(refused((Status::of(0x0213), "the data set is too long")));
-        };
-        let identity = self.delivery.identity();
-        let listed = encoding
-            .ok_or((Status::of(0x0110), "the data set can't be read"))
-            .and_then(|encoding| commitment::list(request, &data_set, encoding, identity));
-        let listed = match listed {
+        let listed = match self.list(context_id, request, commitment::list).await? {
             Ok(listed) => listed,
-            Err(not_taken) => return Ok(refused(not_taken)),
+            Err(refusal) => return Ok(Answer::Failure(refusal)),
         };
         let (id, transactions) = (listed.id(), &self.intake.listing.transactions);
         transactions.wait_for(&id);
         if let Err(error) = self.intake.publisher.publish(&listed).await {
             transactions.left(&id);
-            return Ok(Answer::Failure(error.into()));
+            return Ok(Answer::Failure(unpublished(error)));
         }
         let (transaction, instances) = (&listed.list_uid, listed.count());
         tracing::info!(transaction, instances, "storage commitment requested");
@@ -96,8 +86,4 @@ impl Association<'_> {
             self.intake.listing.transactions.left(&owed.listed.id());
         }
     }
-}
-
-fn refused((status, comment): commitment::NotTaken) -> Answer {
-    Answer::Failure(Refusal::new(status, "commitment", comment))
 }

@@ -2,18 +2,22 @@
 //! answered with Success only once the broker has acknowledged its event.
 
 mod commitment;
+mod listing;
 mod messages;
 mod store;
 
 use crate::instance::refusal::Refusal;
 use crate::intake::{Delivery, Intake};
+use crate::listing::{availability, performed_step};
 use crate::negotiation::admission::AcceptedContext;
 use crate::negotiation::negotiator::Negotiated;
 use commitment::Owed;
 use contract::event::Ending;
 use dicom_ul::pdu::{AbortRQServiceProviderReason, Pdu};
 use dimse::Status;
-use dimse::command::{Operation, Request, read_request, read_response, write_response};
+use dimse::command::{
+    Operation, Request, read_request, read_response, write_refusal, write_response,
+};
 use dimse::net::{Abort, Acceptor, AssociationError};
 use jiff::Timestamp;
 use messages::Next;
@@ -37,8 +41,10 @@ pub(crate) async fn serve(intake: &Intake, negotiated: Negotiated) {
     association.run(Pdu::AssociationAC(accepted.answer)).await;
 }
 
-/// Keyword of the SOP class of storage commitment.
-const PUSH_MODEL_CLASS: &str = "StorageCommitmentPushModel";
+/// Keywords of the SOP classes of the services that list instances.
+const PUSH_MODEL: &str = "StorageCommitmentPushModel";
+const PERFORMED_STEP: &str = "ModalityPerformedProcedureStep";
+const AVAILABILITY: &str = "InstanceAvailabilityNotification";
 
 /// How an association ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,23 +154,33 @@ impl Association<'_> {
         context_id: u8,
         request: &Request,
     ) -> Result<(), AssociationError> {
-        let answer = match request.operation {
-            Operation::Store => self.store(context_id, request).await?,
-            Operation::Echo => {
+        let answer = match (request.operation, self.contexts[&context_id].sop_class) {
+            (Operation::Store, _) => self.store(context_id, request).await?,
+            (Operation::Echo, _) => {
                 self.skip_data_set(context_id, request).await?;
                 Answer::Success
             }
-            Operation::Action if self.contexts[&context_id].sop_class == PUSH_MODEL_CLASS => {
-                self.action(context_id, request).await?
+            (Operation::Action, PUSH_MODEL) => self.action(context_id, request).await?,
+            (Operation::Create, AVAILABILITY) => {
+                self.notified(context_id, request, availability::list).await?
+            }
+            (Operation::Create, PERFORMED_STEP) => {
+                self.notified(context_id, request, performed_step::create).await?
+            }
+            (Operation::Set, PERFORMED_STEP) => {
+                self.notified(context_id, request, performed_step::set).await?
             }
             // There is nothing to cancel: every operation has ended once the next can be read.
-            Operation::Cancel => return Ok(()),
-            Operation::Find
-            | Operation::EventReport
-            | Operation::Set
-            | Operation::Action
-            | Operation::Create
-            | Operation::Other(_) => {
+            (Operation::Cancel, _) => return Ok(()),
+            (
+                Operation::Find
+                | Operation::EventReport
+                | Operation::Set
+                | Operation::Action
+                | Operation::Create
+                | Operation::Other(_),
+                _,
+            ) => {
                 self.skip_data_set(context_id, request).await?;
                 Answer::Failure(Refusal::new(
                     Status::UnrecognizedOperation,
@@ -173,14 +189,13 @@ impl Association<'_> {
                 ))
             }
         };
-        let (status, comment) = match answer {
-            Answer::Success => (Status::Success, String::new()),
-            Answer::Failure(refusal) => {
-                self.intake.reports.refusals.count(Refused::Message, refusal.cause);
-                (refusal.status, refusal.comment)
+        let response = match answer {
+            Answer::Success => write_response(request, Status::Success, ""),
+            Answer::Failure(Refusal { status, cause, comment, error_id }) => {
+                self.intake.reports.refusals.count(Refused::Message, cause);
+                write_refusal(request, status, &comment, error_id)
             }
         };
-        let response = write_response(request, status, &comment);
         self.acceptor.send_command(context_id, &response, self.peer_max_pdu_length).await?;
         if request.operation == Operation::Store {
             let duration = self.asked_at.elapsed();

@@ -6,7 +6,7 @@ use crate::sink::NotKept;
 use dimse::Status;
 use store::StoreError;
 
-/// Why an instance is refused: the Status and the Error Comment of its C-STORE response.
+/// Why an instance or a list is refused: the Status and what else its response says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
     /// A failure Status.
@@ -15,13 +15,15 @@ pub(crate) struct Refusal {
     pub cause: &'static str,
     /// The Error Comment (0000,0902), which names no patient.
     pub comment: String,
+    /// The Error ID (0000,0903), where the service has one for this failure.
+    pub error_id: Option<u16>,
 }
 
 impl Refusal {
     /// A refusal with this Status and Error Comment.
     #[must_use]
     pub(crate) fn new(status: Status, cause: &'static str, comment: impl Into<String>) -> Self {
-        Self { status, cause, comment: comment.into() }
+        Self { status, cause, comment: comment.into(), error_id: None }
     }
 }
 

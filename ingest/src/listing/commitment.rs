@@ -1,20 +1,18 @@
 //! What a request for storage commitment names and what is reported on it (PS3.4 sections J.3.2 and J.3.3).
 
-use contract::event::{AssociationIdentity, InstancesListed, ListKind, ListedInstances};
-use contract::uid::{SopInstanceUid, is_legal_uid};
+use super::references::{
+    NotTaken, REFERENCED_SOP_CLASS_UID, REFERENCED_SOP_INSTANCE_UID, REFERENCED_SOP_SEQUENCE,
+    References, uid, unreadable,
+};
+use contract::event::{AssociationIdentity, InstancesListed, ListKind};
 use dimse::Status;
 use dimse::command::{Operation, Request};
 use dimse::data_set::{DataSet, Writer};
-use dimse::identifier::{Encoding, Unreadable};
-use jiff::Timestamp;
-use std::collections::BTreeMap;
+use dimse::identifier::Encoding;
 
 /// Storage Commitment Push Model SOP Class, and its well-known SOP Instance.
 pub(crate) const PUSH_MODEL: &str = "1.2.840.10008.1.20.1";
 const PUSH_MODEL_INSTANCE: &str = "1.2.840.10008.1.20.1.1";
-
-/// Longest data set of a request, in bytes: 10,000 instances with UIDs of 64 characters.
-pub(crate) const MAX_LENGTH: usize = 2 * 1024 * 1024;
 
 /// Action Type ID of a request for commitment.
 const REQUEST_COMMITMENT: u16 = 1;
@@ -24,14 +22,8 @@ const FAILURES_EXIST: u16 = 2;
 const NO_SUCH_INSTANCE: u16 = 0x0112;
 
 const TRANSACTION_UID: u32 = 0x0008_1195;
-const REFERENCED_SOP_SEQUENCE: u32 = 0x0008_1199;
-const REFERENCED_SOP_CLASS_UID: u32 = 0x0008_1150;
-const REFERENCED_SOP_INSTANCE_UID: u32 = 0x0008_1155;
 const FAILED_SOP_SEQUENCE: u32 = 0x0008_1198;
 const FAILURE_REASON: u32 = 0x0008_1197;
-
-/// Why a request is not taken: the Status of N-ACTION (PS3.7 section 10.1.4.1.10), and what to say.
-pub(crate) type NotTaken = (Status, &'static str);
 
 /// The list of a request for commitment.
 ///
@@ -39,8 +31,7 @@ pub(crate) type NotTaken = (Status, &'static str);
 /// When it is none, or names too many instances.
 pub(crate) fn list(
     request: &Request,
-    data_set: &[u8],
-    encoding: Encoding,
+    data_set: &DataSet<'_>,
     identity: &AssociationIdentity,
 ) -> Result<InstancesListed, NotTaken> {
     if request.sop_class_uid != PUSH_MODEL || request.sop_instance_uid != PUSH_MODEL_INSTANCE {
@@ -49,48 +40,16 @@ pub(crate) fn list(
     if request.type_id != Some(REQUEST_COMMITMENT) {
         return Err((Status::of(0x0123), "no such action of storage commitment"));
     }
-    let unreadable = |_: Unreadable| (Status::of(0x0110), "the data set can't be read");
-    let data_set = DataSet::new(data_set, encoding);
-    let transaction = data_set.text(TRANSACTION_UID).map_err(unreadable)?.unwrap_or_default();
-    if !is_legal_uid(transaction) {
+    let Some(transaction) = uid(data_set, TRANSACTION_UID)? else {
         return Err((Status::of(0x0115), "Transaction UID (0008,1195) is no UID"));
-    }
+    };
     let items = data_set.items(REFERENCED_SOP_SEQUENCE).map_err(unreadable)?;
-    if items.len() > InstancesListed::MAX_INSTANCES {
-        return Err((Status::of(0x0213), "more than 10,000 instances; ask for fewer at a time"));
+    if items.is_empty() {
+        return Err((Status::of(0x0120), "Referenced SOP Sequence (0008,1199) names no instance"));
     }
-    let mut by_class: BTreeMap<String, Vec<SopInstanceUid>> = BTreeMap::new();
-    for item in items {
-        let class = item.text(REFERENCED_SOP_CLASS_UID).map_err(unreadable)?.unwrap_or_default();
-        let uid = item.text(REFERENCED_SOP_INSTANCE_UID).map_err(unreadable)?.unwrap_or_default();
-        let is_uid = |text| is_legal_uid(text);
-        let Ok(uid) = SopInstanceUid::parse(uid) else {
-            return Err((Status::of(0x0115), "a Referenced SOP Instance UID is no UID"));
-        };
-        if !is_uid(class) || !is_uid(uid.as_str()) {
-            return Err((Status::of(0x0115), "a UID of the Referenced SOP Sequence is none"));
-        }
-        by_class.entry(class.to_owned()).or_default().push(uid);
-    }
-    let of_class = |(sop_class_uid, sop_instance_uids)| ListedInstances {
-        series_instance_uid: None,
-        sop_class_uid,
-        sop_instance_uids,
-    };
-    let listed = InstancesListed {
-        kind: ListKind::Commitment,
-        list_uid: transaction.to_owned(),
-        discontinued: false,
-        calling_ae_title: identity.calling_ae_title.clone(),
-        association_id: identity.association_id.clone(),
-        node_name: identity.node_name.clone(),
-        instances: by_class.into_iter().map(of_class).collect(),
-        listed_at: Timestamp::now(),
-    };
-    match listed.count() {
-        0 => Err((Status::of(0x0120), "Referenced SOP Sequence (0008,1199) names no instance")),
-        _ => Ok(listed),
-    }
+    let mut references = References::new(Status::of(0x0115));
+    references.add(None, &items)?;
+    references.finish(ListKind::Commitment, transaction, false, identity)
 }
 
 /// The request of a report that nothing of a list is committed to.
@@ -119,17 +78,9 @@ pub(crate) fn report(listed: &InstancesListed, encoding: Encoding) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::references::MAX_LENGTH;
+    use super::super::tests::identity;
     use super::*;
-
-    fn identity() -> AssociationIdentity {
-        AssociationIdentity {
-            association_id: "a".into(),
-            calling_ae_title: "MR1".into(),
-            called_ae_title: String::new(),
-            peer_address: String::new(),
-            node_name: "node".into(),
-        }
-    }
 
     fn request(type_id: u16) -> Request {
         let operation = Operation::Action;
@@ -150,7 +101,8 @@ mod tests {
     }
 
     fn read(type_id: u16, data_set: &[u8]) -> Result<InstancesListed, u16> {
-        let read = list(&request(type_id), data_set, Encoding::Implicit, &identity());
+        let data_set = DataSet::new(data_set, Encoding::Implicit);
+        let read = list(&request(type_id), &data_set, &identity());
         read.map_err(|(status, _)| status.code())
     }
 

@@ -64,7 +64,7 @@ pub(crate) struct Reporter {
 impl Reporter {
     /// `None` where nobody asks for commitments.
     pub(crate) fn of(listing: &Listing, settings: &Settings, metrics: &Metrics) -> Option<Self> {
-        if !listing.is_on() {
+        if !listing.reports() {
             return None;
         }
         let outcomes: Family<ByOutcome, Counter> = metrics.counters(

@@ -92,12 +92,6 @@ impl Senders {
         self.by_ae_title.values().any(|rules| rules.fetch_limit.is_some())
     }
 
-    /// Whether any peer may list instances.
-    #[must_use]
-    pub fn list(&self) -> bool {
-        self.lists
-    }
-
     /// Whether it matters how many instances the series of a sender has.
     #[must_use]
     pub fn count(&self, ae_title: &str) -> bool {

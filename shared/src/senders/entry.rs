@@ -3,6 +3,7 @@
 use super::{Ask, ReportTo};
 use crate::web_url::base_url;
 use completion::{Hint, OnDisagreement};
+use contract::event::ListKind;
 use jiff::SignedDuration;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
@@ -41,30 +42,40 @@ pub struct SenderEntry {
     /// Whether its instances are kept in the instance store, where there is one.
     #[serde(default = "kept")]
     pub keep: bool,
-    /// What its requests for storage commitment are answered with.
+    /// What its requests for storage commitment are taken for.
     #[serde(default)]
-    pub commitment: Commitment,
+    pub commitment: Lists,
+    /// What its notifications of the availability of instances are taken for.
+    #[serde(default)]
+    pub availability: Lists,
+    /// What its performed procedure steps are taken for.
+    #[serde(default)]
+    pub performed_steps: Lists,
     /// Where it takes the reports of storage commitment, once its association is closed; absent: nowhere.
     #[serde(default)]
     pub report_to: Option<ReportTo>,
 }
 
-/// What a request for storage commitment (PS3.4 J) is answered with.
+/// What the lists of instances are taken for that a source gives by one service.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Commitment {
-    /// Its presentation context is refused.
+pub enum Lists {
+    /// Nothing: the presentation context of the service is refused.
     #[default]
     Off,
-    /// The list is taken as evidence, and no instance is committed to.
+    /// Evidence of which instances there are. No more is promised: no instance is committed to.
     Evidence,
 }
 
 impl SenderEntry {
-    /// Whether it may list instances.
-    #[must_use]
-    pub fn lists(&self) -> bool {
-        self.commitment != Commitment::Off
+    /// By which services it may list instances.
+    pub fn lists(&self) -> impl Iterator<Item = ListKind> {
+        let services = [
+            (ListKind::Commitment, self.commitment),
+            (ListKind::Mpps, self.performed_steps),
+            (ListKind::Ian, self.availability),
+        ];
+        services.into_iter().filter(|(_, lists)| *lists == Lists::Evidence).map(|(kind, _)| kind)
     }
 }
 

@@ -12,7 +12,7 @@ mod report_to;
 pub use allow::{AllowList, Allowed, Caller, Fit, NotAllowed, User};
 pub use ask::{Ask, AskAt, AskTls};
 pub use certificate::{CertificateId, CertificateName};
-pub use entry::{Commitment, SenderEntry};
+pub use entry::{Lists, SenderEntry};
 pub use network::Network;
 pub use passcode::PasscodeHash;
 pub use report_to::ReportTo;
@@ -165,6 +165,7 @@ mod tests {
                 "[[source]]\nae_title = 'A'\ncommitment = 'kept'",
                 "line 3: commitment: unknown variant `kept`",
             ),
+            ("[[source]]\nae_title = 'A'\nperformed_steps = true", "line 3: performed_steps: "),
             ("[[sources]]\nae_title = 'A'", "line 1: unknown field `sources`"),
             ("[[allow]]", "line 1: an [[allow]] has to name"),
             (

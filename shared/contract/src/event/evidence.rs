@@ -271,12 +271,11 @@ impl Event for InstancesListed {
         Subject::instances_listed(&self.calling_ae_title)
     }
 
-    /// The same for each repetition of a list.
+    /// The same for each repetition of a list, and for whatever follows the end of a procedure step.
     fn id(&self) -> String {
         let Self { kind, list_uid, calling_ae_title, .. } = self;
-        let ending = if self.discontinued { "discontinued" } else { "listed" };
         let calling_ae = Token::ae_title(calling_ae_title);
-        format!("{}:{list_uid}:{}:{ending}", calling_ae.as_str(), kind.as_str())
+        format!("{}:{list_uid}:{}:listed", calling_ae.as_str(), kind.as_str())
     }
 
     fn time(&self) -> Timestamp {

@@ -207,7 +207,7 @@ fn listed_instances_and_what_is_known_of_a_series_read_as_their_golden_file() {
         listed_at: at("2026-02-03T04:05:07.5Z"),
     };
     agrees_with(&listed, include_str!("../../golden/instances_listed.json"));
-    assert_eq!((listed.count(), listed.id().as_str()), (2, "MR1:2.25.9:mpps:discontinued"));
+    assert_eq!((listed.count(), listed.id().as_str()), (2, "MR1:2.25.9:mpps:listed"));
     for kind in [ListKind::Commitment, ListKind::Mpps, ListKind::Ian] {
         let known = serde_json::to_value(EvidenceKind::from(kind)).unwrap();
         assert_eq!(known, kind.as_str(), "one word for both");
