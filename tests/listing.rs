@@ -132,6 +132,10 @@ async fn a_notification_of_all_that_is_here_completes_its_series_at_once() {
     assert_eq!((completion.reason, completion.instances_count), (Reason::Available, 3));
     let list = &completion.evidence[0];
     assert_eq!((list.kind, list.list_uid.as_deref()), (EvidenceKind::Ian, Some("2.25.7")));
+    let jetstream = async_nats::jetstream::new(collimator.nats.clone());
+    let stream = jetstream.get_stream("INSTANCES").await.unwrap();
+    assert!(stream.consumer_info("committer").await.is_err(), "nobody asks for a report");
+    assert!(!collimator.metrics().await.contains("collimator_commitment_reports"));
 }
 
 #[tokio::test]
@@ -192,6 +196,7 @@ async fn a_list_that_was_answered_with_success_outlives_its_receiver() {
     // Whoever is there at the end knows nothing of the beginning.
     let begins = json!([{ "is": "begins", "uid": "2.25.8", "status": "IN PROGRESS" }]);
     assert_eq!(lists(packages, services.dicom, begins).await, json!([[0, null, "2.25.8"]]));
+    assert!(!services.ingest.printed().contains("Doe"), "a patient's name is in the log");
     services.ingest.kill();
     services.start_ingest().await;
     services.indexer.kill();

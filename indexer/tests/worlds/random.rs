@@ -258,7 +258,7 @@ fn run(seed: u64, store: &mut dyn Store) -> (Vec<Announced>, Tally) {
     })
 }
 
-fn number(variable: &str) -> Option<u64> {
+pub fn number(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;
     Some(text.parse().unwrap_or_else(|_| panic!("{variable} must be a number")))
 }
