@@ -25,7 +25,8 @@ COPY shared/contract/Cargo.toml shared/contract/
 COPY shared/fake_issuer/Cargo.toml shared/fake_issuer/
 COPY shared/store/Cargo.toml shared/store/
 COPY shared/test_database/Cargo.toml shared/test_database/
-RUN for package in . api bench dimse fuzz indexer ingest shared shared/audit_export shared/catalog shared/character_sets shared/completion shared/contract shared/fake_issuer shared/store shared/test_database; do \
+COPY shared/version/Cargo.toml shared/version/
+RUN for package in . api bench dimse fuzz indexer ingest shared shared/audit_export shared/catalog shared/character_sets shared/completion shared/contract shared/fake_issuer shared/store shared/test_database shared/version; do \
         mkdir $package/src && touch $package/src/lib.rs && echo 'fn main() {}' >$package/src/main.rs; \
     done \
     && rm dimse/src/main.rs shared/src/main.rs shared/*/src/main.rs \
@@ -36,6 +37,9 @@ RUN for package in . api bench dimse fuzz indexer ingest shared shared/audit_exp
 COPY . .
 # A copied file keeps its time, which may lie before that of the empty packages; cargo would then take
 # those for up to date.
+# The commit and its day, for `collimator --version`: the repository is not in the build.
+ARG COLLIMATOR_COMMIT=""
+ARG COLLIMATOR_COMMIT_DATE=""
 RUN find . -path ./target -prune -o -name '*.rs' -exec touch {} + \
     && cargo build --release --locked --workspace --exclude bench --exclude fuzz --bins
 
@@ -61,5 +65,11 @@ ENV DATA_DIR=/data \
     API_ADDR=0.0.0.0:8000
 USER 10001:10001
 WORKDIR /data
+# The release workflow adds version, source and time.
+ARG COLLIMATOR_COMMIT=""
+LABEL org.opencontainers.image.title="Collimator" \
+    org.opencontainers.image.description="Receives DICOM, detects when each series is complete, and announces it" \
+    org.opencontainers.image.licenses="MIT OR Apache-2.0" \
+    org.opencontainers.image.revision="$COLLIMATOR_COMMIT"
 EXPOSE 11112 8000
 CMD ["collimator"]

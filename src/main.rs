@@ -31,7 +31,7 @@ const MAX_PASSCODE_LINE: u64 = 128 * 1024;
 /// Without a command it runs the whole pipeline: a C-STORE SCP, the indexer, the HTTP API, and an embedded
 /// nats-server unless NATS_URL names one.
 #[derive(Debug, Parser)]
-#[command(version, args_conflicts_with_subcommands = true)]
+#[command(version = version::VERSION, args_conflicts_with_subcommands = true)]
 struct Args {
     #[command(subcommand)]
     command: Option<Command>,

@@ -1,6 +1,6 @@
 //! What a shell and `man` know of the command line.
 
-use crate::harness::pipeline::COLLIMATOR;
+use crate::harness::pipeline::{COLLIMATOR, service};
 use crate::harness::tools::have;
 use std::process::Command;
 
@@ -41,6 +41,21 @@ fn other_shells_get_theirs() {
     }
     let unknown = Command::new(COLLIMATOR).args(["completions", "cmd"]).output().unwrap();
     assert_eq!(unknown.status.code(), Some(2));
+}
+
+#[tokio::test]
+async fn each_program_prints_its_version_and_the_commit_that_it_was_built_from() {
+    let git = Command::new("git").args(["log", "-1", "--format=%H %cs"]).output();
+    let commit = git.ok().filter(|it| it.status.success()).map(|it| it.stdout).unwrap_or_default();
+    let commit = String::from_utf8(commit).unwrap();
+    let version = match commit.trim().split_once(' ') {
+        Some((id, day)) => format!("{} ({} {day})", env!("CARGO_PKG_VERSION"), &id[..7]),
+        None => env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    for name in ["collimator", "ingest", "indexer", "api"] {
+        let output = Command::new(service(name).await).arg("--version").output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{name} {version}\n"));
+    }
 }
 
 #[test]

@@ -21,7 +21,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Serves the catalogue over HTTP: complete series, health, and their documentation.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version = version::VERSION)]
 struct Args {
     #[command(flatten)]
     api: Settings,

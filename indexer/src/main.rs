@@ -33,7 +33,7 @@ const PARTIAL: u8 = 3;
 
 /// Turns instance events into complete series: writes the catalogue and announces what is complete.
 #[derive(Debug, Parser)]
-#[command(version, args_conflicts_with_subcommands = true)]
+#[command(version = version::VERSION, args_conflicts_with_subcommands = true)]
 struct Args {
     #[command(subcommand)]
     command: Option<Command>,

@@ -17,7 +17,7 @@ use std::process::ExitCode;
 
 /// Receives DICOM instances (C-STORE, C-ECHO) and publishes one durable event for each.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version = version::VERSION)]
 struct Args {
     #[command(flatten)]
     ingest: Settings,
