@@ -28,6 +28,14 @@ postgres FILTER="":
 ci:
     .ci/run
 
+# The packages of a release, in target/dist; `just dist dev` packs debug programs
+dist PROFILE="release":
+    PROFILE={{PROFILE}} deploy/packages/build
+
+# Installs and removes the .deb of `just dist` on a copy of this machine, as root
+try-deb:
+    deploy/packages/try-deb target/dist/*.deb
+
 # How fast it is beside its peers
 bench:
     cargo run --release -p bench -- all
