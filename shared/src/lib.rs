@@ -6,6 +6,7 @@ pub mod admin;
 pub mod audit;
 #[cfg(feature = "http-client")]
 pub mod client_tls;
+pub mod config;
 pub mod connection_limit;
 pub mod dead;
 pub mod disk;

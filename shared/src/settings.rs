@@ -1,22 +1,24 @@
-//! The settings that services have in common, and how any of them is read: a flag, else the
-//! environment variable of the same name, else the default. A bad value stops the start.
+//! The settings that services have in common, and how values of settings are written.
 
 use crate::nats_url::NatsUrl;
 use crate::nats_user::NatsUser;
 use crate::nats_version::OldNats;
 use anyhow::anyhow;
 use bytesize::ByteSize;
-use clap::{Arg, Args, Command, Parser, ValueEnum};
+use clap::{Args, ValueEnum};
 use serde::de::DeserializeOwned;
-use std::ffi::OsStr;
-use std::io::Write as _;
-use std::process::ExitCode;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Settings of every program of the pipeline.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Health, logging and shutdown")]
 pub struct CommonSettings {
+    /// TOML file of settings, as written by `collimator config init`; flags and environment variables override it
+    /// [default: none]
+    #[arg(long, help_heading = None::<&str>, env = "COLLIMATOR_CONFIG", value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+
     /// Log level: `error`, `warn`, `info`, `debug`, `trace`, or directives such as
     /// `info,ingest=debug`
     #[arg(long, env = "RUST_LOG", default_value = "info", global = true)]
@@ -181,64 +183,10 @@ pub fn size(text: &str) -> Result<ByteSize, String> {
     }
 }
 
-/// Reads the program's settings from its flags and its environment.
-///
-/// # Errors
-/// The exit code to end with: the error is printed in one line by then, or the help or
-/// version that was asked for.
-pub fn read<A: Parser>() -> Result<A, ExitCode> {
-    if let Some(name) = empty_variable(&A::command()) {
-        eprintln!("{name} is empty: give it a value, or do not set it");
-        return Err(ExitCode::from(2));
-    }
-    A::try_parse().map_err(|error| {
-        if !error.use_stderr() {
-            // Who reads it may have seen enough of it.
-            let _ = write!(std::io::stdout(), "{error}");
-            return ExitCode::SUCCESS;
-        }
-        eprintln!("{}", one_line(&error.to_string()));
-        ExitCode::from(2)
-    })
-}
-
-/// Variables whose value may be empty: what stands before a scope may be nothing, and the other one is not
-/// ours alone.
-const MAY_BE_EMPTY: [&str; 2] = ["OIDC_SCOPE_PREFIX", "RUST_LOG"];
-
-/// A variable of the program that is set to nothing. It may have been meant to keep somebody out, so it is
-/// neither taken for a value nor for one that is not set.
-fn empty_variable(command: &Command) -> Option<String> {
-    let mut names = command.get_arguments().filter_map(Arg::get_env);
-    let is_empty = |name: &&OsStr| {
-        MAY_BE_EMPTY.iter().all(|other| other != name)
-            && std::env::var_os(name).is_some_and(|value| value.is_empty())
-    };
-    let name = names.find(is_empty).map(|name| name.display().to_string());
-    name.or_else(|| command.get_subcommands().find_map(empty_variable))
-}
-
-/// Clap's message without its hints: all of the first paragraph, in one line. It repeats the value, so what
-/// stands before an `@` there, which may be a password, is left out.
-fn one_line(message: &str) -> String {
-    let paragraph = message.split("\n\n").next().unwrap_or(message);
-    let words = paragraph.split_whitespace().map(|word| {
-        let servers = word.split(',').map(|server| {
-            let (scheme, rest) = server.split_once("://").unwrap_or(("", server));
-            match rest.rsplit_once('@') {
-                Some((_, host)) if scheme.is_empty() => format!("...@{host}"),
-                Some((_, host)) => format!("{scheme}://...@{host}"),
-                None => server.to_owned(),
-            }
-        });
-        servers.collect::<Vec<_>>().join(",")
-    });
-    words.collect::<Vec<_>>().join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::Parser;
 
     #[test]
     fn a_duration_has_a_unit_and_is_not_zero() {
@@ -276,36 +224,5 @@ mod tests {
         for bad in ["", "-1", "many", "99999999999999999999"] {
             assert!(size(bad).is_err(), "{bad:?}");
         }
-    }
-
-    #[test]
-    fn a_wrong_setting_shows_no_password() {
-        #[derive(Debug, Parser)]
-        struct Program {
-            #[command(flatten)]
-            nats: NatsSettings,
-        }
-        for url in ["http://u:sesame@a", "nats://u:sesame@a:99999,u:sesame@b", "u:sesame@a:b"] {
-            let error = Program::try_parse_from(["x", "--nats-url", url]).unwrap_err();
-            let line = one_line(&error.to_string());
-            assert!(line.contains("--nats-url") && !line.contains("sesame"), "{line}");
-        }
-    }
-
-    #[test]
-    fn a_wrong_setting_is_one_clear_line() {
-        #[derive(Debug, Parser)]
-        struct Program {
-            #[command(flatten)]
-            common: CommonSettings,
-        }
-        let error = Program::try_parse_from(["x", "--shutdown-grace", "soon"]).unwrap_err();
-        let line = one_line(&error.to_string());
-        assert!(line.contains("'soon' for '--shutdown-grace"), "{line}");
-        assert!(!line.contains('\n'));
-        let error = Program::try_parse_from(["x", "--no-such-flag"]).unwrap_err();
-        assert!(one_line(&error.to_string()).contains("--no-such-flag"));
-        let defaults = Program::try_parse_from(["x"]).unwrap();
-        assert_eq!(defaults.common.shutdown_grace, Duration::from_secs(10));
     }
 }

@@ -1,7 +1,8 @@
 //! How a program of the pipeline runs and ends: one order for all of them, and a stop that is a
 //! token handed down.
 
-use crate::settings::{self, CommonSettings};
+use crate::config;
+use crate::settings::CommonSettings;
 use crate::sighup::Sighup;
 use crate::telemetry;
 use anyhow::{Context, bail};
@@ -72,7 +73,7 @@ where
         eprintln!("error: {error:#}");
         return ExitCode::FAILURE;
     }
-    let args: A = match settings::read() {
+    let args: A = match config::read() {
         Ok(args) => args,
         Err(code) => return code,
     };
