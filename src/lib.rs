@@ -3,6 +3,7 @@
 
 pub mod catalog_copy;
 pub mod check_config;
+pub mod config;
 mod disk;
 pub mod doctor;
 pub mod embedded_nats;

@@ -5,6 +5,7 @@ use api::auth::tokens::{self, NewToken};
 use clap::{CommandFactory, Parser, Subcommand};
 use collimator::catalog_copy::{self, CatalogCommand};
 use collimator::check_config;
+use collimator::config::{self, ConfigCommand};
 use collimator::doctor::{self, DoctorSettings};
 use collimator::embedded_nats::guard_if_asked;
 use collimator::manual::{self, CompletionsSettings, ManSettings};
@@ -49,6 +50,9 @@ enum Command {
     Demo(Box<PipelineSettings>),
     /// Check the settings and the files that they name, and print who may send
     CheckConfig(Box<PipelineSettings>),
+    /// Write a settings file, or print the settings and where each is from
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Hash a passcode, read from standard input, for SOURCES_FILE
     HashPasscode,
     /// Print the pseudonyms of the patients on standard input, one a line: PatientID, and after a TAB
@@ -127,11 +131,15 @@ async fn run(args: Args, shutdown: Shutdown) -> anyhow::Result<ExitCode> {
             .await?;
         }
         Some(Command::CheckConfig(settings)) => {
+            if let Some(file) = &args.common.config {
+                println!("Settings are read from {}.", file.display());
+            }
             if let Err(problems) = check_config::check(&settings, &mut io::stdout())? {
                 problems.iter().for_each(|problem| eprintln!("error: {problem}"));
                 return Ok(ExitCode::FAILURE);
             }
         }
+        Some(Command::Config(command)) => return config::run(&command, Args::command()),
         Some(Command::HashPasscode) => println!("{}", hash_passcode()?),
         Some(Command::Pseudonym(command)) => {
             command.run(&mut io::stdin().lock(), &mut io::stdout().lock())?;
@@ -207,7 +215,8 @@ mod tests {
 
     #[test]
     fn the_settings_page_has_every_setting_with_its_default() {
-        let rows: Vec<_> = include_str!("../docs/settings.md").lines().collect();
+        let page = include_str!("../docs/settings.md");
+        let rows: Vec<_> = page.lines().collect();
         for argument in Args::command().get_arguments() {
             let Some(variable) = argument.get_env().and_then(|name| name.to_str()) else {
                 continue;
@@ -215,6 +224,11 @@ mod tests {
             let start = format!("| `{variable}` | ");
             let row = rows.iter().find(|row| row.starts_with(&start));
             let row = row.unwrap_or_else(|| panic!("{variable} is not in docs/settings.md"));
+            if let Some(heading) = argument.get_help_heading() {
+                let above = page.split(row).next().unwrap_or_default();
+                let own = above.rsplit("\n## ").next().and_then(|section| section.lines().next());
+                assert_eq!(own, Some(heading), "the heading of {variable}");
+            }
             for default in argument.get_default_values().iter().filter_map(|value| value.to_str()) {
                 let cell = row.split(" | ").nth(1).unwrap_or_default();
                 assert!(cell.contains(&format!("`{default}`")), "{variable}={default}: {row}");

@@ -21,6 +21,7 @@ mod cluster_chaos;
 mod clustering;
 mod committing;
 mod completing;
+mod configuring;
 mod containers;
 mod copying;
 mod damaged_consumers;

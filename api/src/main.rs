@@ -33,7 +33,7 @@ struct Args {
     catalog: CatalogSettings,
     /// Where receivers keep instances, for DICOMweb clients to retrieve: `none`, `file://` and the path of a folder, or
     /// `s3://`, a bucket and a prefix
-    #[arg(long, env = "STORE_URL", default_value = "none")]
+    #[arg(long, help_heading = "Instance store", env = "STORE_URL", default_value = "none")]
     store_url: StoreUrl,
     #[command(flatten)]
     s3: S3Settings,

@@ -70,7 +70,7 @@ pub struct Settings {
     pub auth: AuthSettings,
 
     /// TOML file of webhooks, which receive completions by HTTP POST [default: none]
-    #[arg(long, env = "WEBHOOKS_FILE")]
+    #[arg(long, help_heading = "HTTP API", env = "WEBHOOKS_FILE")]
     pub webhooks_file: Option<PathBuf>,
 
     /// Settings of the Audit Record Repository.

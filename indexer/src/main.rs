@@ -7,6 +7,7 @@ use contract::subject::Service;
 use indexer::replay::{self, ReplaySettings};
 use indexer::restore::{self, RestoreSettings};
 use indexer::{Indexer, Settings};
+use shared::admin::{self, AdminSettings};
 use shared::audit::AuditSettings;
 use shared::health::Health;
 use shared::metrics::Metrics;
@@ -15,8 +16,7 @@ use shared::senders::SendersSettings;
 use shared::settings::{CommonSettings, NatsSettings, StreamSettings};
 use shared::sighup::Sighup;
 use shared::web_url::base_url;
-use shared::{admin, shutdown, stream};
-use std::net::SocketAddr;
+use shared::{shutdown, stream};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use store::StoreSettings;
@@ -30,6 +30,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// What `replay` exits with when something is missing from what it has made. (2 is of a wrong argument.)
 const PARTIAL: u8 = 3;
+
+/// Where health checks are answered, unless ADMIN_ADDR says otherwise.
+const ADMIN_PORT: u16 = 9102;
 
 /// Turns instance events into complete series: writes the catalogue and announces what is complete.
 #[derive(Debug, Parser)]
@@ -47,7 +50,7 @@ struct Args {
     store: StoreSettings,
     /// Where clients reach the API, for the `RetrieveURL` of events about series that are kept: `https://HOST`, with a path
     /// if a proxy adds one [default: none, events have no such URL]
-    #[arg(long, env = "PUBLIC_URL", value_parser = base_url)]
+    #[arg(long, help_heading = "HTTP API", env = "PUBLIC_URL", value_parser = base_url)]
     public_url: Option<Url>,
     #[command(flatten)]
     nats: NatsSettings,
@@ -55,9 +58,8 @@ struct Args {
     streams: StreamSettings,
     #[command(flatten)]
     audit: AuditSettings,
-    /// Where to answer health checks and give metrics
-    #[arg(long, env = "ADMIN_ADDR", default_value = "127.0.0.1:9102")]
-    admin_addr: SocketAddr,
+    #[command(flatten)]
+    admin: AdminSettings,
     #[command(flatten)]
     common: CommonSettings,
 }
@@ -115,7 +117,10 @@ async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<ExitCode> {
             None => Ok(()),
         }
     };
-    tokio::try_join!(admin::serve(args.admin_addr, health.clone(), metrics, stop.clone()), serve)?;
+    tokio::try_join!(
+        admin::serve(args.admin.addr_or(ADMIN_PORT), health.clone(), metrics, stop.clone()),
+        serve
+    )?;
     Ok(ExitCode::SUCCESS)
 }
 

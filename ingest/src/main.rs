@@ -3,6 +3,7 @@
 use clap::Parser;
 use contract::subject::Service;
 use ingest::{Ingest, Settings, StowSettings};
+use shared::admin::{self, AdminSettings};
 use shared::audit::AuditSettings;
 use shared::durability::{MonitorSettings, verify};
 use shared::health::Health;
@@ -11,9 +12,11 @@ use shared::nodes::Node;
 use shared::senders::SendersSettings;
 use shared::settings::{CommonSettings, NatsSettings, StreamSettings};
 use shared::shutdown::{self, Shutdown};
-use shared::{admin, stream};
-use std::net::SocketAddr;
+use shared::stream;
 use std::process::ExitCode;
+
+/// Where health checks are answered, unless ADMIN_ADDR says otherwise.
+const ADMIN_PORT: u16 = 9101;
 
 /// Receives DICOM instances (C-STORE, C-ECHO) and publishes one durable event for each.
 #[derive(Debug, Parser)]
@@ -33,9 +36,8 @@ struct Args {
     streams: StreamSettings,
     #[command(flatten)]
     audit: AuditSettings,
-    /// Where to answer health checks and give metrics
-    #[arg(long, env = "ADMIN_ADDR", default_value = "127.0.0.1:9101")]
-    admin_addr: SocketAddr,
+    #[command(flatten)]
+    admin: AdminSettings,
     #[command(flatten)]
     common: CommonSettings,
 }
@@ -75,7 +77,12 @@ async fn run(args: Args, shutdown: Shutdown) -> anyhow::Result<ExitCode> {
             }
         }
     };
-    let admin = admin::serve(args.admin_addr, health.clone(), metrics, shutdown.stop.clone());
+    let admin = admin::serve(
+        args.admin.addr_or(ADMIN_PORT),
+        health.clone(),
+        metrics,
+        shutdown.stop.clone(),
+    );
     tokio::try_join!(admin, serve)?;
     Ok(ExitCode::SUCCESS)
 }

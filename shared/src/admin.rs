@@ -4,15 +4,34 @@
 use crate::health::{self, Health};
 use crate::metrics::{self, Metrics};
 use anyhow::Context;
+use clap::Args;
 use poem::listener::TcpAcceptor;
 use poem::{Route, Server};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 /// How long answers that have begun may take after a stop.
 const DRAIN: Duration = Duration::from_secs(1);
+
+/// Where a service without HTTP of its own answers.
+#[derive(Debug, Clone, Copy, Args)]
+#[command(next_help_heading = "Health, logging and shutdown")]
+pub struct AdminSettings {
+    /// Address and port of health checks and metrics
+    /// [default: 127.0.0.1:9101 in ingest, 127.0.0.1:9102 in indexer]
+    #[arg(long, env = "ADMIN_ADDR")]
+    admin_addr: Option<SocketAddr>,
+}
+
+impl AdminSettings {
+    /// The address; by default this port on loopback.
+    #[must_use]
+    pub fn addr_or(&self, port: u16) -> SocketAddr {
+        self.admin_addr.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, port).into())
+    }
+}
 
 /// Serves until `stop`.
 ///

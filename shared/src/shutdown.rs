@@ -83,6 +83,9 @@ where
         eprintln!("error: {error:#}");
         return ExitCode::from(2);
     }
+    if let Some(file) = &common.config {
+        tracing::info!(file = %file.display(), "settings file read");
+    }
     let ended = runtime.block_on(async {
         let shutdown = on_signal(drain)?;
         run_until_stopped(run(args, shutdown.clone()), &shutdown.stop, grace).await

@@ -33,8 +33,9 @@ impl Known {
         match self.0.get(key) {
             Some(own) if table == Some(*own) => Ok(()),
             Some(own) => bail!("{key} belongs in the table [{own}]"),
+            // A secret, above all.
             None if self.0.contains_key(format!("{key}_file").as_str()) => {
-                bail!("{key} is a secret: write it to a file of its own, and set {key}_file")
+                bail!("{key} is not set here: set {key}_file to the path of a file that has it")
             }
             None => bail!("unknown setting {key}; did you mean {}?", nearest(key, self.0.keys())),
         }

@@ -168,7 +168,7 @@ fn what_is_not_understood_is_refused_with_its_line_and_key() {
         ("[health]\nlimit = 1", "line 2: limit belongs in the table [parts]"),
         (
             "[nats]\nnats_password = 'sesame'",
-            "line 2: nats_password is a secret: write it to a file of its own, and set nats_password_file",
+            "line 2: nats_password is not set here: set nats_password_file to the path of a file",
         ),
         ("[parts]\nlimit = 1.5", "line 2: limit must be a string, an integer, "),
         ("[parts.limit]\nx = 1", "line 1: limit must be a string, an integer, "),

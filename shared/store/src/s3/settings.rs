@@ -13,6 +13,7 @@ const FORM: &str = "write it like `s3://bucket/prefix`";
 
 /// Settings of S3, which mean nothing where `STORE_URL` is none of `s3://`.
 #[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Instance store")]
 pub struct S3Settings {
     /// The endpoint of the object storage of STORE_URL=s3://..., as `https://s3.example.org` [default: that of AWS]
     #[arg(long, env = "AWS_ENDPOINT_URL")]
