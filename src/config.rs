@@ -78,7 +78,7 @@ fn describe(settings: &[Setting]) -> String {
             let _ = match value {
                 Some(_) if *is_secret => writeln!(text, "#{key} = (hidden) # {origin}"),
                 Some(value) => writeln!(text, "{key} = {value} # {origin}"),
-                None => writeln!(text, "#{key} = # {origin}"),
+                None => writeln!(text, "#{key} = \"\" # {origin}"),
             };
         }
     }
@@ -199,7 +199,7 @@ mod tests {
         assert_eq!(
             describe(&settings),
             "[health_logging_and_shutdown]\na = \"b\" # file, line 3\n\
-             #c = (hidden) # file, line 3\n#d = # file, line 3\n"
+             #c = (hidden) # file, line 3\n#d = \"\" # file, line 3\n"
         );
     }
 }

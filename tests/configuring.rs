@@ -18,13 +18,18 @@ fn printed(output: &Output) -> String {
 #[tokio::test]
 async fn the_pipeline_runs_as_its_file_says() {
     let folder = tempfile::tempdir().unwrap();
-    let text = "[catalogue]\ndata_dir = 'elsewhere'\n\
-                [nats]\nnats_addr = '127.0.0.1:0'\ninstances_max_bytes = '64MiB'\n\
-                [dicom_receiver]\ndicom_addr = '127.0.0.1:0'\nae_title = 'FROM_FILE'\ncheck_called_ae = true\n\
-                [completeness]\nquiet_period = '1s'\nsettle_period = '50ms'\n\
-                [http_api]\napi_addr = '127.0.0.1:0'\n[health_logging_and_shutdown]\nlog_format = 'json'\n";
-    std::fs::write(folder.path().join("collimator.toml"), text).unwrap();
-    let file = [("COLLIMATOR_CONFIG", "collimator.toml".to_owned())];
+    let data = folder.path().join("data");
+    let text = format!(
+        "[catalogue]\ndata_dir = '{}'\n\
+         [nats]\nnats_addr = '127.0.0.1:0'\ninstances_max_bytes = '64MiB'\n\
+         [dicom_receiver]\ndicom_addr = '127.0.0.1:0'\nae_title = 'FROM_FILE'\ncheck_called_ae = true\n\
+         [completeness]\nquiet_period = '1s'\n\
+         [http_api]\napi_addr = '127.0.0.1:0'\n",
+        data.display()
+    );
+    let path = folder.path().join("collimator.toml");
+    std::fs::write(&path, text).unwrap();
+    let file = [("COLLIMATOR_CONFIG", path.display().to_string())];
     let mut process = Process::start(Path::new(COLLIMATOR), folder.path(), &file);
     let word_after = |start: &'static str| {
         move |line: &str| {
@@ -38,7 +43,7 @@ async fn the_pipeline_runs_as_its_file_says() {
     let api = process.says("where its API is", word_after("API    ")).await;
     let nats = process.says("where its broker is", word_after("NATS   ")).await;
     let ends = Ends::new(dicom, api, nats).await;
-    assert!(folder.path().join("elsewhere/catalog.db").exists());
+    assert!(data.join("catalog.db").exists());
 
     let study = SyntheticStudy::new().series("MR", 2);
     let paths = study.write_to(&folder.path().join("study")).unwrap();
