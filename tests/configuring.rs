@@ -69,10 +69,8 @@ fn the_file_that_is_written_has_the_defaults_and_shows_what_overrides_them() {
 
     // Each default, as it would stand there without its `#`.
     let is_default = |line: &&str| {
-        line.starts_with('#')
-            && !line.starts_with("# ")
-            && !line.ends_with("\"\"")
-            && !line.ends_with("[]")
+        let is_setting = line.starts_with('#') && !line.starts_with("# ") && line.contains(" = ");
+        is_setting && !line.ends_with("\"\"") && !line.ends_with("[]")
     };
     let uncommented = |line: &str| match Some(line).filter(is_default) {
         Some(line) => format!("{}\n", &line[1..]),
