@@ -42,7 +42,7 @@ struct Program {
 
 #[derive(Debug, clap::Subcommand)]
 enum Other {
-    Look(Parts),
+    Look(Box<Parts>),
     Print { words: Vec<String> },
 }
 
