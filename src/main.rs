@@ -1,6 +1,6 @@
 //! `collimator`: the whole pipeline in one process, and the commands around it.
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use api::auth::tokens::{self, NewToken};
 use clap::{CommandFactory, Parser, Subcommand};
 use collimator::catalog_copy::{self, CatalogCommand};
@@ -95,8 +95,7 @@ impl Args {
     /// for more.
     fn common(&self) -> CommonSettings {
         let mut common = self.common.clone();
-        let runs = self.serves() || matches!(self.command, Some(Command::Send(_)));
-        if !runs && common.rust_log == "info" {
+        if !self.serves() && common.rust_log == "info" {
             "warn".clone_into(&mut common.rust_log);
         }
         common
@@ -117,7 +116,19 @@ impl Args {
     }
 }
 
+/// What the pipeline fails with goes to the log. A command answers the person who gave it.
 async fn run(args: Args, shutdown: Shutdown) -> anyhow::Result<ExitCode> {
+    let serves = args.serves();
+    match carry_out(args, shutdown).await {
+        Err(error) if !serves => {
+            eprintln!("error: {error:#}");
+            Ok(ExitCode::FAILURE)
+        }
+        ended => ended,
+    }
+}
+
+async fn carry_out(args: Args, shutdown: Shutdown) -> anyhow::Result<ExitCode> {
     let stop = shutdown.stop.clone();
     if !args.serves() {
         Sighup::listen()?.stops(&stop);
@@ -177,7 +188,9 @@ async fn run(args: Args, shutdown: Shutdown) -> anyhow::Result<ExitCode> {
         Some(Command::Send(settings)) => {
             let report = tokio::select! {
                 report = send::run(*settings) => report?,
-                () = stop.cancelled() => return Ok(ExitCode::FAILURE),
+                () = stop.cancelled() => bail!(
+                    "interrupted; what was stored before stays. Send the same again for the rest: no instance is counted twice"
+                ),
             };
             if !report.is_complete() {
                 return Ok(ExitCode::FAILURE);

@@ -11,6 +11,7 @@ use async_nats::jetstream;
 use bytesize::ByteSize;
 use catalog::{CatalogReader, CatalogSettings};
 use clap::Args;
+use console::style;
 use contract::subject::Service;
 use indexer::Indexer;
 use ingest::Ingest;
@@ -318,31 +319,27 @@ impl Addresses {
         format!("{}://{}", self.api_scheme, here(self.api))
     }
 
-    /// What to tell people who have just started the pipeline.
+    /// What to tell people who have just started the pipeline: one line for each service, in colour on a terminal.
     #[must_use]
     pub fn welcome(&self) -> String {
-        let (api, ae) = (self.api_url(), &self.ae_title);
-        let mut dicom = String::new();
+        let (api, ae, nats) = (self.api_url(), &self.ae_title, &self.nats);
+        let mut lines =
+            format!("{}; Ctrl-C ends it.\n\n", style("Collimator is ready").green().bold());
+        let mut line = |service: &str, place: &str| {
+            lines += &format!("  {:6} {place}\n", style(service).bold());
+        };
         if let Some(listens) = self.dicom {
             let (ip, port) = (here(listens).ip(), listens.port());
-            dicom += &format!(
-                "  DICOM  {ae} on {listens}      dcmsend -aec {ae} {ip} {port} --scan-directories \
-                 --recurse FOLDER\n"
-            );
+            let send = format!("dcmsend -aec {ae} {ip} {port} --scan-directories --recurse FOLDER");
+            line("DICOM", &format!("{ae} on {listens}      {send}"));
         }
         if let Some(listens) = self.dicom_tls {
-            dicom += &format!("  TLS    {ae} on {listens}      DICOM over TLS\n");
+            line("TLS", &format!("{ae} on {listens}      DICOM over TLS"));
         }
-        format!(
-            "Collimator is ready; Ctrl-C ends it.
-
-{dicom}  API    {api}      docs: {api}/docs      series: {api}/series
-  NATS   {nats}      nats sub --server {nats} 'dicom.>'
-  data   {data}
-",
-            nats = self.nats,
-            data = self.data_dir.display(),
-        )
+        line("API", &format!("{api}      docs: {api}/docs      series: {api}/series"));
+        line("NATS", &format!("{nats}      nats sub --server {nats} 'dicom.>'"));
+        line("data", &self.data_dir.display().to_string());
+        lines
     }
 }
 

@@ -1,6 +1,6 @@
 //! Starting and stopping: one clear line for what is wrong, nothing left behind.
 
-use crate::harness::pipeline::{COLLIMATOR, Process};
+use crate::harness::pipeline::{COLLIMATOR, Process, free_addr, test_settings, with};
 use crate::harness::tls::Authority;
 use crate::harness::{Collimator, eventually};
 use collimator::synthetic::SyntheticStudy;
@@ -144,6 +144,53 @@ async fn an_interrupt_ends_everything_in_order() {
     collimator.process.signal("INT");
     assert_eq!(collimator.process.ended().await, Some(0), "{}", collimator.process.printed());
     assert!(!is_alive(children[0]), "the nats-server is gone with it");
+    let printed = collimator.process.printed();
+    for chatter in ["async_nats", "poem::", "WARN"] {
+        assert!(!printed.contains(chatter), "{chatter}: {printed}");
+    }
+}
+
+#[tokio::test]
+async fn a_nats_that_can_not_be_reached_is_one_line_that_names_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let nowhere = format!("nats://{}", free_addr());
+    let settings = with(test_settings(folder.path()), &[("NATS_URL", &nowhere)]);
+    let mut process = Process::start(Path::new(COLLIMATOR), folder.path(), &settings);
+    let names_it = |line: &str| (line.contains("WARN") && line.contains(&nowhere)).then_some(());
+    process.says("which NATS it can't reach", names_it).await;
+    process.signal("INT");
+    assert_eq!(process.ended().await, Some(0), "{}", process.printed());
+}
+
+#[tokio::test]
+async fn what_a_first_sender_gets_wrong_is_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("letter.txt"), "no instance").unwrap();
+    let study = SyntheticStudy::new().series("MR", 1);
+    study.write_to(&folder.path().join("good")).unwrap();
+    let nobody = free_addr().to_string();
+    let send = |paths: &str| run(folder.path(), &[], &["send", "--to", &nobody, paths]);
+    for (sent, said) in [
+        (send("letter.txt"), "letter.txt: cannot be sent: not a DICOM Part 10 file"),
+        (send("nowhere"), "nowhere: cannot be sent: No such file"),
+        (send("good"), &*format!("error: cannot connect to {nobody}")),
+    ] {
+        let lines = String::from_utf8_lossy(&sent.stderr).into_owned();
+        assert!(lines.lines().count() == 1 && lines.contains(said), "{lines}");
+        assert_eq!(sent.status.code(), Some(1));
+    }
+
+    // A receiver that takes the connection and never answers.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = silent.local_addr().unwrap().to_string();
+    let arguments = ["send", "--to", &to, "good"];
+    let mut process = Process::start_with(Path::new(COLLIMATOR), &arguments, folder.path(), &[]);
+    let accepted = tokio::task::spawn_blocking(move || silent.accept()).await.unwrap().unwrap();
+    process.signal("INT");
+    assert_eq!(process.ended().await, Some(1));
+    let printed = process.printed();
+    assert!(printed.lines().count() == 1 && printed.contains("error: interrupted"), "{printed}");
+    drop(accepted);
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ pub async fn connect(
     stop: &CancellationToken,
 ) -> anyhow::Result<Option<Client>> {
     let mut pause = CONNECT_PAUSE.0;
-    let options = settings.user.introduce(options(name, part.clone()))?;
+    let options = settings.user.introduce(options(name, part.clone(), stop.clone()))?;
     let client = loop {
         let options = options.clone();
         let error = tokio::select! {
@@ -39,7 +39,14 @@ pub async fn connect(
             () = stop.cancelled() => return Ok(None),
         };
         part.not_ready(format!("NATS can't be reached: {error}"));
-        tracing::warn!(%error, "NATS can't be reached; trying again (see NATS_URL and NATS_USER)");
+        // At the first try, and then now and then.
+        if pause == CONNECT_PAUSE.0 || pause == CONNECT_PAUSE.1 {
+            tracing::warn!(
+                %error,
+                "NATS can't be reached at {}; trying again: start nats-server there, or see NATS_URL and NATS_USER",
+                settings.nats_url
+            );
+        }
         tokio::select! {
             () = tokio::time::sleep(pause) => pause = (pause * 2).min(CONNECT_PAUSE.1),
             () = stop.cancelled() => {}
@@ -57,15 +64,17 @@ pub async fn connect(
     Ok(Some(client))
 }
 
-fn options(name: &str, part: Part) -> ConnectOptions {
+/// `stop` is that of [`connect`]: from then on the broker may go first.
+fn options(name: &str, part: Part, stop: CancellationToken) -> ConnectOptions {
     let options = ConnectOptions::new().name(name).ping_interval(PING_INTERVAL);
     options.event_callback(move |event| {
-        let part = part.clone();
+        let (part, stopping) = (part.clone(), stop.is_cancelled());
         async move {
             match event {
                 async_nats::Event::Connected => part.ready(),
                 async_nats::Event::Disconnected => part.not_ready("NATS is disconnected"),
                 async_nats::Event::Closed => tracing::debug!("NATS: closed"),
+                event if stopping => tracing::debug!("NATS: {event}"),
                 event => tracing::warn!("NATS: {event}"),
             }
         }
