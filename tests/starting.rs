@@ -2,7 +2,7 @@
 
 use crate::harness::pipeline::{COLLIMATOR, Process, free_addr, test_settings, with};
 use crate::harness::tls::Authority;
-use crate::harness::{Collimator, eventually};
+use crate::harness::{Collimator, DEADLINE, eventually};
 use collimator::synthetic::SyntheticStudy;
 use std::net::TcpListener;
 use std::path::Path;
@@ -181,11 +181,12 @@ async fn what_a_first_sender_gets_wrong_is_one_line() {
     }
 
     // A receiver that takes the connection and never answers.
-    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let to = silent.local_addr().unwrap().to_string();
-    let arguments = ["send", "--to", &to, "good"];
+    let good = folder.path().join("good");
+    let arguments = ["send", "--to", &to, good.to_str().unwrap()];
     let mut process = Process::start_with(Path::new(COLLIMATOR), &arguments, folder.path(), &[]);
-    let accepted = tokio::task::spawn_blocking(move || silent.accept()).await.unwrap().unwrap();
+    let accepted = tokio::time::timeout(DEADLINE, silent.accept()).await.unwrap().unwrap();
     process.signal("INT");
     assert_eq!(process.ended().await, Some(1));
     let printed = process.printed();
