@@ -39,7 +39,7 @@ use shared::audit::{AuditSettings, Auditor};
 use shared::connection_limit::ConnectionLimit;
 use shared::health::{Health, Part};
 use shared::metrics::Metrics;
-use shared::nodes::NODE_NAME;
+use shared::nodes::{AE_TITLE, DICOM_PORT, DICOM_TLS_PORT, NODE_NAME};
 use shared::senders::{AllowList, SendersFile, SendersSettings};
 use shared::settings::StreamSettings;
 use shared::shutdown::Shutdown;
@@ -134,7 +134,7 @@ impl Ingest {
         });
         let acknowledgements = Acknowledgements::default();
         let reports = Reports::new(metrics, auditor);
-        Ok(Self {
+        let ingest = Self {
             ports,
             stow: None,
             _rereading: sighup.each("ingest", again),
@@ -151,7 +151,20 @@ impl Ingest {
             publishing,
             acknowledgements,
             reports,
-        })
+        };
+        ingest.describe()?;
+        Ok(ingest)
+    }
+
+    /// Tells other nodes how to send to this one.
+    fn describe(&self) -> anyhow::Result<()> {
+        self.health.describe(AE_TITLE, &*self.settings.ae_title);
+        for (what, addr) in [(DICOM_PORT, self.addr()?), (DICOM_TLS_PORT, self.tls_addr()?)] {
+            if let Some(addr) = addr {
+                self.health.describe(what, addr.port().to_string());
+            }
+        }
+        Ok(())
     }
 
     /// Opens a port for STOW-RS as well, for those who have the token. Returns where it is.

@@ -35,6 +35,13 @@ pub const MAX_NODES: usize = 256;
 /// Key of the metadata: the `NODE_NAME` of a receiver, by which its events name it.
 pub const NODE_NAME: &str = "node_name";
 
+/// Keys of the metadata: how a receiver is called, and the ports of DICOM and of DICOM over TLS that it has.
+pub const AE_TITLE: &str = "ae_title";
+/// See [`AE_TITLE`].
+pub const DICOM_PORT: &str = "dicom_port";
+/// See [`AE_TITLE`].
+pub const DICOM_TLS_PORT: &str = "dicom_tls_port";
+
 /// Keys of the metadata, beside what [`Health::describe`] tells.
 const HOST: &str = "host";
 const STARTED: &str = "started";

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use poem_openapi::Object;
 use poem_openapi::types::Example;
 use serde::Serialize;
-use shared::nodes::{self, Answer, NODE_NAME};
+use shared::nodes::{self, AE_TITLE, Answer, DICOM_PORT, DICOM_TLS_PORT, NODE_NAME};
 use shared::stream::{self, Kept};
 use tokio::time::timeout;
 
@@ -52,6 +52,17 @@ pub struct Node {
     /// Receivers only: their `NODE_NAME`, for `POST /receivers/{NodeName}/gone`
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node_name: Option<String>,
+    /// Receivers only: their AE title
+    #[serde(rename = "AETitle", skip_serializing_if = "Option::is_none")]
+    #[oai(rename = "AETitle")]
+    pub ae_title: Option<String>,
+    /// Receivers only: the port on which they listen for DICOM without TLS; left out if there is none. A container may be
+    /// reached by another one
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dicom_port: Option<u16>,
+    /// Receivers only: the port on which they listen for DICOM over TLS; left out if there is none
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dicom_tls_port: Option<u16>,
 }
 
 /// A stream on NATS
@@ -93,6 +104,9 @@ impl Node {
     /// `None` of what is no node of ours.
     fn of(answer: &Answer) -> Option<Self> {
         let text = |text: Option<&str>| text.map(str::to_owned);
+        // A process that runs all services tells the same of each.
+        let of_receiver = |what| answer.said(what).filter(|_| answer.service() == Some("ingest"));
+        let port = |what| of_receiver(what).and_then(|port| port.parse().ok());
         Some(Self {
             service: answer.service()?.to_owned(),
             host: text(answer.host()),
@@ -101,7 +115,10 @@ impl Node {
             ready: answer.is_ready(),
             reason: text(answer.reason()),
             role: text(answer.said("role")).filter(|_| answer.service() == Some("indexer")),
-            node_name: text(answer.said(NODE_NAME)).filter(|_| answer.service() == Some("ingest")),
+            node_name: text(of_receiver(NODE_NAME)),
+            ae_title: text(of_receiver(AE_TITLE)),
+            dicom_port: port(DICOM_PORT),
+            dicom_tls_port: port(DICOM_TLS_PORT),
         })
     }
 }
@@ -176,7 +193,12 @@ impl Example for Deployment {
             node("api", "api-1", None),
             Node::example(),
             standby,
-            Node { node_name: Some("ingest-1".into()), ..node("ingest", "ingest-1", None) },
+            Node {
+                node_name: Some("ingest-1".into()),
+                ae_title: Some("COLLIMATOR".into()),
+                dicom_port: Some(11112),
+                ..node("ingest", "ingest-1", None)
+            },
         ];
         Self { nodes, streams: vec![Stream::example()] }
     }
@@ -193,6 +215,9 @@ impl Example for Node {
             reason: None,
             role: Some("active".into()),
             node_name: None,
+            ae_title: None,
+            dicom_port: None,
+            dicom_tls_port: None,
         }
     }
 }

@@ -1,4 +1,5 @@
 //! How much there is in the catalogue.
 
+pub mod activity;
 pub mod counts;
 pub mod operations;

@@ -1,20 +1,24 @@
-//! `GET /stats`, as it is served and as it is documented.
+//! `GET /stats` and `GET /stats/activity`, as they are served and as they are documented.
 
+use super::activity::{Activity, ActivityCache};
 use super::counts::{CountCache, Stats};
 use crate::auth::tokens::Scope;
 use crate::broker::BrokerHandle;
 use crate::http::json_body::JsonBody;
-use crate::openapi::responses::Unreadable;
+use crate::http::parameters::Moment;
+use crate::openapi::responses::{Unlisted, Unreadable};
 use crate::openapi::rules::OperationRules;
 use catalog::CatalogReader;
+use poem_openapi::param::Query;
 use poem_openapi::{ApiResponse, OpenApi, Tags};
 
-/// The documented operation.
+/// The documented operations.
 #[derive(Debug)]
 pub struct StatisticsOperations {
     catalog: CatalogReader,
     broker: BrokerHandle,
     counts: CountCache,
+    activity: ActivityCache,
 }
 
 #[derive(Tags)]
@@ -27,12 +31,15 @@ impl StatisticsOperations {
     /// On a catalogue, and the broker whose stream is counted too.
     #[must_use]
     pub fn new(catalog: CatalogReader, broker: BrokerHandle) -> Self {
-        Self { catalog, broker, counts: CountCache::default() }
+        Self { catalog, broker, counts: CountCache::default(), activity: ActivityCache::default() }
     }
 }
 
 /// What each operation needs, and what the audit trail records of it.
-pub(crate) const RULES: [OperationRules; 1] = [OperationRules::new("getStats", Scope::Read, None)];
+pub(crate) const RULES: [OperationRules; 2] = [
+    OperationRules::new("getStats", Scope::Read, None),
+    OperationRules::new("getActivity", Scope::Read, None),
+];
 
 #[OpenApi]
 impl StatisticsOperations {
@@ -43,6 +50,26 @@ impl StatisticsOperations {
     async fn stats(&self) -> Result<Counted, Unreadable> {
         Ok(Counted::Done(JsonBody(self.counts.of(&self.catalog, &self.broker).await?)))
     }
+
+    /// Count what was completed lately
+    ///
+    /// Series and instances of 24 hours by hour and by sender, from the catalogue.
+    #[oai(
+        path = "/stats/activity",
+        method = "get",
+        operation_id = "getActivity",
+        tag = "Group::Statistics"
+    )]
+    async fn activity(
+        &self,
+        /// When the last of the 24 hours ends; now without. The hours of a reader begin with theirs if this is the end of
+        /// one, for example `2026-02-04T00:00:00Z`
+        #[oai(name = "Until")]
+        until: Query<Option<Moment>>,
+    ) -> Result<CountedLately, Unlisted> {
+        let until = until.0.map(|moment| moment.0);
+        Ok(CountedLately::Done(JsonBody(self.activity.of(&self.catalog, until).await?)))
+    }
 }
 
 #[derive(ApiResponse)]
@@ -50,4 +77,11 @@ enum Counted {
     /// The counts, of two seconds ago at most
     #[oai(status = 200)]
     Done(JsonBody<Stats>),
+}
+
+#[derive(ApiResponse)]
+enum CountedLately {
+    /// The counts, of five seconds ago at most
+    #[oai(status = 200)]
+    Done(JsonBody<Activity>),
 }

@@ -4,6 +4,7 @@
 //! the other end, [`CatalogReader`]. What the two take and give stands here, the statements in `sql/`, and what each
 //! database has of its own in its folder: `sqlite/` and `postgres/`.
 
+mod activity;
 mod announcements;
 mod attributes;
 mod batch;
@@ -31,6 +32,7 @@ mod search;
 mod settings;
 mod sqlite;
 
+pub use activity::{Amount, RecentActivity};
 pub use announcements::{Announcement, Delivered};
 pub use attributes::{Level, attributes_of};
 pub use batch::{

@@ -424,3 +424,47 @@ async fn studies_are_what_their_series_come_to() {
     });
     assert_eq!(stats, expected);
 }
+
+#[tokio::test]
+async fn what_was_completed_lately_is_counted_by_hour_and_sender() {
+    let mut feed = Feed::new().await;
+    let received = [("1.1", "MR1"), ("1.2", "MR1"), ("1.3", "CT1"), ("1.4", "CT1"), ("1.5", "CT1")];
+    for (number, (series, sender)) in (1..).zip(received) {
+        feed.sequence += 1;
+        let instance = serde_json::json!({
+            "StudyInstanceUID": "1", "SeriesInstanceUID": series, "SOPInstanceUID": format!("9.{number}"),
+            "CallingAETitle": sender,
+        });
+        record(feed.owner(), feed.sequence, instance).await;
+    }
+    const DAY: i64 = 86_400;
+    feed.complete(9 * DAY - 1, &["1.1"]).await; // before the day
+    feed.complete(9 * DAY, &["1.2"]).await;
+    feed.complete(9 * DAY + 3600, &["1.3"]).await;
+    feed.complete(10 * DAY - 1, &["1.4"]).await;
+    feed.complete(10 * DAY, &["1.5"]).await; // after it
+    let activity = json(&feed.api.client, "/stats/activity?Until=1970-01-11T00:00:00Z").await;
+    let hours = activity["Hours"].as_array().unwrap();
+    assert_eq!(hours.len(), 24);
+    assert_eq!(hours[0]["From"], "1970-01-10T00:00:00Z");
+    assert_eq!(hours[23]["From"], "1970-01-10T23:00:00Z");
+    let series: Vec<_> = hours.iter().map(|hour| hour["Series"].as_u64().unwrap()).collect();
+    let with_any = [(0, 1), (1, 1), (23, 1)];
+    for (hour, count) in series.iter().enumerate() {
+        let expected = with_any.iter().find(|(of, _)| *of == hour).map_or(0, |(_, count)| *count);
+        assert_eq!(*count, expected, "hour {hour} of {series:?}");
+    }
+    let senders = serde_json::json!([
+        {"CallingAETitle": "CT1", "Series": 2, "Instances": 2},
+        {"CallingAETitle": "MR1", "Series": 1, "Instances": 1},
+    ]);
+    assert_eq!(activity["Senders"], senders);
+    // Another end is another count, and now has none of that day.
+    let now = json(&feed.api.client, "/stats/activity").await;
+    assert_eq!(now["Senders"], serde_json::json!([]));
+    for odd in ["-009999-01-02T01:59:59Z", "9999-12-30T22:00:00Z"] {
+        let path = format!("/stats/activity?Until={odd}");
+        assert_eq!(json(&feed.api.client, &path).await["Hours"].as_array().unwrap().len(), 24);
+    }
+    feed.refused("/stats/activity?Until=yesterday", "Until").await;
+}

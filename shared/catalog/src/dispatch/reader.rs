@@ -1,6 +1,7 @@
 //! The API's end of the catalogue.
 
 use super::file::no_file;
+use crate::activity::RecentActivity;
 use crate::announcements::Delivered;
 use crate::batch::{Bookmark, RegistrationOutcome};
 use crate::error::CatalogError;
@@ -302,6 +303,14 @@ impl CatalogReader {
     /// When the catalogue can't be read.
     pub async fn statistics(&self) -> Result<Statistics, CatalogError> {
         on!(self, one => one.statistics())
+    }
+
+    /// What was completed in the 24 hours before a time, by hour and by sender.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn recent_activity(&self, until: Timestamp) -> Result<RecentActivity, CatalogError> {
+        on!(self, one => one.recent_activity(until))
     }
 
     /// A page of the studies that a search finds: those after a position, at most so many.

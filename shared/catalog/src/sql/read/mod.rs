@@ -2,6 +2,7 @@
 
 use super::{bookmark, database, filings};
 
+mod activity;
 pub(crate) mod details;
 mod expressions;
 mod history;
