@@ -1,6 +1,6 @@
 //! What people see in a browser: the dashboard, and the documentation.
 
-use crate::harness::browser::{Browser, LIVE};
+use crate::harness::browser::{Browser, LIVE, rows};
 use crate::harness::cluster::Cluster;
 use crate::harness::database::Database;
 use crate::harness::pipeline::{Process, address, service, test_settings, with};
@@ -9,11 +9,6 @@ use crate::harness::tools::{dcmsend, have};
 use crate::harness::{Collimator, eventually, series_to_store};
 use collimator::synthetic::SyntheticStudy;
 use serde_json::{Value, json};
-
-/// What the rows of a table say.
-fn rows(table: &str) -> String {
-    format!("[...document.querySelectorAll('#{table} tbody tr')].map(r => r.innerText).join('|')")
-}
 
 #[tokio::test]
 async fn the_dashboard_shows_a_series_arrive_and_become_complete_and_why() {
@@ -231,6 +226,20 @@ async fn the_list_says_how_much_of_all_it_shows() {
     browser.waits_for(&says("The latest 50 of 51 series.")).await;
     browser.run("document.querySelector('#series-more').click()").await;
     browser.waits_for(&says("51 series, the latest first.")).await;
+    // The address keeps it: opened again, all of it is there.
+    browser.waits_for("location.hash === '#/series?rows=51'").await;
+    browser.run("location.reload()").await;
+    browser.waits_for(&says("51 series, the latest first.")).await;
+    let lines = "csv(listing).trim().split('\\r\\n').length";
+    assert_eq!(browser.run(&format!("return {lines}")).await, 52);
+    browser.waits_for("document.querySelector('#series-csv').href.startsWith('blob:')").await;
+    browser.run("document.querySelector('#series-list th[data-sort=CompletedAt] a').click()").await;
+    browser.waits_for(&format!("{}.startsWith('1.2.1\\t')", rows("series-list"))).await;
+    browser.waits_for("location.hash === '#/series?sort=CompletedAt'").await;
+    browser.run("document.querySelector('#chips-days a').click()").await;
+    browser.waits_for(&says("The first 50 series that match; there are more.")).await;
+    browser.run("location.hash = '#/series'").await;
+    browser.waits_for(&says("The latest 50 of 51 series.")).await;
     browser.run("document.querySelector('#search-text').value = 'Roe'").await;
     browser.run("document.querySelector('#search button').click()").await;
     browser.waits_for(&says("The latest 50 series that match; there are more.")).await;

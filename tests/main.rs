@@ -13,6 +13,7 @@ mod auditing;
 mod balancing;
 mod broker_trouble;
 mod browsing;
+mod browsing_home;
 mod bucket;
 mod catalogue_trouble;
 mod catching_up;

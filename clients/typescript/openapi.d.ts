@@ -376,6 +376,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/stats/activity": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Count what was completed lately
+         * @description Series and instances of 24 hours by hour and by sender, from the catalogue.
+         */
+        get: operations["getActivity"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/store": {
         parameters: {
             query?: never;
@@ -470,6 +490,150 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /**
+         * Activity
+         * @description What was completed in 24 hours. A series counts once, in the hour of its last completion
+         * @example {
+         *       "Hours": [
+         *         {
+         *           "From": "2026-02-01T04:00:00Z",
+         *           "Instances": 0,
+         *           "Series": 0
+         *         },
+         *         {
+         *           "From": "2026-02-01T05:00:00Z",
+         *           "Instances": 17,
+         *           "Series": 1
+         *         },
+         *         {
+         *           "From": "2026-02-01T06:00:00Z",
+         *           "Instances": 34,
+         *           "Series": 2
+         *         },
+         *         {
+         *           "From": "2026-02-01T07:00:00Z",
+         *           "Instances": 0,
+         *           "Series": 0
+         *         },
+         *         {
+         *           "From": "2026-02-01T08:00:00Z",
+         *           "Instances": 17,
+         *           "Series": 1
+         *         },
+         *         {
+         *           "From": "2026-02-01T09:00:00Z",
+         *           "Instances": 34,
+         *           "Series": 2
+         *         },
+         *         {
+         *           "From": "2026-02-01T10:00:00Z",
+         *           "Instances": 0,
+         *           "Series": 0
+         *         },
+         *         {
+         *           "From": "2026-02-01T11:00:00Z",
+         *           "Instances": 17,
+         *           "Series": 1
+         *         },
+         *         {
+         *           "From": "2026-02-01T12:00:00Z",
+         *           "Instances": 34,
+         *           "Series": 2
+         *         },
+         *         {
+         *           "From": "2026-02-01T13:00:00Z",
+         *           "Instances": 0,
+         *           "Series": 0
+         *         },
+         *         {
+         *           "From": "2026-02-01T14:00:00Z",
+         *           "Instances": 17,
+         *           "Series": 1
+         *         },
+         *         {
+         *           "From": "2026-02-01T15:00:00Z",
+         *           "Instances": 34,
+         *           "Series": 2
+         *         },
+         *         {
+         *           "From": "2026-02-01T16:00:00Z",
+         *           "Instances": 0,
+         *           "Series": 0
+         *         },
+         *         {
+         *           "From": "2026-02-01T17:00:00Z",
+         *           "Instances": 17,
+         *           "Series": 1
+         *         },
+         *         {
+         *           "From": "2026-02-01T18:00:00Z",
+         *           "Instances": 34,
+         *           "Series": 2
+         *         },
+         *         {
+         *           "From": "2026-02-01T19:00:00Z",
+         *           "Instances": 0,
+         *           "Series": 0
+         *         },
+         *         {
+         *           "From": "2026-02-01T20:00:00Z",
+         *           "Instances": 17,
+         *           "Series": 1
+         *         },
+         *         {
+         *           "From": "2026-02-01T21:00:00Z",
+         *           "Instances": 34,
+         *           "Series": 2
+         *         },
+         *         {
+         *           "From": "2026-02-01T22:00:00Z",
+         *           "Instances": 0,
+         *           "Series": 0
+         *         },
+         *         {
+         *           "From": "2026-02-01T23:00:00Z",
+         *           "Instances": 17,
+         *           "Series": 1
+         *         },
+         *         {
+         *           "From": "2026-02-02T00:00:00Z",
+         *           "Instances": 34,
+         *           "Series": 2
+         *         },
+         *         {
+         *           "From": "2026-02-02T01:00:00Z",
+         *           "Instances": 0,
+         *           "Series": 0
+         *         },
+         *         {
+         *           "From": "2026-02-02T02:00:00Z",
+         *           "Instances": 17,
+         *           "Series": 1
+         *         },
+         *         {
+         *           "From": "2026-02-02T03:00:00Z",
+         *           "Instances": 34,
+         *           "Series": 2
+         *         }
+         *       ],
+         *       "Senders": [
+         *         {
+         *           "CallingAETitle": "MR1",
+         *           "Instances": 408,
+         *           "Series": 24
+         *         }
+         *       ]
+         *     }
+         */
+        Activity: {
+            /** @description The 24 hours, the oldest first */
+            Hours: components["schemas"]["Hour"][];
+            /**
+             * @description Who sent these series, by AE title of the sender of the latest instance; those that were registered by `POST /store`
+             *     have none
+             */
+            Senders: components["schemas"]["SenderActivity"][];
+        };
+        /**
          * DeadLetter
          * @description Something that could not be processed
          * @example {
@@ -547,6 +711,8 @@ export interface components {
          *           "Version": "1.2.0"
          *         },
          *         {
+         *           "AETitle": "COLLIMATOR",
+         *           "DicomPort": 11112,
          *           "Host": "ingest-1",
          *           "NodeName": "ingest-1",
          *           "Ready": true,
@@ -687,6 +853,24 @@ export interface components {
             Name: string;
         };
         /**
+         * Hour
+         * @description What was completed in an hour
+         */
+        Hour: {
+            /** @description When the hour begins, UTC */
+            From: string;
+            /**
+             * Format: uint64
+             * @description Instances of these series
+             */
+            Instances: number;
+            /**
+             * Format: uint64
+             * @description Series
+             */
+            Series: number;
+        };
+        /**
          * Instance
          * @description An instance
          * @example {
@@ -795,6 +979,19 @@ export interface components {
          *     }
          */
         Node: {
+            /** @description Receivers only: their AE title */
+            AETitle?: string;
+            /**
+             * Format: uint16
+             * @description Receivers only: the port on which they listen for DICOM without TLS; left out if there is none. A container may be
+             *     reached by another one
+             */
+            DicomPort?: number;
+            /**
+             * Format: uint16
+             * @description Receivers only: the port on which they listen for DICOM over TLS; left out if there is none
+             */
+            DicomTlsPort?: number;
             /** @description Name of the machine or container that it runs on */
             Host?: string;
             /** @description Receivers only: their `NODE_NAME`, for `POST /receivers/{NodeName}/gone` */
@@ -929,6 +1126,24 @@ export interface components {
              *     before it, or 0
              */
             Revision: number;
+        };
+        /**
+         * SenderActivity
+         * @description What came from a sender
+         */
+        SenderActivity: {
+            /** @description AE title, as it calls itself */
+            CallingAETitle: string;
+            /**
+             * Format: uint64
+             * @description Instances of these series
+             */
+            Instances: number;
+            /**
+             * Format: uint64
+             * @description Series
+             */
+            Series: number;
         };
         /**
          * Series
@@ -1605,6 +1820,7 @@ export interface components {
     headers: never;
     pathItems: never;
 }
+export type Activity = components['schemas']['Activity'];
 export type DeadLetter = components['schemas']['DeadLetter'];
 export type Deployment = components['schemas']['Deployment'];
 export type DicomJsonAttribute = components['schemas']['DicomJsonAttribute'];
@@ -1613,6 +1829,7 @@ export type Disagreement = components['schemas']['Disagreement'];
 export type Evidence = components['schemas']['Evidence'];
 export type FieldError = components['schemas']['FieldError'];
 export type Follower = components['schemas']['Follower'];
+export type Hour = components['schemas']['Hour'];
 export type Instance = components['schemas']['Instance'];
 export type Kept = components['schemas']['Kept'];
 export type Node = components['schemas']['Node'];
@@ -1620,6 +1837,7 @@ export type Problem = components['schemas']['Problem'];
 export type RequestAttributes = components['schemas']['RequestAttributes'];
 export type RequestMessage = components['schemas']['RequestMessage'];
 export type Revision = components['schemas']['Revision'];
+export type SenderActivity = components['schemas']['SenderActivity'];
 export type Series = components['schemas']['Series'];
 export type SeriesDetails = components['schemas']['SeriesDetails'];
 export type SeriesPart = components['schemas']['SeriesPart'];
@@ -3190,6 +3408,78 @@ export interface operations {
                 };
             };
             /** @description A parameter is unknown; `errors` names it */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The catalogue can't be read */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A part that this request needs is unavailable; try again after `Retry-After` seconds */
+            503: {
+                headers: {
+                    "RETRY-AFTER": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getActivity: {
+        parameters: {
+            query?: {
+                /**
+                 * @description When the last of the 24 hours ends; now without. The hours of a reader begin with theirs if this is the end of
+                 *     one, for example `2026-02-04T00:00:00Z`
+                 */
+                Until?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The counts, of five seconds ago at most */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Activity"];
+                };
+            };
+            /** @description No token, or one that is neither of `TOKENS_FILE` nor of `OIDC_ISSUER` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token lacks the scope `read`, or the `Host` is not in `ALLOWED_HOSTS` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A parameter is wrong or unknown; `errors` names each */
             422: {
                 headers: {
                     [name: string]: unknown;

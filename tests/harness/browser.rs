@@ -24,6 +24,11 @@ const FLAGS: [&str; 9] = [
 /// Whether the dashboard hears of events.
 pub const LIVE: &str = "document.querySelector('#link').dataset.state === 'live'";
 
+/// The script that returns what the rows of a table say.
+pub fn rows(table: &str) -> String {
+    format!("[...document.querySelectorAll('#{table} tbody tr')].map(r => r.innerText).join('|')")
+}
+
 /// A browser with one page.
 pub struct Browser {
     driver: Process,

@@ -5,6 +5,13 @@ from __future__ import annotations
 from typing import Any, Literal, NotRequired, TypedDict
 
 
+class Activity(TypedDict):
+    "What was completed in 24 hours. A series counts once, in the hour of its last completion"
+
+    Hours: list[Hour]
+    Senders: list[SenderActivity]
+
+
 class DeadLetter(TypedDict):
     "Something that could not be processed"
 
@@ -72,6 +79,14 @@ class Follower(TypedDict):
     Name: str
 
 
+class Hour(TypedDict):
+    "What was completed in an hour"
+
+    From: str
+    Instances: int
+    Series: int
+
+
 class Instance(TypedDict):
     "An instance"
 
@@ -106,6 +121,9 @@ class Kept(TypedDict):
 class Node(TypedDict):
     "A service on one machine"
 
+    AETitle: NotRequired[str]
+    DicomPort: NotRequired[int]
+    DicomTlsPort: NotRequired[int]
     Host: NotRequired[str]
     NodeName: NotRequired[str]
     Ready: bool
@@ -153,6 +171,14 @@ class Revision(TypedDict):
     Kept: NotRequired[Kept]
     Reason: str
     Revision: int
+
+
+class SenderActivity(TypedDict):
+    "What came from a sender"
+
+    CallingAETitle: str
+    Instances: int
+    Series: int
 
 
 class Series(TypedDict):
