@@ -49,13 +49,27 @@ function row(cells) {
   return made;
 }
 
+// Makes these the rows of a table. A row that says what it said before stays as it is, with the focus or the press of
+// a button that it may have.
 function rows(table, made) {
-  $(table).tBodies[0].replaceChildren(...made);
+  const body = $(table).tBodies[0];
+  const known = new Map([...body.rows].map((old) => [old.textContent, old]));
+  const all = made.map((one) => {
+    const old = known.get(one.textContent);
+    if (!old?.isEqualNode(one)) return one;
+    known.delete(one.textContent);
+    return old;
+  });
+  const kept = new Set(all);
+  for (const old of [...body.rows]) if (!kept.has(old)) old.remove();
+  all.forEach((one, at) => {
+    if (body.rows[at] !== one) body.insertBefore(one, body.rows[at] ?? null);
+  });
 }
 
 // A link to a series, and below it the end of its UID with a button that copies all of it.
 function link(uid, text) {
-  const made = element("div", undefined, "series");
+  const made = element("span", undefined, "series");
   const to = element("a", text || shortened(uid));
   to.href = "#/series/" + encodeURIComponent(uid);
   to.title = uid;
