@@ -83,7 +83,10 @@ function passSeconds() {
 }
 
 const TOLD = {
-  "series.opened": (data) => seen(data, true),
+  "series.opened": (data) => {
+    seen(data, true);
+    if (isEmpty) homeChanged();
+  },
   "series.progress": (data) => seen(data, false),
   "series.completed": (data) => {
     ended(data.SeriesInstanceUID);
