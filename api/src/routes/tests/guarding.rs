@@ -35,6 +35,7 @@ async fn each_route_needs_the_scope_of_what_it_does() {
     for (method, path) in [
         (Method::GET, "/"),
         (Method::GET, "/dashboard.js"),
+        (Method::GET, "/dashboard/parts.js"),
         (Method::GET, "/series"),
         (Method::GET, "/series/1.2"),
         (Method::GET, "/series/1.2/instances"),
