@@ -163,10 +163,6 @@ impl Layers {
     /// When the value of one is of a type that it can't have.
     pub(super) fn flags(&self) -> anyhow::Result<Vec<OsString>> {
         let mut flags = Vec::new();
-        if self.command.is_arg_required_else_help_set() {
-            // It runs nothing, and shows its help only if it has no flag.
-            return Ok(flags);
-        }
         for argument in self.command.get_arguments() {
             let Some(flag) = argument.get_long() else { continue };
             let Some((file, value)) = self.in_file(argument) else { continue };
