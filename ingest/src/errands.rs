@@ -4,9 +4,17 @@
 
 use async_nats::client::Request;
 use async_nats::{Client, Message, StatusCode};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use serde_json::json;
 use shared::errands::Errands;
+use shared::metrics::Metrics;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 /// How long a question is waited for before it is asked for anew. While the consumer is not made yet, or a leader of it is
 /// elected, nobody answers at all; a question that comes then has to be taken before its source counts as silent.
@@ -18,8 +26,63 @@ const GRACE: Duration = Duration::from_millis(500);
 /// Pause after a failure: the broker is away.
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// Counts errands by what came of them. Clones count together.
+#[derive(Debug, Clone)]
+pub(crate) struct Outcomes(Family<ByOutcome, Counter>);
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByOutcome {
+    outcome: &'static str,
+}
+
+impl Outcomes {
+    /// A metric, with each of these outcomes from 0 on.
+    pub(crate) fn new(
+        metrics: &Metrics,
+        name: &str,
+        help: &str,
+        outcomes: impl IntoIterator<Item = &'static str>,
+    ) -> Self {
+        let family: Family<ByOutcome, Counter> = metrics.counters(name, help);
+        for outcome in outcomes {
+            family.get_or_create(&ByOutcome { outcome }).inc_by(0);
+        }
+        Self(family)
+    }
+
+    pub(crate) fn count(&self, outcome: &'static str) {
+        self.0.get_or_create(&ByOutcome { outcome }).inc();
+    }
+}
+
+/// Runs these errands, so many at one time, until told to stop. One that is cut off by that is given to another receiver, or
+/// to this one when it starts again.
+pub(crate) async fn run<F>(
+    nats: &Client,
+    errands: Errands,
+    at_once: usize,
+    stop: &CancellationToken,
+    errand: impl Fn(Message) -> F,
+) where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let places = Arc::new(Semaphore::new(at_once));
+    let mut running = JoinSet::new();
+    let taking = async {
+        while let Ok(place) = places.clone().acquire_owned().await {
+            let errand = errand(next(nats, errands).await);
+            running.spawn(async move {
+                errand.await;
+                drop(place);
+            });
+            while running.try_join_next().is_some() {}
+        }
+    };
+    stop.run_until_cancelled(taking).await;
+}
+
 /// Takes the next message of these errands, however long that takes.
-pub(crate) async fn next(nats: &Client, errands: Errands) -> Message {
+async fn next(nats: &Client, errands: Errands) -> Message {
     loop {
         match try_next(nats, errands).await {
             Ok(Some(message)) => return message,

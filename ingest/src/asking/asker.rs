@@ -3,23 +3,18 @@
 use super::no_answer::NoAnswer;
 use super::query::Counted;
 use super::source::Source;
-use crate::errands;
+use crate::errands::{self, Outcomes};
 use crate::settings::Settings;
 use anyhow::Context as _;
 use async_nats::jetstream::Context;
 use async_nats::{Client, Message};
 use contract::event::{SourceAnswered, SourceAsked};
 use jiff::Timestamp;
-use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
 use shared::errands::QUESTIONS;
 use shared::metrics::Metrics;
 use shared::senders::SenderEntry;
 use std::collections::HashMap;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// Questions of this receiver at one time, those that wait for their source included.
@@ -28,11 +23,6 @@ const AT_ONCE: usize = 16;
 /// The word for an answer among the reasons why there is none.
 const COUNTED: &str = "counted";
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByOutcome {
-    outcome: &'static str,
-}
-
 /// Asks the sources that can be asked. Clones are one.
 #[derive(Debug, Clone)]
 pub(crate) struct Asker {
@@ -40,7 +30,7 @@ pub(crate) struct Asker {
     sources: Arc<HashMap<String, Source>>,
     ae_title: String,
     node_name: String,
-    outcomes: Family<ByOutcome, Counter>,
+    outcomes: Outcomes,
 }
 
 impl Asker {
@@ -63,13 +53,12 @@ impl Asker {
         if sources.is_empty() {
             return Ok(None);
         }
-        let outcomes: Family<ByOutcome, Counter> = metrics.counters(
+        let outcomes = Outcomes::new(
+            metrics,
             "questions",
             "Questions to sources how many instances they have, by what came of them",
+            NoAnswer::ALL.map(NoAnswer::as_str).into_iter().chain([COUNTED]),
         );
-        for outcome in NoAnswer::ALL.map(NoAnswer::as_str).into_iter().chain([COUNTED]) {
-            outcomes.get_or_create(&ByOutcome { outcome }).inc_by(0);
-        }
         Ok(Some(Self {
             sources: Arc::new(sources),
             ae_title: settings.ae_title.clone(),
@@ -81,20 +70,12 @@ impl Asker {
     /// Asks until told to stop. A question that is cut off by that is given to another receiver, or to this one when it
     /// starts again.
     pub(crate) async fn run(&self, jetstream: &Context, stop: &CancellationToken) {
-        let (nats, places) = (jetstream.client(), Arc::new(Semaphore::new(AT_ONCE)));
-        let mut questions = JoinSet::new();
-        let asking = async {
-            while let Ok(place) = places.clone().acquire_owned().await {
-                let question = errands::next(&nats, QUESTIONS).await;
-                let (asker, nats, jetstream) = (self.clone(), nats.clone(), jetstream.clone());
-                questions.spawn(async move {
-                    asker.answer(&nats, &jetstream, &question).await;
-                    drop(place);
-                });
-                while questions.try_join_next().is_some() {}
-            }
-        };
-        stop.run_until_cancelled(asking).await;
+        let nats = jetstream.client();
+        errands::run(&nats, QUESTIONS, AT_ONCE, stop, |question| {
+            let (asker, nats, jetstream) = (self.clone(), nats.clone(), jetstream.clone());
+            async move { asker.answer(&nats, &jetstream, &question).await }
+        })
+        .await;
     }
 
     async fn answer(&self, nats: &Client, jetstream: &Context, question: &Message) {
@@ -136,7 +117,7 @@ impl Asker {
             }
         };
         let outcome = no_answer.map_or(COUNTED, NoAnswer::as_str);
-        self.outcomes.get_or_create(&ByOutcome { outcome }).inc();
+        self.outcomes.count(outcome);
         SourceAnswered {
             series_instance_uid: asked.series_instance_uid,
             calling_ae_title: asked.calling_ae_title,

@@ -7,7 +7,7 @@ use super::query::{
 };
 use super::source::Way;
 use super::web::WebSource;
-use crate::errands;
+use crate::errands::{self, Outcomes};
 use crate::server::connection::{Reception, new_id};
 use crate::settings::Settings;
 use crate::stow::receive_retrieved;
@@ -20,9 +20,6 @@ use dimse::Status;
 use dimse::identifier::{self, Encoding, Key};
 use hyper_util::client::legacy::connect::HttpInfo;
 use jiff::Timestamp;
-use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
 use shared::errands::FETCHES;
 use shared::metrics::Metrics;
 use shared::senders::SenderEntry;
@@ -30,7 +27,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -56,11 +52,6 @@ const ACCEPT: &str = "multipart/related; type=\"application/dicom\"; transfer-sy
 /// The word for success among the reasons why there is none.
 const FETCHED: &str = "fetched";
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByOutcome {
-    outcome: &'static str,
-}
-
 /// A source that is fetched from, one series at a time.
 #[derive(Debug)]
 struct FetchSource {
@@ -75,7 +66,7 @@ pub(crate) struct Fetcher {
     sources: Arc<HashMap<String, FetchSource>>,
     ae_title: String,
     node_name: String,
-    outcomes: Family<ByOutcome, Counter>,
+    outcomes: Outcomes,
 }
 
 impl Fetcher {
@@ -98,13 +89,12 @@ impl Fetcher {
         if sources.is_empty() {
             return Ok(None);
         }
-        let outcomes: Family<ByOutcome, Counter> = metrics.counters(
+        let outcomes = Outcomes::new(
+            metrics,
             "fetches",
             "Requests to sources for instances that are missing, by what came of them",
+            NoAnswer::ALL.map(NoAnswer::as_str).into_iter().chain([FETCHED]),
         );
-        for outcome in NoAnswer::ALL.map(NoAnswer::as_str).into_iter().chain([FETCHED]) {
-            outcomes.get_or_create(&ByOutcome { outcome }).inc_by(0);
-        }
         Ok(Some(Self {
             sources: Arc::new(sources),
             ae_title: settings.ae_title.clone(),
@@ -121,21 +111,13 @@ impl Fetcher {
         reception: &Arc<Reception>,
         stop: &CancellationToken,
     ) {
-        let (nats, places) = (jetstream.client(), Arc::new(Semaphore::new(AT_ONCE)));
-        let mut fetches = JoinSet::new();
-        let fetching = async {
-            while let Ok(place) = places.clone().acquire_owned().await {
-                let request = errands::next(&nats, FETCHES).await;
-                let (fetcher, nats, jetstream) = (self.clone(), nats.clone(), jetstream.clone());
-                let reception = reception.clone();
-                fetches.spawn(async move {
-                    fetcher.answer(&nats, &jetstream, &reception, &request).await;
-                    drop(place);
-                });
-                while fetches.try_join_next().is_some() {}
-            }
-        };
-        stop.run_until_cancelled(fetching).await;
+        let nats = jetstream.client();
+        errands::run(&nats, FETCHES, AT_ONCE, stop, |request| {
+            let (fetcher, nats, jetstream) = (self.clone(), nats.clone(), jetstream.clone());
+            let reception = reception.clone();
+            async move { fetcher.answer(&nats, &jetstream, &reception, &request).await }
+        })
+        .await;
     }
 
     async fn answer(
@@ -192,7 +174,7 @@ impl Fetcher {
             }
         }
         let failure = fetched.err().map(NoAnswer::as_str);
-        self.outcomes.get_or_create(&ByOutcome { outcome: failure.unwrap_or(FETCHED) }).inc();
+        self.outcomes.count(failure.unwrap_or(FETCHED));
         InstancesFetched {
             series_instance_uid: wanted.series_instance_uid,
             calling_ae_title: wanted.calling_ae_title,

@@ -4,7 +4,7 @@
 use super::Listing;
 use super::commitment::{self, PUSH_MODEL};
 use super::transactions::Standing;
-use crate::errands;
+use crate::errands::{self, Outcomes};
 use crate::settings::Settings;
 use async_nats::jetstream::{self, Context};
 use async_nats::{Client, Message};
@@ -14,16 +14,10 @@ use dimse::net::Scu;
 use dimse::proposal::Proposal;
 use dimse::requestor::Requestor;
 use jiff::{SignedDuration, Timestamp};
-use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
 use shared::errands::COMMITMENTS;
 use shared::metrics::Metrics;
 use shared::senders::ReportTo;
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// Reports of this receiver at one time.
@@ -44,11 +38,6 @@ const LEFT_TO_OTHERS: i64 = 5;
 
 const MAX_PDU_LENGTH: u32 = 16 * 1024;
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByOutcome {
-    outcome: &'static str,
-}
-
 /// What became of a report, in one word.
 const OUTCOMES: [&str; 4] = ["reported", "failed", "no_address", "given_up"];
 
@@ -58,7 +47,7 @@ pub(crate) struct Reporter {
     listing: Listing,
     ae_title: String,
     node_name: String,
-    outcomes: Family<ByOutcome, Counter>,
+    outcomes: Outcomes,
 }
 
 impl Reporter {
@@ -67,33 +56,24 @@ impl Reporter {
         if !listing.reports() {
             return None;
         }
-        let outcomes: Family<ByOutcome, Counter> = metrics.counters(
+        let outcomes = Outcomes::new(
+            metrics,
             "commitment_reports",
             "Reports on requests for storage commitment, by what came of them",
+            OUTCOMES,
         );
-        for outcome in OUTCOMES {
-            outcomes.get_or_create(&ByOutcome { outcome }).inc_by(0);
-        }
         let (ae_title, node_name) = (settings.ae_title.clone(), settings.node_name());
         Some(Self { listing: listing.clone(), ae_title, node_name, outcomes })
     }
 
     /// Reports until told to stop.
     pub(crate) async fn run(&self, jetstream: &Context, stop: &CancellationToken) {
-        let (nats, places) = (jetstream.client(), Arc::new(Semaphore::new(AT_ONCE)));
-        let mut reports = JoinSet::new();
-        let reporting = async {
-            while let Ok(place) = places.clone().acquire_owned().await {
-                let request = errands::next(&nats, COMMITMENTS).await;
-                let (reporter, nats, jetstream) = (self.clone(), nats.clone(), jetstream.clone());
-                reports.spawn(async move {
-                    reporter.see_to(&nats, jetstream, request).await;
-                    drop(place);
-                });
-                while reports.try_join_next().is_some() {}
-            }
-        };
-        stop.run_until_cancelled(reporting).await;
+        let nats = jetstream.client();
+        errands::run(&nats, COMMITMENTS, AT_ONCE, stop, |request| {
+            let (reporter, nats, jetstream) = (self.clone(), nats.clone(), jetstream.clone());
+            async move { reporter.see_to(&nats, jetstream, request).await }
+        })
+        .await;
     }
 
     async fn see_to(&self, nats: &Client, jetstream: Context, message: Message) {
@@ -188,6 +168,6 @@ impl Reporter {
     }
 
     fn count(&self, outcome: &'static str) {
-        self.outcomes.get_or_create(&ByOutcome { outcome }).inc();
+        self.outcomes.count(outcome);
     }
 }
