@@ -290,7 +290,7 @@ function drawNow() {
   }));
   // Those that the events brought, and below what the catalogue had.
   const brought = new Set(completed.map((s) => s.SeriesInstanceUID));
-  const before = newest.filter((s) => !brought.has(s.SeriesInstanceUID));
+  const before = (newest ?? []).filter((s) => !brought.has(s.SeriesInstanceUID));
   const latestFew = [...completed, ...before].slice(0, Math.max(MOST_COMPLETED, completed.length));
   rows("completed", latestFew.map((s) => row([
     [link(s.SeriesInstanceUID, s.SeriesDescription)], [person(s.PatientName)], [s.Modality],
@@ -298,7 +298,7 @@ function drawNow() {
   ])));
   $("arriving-empty").hidden = arriving.size > 0;
   $("associations-empty").hidden = associations.size > 0;
-  $("completed-empty").hidden = latestFew.length > 0;
+  $("completed-empty").hidden = newest === null || latestFew.length > 0;
   $("arriving-scroll").hidden = arriving.size === 0;
   $("associations-scroll").hidden = associations.size === 0;
   $("completed-scroll").hidden = latestFew.length === 0;
