@@ -3,7 +3,9 @@
 //! comes with it: it can do nothing else to the stream.
 
 use async_nats::client::Request;
+use async_nats::jetstream::Context;
 use async_nats::{Client, Message, StatusCode};
+use contract::event::Event;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -108,6 +110,15 @@ async fn try_next(nats: &Client, errands: Errands) -> Result<Option<Message>, as
         Some(StatusCode::NOT_FOUND | StatusCode::TIMEOUT) => Ok(None),
         Some(status) => Err(format!("NATS answered with {status}").into()),
     }
+}
+
+/// Publishes what came of an errand, and waits until the broker has stored it.
+///
+/// # Errors
+/// When it has not. The event may be stored all the same.
+pub(crate) async fn publish<E: Event>(jetstream: &Context, event: &E) -> anyhow::Result<()> {
+    shared::message::Message::of(event)?.store(jetstream).await?;
+    Ok(())
 }
 
 /// Says that a message is done with; it is given to nobody else.

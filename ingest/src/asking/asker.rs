@@ -2,10 +2,9 @@
 
 use super::no_answer::NoAnswer;
 use super::query::Counted;
-use super::source::Source;
+use super::source::{Source, by_title};
 use crate::errands::{self, Outcomes};
 use crate::settings::Settings;
-use anyhow::Context as _;
 use async_nats::jetstream::Context;
 use async_nats::{Client, Message};
 use contract::event::{SourceAnswered, SourceAsked};
@@ -43,13 +42,7 @@ impl Asker {
         settings: &Settings,
         metrics: &Metrics,
     ) -> anyhow::Result<Option<Self>> {
-        let mut sources = HashMap::new();
-        for SenderEntry { ae_title, ask, .. } in senders {
-            let Some(ask) = ask else { continue };
-            let source = Source::new(ask.clone());
-            let source = source.with_context(|| format!("SOURCES_FILE: ask of {ae_title}"))?;
-            sources.insert(ae_title.clone(), source);
-        }
+        let sources = by_title(senders, |ask| Some(Source::new(ask.clone())))?;
         if sources.is_empty() {
             return Ok(None);
         }
@@ -92,12 +85,8 @@ impl Asker {
             None => Err(NoAnswer::NotConfigured),
         };
         let answered = self.event(asked, counted);
-        let stored = match shared::message::Message::of(&answered) {
-            Ok(message) => message.store(jetstream).await.map_err(|error| error.to_string()),
-            Err(error) => Err(error.to_string()),
-        };
-        match stored {
-            Ok(_) => errands::acknowledge(nats, question).await,
+        match errands::publish(jetstream, &answered).await {
+            Ok(()) => errands::acknowledge(nats, question).await,
             // It is asked again, unless its series is complete by then.
             Err(error) => tracing::warn!("the answer of a source is not published: {error}"),
         }

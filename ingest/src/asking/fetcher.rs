@@ -5,13 +5,12 @@ use super::no_answer::NoAnswer;
 use super::query::{
     QUERY_RETRIEVE_LEVEL, QuerySource, SERIES_INSTANCE_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID,
 };
-use super::source::Way;
+use super::source::{Way, by_title};
 use super::web::WebSource;
 use crate::errands::{self, Outcomes};
 use crate::server::connection::{Reception, new_id};
 use crate::settings::Settings;
 use crate::stow::receive_retrieved;
-use anyhow::Context as _;
 use async_nats::jetstream::Context;
 use async_nats::{Client, Message};
 use contract::event::{AssociationIdentity, Ending, InstancesFetched, InstancesWanted};
@@ -79,13 +78,11 @@ impl Fetcher {
         settings: &Settings,
         metrics: &Metrics,
     ) -> anyhow::Result<Option<Self>> {
-        let mut sources = HashMap::new();
-        for SenderEntry { ae_title, ask, .. } in senders {
-            let Some(ask) = ask.as_ref().filter(|ask| ask.fetch_limit.is_some()) else { continue };
+        let sources = by_title(senders, |ask| {
+            ask.fetch_limit?;
             let way = Way::of(ask.clone());
-            let way = way.with_context(|| format!("SOURCES_FILE: ask of {ae_title}"))?;
-            sources.insert(ae_title.clone(), FetchSource { way, place: Semaphore::new(1) });
-        }
+            Some(way.map(|way| FetchSource { way, place: Semaphore::new(1) }))
+        })?;
         if sources.is_empty() {
             return Ok(None);
         }
@@ -149,11 +146,7 @@ impl Fetcher {
             }
         };
         let fetched = self.event(wanted, fetched);
-        let stored = match shared::message::Message::of(&fetched) {
-            Ok(message) => message.store(jetstream).await.map_err(|error| error.to_string()),
-            Err(error) => Err(error.to_string()),
-        };
-        if let Err(error) = stored {
+        if let Err(error) = errands::publish(jetstream, &fetched).await {
             // The instances are here, or are not: nothing depends on the event.
             tracing::warn!("it is not published that instances were fetched: {error}");
         }

@@ -3,8 +3,10 @@
 use super::no_answer::NoAnswer;
 use super::query::{self, Counted, QuerySource};
 use super::web::{self, WebSource};
+use anyhow::Context as _;
 use contract::event::SourceAsked;
-use shared::senders::{Ask, AskAt};
+use shared::senders::{Ask, AskAt, SenderEntry};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -47,6 +49,22 @@ impl Way {
             }
         })
     }
+}
+
+/// What `of` makes of the `ask` of each sender, for those of which it makes anything, by the AE title by which they call.
+///
+/// # Errors
+/// When `of` fails, with the name of the sender.
+pub(super) fn by_title<T>(
+    senders: &[SenderEntry],
+    of: impl Fn(&Ask) -> Option<anyhow::Result<T>>,
+) -> anyhow::Result<HashMap<String, T>> {
+    let made = senders.iter().filter_map(|SenderEntry { ae_title, ask, .. }| {
+        let made = of(ask.as_ref()?)?;
+        let made = made.with_context(|| format!("SOURCES_FILE: ask of {ae_title}"));
+        Some(made.map(|made| (ae_title.clone(), made)))
+    });
+    made.collect()
 }
 
 impl Source {

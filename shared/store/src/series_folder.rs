@@ -188,17 +188,10 @@ impl SeriesFolders {
         let mut step = || if is_stopped() { Err(KeepError::Stopped) } else { Ok(()) };
         let manifest = Manifest::of(revision);
         let written = manifest.json();
-        let names = [&revision.study_instance_uid, &revision.series_instance_uid];
-        let [study, series] = names.map(|name| folder_name(name));
-        let place = format!("{study}/{series}/{}", revision.revision);
-        let folder = SeriesFolder {
-            place: place.clone(),
-            instances: manifest.instances.len() as u64,
-            bytes: manifest.bytes,
-            manifest_blake3: blake3::hash(&written).to_hex().to_string(),
-        };
-        let (study, whole) = (self.root.join(study), self.root.join(&place));
-        let series = study.join(series);
+        let folder = manifest.folder(&written);
+        let whole = self.root.join(&folder.place);
+        // Its series, its study, and the root.
+        let parents: Vec<_> = whole.ancestors().skip(1).take(3).collect();
         step()?;
         if !manifest.is_of(&whole, &written) {
             make(&self.root.join(KEEPING))?;
@@ -212,7 +205,7 @@ impl SeriesFolders {
             write(&part.join(MANIFEST), &written)?;
             step()?;
             sync(part)?;
-            for parent in [&study, &series] {
+            for parent in parents[..2].iter().rev() {
                 step()?;
                 make(parent)?;
             }
@@ -220,7 +213,7 @@ impl SeriesFolders {
             name(part, &whole, || manifest.is_of(&whole, &written))?;
         }
         // Whoever named it may have been killed right then.
-        for parent in [&series, &study, &self.root] {
+        for parent in parents {
             step()?;
             sync(parent)?;
         }

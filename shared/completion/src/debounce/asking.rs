@@ -110,14 +110,7 @@ impl Debouncer {
     /// later.
     pub(super) fn ask_first(&mut self, due: Due, series: &SeriesInstanceUid) -> Option<Decided> {
         // An operator is not held up, nothing is held for longer than `max_open`, and a list is exact.
-        if matches!(
-            due.reason,
-            Reason::Requested
-                | Reason::Confirmed
-                | Reason::Performed
-                | Reason::Available
-                | Reason::Overdue
-        ) {
+        if due.reason.is_by_list() || matches!(due.reason, Reason::Requested | Reason::Overdue) {
             return None;
         }
         // What is no UID can't be asked for.

@@ -3,28 +3,18 @@
 
 use super::Debouncer;
 use super::rules::Due;
-use crate::asking::later;
+use crate::asking::{MAX_NAMED, later};
 use crate::lists::List;
 use crate::{Late, OpenSeries, Rules};
 use contract::event::{Evidence, EvidenceKind};
 use contract::uid::SeriesInstanceUid;
 use jiff::Timestamp;
 
-/// Instances of a series that are named as missing.
-const MAX_ABSENT: usize = 100;
-
 impl Debouncer {
     /// Takes up the lists that were kept.
     pub fn restore_lists(&mut self, lists: impl IntoIterator<Item = List>) {
         self.lists.restore(lists);
-        self.reschedule_listed();
-    }
-
-    fn reschedule_listed(&mut self) {
-        let open: Vec<_> = self.open.keys().cloned().collect();
-        for series in open {
-            self.reschedule(&series);
-        }
+        self.reschedule_all();
     }
 
     /// A peer has listed instances. That opens no series.
@@ -92,7 +82,7 @@ impl Debouncer {
         let (mut named, mut missing) = (None, Vec::new());
         for list in lists {
             named = named.max(list.named(series));
-            missing.extend(list.missing.iter().take(MAX_ABSENT).cloned());
+            missing.extend(list.missing.iter().take(MAX_NAMED).cloned());
         }
         (named, missing)
     }

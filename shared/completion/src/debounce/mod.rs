@@ -173,10 +173,7 @@ impl Debouncer {
         }
         self.step_sources(step);
         self.lists.step(step);
-        let open: Vec<_> = self.open.keys().cloned().collect();
-        for series in open {
-            self.reschedule(&series);
-        }
+        self.reschedule_all();
     }
 
     /// The steps back that events have shown since this was last asked.

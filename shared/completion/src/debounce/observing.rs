@@ -223,14 +223,8 @@ impl Debouncer {
     fn judge(&mut self, stored: &Stored<'_>, completed: &Completed) {
         let Completed { reason, last_activity, sender } = completed;
         let grows = matches!(stored.effect, Effect::Added | Effect::MovedFrom(_));
-        let by_evidence = matches!(
-            reason,
-            Reason::Released
-                | Reason::Expected
-                | Reason::Confirmed
-                | Reason::Performed
-                | Reason::Available
-        );
+        let by_evidence =
+            reason.is_by_list() || matches!(reason, Reason::Released | Reason::Expected);
         let quiet_period = self.senders.rules(sender).quiet_period;
         // Before it, by a clock that was set back, says nothing.
         let within = SignedDuration::ZERO..=quiet_period;
@@ -262,6 +256,14 @@ impl Debouncer {
         let (open, _) = self.open.get_mut(series).unwrap_or_else(|| unreachable!("{series}"));
         open.is_active(at);
         open
+    }
+
+    /// Finds out anew when each series is due.
+    pub(super) fn reschedule_all(&mut self) {
+        let open: Vec<_> = self.open.keys().cloned().collect();
+        for series in open {
+            self.reschedule(&series);
+        }
     }
 
     /// Finds out anew when a series is due, and remembers that it has changed.

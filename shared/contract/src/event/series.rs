@@ -57,6 +57,12 @@ impl Reason {
     pub fn rules() -> impl Iterator<Item = Self> {
         Self::ALL.into_iter().filter(|reason| *reason != Self::Stored)
     }
+
+    /// Whether it is the rule of a kind of lists, which name instances one by one.
+    #[must_use]
+    pub fn is_by_list(self) -> bool {
+        matches!(self, Self::Confirmed | Self::Performed | Self::Available)
+    }
 }
 
 /// How a series came to be known.

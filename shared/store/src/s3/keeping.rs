@@ -3,7 +3,7 @@
 
 use super::bucket::Bucket;
 use super::failure::BucketError;
-use crate::series_folder::{MANIFEST, Manifest, folder_name};
+use crate::series_folder::{MANIFEST, Manifest};
 use crate::{KeepError, RevisionToKeep, SeriesFolder};
 use contract::event::StoredObject;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -28,28 +28,20 @@ impl Manifests {
     pub(crate) async fn keep(&self, revision: &RevisionToKeep) -> Result<SeriesFolder, KeepError> {
         let manifest = Manifest::in_bucket(revision);
         let written = manifest.json();
-        let names = [&revision.study_instance_uid, &revision.series_instance_uid];
-        let [study, series] = names.map(|name| folder_name(name));
-        let place = format!("{study}/{series}/{}", revision.revision);
-        let folder = SeriesFolder {
-            place: place.clone(),
-            instances: manifest.instances.len() as u64,
-            bytes: manifest.bytes,
-            manifest_blake3: blake3::hash(&written).to_hex().to_string(),
-        };
+        let folder = manifest.folder(&written);
         stream::iter(&manifest.objects)
             .map(|(_, object)| self.check(object))
             .buffer_unordered(AT_ONCE)
             .try_collect::<()>()
             .await?;
         let failed = |error: BucketError| KeepError::Folder(error.into());
-        let key = format!("{place}/{MANIFEST}");
+        let key = format!("{}/{MANIFEST}", folder.place);
         let found = self.0.read_all(&key).await.map_err(failed)?;
         if found.as_deref() == Some(&*written) {
             return Ok(folder);
         }
         if let Some(other) = found {
-            self.put_aside(&place, other).await.map_err(failed)?;
+            self.put_aside(&folder.place, other).await.map_err(failed)?;
         }
         self.0.put(&key, written.into()).await.map_err(failed)?;
         Ok(folder)

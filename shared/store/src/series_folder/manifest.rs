@@ -1,7 +1,7 @@
 //! What is in a series folder, as it says itself.
 
 use super::folder_name::folder_name;
-use super::{MANIFEST, RevisionToKeep};
+use super::{MANIFEST, RevisionToKeep, SeriesFolder};
 use contract::event::{Reason, StoredObject};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -82,6 +82,18 @@ impl<'a> Manifest<'a> {
             (instance.file, instance.key) = (String::new(), Some(object.key.as_str()));
         }
         manifest
+    }
+
+    /// The folder that has this manifest, as it is `written`.
+    pub(crate) fn folder(&self, written: &[u8]) -> SeriesFolder {
+        let names = [self.study_instance_uid, self.series_instance_uid];
+        let [study, series] = names.map(folder_name);
+        SeriesFolder {
+            place: format!("{study}/{series}/{}", self.revision),
+            instances: self.instances.len() as u64,
+            bytes: self.bytes,
+            manifest_blake3: blake3::hash(written).to_hex().to_string(),
+        }
     }
 
     /// The text of the file.
