@@ -4,7 +4,7 @@ use crate::harness::pipeline::Ends;
 use crate::harness::restricted::{RestrictedBroker, refusals};
 use crate::harness::schemas::Schemas;
 use crate::harness::scu::Scu;
-use crate::harness::tools::{Orthanc, dcmtk, free_port, have, path_of};
+use crate::harness::tools::{Orthanc, dcmqrscp, dcmtk, free_port, have};
 use crate::harness::{Collimator, Services, eventually};
 use collimator::synthetic::SyntheticStudy;
 use contract::event::{Reason, SeriesCompleted, SourceAnswered};
@@ -162,23 +162,7 @@ async fn dcmqrscp_is_asked_for_each_instance_since_it_tells_no_number() {
     let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
     let at = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let collimator = Collimator::start_with(&settings(sources(&folder, "TEST_SCU", at))).await;
-    let database = folder.path().join("database");
-    std::fs::create_dir(&database).unwrap();
-    let configuration = format!(
-        "NetworkTCPPort = {port}\nMaxPDUSize = 16384\nMaxAssociations = 16\n\
-         HostTable BEGIN\nHostTable END\nVendorTable BEGIN\nVendorTable END\n\
-         AETable BEGIN\nPACS {} RW (9, 1024mb) ANY\nAETable END\n",
-        database.display()
-    );
-    let path = folder.path().join("dcmqrscp.cfg");
-    std::fs::write(&path, configuration).unwrap();
-    let mut dcmqrscp = tokio::process::Command::new(path_of("dcmqrscp"))
-        .arg("-c")
-        .arg(&path)
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    eventually("dcmqrscp", async || TcpStream::connect(at).await.ok()).await;
+    let mut dcmqrscp = dcmqrscp(folder.path(), at, "").await;
     let study = SyntheticStudy::new().series("MR", 5).size(16, 16);
     let uid = study.series_instance_uids().remove(0);
     let files = study.write_to(&folder.path().join("files")).unwrap();

@@ -3,13 +3,12 @@
 use crate::asking::{completed, settings};
 use crate::asking_otherwise::{asked_by, dicom_web, have_dicom_web};
 use crate::harness::schemas::Schemas;
-use crate::harness::tools::{Orthanc, dcmtk, free_port, have, path_of};
+use crate::harness::tools::{Orthanc, dcmqrscp, dcmtk, free_port, have};
 use crate::harness::{Collimator, eventually};
 use collimator::synthetic::SyntheticStudy;
 use contract::event::{InstancesFetched, InstancesWanted, Reason};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use tokio::net::TcpStream;
 
 /// Waits for the completion of a series of 17, of which 9 were sent, and for the record of what was fetched.
 async fn is_whole_by_itself(collimator: &Collimator) {
@@ -79,25 +78,8 @@ async fn what_dcmqrscp_has_more_comes_by_c_move() {
     let at = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let ask = format!("ae_title = 'PACS', host = '127.0.0.1', port = {port}, fetch_missing = true");
     let collimator = Collimator::start_with(&settings(asked_by(&folder, &ask))).await;
-    let database = folder.path().join("database");
-    std::fs::create_dir(&database).unwrap();
-    let configuration = format!(
-        "NetworkTCPPort = {port}\nMaxPDUSize = 16384\nMaxAssociations = 16\n\
-         HostTable BEGIN\nus = (COLLIMATOR, 127.0.0.1, {})\nHostTable END\n\
-         VendorTable BEGIN\nVendorTable END\n\
-         AETable BEGIN\nPACS {} RW (9, 1024mb) ANY\nAETable END\n",
-        collimator.dicom.port(),
-        database.display()
-    );
-    let path = folder.path().join("dcmqrscp.cfg");
-    std::fs::write(&path, configuration).unwrap();
-    let mut dcmqrscp = tokio::process::Command::new(path_of("dcmqrscp"))
-        .arg("-c")
-        .arg(&path)
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    eventually("dcmqrscp", async || TcpStream::connect(at).await.ok()).await;
+    let us = format!("us = (COLLIMATOR, 127.0.0.1, {})\n", collimator.dicom.port());
+    let mut dcmqrscp = dcmqrscp(folder.path(), at, &us).await;
     let study = SyntheticStudy::new().series("MR", 17).size(16, 16);
     let files = study.write_to(&folder.path().join("files")).unwrap();
     let files: Vec<_> = files.iter().map(|path| path.as_path()).collect();

@@ -6,7 +6,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use tokio::process::Command;
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
 
 /// Whether a test can use `program`. On a user's machine it is skipped without, and says so; in CI
 /// (`COLLIMATOR_CI=1`) that is a failure.
@@ -176,4 +177,23 @@ pub async fn dcmsend_stores(to: SocketAddr, folder: &Path) -> usize {
     let printed = String::from_utf8_lossy(&printed);
     let stored = printed.lines().find(|line| line.contains("with status SUCCESS"));
     stored.and_then(|line| line.rsplit(':').next()?.trim().parse().ok()).unwrap_or(0)
+}
+
+/// dcmqrscp, called `PACS`, at this address, with its files in a folder and these lines in its table of hosts. It is there.
+pub async fn dcmqrscp(folder: &Path, at: SocketAddr, hosts: &str) -> Child {
+    let database = folder.join("database");
+    std::fs::create_dir(&database).unwrap();
+    let configuration = format!(
+        "NetworkTCPPort = {}\nMaxPDUSize = 16384\nMaxAssociations = 16\n\
+         HostTable BEGIN\n{hosts}HostTable END\nVendorTable BEGIN\nVendorTable END\n\
+         AETable BEGIN\nPACS {} RW (9, 1024mb) ANY\nAETable END\n",
+        at.port(),
+        database.display()
+    );
+    let path = folder.join("dcmqrscp.cfg");
+    std::fs::write(&path, configuration).unwrap();
+    let mut command = Command::new(path_of("dcmqrscp"));
+    let child = command.arg("-c").arg(&path).kill_on_drop(true).spawn().unwrap();
+    eventually("dcmqrscp", async || TcpStream::connect(at).await.ok()).await;
+    child
 }

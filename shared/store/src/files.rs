@@ -1,9 +1,17 @@
 //! What all parts of the store do with folders and files: how they are made, and where a key is. All of it is blocking.
 
+use crate::series_folder::KEEPING;
 use std::fs::{DirBuilder, File};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Component, Path, PathBuf};
+
+/// Where receivers write: in a folder, and in a bucket.
+pub(crate) const SPOOL: &str = "spool";
+pub(crate) const OBJECTS: &str = "objects";
+
+/// Names at the root of the store that are no study.
+pub(crate) const RESERVED: [&str; 3] = [SPOOL, OBJECTS, KEEPING];
 
 /// Who may look into a folder: files have patients' names in them.
 const FOLDER_MODE: u32 = 0o750;

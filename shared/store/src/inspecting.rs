@@ -3,8 +3,8 @@
 //! All of it is blocking. It changes nothing but by [`StoreInspector::link`].
 
 use crate::StoreSettings;
-use crate::files::{path_of, sync};
-use crate::series_folder::{KEEPING, MANIFEST};
+use crate::files::{RESERVED, SPOOL, path_of, sync};
+use crate::series_folder::MANIFEST;
 use contract::event::StoredObject;
 use serde::Deserialize;
 use std::collections::HashSet;
@@ -14,9 +14,6 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 use uuid::Uuid;
-
-/// The folder of receivers.
-const SPOOL: &str = "spool";
 
 /// What is read of a file at once.
 const BUFFER: usize = 1024 * 1024;
@@ -163,7 +160,7 @@ impl StoreInspector {
     /// When a folder can't be read.
     pub fn folders(&self, mut see: impl FnMut(InStore)) -> io::Result<()> {
         let studies = entries(&self.root, "")?;
-        for study in studies.iter().filter(|name| ![SPOOL, KEEPING].contains(&name.as_str())) {
+        for study in studies.iter().filter(|name| !RESERVED.contains(&name.as_str())) {
             for series in entries(&self.root, study)? {
                 for place in entries(&self.root, &series)? {
                     self.seen(place, &mut see)?;

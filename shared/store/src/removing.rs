@@ -3,19 +3,13 @@
 //! Only what has the form of what receivers and keepers make is removed, whatever place is given:
 //! whoever may publish events may write anything there.
 
-use crate::files::{path_of, sync};
+use crate::files::{OBJECTS, RESERVED, SPOOL, path_of, sync};
 use crate::series_folder::{KEEPING, REMOVED};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
-
-/// What is made beside the studies in a store.
-const SPOOL: &str = "spool";
-
-/// The same in a bucket.
-pub(crate) const OBJECTS: &str = "objects";
 
 /// Removes files and folders of a store in a folder. All of it is blocking.
 #[derive(Debug, Clone)]
@@ -182,7 +176,7 @@ impl StoreRemover {
 pub(crate) fn is_folder(place: &str) -> bool {
     match place.split('/').collect::<Vec<_>>()[..] {
         [study, _, revision] => {
-            ![SPOOL, OBJECTS, KEEPING].contains(&study)
+            !RESERVED.contains(&study)
                 && !revision.is_empty()
                 && revision.bytes().all(|byte| byte.is_ascii_digit())
         }

@@ -2,7 +2,8 @@
 
 use super::bucket::Bucket;
 use super::failure::BucketError;
-use crate::removing::{OBJECTS, is_folder, is_object, no_place};
+use crate::files::OBJECTS;
+use crate::removing::{is_folder, is_object, no_place};
 use crate::series_folder::MANIFEST;
 use crate::{Removal, Removed};
 use futures_util::{StreamExt as _, stream};

@@ -4,6 +4,7 @@
 use super::bucket::{Bucket, answer};
 use super::failure::BucketError;
 use crate::StoreError;
+use crate::files::OBJECTS;
 use crate::spool::node_folder;
 use contract::event::StoredObject;
 use object_store::{MultipartUpload, PutPayload, PutPayloadMut};
@@ -43,7 +44,7 @@ struct Shared {
 impl Uploads {
     /// Of the receiver `node_name`. Nothing is asked of the bucket yet.
     pub(crate) fn new(bucket: Bucket, node_name: &str) -> Self {
-        let (folder, outage) = (node_folder("objects", node_name), Mutex::default());
+        let (folder, outage) = (node_folder(OBJECTS, node_name), Mutex::default());
         Self(Arc::new(Shared { bucket, folder, outage }))
     }
 

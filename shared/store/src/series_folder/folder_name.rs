@@ -1,12 +1,10 @@
 //! Names of folders and files, made of UIDs that a sender chose.
 
+use crate::files::RESERVED;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// What is written as `%` and two digits. A UID has nothing of it.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'-');
-
-/// Names at the root of the store that are no study.
-const RESERVED: [&str; 3] = ["spool", "objects", super::KEEPING];
 
 /// The name where there is no UID. No text is written like this.
 const NONE: &str = "%none";

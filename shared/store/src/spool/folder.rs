@@ -1,7 +1,7 @@
 //! The folder of one receiver in the store: what is where, how much is free, and that it is this process's alone.
 
 use crate::StoreError;
-use crate::files::{make, sync};
+use crate::files::{SPOOL, make, sync};
 use anyhow::{Context as _, anyhow};
 use bytesize::ByteSize;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -36,7 +36,7 @@ pub(super) struct Folder {
 
 impl Folder {
     pub(super) fn open(root: &Path, reserve: ByteSize, node_name: &str) -> anyhow::Result<Self> {
-        let prefix = node_folder("spool", node_name);
+        let prefix = node_folder(SPOOL, node_name);
         let folder = root.join(&prefix);
         let shards = (0..SHARDS).map(|shard| folder.join(format!("{shard:02x}")));
         let shards: Vec<_> = shards.collect();
