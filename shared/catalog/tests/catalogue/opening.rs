@@ -1,6 +1,6 @@
 //! Who makes the catalogue, and who waits for it.
 
-use catalog::{CatalogReader, CatalogSettings, CatalogWriter, SeriesSearch};
+use catalog::{CatalogError, CatalogReader, CatalogSettings, CatalogWriter, SeriesSearch};
 use test_database::TestDatabase;
 
 async fn waits_for_the_owner(database: TestDatabase) {
@@ -16,6 +16,16 @@ async fn waits_for_the_owner(database: TestDatabase) {
 #[tokio::test]
 async fn a_reader_waits_for_the_owner_to_make_the_catalogue() {
     waits_for_the_owner(TestDatabase::sqlite()).await;
+}
+
+#[tokio::test]
+async fn a_file_without_tables_is_a_catalogue_that_is_not_there_yet() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("catalogue.db");
+    std::fs::File::create(&file).unwrap();
+    let settings = CatalogSettings { database_url: format!("sqlite://{}", file.display()) };
+    let checked = CatalogReader::open(&settings).unwrap().check().await;
+    assert!(matches!(checked, Err(CatalogError::NotMigrated)), "{checked:?}");
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use super::pool::{connections, options};
 use crate::error::CatalogError;
 use crate::long_reads::LongReads;
 use crate::settings::CatalogSettings;
+use crate::sqlite::error::has_no_tables;
 use crate::sqlite::{BUSY_TIMEOUT, MIGRATIONS};
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::SqlitePool;
@@ -59,6 +60,7 @@ impl CatalogReader {
         match applied {
             Ok(applied) if applied == wanted => Ok(()),
             Ok(_) => Err(CatalogError::NotMigrated),
+            Err(error) if has_no_tables(&error) => Err(CatalogError::NotMigrated),
             Err(error) => Err(error.into()),
         }
     }
