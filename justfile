@@ -43,3 +43,7 @@ bench:
 # The documentation of the code
 docs:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+# The documents as a site with search, in target/site, and its links checked
+docs-site:
+    .ci/docs-site

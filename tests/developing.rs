@@ -184,6 +184,13 @@ async fn the_types_of_typescript_follow_from_the_specification_and_are_strict() 
     runs("typescript/bin/tsc", &[&options[..], &modules, &library, &files].concat()).await;
 }
 
+/// The program that docs/tutorial.md has its reader write, for the API at `api`.
+fn program_of_the_tutorial(api: &str) -> String {
+    let page = include_str!("../docs/tutorial.md");
+    let (_, after) = page.split_once("```python\n").unwrap();
+    after.split_once("```").unwrap().0.replace("http://127.0.0.1:8000", api)
+}
+
 #[tokio::test]
 async fn the_examples_for_http_list_download_and_follow_and_make_volumes() {
     let (Some(client), Some(node)) = (Client::in_place().await, node().await) else { return };
@@ -207,7 +214,14 @@ async fn the_examples_for_http_list_download_and_follow_and_make_volumes() {
     };
     let study = SyntheticStudy::new().series("CT", 3).size(16, 16);
     let [uid] = study.series_instance_uids().try_into().unwrap();
+    let program = folder.path().join("first.py");
+    std::fs::write(&program, program_of_the_tutorial(&collimator.api)).unwrap();
+    let mut first = starts("python3", &[program.to_str().unwrap()], &environment);
+    collimator.tells("event_listeners", 1).await;
     collimator.receives(study.write_to(&folder.path().join("study")).unwrap()).await;
+    let last = "  3: (16, 16), values ";
+    first.says("the last slice", |line| line.starts_with(last).then_some(())).await;
+    assert!(first.printed().contains("CT series of 3 files:\n"), "{}", first.printed());
 
     let volumes = path("python/volumes.py");
     let shape = format!("volume: {uid} revision 1 shape (3, 16, 16) spacing (");

@@ -85,6 +85,23 @@ fn every_link_between_pages_leads_to_a_file_and_a_heading_that_are_there() {
 }
 
 #[test]
+fn each_page_of_docs_is_in_the_summary_or_in_the_list_of_decisions() {
+    let docs = Path::new(ROOT).join("docs");
+    let mut found = Vec::new();
+    pages(&docs, &mut found);
+    let lists = ["SUMMARY.md", "decisions/README.md"].map(|list| docs.join(list));
+    let mut listed = BTreeSet::new();
+    for list in &lists {
+        let text = fs::read_to_string(list).unwrap();
+        let folder = list.parent().unwrap();
+        listed.extend(links(&prose(&text)).into_iter().map(|link| folder.join(link)));
+    }
+    let missing: Vec<_> =
+        found.iter().filter(|page| !listed.contains(*page) && **page != lists[0]).collect();
+    assert!(missing.is_empty(), "docs/SUMMARY.md has no line for {missing:?}");
+}
+
+#[test]
 fn the_page_on_completeness_has_every_reason() {
     let page = fs::read_to_string(Path::new(ROOT).join("docs/completeness.md")).unwrap();
     for reason in Reason::ALL {
