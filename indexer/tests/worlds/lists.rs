@@ -286,9 +286,10 @@ fn checked(seed: u64, store: &mut dyn Store, bug: Option<Bug>) -> Vec<Announced>
 #[test]
 fn what_must_be_true_of_lists_is_true_in_any_world() {
     let worlds = number("COLLIMATOR_WORLDS").unwrap_or(2000);
-    let (mut by_list, mut short) = (0, 0);
+    let (mut revisions, mut by_list, mut short) = (0, 0, 0);
     for seed in 0..worlds {
         for it in checked(seed, &mut Memory::default(), None) {
+            revisions += 1;
             by_list += u64::from(matches!(
                 it.reason,
                 Reason::Confirmed | Reason::Performed | Reason::Available
@@ -296,6 +297,9 @@ fn what_must_be_true_of_lists_is_true_in_any_world() {
             short += u64::from(!it.missing.is_empty());
         }
     }
+    println!(
+        "{worlds} worlds with lists: {revisions} revisions, {by_list} by a list, {short} short"
+    );
     assert!(by_list > worlds / 2 && short > worlds / 6, "{by_list} and {short}");
 }
 

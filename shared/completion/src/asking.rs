@@ -113,6 +113,16 @@ impl Asking {
         self.until = Timestamp::MIN;
     }
 
+    /// The series is due by another rule, without anything having happened to it: by then its source is asked anew. A series
+    /// that is held for what its source has more stays so, and for no longer than it would have been.
+    pub(crate) fn ask_anew(&mut self) {
+        match self.phase {
+            Phase::Settled => self.restart(),
+            Phase::Asked if self.holds == 0 => self.restart(),
+            Phase::Unasked | Phase::Asked | Phase::Held => {}
+        }
+    }
+
     /// A question is put.
     pub(crate) fn ask(&mut self, question: String, now: Timestamp) {
         if self.phase == Phase::Unasked {

@@ -193,6 +193,26 @@ fn a_larger_number_that_never_comes_true_holds_no_longer_than_the_timeout() {
 }
 
 #[test]
+fn what_is_learnt_of_its_sender_meanwhile_holds_a_series_no_longer() {
+    // While it is held, and while it is asked again.
+    for learnt in [20, 28] {
+        let mut world = World::new();
+        world.stored(1, 0);
+        for at in 1..=131 {
+            let asked = world.at(at);
+            if at == learnt {
+                world.debouncer.trusted(SOURCE);
+            }
+            for decided in asked {
+                let Decided::Ask(question) = decided else { panic!("{decided:?}") };
+                world.answered(&question, at, Some(17));
+            }
+        }
+        assert_eq!(world.completion(132), (Reason::Quiet, Some(17), vec!["1.2.3".to_owned()]));
+    }
+}
+
+#[test]
 fn a_larger_number_holds_whenever_it_was_given() {
     let mut world = World::new();
     world.stored(1, 0);

@@ -291,7 +291,7 @@ impl Debouncer {
             if let Some((open, _)) = self.open.get_mut(&series)
                 && let Some(asking) = &mut open.asking
             {
-                asking.restart();
+                asking.ask_anew();
             }
             self.reschedule(&series);
         }
