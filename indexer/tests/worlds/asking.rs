@@ -5,7 +5,7 @@
 use super::check::Check;
 use super::indexer::{Announced, Indexer, Store};
 use super::memory::Memory;
-use super::random::number;
+use super::random::{naming, number};
 use super::real_catalogue::RealCatalogue;
 use super::stream::{Association, Entry, HOUR, MINUTE, Millis, SECOND, Stream, series, time};
 use completion::debounce::Debouncer;
@@ -16,7 +16,7 @@ use fastrand::Rng;
 use indexer::reading::Reading;
 use jiff::SignedDuration;
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 const TIMEOUT: Millis = 2 * MINUTE;
 
@@ -406,11 +406,7 @@ fn what_must_be_true_of_asked_sources_is_true_in_any_world() {
     let worlds = number("COLLIMATOR_WORLDS").unwrap_or(600);
     let (mut revisions, mut short) = (0, 0);
     for seed in 0..worlds {
-        let seen = catch_unwind(|| run(seed, &mut Memory::default())).unwrap_or_else(|panic| {
-            eprintln!("the world of seed {seed} failed");
-            resume_unwind(panic)
-        });
-        for it in seen {
+        for it in naming(seed, || run(seed, &mut Memory::default())) {
             revisions += 1;
             short += u64::from(it.expected > Some(it.count));
         }

@@ -4,7 +4,7 @@
 use super::check::Check;
 use super::indexer::{Announced, Indexer, Store};
 use super::memory::Memory;
-use super::random::number;
+use super::random::{naming, number};
 use super::real_catalogue::RealCatalogue;
 use super::stream::{Association, Entry, MINUTE, Millis, SECOND, Stream, series, time};
 use completion::{List, Rules, Senders};
@@ -288,7 +288,7 @@ fn what_must_be_true_of_lists_is_true_in_any_world() {
     let worlds = number("COLLIMATOR_WORLDS").unwrap_or(2000);
     let (mut revisions, mut by_list, mut short) = (0, 0, 0);
     for seed in 0..worlds {
-        for it in checked(seed, &mut Memory::default(), None) {
+        for it in naming(seed, || checked(seed, &mut Memory::default(), None)) {
             revisions += 1;
             by_list += u64::from(matches!(
                 it.reason,

@@ -250,12 +250,16 @@ impl Life<'_> {
     }
 }
 
-/// Runs a world; if it fails, says which it was.
-fn run(seed: u64, store: &mut dyn Store) -> (Vec<Announced>, Tally) {
-    catch_unwind(AssertUnwindSafe(|| live(seed, store))).unwrap_or_else(|panic| {
-        eprintln!("the world of seed {seed} failed: run it again with COLLIMATOR_SEED={seed}");
+/// Runs the world of a seed; names the seed if the world fails.
+pub fn naming<T>(seed: u64, world: impl FnOnce() -> T) -> T {
+    catch_unwind(AssertUnwindSafe(world)).unwrap_or_else(|panic| {
+        eprintln!("the world of seed {seed} failed");
         resume_unwind(panic)
     })
+}
+
+fn run(seed: u64, store: &mut dyn Store) -> (Vec<Announced>, Tally) {
+    naming(seed, || live(seed, store))
 }
 
 pub fn number(variable: &str) -> Option<u64> {

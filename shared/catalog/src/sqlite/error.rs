@@ -1,6 +1,6 @@
 //! What SQLite's errors mean to a caller.
 
-use sqlx::error::DatabaseError;
+use sqlx::error::DatabaseError as _;
 use sqlx::sqlite::SqliteError;
 
 /// Primary result codes of SQLite that pass: SQLITE_BUSY, SQLITE_LOCKED, SQLITE_IOERR, SQLITE_FULL.
@@ -29,6 +29,8 @@ pub(in crate::sqlite) fn is_busy(error: &sqlx::Error) -> bool {
 
 /// Whether the tables are missing.
 pub(in crate::sqlite) fn has_no_tables(error: &sqlx::Error) -> bool {
-    let says = |error: &dyn DatabaseError| error.message().starts_with("no such table");
-    code(error) == Some(SQLITE_ERROR) && error.as_database_error().is_some_and(says)
+    code(error) == Some(SQLITE_ERROR)
+        && error
+            .as_database_error()
+            .is_some_and(|error| error.message().starts_with("no such table"))
 }
