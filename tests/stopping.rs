@@ -4,26 +4,44 @@ use crate::harness::scu::{Kind, Received, Scu, written};
 use crate::harness::{Collimator, Services, eventually};
 use collimator::synthetic::SyntheticStudy;
 use dicom_dictionary_std::uids;
+use dicom_object::{FileDicomObject, InMemDicomObject};
+
+/// Sends an instance until the receiver is in the middle of it, and gives the rest of its data set. To a receiver that
+/// has not read the command yet an association is idle.
+async fn begin(
+    services: &Services,
+    scu: &mut Scu,
+    image: &FileDicomObject<InMemDicomObject>,
+) -> Vec<u8> {
+    let (sop, data_set) = written(image);
+    let command = scu.store_command(uids::MR_IMAGE_STORAGE, &sop, true);
+    scu.send(1, Kind::Command, &command, 1000).await;
+    let mut rest = data_set.as_slice();
+    eventually("the heartbeat of the instance", async || {
+        let (piece, others) = rest.split_at(100);
+        scu.send_part(piece, false).await;
+        rest = others;
+        let events = services.events("INSTANCES").await;
+        events.iter().any(|it| it.subject.starts_with("dicom.instance.receiving")).then_some(())
+    })
+    .await;
+    rest.to_vec()
+}
 
 #[tokio::test]
 async fn a_store_that_has_begun_is_answered_before_the_receiver_ends() {
     let mut services = Services::start_with(&[]).await;
-    let study = SyntheticStudy::new().series("MR", 2).size(64, 64);
+    let study = SyntheticStudy::new().series("MR", 2).size(512, 512);
     let images = study.instances().unwrap();
     let mut busy = Scu::for_mr(services.dicom).await;
     let mut idle = Scu::for_mr(services.dicom).await;
     busy.stores(&images[0]).await;
 
-    // In the middle of its second instance.
-    let (sop, data_set) = written(&images[1]);
-    let command = busy.store_command(uids::MR_IMAGE_STORAGE, &sop, true);
-    busy.send(1, Kind::Command, &command, 1000).await;
-    let (begin, rest) = data_set.split_at(data_set.len() / 2);
-    busy.send_part(begin, false).await;
+    let rest = begin(&services, &mut busy, &images[1]).await;
     services.ingest.signal("TERM");
     // The idle one is told at once.
     assert!(matches!(idle.next().await, Some(Received::Abort)));
-    busy.send_part(rest, true).await;
+    busy.send(1, Kind::DataSet, &rest, 10_000).await;
     assert_eq!(busy.answer().await.status, 0);
     assert!(matches!(busy.next().await, Some(Received::Abort)));
     assert_eq!(services.ingest.ended().await, Some(0));
@@ -40,17 +58,15 @@ async fn a_store_that_has_begun_is_answered_before_the_receiver_ends() {
 #[tokio::test]
 async fn a_receiver_that_is_stopping_takes_no_new_association() {
     let mut services = Services::start_with(&[]).await;
-    let study = SyntheticStudy::new().series("MR", 1).size(64, 64);
-    let (sop, data_set) = written(&study.instances().unwrap()[0]);
+    let study = SyntheticStudy::new().series("MR", 1).size(512, 512);
     let mut busy = Scu::for_mr(services.dicom).await;
-    let command = busy.store_command(uids::MR_IMAGE_STORAGE, &sop, true);
-    busy.send(1, Kind::Command, &command, 1000).await;
+    let rest = begin(&services, &mut busy, &study.instances().unwrap()[0]).await;
     services.ingest.signal("TERM");
     eventually("the port to be closed", async || {
         tokio::net::TcpStream::connect(services.dicom).await.is_err().then_some(())
     })
     .await;
-    busy.send(1, Kind::DataSet, &data_set, 10_000).await;
+    busy.send(1, Kind::DataSet, &rest, 10_000).await;
     assert_eq!(busy.answer().await.status, 0);
     assert_eq!(services.ingest.ended().await, Some(0));
 }
