@@ -8,6 +8,7 @@ use collimator::send::{SendSettings, send};
 use collimator::synthetic::SyntheticStudy;
 use dicom_dictionary_std::uids;
 use dicom_ul::pdu::{AssociationRJResult, Pdu};
+use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -102,6 +103,19 @@ async fn a_sender_without_a_certificate_stores_over_tls_beside_a_plain_one() {
     collimator.receives(paths).await;
     collimator.lists(&encrypted.series_instance_uids()[0], 3).await;
     collimator.lists(&plain.series_instance_uids()[0], 2).await;
+    // Each event of an association says whether it was encrypted.
+    for kind in ["opened", "released"] {
+        let subject = format!("dicom.association.{kind}.");
+        let of_kind = eventually("the events of three associations", async || {
+            let mut events = collimator.events("INSTANCES").await;
+            events.retain(|event| event.subject.starts_with(&subject));
+            (events.len() == 3).then_some(events)
+        })
+        .await;
+        let tls = |payload: &[u8]| serde_json::from_slice::<Value>(payload).unwrap()["TLS"].clone();
+        let tls: Vec<_> = of_kind.iter().map(|event| tls(&event.payload)).collect();
+        assert_eq!(tls, [true, true, false], "{kind}");
+    }
 
     // One that does not trust our certificate goes no further.
     let foreign = ["+tla", "+cf", papers.senders.file.to_str().unwrap()];

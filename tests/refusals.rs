@@ -1,5 +1,6 @@
 //! Everything that is refused: what the peer is told, and that it is counted by its cause at `/metrics`.
 
+use crate::harness::schemas::Schemas;
 use crate::harness::scu::{Answer, Kind, Proposal, Received, Scu, command, conversation};
 use crate::harness::{Collimator, eventually};
 use collimator::synthetic::SyntheticStudy;
@@ -10,6 +11,7 @@ use dicom_transfer_syntax_registry::entries::EXPLICIT_VR_LITTLE_ENDIAN;
 use dicom_ul::pdu::{AssociationRJResult, Pdu};
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
+use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::io::Write as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -150,6 +152,47 @@ async fn a_message_that_is_refused_is_answered_and_counted() {
     let harmless = deflated(&[&bytes(&image)[..], &[0; 64 << 20]].concat());
     assert_eq!(scu.store(1, MR, sop, &harmless).await.status, 0);
     scu.release().await;
+}
+
+#[tokio::test]
+async fn the_end_of_an_association_says_what_its_sender_was_told() {
+    let collimator = narrow().await;
+    let image = image();
+    let sop = image.meta().media_storage_sop_instance_uid();
+    let mut scu = Scu::for_class(collimator.dicom, MR, EXPLICIT).await;
+    let unfit = unfit_data_sets();
+    let (contradicts, truncated) = (&unfit[5].0, &unfit[0].0);
+    let mut told = Vec::new();
+    for data_set in [contradicts, truncated, contradicts] {
+        let Answer { status, comment, .. } = scu.store(1, MR, sop, data_set).await;
+        told.push((format!("0x{status:04X}"), comment));
+    }
+    scu.stores(&image).await;
+    scu.release().await;
+    let mut fine = Scu::for_class(collimator.dicom, MR, EXPLICIT).await;
+    fine.stores(&image).await;
+    fine.release().await;
+
+    let ends = eventually("the ends of both associations", async || {
+        let events = collimator.events("INSTANCES").await;
+        let is_end = |subject: &str| subject.starts_with("dicom.association.released.");
+        let ends = events.iter().filter(|event| is_end(&event.subject));
+        let ends: Vec<Value> =
+            ends.map(|event| serde_json::from_slice(&event.payload).unwrap()).collect();
+        (ends.len() == 2).then_some(ends)
+    })
+    .await;
+    let [contradicts, truncated, _again] = &told[..] else { panic!("{told:?}") };
+    assert_eq!(told[0], told[2]);
+    let refusal = |(status, comment): &(String, String), count| json!({"Status": status, "ErrorComment": comment, "Count": count});
+    assert_eq!(ends[0]["Refusals"], json!([refusal(contradicts, 2), refusal(truncated, 1)]));
+    assert_eq!((&ends[0]["Failed"], &ends[0]["Acknowledged"]), (&json!(3), &json!(1)));
+    assert_eq!(ends[1].get("Refusals"), None);
+    let schemas = Schemas::read();
+    for end in &ends {
+        assert_eq!(end["TLS"], json!(false));
+        assert_eq!(schemas.errors("dicom.association.released", end), [""; 0]);
+    }
 }
 
 #[tokio::test]

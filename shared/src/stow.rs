@@ -16,6 +16,9 @@ pub const CLIENT_ADDRESS: &str = "collimator-client-address";
 /// The header in which the API says the name of the token that a request had, if it had one.
 pub const CLIENT_NAME: &str = "collimator-client-name";
 
+/// The header in which the API says whether the connection of its client was encrypted: `true` or `false`.
+pub const CLIENT_TLS: &str = "collimator-client-tls";
+
 /// The header in which the API says at which DICOMweb service its client retrieves what is kept, where anything can be
 /// retrieved.
 pub const RETRIEVE_FROM: &str = "collimator-retrieve-from";

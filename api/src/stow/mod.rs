@@ -13,11 +13,12 @@ use bytes::Bytes;
 use contract::dicomweb::DicomwebUrls;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Limited};
+use poem::http::uri::Scheme;
 use poem::http::{HeaderValue, Method, Request as HttpRequest, StatusCode, Uri, header};
 use poem::{Body, Endpoint, IntoResponse, Request, Response};
 use serde_json::Value;
 use shared::http_client::{AGENT, Client, Trust, chain, client};
-use shared::stow::{CLIENT_ADDRESS, CLIENT_NAME, RETRIEVE_FROM, STUDIES, StowToken};
+use shared::stow::{CLIENT_ADDRESS, CLIENT_NAME, CLIENT_TLS, RETRIEVE_FROM, STUDIES, StowToken};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -113,6 +114,7 @@ impl Receiver {
         let mut passed_on = HttpRequest::post(format!("{}{path}", self.url))
             .header(header::USER_AGENT, AGENT)
             .header(header::AUTHORIZATION, self.token.authorization())
+            .header(CLIENT_TLS, (*request.scheme() == Scheme::HTTPS).to_string())
             // None that the receiver is about to close.
             .header(header::CONNECTION, "close");
         for name in [header::CONTENT_TYPE, header::ACCEPT] {

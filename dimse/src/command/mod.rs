@@ -9,7 +9,7 @@ mod retrieve;
 
 pub use assembly::{CommandAssembly, UnexpectedFragment};
 pub use request::{Request, read_request, write_request};
-pub use response::{Response, read_response, write_refusal, write_response};
+pub use response::{Response, error_comment, read_response, write_refusal, write_response};
 pub use retrieve::{MOVE, write_move};
 
 /// Longest command set accepted, in bytes. One of C-STORE has about 200.

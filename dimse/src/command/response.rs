@@ -56,6 +56,15 @@ pub fn read_response(command_set: &[u8]) -> Result<Response, CommandError> {
     })
 }
 
+/// A comment as the Error Comment (0000,0902) of a response has it: its first 64 characters, VR LO in the default
+/// repertoire (PS3.5 section 6.2).
+#[must_use]
+pub fn error_comment(comment: &str) -> String {
+    // `\` would part two values.
+    let sent = |c| if matches!(c, ' '..='~') && c != '\\' { c } else { '?' };
+    comment.chars().map(sent).take(MAX_ERROR_COMMENT).collect()
+}
+
 /// The command set that answers `request`. A failure carries `comment`, which says why and what to
 /// do, and names no patient.
 #[must_use]
@@ -78,13 +87,7 @@ pub fn write_refusal(
     writer.number(COMMAND_DATA_SET_TYPE, NO_DATA_SET);
     writer.number(STATUS, status.code());
     if !comment.is_empty() {
-        // LO in the default repertoire; `\` would part two values.
-        let comment: String = comment
-            .chars()
-            .map(|c| if matches!(c, ' '..='~') && c != '\\' { c } else { '?' })
-            .take(MAX_ERROR_COMMENT)
-            .collect();
-        writer.text(ERROR_COMMENT, &comment);
+        writer.text(ERROR_COMMENT, &error_comment(comment));
     }
     if let Some(error_id) = error_id {
         writer.number(ERROR_ID, error_id);

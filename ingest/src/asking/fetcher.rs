@@ -258,6 +258,7 @@ impl Fetcher {
                     called_ae_title: self.ae_title.clone(),
                     peer_address: peer.unwrap_or_default(),
                     node_name: self.node_name.clone(),
+                    tls: Some(source.is_encrypted()),
                 })
             });
             let (received, open) = receive_retrieved(intake, open, &study, answer).await;

@@ -54,6 +54,12 @@ impl WebSource {
         Ok(Self { client: client(trust, Some(LIMIT))?, base, authorization })
     }
 
+    /// Whether what it sends is encrypted.
+    #[must_use]
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.base.starts_with("https:")
+    }
+
     /// Asks how many instances it has.
     pub(super) async fn count(&self, question: &SourceAsked) -> Result<Counted, NoAnswer> {
         timeout(LIMIT, self.counted(question)).await.map_err(|_| NoAnswer::Silent)?

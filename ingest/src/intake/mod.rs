@@ -4,6 +4,7 @@
 
 mod heartbeat;
 mod progress;
+mod refusal_shares;
 mod series_shares;
 mod storing;
 mod tally;

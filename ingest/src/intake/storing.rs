@@ -68,7 +68,7 @@ impl Delivery<'_> {
         bytes: u64,
     ) {
         self.count(announced, refusal.status, bytes);
-        self.tally.fail(series);
+        self.tally.fail(refusal, series);
         if let Some(troubles) = self.intake.reports.fault() {
             tracing::warn!(
                 ordinal = self.tally.stores(),

@@ -1,6 +1,8 @@
 //! Tally of the C-STOREs of one association by outcome, in all and by series.
 
+use super::refusal_shares::RefusalShares;
 use super::series_shares::SeriesShares;
+use crate::instance::refusal::Refusal;
 use contract::event::{AssociationClosed, AssociationIdentity, Ending};
 use contract::uid::SeriesInstanceUid;
 use jiff::Timestamp;
@@ -13,6 +15,7 @@ pub(crate) struct Tally {
     /// Counted rather than what is left of the others: a C-STORE in the middle of which the
     /// association ended got no answer.
     failed: u64,
+    refusals: RefusalShares,
     shares: SeriesShares,
 }
 
@@ -34,8 +37,9 @@ impl Tally {
     }
 
     /// A C-STORE is answered with a failure; `series` is what it was for, if that could be told.
-    pub(crate) fn fail(&mut self, series: Option<&SeriesInstanceUid>) {
+    pub(crate) fn fail(&mut self, refusal: &Refusal, series: Option<&SeriesInstanceUid>) {
         self.failed += 1;
+        self.refusals.count(refusal);
         if let Some(series) = series {
             self.shares.touch(series).failed += 1;
         }
@@ -88,6 +92,7 @@ impl Tally {
             stores: self.stores,
             acknowledged: self.acknowledged,
             failed: self.failed,
+            refusals: self.refusals.into_vec(),
             series_left_out: self.shares.forgotten(),
             series: self.shares.into_vec(),
             closed_at,
@@ -99,6 +104,7 @@ impl Tally {
 mod tests {
     use super::super::series_shares::MAX_SERIES;
     use super::*;
+    use dimse::Status;
 
     fn uid(text: &str) -> SeriesInstanceUid {
         SeriesInstanceUid::parse(text).unwrap()
@@ -111,8 +117,13 @@ mod tests {
             called_ae_title: "COLLIMATOR".into(),
             peer_address: "192.0.2.7".into(),
             node_name: "ingest-1".into(),
+            tls: Some(false),
         };
         tally.close(association, Ending::Released, None, Timestamp::UNIX_EPOCH)
+    }
+
+    fn truncated() -> Refusal {
+        Refusal::new(Status::CannotUnderstand, "truncated", "it ends in the middle")
     }
 
     fn shares(event: &AssociationClosed) -> Vec<(&str, u64, u64)> {
@@ -143,11 +154,13 @@ mod tests {
         let mut tally = Tally::default();
         for series in [None, Some(uid("2.25.1")), None] {
             tally.begin();
-            tally.fail(series.as_ref());
+            tally.fail(&truncated(), series.as_ref());
         }
         let event = closed(tally).unwrap();
         assert_eq!((event.failed, shares(&event)), (3, vec![("2.25.1", 0, 1)]));
         assert_eq!(event.failed_of_unknown_series(), 2);
+        assert_eq!(event.refusals.len(), 1);
+        assert_eq!((&*event.refusals[0].status, event.refusals[0].count), ("0xC000", 3));
     }
 
     #[test]
@@ -162,7 +175,7 @@ mod tests {
     fn failures_of_a_series_that_was_forgotten_are_of_an_unknown_one() {
         let mut tally = Tally::default();
         tally.begin();
-        tally.fail(Some(&uid("2.25.1")));
+        tally.fail(&truncated(), Some(&uid("2.25.1")));
         for number in 0..MAX_SERIES {
             tally.begin();
             tally.acknowledge(&uid(&format!("1.{number}")));

@@ -85,6 +85,7 @@ mod tests {
             called_ae_title: String::new(),
             peer_address: String::new(),
             node_name: "node".into(),
+            tls: None,
         }
     }
 

@@ -178,10 +178,11 @@ impl Negotiator {
     async fn request(&self, caller: Caller, id: String) -> Option<Call> {
         let Caller { socket, peer, certificate, in_plain_text } = caller;
         let settings = &self.settings;
+        let is_encrypted = matches!(socket, Socket::Encrypted(_));
         let mut acceptor = Acceptor::new(socket, settings.max_pdu_length, settings.pdu_timeout);
         match acceptor.associate_request(settings.artim_timeout).await {
             Ok(request) => {
-                let identity = self.identity(&request, peer, id);
+                let identity = self.identity(&request, peer, is_encrypted, id);
                 Some(Call { acceptor, request, identity, peer, certificate, in_plain_text })
             }
             Err(error) => {
@@ -239,7 +240,13 @@ impl Negotiator {
     }
 
     /// Who is calling, which from here on every log line says.
-    fn identity(&self, request: &AssociationRQ, peer: IpAddr, id: String) -> AssociationIdentity {
+    fn identity(
+        &self,
+        request: &AssociationRQ,
+        peer: IpAddr,
+        is_encrypted: bool,
+        id: String,
+    ) -> AssociationIdentity {
         let calling_ae_title = trimmed(&request.calling_ae_title).to_owned();
         // What a terminal would act on is no part of a title (PS3.5 section 6.2, VR AE).
         let printed = calling_ae_title.replace(char::is_control, "\u{fffd}");
@@ -250,6 +257,7 @@ impl Negotiator {
             called_ae_title: trimmed(&request.called_ae_title).to_owned(),
             peer_address: peer.to_string(),
             node_name: self.node_name.clone(),
+            tls: Some(is_encrypted),
         }
     }
 
@@ -258,6 +266,7 @@ impl Negotiator {
         &self,
         calling_ae_title: &str,
         peer: IpAddr,
+        is_encrypted: Option<bool>,
         id: String,
     ) -> AssociationIdentity {
         Span::current().record("calling_ae", calling_ae_title);
@@ -267,6 +276,7 @@ impl Negotiator {
             called_ae_title: self.settings.ae_title.clone(),
             peer_address: peer.to_string(),
             node_name: self.node_name.clone(),
+            tls: is_encrypted,
         }
     }
 

@@ -33,7 +33,7 @@ use shared::audit::code;
 use shared::connection_limit::{Full, Place};
 use shared::media_type::MediaType;
 use shared::metrics::Refused;
-use shared::stow::{CLIENT_ADDRESS, CLIENT_NAME, RETRIEVE_FROM, STUDIES, StowToken};
+use shared::stow::{CLIENT_ADDRESS, CLIENT_NAME, CLIENT_TLS, RETRIEVE_FROM, STUDIES, StowToken};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -108,7 +108,8 @@ impl Stow {
         id: String,
     ) -> Answer {
         let negotiator = &self.reception.negotiator;
-        let identity = negotiator.stow_identity(calling_ae_title(name), peer, id);
+        let is_encrypted = request.headers().get(CLIENT_TLS).map(|it| it == "true");
+        let identity = negotiator.stow_identity(calling_ae_title(name), peer, is_encrypted, id);
         if let Err(rejection) = negotiator.admits(&identity, peer) {
             self.read_past(request.into_body());
             if negotiator.hangs_up(peer, rejection) {

@@ -23,6 +23,9 @@ pub struct AssociationIdentity {
     pub peer_address: String,
     /// The receiver: its `NODE_NAME`.
     pub node_name: String,
+    /// Whether the sender's connection was encrypted; unknown of events of earlier versions.
+    #[serde(rename = "TLS", default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<bool>,
 }
 
 /// The first C-STORE of an association arrived.
@@ -80,6 +83,10 @@ pub struct AssociationClosed {
     pub acknowledged: u64,
     /// Of these, how many were answered with a failure.
     pub failed: u64,
+    /// What the sender was told of these: the first 8 that differ, in the order in which they were first said. The
+    /// counts of others are in `failed` alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refusals: Vec<RefusalShare>,
     /// What it brought, a share for each series: the latest 2,000 of them.
     pub series: Vec<SeriesShare>,
     /// How many series more it brought, of which there is no share; one that came back after others counts
@@ -88,6 +95,18 @@ pub struct AssociationClosed {
     pub series_left_out: u64,
     /// When it ended, by the receiver's clock.
     pub closed_at: Timestamp,
+}
+
+/// Refused C-STOREs of an association that were answered alike.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct RefusalShare {
+    /// Status (0000,0900) of the answers (PS3.4 table B.2-1), such as `0xA700`; the Failure Reason by STOW-RS.
+    pub status: String,
+    /// Error Comment (0000,0902) of the answers. It names no patient.
+    pub error_comment: String,
+    /// How many there were.
+    pub count: u64,
 }
 
 /// What an association brought of one series. A failed C-STORE counts for the series if it could be

@@ -19,7 +19,7 @@ mod tests;
 
 pub use association::{
     AssociationClosed, AssociationIdentity, AssociationOpened, AssociationRejected, Ending,
-    IngestResumed, IngestStarted, SeriesShare,
+    IngestResumed, IngestStarted, RefusalShare, SeriesShare,
 };
 pub use attributes::{AttributeValue, Attributes};
 pub use clock::ClockTicked;

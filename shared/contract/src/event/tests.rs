@@ -324,6 +324,7 @@ fn association() -> AssociationIdentity {
         called_ae_title: "COLLIMATOR".into(),
         peer_address: "192.0.2.7".into(),
         node_name: "ingest-1".into(),
+        tls: Some(true),
     }
 }
 
@@ -340,6 +341,18 @@ fn closed(ending: Ending, cause: Option<&str>) -> AssociationClosed {
         stores: 20,
         acknowledged: 17,
         failed: 3,
+        refusals: vec![
+            RefusalShare {
+                status: "0xA900".into(),
+                error_comment: "SeriesInstanceUID is empty".into(),
+                count: 2,
+            },
+            RefusalShare {
+                status: "0xA700".into(),
+                error_comment: "NATS refused: the stream is full".into(),
+                count: 1,
+            },
+        ],
         series: vec![share("2.25.2", 16, 0), share("2.25.4", 1, 1)],
         series_left_out: 0,
         closed_at: at("2026-02-03T04:05:07Z"),
@@ -493,7 +506,10 @@ fn an_association_with_all_series_that_are_remembered_fits_half_a_message() {
         acknowledged: u64::MAX,
         failed: u64::MAX,
     };
+    let refusal =
+        RefusalShare { status: "0xA700".into(), error_comment: "\"".repeat(64), count: u64::MAX };
     let event = AssociationClosed {
+        refusals: vec![refusal; 8],
         series: vec![share; 2000],
         ..closed(Ending::Aborted, Some(&"\u{1}".repeat(1024)))
     };
