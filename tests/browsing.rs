@@ -362,15 +362,23 @@ async fn a_dead_letter_is_replayed_and_dropped_by_a_button() {
     browser.keeps("dashboard-dead").await;
     let first =
         browser.run("return document.querySelector('#dead tbody tr').dataset.sequence").await;
+    let agree =
+        "document.querySelector('#sure').open && document.querySelector('#sure-yes').click()";
+    // It asks first, and who thinks again changes nothing.
     browser.run("document.querySelector('#dead button').click()").await;
+    browser.waits_for("document.querySelector('#sure-text').textContent.includes('Replay')").await;
+    browser.run("document.querySelector('#sure-no').click()").await;
+    assert_eq!(browser.run("return document.querySelector('#sure').open").await, false);
+    browser.run("document.querySelector('#dead button').click()").await;
+    browser.run(agree).await;
     browser
         .waits_for("document.querySelector('#dead-note').textContent.includes('replayed')")
         .await;
     // It can't be read now either.
     let another = format!("document.querySelector('#dead tbody tr')?.dataset.sequence > {first}");
     browser.waits_for(&another).await;
-    browser.run("window.confirm = () => true").await;
     browser.run("document.querySelector('#dead button:last-of-type').click()").await;
+    browser.run(agree).await;
     browser.waits_for(&format!("{} === ''", rows("dead"))).await;
     browser.waits_for("document.querySelector('#dead-note').textContent.includes('dropped')").await;
     assert_eq!(browser.complaints().await, Vec::<String>::new());

@@ -4,6 +4,7 @@
 
 mod harness;
 
+mod accessibility;
 mod allowing;
 mod api;
 mod asking;
@@ -14,6 +15,7 @@ mod balancing;
 mod broker_trouble;
 mod browsing;
 mod browsing_home;
+mod browsing_senders;
 mod bucket;
 mod catalogue_trouble;
 mod catching_up;

@@ -193,6 +193,35 @@ async fn the_end_of_an_association_says_what_its_sender_was_told() {
         assert_eq!(end["TLS"], json!(false));
         assert_eq!(schemas.errors("dicom.association.released", end), [""; 0]);
     }
+
+    // The API has it by sender, and who was turned away too.
+    let contexts = &[(MR, &[EXPLICIT][..])];
+    let proposal = Proposal { contexts, max_pdu_length: 16384, called_ae_title: "SOMEBODY_ELSE" };
+    assert!(Scu::associate(collimator.dicom, proposal).await.is_err());
+    let url = format!("{}/stats/associations", collimator.api);
+    let sender = eventually("the rejection to be counted", async || {
+        let answer: Value = reqwest::get(&url).await.unwrap().json().await.unwrap();
+        let [sender] = &answer["Senders"].as_array()?[..] else { return None };
+        (sender["Rejected"] == 1).then(|| sender.clone())
+    })
+    .await;
+    let told = |(status, comment): &(String, String), count| json!([status, comment, count]);
+    let refusals = sender["Refusals"].as_array().unwrap().iter();
+    let refusals: Vec<_> =
+        refusals.map(|it| json!([it["Status"], it["ErrorComment"], it["Count"]])).collect();
+    assert_eq!(refusals, [told(truncated, 1), told(contradicts, 2)]);
+    for (key, value) in [
+        ("CallingAETitle", json!("TEST_SCU")),
+        ("Addresses", json!(["127.0.0.1"])),
+        ("Released", json!(2)),
+        ("Aborted", json!(0)),
+        ("Accepted", json!(2)),
+        ("Refused", json!(3)),
+        ("LastEnding", json!("rejected")),
+        ("TLS", json!(false)),
+    ] {
+        assert_eq!(sender[key], value, "{key}");
+    }
 }
 
 #[tokio::test]

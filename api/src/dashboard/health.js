@@ -1,10 +1,11 @@
-// The page Health.
+// The page System: nodes, brokers, streams, webhooks, dead letters, and what is not well.
 "use strict";
 
 async function showHealth() {
   const asking = shown;
   showLag(asking);
   showDeployment(asking);
+  showHooks(asking);
   showDead(asking);
   const word = $("health-word");
   const say = (text, look) => {
@@ -53,12 +54,12 @@ async function showDeployment(asking) {
     if (asking !== shown) return;
     rememberNodes(body.Nodes);
     showNodes();
+    showStreams(body.Streams);
     showBrokers(body.Streams);
   } catch (error) {
     if (asking !== shown) return;
     note("nodes-note", error.message, true);
-    reveal("nodes", false);
-    reveal("brokers", false);
+    for (const table of ["nodes", "streams", "brokers"]) reveal(table, false);
   } finally {
     asking.asksDeployment = false;
   }
@@ -104,7 +105,7 @@ function showNodes() {
   const answer = answering.length === 1 ? "1 node answers" : `${answering.length} nodes answer`;
   note("nodes-note", `${answer}${lost}.${several}${wrong.join("")}`, gone || wrong.length);
   rows("nodes", all.map((n) => row([
-    [n.Service], [n.Host], [state(n), "state"], [n.Version], [time(n.StartedAt), "time"],
+    [n.Service], [n.Host], [state(n), "state"], [n.Version], [time(n.StartedAt, true), "time"],
   ])));
 }
 
@@ -116,6 +117,48 @@ function state({ Ready, Reason, Role, gone, at }) {
   }
   if (Ready) return element("span", Role ?? "ready", Role === "standby" ? undefined : "good");
   return element("span", [Role, `not ready: ${Reason ?? "no reason given"}`].filter(Boolean).join(", "), "bad");
+}
+
+const HAS = {
+  INSTANCES: "what was received, until it is indexed and old", SERIES: "completions, for 30 days",
+  DEAD: "dead letters, for 30 days", AUDIT: "the audit trail",
+};
+const NEARLY_FULL = 0.9;
+
+// How full each stream is. AUDIT drops its oldest messages where it is full; of INSTANCES those that are indexed go.
+function showStreams(streams) {
+  reveal("streams", streams.length > 0);
+  rows("streams", streams.map(({ Name, Messages, Bytes, MaxBytes, Reason }) => {
+    const full = MaxBytes ? Bytes / MaxBytes : undefined;
+    const isNear = Name === "INSTANCES" && full > NEARLY_FULL;
+    const part = Reason ? element("span", "no answer", "bad") : full === undefined ? "no limit"
+      : element("span", `${full && full < 0.01 ? "below 1" : Math.round(full * 100)} %`, isNear ? "bad" : undefined);
+    if (Reason) part.title = Reason;
+    return row([
+      [Name], [HAS[Name]], [Messages === undefined ? "" : number.format(Messages), "number"],
+      [Bytes === undefined ? "" : megabytes(Bytes), "number"], [MaxBytes ? megabytes(MaxBytes) : "", "number"], [part],
+    ]);
+  }));
+}
+
+async function showHooks(asking) {
+  try {
+    const { body } = await ask("/webhooks");
+    if (asking !== shown) return;
+    $("hooks-scroll").hidden = !body.length;
+    rows("hooks", body.map((hook) => {
+      const failure = element("span");
+      if (hook.LastFailureAt) failure.append(time(hook.LastFailureAt, true), element("br"), small(hook.LastFailure ?? ""));
+      const { DeadLetters: dead } = hook;
+      return row([
+        [hook.Name], [hook.URL], [number.format(hook.Pending), "number"], [number.format(hook.InFlight), "number"],
+        [element("span", number.format(dead), dead ? "bad" : undefined), "number"], [time(hook.LastSuccessAt, true), "time"], [failure],
+      ]);
+    }));
+    note("hooks-note", body.length ? "" : "None. Programs that take completions by HTTP are set in WEBHOOKS_FILE.");
+  } catch (error) {
+    if (asking === shown) note("hooks-note", error.message, true);
+  }
 }
 
 // Where NATS is one server there is no replication to show.
@@ -150,13 +193,14 @@ async function showDead(asking) {
   try {
     const { body, total } = await ask(`/dead-letters?limit=${MOST_ROWS}`);
     if (asking !== shown) return;
+    $("dead-scroll").hidden = !body.length;
     const known = [...$("dead").tBodies[0].rows].map((r) => r.dataset.sequence).join();
     // Whoever is about to press a button finds it where it was.
     if (known !== body.map((l) => l.Sequence).join()) {
       rows("dead", body.map((l) => {
         const made = row([
           [l.Reason], [l.Error], [l.OriginalSubject], [number.format(l.Bytes), "number"],
-          [time(l.DeadAt), "time"], [actions(l)],
+          [time(l.DeadAt, true), "time"], [actions(l)],
         ]);
         made.dataset.sequence = l.Sequence;
         return made;
@@ -190,9 +234,12 @@ function actions(letter) {
     showHealth();
   };
   const path = `/dead-letters/${letter.Sequence}`;
-  replay.addEventListener("click", () => act("POST", `${path}/replay`, `Letter ${letter.Sequence} was replayed.`));
-  drop.addEventListener("click", () => {
-    if (confirm("Drop this letter for good?")) act("DELETE", path, `Letter ${letter.Sequence} was dropped.`);
+  replay.addEventListener("click", async () => {
+    const text = `Replay letter ${letter.Sequence}? It is processed again as it came. What is still wrong with it makes a new letter.`;
+    if (await sure(text, "Replay")) act("POST", `${path}/replay`, `Letter ${letter.Sequence} was replayed.`);
+  });
+  drop.addEventListener("click", async () => {
+    if (await sure(`Drop letter ${letter.Sequence} for good? It is not processed any more.`, "Drop")) act("DELETE", path, `Letter ${letter.Sequence} was dropped.`);
   });
   made.append(replay, " ", drop);
   return made;

@@ -98,28 +98,28 @@ function homeChanged() {
 function warnings({ ready, stats, dead, webhooks, senders, health }, failed) {
   const found = [];
   for (const [part, state] of Object.entries(ready?.body.parts ?? {})) {
-    if (state !== "ready") found.push([`${part}: ${state.replace(/^not ready: /, "")}`, ADVICE[part] ?? SEE_LOG, "#/health"]);
+    if (state !== "ready") found.push([`${part}: ${state.replace(/^not ready: /, "")}`, ADVICE[part] ?? SEE_LOG, "#/system"]);
   }
   const nodes = health?.body.Nodes;
   for (const service of nodes ? ["ingest", "indexer"] : []) {
     if (nodes.some((node) => node.Service === service)) continue;
     const what = service === "ingest" ? "nothing is received" : "no series becomes complete";
-    found.push([`No ${service} answers on NATS`, `Start one; until then ${what}.`, "#/health"]);
+    found.push([`No ${service} answers on NATS`, `Start one; until then ${what}.`, "#/system"]);
   }
   for (const { Service, Host, Ready, Reason } of nodes ?? []) {
     // Of a part of this process it is said already.
     if (Ready || found.length) continue;
-    found.push([`${Service} on ${Host ?? "an unnamed host"} is not ready`, Reason ?? SEE_LOG, "#/health"]);
+    found.push([`${Service} on ${Host ?? "an unnamed host"} is not ready`, Reason ?? SEE_LOG, "#/system"]);
   }
   const behind = stats?.body.NotIndexed ?? 0;
   if (behind > BACKLOG && behind >= wasBehind && wasBehind) {
     found.push([`${number.format(behind)} events wait for the indexer, and it does not catch up`,
-      "Series become complete late. Check the load and the disk of the indexer and the catalogue.", "#/health"]);
+      "Series become complete late. Check the load and the disk of the indexer and the catalogue.", "#/system"]);
   }
   wasBehind = behind;
   if (dead?.total) {
     found.push([`${amount(dead.total, "dead letter")}: not processed, and kept`,
-      "Look at each; replay what was mended, drop what is not wanted.", "#/health"]);
+      "Look at each; replay what was mended, drop what is not wanted.", "#/system"]);
   }
   for (const { Name, Pending, LastFailure, LastFailureAt, LastSuccessAt } of webhooks?.body ?? []) {
     if (!Pending || !LastFailureAt || LastSuccessAt > LastFailureAt) continue;
@@ -129,8 +129,7 @@ function warnings({ ready, stats, dead, webhooks, senders, health }, failed) {
   for (const { CallingAETitle: title, Released } of senders?.body ?? []) {
     if (Released.Trusted) continue;
     found.push([`${title} released an association before its series was whole`,
-      "Its series now wait for the quiet period. Once the sender is mended, trust it again: POST /sources/" +
-      `${encodeURIComponent(title)}/trust.`, "/docs", true]);
+      "Its series now wait for the quiet period. Once the sender is mended, trust it again.", "#/senders", true]);
   }
   // Where a part is not well this is what comes of it.
   for (const message of found.length ? [] : new Set(failed)) {
@@ -150,7 +149,7 @@ function showVerdict(found) {
     const made = element("li", undefined, isHint ? "hint" : undefined);
     made.append(element("strong", `${what}.`), ` ${todo} `);
     if (where) {
-      const more = element("a", where === "/docs" ? "API" : "Health");
+      const more = element("a", where === "#/senders" ? "Senders" : "System");
       more.href = where;
       made.append(more);
     }

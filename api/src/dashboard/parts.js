@@ -33,6 +33,12 @@ function element(name, text, className) {
   return made;
 }
 
+function small(...parts) {
+  const made = element("small");
+  made.append(...parts);
+  return made;
+}
+
 function drawn(name, attributes) {
   const made = document.createElementNS("http://www.w3.org/2000/svg", name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
@@ -174,6 +180,23 @@ const date = (text) =>
 // A name as people write it: Family, Given.
 const person = (text) =>
   (text ?? "").split("=")[0].split("^").filter(Boolean).slice(0, 2).join(", ");
+
+/* Asking people. */
+
+// Asks whether to do something that is not undone. Resolves to true once they say so.
+function sure(text, verb) {
+  const dialog = $("sure");
+  $("sure-text").textContent = text;
+  $("sure-yes").textContent = verb;
+  dialog.returnValue = "";
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
+  });
+}
+
+$("sure-yes").addEventListener("click", () => $("sure").close("yes"));
+$("sure-no").addEventListener("click", () => $("sure").close());
 
 /* Asking the API. */
 

@@ -80,6 +80,15 @@ pub struct Stream {
     pub leader: Option<String>,
     /// The other servers that keep it
     pub followers: Vec<Follower>,
+    /// Number of messages in it
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub messages: Option<u64>,
+    /// Size of these on the disk of NATS, in bytes
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    /// Size that it may have, in bytes; left out if there is no limit
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_bytes: Option<u64>,
     /// Why NATS can't report on it, such as that it has no leader
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -136,6 +145,9 @@ impl From<Kept> for Stream {
             replicas: Some(kept.replicas),
             leader: kept.leader,
             followers: followers.collect(),
+            messages: Some(kept.messages),
+            bytes: Some(kept.bytes),
+            max_bytes: kept.max_bytes,
             reason: None,
         }
     }
@@ -145,7 +157,16 @@ impl Stream {
     /// One that NATS can't report on, such as one without a leader.
     fn not_read(name: &str, error: &anyhow::Error) -> Self {
         let (name, reason) = (name.to_owned(), Some(format!("{error:#}")));
-        Self { name, replicas: None, leader: None, followers: Vec::new(), reason }
+        Self {
+            name,
+            replicas: None,
+            leader: None,
+            followers: Vec::new(),
+            messages: None,
+            bytes: None,
+            max_bytes: None,
+            reason,
+        }
     }
 }
 
@@ -231,6 +252,9 @@ impl Example for Stream {
             replicas: Some(3),
             leader: Some("nats-1".into()),
             followers: vec![Follower::example(), up_to_date],
+            messages: Some(98_311),
+            bytes: Some(140_623_104),
+            max_bytes: Some(4_294_967_296),
             reason: None,
         }
     }
@@ -260,7 +284,7 @@ mod tests {
                 r#"{"Nodes":[{"Service":"indexer","Host":"indexer-1","Version":"1.2.0","#,
                 r#""StartedAt":"2026-02-03T04:05:06.5Z","Ready":true,"Role":"active"}],"#,
                 r#""Streams":[{"Name":"INSTANCES","Replicas":3,"Leader":"nats-1","Followers":["#,
-                r#"{"Name":"nats-2","Away":false,"Behind":true,"Lag":12}]},"#,
+                r#"{"Name":"nats-2","Away":false,"Behind":true,"Lag":12}],"Messages":98311,"Bytes":140623104,"MaxBytes":4294967296},"#,
                 r#"{"Name":"SERIES","Followers":[],"Reason":"no leader"}]}"#,
             )
         );

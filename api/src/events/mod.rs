@@ -10,6 +10,7 @@ mod listener;
 pub mod operations;
 mod progress;
 mod reader;
+pub(crate) mod recent;
 mod replay;
 mod sse_frame;
 

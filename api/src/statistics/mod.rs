@@ -1,5 +1,6 @@
 //! How much there is in the catalogue.
 
 pub mod activity;
+pub mod associations;
 pub mod counts;
 pub mod operations;

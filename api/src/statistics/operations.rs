@@ -1,12 +1,13 @@
-//! `GET /stats` and `GET /stats/activity`, as they are served and as they are documented.
+//! `GET /stats`, `GET /stats/activity` and `GET /stats/associations`, as they are served and as they are documented.
 
 use super::activity::{Activity, ActivityCache};
+use super::associations::{Associations, AssociationsCache};
 use super::counts::{CountCache, Stats};
 use crate::auth::tokens::Scope;
 use crate::broker::BrokerHandle;
 use crate::http::json_body::JsonBody;
 use crate::http::parameters::Moment;
-use crate::openapi::responses::{Unlisted, Unreadable};
+use crate::openapi::responses::{Unlisted, Unreadable, broker_problems};
 use crate::openapi::rules::OperationRules;
 use catalog::CatalogReader;
 use poem_openapi::param::Query;
@@ -19,6 +20,7 @@ pub struct StatisticsOperations {
     broker: BrokerHandle,
     counts: CountCache,
     activity: ActivityCache,
+    associations: AssociationsCache,
 }
 
 #[derive(Tags)]
@@ -31,14 +33,21 @@ impl StatisticsOperations {
     /// On a catalogue, and the broker whose stream is counted too.
     #[must_use]
     pub fn new(catalog: CatalogReader, broker: BrokerHandle) -> Self {
-        Self { catalog, broker, counts: CountCache::default(), activity: ActivityCache::default() }
+        Self {
+            catalog,
+            broker,
+            counts: CountCache::default(),
+            activity: ActivityCache::default(),
+            associations: AssociationsCache::default(),
+        }
     }
 }
 
 /// What each operation needs, and what the audit trail records of it.
-pub(crate) const RULES: [OperationRules; 2] = [
+pub(crate) const RULES: [OperationRules; 3] = [
     OperationRules::new("getStats", Scope::Read, None),
     OperationRules::new("getActivity", Scope::Read, None),
+    OperationRules::new("getAssociations", Scope::Read, None),
 ];
 
 #[OpenApi]
@@ -70,6 +79,21 @@ impl StatisticsOperations {
         let until = until.0.map(|moment| moment.0);
         Ok(CountedLately::Done(JsonBody(self.activity.of(&self.catalog, until).await?)))
     }
+
+    /// Show what senders did lately
+    ///
+    /// Associations of 24 hours by calling AE title: how they ended, how many instances were accepted and refused, and what
+    /// the sender was told of those that were refused. From the events of associations, of which NATS keeps those
+    /// of `HISTORY`.
+    #[oai(
+        path = "/stats/associations",
+        method = "get",
+        operation_id = "getAssociations",
+        tag = "Group::Statistics"
+    )]
+    async fn associations(&self) -> Result<ReadLately, NotRead> {
+        Ok(ReadLately::Done(JsonBody(self.associations.of(&self.broker).await?)))
+    }
 }
 
 #[derive(ApiResponse)]
@@ -85,3 +109,16 @@ enum CountedLately {
     #[oai(status = 200)]
     Done(JsonBody<Activity>),
 }
+
+#[derive(ApiResponse)]
+enum ReadLately {
+    /// What senders did, as of five seconds ago at most
+    #[oai(status = 200)]
+    Done(JsonBody<Associations>),
+}
+
+broker_problems!(NotRead {
+    /// A parameter is unknown; `errors` names it
+    422 Wrong;
+    /// NATS is away; try again after `Retry-After` seconds
+});

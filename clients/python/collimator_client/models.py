@@ -12,6 +12,13 @@ class Activity(TypedDict):
     Senders: list[SenderActivity]
 
 
+class Associations(TypedDict):
+    "What senders did lately, by the associations that ended"
+
+    Senders: list[SenderAssociations]
+    Since: str
+
+
 class DeadLetter(TypedDict):
     "Something that could not be processed"
 
@@ -144,6 +151,15 @@ class Problem(TypedDict):
     type: str
 
 
+class RefusedInstances(TypedDict):
+    "Refused instances that were answered alike"
+
+    Count: int
+    ErrorComment: str
+    LastAt: str
+    Status: str
+
+
 class RequestAttributes(TypedDict):
     "What was asked of the modality for a series"
 
@@ -179,6 +195,24 @@ class SenderActivity(TypedDict):
     CallingAETitle: str
     Instances: int
     Series: int
+
+
+class SenderAssociations(TypedDict):
+    "What a sender did"
+
+    Aborted: int
+    Accepted: int
+    Addresses: list[str]
+    CallingAETitle: str
+    FirstAt: str
+    LastAt: str
+    LastCause: NotRequired[str]
+    LastEnding: str
+    Refusals: list[RefusedInstances]
+    Refused: int
+    Rejected: int
+    Released: int
+    TLS: NotRequired[bool]
 
 
 class Series(TypedDict):
@@ -324,8 +358,11 @@ class StoreRequest(TypedDict):
 class Stream(TypedDict):
     "A stream on NATS"
 
+    Bytes: NotRequired[int]
     Followers: list[Follower]
     Leader: NotRequired[str]
+    MaxBytes: NotRequired[int]
+    Messages: NotRequired[int]
     Name: str
     Reason: NotRequired[str]
     Replicas: NotRequired[int]

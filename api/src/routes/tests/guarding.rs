@@ -43,6 +43,7 @@ async fn each_route_needs_the_scope_of_what_it_does() {
         (Method::GET, "/studies"),
         (Method::GET, "/stats"),
         (Method::GET, "/stats/activity"),
+        (Method::GET, "/stats/associations"),
         (Method::GET, "/sources"),
         (Method::GET, "/events"),
         (Method::GET, "/webhooks"),

@@ -1,0 +1,61 @@
+//! Reads the latest events of associations at once, for whoever counts them.
+
+use super::reader::{BROKER_TIMEOUT, Delivery, Reader, Stream};
+use anyhow::Context as _;
+use async_nats::datetime::DateTime;
+use async_nats::jetstream::Context;
+use async_nats::jetstream::consumer::DeliverPolicy;
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::timeout;
+
+/// The ends and rejections of associations.
+const ENDS: [&str; 3] =
+    ["dicom.association.released.>", "dicom.association.aborted.>", "dicom.association.rejected.>"];
+
+/// Events that are read at most. Where there are more, the time that is looked at is halved until there are not.
+pub(crate) const MOST: u64 = 5000;
+
+/// How often it is halved: of a day this leaves a second.
+const HALVINGS: u32 = 16;
+
+/// Hands on the ends and rejections of associations in a time before now, in the order of the stream: when the broker
+/// stored each, and its payload. Returns since when these are.
+///
+/// # Errors
+/// When the broker does not answer, or breaks off.
+pub(crate) async fn read_ends(
+    jetstream: &Context,
+    before_now: SignedDuration,
+    mut take: impl FnMut(Timestamp, &[u8]),
+) -> anyhow::Result<Timestamp> {
+    let now = Timestamp::now();
+    let (mut since, mut reader) = begin(jetstream, now, before_now).await?;
+    for halving in 1..=HALVINGS {
+        if reader.pending <= MOST {
+            break;
+        }
+        (since, reader) = begin(jetstream, now, before_now / (1 << halving)).await?;
+    }
+    let (mut pending, mut left) = (reader.pending, MOST);
+    while pending > 0 && left > 0 {
+        let next = timeout(BROKER_TIMEOUT, reader.next()).await;
+        let Delivery { at, pending: behind, message, .. } =
+            next.context("NATS does not answer")??;
+        let at = Timestamp::from_nanosecond(at.unix_timestamp_nanos())?;
+        take(at, &message.payload);
+        (pending, left) = (behind, left - 1);
+    }
+    Ok(since)
+}
+
+async fn begin(
+    jetstream: &Context,
+    now: Timestamp,
+    before: SignedDuration,
+) -> anyhow::Result<(Timestamp, Reader)> {
+    let since = now - before;
+    let start_time = DateTime::from_unix_timestamp_nanos(since.as_nanosecond());
+    let from =
+        DeliverPolicy::ByStartTime { start_time: start_time.context("a time to read from")? };
+    Ok((since, Reader::open(jetstream, Stream::Instances, &ENDS, from, None).await?))
+}
