@@ -261,6 +261,84 @@ async fn each_service_sees_only_its_own_secret_of_nats() {
     }
 }
 
+fn variable<'a>(container: &'a Value, name: &str) -> Option<&'a Value> {
+    container["env"].as_array().unwrap().iter().find(|it| it["name"] == name)
+}
+
+fn ports(rules: &Value) -> Vec<u64> {
+    let rules = rules.as_array().unwrap().iter();
+    rules
+        .flat_map(|it| it["ports"].as_array().unwrap())
+        .filter_map(|it| it["port"].as_u64())
+        .collect()
+}
+
+#[tokio::test]
+async fn all_services_have_the_instance_store_and_the_api_only_reads_it() {
+    let Some([default, cluster, sqlite]) = three().await else { return };
+    for (_, container) in default.containers() {
+        assert_eq!(variable(container, "STORE_URL"), None);
+    }
+    for (_, container) in cluster.containers() {
+        let value = |name| text(&variable(container, name).unwrap()["value"]);
+        assert_eq!(value("STORE_URL"), "s3://series/kept");
+        assert_eq!(value("AWS_ENDPOINT_URL"), "https://s3.example.org:9000");
+        for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"] {
+            let secret = &variable(container, name).unwrap()["valueFrom"]["secretKeyRef"];
+            assert_eq!(*secret, json!({ "name": "collimator-bucket", "key": name }));
+        }
+    }
+    for service in ["ingest", "indexer"] {
+        let policy = cluster.object("NetworkPolicy", &format!("pacs-collimator-{service}"));
+        assert!(ports(&policy["spec"]["egress"]).contains(&9000), "{policy}");
+    }
+    for (pod, container) in sqlite.containers() {
+        assert_eq!(text(&variable(container, "STORE_URL").unwrap()["value"]), "file:///store");
+        let mounts = container["volumeMounts"].as_array().unwrap();
+        let mount = mounts.iter().find(|it| it["mountPath"] == "/store").unwrap();
+        assert_eq!(mount["readOnly"] == true, container["name"] == "api", "{mount}");
+        let volumes = pod["volumes"].as_array().unwrap();
+        let volume = volumes.iter().find(|it| it["name"] == mount["name"]).unwrap();
+        assert_eq!(volume["persistentVolumeClaim"]["claimName"], "series");
+    }
+}
+
+#[tokio::test]
+async fn the_api_passes_stow_on_to_receivers_with_a_secret_of_both() {
+    let Some([default, cluster, _]) = three().await else { return };
+    for (_, container) in default.containers() {
+        assert_eq!(variable(container, "STOW_TOKEN_FILE"), None);
+    }
+    for (pod, container) in cluster.containers() {
+        let token = variable(container, "STOW_TOKEN_FILE");
+        if container["name"] == "indexer" {
+            assert_eq!(token, None);
+            continue;
+        }
+        let folder = text(&token.unwrap()["value"]).trim_end_matches("/token");
+        let mounts = container["volumeMounts"].as_array().unwrap();
+        let mount = mounts.iter().find(|it| it["mountPath"] == folder).unwrap();
+        let volumes = pod["volumes"].as_array().unwrap();
+        let volume = volumes.iter().find(|it| it["name"] == mount["name"]).unwrap();
+        assert_eq!(volume["secret"]["secretName"], "collimator-stow");
+    }
+    let api = cluster.object("Deployment", "pacs-collimator-api");
+    let container = &api["spec"]["template"]["spec"]["containers"][0];
+    let url = text(&variable(container, "STOW_URL").unwrap()["value"]);
+    let (name, port) = url.trim_start_matches("http://").split_once(':').unwrap();
+    let service = &cluster.object("Service", name)["spec"];
+    assert_eq!(service["ports"][0]["port"].to_string(), port);
+    let ingest = cluster.object("StatefulSet", "pacs-collimator-ingest");
+    assert_eq!(service["selector"], ingest["spec"]["selector"]["matchLabels"]);
+    // Nobody else reaches that port.
+    let policy = cluster.object("NetworkPolicy", "pacs-collimator-ingest");
+    let rules = policy["spec"]["ingress"].as_array().unwrap();
+    let rule = rules.iter().find(|it| it["ports"][0]["port"].to_string() == port).unwrap();
+    let from = &rule["from"][0]["podSelector"]["matchLabels"];
+    assert_eq!(*from, api["spec"]["selector"]["matchLabels"]);
+    assert!(ports(&policy["spec"]["egress"]).contains(&104), "sources that are asked");
+}
+
 #[tokio::test]
 async fn values_that_mean_nothing_are_refused() {
     let wrong = [
@@ -268,6 +346,9 @@ async fn values_that_mean_nothing_are_refused() {
         json!({ "nats": { "url": "http://nats" } }),
         json!({ "settings": { "NATS_URL": "nats://other" } }),
         json!({ "ingest": { "settings": { "quiet": "1s" } } }),
+        json!({ "store": { "url": "/store" } }),
+        json!({ "store": { "url": "file:///store" } }),
+        json!({ "store": { "url": "s3://series" } }),
         json!({ "ingest": { "settings": { "MAX_ASSOCIATIONS": 5 } } }),
         json!({ "ingest": { "service": { "externalTrafficPolicy": "local" } } }),
     ];

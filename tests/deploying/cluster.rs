@@ -141,13 +141,10 @@ fn haproxy_leads_to_each_receiver_and_api_and_waits_longer_than_they_do() {
         .filter(|words| words.first() == Some(&"server"))
         .map(|words| (words[1].to_owned(), words[2].to_owned()))
         .collect();
-    let wanted = ours().into_iter().filter_map(|(name, kind, _)| {
-        let port = match &*kind {
-            "ingest" => 11112,
-            "api" => 8000,
-            _ => return None,
-        };
-        Some((name.clone(), format!("{name}:{port}")))
+    let ports = [("ingest", 11112), ("ingest", 8105), ("api", 8000)];
+    let wanted = ports.into_iter().flat_map(|(kind, port)| {
+        let of_kind = ours().into_iter().filter(move |(_, it, _)| it == kind);
+        of_kind.map(move |(name, ..)| (name.clone(), format!("{name}:{port}")))
     });
     assert_eq!(servers, wanted.collect::<Vec<_>>());
     let limits = |side: &str| {
@@ -161,9 +158,43 @@ fn haproxy_leads_to_each_receiver_and_api_and_waits_longer_than_they_do() {
     );
     for side in ["client", "server"] {
         let limits = limits(side);
-        assert!(limits[0] > duration("30m") && limits[1] > duration("60s"), "{side}: {limits:?}");
+        let [dicom, stow, http] = limits[..3] else { panic!("{side}: {limits:?}") };
+        assert!(dicom > duration("30m") && http > duration("60s"), "{side}: {limits:?}");
+        // A client of STOW-RS may take as long as a sender of DICOM.
+        assert_eq!(stow, dicom);
     }
     assert!(configuration.contains("send-proxy-v2"));
+}
+
+#[test]
+fn apis_pass_stow_on_by_haproxy_with_a_token_that_receivers_know() {
+    for (name, kind, service) in ours() {
+        let volumes = strings(service.get("volumes"));
+        let store = if kind == "api" { "store:/store:ro" } else { "store:/store" };
+        assert!(volumes.contains(&store.to_owned()), "{name}: {volumes:?}");
+        let has_token = volumes.contains(&"stow-token:/stow:ro".to_owned());
+        assert_eq!(has_token, kind != "indexer", "{name}");
+        if has_token {
+            assert_eq!(text(&service, "STOW_TOKEN_FILE"), "/stow/token", "{name}");
+        }
+        match &*kind {
+            "ingest" => assert_eq!(text(&service, "STOW_ADDR"), "0.0.0.0:8105"),
+            "api" => assert_eq!(text(&service, "STOW_URL"), "http://haproxy:8105"),
+            _ => {}
+        }
+    }
+    assert!(read("haproxy.cfg").contains("bind :8105\n"));
+    let ports = strings(service("haproxy").get("ports"));
+    assert!(!ports.iter().any(|it| it.ends_with(":8105")), "published: {ports:?}");
+
+    let folder = tempfile::tempdir().unwrap();
+    let token = || fs::read_to_string(folder.path().join("stow/token")).unwrap();
+    let make = || Command::new(file("cluster/passwords")).arg(folder.path()).arg("nats-1").status();
+    assert!(make().unwrap().success());
+    let made = token();
+    assert!(made.trim().len() >= 32);
+    assert!(make().unwrap().success());
+    assert_eq!(token(), made, "what is there stays");
 }
 
 #[test]

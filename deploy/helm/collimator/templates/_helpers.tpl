@@ -95,6 +95,29 @@ securityContext:
 - name: NATS_TLS_CA
   value: /nats-ca/ca.crt
 {{- end }}
+{{- with $values.store }}
+{{- if .url }}
+- name: STORE_URL
+  value: {{ .url | quote }}
+{{- end }}
+{{- if hasPrefix "s3://" .url }}
+{{- with .endpoint }}
+- name: AWS_ENDPOINT_URL
+  value: {{ . | quote }}
+{{- end }}
+- name: AWS_REGION
+  value: {{ .region | quote }}
+{{- range list "AWS_ACCESS_KEY_ID" "AWS_SECRET_ACCESS_KEY" }}
+- name: {{ . }}
+  valueFrom:
+    secretKeyRef: { name: {{ required "store.credentialsSecret: a bucket needs it" $values.store.credentialsSecret }}, key: {{ . }} }
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if and $values.stow.tokenSecret (ne $service "indexer") }}
+- name: STOW_TOKEN_FILE
+  value: /stow/token
+{{- end }}
 {{- range $name, $value := merge (dict) (get $values $service).settings $values.settings }}
 - name: {{ $name }}
   value: {{ $value | quote }}
@@ -118,6 +141,11 @@ securityContext:
 {{- end }}
 {{- end }}
 
+{{/* The folder of the instance store, if it is one. */}}
+{{- define "collimator.storeFolder" -}}
+{{- if hasPrefix "file://" .Values.store.url }}{{ trimPrefix "file://" .Values.store.url }}{{ end }}
+{{- end }}
+
 {{/* What a container sees. Takes (list $ service). */}}
 {{- define "collimator.mounts" -}}
 {{- $values := (index . 0).Values }}
@@ -131,6 +159,12 @@ securityContext:
 {{- end }}
 {{- if $values.nats.caSecret }}
 - { name: nats-ca, mountPath: /nats-ca, readOnly: true }
+{{- end }}
+{{- with include "collimator.storeFolder" (index . 0) }}
+- { name: store, mountPath: {{ . }}{{ if eq $service "api" }}, readOnly: true{{ end }} }
+{{- end }}
+{{- if and $values.stow.tokenSecret (ne $service "indexer") }}
+- { name: stow, mountPath: /stow, readOnly: true }
 {{- end }}
 {{- if ne $service "ingest" }}
 {{- if $values.catalogue.postgres.caSecret }}
@@ -173,6 +207,14 @@ securityContext:
 {{- with $values.nats.caSecret }}
 - name: nats-ca
   secret: { secretName: {{ . }}, items: [{ key: ca.crt, path: ca.crt }] }
+{{- end }}
+{{- if include "collimator.storeFolder" (index . 0) }}
+- name: store
+  persistentVolumeClaim: { claimName: {{ required "store.claim: a folder needs it" $values.store.claim }} }
+{{- end }}
+{{- with $values.stow.tokenSecret }}
+- name: stow
+  secret: { secretName: {{ . }}, defaultMode: 0440, items: [{ key: token, path: token }] }
 {{- end }}
 {{- if index . 1 }}
 {{- with $values.catalogue.postgres.caSecret }}
@@ -226,6 +268,10 @@ readinessProbe:
   env:
     {{- include "collimator.settings" (list . "api") | nindent 4 }}
     {{- include "collimator.catalogue" . | nindent 4 }}
+    {{- if .Values.stow.tokenSecret }}
+    - name: STOW_URL
+      value: http://{{ include "collimator.name" . }}-stow:8105
+    {{- end }}
     - name: API_ADDR
       value: 0.0.0.0:8000
     - name: ALLOWED_HOSTS
