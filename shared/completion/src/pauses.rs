@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Values of one [`Sample`]: when it has as many, the next one begins. Two are kept.
-pub const SAMPLE: u32 = 500;
+pub(crate) const SAMPLE: u32 = 500;
 
 /// Senders whose pauses are learnt. AE titles are what a sender calls itself, so their number has to be bounded.
-pub const MAX_LEARNT: usize = 1000;
+pub(crate) const MAX_LEARNT: usize = 1000;
 
 /// Fewer values than this suggest nothing.
-pub const ENOUGH: u32 = 20;
+pub(crate) const ENOUGH: u32 = 20;
 
 /// Bits of a value that tell its bucket: 16 buckets from each power of two to the next, so that the upper bound of a
 /// bucket is at most a sixteenth above the values in it.
@@ -51,7 +51,7 @@ pub struct PauseSummary {
     pub p99: SignedDuration,
     /// The longest, to 1 ms.
     pub max: SignedDuration,
-    /// One and a half times `p99`, in whole seconds; `None` of fewer than [`ENOUGH`] completions.
+    /// One and a half times `p99`, in whole seconds; `None` of fewer than 20 completions.
     pub suggested_quiet_period: Option<SignedDuration>,
 }
 

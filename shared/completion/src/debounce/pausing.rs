@@ -5,7 +5,6 @@ use super::{Debouncer, Stored};
 use crate::pauses::{MAX_LEARNT, rounded_up};
 use crate::{Completed, OpenSeries, Pauses};
 use contract::event::Reason;
-use jiff::SignedDuration;
 
 impl Debouncer {
     /// Takes up the pauses that were learnt before a restart.
@@ -79,7 +78,7 @@ mod tests {
     use crate::{Decided, Effect, Rules, Senders};
     use contract::event::{Ending, SeriesShare};
     use contract::uid::SeriesInstanceUid;
-    use jiff::Timestamp;
+    use jiff::{SignedDuration, Timestamp};
 
     fn second(number: i64) -> Timestamp {
         Timestamp::UNIX_EPOCH + SignedDuration::from_secs(number)
