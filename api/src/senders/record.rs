@@ -1,13 +1,13 @@
 //! `GET /sources`: the senders, and whether their evidence is trusted.
 
 use crate::http::example_values::SERIES_UID;
-use catalog::SenderRecord;
+use catalog::{PauseSummary, SenderRecord};
 use poem_openapi::Object;
 use poem_openapi::types::Example;
 use serde::Serialize;
 
 /// A sender
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Object)]
+#[derive(Debug, Clone, PartialEq, Serialize, Object)]
 #[serde(rename_all = "PascalCase")]
 #[oai(rename = "Source", rename_all = "PascalCase", example)]
 pub struct Sender {
@@ -27,6 +27,39 @@ pub struct Sender {
     pub performed: Evidence,
     /// Whether an availability notification (IAN) is
     pub available: Evidence,
+    /// The pauses inside its series, as far as there were any
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pauses: Option<Pauses>,
+}
+
+/// The longest pause of each completed series of a sender, of its latest 500 to 1,000
+#[derive(Debug, Clone, PartialEq, Serialize, Object)]
+#[serde(rename_all = "PascalCase")]
+#[oai(rename_all = "PascalCase")]
+pub struct Pauses {
+    /// How many completions of series these are
+    pub series_count: u32,
+    /// Seconds; half of them had no longer pause. At most 1/16 too long
+    pub p50: f64,
+    /// Seconds; 99 of 100 had no longer pause. At most 1/16 too long
+    pub p99: f64,
+    /// Seconds; the longest pause of all
+    pub max: f64,
+    /// Seconds; the quiet period that these pauses suggest, from 20 series on
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suggested_quiet_period: Option<f64>,
+}
+
+impl From<PauseSummary> for Pauses {
+    fn from(summary: PauseSummary) -> Self {
+        Self {
+            series_count: summary.series_count,
+            p50: summary.p50.as_secs_f64(),
+            p99: summary.p99.as_secs_f64(),
+            max: summary.max.as_secs_f64(),
+            suggested_quiet_period: summary.suggested_quiet_period.map(|it| it.as_secs_f64()),
+        }
+    }
 }
 
 /// Whether a kind of evidence of a sender is trusted
@@ -62,6 +95,7 @@ impl From<SenderRecord> for Sender {
             confirmed: record.confirmed_disproved.into(),
             performed: record.performed_disproved.into(),
             available: record.available_disproved.into(),
+            pauses: record.pauses.and_then(|pauses| pauses.summary()).map(Pauses::from),
         }
     }
 }
@@ -81,6 +115,13 @@ impl Example for Sender {
             confirmed: trusted.clone(),
             performed: trusted.clone(),
             available: trusted,
+            pauses: Some(Pauses {
+                series_count: 412,
+                p50: 1.215,
+                p99: 17.407,
+                max: 21.38,
+                suggested_quiet_period: Some(27.0),
+            }),
         }
     }
 }

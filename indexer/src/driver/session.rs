@@ -324,6 +324,9 @@ impl Session<'_> {
             tracing::debug!(%series, source, "source asked how many instances it has");
         }
         metrics.open_series.set(self.debouncer.open_series() as i64);
+        for (sender, pauses) in &kept.pauses {
+            metrics.paused(sender, pauses);
+        }
         // In the same order, without those that were not open any more.
         let mut decided = completions.iter();
         for event in events {

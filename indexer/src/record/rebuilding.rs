@@ -7,6 +7,7 @@ use crate::reading::Reading;
 use catalog::{Bookmark, CatalogError, CatalogWriter, EventMark, LossCause, Restored};
 use completion::Senders;
 use completion::debounce::Debouncer;
+use contract::event::Reason;
 use contract::uid::SeriesInstanceUid;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
@@ -116,6 +117,7 @@ impl Rebuilding {
         going_on.debouncer.restore(open, disproved);
         going_on.debouncer.restore_sources(going_on.catalog.asked_sources().await?);
         going_on.debouncer.restore_lists(going_on.catalog.lists().await?);
+        going_on.debouncer.restore_pauses(going_on.catalog.pauses().await?);
         going_on.batch = Batch::new(bookmark);
         Ok(going_on)
     }
@@ -182,7 +184,10 @@ impl Rebuilding {
         if restored == Restored::Known {
             return Ok(());
         }
-        self.debouncer.close(&decision.series_instance_uid);
+        match decision.reason {
+            Reason::Stored => self.debouncer.close(&decision.series_instance_uid),
+            _ => self.debouncer.completed(&decision.series_instance_uid),
+        }
         self.report.completions += 1;
         if restored == Restored::Partial {
             self.report.partial.insert(decision.series_instance_uid.clone());

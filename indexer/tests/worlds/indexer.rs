@@ -5,7 +5,7 @@ use catalog::Bookmark;
 use completion::clock::{Answer, Clock};
 use completion::debounce::{Debouncer, Watermark};
 use completion::{
-    AskedSource, Completion, Consequences, Decided, List, OpenSeries, Question, Senders,
+    AskedSource, Completion, Consequences, Decided, List, OpenSeries, Pauses, Question, Senders,
 };
 use contract::event::Reason;
 use contract::uid::SeriesInstanceUid;
@@ -39,6 +39,7 @@ pub trait Store {
     fn tamper(&mut self, _: &dyn Fn(&mut OpenSeries)) {}
     fn asked_sources(&self) -> Vec<(String, AskedSource)>;
     fn lists(&self) -> Vec<List>;
+    fn pauses(&self) -> Vec<(String, Pauses)>;
     /// The same of the lists, of which those go that the change gives false of; and opens each complete series that one
     /// misses instances of, if told to.
     fn plant(&mut self, _: &dyn Fn(&mut List) -> bool, _opens: bool) {}
@@ -86,6 +87,7 @@ impl<'a> Indexer<'a> {
         debouncer.restore(store.open_series(), store.disproved());
         debouncer.restore_sources(store.asked_sources());
         debouncer.restore_lists(store.lists());
+        debouncer.restore_pauses(store.pauses());
         let beginning = Bookmark::new(time(0), 0);
         let bookmark = kept.filter(|kept| kept.last_sequence == last_sequence).unwrap_or(beginning);
         if let Some(latest) = bookmark.latest {

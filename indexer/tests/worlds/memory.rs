@@ -6,7 +6,7 @@ use catalog::{Bookmark, Recorded};
 use completion::debounce::Debouncer;
 use completion::{
     AskedSource, Completed, Completion, Consequences, Effect, Known, Lesson, List, OpenSeries,
-    Question,
+    Pauses, Question,
 };
 use contract::event::Reason;
 use contract::uid::SeriesInstanceUid;
@@ -23,6 +23,7 @@ pub struct Memory {
     disproved: HashSet<(String, Reason)>,
     sources: BTreeMap<String, AskedSource>,
     lists: BTreeMap<String, List>,
+    pauses: BTreeMap<String, Pauses>,
     /// Whether lists are kept for good, which is a mistake.
     keeps_lists: bool,
 }
@@ -163,6 +164,7 @@ impl Store for Memory {
             self.open.insert(series, open);
         }
         self.sources.extend(consequences.sources);
+        self.pauses.extend(consequences.pauses);
         self.keep_lists(&consequences.lists);
         for lesson in consequences.lessons {
             match lesson {
@@ -201,6 +203,10 @@ impl Store for Memory {
         }
     }
 
+    fn pauses(&self) -> Vec<(String, Pauses)> {
+        self.pauses.clone().into_iter().collect()
+    }
+
     fn lists(&self) -> Vec<List> {
         self.lists.values().cloned().collect()
     }
@@ -213,6 +219,7 @@ impl Store for Memory {
     ) -> Vec<Announced> {
         self.open.extend(kept.open.iter().cloned());
         self.sources.extend(kept.sources.iter().cloned());
+        self.pauses.extend(kept.pauses.iter().cloned());
         self.keep_lists(&kept.lists);
         let mut announced = Vec::new();
         let last_sequence = self.bookmark.as_ref().map_or(0, |bookmark| bookmark.last_sequence);

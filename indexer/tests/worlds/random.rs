@@ -300,12 +300,18 @@ fn what_must_be_true_is_true_in_any_world() {
 
 #[test]
 fn the_catalogue_in_memory_and_the_real_one_announce_the_same() {
+    let mut learnt = 0;
     for seed in 0..25 {
-        let mut real_catalogue = RealCatalogue::new();
+        let (mut real_catalogue, mut memory) = (RealCatalogue::new(), Memory::default());
         let (real, _) = run(seed, &mut real_catalogue);
-        let (modelled, _) = run(seed, &mut Memory::default());
+        let (modelled, _) = run(seed, &mut memory);
         assert_eq!(real, modelled, "seed {seed}");
+        let mut pauses = real_catalogue.pauses();
+        pauses.sort_by(|a, b| a.0.cmp(&b.0));
+        assert_eq!(pauses, memory.pauses(), "seed {seed}");
+        learnt += pauses.len();
     }
+    assert!(learnt > 25, "{learnt} senders whose pauses were learnt");
 }
 
 #[test]

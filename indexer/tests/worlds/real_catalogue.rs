@@ -5,7 +5,7 @@ use super::stream::{Stream, time};
 use catalog::{Bookmark, CatalogReader, CatalogSettings, CatalogWriter};
 use completion::Senders;
 use completion::debounce::Debouncer;
-use completion::{AskedSource, Completion, Consequences, List, OpenSeries, Question};
+use completion::{AskedSource, Completion, Consequences, List, OpenSeries, Pauses, Question};
 use contract::event::Reason;
 use contract::uid::SeriesInstanceUid;
 use indexer::batch::Batch;
@@ -101,6 +101,10 @@ impl Store for RealCatalogue {
 
     fn asked_sources(&self) -> Vec<(String, AskedSource)> {
         self.runtime.block_on(self.catalog.asked_sources()).unwrap()
+    }
+
+    fn pauses(&self) -> Vec<(String, Pauses)> {
+        self.runtime.block_on(self.catalog.pauses()).unwrap()
     }
 
     fn lists(&self) -> Vec<List> {

@@ -2,7 +2,7 @@
 
 use crate::error::CatalogError;
 use crate::records::Details;
-use completion::OpenSeries;
+use completion::{OpenSeries, Pauses};
 use contract::event::AttributeValue;
 use contract::uid::SeriesInstanceUid;
 use jiff::Timestamp;
@@ -37,6 +37,12 @@ pub(crate) fn open_series(
     let open = serde_json::from_str(&state)
         .map_err(|error| CatalogError::Unreadable(format!("open series {uid:?}: {error}")))?;
     Ok((series_uid(&uid)?, open))
+}
+
+/// Reads the pauses of a sender.
+pub(crate) fn pauses(state: &str) -> Result<Pauses, CatalogError> {
+    serde_json::from_str(state)
+        .map_err(|error| CatalogError::Unreadable(format!("pauses of a source: {error}")))
 }
 
 /// A number as the catalogue keeps it. Sequences are below 2^63, and sizes near enough: the nearest that there is.

@@ -39,6 +39,7 @@ pub use batch::{
     Batch, Bookmark, Committed, EventMark, Listing, Named, Received, Recorded, Registration,
     RegistrationOutcome, Restored, SeriesBookmark, StudiesDecided,
 };
+pub use completion::PauseSummary;
 pub use contract::attributes::{Attribute, Kind, keyword};
 pub use dispatch::{
     CatalogReader, CatalogWriter, CopyProgress, NewCatalog, copy, inspect, is_locked, lock,

@@ -1,7 +1,8 @@
 //! What the catalogue says of series, studies, instances and senders.
 
-use crate::encoding::{optional_timestamp, timestamp};
+use crate::encoding::{optional_timestamp, pauses, timestamp};
 use crate::error::CatalogError;
+use completion::Pauses;
 use contract::event::{Disagreement, Identity, Reason, StoredObject};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -250,6 +251,8 @@ pub struct SenderRecord {
     pub performed_disproved: Option<(Timestamp, String)>,
     /// The same of the availability notifications of its instances.
     pub available_disproved: Option<(Timestamp, String)>,
+    /// The pauses inside its series, as far as they were learnt.
+    pub pauses: Option<Pauses>,
 }
 
 /// A sender as its row has it: its title, when it was seen, and of each kind of evidence when and by which series it was
@@ -268,6 +271,7 @@ pub(crate) struct SenderRow {
     performed_disproved_by: Option<String>,
     available_disproved_at: Option<i64>,
     available_disproved_by: Option<String>,
+    pauses: Option<String>,
 }
 
 impl SenderRecord {
@@ -282,6 +286,7 @@ impl SenderRecord {
             confirmed_disproved: disproved(row.confirmed_disproved_at, row.confirmed_disproved_by)?,
             performed_disproved: disproved(row.performed_disproved_at, row.performed_disproved_by)?,
             available_disproved: disproved(row.available_disproved_at, row.available_disproved_by)?,
+            pauses: row.pauses.as_deref().map(pauses).transpose()?,
             calling_ae_title: row.calling_ae_title,
         })
     }

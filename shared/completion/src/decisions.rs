@@ -3,6 +3,7 @@
 use crate::asking::{AskedSource, Question};
 use crate::lists::List;
 use crate::open_series::OpenSeries;
+use crate::pauses::Pauses;
 use contract::event::{DeletionReason, Evidence, Reason};
 use contract::uid::SeriesInstanceUid;
 use jiff::Timestamp;
@@ -95,6 +96,8 @@ pub struct Consequences {
     pub deletions: Vec<Deletion>,
     /// What is known of the sources that are asked, as far as it has changed.
     pub sources: Vec<(String, AskedSource)>,
+    /// The pauses of senders, as far as they have changed.
+    pub pauses: Vec<(String, Pauses)>,
 }
 
 /// A list names more instances of a series that is complete than was known then.

@@ -8,6 +8,7 @@ mod decisions;
 mod effect;
 mod lists;
 mod open_series;
+mod pauses;
 mod senders;
 pub mod studies;
 
@@ -20,4 +21,5 @@ pub use decisions::{
 pub use effect::{Effect, Known};
 pub use lists::List;
 pub use open_series::{OpenSeries, Share};
+pub use pauses::{PauseSummary, Pauses};
 pub use senders::{Hint, OnDisagreement, Rules, Senders};

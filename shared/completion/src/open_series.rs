@@ -60,6 +60,10 @@ pub struct OpenSeries {
     /// What its source was asked; nothing where it was not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asking: Option<Asking>,
+    /// The longest time in milliseconds that it was without activity before the same sender brought an instance; nothing
+    /// before its second one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub longest_pause_ms: Option<u64>,
 }
 
 /// What one association brought of a series so far.
@@ -96,6 +100,7 @@ impl OpenSeries {
             missing: 0,
             requested: None,
             asking: None,
+            longest_pause_ms: None,
         }
     }
 

@@ -14,7 +14,7 @@ use crate::removals::{ListedUpTo, ToRemove};
 use crate::settings::CatalogSettings;
 use crate::sqlite::{self, Disk};
 use completion::{
-    AskedSource, Completion, Consequences, List, OpenSeries, Question, StudyCompletion,
+    AskedSource, Completion, Consequences, List, OpenSeries, Pauses, Question, StudyCompletion,
 };
 use contract::event::{
     Reason, SeriesCompleted, SeriesDeleted, SeriesKept, SeriesPurged, StudyCompleted,
@@ -472,6 +472,14 @@ impl CatalogWriter {
     /// When the catalogue can't be read.
     pub async fn asked_sources(&self) -> Result<Vec<(String, AskedSource)>, CatalogError> {
         on!(self, one => one.asked_sources())
+    }
+
+    /// The pauses inside series that were learnt of each sender.
+    ///
+    /// # Errors
+    /// When the catalogue can't be read.
+    pub async fn pauses(&self) -> Result<Vec<(String, Pauses)>, CatalogError> {
+        on!(self, one => one.pauses())
     }
 
     /// The lists of instances that are not met.

@@ -8,7 +8,7 @@ use catalog::{
     Inspected, Listed, Loss, LossCause, Received, Restored, SeriesBookmark, SeriesOrder,
     SeriesSearch, copy, inspect,
 };
-use completion::{Consequences, Disproof, Lesson, List, StudyCompletion};
+use completion::{Consequences, Disproof, Lesson, List, Pauses, StudyCompletion};
 use contract::event::{AttributeValue, ListKind, Reason};
 use contract::uid::SeriesInstanceUid;
 use serde_json::json;
@@ -78,9 +78,12 @@ async fn fill_up(feed: &mut Feed) {
         here: BTreeMap::from([(disproof.series.clone(), 1)]),
         missing: BTreeSet::from(["3.999".to_owned()]),
     };
+    let mut pauses = Pauses::default();
+    pauses.add(7_000);
     let learned = Consequences {
         lessons: vec![Lesson::Disproved(disproof)],
         lists: vec![(list.key(), Some(list))],
+        pauses: vec![("MR1".to_owned(), pauses)],
         ..Default::default()
     };
     catalog.record(&Batch::new(bookmark(last + 1)), |_| learned).await.unwrap();

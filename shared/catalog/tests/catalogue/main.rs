@@ -34,6 +34,7 @@ mod keeping;
 mod new_file;
 mod objects;
 mod opening;
+mod pausing;
 mod postgres_server;
 mod registering;
 mod series_folders;

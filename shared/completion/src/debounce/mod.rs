@@ -15,6 +15,7 @@ mod listing;
 #[cfg(test)]
 mod missing;
 mod observing;
+mod pausing;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -28,7 +29,7 @@ pub use watermark::{Reached, Watermark};
 
 use crate::clock::{Step, TOLERANCE};
 use crate::lists::Lists;
-use crate::{AskedSource, OnDisagreement, Senders};
+use crate::{AskedSource, OnDisagreement, Pauses, Senders};
 use crate::{Completion, Consequences, Decided, Deletion, Late, Lesson, OpenSeries};
 use contract::event::Reason;
 use contract::uid::SeriesInstanceUid;
@@ -63,6 +64,10 @@ pub struct Debouncer {
     sources: HashMap<String, AskedSource>,
     /// Those of them that have changed since the changes were last taken.
     changed_sources: BTreeSet<String>,
+    /// The pauses inside the series of each sender.
+    pauses: HashMap<String, Pauses>,
+    /// The senders of which they have changed since the changes were last taken.
+    changed_pauses: BTreeSet<String>,
     /// The lists of instances that are not met.
     lists: Lists,
     /// What lists say of series that are complete, since it was last taken.
@@ -87,6 +92,8 @@ impl Debouncer {
             deletions: Vec::new(),
             sources: HashMap::new(),
             changed_sources: BTreeSet::new(),
+            pauses: HashMap::new(),
+            changed_pauses: BTreeSet::new(),
             lists: Lists::default(),
             late: Vec::new(),
         }
@@ -126,6 +133,7 @@ impl Debouncer {
             lessons: std::mem::take(&mut self.lessons),
             deletions: std::mem::take(&mut self.deletions),
             sources: self.take_sources(),
+            pauses: self.take_pauses(),
             lists: self.lists.take_changed(),
             late: std::mem::take(&mut self.late),
         }
@@ -224,6 +232,7 @@ impl Debouncer {
     fn complete(&mut self, due: Due, series: SeriesInstanceUid) -> Option<Completion> {
         self.due.remove(&(due, series.clone()));
         let (state, _) = self.open.remove(&series)?;
+        self.learn_pause(&state);
         let evidence = self.evidence(&series, &state);
         let (listed, mut absent) = self.short_of(&series);
         self.lists.completed(&series);
@@ -257,7 +266,16 @@ impl Debouncer {
         })
     }
 
-    /// Closes a series because the record says that it was complete at this point, or deleted.
+    /// Closes a series because the record says that a rule was met at this point.
+    pub fn completed(&mut self, series: &SeriesInstanceUid) {
+        if let Some((state, due)) = self.open.remove(series) {
+            self.due.remove(&(due, series.clone()));
+            self.learn_pause(&state);
+        }
+        self.lists.completed(series);
+    }
+
+    /// Closes a series because the record says that it was registered at this point, or deleted.
     pub fn close(&mut self, series: &SeriesInstanceUid) {
         if let Some((_, due)) = self.open.remove(series) {
             self.due.remove(&(due, series.clone()));

@@ -1,6 +1,6 @@
 //! What is observed, and what it does to the series that it concerns.
 
-use super::{Debouncer, asking};
+use super::{Debouncer, asking, pausing};
 use crate::{Completed, Deletion, Disproof, Effect, Lesson, OpenSeries, Share};
 use contract::event::{DeletionReason, Ending, Reason, SeriesShare};
 use contract::uid::SeriesInstanceUid;
@@ -69,18 +69,21 @@ impl Debouncer {
     /// came again unchanged is a sign of life and no more. `completed` is the series' last
     /// completion, if it is complete.
     pub fn stored(&mut self, stored: &Stored<'_>, completed: Option<&Completed>) {
-        if !self.open.contains_key(stored.series) {
-            if *stored.effect == Effect::Resent {
-                return;
-            }
-            if let Some(completed) = completed {
+        let known = self.open.get(stored.series);
+        let is_first = completed.is_none() && known.is_none();
+        let pause = match known {
+            Some((open, _)) => pausing::longer(stored, open),
+            None if *stored.effect == Effect::Resent => return,
+            None => completed.and_then(|completed| {
                 self.judge(stored, completed);
-            }
-        }
+                pausing::since(stored, completed)
+            }),
+        };
+        let pause = pause.filter(|pause| self.could_be_quiet(stored.sender, *pause));
         let is_new = *stored.effect == Effect::Added;
-        let is_first = completed.is_none() && !self.open.contains_key(stored.series);
         let knows_losses = self.knows_losses;
         let open = self.open_at(stored.series, stored.at, stored.sender);
+        open.longest_pause_ms = pause.or(open.longest_pause_ms);
         open.is_first |= is_first;
         let began_unseen = knows_losses && open.is_first;
         open.sender.clear();

@@ -16,7 +16,8 @@ pub(crate) async fn all(connection: &mut Connection) -> Result<Vec<SenderRecord>
     let rows: Vec<SenderRow> = sqlx::query_as(
         "select calling_ae_title, last_seen_at, released_disproved_at, released_disproved_by,
                 expected_disproved_at, expected_disproved_by, confirmed_disproved_at, confirmed_disproved_by,
-                performed_disproved_at, performed_disproved_by, available_disproved_at, available_disproved_by
+                performed_disproved_at, performed_disproved_by, available_disproved_at, available_disproved_by,
+                pauses
          from sources order by calling_ae_title",
     )
     .fetch_all(connection)

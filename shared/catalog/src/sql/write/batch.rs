@@ -6,7 +6,9 @@ use super::database::dialect::Connection;
 use super::database::identities::attribute;
 use super::database::values::list;
 use super::database::write::{instance_rows, many_rows};
-use super::{asking, identities, lists, losses, registrations, releases, removals, senders};
+use super::{
+    asking, identities, lists, losses, pauses, registrations, releases, removals, senders,
+};
 use crate::batch::{Batch, Committed, Received, Recorded};
 use crate::encoding::series_uid;
 use crate::error::CatalogError;
@@ -43,6 +45,7 @@ impl CatalogWriter {
         senders::learn(&mut transaction, &consequences.lessons).await?;
         asking::keep_sources(&mut transaction, &consequences.sources).await?;
         lists::keep(&mut transaction, &consequences.lists).await?;
+        pauses::keep(&mut transaction, &consequences.pauses).await?;
         lists::expect_more(&mut transaction, &consequences.late).await?;
         bookmark::keep(&mut transaction, &batch.bookmark).await?;
         let deletions = &consequences.deletions;

@@ -7,7 +7,7 @@ use super::database::identities::identities_of_series;
 use super::database::values::optional;
 use super::database::write::many_rows;
 use super::deletions::last_revision;
-use super::{asking, lists, outbox, series_folders, study_completions};
+use super::{asking, lists, outbox, pauses, series_folders, study_completions};
 use crate::completed_series::{Changes, CompletedSeries};
 use crate::encoding::{count, nanoseconds};
 use crate::error::CatalogError;
@@ -27,6 +27,7 @@ impl CatalogWriter {
         many_rows::keep_open_series(&mut transaction, &kept.open).await?;
         asking::keep_sources(&mut transaction, &kept.sources).await?;
         lists::keep(&mut transaction, &kept.lists).await?;
+        pauses::keep(&mut transaction, &kept.pauses).await?;
         for question in questions {
             asking::ask(&mut transaction, question).await?;
         }

@@ -12,6 +12,7 @@ mod lists;
 pub(crate) mod losses;
 mod open_series;
 mod outbox;
+mod pauses;
 mod purges;
 mod registrations;
 mod releases;
