@@ -39,6 +39,8 @@ async fn the_dashboard_shows_a_series_arrive_and_become_complete_and_why() {
     browser.run("document.querySelector('#completed a').click()").await;
     browser.waits_for(&format!("{}.includes('the sender released')", rows("history"))).await;
     browser.waits_for(&format!("location.hash === '#/series/{uid}'")).await;
+    let evidence = "document.querySelector('#evidence-list').textContent.includes('released')";
+    browser.waits_for(evidence).await;
     browser.keeps("dashboard-series").await;
 
     browser.run("location.hash = '#/health'").await;

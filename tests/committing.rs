@@ -148,6 +148,14 @@ async fn a_list_with_an_instance_that_is_not_here_holds_its_series_and_gets_a_re
     let it = (completion.reason, completion.instances_count, completion.expected_count);
     assert_eq!(it, (Reason::Released, 2, Some(3)));
     assert_eq!(completion.missing_instances, ["2.25.99"]);
+    let series = completion.series_instance_uid.as_str();
+    let known = format!("{}/series/{series}/evidence", collimator.api);
+    let known: serde_json::Value = reqwest::get(known).await.unwrap().json().await.unwrap();
+    let [known] = &known.as_array().unwrap()[..] else { panic!("{known}") };
+    assert_eq!(known["MissingInstances"], serde_json::json!(["2.25.99"]));
+    assert_eq!((&known["Revision"], &known["ExpectedCount"]), (&1.into(), &3.into()));
+    assert_eq!(known["Evidence"][0]["Kind"], "commitment");
+    assert_eq!(known["Evidence"][0]["MissingCount"], 1);
 }
 
 /// Takes one report on an association of its sender's, and prints it.

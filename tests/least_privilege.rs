@@ -500,6 +500,7 @@ async fn all_that_operators_ask_for_works_with_the_users_of_the_services() {
 
     let stats: Value = asks(Method::GET, "/stats").await.json().await.unwrap();
     assert_eq!(stats["NotIndexed"], 0, "{stats}");
+    assert_eq!(asks(Method::GET, "/stats/associations").await.status(), 200);
     for path in ["/sources/COLLIMATOR_SCU/trust", "/dead-letters", "/webhooks", "/sources"] {
         let method = if path.ends_with("trust") { Method::POST } else { Method::GET };
         let answer = asks(method, path).await;

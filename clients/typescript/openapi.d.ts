@@ -271,6 +271,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/series/{SeriesInstanceUID}/evidence": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List what was known of a series when it was complete
+         * @description For each completion all evidence, whatever rule decided it, and the instances that were missing: as it was
+         *     announced. From the stream SERIES, which keeps announcements for 30 days.
+         */
+        get: operations["listEvidence"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/series/{SeriesInstanceUID}/history": {
         parameters: {
             query?: never;
@@ -698,6 +719,63 @@ export interface components {
             Since: string;
         };
         /**
+         * CompletionEvidence
+         * @description What was known of a series when a completion was decided
+         * @example {
+         *       "CompletedAt": "2026-02-03T04:05:16.5Z",
+         *       "Evidence": [
+         *         {
+         *           "CallingAETitle": "MR1",
+         *           "InstancesCount": 18,
+         *           "Kind": "counted"
+         *         },
+         *         {
+         *           "Kind": "released"
+         *         }
+         *       ],
+         *       "ExpectedCount": 18,
+         *       "InstancesCount": 17,
+         *       "MissingInstances": [
+         *         "2.25.195279363403791191586079347607892107644"
+         *       ],
+         *       "Reason": "released",
+         *       "Revision": 1
+         *     }
+         */
+        CompletionEvidence: {
+            /** @description When it was complete, UTC */
+            CompletedAt: string;
+            /** @description All that was known, whatever rule decided it, the strongest first */
+            Evidence: components["schemas"]["KnownEvidence"][];
+            /**
+             * Format: uint64
+             * @description The expected number of instances, if it was known
+             */
+            ExpectedCount?: number;
+            /**
+             * Format: uint64
+             * @description Of the instances, how many were fetched from its source
+             */
+            Fetched?: number;
+            /**
+             * Format: uint64
+             * @description Instances of the series then
+             */
+            InstancesCount: number;
+            /** @description SOP Instance UIDs of instances that its source has or a list names and that were not there: 100 at most */
+            MissingInstances: string[];
+            /**
+             * @description The rule that decided it: `released`, `quiet`, `expected`, `interrupted`,
+             *     `overdue`, `requested`, `confirmed`, `performed`, `available`, or `stored`
+             */
+            Reason: string;
+            /**
+             * Format: uint32
+             * @description Which of its completions it was
+             */
+            Revision: number;
+        };
+        /**
          * DeadLetter
          * @description Something that could not be processed
          * @example {
@@ -1034,6 +1112,31 @@ export interface components {
             Revision: number;
         };
         /**
+         * KnownEvidence
+         * @description Evidence that a series is complete, or is not
+         */
+        KnownEvidence: {
+            /** @description AE title of who gave it */
+            CallingAETitle?: string;
+            /** @description Whether the procedure step was discontinued */
+            Discontinued?: boolean;
+            /**
+             * Format: uint64
+             * @description How many instances it names or counts of the series
+             */
+            InstancesCount?: number;
+            /**
+             * @description `commitment`, `mpps` or `ian` for a list, `expected` for the number that the sender announced, `counted` for that of its
+             *     source, `released` where all associations that brought it were
+             */
+            Kind: string;
+            /**
+             * Format: uint64
+             * @description How many of those that a list names were not there
+             */
+            MissingCount?: number;
+        };
+        /**
          * Node
          * @description A service on one machine
          * @example {
@@ -1281,6 +1384,7 @@ export interface components {
          * Series
          * @description A series
          * @example {
+         *       "CallingAETitle": "MR1",
          *       "CompletedAt": "2026-02-03T04:05:16.500000000Z",
          *       "InstancesCount": 17,
          *       "Modality": "MR",
@@ -1298,6 +1402,8 @@ export interface components {
          *     }
          */
         Series: {
+            /** @description AE title of the sender of its latest instance */
+            CallingAETitle?: string;
             /** @description When it was last complete, RFC 3339 in UTC */
             CompletedAt?: string;
             /** @description What its instances disagree on: then some are of another patient or study than this record */
@@ -1531,6 +1637,7 @@ export interface components {
          * @description Those keys of a series that `fields` names
          */
         SeriesPart: {
+            CallingAETitle?: string;
             CompletedAt?: string;
             Disagrees?: components["schemas"]["Disagreement"][];
             /** Format: int64 */
@@ -1972,6 +2079,7 @@ export interface components {
 }
 export type Activity = components['schemas']['Activity'];
 export type Associations = components['schemas']['Associations'];
+export type CompletionEvidence = components['schemas']['CompletionEvidence'];
 export type DeadLetter = components['schemas']['DeadLetter'];
 export type Deployment = components['schemas']['Deployment'];
 export type DicomJsonAttribute = components['schemas']['DicomJsonAttribute'];
@@ -1983,6 +2091,7 @@ export type Follower = components['schemas']['Follower'];
 export type Hour = components['schemas']['Hour'];
 export type Instance = components['schemas']['Instance'];
 export type Kept = components['schemas']['Kept'];
+export type KnownEvidence = components['schemas']['KnownEvidence'];
 export type Node = components['schemas']['Node'];
 export type Problem = components['schemas']['Problem'];
 export type RefusedInstances = components['schemas']['RefusedInstances'];
@@ -3166,6 +3275,75 @@ export interface operations {
                 };
             };
             /** @description A part that this request needs is unavailable; try again after `Retry-After` seconds */
+            503: {
+                headers: {
+                    "RETRY-AFTER": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listEvidence: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Series Instance UID (0020,000E) */
+                SeriesInstanceUID: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was known at each completion that NATS still has, the oldest first: the latest 100; `[]` when there is none */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CompletionEvidence"][];
+                };
+            };
+            /** @description The path is no UTF-8 */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No token, or one that is neither of `TOKENS_FILE` nor of `OIDC_ISSUER` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token lacks the scope `read`, or the `Host` is not in `ALLOWED_HOSTS` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The path names no series, or a parameter is unknown; `errors` names it */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description NATS is away; try again after `Retry-After` seconds */
             503: {
                 headers: {
                     "RETRY-AFTER": number;

@@ -13,7 +13,7 @@ let filters; // the modalities and the senders that there are
 function listed(series) {
   return row([
     [link(series.SeriesInstanceUID, series.SeriesDescription)], [person(series.PatientName)],
-    [series.PatientID], [series.Modality], [date(series.StudyDate), "time"],
+    [series.PatientID], [series.Modality], [series.CallingAETitle], [date(series.StudyDate), "time"],
     [number.format(series.InstancesCount), "number"], [series.Revision, "number"],
     [why(series.Reason, series.Disagrees)], [time(series.CompletedAt), "time"],
   ]);
@@ -167,7 +167,7 @@ $("series-more").addEventListener("click", async () => {
 
 const COLUMNS = [
   "SeriesInstanceUID", "StudyInstanceUID", "PatientID", "PatientName", "Modality", "SeriesNumber", "SeriesDescription",
-  "StudyDate", "InstancesCount", "State", "Revision", "Reason", "CompletedAt",
+  "StudyDate", "InstancesCount", "State", "Revision", "Reason", "CompletedAt", "CallingAETitle",
 ];
 
 function csv(records) {

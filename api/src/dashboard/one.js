@@ -1,6 +1,8 @@
 // The page of one series.
 "use strict";
 
+const MOST_EARLIER = 20; // completions before the last one whose evidence is shown
+
 const FACTS = [
   ["Patient", (s) => person(s.PatientName)], ["Patient ID", (s) => s.PatientID],
   ["Modality", (s) => s.Modality], ["Study date", (s) => date(s.StudyDate)],
@@ -39,23 +41,32 @@ function expected({ ExpectedCount: count, InstancesReceived, InstancesCount }) {
   return made;
 }
 
-// What the event of its last completion adds to what the catalogue has, where this page received that event.
-function showEvidence({ Evidence = [], MissingInstances = [], Fetched = 0 } = {}) {
-  const said = Evidence.map(({ Kind, CallingAETitle, InstancesCount, MissingCount, Discontinued }) => [
-    Kind, CallingAETitle && `by ${CallingAETitle}`, InstancesCount !== undefined && amount(InstancesCount, "instance"),
-    MissingCount && `${number.format(MissingCount)} missing`, Discontinued && "discontinued",
-  ].filter(Boolean).join(", "));
+// What was known when it was last complete. An earlier completion has a line of its own.
+function showEvidence(completions) {
+  const { Evidence = [], MissingInstances = [], Fetched = 0 } = completions.at(-1) ?? {};
+  const said = evidence(Evidence);
   if (Fetched) said.push(`${amount(Fetched, "instance")} fetched from its source`);
+  for (const { Revision, Evidence: known, MissingInstances: missing } of completions.slice(0, -1).reverse().slice(0, MOST_EARLIER)) {
+    const lacked = missing.length ? `; ${amount(missing.length, "instance")} missing` : "";
+    if (known.length || lacked) said.push(`Revision ${Revision}: ${evidence(known).join("; ") || "none"}${lacked}`);
+  }
   $("one-evidence").hidden = !said.length;
   $("evidence-list").replaceChildren(...said.map((text) => element("li", text)));
   $("one-missing").hidden = !MissingInstances.length;
   $("missing-list").replaceChildren(...MissingInstances.map((uid) => element("li", uid)));
 }
 
+function evidence(known) {
+  return known.map(({ Kind, CallingAETitle, InstancesCount, MissingCount, Discontinued }) => [
+    Kind, CallingAETitle && `by ${CallingAETitle}`, InstancesCount !== undefined && amount(InstancesCount, "instance"),
+    MissingCount && `${number.format(MissingCount)} missing`, Discontinued && "discontinued",
+  ].filter(Boolean).join(", "));
+}
+
 // The same as JSON, for programs.
 function showLinks(uid, study) {
   const path = `/series/${encodeURIComponent(uid)}`;
-  const places = [["JSON", path], ["History as JSON", `${path}/history`], ["Instances as JSON", `${path}/instances?limit=${MOST_DOTS}`]];
+  const places = [["JSON", path], ["History as JSON", `${path}/history`], ["Evidence as JSON", `${path}/evidence`], ["Instances as JSON", `${path}/instances?limit=${MOST_DOTS}`]];
   if (study) {
     const query = `/dicom-web/studies/${encodeURIComponent(study)}/series/${encodeURIComponent(uid)}/instances`;
     places.push(["QIDO-RS", query]);
@@ -90,8 +101,8 @@ async function showOne(uid) {
   const asking = {};
   shown.asking = asking;
   const path = `/series/${encodeURIComponent(uid)}`;
-  const [series, history, instances] = await Promise.allSettled([
-    ask(path), ask(`${path}/history`), ask(`${path}/instances?limit=${MOST_DOTS}`),
+  const [series, history, instances, evidenced] = await Promise.allSettled([
+    ask(path), ask(`${path}/history`), ask(`${path}/instances?limit=${MOST_DOTS}`), ask(`${path}/evidence`),
   ]);
   if (asking !== shown.asking) return;
   const facts = series.value?.body ?? { SeriesInstanceUID: uid };
@@ -110,7 +121,7 @@ async function showOne(uid) {
     $("one-download").href = `/dicom-web/studies/${study}/series/${series}?accept=application/zip`;
   }
   showLinks(uid, StudyInstanceUID);
-  showEvidence(completed.find((event) => event.SeriesInstanceUID === uid));
+  showEvidence(evidenced.value?.body ?? completed.filter((event) => event.SeriesInstanceUID === uid).slice(0, 1));
   const revisions = history.value?.body ?? [];
   rows("history", revisions.map((r) => row([
     [r.Revision, "number"], [WHY[r.Reason] ? `${r.Reason}: ${WHY[r.Reason]}` : r.Reason],

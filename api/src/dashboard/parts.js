@@ -183,20 +183,26 @@ const person = (text) =>
 
 /* Asking people. */
 
+let answered = () => {}; // who waits for the answer to the question that is shown
+
 // Asks whether to do something that is not undone. Resolves to true once they say so.
 function sure(text, verb) {
-  const dialog = $("sure");
   $("sure-text").textContent = text;
   $("sure-yes").textContent = verb;
-  dialog.returnValue = "";
-  dialog.showModal();
+  $("sure").showModal();
   return new Promise((resolve) => {
-    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
+    answered = resolve;
   });
 }
 
-$("sure-yes").addEventListener("click", () => $("sure").close("yes"));
-$("sure-no").addEventListener("click", () => $("sure").close());
+function answer(is) {
+  $("sure").close();
+  answered(is);
+}
+
+$("sure-yes").addEventListener("click", () => answer(true));
+$("sure-no").addEventListener("click", () => answer(false));
+$("sure").addEventListener("cancel", () => answered(false)); // the Escape key
 
 /* Asking the API. */
 

@@ -56,7 +56,7 @@ function senderRow({ title, source, volume, ended }) {
   name.append(to);
   if (ended) name.append(element("br"), element("small", ended.Addresses.slice(-2).join(", ")));
   const made = row([
-    [name], [lastAssociation(ended, source)], [encryption(ended)],
+    [name], [lastAssociation(ended, source)], [encryption(ended), "time"],
     [ended ? number.format(ended.Released) : "", "number"], [count(ended?.Aborted), "number"],
     [count(ended?.Rejected), "number"], [number.format(Series), "number"], [number.format(Instances), "number"],
     [count(ended?.Refused), "number"], [trustOf(title, source)],
@@ -135,7 +135,7 @@ function showRefusals(all, since) {
   const told = all.flatMap(({ title, ended }) => (ended?.Refusals ?? []).map((one) => ({ title, ...one })));
   told.sort((a, b) => b.LastAt.localeCompare(a.LastAt));
   rows("refusals", told.slice(0, MOST_ROWS).map((one) => row([
-    [one.title], [meaning(one.Status)], [one.ErrorComment], [number.format(one.Count), "number"], [time(one.LastAt, true), "time"],
+    [one.title], [meaning(one.Status), "state"], [one.ErrorComment], [number.format(one.Count), "number"], [time(one.LastAt, true), "time"],
   ])));
   $("refusals-scroll").hidden = !told.length;
   const day = since && Date.now() - new Date(since) < 23.5 * HOUR;

@@ -1,11 +1,15 @@
-//! Reads the latest events of associations at once, for whoever counts them.
+//! Reads events at once that are in the streams: the latest of associations, and the completions of a series.
 
 use super::reader::{BROKER_TIMEOUT, Delivery, Reader, Stream};
 use anyhow::Context as _;
 use async_nats::datetime::DateTime;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::DeliverPolicy;
+use contract::event::SeriesCompleted;
+use contract::subject::UidTokens;
+use contract::uid::SeriesInstanceUid;
 use jiff::{SignedDuration, Timestamp};
+use std::collections::VecDeque;
 use tokio::time::timeout;
 
 /// The ends and rejections of associations.
@@ -58,4 +62,38 @@ async fn begin(
     let from =
         DeliverPolicy::ByStartTime { start_time: start_time.context("a time to read from")? };
     Ok((since, Reader::open(jetstream, Stream::Instances, &ENDS, from, None).await?))
+}
+
+/// Completions of one series that are read at most, of which the latest are returned.
+const MOST_READ: usize = 1000;
+pub(crate) const MOST_COMPLETIONS: usize = 100;
+
+/// The completions of a series that are still in SERIES, the oldest first.
+///
+/// # Errors
+/// When the broker does not answer, or breaks off.
+pub(crate) async fn read_completions(
+    jetstream: &Context,
+    series: &SeriesInstanceUid,
+) -> anyhow::Result<Vec<SeriesCompleted>> {
+    let subject = format!("dicom.series.completed.*.{}", UidTokens::new(series).as_str());
+    let mut reader =
+        Reader::open(jetstream, Stream::Series, &[&subject], DeliverPolicy::All, None).await?;
+    let (mut pending, mut left) = (reader.pending, MOST_READ);
+    let mut completions = VecDeque::new();
+    while pending > 0 && left > 0 {
+        let next = timeout(BROKER_TIMEOUT, reader.next()).await;
+        let Delivery { pending: behind, message, .. } = next.context("NATS does not answer")??;
+        (pending, left) = (behind, left - 1);
+        // One of a later version with a reason of its own is left out.
+        if let Ok(event) = serde_json::from_slice::<SeriesCompleted>(&message.payload)
+            && event.series_instance_uid == *series
+        {
+            completions.push_back(event);
+        }
+        if completions.len() > MOST_COMPLETIONS {
+            completions.pop_front();
+        }
+    }
+    Ok(completions.into())
 }

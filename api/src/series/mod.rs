@@ -2,6 +2,7 @@
 
 pub mod details;
 pub mod disagreement;
+pub mod evidence;
 pub mod instances;
 pub mod kept;
 pub mod operations;

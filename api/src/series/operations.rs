@@ -1,17 +1,20 @@
 //! The operations on series, as they are served and as they are documented.
 
 use super::details::SeriesDetails;
+use super::evidence::CompletionEvidence;
 use super::instances::InstanceList;
 use super::parameters::{Origin, Sort, State};
 use super::record::{Fields, SeriesList};
 use super::register::{StoreMessage, StoreRequest, register};
 use super::responses::{
-    CompletionRefused, DeletionRefused, HistoryMissing, InstancesFound, ListedRevisions,
-    SeriesFound, SeriesMissing, SeriesResponse, StoreRefused, Stored,
+    CompletionRefused, DeletionRefused, EvidenceMissing, HistoryMissing, InstancesFound,
+    ListedEvidence, ListedRevisions, SeriesFound, SeriesMissing, SeriesResponse, StoreRefused,
+    Stored,
 };
 use super::revisions::Revision;
 use crate::auth::tokens::Scope;
 use crate::broker::{BrokerHandle, request_id};
+use crate::events::recent::read_completions;
 use crate::http::cursor::Cursor;
 use crate::http::json_body::JsonBody;
 use crate::http::paged_list::PageRequest;
@@ -69,12 +72,13 @@ impl SeriesOperations {
 }
 
 /// What each operation needs, and what the audit trail records of it.
-pub(crate) const RULES: [OperationRules; 7] = [
+pub(crate) const RULES: [OperationRules; 8] = [
     OperationRules::new("storeSeries", Scope::Write, Some(Audited::Access(Action::Create))),
     OperationRules::new("listSeries", Scope::Read, Some(Audited::Query)),
     OperationRules::new("getSeries", Scope::Read, Some(Audited::Access(Action::Read))),
     OperationRules::new("listInstances", Scope::Read, Some(Audited::Access(Action::Read))),
     OperationRules::new("listRevisions", Scope::Read, Some(Audited::Access(Action::Read))),
+    OperationRules::new("listEvidence", Scope::Read, Some(Audited::Access(Action::Read))),
     OperationRules::new("completeSeries", Scope::Admin, Some(Audited::Access(Action::Update))),
     OperationRules::new("deleteSeries", Scope::Admin, Some(Audited::Access(Action::Delete))),
 ];
@@ -286,6 +290,28 @@ impl SeriesOperations {
         let history = self.catalog.history(&series.0.0).await?;
         let history = history.ok_or_else(|| Problem::not_found("there never was such a series"))?;
         Ok(ListedRevisions::Done(JsonBody(history.into_iter().map(Revision::from).collect())))
+    }
+
+    /// List what was known of a series when it was complete
+    ///
+    /// For each completion all evidence, whatever rule decided it, and the instances that were missing: as it was
+    /// announced. From the stream SERIES, which keeps announcements for 30 days.
+    #[oai(
+        path = "/series/:SeriesInstanceUID/evidence",
+        method = "get",
+        operation_id = "listEvidence",
+        tag = "Group::Series"
+    )]
+    async fn evidence(
+        &self,
+        /// Series Instance UID (0020,000E)
+        #[oai(name = "SeriesInstanceUID")]
+        series: Path<SeriesUid>,
+    ) -> Result<ListedEvidence, EvidenceMissing> {
+        let read = || async { read_completions(self.broker.connection()?, &series.0.0).await };
+        let completions = self.broker.ask("the completions can't be read", read).await?;
+        let known = completions.into_iter().map(CompletionEvidence::from);
+        Ok(ListedEvidence::Done(JsonBody(known.collect())))
     }
 
     /// Complete a series now

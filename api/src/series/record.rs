@@ -64,6 +64,10 @@ pub struct Series {
     /// What its instances disagree on: then some are of another patient or study than this record
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disagrees: Option<Vec<Disagreement>>,
+    /// AE title of the sender of its latest instance
+    #[serde(rename = "CallingAETitle", skip_serializing_if = "Option::is_none")]
+    #[oai(rename = "CallingAETitle")]
+    pub calling_ae_title: Option<String>,
 }
 
 impl From<SeriesRecord> for Series {
@@ -87,6 +91,7 @@ impl From<SeriesRecord> for Series {
             reason: record.reason,
             completed_at,
             disagrees,
+            calling_ae_title: record.calling_ae_title,
         }
     }
 }
@@ -110,6 +115,7 @@ impl Example for Series {
             reason: Some("quiet".into()),
             completed_at: Some("2026-02-03T04:05:16.500000000Z".into()),
             disagrees: None,
+            calling_ae_title: Some("MR1".into()),
         }
     }
 }
@@ -161,6 +167,7 @@ part! {
     reason: String => "Reason",
     completed_at: String => "CompletedAt",
     disagrees: Vec<Disagreement> => "Disagrees",
+    calling_ae_title: String => "CallingAETitle",
 }
 
 /// The keys that are listed of each record.

@@ -1,12 +1,15 @@
 //! The responses of the operations on series, as they are documented.
 
 use super::details::SeriesDetails;
+use super::evidence::CompletionEvidence;
 use super::instances::Instance;
 use super::record::ListedSeries;
 use super::register::StoreMessage;
 use super::revisions::Revision;
 use crate::http::json_body::JsonBody;
-use crate::openapi::responses::{catalog_problems, conditional_response, paged_list_response};
+use crate::openapi::responses::{
+    broker_problems, catalog_problems, conditional_response, paged_list_response,
+};
 use poem_openapi::ApiResponse;
 
 #[derive(ApiResponse)]
@@ -37,6 +40,19 @@ pub(super) enum ListedRevisions {
     #[oai(status = 200)]
     Done(JsonBody<Vec<Revision>>),
 }
+
+#[derive(ApiResponse)]
+pub(super) enum ListedEvidence {
+    /// What was known at each completion that NATS still has, the oldest first: the latest 100; `[]` when there is none
+    #[oai(status = 200)]
+    Done(JsonBody<Vec<CompletionEvidence>>),
+}
+
+broker_problems!(EvidenceMissing {
+    /// The path names no series, or a parameter is unknown; `errors` names it
+    422 Wrong;
+    /// NATS is away; try again after `Retry-After` seconds
+});
 
 catalog_problems!(StoreRefused {
     /// The body is longer than 65,536 bytes

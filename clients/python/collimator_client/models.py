@@ -19,6 +19,19 @@ class Associations(TypedDict):
     Since: str
 
 
+class CompletionEvidence(TypedDict):
+    "What was known of a series when a completion was decided"
+
+    CompletedAt: str
+    Evidence: list[KnownEvidence]
+    ExpectedCount: NotRequired[int]
+    Fetched: NotRequired[int]
+    InstancesCount: int
+    MissingInstances: list[str]
+    Reason: str
+    Revision: int
+
+
 class DeadLetter(TypedDict):
     "Something that could not be processed"
 
@@ -125,6 +138,16 @@ class Kept(TypedDict):
     Revision: int
 
 
+class KnownEvidence(TypedDict):
+    "Evidence that a series is complete, or is not"
+
+    CallingAETitle: NotRequired[str]
+    Discontinued: NotRequired[bool]
+    InstancesCount: NotRequired[int]
+    Kind: str
+    MissingCount: NotRequired[int]
+
+
 class Node(TypedDict):
     "A service on one machine"
 
@@ -218,6 +241,7 @@ class SenderAssociations(TypedDict):
 class Series(TypedDict):
     "A series"
 
+    CallingAETitle: NotRequired[str]
     CompletedAt: NotRequired[str]
     Disagrees: NotRequired[list[Disagreement]]
     InstancesCount: int
@@ -294,6 +318,7 @@ class SeriesDetails(TypedDict):
 class SeriesPart(TypedDict):
     "Those keys of a series that `fields` names"
 
+    CallingAETitle: NotRequired[str]
     CompletedAt: NotRequired[str]
     Disagrees: NotRequired[list[Disagreement]]
     InstancesCount: NotRequired[int]

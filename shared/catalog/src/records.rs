@@ -44,6 +44,8 @@ pub struct SeriesRecord {
     completed_at: Option<i64>,
     /// What its instances say of whose they are, if not the same.
     identities: Option<Vec<Identity>>,
+    /// AE title of the sender of its latest instance.
+    pub calling_ae_title: Option<String>,
 }
 
 impl SeriesRecord {

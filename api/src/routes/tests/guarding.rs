@@ -40,6 +40,7 @@ async fn each_route_needs_the_scope_of_what_it_does() {
         (Method::GET, "/series/1.2"),
         (Method::GET, "/series/1.2/instances"),
         (Method::GET, "/series/1.2/history"),
+        (Method::GET, "/series/1.2/evidence"),
         (Method::GET, "/studies"),
         (Method::GET, "/stats"),
         (Method::GET, "/stats/activity"),

@@ -27,7 +27,7 @@ const RECORD: &str = concat!(
     disagrees!("series"),
     " then ",
     identities_of_series!(),
-    " end)"
+    " end, series.calling_ae_title)"
 );
 
 /// Those whose instances agree: hardly any is another.
