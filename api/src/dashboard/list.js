@@ -15,7 +15,7 @@ function listed(series) {
     [link(series.SeriesInstanceUID, series.SeriesDescription)], [person(series.PatientName)],
     [series.PatientID], [series.Modality], [series.CallingAETitle], [date(series.StudyDate), "time"],
     [number.format(series.InstancesCount), "number"], [series.Revision, "number"],
-    [why(series.Reason, series.Disagrees)], [time(series.CompletedAt), "time"],
+    [why(series.Reason, series.Disagrees)], [when(series.CompletedAt), "time"],
   ]);
 }
 

@@ -156,6 +156,17 @@ function time(text, whole) {
   return made;
 }
 
+// How long ago it is, and below that when.
+function when(text) {
+  const passed = time(text);
+  if (!passed) return "";
+  const made = element("span");
+  const at = new Date(text).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+  made.append(passed);
+  if (passed.textContent !== at) made.append(element("br"), small(at));
+  return made;
+}
+
 const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto", style: "short" });
 
 function ago(at) {

@@ -152,15 +152,15 @@ function meaning(status) {
   return made;
 }
 
-// How long senders pause within a series, where the indexer has learnt it.
+// The longest pauses of the series of each sender, where the indexer has learnt them.
 function showPauses(all) {
   const learnt = all.filter(({ source }) => source?.Pauses?.SeriesCount);
   rows("pauses", learnt.slice(0, MOST_ROWS).map(({ title, source: { Pauses: p } }) => row([
     [title], [number.format(p.SeriesCount), "number"], [pause(p.P50), "number"], [pause(p.P99), "number"],
-    [pause(p.Max), "number"], [pause(p.SuggestedQuietPeriod), "number"],
+    [pause(p.Max), "number"], [pause(p.SuggestedQuietPeriod) || "after more series", "number"],
   ])));
   $("pauses-part").hidden = !learnt.length;
 }
 
-// Seconds, or words of a time such as 1m 30s.
-const pause = (of) => (typeof of === "number" ? `${short.format(of)} s` : of ?? "");
+// A pause, in seconds.
+const pause = (of) => (of === undefined ? "" : `${short.format(of)} s`);
