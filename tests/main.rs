@@ -7,6 +7,7 @@ mod harness;
 mod allowing;
 mod api;
 mod asking;
+mod asking_campaign;
 mod asking_otherwise;
 mod attacks;
 mod auditing;
