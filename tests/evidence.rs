@@ -153,7 +153,7 @@ async fn the_pauses_of_a_sender_are_learnt_even_those_in_which_a_series_was_anno
     // The second longest of a hundred is that of the first revision, if nothing else took so long.
     assert!(p50 < p99 && (1.5..longest).contains(&p99), "{learnt}");
     assert!((suggested - (p99 * 1.5).ceil()).abs() < 0.01, "{learnt}");
-    let sample = r#"series_pause_seconds{source="TEST_SCU",quantile="1"}"#;
+    let sample = r#"series_pause_seconds{source="TEST_SCU",percentile="100"}"#;
     let text = collimator.metrics().await;
     assert!(text.contains(&format!("collimator_{sample} {longest}")), "{text}");
 }

@@ -18,7 +18,7 @@ type Seconds = Gauge<f64, AtomicU64>;
 /// The pauses of sources. Clones are one.
 #[derive(Debug, Clone)]
 pub struct PauseMetrics {
-    pauses: Family<ByQuantile, Seconds>,
+    pauses: Family<ByPercentile, Seconds>,
     suggested: Family<BySource, Seconds>,
     sources: Arc<Mutex<HashSet<String>>>,
 }
@@ -29,9 +29,9 @@ struct BySource {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByQuantile {
+struct ByPercentile {
     source: String,
-    quantile: &'static str,
+    percentile: &'static str,
 }
 
 impl PauseMetrics {
@@ -68,9 +68,9 @@ impl PauseMetrics {
         }
         let Some(summary) = pauses.summary() else { return };
         sources.insert(sender.to_owned());
-        let quantiles = [("0.5", summary.p50), ("0.99", summary.p99), ("1", summary.max)];
-        for (quantile, pause) in quantiles {
-            let labels = ByQuantile { source: sender.to_owned(), quantile };
+        let percentiles = [("50", summary.p50), ("99", summary.p99), ("100", summary.max)];
+        for (percentile, pause) in percentiles {
+            let labels = ByPercentile { source: sender.to_owned(), percentile };
             self.pauses.get_or_create(&labels).set(pause.as_secs_f64());
         }
         if let Some(period) = summary.suggested_quiet_period {
@@ -112,8 +112,8 @@ mod tests {
         counted.learnt("MR1", &pauses);
         let text = metrics.text(Format::Prometheus);
         for sample in [
-            "collimator_series_pause_seconds{source=\"MR1\",quantile=\"0.5\"} 1.023",
-            "collimator_series_pause_seconds{source=\"MR1\",quantile=\"1\"} 2.5",
+            "collimator_series_pause_seconds{source=\"MR1\",percentile=\"50\"} 1.023",
+            "collimator_series_pause_seconds{source=\"MR1\",percentile=\"100\"} 2.5",
             "collimator_suggested_quiet_period_seconds{source=\"MR1\"} 4.0",
         ] {
             assert!(text.lines().any(|line| line == sample), "{sample} in {text}");
