@@ -158,6 +158,83 @@ async fn a_list_with_an_instance_that_is_not_here_holds_its_series_and_gets_a_re
     assert_eq!(known["Evidence"][0]["MissingCount"], 1);
 }
 
+/// Asks for the same commitment twice before its report comes and once after it, and prints the statuses and the reports
+/// through both associations and through one of ours.
+const REPEAT: &str = r#"
+import json, sys, time, urllib.request
+from pydicom.dataset import Dataset
+from pynetdicom import AE, evt
+from pynetdicom.sop_class import StorageCommitmentPushModel
+host, port, report_to, metrics, *uids = sys.argv[1:]
+reports, statuses = [], []
+def reported(way):
+    def keep(event):
+        reports.append([way, event.event_information.TransactionUID])
+        return 0x0000, None
+    return [(evt.EVT_N_EVENT_REPORT, keep)]
+server = AE(ae_title="TEST_SCU")
+server.add_supported_context(StorageCommitmentPushModel, scu_role=False, scp_role=True)
+server = server.start_server(("127.0.0.1", int(report_to)), block=False, evt_handlers=reported("ours"))
+ae = AE(ae_title="TEST_SCU")
+ae.add_requested_context(StorageCommitmentPushModel)
+def opened(way):
+    return ae.associate(host, int(port), ae_title="COLLIMATOR", evt_handlers=reported(way))
+def ask(association, transaction):
+    ds = Dataset()
+    ds.TransactionUID = transaction
+    ds.ReferencedSOPSequence = []
+    for uid in uids:
+        item = Dataset()
+        item.ReferencedSOPClassUID = "1.2.840.10008.5.1.4.1.1.4"
+        item.ReferencedSOPInstanceUID = uid
+        ds.ReferencedSOPSequence.append(item)
+    status, _ = association.send_n_action(ds, 1, StorageCommitmentPushModel, "1.2.840.10008.1.20.1.1")
+    statuses.append(status.Status)
+def until(what, there):
+    deadline = time.monotonic() + 30
+    while not there():
+        assert time.monotonic() < deadline, (what, statuses, reports)
+        time.sleep(0.05)
+def done(number):
+    line = 'collimator_commitment_reports_total{outcome="reported"} %d' % number
+    return line in urllib.request.urlopen(metrics).read().decode().splitlines()
+first = opened("first")
+ask(first, "2.25.1")
+ask(first, "2.25.1")
+ask(first, "2.25.2")
+# Both transactions are over, whichever way their reports took.
+until("two reports", lambda: done(2))
+second = opened("second")
+ask(second, "2.25.1")
+ask(second, "2.25.3")
+until("a third report", lambda: done(3))
+first.release()
+second.release()
+server.shutdown()
+print(json.dumps({"statuses": statuses, "reports": reports}))
+"#;
+
+#[tokio::test]
+async fn a_request_that_is_repeated_is_answered_with_success_and_gets_one_report_a_way() {
+    let Some(packages) = python().await else { return };
+    let (folder, report_to) = (tempfile::tempdir().unwrap(), free_port());
+    let file = sources(&folder, "TEST_SCU", report_to);
+    let collimator = Collimator::start_with(&settings(file)).await;
+    let uids = sends(collimator.dicom, 2).await;
+    let (host, port) = (collimator.dicom.ip().to_string(), collimator.dicom.port().to_string());
+    let (report_to, metrics) = (report_to.to_string(), format!("{}/metrics", collimator.api));
+    let mut arguments = vec![host.as_str(), &port, &report_to, &metrics];
+    arguments.extend(uids.iter().map(String::as_str));
+    let said: serde_json::Value =
+        serde_json::from_str(&run(packages, REPEAT, &arguments).await).unwrap();
+    // One that comes again after its report has lost it.
+    let reports = [["first", "1"], ["first", "2"], ["second", "1"], ["second", "3"]];
+    let reports = reports.map(|[way, number]| [way.to_owned(), format!("2.25.{number}")]);
+    assert_eq!(said, serde_json::json!({ "statuses": [0, 0, 0, 0, 0], "reports": reports }));
+    let completion = completed(&collimator).await;
+    assert_eq!((completion.reason, completion.revision), (Reason::Confirmed, 1));
+}
+
 /// Takes one report on an association of its sender's, and prints it.
 const LISTEN: &str = r#"
 import sys, threading

@@ -108,6 +108,56 @@ async fn a_sender_that_pauses_in_an_open_association_has_one_completion() {
     scu.release().await;
 }
 
+/// The pauses that `GET /sources` has of the one sender, once they satisfy a condition.
+async fn pauses(collimator: &Collimator, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    eventually(what, async || {
+        let sources = reqwest::get(format!("{}/sources", collimator.api)).await.unwrap();
+        let sources: Value = sources.json().await.unwrap();
+        Some(sources[0]["Pauses"].clone()).filter(|pauses| wanted(pauses))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn the_pauses_of_a_sender_are_learnt_even_those_in_which_a_series_was_announced() {
+    let settings = [("QUIET_PERIOD", "4s"), ("SETTLE_PERIOD", "500ms")];
+    let collimator = Collimator::start_with(&settings).await;
+    let (uid, images) = series(3);
+    let mut scu = Scu::for_mr(collimator.dicom).await;
+    scu.stores(&images[0]).await;
+    collimator.pause(Duration::from_millis(1500)).await;
+    scu.stores(&images[1]).await;
+    collimator.lists(&uid, 2).await;
+    let learnt = pauses(&collimator, "a pause", |it| it["SeriesCount"] == 1).await;
+    let longest = learnt["Max"].as_f64().unwrap();
+    assert!((1.5..4.0).contains(&longest), "{learnt}");
+    assert_eq!((&learnt["P50"], &learnt["P99"]), (&learnt["Max"], &learnt["Max"]));
+    assert!(learnt.get("SuggestedQuietPeriod").is_none(), "{learnt}");
+    // It was announced too early.
+    scu.stores(&images[2]).await;
+    scu.release().await;
+    let learnt = pauses(&collimator, "a longer pause", |it| it["SeriesCount"] == 2).await;
+    let longest = learnt["Max"].as_f64().unwrap();
+    assert!((4.0..60.0).contains(&longest), "{learnt}");
+    // Series without pauses, from the same sender.
+    let many = (0..98).fold(SyntheticStudy::new(), |study, _| study.series("MR", 2)).size(16, 16);
+    let mut scu = Scu::for_mr(collimator.dicom).await;
+    for image in &many.instances().unwrap() {
+        scu.stores(image).await;
+    }
+    scu.release().await;
+    let learnt = pauses(&collimator, "all series", |it| it["SeriesCount"] == 100).await;
+    let [p50, p99, suggested] =
+        ["P50", "P99", "SuggestedQuietPeriod"].map(|key| learnt[key].as_f64().unwrap());
+    assert_eq!(learnt["Max"], longest, "{learnt}");
+    // The second longest of a hundred is that of the first revision, if nothing else took so long.
+    assert!(p50 < p99 && (1.5..longest).contains(&p99), "{learnt}");
+    assert!((suggested - (p99 * 1.5).ceil()).abs() < 0.01, "{learnt}");
+    let sample = r#"series_pause_seconds{source="TEST_SCU",percentile="100"}"#;
+    let text = collimator.metrics().await;
+    assert!(text.contains(&format!("collimator_{sample} {longest}")), "{text}");
+}
+
 #[tokio::test]
 async fn a_sender_with_an_association_for_each_instance_loses_the_rule_with_its_first_series() {
     let settings = [("QUIET_PERIOD", "6s"), ("SETTLE_PERIOD", "300ms")];

@@ -8,6 +8,7 @@ mod accessibility;
 mod allowing;
 mod api;
 mod asking;
+mod asking_campaign;
 mod asking_otherwise;
 mod attacks;
 mod auditing;

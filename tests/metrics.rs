@@ -2,7 +2,7 @@
 //! and what Prometheus and Grafana make of it.
 
 use crate::harness::listening::Listening;
-use crate::harness::pipeline::address;
+use crate::harness::pipeline::{Ends, address};
 use crate::harness::prometheus::{Prometheus, observability, promtool};
 use crate::harness::scu::{Proposal, Scu};
 use crate::harness::tools::have;
@@ -78,6 +78,18 @@ async fn received_by(collimator: &Collimator) {
     }
 }
 
+/// Has it receive as many series as suggest a quiet period, and waits for that.
+async fn learns_pauses(sender: &Ends, metrics: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let study = (0..20).fold(SyntheticStudy::new(), |study, _| study.series("MR", 2));
+    sender.receives(study.size(16, 16).write_to(folder.path()).unwrap()).await;
+    eventually("a quiet period that is suggested", async || {
+        let text = reqwest::get(metrics).await.unwrap().text().await.unwrap();
+        text.contains("collimator_suggested_quiet_period_seconds{").then_some(())
+    })
+    .await;
+}
+
 /// A webhooks file in `folder`, since of webhooks is told only where there are some.
 fn webhooks_file(folder: &TempDir) -> String {
     let path = folder.path().join("webhooks.toml");
@@ -115,6 +127,7 @@ async fn all_that_is_documented_is_told_and_nothing_else() {
         [("WEBHOOKS_FILE", &*file), ("STORE_URL", &store), ("SOURCES_FILE", &sources), NO_RESERVE];
     let collimator = Collimator::start_with(&settings).await;
     received_by(&collimator).await;
+    learns_pauses(&collimator, &format!("{}/metrics", collimator.api)).await;
     let text = collimator.metrics().await;
     let documented: BTreeMap<_, _> =
         documented().into_iter().map(|(name, (metric, _))| (name, metric)).collect();
@@ -146,6 +159,7 @@ async fn each_service_tells_its_own() {
     let study = SyntheticStudy::new().series("MR", 1).size(16, 16);
     services.receives(study.write_to(folder.path()).unwrap()).await;
     services.lists(&study.series_instance_uids()[0], 1).await;
+    learns_pauses(&services, &format!("http://{indexer}/metrics")).await;
     let documented = documented();
     for (service, url) in [
         ("ingest", format!("http://{ingest}")),

@@ -1183,6 +1183,37 @@ export interface components {
             Version: string;
         };
         /**
+         * Pauses
+         * @description The longest pause of each completed series of a sender, of its latest 500 to 1,000
+         */
+        Pauses: {
+            /**
+             * Format: double
+             * @description Seconds; the longest pause of all
+             */
+            Max: number;
+            /**
+             * Format: double
+             * @description Seconds; half of them had no longer pause. At most 1/16 too long
+             */
+            P50: number;
+            /**
+             * Format: double
+             * @description Seconds; 99 of 100 had no longer pause. At most 1/16 too long
+             */
+            P99: number;
+            /**
+             * Format: uint32
+             * @description How many completions of series these are
+             */
+            SeriesCount: number;
+            /**
+             * Format: double
+             * @description Seconds; the quiet period that these pauses suggest, from 20 series on
+             */
+            SuggestedQuietPeriod?: number;
+        };
+        /**
          * Problem
          * @description Problem details (RFC 9457): what went wrong and what to do about it.
          * @example {
@@ -1673,6 +1704,13 @@ export interface components {
          *         "Trusted": true
          *       },
          *       "LastSeenAt": "2026-02-03T04:05:06.5Z",
+         *       "Pauses": {
+         *         "Max": 21.38,
+         *         "P50": 1.215,
+         *         "P99": 17.407,
+         *         "SeriesCount": 412,
+         *         "SuggestedQuietPeriod": 27
+         *       },
          *       "Performed": {
          *         "Trusted": true
          *       },
@@ -1694,6 +1732,8 @@ export interface components {
             Expected: components["schemas"]["Evidence"] & unknown;
             /** @description When its latest instance was stored, UTC */
             LastSeenAt: string;
+            /** @description The pauses inside its series, as far as there were any */
+            Pauses?: components["schemas"]["Pauses"] & unknown;
             /** @description Whether a performed procedure step (MPPS) is taken for all instances of its series */
             Performed: components["schemas"]["Evidence"] & unknown;
             /** @description Whether the release of its associations is taken for the end of a series */
@@ -2093,6 +2133,7 @@ export type Instance = components['schemas']['Instance'];
 export type Kept = components['schemas']['Kept'];
 export type KnownEvidence = components['schemas']['KnownEvidence'];
 export type Node = components['schemas']['Node'];
+export type Pauses = components['schemas']['Pauses'];
 export type Problem = components['schemas']['Problem'];
 export type RefusedInstances = components['schemas']['RefusedInstances'];
 export type RequestAttributes = components['schemas']['RequestAttributes'];

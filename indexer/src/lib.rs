@@ -15,6 +15,7 @@ pub mod lag_metrics;
 pub mod lease;
 pub mod losses;
 pub mod metrics;
+pub mod pause_metrics;
 pub mod purger;
 pub mod reading;
 pub mod record;

@@ -2,9 +2,10 @@
 
 use crate::consumer::BATCH;
 use crate::dead::REFUSED_ANNOUNCEMENT;
+use crate::pause_metrics::PauseMetrics;
 use crate::reading::DEAD_REASONS;
 use catalog::LossCause;
-use completion::{Completion, Pauses};
+use completion::Completion;
 use contract::event::Reason;
 use jiff::{SignedDuration, Timestamp};
 use prometheus_client::encoding::EncodeLabelSet;
@@ -14,7 +15,6 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use shared::metrics::{Metrics, Refused};
 use shared::stream::Position;
-use std::collections::HashSet;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -26,9 +26,6 @@ const COMMIT_SECONDS: [f64; 11] =
 /// Bounds of the buckets for a series, in seconds: from the settle period to `MAX_OPEN`.
 const SERIES_SECONDS: [f64; 11] =
     [1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0];
-
-/// Sources whose pauses are among the metrics: those of which a series was complete first.
-const MAX_SOURCES: usize = 100;
 
 /// A gauge of seconds.
 type Seconds = Gauge<f64, AtomicU64>;
@@ -53,9 +50,8 @@ pub struct IndexerMetrics {
     incomplete: Counter,
     series_duration: Histogram,
     lost: Family<ByCause, Counter>,
-    pauses: Family<ByQuantile, Seconds>,
-    suggested: Family<BySource, Seconds>,
-    reported: Arc<Mutex<HashSet<String>>>,
+    /// The pauses inside series, by source.
+    pub pauses: PauseMetrics,
     /// Announcements that wait for the broker.
     pub outbox: Gauge,
     /// Messages in DEAD.
@@ -70,17 +66,6 @@ pub struct IndexerMetrics {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByCause {
     cause: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct BySource {
-    source: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByQuantile {
-    source: String,
-    quantile: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -145,18 +130,7 @@ impl IndexerMetrics {
                 "Acknowledged events that INSTANCES lost before they were indexed, or the end of \
                  which it has lost since",
             ),
-            pauses: metrics.register(
-                "series_pause_seconds",
-                "Longest pause inside a series of the source, of its latest series: half of them have \
-                 no longer one, 99 of 100, none",
-                Family::default(),
-            ),
-            suggested: metrics.register(
-                "suggested_quiet_period_seconds",
-                "Quiet period that the pauses of the source suggest",
-                Family::default(),
-            ),
-            reported: Arc::default(),
+            pauses: PauseMetrics::registered(metrics),
             outbox: metrics.gauge("outbox_announcements", "Announcements that NATS has not stored"),
             dead_letters: metrics.gauge("dead_letters", "Messages in DEAD"),
             disk_free: metrics
@@ -182,38 +156,7 @@ impl IndexerMetrics {
             gauge.set(0);
         }
         self.watermark_delay.set(0.0);
-        self.forget_pauses();
-    }
-
-    /// These pauses were learnt before.
-    pub fn resumed_pauses<'a>(&self, pauses: impl Iterator<Item = (&'a str, &'a Pauses)>) {
-        self.forget_pauses();
-        pauses.for_each(|(sender, pauses)| self.paused(sender, pauses));
-    }
-
-    /// The pauses inside series of this sender, as one more is complete.
-    pub fn paused(&self, sender: &str, pauses: &Pauses) {
-        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
-        if !reported.contains(sender) && reported.len() >= MAX_SOURCES {
-            return;
-        }
-        let Some(summary) = pauses.summary() else { return };
-        reported.insert(sender.to_owned());
-        let quantiles = [("0.5", summary.p50), ("0.99", summary.p99), ("1", summary.max)];
-        for (quantile, pause) in quantiles {
-            let labels = ByQuantile { source: sender.to_owned(), quantile };
-            self.pauses.get_or_create(&labels).set(pause.as_secs_f64());
-        }
-        if let Some(period) = summary.suggested_quiet_period {
-            let labels = BySource { source: sender.to_owned() };
-            self.suggested.get_or_create(&labels).set(period.as_secs_f64());
-        }
-    }
-
-    fn forget_pauses(&self) {
-        self.reported.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        self.pauses.clear();
-        self.suggested.clear();
+        self.pauses.forget();
     }
 
     /// Everything up to this sequence was indexed before: `open` series are still open.
@@ -362,33 +305,6 @@ mod tests {
     fn what_was_purged_unread_is_not_waited_for() {
         let mut progress = Progress { read: Some(3), until: Some(second(1)) };
         assert_eq!(progress.behind(&at(8, 7, 9)), Some((0, seconds(0))));
-    }
-
-    #[test]
-    fn the_pauses_of_a_bounded_number_of_sources_are_told() {
-        let metrics = Metrics::default();
-        let counted = IndexerMetrics::registered(&metrics);
-        let mut pauses = Pauses::default();
-        pauses.add(2500);
-        counted.paused("MR1", &pauses);
-        let text = metrics.text(Format::Prometheus);
-        assert!(!text.contains("suggested_quiet_period_seconds{"), "{text}");
-        (0..19).for_each(|_| pauses.add(1000));
-        for source in 0..MAX_SOURCES {
-            counted.paused(&format!("S{source}"), &pauses);
-        }
-        counted.paused("MR1", &pauses);
-        let text = metrics.text(Format::Prometheus);
-        for sample in [
-            "collimator_series_pause_seconds{source=\"MR1\",quantile=\"0.5\"} 1.023",
-            "collimator_series_pause_seconds{source=\"MR1\",quantile=\"1\"} 2.5",
-            "collimator_suggested_quiet_period_seconds{source=\"MR1\"} 4.0",
-        ] {
-            assert!(text.lines().any(|line| line == sample), "{sample} in {text}");
-        }
-        assert!(text.contains("\"S98\"") && !text.contains("\"S99\""), "{text}");
-        counted.stands_by();
-        assert!(!metrics.text(Format::Prometheus).contains("source="));
     }
 
     #[test]

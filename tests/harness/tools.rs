@@ -159,8 +159,13 @@ impl Orthanc {
 
     /// Has it push some of its resources to the receiver; gives its answer.
     pub async fn push(&self, resources: &[String]) -> serde_json::Value {
+        self.push_to("collimator", resources).await
+    }
+
+    /// The same to a receiver of its settings.
+    pub async fn push_to(&self, modality: &str, resources: &[String]) -> serde_json::Value {
         let client = reqwest::Client::new();
-        let store = format!("{}/modalities/collimator/store", self.url);
+        let store = format!("{}/modalities/{modality}/store", self.url);
         let answer = client.post(store).json(resources).send().await.unwrap();
         assert_eq!(answer.status(), 200);
         answer.json().await.unwrap()

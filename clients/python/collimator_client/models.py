@@ -164,6 +164,16 @@ class Node(TypedDict):
     Version: str
 
 
+class Pauses(TypedDict):
+    "The longest pause of each completed series of a sender, of its latest 500 to 1,000"
+
+    Max: float
+    P50: float
+    P99: float
+    SeriesCount: int
+    SuggestedQuietPeriod: NotRequired[float]
+
+
 class Problem(TypedDict):
     "Problem details (RFC 9457): what went wrong and what to do about it."
 
@@ -345,6 +355,7 @@ class Source(TypedDict):
     Confirmed: Evidence
     Expected: Evidence
     LastSeenAt: str
+    Pauses: NotRequired[Pauses]
     Performed: Evidence
     Released: Evidence
 

@@ -168,7 +168,7 @@ impl Driver {
         session.debouncer.restore_sources(self.catalog.asked_sources().await?);
         session.debouncer.restore_lists(self.catalog.lists().await?);
         session.debouncer.restore_pauses(self.catalog.pauses().await?);
-        self.metrics.resumed_pauses(session.debouncer.pauses());
+        self.metrics.pauses.resumed(session.debouncer.pauses());
         session.studies.restore(self.catalog.open_studies().await?, position.now);
         session.leave_studies().await?;
         self.health.ready();

@@ -325,7 +325,7 @@ impl Session<'_> {
         }
         metrics.open_series.set(self.debouncer.open_series() as i64);
         for (sender, pauses) in &kept.pauses {
-            metrics.paused(sender, pauses);
+            metrics.pauses.learnt(sender, pauses);
         }
         // In the same order, without those that were not open any more.
         let mut decided = completions.iter();

@@ -1,6 +1,12 @@
 //! Worlds in which sources are asked how many instances they have: honest ones that push a series in pieces, ones that
-//! grow while they forward, that are slow, dead, refuse or lie. Answers come into the stream when they are given, so
-//! the indexer here starts anew from what is kept at each step, or goes on with what it knows.
+//! grow while they forward, that are slow, dead, refuse or lie, and one of which is fetched what it has more. Answers come
+//! into the stream when they are given, so the indexer here starts anew from what is kept at each step, or goes on with what
+//! it knows.
+//!
+//! Mistakes are planted in what is kept, and each has to be seen ([`Bug`]): an equal number that hastens
+//! (`EqualHastens`), an answer that is older than the last instance and believed (`OldIsBelieved`), a hold without end
+//! (`HeldForEver`), a fetched instance that counts twice (`FetchedTwice`). A late list that reopens is among those of
+//! `lists`.
 
 use super::check::Check;
 use super::indexer::{Announced, Indexer, Store};
@@ -10,12 +16,12 @@ use super::real_catalogue::RealCatalogue;
 use super::stream::{Association, Entry, HOUR, MINUTE, Millis, SECOND, Stream, series, time};
 use completion::debounce::Debouncer;
 use completion::{AskedFor, OpenSeries, Phase, Question, Rules, Senders};
-use contract::event::{Ending, Reason, SourceAnswered, SourceAsked};
+use contract::event::{Ending, InstancesWanted, Reason, SourceAnswered, SourceAsked};
 use contract::uid::{SeriesInstanceUid, SopInstanceUid};
 use fastrand::Rng;
 use indexer::reading::Reading;
 use jiff::SignedDuration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 const TIMEOUT: Millis = 2 * MINUTE;
@@ -37,11 +43,13 @@ enum Manner {
     Lying,
     /// Now like this and now like that.
     Changing,
+    /// With what it has, by name when that is asked; what is missing is fetched.
+    Fetching,
     /// Nobody asks it.
     Unknown,
 }
 
-const MANNERS: [Manner; 8] = [
+const MANNERS: [Manner; 9] = [
     Manner::Honest,
     Manner::Naming,
     Manner::Slow,
@@ -49,6 +57,7 @@ const MANNERS: [Manner; 8] = [
     Manner::Refusing,
     Manner::Lying,
     Manner::Changing,
+    Manner::Fetching,
     Manner::Unknown,
 ];
 
@@ -67,7 +76,8 @@ fn senders() -> Senders {
     let asked = Rules { ask_timeout, ..Rules::default() };
     let known = MANNERS.into_iter().filter(|manner| *manner != Manner::Unknown);
     known.fold(Senders::new(Rules::default()), |senders, manner| {
-        senders.with(&manner.ae_title(), asked.clone())
+        let fetch_limit = (manner == Manner::Fetching).then_some(200);
+        senders.with(&manner.ae_title(), Rules { fetch_limit, ..asked.clone() })
     })
 }
 
@@ -80,6 +90,8 @@ enum Bug {
     OldIsBelieved,
     /// What is held is held without end.
     HeldForEver,
+    /// What is fetched is counted once for the request and once for the instance.
+    FetchedTwice,
 }
 
 impl Bug {
@@ -95,6 +107,10 @@ impl Bug {
                 if asking.phase == Phase::Unasked && asking.count <= Some(counted) =>
             {
                 asking.phase = Phase::Settled;
+            }
+            Self::FetchedTwice => {
+                let fetched = asking.fetched.clone();
+                asking.fetched.extend(fetched);
             }
             Self::HeldForEver if asking.phase == Phase::Held => asking.since = time(now),
             _ => {}
@@ -203,6 +219,11 @@ impl<'a> World<'a> {
     /// The source of a series is asked now.
     fn ask(&mut self, now: Millis, question: Question) {
         let number: u32 = question.series.as_str().trim_start_matches("2.25.").parse().unwrap();
+        if let AskedFor::Instances(instances) = &question.asked_for {
+            self.fetch(now, number, &question, instances.clone());
+            self.questions.push((now, question));
+            return;
+        }
         let asked = SourceAsked {
             series_instance_uid: question.series.clone(),
             study_instance_uid: None,
@@ -231,6 +252,9 @@ impl<'a> World<'a> {
                 (Some(*self.rng.choice(&[0, 1, 7, 30, u64::MAX]).unwrap()), Vec::new())
             }
             Manner::Naming => (Some(has.len() as u64), has),
+            Manner::Fetching if question.asked_for == AskedFor::Names => {
+                (Some(has.len() as u64), has)
+            }
             _ => (Some(has.len() as u64), Vec::new()),
         };
         let uid = |sop: u32| SopInstanceUid::parse(&format!("1.3.{sop}")).unwrap();
@@ -252,6 +276,32 @@ impl<'a> World<'a> {
             }
         }
         self.questions.push((now, question));
+    }
+
+    /// Instances of a series are fetched: they come through an association of its source, most of them, some twice.
+    fn fetch(&mut self, now: Millis, number: u32, question: &Question, instances: Vec<String>) {
+        let mut at = now + self.rng.i64(1..50);
+        let wanted = InstancesWanted {
+            series_instance_uid: question.series.clone(),
+            study_instance_uid: None,
+            calling_ae_title: question.source.clone(),
+            question_id: question.id.clone(),
+            instances: instances.clone(),
+            asked_at: question.asked_at,
+        };
+        self.happens(at, Reading::Wanted(Box::new(wanted)));
+        let name = format!("{number} fetched {now}");
+        let mut association = Association::new(name, &question.source, "node");
+        for instance in instances {
+            let sop: u32 = instance.trim_start_matches("1.3.").parse().unwrap();
+            for _ in 0..*self.rng.choice(&[0, 1, 1, 1, 1, 1, 2]).unwrap() {
+                at += self.rng.i64(1..500);
+                let stored = association.store(number, sop, 0);
+                self.happens(at, stored);
+            }
+        }
+        let closed = association.close(Ending::Released);
+        self.happens(at, closed);
     }
 
     /// To its rest, on an indexer that is mostly in time.
@@ -277,7 +327,8 @@ impl<'a> World<'a> {
                 self.step(store, now, |indexer, store| {
                     indexer.read(store, now, (0, u64::MAX >> 1), None).unwrap();
                 });
-                if let (Some(bug), Reading::Answered(_)) = (self.bug, &reading) {
+                if let (Some(bug), Reading::Answered(_) | Reading::Wanted(_)) = (self.bug, &reading)
+                {
                     store.tamper(&|open| bug.make(open, now));
                 }
             }
@@ -319,6 +370,7 @@ impl<'a> World<'a> {
             check.announced((*now, *decided), announced, &[]);
             self.is_as_asked(*decided, announced);
         }
+        self.what_was_fetched_is_counted_once();
         check.ended();
         self.an_honest_source_is_waited_for();
     }
@@ -375,6 +427,30 @@ impl<'a> World<'a> {
         }
     }
 
+    /// A completion says how many of the instances that were to be fetched for it are here.
+    fn what_was_fetched_is_counted_once(&self) {
+        let mut before: BTreeMap<&SeriesInstanceUid, Millis> = BTreeMap::new();
+        for (_, decided, announced) in &self.announced {
+            let since = before.insert(&announced.series, *decided).unwrap_or(-1);
+            let wanted = self.questions.iter().filter_map(|(at, it)| match &it.asked_for {
+                AskedFor::Instances(instances)
+                    if it.series == announced.series && since <= *at && at <= decided =>
+                {
+                    Some(instances)
+                }
+                _ => None,
+            });
+            let wanted: BTreeSet<_> = wanted.flatten().map(String::as_str).collect();
+            let stored = self.stream.stored().filter(|(sequence, _, event)| {
+                *sequence <= announced.sequence && event.series_instance_uid == announced.series
+            });
+            let here: BTreeSet<_> =
+                stored.map(|(.., event)| event.sop_instance_uid.as_str()).collect();
+            let fetched = wanted.intersection(&here).count() as u64;
+            assert_eq!(announced.fetched, fetched, "{announced:?}");
+        }
+    }
+
     /// A series whose pieces come within the timeout is announced once, and whole.
     fn an_honest_source_is_waited_for(&self) {
         for (number, at_source) in (0..).zip(&self.at_source) {
@@ -404,15 +480,19 @@ fn run(seed: u64, store: &mut dyn Store) -> Vec<Announced> {
 #[test]
 fn what_must_be_true_of_asked_sources_is_true_in_any_world() {
     let worlds = number("COLLIMATOR_WORLDS").unwrap_or(600);
-    let (mut revisions, mut short) = (0, 0);
+    let (mut revisions, mut short, mut fetched) = (0, 0, 0);
     for seed in 0..worlds {
         for it in naming(seed, || run(seed, &mut Memory::default())) {
             revisions += 1;
             short += u64::from(it.expected > Some(it.count));
+            fetched += it.fetched;
         }
     }
-    println!("{worlds} worlds with sources that are asked: {revisions} revisions, {short} short");
+    println!(
+        "{worlds} worlds with sources that are asked: {revisions} revisions, {short} short, {fetched} instances fetched"
+    );
     assert!(revisions > worlds && short > worlds / 6, "{revisions} and {short}");
+    assert!(fetched > worlds / 6, "{fetched}");
 }
 
 #[test]
@@ -456,7 +536,7 @@ fn is_caught(bug: Bug) -> bool {
 
 #[test]
 fn each_mistake_that_the_rules_could_make_is_seen() {
-    for bug in [Bug::EqualHastens, Bug::OldIsBelieved, Bug::HeldForEver] {
+    for bug in [Bug::EqualHastens, Bug::OldIsBelieved, Bug::HeldForEver, Bug::FetchedTwice] {
         assert!(is_caught(bug), "{bug:?}");
     }
 }

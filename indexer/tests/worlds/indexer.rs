@@ -25,6 +25,7 @@ pub struct Announced {
     pub corrected: u64,
     pub expected: Option<u64>,
     pub missing: Vec<String>,
+    pub fetched: u64,
     pub decided_at: Timestamp,
     pub sequence: u64,
 }

@@ -1,5 +1,10 @@
 //! Worlds in which peers list instances: before, between and after them, one list of a series that comes through several
 //! associations or several lists of it, whole ones and ones that are not.
+//!
+//! Mistakes are planted in the lists that are kept, and each has to be seen ([`Bug`]): a late list that reopens
+//! (`LateReopens`), a missing instance that is taken to be here (`MissingIsHere`), a list of a part that hastens
+//! (`PartHastens`), one that was met and hastens what comes later (`MetStays`), one that does not hold (`Forgotten`), one of
+//! a discontinued step that counts (`DiscontinuedCounts`). Those of sources that are asked are in `asking`.
 
 use super::check::Check;
 use super::indexer::{Announced, Indexer, Store};

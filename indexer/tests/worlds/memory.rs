@@ -228,6 +228,8 @@ impl Store for Memory {
                 continue;
             }
             let missing = self.absent(&completion.series, &completion.absent);
+            let not_fetched = self.absent(&completion.series, &completion.fetched).len();
+            let fetched = (completion.fetched.len() - not_fetched) as u64;
             let series = self.series.get_mut(&completion.series).unwrap();
             let since = series.completed_sequence;
             let rows = || series.instances.iter().map(|sop| &self.instances[sop]);
@@ -246,6 +248,7 @@ impl Store for Memory {
                 added,
                 corrected,
                 missing,
+                fetched,
                 expected: match completion.missing {
                     0 => completion.expected.max(completion.at_source).max(completion.listed),
                     missing => {

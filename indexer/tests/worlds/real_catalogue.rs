@@ -130,6 +130,7 @@ impl Store for RealCatalogue {
             corrected: event.instances_corrected,
             expected: event.expected_count,
             missing: event.missing_instances,
+            fetched: event.fetched,
             decided_at: event.completed_at,
             sequence: event.instances_sequence.unwrap(),
         });

@@ -2,8 +2,11 @@
 
 use super::listing::unpublished;
 use super::{Answer, Association};
+use crate::instance::refusal::Refusal;
 use crate::listing::commitment;
+use crate::publish::refused::PublishRefused;
 use contract::event::{Event as _, InstancesListed};
+use dimse::Status;
 use dimse::command::{Request, Response, write_request};
 use dimse::identifier::Encoding;
 use dimse::net::AssociationError;
@@ -16,6 +19,10 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// How long its peer may take to answer a report. Then the report goes by an association of ours.
 const LIMIT: Duration = Duration::from_secs(30);
+
+/// Reports that one association owes at most, and instances in them: it keeps the list of each.
+const MAX_OWED: usize = 1000;
+const MAX_OWED_INSTANCES: usize = 2 * InstancesListed::MAX_INSTANCES;
 
 /// A request for commitment whose report is due.
 #[derive(Debug)]
@@ -39,14 +46,35 @@ impl Association<'_> {
             Ok(listed) => listed,
             Err(refusal) => return Ok(Answer::Failure(refusal)),
         };
-        let (id, transactions) = (listed.id(), &self.intake.listing.transactions);
-        transactions.wait_for(&id);
-        if let Err(error) = self.intake.publisher.publish(&listed).await {
-            transactions.left(&id);
-            return Ok(Answer::Failure(unpublished(error)));
+        let instances = self.owed.iter().map(|owed| owed.listed.count()).sum::<usize>();
+        if self.owed.len() >= MAX_OWED || instances + listed.count() > MAX_OWED_INSTANCES {
+            let comment = "too many requests for commitment wait for their report";
+            return Ok(Answer::Failure(Refusal::new(Status::of(0x0213), "list", comment)));
         }
-        let (transaction, instances) = (&listed.list_uid, listed.count());
-        tracing::info!(transaction, instances, "storage commitment requested");
+        let (id, transactions) = (listed.id(), &self.intake.listing.transactions);
+        let reports = transactions.wait_for(&id);
+        match self.intake.publisher.publish(&listed).await {
+            Ok(()) => {
+                let (transaction, instances) = (&listed.list_uid, listed.count());
+                tracing::info!(transaction, instances, "storage commitment requested");
+            }
+            // The peer has not seen our answer, or no report: the list is on the record.
+            Err(PublishRefused::Duplicate) => {
+                tracing::debug!(
+                    transaction = &listed.list_uid,
+                    "storage commitment requested again"
+                );
+            }
+            Err(error) => {
+                if reports {
+                    transactions.left(&id);
+                }
+                return Ok(Answer::Failure(unpublished(error)));
+            }
+        }
+        if !reports {
+            return Ok(Answer::Success);
+        }
         self.owed.push_back(Owed { listed, context_id, due: Instant::now() + PAUSE, sent: None });
         Ok(Answer::Success)
     }

@@ -100,7 +100,7 @@ impl Reporter {
         }
         match self.listing.transactions.take(&listed.id()) {
             Some(Standing::Waits) => return Some(SOON),
-            Some(Standing::Reported) => {
+            Some(Standing::Reported(_)) => {
                 self.count("reported");
                 return None;
             }

@@ -89,7 +89,7 @@ impl Pauses {
             of_rank.map_or(max_ms, |(bucket, _)| upper_bound(*bucket).min(max_ms))
         };
         let (p50, p99) = (percentile(50), percentile(99));
-        let suggested = (p99 + p99 / 2).div_ceil(1000).max(1);
+        let suggested = p99.saturating_mul(3).div_ceil(2000).max(1);
         let enough = series_count >= ENOUGH;
         Some(PauseSummary {
             series_count,
