@@ -73,6 +73,7 @@ mod receiving;
 mod refusals;
 mod refused_announcements;
 mod registering;
+mod rendering;
 mod replaying;
 mod restoring;
 mod retrieving;
