@@ -109,6 +109,7 @@ async function showOne(uid) {
     const [study, series] = [StudyInstanceUID, uid].map(encodeURIComponent);
     $("one-download").href = `/dicom-web/studies/${study}/series/${series}?accept=application/zip`;
   }
+  showStrip(Boolean(Kept), StudyInstanceUID, uid, instances.value?.body ?? []);
   showLinks(uid, StudyInstanceUID);
   showEvidence(completed.find((event) => event.SeriesInstanceUID === uid));
   const revisions = history.value?.body ?? [];

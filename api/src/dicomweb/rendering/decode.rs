@@ -28,7 +28,7 @@ pub(super) fn decode(
                     samples.iter_mut().skip(sample * bytes + byte).step_by(header.samples * bytes);
                 into.zip(segment).for_each(|(into, byte)| *into = *byte);
             }
-            Ok(Samples { values: values(header, samples), is_rgb: false })
+            Ok(Samples { values: values(header, samples)?, is_rgb: false })
         }
         Coding::Jpeg => jpeg::decode(header, &frame),
         Coding::Jpeg2000 => jpeg_2000::decode(header, &frame),
@@ -98,29 +98,34 @@ fn native(header: &Header, mut frame: Vec<u8>) -> Result<Samples, NotRendered> {
         return Err(NotRendered::damaged("its pixel data is short"));
     }
     frame.truncate(length);
-    Ok(Samples { values: values(header, frame), is_rgb: false })
+    Ok(Samples { values: values(header, frame)?, is_rgb: false })
 }
 
 /// Numbers of their bytes in little endian.
-fn values(header: &Header, bytes: Vec<u8>) -> Values {
-    match header.bits_allocated {
+fn values(header: &Header, bytes: Vec<u8>) -> Result<Values, NotRendered> {
+    Ok(match header.bits_allocated {
         8 if !header.is_signed && header.bits_stored == 8 => Values::Bytes(bytes),
         8 => Values::Words(bytes.iter().map(|&it| signed(header, it.into())).collect()),
         16 => {
             let (words, _) = bytes.as_chunks::<2>();
-            Values::Words(
-                words.iter().map(|&it| signed(header, u16::from_le_bytes(it).into())).collect(),
-            )
+            let word = |it: &[u8; 2]| signed(header, u16::from_le_bytes(*it).into());
+            Values::Words(words.iter().map(word).collect())
         }
         _ => {
             let (words, _) = bytes.as_chunks::<4>();
-            Values::Words(words.iter().map(|&it| signed(header, u32::from_le_bytes(it))).collect())
+            let words = words.iter().map(|it| u32::from_le_bytes(*it));
+            if !header.is_signed
+                && header.bits_stored == 32
+                && words.clone().any(|it| it > i32::MAX as u32)
+            {
+                return Err(NotRendered::unsupported("values over 31 bits are not rendered"));
+            }
+            Values::Words(words.map(|it| signed(header, it)).collect())
         }
-    }
+    })
 }
 
-/// A number of its stored bits; what is above them is something else. Over 31 bits without a sign there is no room: then
-/// it is the highest.
+/// A number of its stored bits; what is above them is something else.
 pub(super) fn signed(header: &Header, word: u32) -> i32 {
     let above = 32 - header.bits_stored;
     match header.is_signed {
