@@ -1,5 +1,6 @@
 //! Rendered resources and thumbnails of WADO-RS: their pixels are what numpy makes of what pydicom decodes.
 
+use crate::harness::browser::Browser;
 use crate::harness::eventually;
 use crate::harness::python::{packages, run};
 use crate::harness::tools::have;
@@ -57,7 +58,7 @@ send(made("CT_small.dcm", WindowCenter=40, WindowWidth=400, PhotometricInterpret
 send(made("MR_small.dcm", WindowCenter=600, WindowWidth=1600, VOILUTFunction="SIGMOID", SeriesDescription="sigmoid"))
 send(made("CT_small.dcm", WindowCenter="50.5", WindowWidth="250.25", VOILUTFunction="LINEAR_EXACT", SeriesDescription="exact"))
 send(made("MR_small.dcm", BitsStored=12, HighBit=11, PixelRepresentation=0, WindowCenter=700, WindowWidth=1400, SeriesDescription="12 bits"))
-rgb = made("examples_rgb_color.dcm" if "examples_rgb_color.dcm" in named else "SC_rgb.dcm", SeriesDescription="planes")
+rgb = made("examples_rgb_color.dcm", SeriesDescription="planes")
 pixels = rgb.pixel_array
 rgb.PlanarConfiguration = 1
 rgb.PixelData = np.ascontiguousarray(np.moveaxis(pixels, -1, 0)).tobytes()
@@ -65,7 +66,7 @@ send(rgb)
 folder = pathlib.Path(sys.argv[3])
 for name, option, description in (
     ("CT_small.dcm", "+e1", "lossless"), ("CT_small.dcm", "+el", "lossless, first process"),
-    ("MR_small.dcm", "+e1", "lossless MR"), ("SC_rgb.dcm", "+e1", "lossless in colours"),
+    ("MR_small.dcm", "+e1", "lossless MR"), ("examples_rgb_color.dcm", "+e1", "lossless in colours"),
 ):
     made(name, SeriesDescription=description).save_as(folder / "a.dcm")
     subprocess.run(["dcmcjpeg", option, folder / "a.dcm", folder / "b.dcm"], check=True)
@@ -433,4 +434,44 @@ async fn images_need_the_scope_to_read() {
     assert_eq!(kept.get(&path, &[]).await.status(), StatusCode::UNAUTHORIZED);
     let refused = kept.get(&path, &[("Authorization", &bearer(&writer))]).await;
     assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn the_page_of_a_series_shows_its_thumbnails_or_says_why_there_is_none() {
+    let Some(browser) = Browser::start().await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let tokens = folder.path().join("tokens.toml");
+    let token = create(&tokens, "page", "read");
+    let kept = Kept::start_with(&[("TOKENS_FILE", tokens.to_str().unwrap())]).await;
+    let files = tempfile::tempdir().unwrap();
+    let study = SyntheticStudy::new().series("CT", 30).series("MR", 2);
+    let [series, other] = study.series_instance_uids().try_into().unwrap();
+    kept.collimator.receives(study.size(64, 32).write_to(files.path()).unwrap()).await;
+    let addr = kept.collimator.api.strip_prefix("http://").unwrap();
+    browser.resize(1000, 1100).await;
+    // What a browser asks its user for, said beforehand.
+    browser.open(&format!("http://me:{token}@{addr}/")).await;
+    browser.open(&format!("http://{addr}/#/series/{series}")).await;
+    let images = "[...document.querySelectorAll('#one-strip img')]";
+    let drawn = format!("{images}.filter(it => it.complete && it.naturalWidth > 0).length");
+    browser.waits_for(&format!("{drawn} === 12")).await;
+    let texts = browser.run(&format!("return {images}.map(it => it.alt).join('; ')")).await;
+    let texts = texts.as_str().unwrap();
+    assert!(texts.starts_with("Instance 1 of 30; Instance "), "{texts}");
+    assert!(texts.ends_with("; Instance 30 of 30"), "{texts}");
+    browser.keeps("dashboard-series-thumbnails").await;
+    eventually("the other series to be kept", async || {
+        let url = format!("{}/series/{other}", kept.collimator.api);
+        let got = reqwest::Client::new().get(url).bearer_auth(&token).send().await.unwrap();
+        got.json::<Value>().await.unwrap()["Kept"].is_object().then_some(())
+    })
+    .await;
+    for file in kept.files() {
+        fs::remove_file(file).unwrap();
+    }
+    browser.open(&format!("http://{addr}/#/series/{other}")).await;
+    let boxes = "[...document.querySelectorAll('#one-strip li.none')]";
+    browser.waits_for(&format!("{boxes}.length === 2")).await;
+    let titles = browser.run(&format!("return {boxes}.map(it => it.title).join()")).await;
+    assert!(titles.as_str().unwrap().contains("missing or damaged"), "{titles}");
 }

@@ -45,7 +45,7 @@ impl Kept {
         (study.study_instance_uid(), series)
     }
 
-    fn files(&self) -> Vec<PathBuf> {
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
         files(&self.folder.path().join("spool"))
     }
 

@@ -18,10 +18,11 @@ static PARTS: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// The other scripts, in the order in which the page runs them after those parts; the last one starts.
-const SCRIPTS: [(&str, &str); 6] = [
+const SCRIPTS: [(&str, &str); 7] = [
     ("/dashboard/live.js", include_str!("live.js")),
     ("/dashboard/home.js", include_str!("home.js")),
     ("/dashboard/list.js", include_str!("list.js")),
+    ("/dashboard/thumbnails.js", include_str!("thumbnails.js")),
     ("/dashboard/one.js", include_str!("one.js")),
     ("/dashboard/health.js", include_str!("health.js")),
     ("/dashboard.js", include_str!("dashboard.js")),

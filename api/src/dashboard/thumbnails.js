@@ -14,7 +14,8 @@ function spread(list, most) {
 
 // A box for each of some instances, in the order of their numbers. Nothing is asked for until it is seen.
 function showStrip(isKept, study, series, instances) {
-  const ordered = [...instances].sort((one, other) => (one.InstanceNumber ?? Infinity) - (other.InstanceNumber ?? Infinity) || 0);
+  const place = ({ InstanceNumber }) => (Number.isInteger(Number(InstanceNumber ?? NaN)) ? Number(InstanceNumber) : Infinity);
+  const ordered = [...instances].sort((one, other) => place(one) - place(other) || 0);
   const uids = ordered.map((i) => i.SOPInstanceUID);
   const chosen = isKept && study ? spread(uids, MOST_THUMBNAILS) : [];
   const made = JSON.stringify([study, series, chosen]);
