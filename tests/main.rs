@@ -76,6 +76,7 @@ mod receiving;
 mod refusals;
 mod refused_announcements;
 mod registering;
+mod rendering;
 mod replaying;
 mod restoring;
 mod retrieving;

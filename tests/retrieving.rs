@@ -17,17 +17,17 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 const PACKAGES: [&str; 3] = ["pydicom==3.0.1", "pynetdicom==3.0.4", "dicomweb-client==0.61.2"];
 
 /// A pipeline that keeps what it receives.
-struct Kept {
-    collimator: Collimator,
+pub(crate) struct Kept {
+    pub(crate) collimator: Collimator,
     folder: TempDir,
 }
 
 impl Kept {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::start_with(&[]).await
     }
 
-    async fn start_with(settings: &[(&'static str, &str)]) -> Self {
+    pub(crate) async fn start_with(settings: &[(&'static str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("file://{}", folder.path().display());
         let mut all = vec![("STORE_URL", &*url), ("STORE_RESERVE", "0")];
@@ -37,7 +37,7 @@ impl Kept {
     }
 
     /// A study that was received: its UID, and that of its series.
-    async fn receives(&self, study: SyntheticStudy, count: u64) -> (String, String) {
+    pub(crate) async fn receives(&self, study: SyntheticStudy, count: u64) -> (String, String) {
         let folder = tempfile::tempdir().unwrap();
         let series = study.series_instance_uids().remove(0);
         self.collimator.receives(study.write_to(folder.path()).unwrap()).await;
@@ -45,15 +45,15 @@ impl Kept {
         (study.study_instance_uid(), series)
     }
 
-    fn files(&self) -> Vec<PathBuf> {
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
         files(&self.folder.path().join("spool"))
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("{}/dicom-web{path}", self.collimator.api)
     }
 
-    async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Response {
+    pub(crate) async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Response {
         let request = Client::new().get(self.url(path));
         let request = headers.iter().fold(request, |it, (name, value)| it.header(*name, *value));
         request.send().await.unwrap()
@@ -74,7 +74,7 @@ impl Kept {
     }
 
     /// The paths of the instances of a series.
-    async fn instances(&self, study: &str, series: &str) -> Vec<String> {
+    pub(crate) async fn instances(&self, study: &str, series: &str) -> Vec<String> {
         let path = format!("/studies/{study}/series/{series}/instances");
         let found: Vec<Value> = self.get(&path, &[]).await.json().await.unwrap();
         let uid = |result: &Value| result["00080018"]["Value"][0].as_str().unwrap().to_owned();
@@ -88,7 +88,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found.filter(|path| path.extension().is_some_and(|it| it == "dcm")).collect()
 }
 
-fn header<'a>(response: &'a Response, name: &str) -> &'a str {
+pub(crate) fn header<'a>(response: &'a Response, name: &str) -> &'a str {
     response.headers().get(name).map_or("", |value| value.to_str().unwrap())
 }
 

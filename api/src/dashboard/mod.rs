@@ -22,6 +22,7 @@ const SCRIPTS: [(&str, &str); 7] = [
     ("/dashboard/live.js", include_str!("live.js")),
     ("/dashboard/home.js", include_str!("home.js")),
     ("/dashboard/list.js", include_str!("list.js")),
+    ("/dashboard/thumbnails.js", include_str!("thumbnails.js")),
     ("/dashboard/one.js", include_str!("one.js")),
     ("/dashboard/senders.js", include_str!("senders.js")),
     ("/dashboard/health.js", include_str!("health.js")),

@@ -120,6 +120,7 @@ async function showOne(uid) {
     const [study, series] = [StudyInstanceUID, uid].map(encodeURIComponent);
     $("one-download").href = `/dicom-web/studies/${study}/series/${series}?accept=application/zip`;
   }
+  showStrip(Boolean(Kept), StudyInstanceUID, uid, instances.value?.body ?? []);
   showLinks(uid, StudyInstanceUID);
   showEvidence(evidenced.value?.body ?? completed.filter((event) => event.SeriesInstanceUID === uid).slice(0, 1));
   const revisions = history.value?.body ?? [];

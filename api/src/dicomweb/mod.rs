@@ -4,6 +4,7 @@ mod data_set;
 pub mod dicom_json;
 pub mod qido;
 pub mod query;
+mod rendering;
 pub mod retrieve;
 
 use catalog::CatalogReader;
@@ -21,10 +22,14 @@ pub fn routes(catalog: &CatalogReader, store: &InstanceStore) -> Route {
     for path in [STUDY, SERIES, INSTANCE] {
         routes = routes
             .at(path, at(Resource::Instances))
-            .at(format!("{path}/metadata"), at(Resource::Metadata));
+            .at(format!("{path}/metadata"), at(Resource::Metadata))
+            .at(format!("{path}/thumbnail"), at(Resource::Thumbnail));
     }
     let routes = routes
         .at(format!("{INSTANCE}/frames/:frames"), at(Resource::Frames))
+        .at(format!("{INSTANCE}/rendered"), at(Resource::Rendered))
+        .at(format!("{INSTANCE}/frames/:frames/rendered"), at(Resource::Rendered))
+        .at(format!("{INSTANCE}/frames/:frames/thumbnail"), at(Resource::Thumbnail))
         .at(format!("{INSTANCE}/bulkdata/*path"), at(Resource::BulkData));
     qido::add(routes, catalog, store)
 }

@@ -1,5 +1,5 @@
 //! WADO-RS under `/dicom-web` (PS3.18 section 10.4): the files of the instance store, their metadata, frames and bulk data, as they
-//! are stored.
+//! are stored, and images of them.
 //!
 //! A client that takes its time costs a chunk of each step, and one that goes away frees all: everything is a stream that
 //! is read as it is taken.
@@ -8,6 +8,7 @@ pub(crate) mod accept;
 mod chunks;
 mod extents;
 mod failure;
+mod images;
 mod instances;
 mod metadata;
 mod parts;
@@ -22,6 +23,7 @@ use catalog::{CatalogReader, StoredInstance};
 use contract::dicomweb::DicomwebUrls;
 use contract::uid::{SeriesInstanceUid, StudyInstanceUid};
 use failure::Failure;
+use images::Renders;
 use instances::{Survey, Target};
 use poem::http::{HeaderValue, StatusCode, header};
 use poem::{Endpoint, IntoResponse, Request, Response};
@@ -35,13 +37,14 @@ use urls::urls_of;
 pub struct InstanceStore {
     objects: Option<Objects>,
     public_url: Option<Url>,
+    renders: Renders,
 }
 
 impl InstanceStore {
     /// With the objects of a store, if there is one, and the URL by which clients reach the API, if that is known.
     #[must_use]
     pub fn new(objects: Option<Objects>, public_url: Option<Url>) -> Self {
-        Self { objects, public_url }
+        Self { objects, public_url, renders: Renders::default() }
     }
 
     /// Where things are for the client of a request, if anything can be retrieved.
@@ -61,6 +64,10 @@ pub(crate) enum Resource {
     Frames,
     /// The value of an element of one.
     BulkData,
+    /// An image of one, or of a frame of one.
+    Rendered,
+    /// A small image that stands for them.
+    Thumbnail,
 }
 
 /// One of the resources.
@@ -123,11 +130,16 @@ impl Retrieve {
         let retrieval =
             Retrieval { request, catalog: &self.catalog, objects, urls, target, survey };
         let parameter = |name: &str| named.get(name).map_or("", String::as_str);
+        let frame = named.get("frames").map(String::as_str);
+        let renders = &self.store.renders;
         let mut response = match self.resource {
             Resource::Instances => retrieval.instances().await,
             Resource::Metadata => retrieval.metadata().await,
             Resource::Frames => retrieval.frames(parameter("frames")).await,
             Resource::BulkData => retrieval.bulk_data(parameter("path")).await,
+            Resource::Rendered => return retrieval.rendered(frame, renders).await,
+            // One stands for all: nothing of it is missing.
+            Resource::Thumbnail => return retrieval.thumbnail(frame, renders).await,
         }?;
         if is_partial && response.status() == StatusCode::OK {
             // Some, but not all (PS3.18 section 10.4.3).
@@ -184,8 +196,8 @@ impl<'a> RetrievedPath<'a> {
         let names: Vec<&str> = rest.split('/').collect();
         let (study, within) = names.split_first()?;
         let series = match within {
-            [] | ["metadata"] => None,
-            ["series", series] | ["series", series, "metadata"] => Some(series),
+            [] | ["metadata" | "thumbnail"] => None,
+            ["series", series] | ["series", series, "metadata" | "thumbnail"] => Some(series),
             ["series", series, "instances", _, ..] => Some(series),
             _ => return None,
         };
@@ -205,11 +217,14 @@ mod tests {
         let study = Some(("1.2", "/dicom-web/studies/1.2"));
         assert_eq!(of("/dicom-web/studies/1.2"), study);
         assert_eq!(of("/dicom-web/studies/1.2/metadata"), study);
+        assert_eq!(of("/dicom-web/studies/1.2/thumbnail"), study);
         let series = Some(("1.2", "/dicom-web/studies/1.2/series/3"));
         for path in [
             "/dicom-web/studies/1.2/series/3",
             "/dicom-web/studies/1.2/series/3/metadata",
+            "/dicom-web/studies/1.2/series/3/thumbnail",
             "/dicom-web/studies/1.2/series/3/instances/4",
+            "/dicom-web/studies/1.2/series/3/instances/4/rendered",
             "/dicom-web/studies/1.2/series/3/instances/4/frames/1,2",
             "/dicom-web/studies/1.2/series/3/instances/4/bulkdata/00081115/1/00080018",
         ] {

@@ -243,7 +243,7 @@ impl Retrieval<'_> {
     }
 
     /// The only instance's file, with its entity tag.
-    async fn only(&self) -> Result<Option<(File, String)>, Failure> {
+    pub(super) async fn only(&self) -> Result<Option<(File, String)>, Failure> {
         let Some(instance) = &self.survey.first else { return Ok(None) };
         let Some(stored) = instance.object() else { return Ok(None) };
         let object = open(self.objects, instance).await?;
@@ -273,7 +273,7 @@ impl Message {
     }
 }
 
-fn no_frame(why: NoFrame, pixels: &PixelData) -> Problem {
+pub(super) fn no_frame(why: NoFrame, pixels: &PixelData) -> Problem {
     match why {
         NoFrame::OutOfRange => {
             let detail = format!(
@@ -294,21 +294,21 @@ fn no_frame(why: NoFrame, pixels: &PixelData) -> Problem {
 }
 
 /// The entity tags that a client has.
-fn known(request: &Request) -> Option<Tags> {
+pub(super) fn known(request: &Request) -> Option<Tags> {
     request.header(header::IF_NONE_MATCH).map(|known| Tags(known.to_owned()))
 }
 
-fn not_modified(tag: &str) -> Response {
+pub(super) fn not_modified(tag: &str) -> Response {
     let mut response = Response::builder().status(StatusCode::NOT_MODIFIED).finish();
     put(&mut response, header::ETAG, tag);
     response
 }
 
-fn ok(content_type: &str, body: Body) -> Response {
+pub(super) fn ok(content_type: &str, body: Body) -> Response {
     Response::builder().content_type(content_type).body(body)
 }
 
-fn put(response: &mut Response, name: header::HeaderName, value: &str) {
+pub(super) fn put(response: &mut Response, name: header::HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         response.headers_mut().insert(name, value);
     }
