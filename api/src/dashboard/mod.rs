@@ -18,7 +18,7 @@ static PARTS: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// The other scripts, in the order in which the page runs them after those parts; the last one starts.
-const SCRIPTS: [(&str, &str); 7] = [
+const SCRIPTS: [(&str, &str); 8] = [
     ("/dashboard/live.js", include_str!("live.js")),
     ("/dashboard/home.js", include_str!("home.js")),
     ("/dashboard/list.js", include_str!("list.js")),
