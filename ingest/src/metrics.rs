@@ -16,8 +16,8 @@ const STORE_SECONDS: [f64; 13] =
 
 /// Bounds of the buckets for an acknowledgement of the broker, in seconds: up to where
 /// `PUBLISH_TIMEOUT` ends it.
-const ACKNOWLEDGED_SECONDS: [f64; 12] =
-    [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0];
+const ACKNOWLEDGED_SECONDS: [f64; 14] =
+    [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 20.0];
 
 /// Causes of a refusal that are no fault of the sender's.
 const OUR_CAUSES: [&str; 3] = ["nats_silent", "nats_stores_nothing", "nats_refused"];

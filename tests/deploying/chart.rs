@@ -327,13 +327,14 @@ async fn the_api_passes_stow_on_to_receivers_with_a_secret_of_both() {
     let url = text(&variable(container, "STOW_URL").unwrap()["value"]);
     let (name, port) = url.trim_start_matches("http://").split_once(':').unwrap();
     let service = &cluster.object("Service", name)["spec"];
-    assert_eq!(service["ports"][0]["port"].to_string(), port);
+    assert_eq!(service["ports"][0]["port"], port.parse::<u64>().unwrap());
     let ingest = cluster.object("StatefulSet", "pacs-collimator-ingest");
     assert_eq!(service["selector"], ingest["spec"]["selector"]["matchLabels"]);
     // Nobody else reaches that port.
     let policy = cluster.object("NetworkPolicy", "pacs-collimator-ingest");
     let rules = policy["spec"]["ingress"].as_array().unwrap();
-    let rule = rules.iter().find(|it| it["ports"][0]["port"].to_string() == port).unwrap();
+    let port: u64 = port.parse().unwrap();
+    let rule = rules.iter().find(|it| it["ports"][0]["port"] == port).unwrap();
     let from = &rule["from"][0]["podSelector"]["matchLabels"];
     assert_eq!(*from, api["spec"]["selector"]["matchLabels"]);
     assert!(ports(&policy["spec"]["egress"]).contains(&104), "sources that are asked");

@@ -3,7 +3,6 @@
 
 use super::header::{Function, Header, Window};
 use super::{NotRendered, Picture, Samples, Values};
-use std::collections::HashMap;
 
 /// Values of which each is mapped once, and looked up after that.
 const TABLE: i64 = 65_536;
@@ -165,12 +164,7 @@ fn palette(header: &Header, values: Values) -> Result<Vec<u8>, NotRendered> {
     let Some(colours) = &header.palette else {
         return Err(NotRendered::damaged("the data set has no palette, or a short one"));
     };
-    let mut known: HashMap<i32, [u8; 3]> = HashMap::new();
-    let mut colour = |value: i32| {
-        *known
-            .entry(value)
-            .or_insert_with(|| [0, 1, 2].map(|it: usize| colours[it].of_value_8(value)))
-    };
+    let colour = |value: i32| [0, 1, 2].map(|it: usize| colours[it].of_value_8(value));
     Ok(match values {
         Values::Bytes(bytes) => bytes.iter().flat_map(|&it| colour(it.into())).collect(),
         Values::Words(words) => words.iter().flat_map(|&it| colour(it)).collect(),

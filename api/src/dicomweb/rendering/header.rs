@@ -13,11 +13,11 @@ use std::collections::HashMap;
 const MAX_VALUE: u64 = 2 * 65_536;
 
 /// Elements that are read, by their paths without the numbers of items.
-const READ: [&str; 28] = [
+const READ: [&str; 29] = [
     "00280002", "00280004", "00280006", "00280008", "00280010", "00280011", "00280100", "00280101",
-    "00280103", "00280120", "00281050", "00281051", "00281052", "00281053", "00281056", "00281101",
-    "00281102", "00281103", "00281201", "00281202", "00281203", "00281221", "00281222", "00281223",
-    "00283002", "00283006", "00289145", "00289132",
+    "00280102", "00280103", "00280120", "00281050", "00281051", "00281052", "00281053", "00281056",
+    "00281101", "00281102", "00281103", "00281201", "00281202", "00281203", "00281221", "00281222",
+    "00281223", "00283002", "00283006", "00289145", "00289132",
 ];
 
 /// How `/` joins the first item of the shared functional groups.
@@ -97,6 +97,11 @@ impl Header {
             let said = format!("{bits_stored} bits stored in {bits_allocated} are not rendered");
             return Err(NotRendered::unsupported(said));
         }
+        if number("00280102").is_some_and(|high| u32::from(high) != bits_stored - 1) {
+            return Err(NotRendered::unsupported(
+                "stored bits that begin above the lowest are not rendered",
+            ));
+        }
         let is_signed = number("00280103") == Some(1);
         let group = |path: &str| {
             let places =
@@ -123,7 +128,7 @@ impl Header {
             (width >= least).then_some(Window { centre, width, function })
         };
         let photometric = found.text("00280004");
-        let lookup = |prefix: &str| {
+        let lookup = |prefix: &str, is_signed: bool| {
             let descriptor =
                 Descriptor::of(&found.numbers(&format!("{prefix}00283002")), is_signed)?;
             Lookup::of(descriptor, found.bytes(&format!("{prefix}00283006"))?, false)
@@ -139,6 +144,10 @@ impl Header {
             };
             Some([colour(1)?, colour(2)?, colour(3)?])
         };
+        let modality_lut = lookup("00283000/1/", is_signed);
+        // What goes into the VOI LUT is what the modality means by a value (PS3.3 section C.11.2.1.1).
+        let is_range_signed = modality_lut.is_none()
+            && (is_signed || rescale.is_some_and(|(_, intercept)| intercept < 0.0));
         Ok(Self {
             rows: rows.into(),
             columns: columns.into(),
@@ -150,12 +159,33 @@ impl Header {
             padding: number("00280120")
                 .map(|it| if is_signed { i32::from(it.cast_signed()) } else { it.into() }),
             rescale,
-            modality_lut: lookup("00283000/1/"),
+            modality_lut,
             window: window("00289132/1/").or_else(|| window("")),
-            voi_lut: lookup("00283010/1/"),
+            voi_lut: lookup("00283010/1/", is_range_signed),
             palette: (photometric == "PALETTE COLOR").then(palette).flatten(),
             photometric,
         })
+    }
+
+    /// Of grey bytes.
+    #[cfg(test)]
+    pub(crate) fn of_size(rows: u32, columns: u32) -> Self {
+        Self {
+            rows,
+            columns,
+            samples: 1,
+            is_planar: false,
+            bits_allocated: 8,
+            bits_stored: 8,
+            is_signed: false,
+            padding: None,
+            rescale: None,
+            modality_lut: None,
+            window: None,
+            voi_lut: None,
+            palette: None,
+            photometric: "MONOCHROME2".to_owned(),
+        }
     }
 
     /// Pixels of the frame.

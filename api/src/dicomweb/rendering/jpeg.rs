@@ -3,6 +3,9 @@
 use super::{Header, NotRendered, Samples, Values};
 use jpeg_decoder::{CodingProcess, ColorTransform, Decoder, PixelFormat};
 
+/// Scans of an image. Each walks all of it, whatever its length; three components need three.
+const MAX_SCANS: usize = 16;
+
 /// Decodes a frame. Its own header is looked at first: it may say another size than the data set.
 pub(super) fn decode(header: &Header, frame: &[u8]) -> Result<Samples, NotRendered> {
     let mut decoder = Decoder::new(frame);
@@ -10,6 +13,11 @@ pub(super) fn decode(header: &Header, frame: &[u8]) -> Result<Samples, NotRender
     let info = decoder.info().ok_or_else(|| NotRendered::damaged("it has no JPEG frame"))?;
     if (u32::from(info.width), u32::from(info.height)) != (header.columns, header.rows) {
         return Err(NotRendered::damaged("the JPEG image has another size than the data set says"));
+    }
+    // Start of scan; in a comment it may be that by chance, but not so often.
+    let scans = frame.windows(2).filter(|it| *it == [0xff, 0xda]).count();
+    if scans > MAX_SCANS || info.coding_process == CodingProcess::DctProgressive {
+        return Err(NotRendered::unsupported("JPEG in so many scans is not decoded"));
     }
     let is_lossless = info.coding_process == CodingProcess::Lossless;
     let is_colour = info.pixel_format == PixelFormat::RGB24;
@@ -34,11 +42,13 @@ pub(super) fn decode(header: &Header, frame: &[u8]) -> Result<Samples, NotRender
         PixelFormat::RGB24 => (3, false),
         PixelFormat::CMYK32 => return Err(NotRendered::unsupported("CMYK is not rendered")),
     };
+    let other = || NotRendered::damaged("the JPEG image has other samples than the data set says");
+    if samples != header.samples {
+        return Err(other());
+    }
     let pixels = decoder.decode().map_err(why)?;
-    if samples != header.samples || pixels.len() != header.area() * channels {
-        return Err(NotRendered::damaged(
-            "the JPEG image has other samples than the data set says",
-        ));
+    if pixels.len() != header.area() * channels {
+        return Err(other());
     }
     let values = match (words, header.is_signed) {
         (true, _) => {

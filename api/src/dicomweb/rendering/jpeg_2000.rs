@@ -1,6 +1,6 @@
 //! JPEG 2000 (PS3.5 section 8.2.4), lossless or not.
 
-use super::{Header, NotRendered, Samples, Values};
+use super::{Header, NotRendered, Samples, Values, codestream};
 use hayro_jpeg2000::{DecodeSettings, DecoderContext, Image};
 
 /// Where the codestream's SIZ marker says whether its first component has a sign (ISO/IEC 15444-1 section A.5.1).
@@ -8,6 +8,7 @@ const SIGN: usize = 42;
 
 /// Decodes a frame. Its own header is looked at first: it may say another size than the data set.
 pub(super) fn decode(header: &Header, frame: &[u8]) -> Result<Samples, NotRendered> {
+    codestream::check(header, frame)?;
     let settings = DecodeSettings { resolve_palette_indices: false, ..DecodeSettings::default() };
     let image = Image::new(frame, &settings).map_err(NotRendered::damaged)?;
     if (image.width(), image.height()) != (header.columns, header.rows) {

@@ -3,6 +3,7 @@
 //! All of it is bounded by what a frame may have ([`MAX_SAMPLES`], [`MAX_ENCODED`]) and works on bytes that were read
 //! before: it is for blocking threads.
 
+mod codestream;
 mod decode;
 mod display;
 mod encode;

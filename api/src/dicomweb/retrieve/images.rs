@@ -9,7 +9,7 @@ use super::resources::{known, no_frame, not_modified, ok, put};
 use super::{Retrieval, open};
 use crate::dicomweb::data_set::pixel_data::PixelData;
 use crate::dicomweb::rendering::{
-    Coding, Form, Header, MAX_ENCODED, NotRendered, Parameters, render,
+    Coding, Form, Header, MAX_ENCODED, MAX_SAMPLES, NotRendered, Parameters, render,
 };
 use crate::http::etag::is_known;
 use crate::http::problem::Problem;
@@ -117,7 +117,8 @@ impl Retrieval<'_> {
             file.with(move |source| Header::read(source, frame)).await?.map_err(refused)?;
         let extent = extent?;
         let length = extent.len();
-        if pixels.is_encapsulated() && length > MAX_ENCODED {
+        let most = if pixels.is_encapsulated() { MAX_ENCODED } else { 4 * MAX_SAMPLES };
+        if length > most {
             return Err(refused(NotRendered::TooLong(length)));
         }
         let turn = renders.turn().await?;
