@@ -40,16 +40,28 @@ pub(crate) async fn read_ends(
         }
         (since, reader) = begin(jetstream, now, before_now / (1 << halving)).await?;
     }
-    let (mut pending, mut left) = (reader.pending, MOST);
+    read_pending(reader, MOST, |Delivery { at, message, .. }| {
+        take(Timestamp::from_nanosecond(at.unix_timestamp_nanos())?, &message.payload);
+        Ok(())
+    })
+    .await?;
+    Ok(since)
+}
+
+/// Hands on what a reader has to come, and no more than `most` of it.
+async fn read_pending(
+    mut reader: Reader,
+    most: u64,
+    mut take: impl FnMut(Delivery) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let (mut pending, mut left) = (reader.pending, most);
     while pending > 0 && left > 0 {
         let next = timeout(BROKER_TIMEOUT, reader.next()).await;
-        let Delivery { at, pending: behind, message, .. } =
-            next.context("NATS does not answer")??;
-        let at = Timestamp::from_nanosecond(at.unix_timestamp_nanos())?;
-        take(at, &message.payload);
-        (pending, left) = (behind, left - 1);
+        let delivery = next.context("NATS does not answer")??;
+        (pending, left) = (delivery.pending, left - 1);
+        take(delivery)?;
     }
-    Ok(since)
+    Ok(())
 }
 
 async fn begin(
@@ -65,7 +77,7 @@ async fn begin(
 }
 
 /// Completions of one series that are read at most, of which the latest are returned.
-const MOST_READ: usize = 1000;
+const MOST_READ: u64 = 1000;
 pub(crate) const MOST_COMPLETIONS: usize = 100;
 
 /// The completions of a series that are still in SERIES, the oldest first.
@@ -77,14 +89,10 @@ pub(crate) async fn read_completions(
     series: &SeriesInstanceUid,
 ) -> anyhow::Result<Vec<SeriesCompleted>> {
     let subject = format!("dicom.series.completed.*.{}", UidTokens::new(series).as_str());
-    let mut reader =
+    let reader =
         Reader::open(jetstream, Stream::Series, &[&subject], DeliverPolicy::All, None).await?;
-    let (mut pending, mut left) = (reader.pending, MOST_READ);
     let mut completions = VecDeque::new();
-    while pending > 0 && left > 0 {
-        let next = timeout(BROKER_TIMEOUT, reader.next()).await;
-        let Delivery { pending: behind, message, .. } = next.context("NATS does not answer")??;
-        (pending, left) = (behind, left - 1);
+    read_pending(reader, MOST_READ, |Delivery { message, .. }| {
         // One of a later version with a reason of its own is left out.
         if let Ok(event) = serde_json::from_slice::<SeriesCompleted>(&message.payload)
             && event.series_instance_uid == *series
@@ -94,6 +102,8 @@ pub(crate) async fn read_completions(
         if completions.len() > MOST_COMPLETIONS {
             completions.pop_front();
         }
-    }
+        Ok(())
+    })
+    .await?;
     Ok(completions.into())
 }
