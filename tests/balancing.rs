@@ -164,9 +164,15 @@ async fn tls_begins_behind_the_header() {
     collimator.lists(&study.series_instance_uids()[0], 2).await;
 }
 
-/// Where a receiver answers health checks.
+/// Where a receiver answers health checks, once it is ready.
 async fn admin(receiver: &mut Process) -> SocketAddr {
-    receiver.says("where its health is", |line| address(line, "admin listens")).await
+    let admin = receiver.says("where its health is", |line| address(line, "admin listens")).await;
+    eventually("the receiver to be ready", async || {
+        let answer = reqwest::get(format!("http://{admin}/health/ready")).await.ok()?;
+        (answer.status() == 200).then_some(())
+    })
+    .await;
+    admin
 }
 
 /// Two receivers and a balancer in front of them.
@@ -262,8 +268,8 @@ async fn a_receiver_that_drains_is_taken_out_and_finishes_what_it_has() {
     first.stores(&images[0]).await;
     second.stores(&images[1]).await;
     assert_eq!(pair.nodes().await.len(), 2, "in turn");
-    pair.other.signal("TERM");
     let ready = format!("http://{}/health/ready", admin(&mut pair.other).await);
+    pair.other.signal("TERM");
     eventually("the receiver to drain", async || {
         let answer = reqwest::get(&ready).await.unwrap();
         (answer.status() == 503 && answer.text().await.unwrap().contains("draining")).then_some(())

@@ -145,9 +145,12 @@ async fn an_interrupt_ends_everything_in_order() {
     assert_eq!(collimator.process.ended().await, Some(0), "{}", collimator.process.printed());
     assert!(!is_alive(children[0]), "the nats-server is gone with it");
     let printed = collimator.process.printed();
-    for chatter in ["async_nats", "poem::", "WARN"] {
+    for chatter in ["async_nats", "poem::"] {
         assert!(!printed.contains(chatter), "{chatter}: {printed}");
     }
+    // A busy machine may be warned of before.
+    let (_, end) = printed.split_once("\"stopping\"").unwrap();
+    assert!(!end.contains("WARN") && !end.contains("ERROR"), "{printed}");
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use super::tools::path_of;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 /// A load balancer.
@@ -53,7 +54,13 @@ impl Balancer {
         std::fs::write(&file, configuration).unwrap();
         let arguments = ["-db", "-f", file.to_str().unwrap()];
         let process = Process::start_with(&path_of("haproxy"), &arguments, folder, &[]);
-        eventually("the balancer to listen", async || TcpStream::connect(addr).await.ok()).await;
+        eventually("the balancer to pass something on", async || {
+            // To its end, since each connection takes a turn of the receivers, at some time.
+            let mut first = TcpStream::connect(addr).await.ok()?;
+            first.shutdown().await.ok()?;
+            first.read(&mut [0]).await.ok()
+        })
+        .await;
         Self { addr, _process: process }
     }
 }

@@ -255,6 +255,7 @@ impl Services {
             folder,
         };
         services.indexer_is_at_work().await;
+        eventually("the API to be ready", async || services.is_ready().await.then_some(())).await;
         services
     }
 
